@@ -1,0 +1,409 @@
+// The IR: a module is functions, a function is a list of ops in dependency order, an op
+// computes values from values. Read this file first; everything else in nemocc walks it.
+//
+// Dimensions have names and operations align by name, so order is layout, never meaning: a type
+// lists its dims outermost first, row-major, and two types with the same dims in another order
+// hold the same tensor stored differently.
+#ifndef NM_IR_H
+#define NM_IR_H
+
+#include "base/arena.h"
+#include "base/diag.h"
+#include "base/intern.h"
+
+#include <stddef.h>
+
+// --- extents: how many indices a dim has -----------------------------------------------------------
+//
+// A sum of terms; a term is an integer times atoms; an atom is a symbol (a dim bound when the
+// binary starts) or a quotient rounded down. Interned and canonical, so equal extents are equal
+// pointers: 4096, seq, batch * seq, (samples + 2) // 160 + 1.
+
+typedef struct nm_extent nm_extent;
+
+const nm_extent *nm_extent_const(struct nm_module *m, int64_t value);
+const nm_extent *nm_extent_sym(struct nm_module *m, nm_sym sym);
+const nm_extent *nm_extent_add(struct nm_module *m, const nm_extent *a, const nm_extent *b);
+const nm_extent *nm_extent_mul(struct nm_module *m, const nm_extent *a, const nm_extent *b);
+// floor(a / b). b must not be the constant 0.
+const nm_extent *nm_extent_div(struct nm_module *m, const nm_extent *a, const nm_extent *b);
+bool nm_extent_is_const(const nm_extent *e, int64_t *value); // value may be NULL
+// The extent with every symbol replaced by lookup(user, sym).
+int64_t nm_extent_eval(const nm_extent *e, int64_t (*lookup)(void *user, nm_sym sym), void *user);
+bool nm_extent_reads(const nm_extent *e, nm_sym sym); // does `sym` occur in it?
+
+// An extent is read by walking its terms; codegen emits native arithmetic from this.
+typedef struct nm_atom { // sym, or num // den
+    nm_sym sym;          // NULL: a quotient
+    const nm_extent *num, *den;
+} nm_atom;
+enum { NM_MAX_ATOMS = 6 };
+typedef struct nm_term {
+    int64_t factor;
+    int n_atoms;
+    nm_atom atom[NM_MAX_ATOMS];
+} nm_term;
+struct nm_extent {
+    uint32_t id; // order of creation: a deterministic sort key
+    int n_terms; // 0: the constant 0
+    const nm_term *term;
+};
+
+// --- types: interned, so two types are equal iff their pointers are -------------------------------
+
+typedef enum {
+#define DTYPE(id, ...) NM_##id,
+#include "ir/dtypes.def"
+#undef DTYPE
+    NM_N_DTYPES
+} nm_dtype;
+
+typedef struct nm_dtype_info {
+    const char *name;
+    int bytes;
+    bool is_float;
+} nm_dtype_info;
+extern const nm_dtype_info nm_dtype_table[NM_N_DTYPES];
+
+enum { NM_MAX_RANK = 12, NM_MAX_AXES = 4 };
+
+typedef struct nm_axes { // mesh axes, major first: seq/cp.tp
+    int n;
+    nm_sym axis[NM_MAX_AXES];
+} nm_axes;
+
+typedef struct nm_dim {
+    nm_sym name;
+    const nm_extent *extent; // of the whole tensor, never of a shard
+    nm_axes axes;            // it is split over these; set by passes/shard.c, empty before
+} nm_dim;
+
+typedef enum { NM_PENDING_SUM, NM_PENDING_MAX } nm_pending_kind;
+
+typedef struct nm_type { // real[batch/dp, seq, d]+tp.cp
+    nm_dtype dtype;
+    int rank;
+    nm_dim dim[NM_MAX_RANK];
+    nm_axes pending; // axes over which the parts still have to be summed (+) or maximised (^)
+    nm_pending_kind kind;
+} nm_type;
+
+const nm_type *nm_type_get(struct nm_module *m, const nm_type *t);
+int nm_type_find(const nm_type *t, nm_sym dim); // its place in t->dim, or -1
+static inline bool nm_has_dim(const nm_type *t, nm_sym dim) { return nm_type_find(t, dim) >= 0; }
+bool nm_type_same_set(const nm_type *a, const nm_type *b); // equal but for the order of dims
+const nm_type *nm_type_scalar(struct nm_module *m, nm_dtype dtype);
+const nm_type *nm_type_with_dtype(struct nm_module *m, const nm_type *t, nm_dtype dtype);
+const nm_type *nm_type_without(struct nm_module *m, const nm_type *t, nm_sym dim);
+const nm_type *nm_type_with_outer(struct nm_module *m, const nm_type *t, nm_dim dim); // dim first
+// Allocated in m->arena, as it prints: "real[batch, seq, d]".
+const char *nm_type_str(struct nm_module *m, const nm_type *t);
+const char *nm_extent_str(struct nm_module *m, const nm_extent *e);
+
+// --- attributes ------------------------------------------------------------------------------------
+
+typedef enum {
+    NM_ATTR_int,
+    NM_ATTR_float,
+    NM_ATTR_bool,
+    NM_ATTR_sym,    // one name: a dim, an enumerator
+    NM_ATTR_dims,   // a list of names
+    NM_ATTR_string, // "quoted"
+    NM_ATTR_dtype,
+    NM_ATTR_extent,
+} nm_attr_kind;
+
+typedef struct nm_syms { // a list of names
+    int n;
+    const nm_sym *sym;
+} nm_syms;
+
+typedef struct nm_attr {
+    nm_sym name; // as declared in the op's row
+    nm_attr_kind kind;
+    union {
+        int64_t i;
+        double f;
+        bool b;
+        nm_sym sym; // also a string
+        nm_syms syms;
+        nm_dtype dtype;
+        const nm_extent *extent;
+    } u;
+} nm_attr;
+
+// --- values, ops, functions ------------------------------------------------------------------------
+
+typedef enum {
+#define OP(id, ...) NM_OP_##id,
+#include "ir/ops.def"
+#undef OP
+    NM_N_OPS
+} nm_opcode;
+
+typedef struct nm_op nm_op;
+typedef struct nm_func nm_func;
+typedef struct nm_value nm_value;
+
+typedef struct nm_use { // one operand slot; all uses of a value are a list
+    nm_op *op;
+    int index; // op->in[index] is the value
+    struct nm_use *prev, *next;
+} nm_use;
+
+struct nm_value { // a result of an op, or a parameter of a function
+    const nm_type *type;
+    nm_op *def;   // the op that computes it; NULL for a parameter
+    int index;    // its place among the results, or the parameters
+    nm_func *func; // that owns it
+    nm_sym name;  // as the user wrote it; NULL prints as %<id>
+    uint32_t id;  // unique in the outermost function
+    nm_use *uses; // who reads it
+};
+
+struct nm_op {
+    nm_opcode code;
+    nm_op *prev, *next; // program order: an op's operands are computed before it
+    nm_func *func;      // that it stands in
+    nm_loc loc;         // the span of the user's source that asked for it
+    int n_in, n_out, n_attrs;
+    nm_value **in;
+    nm_use *use; // [n_in]
+    nm_value *out; // [n_out]
+    nm_attr *attr;
+    nm_func *body; // of repeat and group; NULL otherwise
+};
+
+// What a function's parameter or result is to the program; `name` says which one.
+typedef enum {
+    NM_BIND_none,   // an inner function, a test
+    NM_BIND_data,   // a field of the entry: tokens
+    NM_BIND_param,  // a trained or frozen parameter, by path: decoder.q.w
+    NM_BIND_state,  // kept between steps, by path: decoder.bn.mu, adamw.m.decoder.q.w
+    NM_BIND_acc,    // accumulated over the micro-batches of a step: grad.decoder.q.w, loss
+    NM_BIND_count,  // of the whole batch, known before its first forward
+    NM_BIND_scalar, // from the runtime: seed, step, steps, epoch, at, or a hyperparameter
+    NM_BIND_cache,  // kept between decode steps
+    NM_BIND_emit,   // a result that is logged: loss, grad_norm, lm_loss
+    NM_BIND_out,    // a result that is returned: logits
+} nm_bind_kind;
+
+typedef struct nm_bind {
+    nm_bind_kind kind;
+    nm_sym name;
+    nm_sym index_of; // data: its values are positions in this dim (checked on loading), or NULL
+} nm_bind;
+
+typedef struct nm_op_list {
+    nm_op *first, *last;
+} nm_op_list;
+
+struct nm_func {
+    struct nm_module *module;
+    nm_func *next;    // in the module; NULL for a body
+    nm_op *parent;    // the op whose body this is; NULL for a function of the module
+    nm_sym name;      // NULL for a body
+    nm_loc loc;
+    int n_params, n_results;
+    nm_value **param;
+    nm_bind *param_bind;  // [n_params]
+    nm_bind *result_bind; // [n_results]; the values themselves are the operands of ret
+    nm_op *first, *last;  // last is ret
+    uint32_t n_values;    // ids given out; counted in the outermost function
+};
+
+// The outermost function that f is in (f itself, if it has no parent).
+nm_func *nm_func_outer(nm_func *f);
+
+// --- the module ------------------------------------------------------------------------------------
+
+typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) = ?
+    nm_sym name;
+    nm_loc loc;
+    const nm_extent *extent; // of a type's dim that says nothing else; a symbol if bound at start
+    bool runtime;            // extent is the symbol `name`, bound when the binary starts
+    int64_t min, max, multiple; // of a run-time extent; max 0: none
+    int64_t pad;             // storage is rounded up to this; 0: none
+} nm_dim_decl;
+
+typedef struct nm_mesh_row { // tp: heads kv ff vocab seq
+    nm_sym axis;
+    nm_syms dims;
+    nm_loc loc;
+} nm_mesh_row;
+
+typedef struct nm_param { // one row of the parameter table; values are func parameters bound to it
+    nm_sym path;          // decoder.q.w
+    const nm_type *type;  // stacked: [layers, d, heads, hd]
+    int n_batch, n_ins;   // the arrow: dims are n_batch batch dims, n_ins of the domain, the codomain
+    bool is_arrow;
+    bool frozen, no_decay;
+    bool state;           // kept, not trained: batch_norm's mu, an optimizer's moments
+    nm_sym optimizer;     // state of this optimizer, or the optimizer that trains it; NULL: none
+    nm_loc loc;
+} nm_param;
+
+typedef struct nm_hyper { // a number of the train block that a flag of the binary can change
+    nm_sym name;          // lr, warmup, betas.0, eps, weight_decay, clip
+    double value;         // default = value + per_step * steps
+    double per_step;
+    nm_sym schedule;      // for the schedule's own numbers: the default schedule's fn; else NULL
+    nm_loc loc;
+} nm_hyper;
+
+typedef struct nm_option { // compilation options that passes may read
+    const char *cpu;       // native, x86-64-v2, v3, v4
+    bool fast_casts;
+} nm_options;
+
+typedef struct nm_module {
+    nm_arena *arena; // owns all of it
+    nm_diag *diag;
+    nm_interner *syms;
+    struct nm_tables *tables; // interned types and extents; private to ir/
+    nm_options options;
+
+    nm_sym name, preset; // gpt2, 124m (NULL: none)
+    int n_dims, n_mesh, n_params, n_hypers;
+    nm_dim_decl *dim;
+    nm_mesh_row *mesh;
+    nm_param *param;
+    nm_hyper *hyper;
+    nm_func *first_func, *last_func;
+    unsigned facts; // passes/pass.h
+} nm_module;
+
+nm_module *nm_module_new(nm_arena *arena, nm_diag *diag); // in the arena, with which it dies
+nm_sym nm_sym_get(nm_module *m, const char *s); // interned
+nm_sym nm_sym_fmt(nm_module *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl); // replaces one of the same name
+nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name);       // NULL: not declared
+nm_dim nm_dim_of(nm_module *m, nm_sym name);                 // the declared extent; nm_bug if none
+nm_param *nm_param_add(nm_module *m, nm_param param);
+nm_param *nm_param_lookup(nm_module *m, nm_sym path);
+nm_hyper *nm_hyper_add(nm_module *m, nm_hyper hyper);
+nm_hyper *nm_hyper_lookup(nm_module *m, nm_sym name);
+
+// --- the op table: ops.def as data -----------------------------------------------------------------
+
+enum nm_traits {
+    NM_PURE = 1 << 0,           // no effects: may be folded, merged, moved, dropped
+    NM_MAP = 1 << 1 | NM_PURE,  // element by element, aligned by dim name
+    NM_COMMUTES = 1 << 2,       // in[0] and in[1] may swap
+    NM_LINEAR = 1 << 3,         // in each operand alone (mul, dot): may read one pending value
+    NM_SUM = 1 << 4,            // in all operands at once (add, sub): may read all pending values
+    NM_IDLE = 1 << 5,           // moves no number: transparent to pending sums (rename, split, neg)
+    NM_REDUCE = 1 << 6,         // a dim that is dropped while split leaves a pending sum
+    NM_VIEW = 1 << 7 | NM_PURE, // each result element is one operand element, or a constant
+    NM_FREE = 1 << 8 | NM_PURE, // computed wherever it is read, never stored or sent: const, index
+    NM_GIVEN = 1 << 9,          // the result type is given by who builds it, and checked
+    NM_TERMINATOR = 1 << 10,    // ends a function
+    NM_NO_GRAD = 1 << 11,       // not differentiable, on purpose: constant to autodiff
+    NM_BODY = 1 << 12,          // has a body
+    NM_BOOL = 1 << 13,          // gives bool whatever it reads: lt, eq
+    NM_INT = 1 << 14,           // a map of ints only: idiv, mod
+    NM_DTYPES_FREE = 1 << 15,   // operands need not agree in dtype: gather, select, attention
+};
+enum { NM_VARIADIC = -1 };
+
+struct nm_grad;    // ir/grads.h
+struct nm_eval_op; // ir/eval.h
+
+typedef struct nm_op_info {
+    const char *name, *attrs, *example, *doc;
+    int n_in, n_out; // n_out 0 means 1, except for ret
+    unsigned traits;
+    // Fill the types of op's results (op->out[i].type) from its operands and attributes, or check
+    // the given ones; false: reported at op->loc with the number of the violated constraint.
+    bool (*shape)(nm_module *m, nm_op *op);
+    bool (*verify)(nm_module *m, nm_op *op);            // what shape cannot say; may be NULL
+    void (*grad)(struct nm_grad *g, nm_op *op);         // vector-Jacobian product; ir/grads.h
+    void (*eval)(struct nm_eval_op *e);                 // its meaning, for the interpreter
+} nm_op_info;
+
+extern const nm_op_info nm_op_table[NM_N_OPS];
+static inline const nm_op_info *nm_info(const nm_op *op) { return &nm_op_table[op->code]; }
+static inline bool nm_is(const nm_op *op, unsigned traits)
+{
+    return (nm_info(op)->traits & traits) == traits;
+}
+int nm_opcode_find(const char *name, size_t len); // -1: no such op
+
+// --- attributes of an op; `name` need not be interned -----------------------------------------------
+
+const nm_attr *nm_attr_get(const nm_op *op, const char *name); // NULL: absent
+int64_t nm_attr_int(const nm_op *op, const char *name, int64_t otherwise);
+double nm_attr_float(const nm_op *op, const char *name, double otherwise);
+bool nm_attr_bool(const nm_op *op, const char *name); // absent: false
+nm_sym nm_attr_sym(const nm_op *op, const char *name); // absent: NULL
+nm_syms nm_attr_dims(const nm_op *op, const char *name); // absent: none
+bool nm_syms_has(nm_syms list, nm_sym s);
+// Constructors for nm_build's list; names and symbols are interned by nm_build's caller.
+nm_attr nm_mk_int(nm_module *m, const char *name, int64_t i);
+nm_attr nm_mk_float(nm_module *m, const char *name, double f);
+nm_attr nm_mk_bool(nm_module *m, const char *name, bool b);
+nm_attr nm_mk_sym(nm_module *m, const char *name, nm_sym s);
+nm_attr nm_mk_string(nm_module *m, const char *name, nm_sym s);
+nm_attr nm_mk_dims(nm_module *m, const char *name, nm_syms dims); // copies the list
+nm_attr nm_mk_dtype(nm_module *m, const char *name, nm_dtype t);
+nm_attr nm_mk_extent(nm_module *m, const char *name, const nm_extent *e);
+
+// --- building ----------------------------------------------------------------------------------------
+
+typedef struct nm_proto { // what nm_build makes an op from; everything is copied
+    nm_opcode code;
+    nm_loc loc;
+    int n_in;
+    nm_value *const *in;
+    int n_attrs;
+    const nm_attr *attr;
+    const nm_type *type;         // NM_GIVEN: the result's type. Others: the wanted order of dims, or NULL
+    int n_types;                 // ops with several given results (extern, group): their types
+    const nm_type *const *types;
+    nm_func *body; // becomes the op's; results of group and repeat follow from it
+    nm_sym name;   // of the first result, or NULL
+} nm_proto;
+
+nm_func *nm_func_new(nm_module *m, nm_sym name, nm_loc loc); // appended to the module
+nm_func *nm_body_new(nm_func *in, nm_loc loc);               // a body for an op that will stand in `in`
+nm_value *nm_func_param(nm_func *f, const nm_type *type, nm_sym name, nm_bind bind);
+nm_op *nm_func_ret(nm_func *f, nm_loc loc, int n, nm_value *const *value, const nm_bind *bind); // bind may be NULL
+void nm_func_remove(nm_func *f); // from its module
+// A copy under another name at the end of the module, values renumbered; map (may be NULL) takes
+// the old value id to the new value, for the whole nest of bodies.
+nm_func *nm_func_clone(nm_func *f, nm_sym name, nm_value **map);
+
+// Insert an op before `before` (NULL: at the end of f). Types are inferred; an error in them is
+// reported at proto.loc and gives NULL.
+nm_op *nm_build_op(nm_func *f, nm_op *before, const nm_proto *proto);
+// The same for ops of one result.
+nm_value *nm_build(nm_func *f, nm_op *before, const nm_proto *proto);
+nm_value *nm_build1(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a); // no attrs
+nm_value *nm_build2(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a, nm_value *b);
+nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, double value);
+
+void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice
+void nm_set_operand(nm_op *op, int i, nm_value *with);
+void nm_erase(nm_op *op);                       // its results must have no readers
+void nm_move_before(nm_op *op, nm_op *before);  // in the same function
+bool nm_used_once(const nm_value *v);
+int nm_n_uses(const nm_value *v);
+
+#define nm_each_op(op, f) for (nm_op *op = (f)->first; op; op = op->next)
+#define nm_each_op_safe(op, f)                                                                     \
+    for (nm_op *op = (f)->first, *op##_next; op && (op##_next = op->next, 1); op = op##_next)
+#define nm_each_func(f, m) for (nm_func *f = (m)->first_func; f; f = f->next)
+#define nm_each_use(u, v)  for (nm_use *u = (v)->uses; u; u = u->next)
+
+// --- text: print(parse(t)) is t for printed t, and tests/roundtrip holds us to it --------------------
+
+typedef struct nm_print_opts {
+    bool locs; // "at file:line:col" behind every op
+} nm_print_opts;
+
+bool nm_parse(nm_module *m, const nm_source *src); // into an empty module
+void nm_print(FILE *out, nm_module *m, nm_print_opts opts);
+void nm_print_func(FILE *out, nm_func *f, nm_print_opts opts);
+bool nm_verify(nm_module *m); // true, or at least one error in m->diag
+
+#endif

@@ -1,0 +1,156 @@
+// The driver ABI: all that the compiler and the runtime share. An emitted program is one constant
+// `nmdrv_program` called nemocc_program; the runtime library has main() and reads it.
+//
+// Every field is 64 bits wide (int64_t, double or a pointer), so that the compiler can emit the
+// tables as plain arrays of words. Version it with NMDRV_VERSION; nothing else guards it.
+#ifndef NMDRV_ABI_H
+#define NMDRV_ABI_H
+
+#include <stdint.h>
+
+enum { NMDRV_VERSION = 1 };
+
+// --- sizes that are bound when the binary starts ----------------------------------------------------
+
+typedef struct nmdrv_sym { // a run-time dim's value, for one call of a function
+    int64_t size;          // indices that this call sees (of a micro-batch, a shard)
+    int64_t offset;        // the global index of the first of them
+    int64_t total;         // of the whole tensor (the whole batch)
+} nmdrv_sym;
+
+typedef struct nmdrv_sym_info {
+    const char *name, *where; // "seq", "gpt2.nm:3"
+    int64_t min, max, multiple; // max 0: none
+} nmdrv_sym_info;
+
+typedef struct nmdrv_dim {
+    const char *name, *where;
+    int64_t extent; // logical, fixed when nemocc ran; 0: run-time
+    int64_t sym;    // index of the symbol, or -1
+} nmdrv_dim;
+
+// --- dtypes ------------------------------------------------------------------------------------------
+
+typedef enum { // in the order of ir/dtypes.def without `real`
+    NMDRV_F64, NMDRV_F32, NMDRV_BF16, NMDRV_F16, NMDRV_E4M3, NMDRV_E5M2,
+    NMDRV_I64, NMDRV_I32, NMDRV_I16, NMDRV_I8, NMDRV_U8, NMDRV_U4, NMDRV_BOOL,
+} nmdrv_dtype;
+
+// --- functions ------------------------------------------------------------------------------------------
+
+typedef enum {
+    NMDRV_INIT,        // -> every param and state: their first values
+    NMDRV_COUNT,       // data -> count accumulators; over all micro-batches of a step, before MICRO
+    NMDRV_MICRO,       // data, params, counts -> acc: forward and backward of one micro-batch
+    NMDRV_FINISH,      // acc, params, states -> params, states, emits: once a step
+    NMDRV_EVAL_MICRO,  // data, params -> acc
+    NMDRV_EVAL_FINISH, // acc -> emits
+    NMDRV_DECODE,      // data (new positions), params, caches, scalar at -> caches, logits of the last position
+    NMDRV_INFER,       // data, params -> outs
+    NMDRV_SCHEDULE,    // scalars -> the learning rate, f32
+} nmdrv_role;
+
+typedef enum { // what an argument or a result is; ir/ir.h: nm_bind_kind, the same order
+    NMDRV_NONE, NMDRV_DATA, NMDRV_PARAM, NMDRV_STATE, NMDRV_ACC, NMDRV_CNT, NMDRV_SCALAR, NMDRV_CACHE,
+    NMDRV_EMIT, NMDRV_OUT,
+} nmdrv_bind;
+
+typedef struct nmdrv_arg {
+    int64_t bind;        // nmdrv_bind
+    const char *name;    // params and states: their path
+    int64_t buf;         // index into the function's buffers
+    int64_t dtype;       // nmdrv_dtype
+    int64_t rank;
+    const int64_t *dim;  // [rank] indices into program.dim, outermost first
+    int64_t index_of;    // data: values are positions in program.dim[index_of]; -1: not so
+} nmdrv_arg;
+
+typedef enum {
+    NMDRV_BUF_BOUND,     // an argument or result: the runtime provides it
+    NMDRV_BUF_TRANSIENT, // from the function's arena, live in [first, last]
+} nmdrv_buf_class;
+
+typedef struct nmdrv_buf {
+    int64_t cls;         // nmdrv_buf_class
+    int64_t first, last; // positions in the function's launch order, both included
+    const char *name, *where; // for the plan: what it holds, and the model line that asked for it
+} nmdrv_buf;
+
+typedef struct nmdrv_frame nmdrv_frame;
+typedef struct nmdrv_func {
+    const char *name;    // train.micro
+    int64_t role;        // nmdrv_role
+    const char *entry;   // of an INFER or SCHEDULE: its name; else ""
+    void (*run)(nmdrv_frame *f);
+    // Bytes of every buffer [n_bufs] for these sizes.
+    void (*sizes)(const nmdrv_sym *sym, int64_t *bytes);
+    // Floating-point operations of the products and attentions, for model FLOPs utilisation.
+    int64_t (*flops)(const nmdrv_sym *sym);
+    int64_t n_bufs, n_args, n_results;
+    const nmdrv_buf *buf;
+    const nmdrv_arg *arg, *result; // a result that is also an argument (acc, param, state, cache) is
+                                   // written in place: both rows name the same buffer
+} nmdrv_func;
+
+// --- kernels and the five calls ----------------------------------------------------------------------------
+
+// A host kernel does the indices [from, to) of its parallel range. Ranges are independent: any
+// split gives the same bits. `scratch` is this thread's, 64-byte aligned, program.scratch bytes.
+typedef void nmdrv_kernel_fn(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
+                             void *scratch);
+
+typedef struct nmdrv_kernel {
+    const char *name, *where; // "row.layer_norm.3", the model lines it was fused from
+    nmdrv_kernel_fn *fn;
+    int64_t grain;            // do not give a thread fewer indices than this, if it can be helped
+} nmdrv_kernel;
+
+typedef struct nmdrv_calls { // the device's; `launch` returns when the work is done or enqueued in order
+    void (*launch)(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg);
+    void (*fill)(nmdrv_frame *f, void *dst, int64_t bytes); // with zeros
+    void (*copy)(nmdrv_frame *f, void *dst, const void *src, int64_t bytes);
+} nmdrv_calls;
+
+struct nmdrv_frame {     // what one call of a function runs on; made by the runtime
+    const nmdrv_sym *sym; // [program.n_syms]
+    void **buf;           // [func.n_bufs]
+    const nmdrv_calls *call;
+    void *device;         // the calls' own
+};
+
+// --- the program ---------------------------------------------------------------------------------------------
+
+typedef struct nmdrv_param { // a parameter, or a state that is kept in checkpoints
+    const char *path;        // decoder.q.w; adamw.m.decoder.q.w
+    int64_t is_state, frozen, no_decay;
+    int64_t dtype, rank;
+    const int64_t *dim;      // [rank] indices into program.dim
+    const int64_t *shape;    // [rank] logical extents
+    const char *optimizer;   // that trains it, or whose state it is; "": none
+} nmdrv_param;
+
+typedef struct nmdrv_hyper { // a number that a flag of the binary can change: default = value + per_step * steps
+    const char *name;        // lr, warmup, betas.0, eps, weight_decay, clip
+    double value, per_step;
+    const char *schedule;    // where it is a schedule's peak: the default schedule; else ""
+} nmdrv_hyper;
+
+typedef struct nmdrv_program {
+    int64_t version;            // NMDRV_VERSION
+    const char *name, *preset;  // gpt2, tiny ("" : none)
+    const char *hash;           // hex, of the lowered text: checkpoints name it
+    const char *compiler, *cpu; // nemocc's version; the instruction set that the kernels need
+    int64_t cpu_level;          // 1 x86-64 .. 4 x86-64-v4: refuse politely on a lesser machine
+    int64_t scratch;            // bytes of scratch a thread
+    int64_t n_syms, n_dims, n_params, n_hypers, n_funcs, n_kernels;
+    const nmdrv_sym_info *sym;
+    const nmdrv_dim *dim;
+    const nmdrv_param *param;
+    const nmdrv_hyper *hyper;
+    const nmdrv_func *func;
+    const nmdrv_kernel *kernel;
+} nmdrv_program;
+
+extern const nmdrv_program nemocc_program;
+
+#endif
