@@ -210,6 +210,7 @@ struct nm_func {
     nm_bind *result_bind; // [n_results]; the values themselves are the operands of ret
     nm_op *first, *last;  // last is ret
     uint32_t n_values;    // ids given out; counted in the outermost function
+    struct nm_plan *plan; // ir/plan.h, once schedule has run; else NULL
 };
 
 // The outermost function that f is in (f itself, if it has no parent).
