@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Proves every arrow of docs/architecture.md: a room includes only the rooms that it may know.
+set -eu
+declare -A may=(
+    [base]="base" [ir]="base ir" [frontend]="base ir frontend" [passes]="base ir passes"
+    [codegen]="base ir codegen runtime/driver_abi.h" [runtime]="runtime")
+bad=0
+for room in "${!may[@]}"; do
+    while IFS=: read -r file line text; do
+        target=$(sed -E 's/.*#include "([^"]*)".*/\1/' <<<"$text")
+        ok=0
+        for allowed in ${may[$room]}; do
+            case $target in "$allowed" | "$allowed"/*) ok=1 ;; esac
+        done
+        case $target in */*) ;; *) ok=1 ;; esac # generated, or a neighbour in templates/
+        [ $ok -eq 1 ] || { echo "$file:$line: $room may not include $target"; bad=1; }
+    done < <(grep -rnE '^#include "' "$room" --include='*.[chly]' --include='*.def' || true)
+done
+if grep -rnE '#include [<"]llvm' base ir frontend passes runtime; then
+    echo "only codegen may know LLVM"
+    bad=1
+fi
+exit $bad
