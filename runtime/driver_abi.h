@@ -149,6 +149,7 @@ typedef struct nmdrv_program {
     const nmdrv_hyper *hyper;
     const nmdrv_func *func;
     const nmdrv_kernel *kernel;
+    const char *no_decode;      // why there is no DECODE function: a sentence for the user; "" if there is one
 } nmdrv_program;
 
 extern const nmdrv_program nemocc_program;
