@@ -10,7 +10,7 @@ typedef const char *nm_sym; // interned string, NUL-terminated: compare with ==
 
 typedef struct nm_interner nm_interner;
 
-nm_interner *nm_interner_new(nm_arena *arena);                          // lives in the arena
+nm_interner *nm_interner_new(nm_arena *arena); // lives in the arena
 nm_sym nm_intern(nm_interner *in, const char *s, size_t len);
 
 #endif
