@@ -82,10 +82,10 @@ typedef struct nmk_attn_spec { // a constant
     int64_t keys, segments, sink; // the pointers of args are there
 } nmk_attn_spec;
 
-typedef struct nmk_attn_drop { // probability `p` is dropped where uniform < rate, else p / (1 -
-                               // rate)
+typedef struct nmk_attn_drop { // a probability is 0 where uniform < rate, else p / (1 - rate)
     float rate;
-    uint32_t key0, key1, step, turn; // as nmk_uniform takes them
+    uint64_t key; // as nmk_uniform takes it
+    uint32_t step, turn;
     int64_t first,
         key_stride; // element index = first + stride . (b0, b1, i, kv, g) + key_stride * j
     nmk_strides stride;
@@ -175,10 +175,9 @@ float nmk_powf(float x, float y); // x > 0, or y a whole number
 float nmk_sqrtf(float x);
 float nmk_floorf(float x);
 
-// Draw `index` of the stream (key0, key1) at (step, turn): as base/philox.h and the interpreter
-// say.
-float nmk_uniform(uint32_t key0, uint32_t key1, uint32_t step, uint32_t turn,
-                  int64_t index); // [0, 1)
-float nmk_normal(uint32_t key0, uint32_t key1, uint32_t step, uint32_t turn, int64_t index);
+// Draw `index` of a stream, key = seed ^ hash of the op's key string: bit for bit base/philox.h's
+// uniform.
+float nmk_uniform(uint64_t key, uint32_t step, uint32_t turn, int64_t index); // [0, 1)
+float nmk_normal(uint64_t key, uint32_t step, uint32_t turn, int64_t index);
 
 #endif

@@ -1,0 +1,67 @@
+// Private to the matrix product: one call's parameters, and the reading of an operand through its
+// hook.
+#ifndef NM_CODEGEN_TEMPLATES_GEMM_H
+#define NM_CODEGEN_TEMPLATES_GEMM_H
+
+#include "codegen/templates/simd.h"
+
+enum {
+    STRIP = 4 * NR,                 // columns of a unit of the parallel range
+    STRETCH = VL == 16 ? 512 : 256, // most columns of C in scratch: what packing A is paid by
+    ROWS = 24 * MR,                 // most rows of a block: what packing B is paid by
+    FEW_ROWS = 4,                   // up to here nothing is packed (gemv.c)
+};
+
+typedef struct operand {
+    nmk_load *get;
+    int64_t along, run; // which index is contiguous, and its period
+} operand;
+
+typedef struct gemm { // one call
+    const void *env;
+    int64_t M, N, K;
+    operand a, b;
+    nmk_store *put;
+    int64_t c_run;
+} gemm;
+
+typedef struct block { // of the result
+    int64_t batch, m, rows, n, cols;
+} block;
+
+// How far j may run from index i before it crosses a multiple of run.
+NMK_INLINE int64_t run_left(int64_t run, int64_t i, int64_t n)
+{
+    return run ? min64(n, run - i % run) : n;
+}
+
+// n elements of x along its contiguous index, from (row, k).
+NMK_INLINE void read_line(operand x, const void *env, int64_t batch, int64_t row, int64_t k,
+                          int64_t n, float *restrict to)
+{
+    while (n > 0) {
+        int64_t part = run_left(x.run, x.along == NMK_ALONG_K ? k : row, n);
+        for (int64_t j = 0; j < part; j++)
+            to[j] = x.get(env, batch, row, k, j);
+        *(x.along == NMK_ALONG_K ? &k : &row) += part;
+        to += part;
+        n -= part;
+    }
+}
+
+// The sums c (rows STRETCH apart) to the result.
+NMK_INLINE void write_block(const gemm *g, block at, const float *restrict c)
+{
+    for (int64_t i = 0; i < at.rows; i++, c += STRETCH)
+        for (int64_t n = 0; n < at.cols;) {
+            int64_t part = run_left(g->c_run, at.n + n, at.cols - n);
+            for (int64_t j = 0; j < part; j++)
+                g->put(g->env, at.batch, at.m + i, at.n + n, j, c[n + j]);
+            n += part;
+        }
+}
+
+// The path for M <= FEW_ROWS: all of k for the block, then the store.
+void nmk_gemv(const gemm *g, block at, float *restrict scratch);
+
+#endif
