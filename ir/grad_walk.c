@@ -1,0 +1,84 @@
+// Which values a gradient may have to reach (activity), and the backward walk over a list of ops.
+#include "ir/grads.h"
+
+static bool is_float(const nm_value *v) { return nm_dtype_table[v->type->dtype].is_float; }
+
+// Maps and free values without a gradient are constant on purpose: floor, lt, stop, random.
+static bool is_constant(const nm_op *op)
+{
+    return nm_is(op, NM_NO_GRAD) && (nm_is(op, NM_MAP) || nm_is(op, NM_FREE));
+}
+
+static bool reads_active(const nm_op *op, const bool *active)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (active[op->in[i]->id])
+            return true;
+    return false;
+}
+
+// A carried value is active if it comes in active or if a turn makes it so: to a fixed point.
+static void mark_repeat(nm_op *op, bool *active)
+{
+    nm_func *body = op->body;
+    int carried = (int)nm_attr_int(op, "carried", 0);
+    for (int i = 0; i < op->n_in; i++)
+        active[body->param[i]->id] |= active[op->in[i]->id];
+    for (bool again = true; again;) {
+        again = false;
+        nm_grad_mark(body, NULL, active);
+        for (int i = 0; i < carried; i++) {
+            bool *enters = &active[body->param[i]->id];
+            if (active[body->last->in[i]->id] && !*enters)
+                *enters = again = true;
+        }
+    }
+    for (int i = 0; i < op->n_out; i++)
+        active[op->out[i].id] |= active[body->last->in[i]->id];
+}
+
+void nm_grad_mark(nm_func *f, const nm_op *end, bool *active)
+{
+    for (nm_op *op = f->first; op && op != end; op = op->next) {
+        if (is_constant(op) || !reads_active(op, active))
+            continue;
+        if (op->code == NM_OP_repeat) {
+            mark_repeat(op, active);
+            continue;
+        }
+        for (int i = 0; i < op->n_out; i++)
+            active[op->out[i].id] |= is_float(&op->out[i]);
+    }
+}
+
+static bool has_gradient(nm_grad *g, const nm_op *op)
+{
+    for (int i = 0; i < op->n_out; i++)
+        if (nm_grad_of(g, op, i))
+            return true;
+    return false;
+}
+
+static bool is_wanted(const nm_grad *g, const nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (nm_grad_wants(g, op->in[i]))
+            return true;
+    return false;
+}
+
+bool nm_grad_walk(nm_grad *g, nm_op *last)
+{
+    for (nm_op *op = last, *prev; op; op = prev) {
+        prev = op->prev;
+        if (is_constant(op) || !has_gradient(g, op) || !is_wanted(g, op))
+            continue;
+        const nm_op_info *info = nm_info(op);
+        if (!info->grad)
+            return nm_error(g->f->module->diag, op->loc, "%s has no gradient yet", info->name);
+        info->grad(g, op);
+        if (g->failed)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,129 @@
+// One checker a fact. Each is a predicate of one op or one function: cheap, and obviously right.
+#include "passes/facts.h"
+
+#include "passes/pass.h"
+
+#include <string.h>
+
+typedef const char *checker(nm_op *op); // what is wrong with the op, or NULL
+
+static const char *walk(nm_func *f, checker *check)
+{
+    nm_each_op(op, f) {
+        const char *wrong = op->body ? walk(op->body, check) : NULL;
+        if (wrong || (wrong = check(op)))
+            return wrong;
+    }
+    return NULL;
+}
+
+static bool has_readers(const nm_op *op)
+{
+    for (int i = 0; i < op->n_out; i++)
+        if (op->out[i].uses)
+            return true;
+    return false;
+}
+
+static const char *check_canonical(nm_op *op)
+{
+    if (op->code == NM_OP_call)
+        return "a call is left [canonical]";
+    return nm_is(op, NM_PURE) && !has_readers(op) ? "an op computes for nobody [canonical]" : NULL;
+}
+
+static const char *check_grads(nm_op *op)
+{
+    return op->code == NM_OP_grad ? "a grad op is left [grads]" : NULL;
+}
+
+// A dim of q or k alone (but for positions and hd): one on each side would be heads and kv.
+static const char *check_heads(nm_op *op)
+{
+    if (op->code != NM_OP_attention)
+        return NULL;
+    const nm_type *q = op->in[0]->type, *k = op->in[1]->type;
+    nm_sym over = nm_attr_sym(op, "over");
+    for (int i = 0; i < k->rank; i++)
+        if (k->dim[i].name != over && !nm_has_dim(q, k->dim[i].name))
+            return "keys have a dim that queries lack [heads]";
+    return NULL;
+}
+
+static const char *check_concrete(nm_op *op)
+{
+    for (int i = 0; i < op->n_out; i++)
+        if (op->out[i].type->dtype == NM_real)
+            return "a type is still real [concrete]";
+    return NULL;
+}
+
+static const char *check_grouped(nm_op *op)
+{
+    bool in_group = op->func->parent && op->func->parent->code == NM_OP_group;
+    bool fine = op->code == NM_OP_group || op->code == NM_OP_repeat || op->code == NM_OP_ret ||
+                nm_is(op, NM_VIEW) || nm_is(op, NM_FREE);
+    return in_group || fine ? NULL : "an op stands in no group [grouped]";
+}
+
+static const char *check_cut(nm_module *m)
+{
+    nm_each_func(f, m)
+        if (!strcmp(f->name, "train") || !strcmp(f->name, "eval"))
+            return "a step is whole [cut]";
+    return NULL;
+}
+
+static const char *check_planned(nm_module *m)
+{
+    nm_each_func(f, m)
+        if (!f->plan)
+            return "a function has no plan [planned]";
+    return NULL;
+}
+
+static const char *each_op(nm_module *m, checker *check)
+{
+    const char *wrong = NULL;
+    for (nm_func *f = m->first_func; f && !wrong; f = f->next)
+        wrong = walk(f, check);
+    return wrong;
+}
+
+const char *nm_facts_disprove(nm_module *m, unsigned facts)
+{
+    static const struct {
+        unsigned fact;
+        checker *op;
+        const char *(*module)(nm_module *m);
+    } checks[] = {
+        {HEADS, check_heads, NULL},     {CANONICAL, check_canonical, NULL},
+        {GRADS, check_grads, NULL},     {CONCRETE, check_concrete, NULL},
+        {GROUPED, check_grouped, NULL}, {CUT, NULL, check_cut},
+        {PLANNED, NULL, check_planned},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        if (!(facts & checks[i].fact))
+            continue;
+        const char *wrong = checks[i].op ? each_op(m, checks[i].op) : checks[i].module(m);
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
+}
+
+static int count(nm_func *f)
+{
+    int n = 0;
+    nm_each_op(op, f)
+        n += 1 + (op->body ? count(op->body) : 0);
+    return n;
+}
+
+int nm_facts_count_ops(nm_module *m)
+{
+    int n = 0;
+    nm_each_func(f, m)
+        n += count(f);
+    return n;
+}

@@ -1,0 +1,223 @@
+// The pass manager. It trusts nobody: the order of the table is checked before the first pass, the
+// IR is verified after each pass that changed it, and with verify_each every fact that is believed
+// is proved again and a pass that lies about `changed` is caught by a hash of the printed module.
+#include "passes/pass.h"
+
+#include "passes/facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const nm_pass pipeline[] = {
+#define PASS(id, fn, n, g, b, w)                                                                   \
+    {.name = #id, .run = nm_pass_##fn, .needs = n, .gives = g, .breaks = b, .why = w},
+#include "passes/pipeline.def"
+#undef PASS
+};
+enum { N_PASSES = sizeof pipeline / sizeof *pipeline };
+
+static void check_order(void)
+{
+    unsigned facts = 0;
+    for (int i = 0; i < N_PASSES; i++) {
+        const nm_pass *p = &pipeline[i];
+        if (p->needs & ~facts)
+            nm_bug("pipeline.def: %s needs facts %#x, has %#x", p->name, p->needs, facts);
+        facts = (facts & ~p->breaks) | p->gives;
+    }
+}
+
+// Is `name` one of the comma-separated names of `list`?
+static bool listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',')
+        if (strcspn(at, ",") == n && !strncmp(at, name, n))
+            return true;
+    return false;
+}
+
+static const nm_pass *find_pass(const char *name, size_t len)
+{
+    for (int i = 0; i < N_PASSES; i++)
+        if (strlen(pipeline[i].name) == len && !strncmp(pipeline[i].name, name, len))
+            return &pipeline[i];
+    return NULL;
+}
+
+static bool check_names(nm_module *m, const char *option, const char *list)
+{
+    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
+        size_t n = strcspn(at, ",");
+        if (!find_pass(at, n))
+            return nm_error(m->diag, (nm_loc){0}, "%s: no pass is called '%.*s'", option, (int)n,
+                            at);
+    }
+    return true;
+}
+
+static bool check_opts(nm_module *m, const nm_pipeline_opts *o)
+{
+    bool dump_all = o->dump_after && !strcmp(o->dump_after, "all");
+    return check_names(m, "--dump-after", dump_all ? NULL : o->dump_after) &&
+           check_names(m, "--start-from", o->start_from) &&
+           check_names(m, "--stop-after", o->stop_after) && check_names(m, "--pass", o->only) &&
+           check_names(m, "--disable-pass", o->disable);
+}
+
+// FNV-1a of the printed module.
+static uint64_t text_hash(nm_module *m)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        nm_bug("no memory to print the module");
+    nm_print(out, m, (nm_print_opts){0});
+    fclose(out);
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)text[i]) * 1099511628211u;
+    free(text);
+    return h;
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+// What the pass promised, held against what it did.
+static void check_promises(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o, bool changed,
+                           uint64_t before)
+{
+    if (changed && !nm_verify(m)) {
+        nm_print(stderr, m, (nm_print_opts){0});
+        nm_bug("after pass %s: the module is broken", p->name);
+    }
+    if (!o->verify_each)
+        return;
+    if (changed != (before != text_hash(m)))
+        nm_bug("after pass %s: it said %schanged, and the text says otherwise", p->name,
+               changed ? "" : "un");
+    const char *lie = nm_facts_disprove(m, m->facts);
+    if (lie)
+        nm_bug("after pass %s: %s", p->name, lie);
+}
+
+static bool run_pass(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o)
+{
+    unsigned errors = m->diag->errors;
+    uint64_t before = o->verify_each ? text_hash(m) : 0;
+    int ops = nm_facts_count_ops(m);
+    double start = now_ms();
+    bool changed = false, ok = p->run(m, &changed);
+    double ms = now_ms() - start;
+
+    if (ok == (m->diag->errors > errors))
+        nm_bug("after pass %s: it returned %d with %u new errors", p->name, ok,
+               m->diag->errors - errors);
+    if (!ok)
+        return false;
+    m->facts = (m->facts & ~p->breaks) | p->gives;
+    check_promises(m, p, o, changed, before);
+    if (o->time_passes)
+        fprintf(o->log, "%-12s %8.2f ms  %5d -> %5d ops%s\n", p->name, ms, ops,
+                nm_facts_count_ops(m), changed ? "" : "  (no change)");
+    if (o->dump_after && (!strcmp(o->dump_after, "all") || listed(o->dump_after, p->name))) {
+        fprintf(o->dump, "# after %s%s\n", p->name, changed ? "" : " (no change)");
+        if (changed)
+            nm_print(o->dump, m, (nm_print_opts){0});
+    }
+    return true;
+}
+
+static bool run_only(nm_module *m, const nm_pipeline_opts *o)
+{
+    for (const char *at = o->only; *at; at += strcspn(at, ","), at += *at == ',')
+        if (!run_pass(m, find_pass(at, strcspn(at, ",")), o))
+            return false;
+    return true;
+}
+
+bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *o)
+{
+    check_order();
+    if (!check_opts(m, o))
+        return false;
+    if (o->only)
+        return run_only(m, o);
+    bool started = !o->start_from;
+    for (int i = 0, ran = 0; i < N_PASSES; i++) {
+        const nm_pass *p = &pipeline[i];
+        started |= o->start_from && !strcmp(o->start_from, p->name);
+        if (!started || listed(o->disable, p->name))
+            continue;
+        if (o->pass_limit && ran++ >= o->pass_limit)
+            break;
+        if (!run_pass(m, p, o))
+            return false;
+        if (o->stop_after && !strcmp(o->stop_after, p->name))
+            break;
+    }
+    return true;
+}
+
+void nm_pipeline_print(FILE *out)
+{
+    for (int i = 0; i < N_PASSES; i++)
+        fprintf(out, "%2d  %-12s %s\n", i + 1, pipeline[i].name, pipeline[i].why);
+}
+
+// --- the options, the same in nemocc and in nemocc-opt
+// --------------------------------------------------
+
+const char nm_pipeline_help[] =
+    "passes:\n"
+    "  --print-pipeline        the passes in order, and why each is there\n"
+    "  --dump-after=PASS|all   print the module after a pass\n"
+    "  --start-from=PASS       skip what stands above it\n"
+    "  --stop-after=PASS       skip what stands below it\n"
+    "  --pass=A,B              run just these, in this order\n"
+    "  --disable-pass=A,B      run all but these\n"
+    "  --pass-limit=N          run the first N (to bisect)\n"
+    "  --verify-each           prove every fact again after each pass\n"
+    "  --time-passes           time and number of ops of each pass\n";
+
+// The text behind `name=`, or NULL.
+static const char *value_of(const char *arg, const char *name)
+{
+    size_t n = strlen(name);
+    return !strncmp(arg, name, n) && arg[n] == '=' ? arg + n + 1 : NULL;
+}
+
+int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
+{
+    const struct {
+        const char *name, **slot;
+    } texts[] = {
+        {"--dump-after", &o->dump_after}, {"--start-from", &o->start_from},
+        {"--stop-after", &o->stop_after}, {"--pass", &o->only},
+        {"--disable-pass", &o->disable},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *value = value_of(arg, texts[i].name);
+        if (value) {
+            *texts[i].slot = value;
+            return *value ? 1 : -1;
+        }
+    }
+    if (!strcmp(arg, "--verify-each"))
+        return o->verify_each = true;
+    if (!strcmp(arg, "--time-passes"))
+        return o->time_passes = true;
+    const char *limit = value_of(arg, "--pass-limit");
+    if (!limit)
+        return 0;
+    char *end;
+    o->pass_limit = (int)strtol(limit, &end, 10);
+    return *end || o->pass_limit <= 0 ? -1 : 1;
+}
