@@ -2,7 +2,7 @@
 //
 // Each template is freestanding C, compiled to bitcode once per vector length (NM_VL floats: 4, 8,
 // 16) when nemocc is built. For a kernel, codegen links the bitcode of the wanted length
-// (cmake/templates.cmake: nm_template_bc_4, _8, _16), and generates
+// (embed.h), and generates
 //
 //     void k(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to, void *scratch)
 //
