@@ -1,0 +1,28 @@
+# The frontend: scanner and parser from flex and bison, and the models that nemocc carries.
+set(FRONTEND_GEN ${CMAKE_BINARY_DIR}/frontend)
+file(MAKE_DIRECTORY ${FRONTEND_GEN})
+
+bison_target(nm_grammar ${CMAKE_SOURCE_DIR}/frontend/grammar.y ${FRONTEND_GEN}/grammar.c
+             DEFINES_FILE ${FRONTEND_GEN}/grammar.h COMPILE_FLAGS "-Wall -Werror")
+flex_target(nm_scanner ${CMAKE_SOURCE_DIR}/frontend/scanner.l ${FRONTEND_GEN}/scanner.c)
+add_flex_bison_dependency(nm_scanner nm_grammar)
+# Generated code: flex's tables compare signed with unsigned, bison's parser may leave labels unused.
+set_source_files_properties(${FRONTEND_GEN}/scanner.c ${FRONTEND_GEN}/grammar.c PROPERTIES
+                            COMPILE_OPTIONS "-Wno-sign-compare;-Wno-unused-label;-Wno-unused-but-set-variable;-Wno-unused-function")
+
+# Every models/*.nm goes into nemocc, so that `use llama3` and the standard library need no path.
+file(GLOB NM_MODELS RELATIVE ${CMAKE_SOURCE_DIR}/models CONFIGURE_DEPENDS models/*.nm)
+set(EMBEDDED "// Generated: the texts of models/*.nm.\n#include \"frontend/embedded.h\"\n\n#include <stddef.h>\n\n")
+set(EMBEDDED_TABLE "")
+foreach(model ${NM_MODELS})
+  get_filename_component(stem ${model} NAME_WE)
+  string(APPEND EMBEDDED "static const char text_${stem}[] = {\n#embed \"${CMAKE_SOURCE_DIR}/models/${model}\"\n    , 0};\n")
+  string(APPEND EMBEDDED_TABLE "    {\"${stem}\", \"${model}\", text_${stem}},\n")
+endforeach()
+string(APPEND EMBEDDED "\nconst nm_embedded nm_embedded_models[] = {\n${EMBEDDED_TABLE}    {NULL, NULL, NULL},\n};\n")
+file(GENERATE OUTPUT ${FRONTEND_GEN}/embedded.c CONTENT "${EMBEDDED}")
+set_source_files_properties(${FRONTEND_GEN}/embedded.c PROPERTIES COMPILE_OPTIONS "-Wno-c23-extensions")
+
+add_library(nm_frontend STATIC ${FRONTEND_C} ${BISON_nm_grammar_OUTPUTS} ${FLEX_nm_scanner_OUTPUTS}
+            ${FRONTEND_GEN}/embedded.c)
+target_link_libraries(nm_frontend PUBLIC nm_ir)
