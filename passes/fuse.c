@@ -1,0 +1,90 @@
+// fuse: every op into exactly one group, a group into one kernel.
+//
+// Why here: after autodiff and accumulate all that a step computes exists; before layout, which
+// wants to know what is stored. Functions and bodies of repeats are fused one at a time, innermost
+// first: prepare (rewrites), sink (accumulation into repeats), store (copies where a result would
+// have no kernel), classify and read (fuse_units.c), merge (fuse_pick.c), emit. Nothing is fused
+// across the edge of a repeat.
+#include "passes/fuse.h"
+#include "passes/pass.h"
+
+static uint32_t number(nm_func *f, uint32_t next)
+{
+    for (int i = 0; i < f->n_params; i++)
+        f->param[i]->id = next++;
+    nm_each_op(op, f) {
+        if (op->body)
+            next = number(op->body, next);
+        for (int i = 0; i < op->n_out; i++)
+            op->out[i].id = next++;
+    }
+    return next;
+}
+
+void nm_fuse_renumber(nm_func *f) { f->n_values = number(f, 0); }
+
+static bool check_op(nm_func *f, const nm_op *op)
+{
+    switch (op->code) {
+    case NM_OP_dispatch:
+    case NM_OP_combine:
+    case NM_OP_extern:
+        return nm_error(f->module->diag, op->loc, "no target lowers '%s' yet", nm_info(op)->name);
+    case NM_OP_call:
+    case NM_OP_grad: nm_bug("fuse: '%s' is left", nm_info(op)->name);
+    default: return true;
+    }
+}
+
+static bool is_fused(const nm_func *f)
+{
+    nm_each_op(op, f)
+        if (op->code == NM_OP_group)
+            return true;
+    return false;
+}
+
+static void group_ops(nm_func *f, const nm_rank *rank, nm_arena *scratch)
+{
+    nm_arena_mark mark = nm_arena_mark_get(scratch);
+    nm_fuse before = {.f = f, .scratch = scratch, .rank = rank};
+    nm_fuse_classify(&before);
+    nm_fuse_store(&before);
+    nm_fuse g = {.f = f, .scratch = scratch, .rank = rank};
+    nm_fuse_classify(&g);
+    nm_fuse_units(&g);
+    nm_fuse_pick(&g);
+    nm_fuse_emit(&g);
+    nm_arena_reset(scratch, mark);
+}
+
+static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
+{
+    nm_fuse_prepare(f);
+    nm_fuse_sink(f, scratch);
+    bool ok = true;
+    nm_each_op(op, f) {
+        ok = check_op(f, op) && ok;
+        if (op->code == NM_OP_repeat)
+            ok = fuse_body(op->body, rank, scratch) && ok;
+    }
+    if (ok)
+        group_ops(f, rank, scratch);
+    return ok;
+}
+
+bool nm_pass_fuse(nm_module *m, bool *changed)
+{
+    nm_arena scratch = {0};
+    nm_rank *rank = nm_rank_new(m, &scratch);
+    bool ok = true;
+    nm_each_func(f, m) {
+        if (is_fused(f))
+            continue;
+        *changed = true;
+        ok = fuse_body(f, rank, &scratch) && ok;
+        nm_fuse_renumber(f);
+    }
+    nm_arena_free(&scratch);
+    return ok;
+}

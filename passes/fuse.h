@@ -1,0 +1,100 @@
+// Fusion's own data: one function body (or the body of a repeat) at a time.
+//
+// A *unit* is an op that stands in exactly one group. All other ops are *pulled*: free values, maps
+// of free values alone and views that only rename, split, merge, slice, broadcast or window; every
+// group that reads one has its own copy, so they are never stored. A *cluster* is the units of a
+// group to be. Clusters begin with one unit each and are merged while a law (fuse_map.c,
+// fuse_row.c, fuse_dot.c) allows it and traffic to memory is saved (fuse_pick.c); then fuse_emit.c
+// makes each a `group`.
+#ifndef NM_PASSES_FUSE_H
+#define NM_PASSES_FUSE_H
+
+#include "ir/ir.h"
+#include "passes/layout.h"
+
+typedef enum { // fixed: the op alone; a repeat is fixed, too, and stays what it is
+    NM_CLUSTER_map,
+    NM_CLUSTER_row,
+    NM_CLUSTER_column,
+    NM_CLUSTER_dot,
+    NM_CLUSTER_scatter,
+    NM_CLUSTER_fixed,
+} nm_cluster_kind;
+
+typedef struct nm_read { // unit `reader` needs `value`
+    nm_value *value;     // of a unit, or a parameter
+    int from, reader;    // units; from -1: a parameter
+    int slot;            // the reader's operand through which it comes
+    bool viewed; // through a view that is no broadcast: other elements than the reader's own
+    struct nm_read *next_of_reader, *next_of_value;
+} nm_read;
+
+typedef struct nm_unit {
+    nm_op *op;
+    int cluster;
+    double cost; // of one element of its result, with what it pulls; 1 is an addition
+    nm_read *reads;
+} nm_unit;
+
+typedef struct nm_cluster { // named by its first unit
+    nm_cluster_kind kind;
+    int anchor;  // the first sum, max, dot, scatter_add or fixed op; a map: the last unit
+    int n;       // 0: merged into another
+    int *unit;   // ascending: program order
+    int version; // counts its merges
+} nm_cluster;
+
+typedef struct nm_fuse {
+    nm_func *f;
+    nm_arena *scratch;
+    const nm_rank *rank;  // the order of dims in memory
+    int n_values;         // that the outermost function had before groups were made
+    bool *pulled, *freed; // by value id: pulled; of free values alone
+    bool *stored;         // by value id: ret or a repeat reads it
+    int *unit_of;         // by value id: the unit that computes it; -1
+    nm_read **readers;    // by value id
+    int n_units;
+    nm_unit *unit;
+    nm_cluster *cluster; // [n_units]
+} nm_fuse;
+
+// Numbers that stand for run-time sizes where costs are compared: elements of a type.
+double nm_fuse_elems(const nm_type *t);
+// Are all dims of a in b?
+bool nm_fuse_within(const nm_type *a, const nm_type *b);
+
+// fuse_prepare.c: rewrites that make more fusible, in one body.
+void nm_fuse_prepare(nm_func *f);
+// fuse.c: number the values of f and its bodies in order, from 0 (f has no parent or is between
+// two).
+void nm_fuse_renumber(nm_func *f);
+// fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.
+void nm_fuse_sink(nm_func *f, nm_arena *scratch);
+// fuse_store.c: whatever ret and repeats read becomes a unit of its own, where it is none.
+void nm_fuse_store(nm_fuse *g);
+
+// fuse_units.c
+void nm_fuse_classify(nm_fuse *g); // pulled, freed
+void nm_fuse_units(nm_fuse *g);    // all the rest
+
+// Every value of cluster c that someone outside of it reads, for each unit's result.
+bool nm_fuse_is_result(const nm_fuse *g, const nm_value *v, const nm_cluster *c);
+
+// The laws: NULL if the units of c may be one group of its kind, else why not.
+const char *nm_fuse_map_law(const nm_fuse *g, const nm_cluster *c);
+const char *nm_fuse_row_law(const nm_fuse *g, const nm_cluster *c);
+const char *nm_fuse_column_law(const nm_fuse *g, const nm_cluster *c);
+const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c);
+const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c);
+// Which units of c (by place in c->unit) need the result of an anchor; -1 for a read of such a
+// value through a view, which is in *viewed then.
+bool *nm_fuse_after_anchor(const nm_fuse *g, const nm_cluster *c, const nm_read **viewed);
+// Is this unit the anchor of a cluster: a reduction, a product, a scatter_add?
+bool nm_fuse_is_anchor(const nm_unit *u);
+
+// fuse_pick.c: merge clusters while it pays.
+void nm_fuse_pick(nm_fuse *g);
+// fuse_emit.c: the clusters become groups.
+void nm_fuse_emit(nm_fuse *g);
+
+#endif

@@ -1,0 +1,358 @@
+// Merging clusters, the most traffic saved first.
+//
+// Candidates are pairs of units: one reads the other's result, or both are reductions that read one
+// value. The pair that saves most loads and stores of elements is tried; if a law, the cost of
+// computing again, or a cycle between kernels forbids it, the next. A merge changes what its
+// neighbours save and may do, so refused pairs have another turn after each round of merges. This
+// is the greedy scheme of XLA's priority fusion. All ties go to program order: the result depends
+// on the program alone.
+#include "passes/fuse.h"
+
+#include <string.h>
+
+typedef struct pair {
+    int p, q; // units: producer and consumer, or two readers of one value
+    bool siblings;
+    int seen_p, seen_q;  // versions of their clusters when `saves` was computed; -1: never
+    double saves;        // elements loaded and stored
+    const char *refused; // why not, with these versions
+} pair;
+
+typedef struct pick {
+    nm_fuse *g;
+    int n_pairs, room;
+    pair *pair;
+    int *mark, stamp; // by cluster: visited in the search for cycles
+    int *stack;
+} pick;
+
+// --- candidates
+// -------------------------------------------------------------------------------------
+
+static void add_pair(pick *k, int p, int q, bool siblings)
+{
+    if (k->n_pairs == k->room) {
+        pair *old = k->pair;
+        k->room = k->room ? 2 * k->room : 256;
+        k->pair = nm_new_n(k->g->scratch, pair, k->room);
+        if (old)
+            memcpy(k->pair, old, sizeof *old * (size_t)k->n_pairs);
+    }
+    k->pair[k->n_pairs++] = (pair){.p = p, .q = q, .siblings = siblings, .seen_p = -1};
+}
+
+static bool is_reduction(const nm_fuse *g, int unit)
+{
+    nm_cluster_kind kind = g->cluster[unit].kind;
+    return kind == NM_CLUSTER_row || kind == NM_CLUSTER_column;
+}
+
+enum { MAX_SIBLINGS = 8 }; // readers of one value that are looked at
+static void pair_siblings(pick *k, const nm_value *v)
+{
+    int n = 0, reader[MAX_SIBLINGS];
+    for (const nm_read *r = k->g->readers[v->id]; r && n < MAX_SIBLINGS; r = r->next_of_value)
+        if (k->g->cluster[r->reader].kind != NM_CLUSTER_fixed)
+            reader[n++] = r->reader;
+    for (int i = n - 1; i >= 0; i--)
+        for (int j = i - 1; j >= 0; j--)
+            if (reader[i] != reader[j])
+                add_pair(k, reader[i], reader[j], true);
+}
+
+static void find_pairs(pick *k)
+{
+    nm_fuse *g = k->g;
+    for (int u = 0; u < g->n_units; u++) {
+        for (const nm_read *r = g->unit[u].reads; r; r = r->next_of_reader)
+            if (r->from >= 0)
+                add_pair(k, r->from, u, false);
+        for (int i = 0; i < g->unit[u].op->n_out; i++)
+            pair_siblings(k, &g->unit[u].op->out[i]);
+    }
+    for (int i = 0; i < g->f->n_params; i++)
+        pair_siblings(k, g->f->param[i]);
+}
+
+// --- what a merge saves
+// ------------------------------------------------------------------------------
+
+static bool reads_value(const nm_fuse *g, int cluster, const nm_value *v)
+{
+    for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value)
+        if (g->unit[r->reader].cluster == cluster)
+            return true;
+    return false;
+}
+
+static bool read_by_these_alone(const nm_fuse *g, const nm_value *v, int p, int q)
+{
+    if (g->stored[v->id])
+        return false;
+    for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value)
+        if (g->unit[r->reader].cluster != p && g->unit[r->reader].cluster != q)
+            return false;
+    return true;
+}
+
+// q's loads of what p computes, and p's stores of it if nobody else loads them.
+static double saved_results(const nm_fuse *g, int p, int q)
+{
+    double saves = 0;
+    const nm_cluster *c = &g->cluster[p];
+    for (int i = 0; i < c->n; i++) {
+        const nm_op *op = g->unit[c->unit[i]].op;
+        for (int j = 0; j < op->n_out; j++) {
+            const nm_value *v = &op->out[j];
+            if (reads_value(g, q, v))
+                saves += nm_fuse_elems(v->type) * (read_by_these_alone(g, v, p, q) ? 2 : 1);
+        }
+    }
+    return saves;
+}
+
+// Loads of values of others that p and q both read.
+static double saved_loads(const nm_fuse *g, int p, int q)
+{
+    double saves = 0;
+    const nm_cluster *c = &g->cluster[q];
+    for (int i = 0; i < c->n; i++)
+        for (const nm_read *r = g->unit[c->unit[i]].reads; r; r = r->next_of_reader) {
+            bool inner =
+                r->from >= 0 && (g->unit[r->from].cluster == p || g->unit[r->from].cluster == q);
+            if (!inner && reads_value(g, p, r->value))
+                saves += nm_fuse_elems(r->value->type);
+        }
+    return saves;
+}
+
+// --- cycles
+// ---------------------------------------------------------------------------------------------
+
+// Is there a way from cluster p to cluster q through a third one?
+static bool reaches_around(pick *k, int p, int q)
+{
+    nm_fuse *g = k->g;
+    int n = 0;
+    k->stack[n++] = p;
+    k->mark[p] = ++k->stamp;
+    while (n > 0) {
+        int at = k->stack[--n];
+        const nm_cluster *c = &g->cluster[at];
+        for (int i = 0; i < c->n; i++)
+            for (int j = 0; j < g->unit[c->unit[i]].op->n_out; j++) {
+                const nm_value *v = &g->unit[c->unit[i]].op->out[j];
+                for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value) {
+                    int to = g->unit[r->reader].cluster;
+                    if (to == q && at != p)
+                        return true;
+                    if (to == q || k->mark[to] == k->stamp)
+                        continue;
+                    k->mark[to] = k->stamp;
+                    k->stack[n++] = to;
+                }
+            }
+    }
+    return false;
+}
+
+// --- may they merge?
+// ----------------------------------------------------------------------------------
+
+static nm_cluster_kind joint_kind(nm_cluster_kind a, nm_cluster_kind b)
+{
+    if (a == b && a != NM_CLUSTER_dot && a != NM_CLUSTER_scatter)
+        return a;
+    if (a == NM_CLUSTER_map)
+        return b;
+    return b == NM_CLUSTER_map ? a : NM_CLUSTER_fixed;
+}
+
+static nm_cluster join(const nm_fuse *g, int p, int q)
+{
+    const nm_cluster *a = &g->cluster[p], *b = &g->cluster[q];
+    nm_cluster c = {.kind = joint_kind(a->kind, b->kind), .version = a->version + 1};
+    c.unit = nm_new_n(g->scratch, int, a->n + b->n);
+    for (int i = 0, j = 0; i < a->n || j < b->n;)
+        c.unit[c.n++] =
+            j == b->n || (i < a->n && a->unit[i] < b->unit[j]) ? a->unit[i++] : b->unit[j++];
+    c.anchor = c.unit[c.n - 1];
+    for (int i = c.n - 1; i >= 0; i--)
+        if (nm_fuse_is_anchor(&g->unit[c.unit[i]]))
+            c.anchor = c.unit[i];
+    return c;
+}
+
+static void assign(nm_fuse *g, const nm_cluster *c, int name)
+{
+    for (int i = 0; i < c->n; i++)
+        g->unit[c->unit[i]].cluster = name;
+}
+
+static const char *law(const nm_fuse *g, const nm_cluster *c)
+{
+    switch (c->kind) {
+    case NM_CLUSTER_map: return nm_fuse_map_law(g, c);
+    case NM_CLUSTER_row: return nm_fuse_row_law(g, c);
+    case NM_CLUSTER_column: return nm_fuse_column_law(g, c);
+    case NM_CLUSTER_dot: return nm_fuse_dot_law(g, c);
+    case NM_CLUSTER_scatter: return nm_fuse_scatter_law(g, c);
+    case NM_CLUSTER_fixed: return "no kernel does both";
+    }
+    nm_bug("cluster of kind %d", (int)c->kind);
+}
+
+// The elements over which cluster q computes a value of type t that it takes in.
+static double computed_over(const nm_fuse *g, const nm_cluster *q, const nm_type *t)
+{
+    const nm_op *op = g->unit[q->anchor].op;
+    if (q->kind == NM_CLUSTER_row && nm_fuse_within(t, op->out[0].type))
+        return nm_fuse_elems(op->out[0].type);
+    if (q->kind == NM_CLUSTER_row) // once in each pass over the row
+        return 2 * nm_fuse_elems(op->in[0]->type);
+    if (q->kind == NM_CLUSTER_column)
+        return nm_fuse_elems(op->in[0]->type);
+    return nm_fuse_elems(op->out[0].type);
+}
+
+// Taking maps p into q computes an element as often as q reads it. That may cost as much as storing
+// and loading it would (STORE), or anything if it is a plain operation or two (HIDDEN) beside q's
+// own loads, or one number in all.
+enum { STORE = 16, HIDDEN = 4 };
+static const char *recompute_law(const nm_fuse *g, int p, int q)
+{
+    const nm_cluster *c = &g->cluster[p], *into = &g->cluster[q];
+    if (c->kind != NM_CLUSTER_map)
+        return NULL;
+    double cost = 0;
+    for (int i = 0; i < c->n; i++)
+        cost += g->unit[c->unit[i]].cost;
+    for (int i = 0; i < c->n; i++) {
+        const nm_type *t = g->unit[c->unit[i]].op->out[0].type;
+        double times = computed_over(g, into, t) / nm_fuse_elems(t);
+        if (t->rank && reads_value(g, q, &g->unit[c->unit[i]].op->out[0]) && cost > HIDDEN &&
+            (times - 1) * cost > STORE)
+            return "it would be computed again for each element that reads it";
+    }
+    return NULL;
+}
+
+static const char *refuse(pick *k, const pair *x, nm_cluster *joint)
+{
+    nm_fuse *g = k->g;
+    int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
+    if (x->siblings && (g->cluster[p].kind != g->cluster[q].kind || !is_reduction(g, p)))
+        return "they only read the same value";
+    if (joint_kind(g->cluster[p].kind, g->cluster[q].kind) == NM_CLUSTER_fixed)
+        return "no kernel does both";
+    const char *no = recompute_law(g, p, q);
+    if (no)
+        return no;
+    *joint = join(g, p, q);
+    assign(g, joint, p);
+    no = law(g, joint);
+    assign(g, &g->cluster[p], p);
+    assign(g, &g->cluster[q], q);
+    if (!no && (reaches_around(k, p, q) || reaches_around(k, q, p)))
+        no = "another kernel stands between them";
+    return no;
+}
+
+// --- the loop
+// -------------------------------------------------------------------------------------------
+
+static void merge(nm_fuse *g, int p, int q, nm_cluster joint)
+{
+    g->cluster[p] = joint;
+    g->cluster[q].n = 0;
+    g->cluster[q].version++;
+    assign(g, &joint, p);
+}
+
+static void refresh(pick *k, pair *x)
+{
+    nm_fuse *g = k->g;
+    int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
+    if (p != q && x->seen_p == g->cluster[p].version && x->seen_q == g->cluster[q].version)
+        return;
+    x->seen_p = g->cluster[p].version;
+    x->seen_q = g->cluster[q].version;
+    x->refused = NULL;
+    x->saves = p == q ? 0 : saved_results(g, p, q) + saved_results(g, q, p) + saved_loads(g, p, q);
+}
+
+static pair *best_pair(pick *k)
+{
+    pair *best = NULL;
+    for (int i = 0; i < k->n_pairs; i++) {
+        pair *x = &k->pair[i];
+        refresh(k, x);
+        if (x->saves > 0 && !x->refused && (!best || x->saves > best->saves))
+            best = x;
+    }
+    return best;
+}
+
+static bool merge_round(pick *k)
+{
+    bool merged = false;
+    for (pair *x; (x = best_pair(k));) {
+        nm_cluster joint;
+        x->refused = refuse(k, x, &joint);
+        if (x->refused)
+            continue;
+        merge(k->g, k->g->unit[x->p].cluster, k->g->unit[x->q].cluster, joint);
+        merged = true;
+    }
+    return merged;
+}
+
+// --- remarks
+// ------------------------------------------------------------------------------------------------
+
+static void remark_group(nm_fuse *g, const nm_cluster *c)
+{
+    static const char *const kind[] = {"map", "row", "column", "product", "scatter", "alone"};
+    const char *list = "";
+    for (int i = 0; i < c->n; i++)
+        list = nm_arena_fmt(g->scratch, "%s%s%s", list, i ? " " : "",
+                            nm_info(g->unit[c->unit[i]].op)->name);
+    nm_note(g->f->module->diag, g->unit[c->anchor].op->loc, "fuse: %s kernel of %d: %s",
+            kind[c->kind], c->n, list);
+}
+
+static void remark_miss(nm_fuse *g, const pair *x)
+{
+    const nm_op *p = g->unit[x->p].op, *q = g->unit[x->q].op;
+    nm_note(g->f->module->diag, q->loc,
+            "fuse: %s and %s stay apart, %.3g elements loaded or stored: %s", nm_info(p)->name,
+            nm_info(q)->name, x->saves, x->refused);
+}
+
+static void remarks(const pick *k)
+{
+    nm_fuse *g = k->g;
+    for (int i = 0; i < g->n_units; i++)
+        if (g->cluster[i].n > 1)
+            remark_group(g, &g->cluster[i]);
+    const pair *nearest = NULL;
+    for (int i = 0; i < k->n_pairs; i++)
+        if (k->pair[i].refused && !k->pair[i].siblings &&
+            (!nearest || k->pair[i].saves > nearest->saves))
+            nearest = &k->pair[i];
+    if (nearest)
+        remark_miss(g, nearest);
+}
+
+void nm_fuse_pick(nm_fuse *g)
+{
+    pick k = {.g = g};
+    k.mark = nm_new_n(g->scratch, int, g->n_units);
+    k.stack = nm_new_n(g->scratch, int, g->n_units);
+    find_pairs(&k);
+    while (merge_round(&k))
+        for (int i = 0; i < k.n_pairs; i++)
+            k.pair[i].refused = NULL;
+    if (g->f->module->remarks)
+        remarks(&k);
+}

@@ -1,0 +1,18 @@
+// The order in which dims lie in memory, where nothing else says.
+#ifndef NM_PASSES_LAYOUT_H
+#define NM_PASSES_LAYOUT_H
+
+#include "ir/ir.h"
+
+// All dims of a module in one order: run-time dims first, then as parameters name them, and what a
+// view makes of a dim right behind it.
+typedef struct nm_rank {
+    int n;
+    nm_sym *dim;
+} nm_rank;
+
+nm_rank *nm_rank_new(nm_module *m, nm_arena *arena);
+// The type with its dims in the order of rank.
+const nm_type *nm_rank_sort(nm_module *m, const nm_rank *rank, const nm_type *t);
+
+#endif
