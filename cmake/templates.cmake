@@ -2,6 +2,7 @@
 # nm_codegen links nm_templates and reads codegen/templates/embed.h. Optimisation comes later, when a
 # kernel's hooks are known: here clang only translates (-O1, or functions would be marked optnone).
 find_program(LLVM_LINK llvm-link-22 REQUIRED)
+find_program(LLVM_OPT opt-22 REQUIRED)
 
 set(TEMPLATE_FLAGS -std=c17 -I${CMAKE_SOURCE_DIR} -O1 -Xclang -disable-llvm-passes -emit-llvm -c
   -ffp-contract=fast -fno-math-errno -mprefer-vector-width=512 -Wall -Wextra -Wpedantic -Wshadow)
@@ -40,12 +41,15 @@ set_source_files_properties(codegen/templates/embed.c PROPERTIES OBJECT_DEPENDS 
 
 # The templates' own tests: hooks and naive loops, linked with the bitcode as a kernel is, then optimised.
 # One program for each vector length; on a machine that cannot run it, it says so and passes.
+set(TEMPLATE_PASSES "internalize<preserve-gv=main>,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,default<O3>")
 function(template_program SOURCE NAME VL)
   set(bc ${TEMPLATE_DIR}/${NAME}.bc)
   template_bitcode(${SOURCE} ${bc} ${VL})
   add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/tests/${NAME}
-    COMMAND ${LLVM_LINK} -o ${bc}.all ${bc} ${TEMPLATE_DIR}/templates_${VL}.bc
-    COMMAND ${CLANG} -O3 -x ir ${bc}.all -x none -o ${CMAKE_BINARY_DIR}/tests/${NAME} -lm
+    COMMAND ${LLVM_LINK} -o ${TEMPLATE_DIR}/${NAME}_all.bc ${bc} ${TEMPLATE_DIR}/templates_${VL}.bc
+    COMMAND ${LLVM_OPT} -passes=${TEMPLATE_PASSES} -o ${TEMPLATE_DIR}/${NAME}_opt.bc ${TEMPLATE_DIR}/${NAME}_all.bc
+    COMMAND ${CLANG} -O1 -Xclang -disable-llvm-passes -o ${CMAKE_BINARY_DIR}/tests/${NAME}
+      ${TEMPLATE_DIR}/${NAME}_opt.bc -lm
     DEPENDS ${bc} ${TEMPLATE_DIR}/templates_${VL}.bc VERBATIM)
   add_custom_target(${NAME} ALL DEPENDS ${CMAKE_BINARY_DIR}/tests/${NAME})
 endfunction()

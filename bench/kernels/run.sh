@@ -11,6 +11,7 @@ if [ -z "${VL:-}" ]; then
     grep -qw avx512vl /proc/cpuinfo && VL=16
 fi
 cpu=$(case $VL in 4) echo x86-64-v2 ;; 8) echo x86-64-v3 ;; 16) echo x86-64-v4 ;; esac)
+passes='internalize<preserve-gv=main>,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,default<O3>'
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 for name in ${*:-gemm attention math}; do
@@ -18,6 +19,7 @@ for name in ${*:-gemm attention math}; do
     clang-22 -std=gnu17 -I. -O1 -Xclang -disable-llvm-passes -emit-llvm -c -march="$cpu" -DNM_VL="$VL" \
         -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno -o "$out/$name.bc" "bench/kernels/$name.c"
     llvm-link-22 -o "$out/all.bc" "$out/$name.bc" "$build/codegen/templates/templates_$VL.bc"
-    clang-22 -O3 -x ir "$out/all.bc" -x none -o "$out/$name" -lm
+    opt-22 -passes="$passes" -o "$out/opt.bc" "$out/all.bc"
+    clang-22 -O1 -Xclang -disable-llvm-passes -o "$out/$name" "$out/opt.bc" -lm
     "$out/$name"
 done

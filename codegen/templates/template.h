@@ -12,9 +12,13 @@
 // are shared internal functions.
 //
 // Rules for codegen
-// - After linking: internalize, then set on *every* function "target-cpu", "target-features",
+// - After linking: internalize, then set on *every* function "target-cpu", "target-features" and
 //   "prefer-vector-width"="512" for NM_VL 16 (else LLVM splits the vectors for this CPU: half the
-//   speed) and "no-builtins"; keep "noinline" of the shared ones. Then default<O3>.
+//   speed); keep "noinline" of the shared ones. Then run
+//       always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,default<O3>
+//   Hooks travel through structs and locals, and only SROA makes their calls direct, so that it
+//   takes two rounds. With default<O3> alone some hooks stay calls: a third of the speed, or a
+//   tenth.
 // - Hooks are internal, alwaysinline, nounwind; loads are memory(read), stores write only the
 // result.
 // - `env` is codegen's own: an alloca of {pointers, run-time extents} that the wrapper fills once
