@@ -1,5 +1,5 @@
-// Matching of path patterns: backtracking over the steps, with `**` as the only one that can take
-// several. Patterns and paths have a handful of steps, so its cost is nothing.
+// Matching of path patterns as wildcards are: only the last `**` ever has to take one step more, so
+// the time is at most the product of the lengths.
 #include "frontend/paths.h"
 
 #include <stdlib.h>
@@ -38,25 +38,34 @@ static bool match_step(const nm_ast_step *s, const char *step, size_t n)
     return false;
 }
 
-// Do the steps from i on match the rest of the path? path is NULL after its last step.
-static bool match_from(const nm_ast_path *p, int i, const char *path)
+// The path behind its first step; NULL at its end.
+static const char *next_step(const char *path)
 {
-    if (i == p->n)
-        return !path;
-    if (p->step[i].kind == NM_STEP_many && match_from(p, i + 1, path))
-        return true;
-    if (!path)
-        return false;
     size_t n = step_len(path);
-    const char *rest = path[n] ? path + n + 1 : NULL;
-    if (p->step[i].kind == NM_STEP_many)
-        return match_from(p, i, rest);
-    return match_step(&p->step[i], path, n) && match_from(p, i + 1, rest);
+    return path[n] ? path + n + 1 : NULL;
 }
 
-bool nm_path_match(const nm_ast_path *pattern, const char *path)
+bool nm_path_match(const nm_ast_path *p, const char *path)
 {
-    return match_from(pattern, 0, *path ? path : NULL);
+    const char *at = *path ? path : NULL, *many_at = NULL;
+    int i = 0, many = -1; // the last `**` met, and what it has taken reaches up to many_at
+    while (at) {
+        if (i < p->n && p->step[i].kind == NM_STEP_many) {
+            many = i++;
+            many_at = at;
+        } else if (i < p->n && match_step(&p->step[i], at, step_len(at))) {
+            i++;
+            at = next_step(at);
+        } else if (many >= 0) {
+            i = many + 1;
+            at = many_at = next_step(many_at);
+        } else {
+            return false;
+        }
+    }
+    while (i < p->n && p->step[i].kind == NM_STEP_many)
+        i++;
+    return i == p->n;
 }
 
 bool nm_paths_match(const nm_ast_paths *patterns, const char *path)
@@ -89,11 +98,10 @@ static int n_fitting(const nm_ast_path *p, const char *path)
 {
     int fit = 0;
     for (int i = 0; i < p->n && path; i++) {
-        size_t n = step_len(path);
-        if (p->step[i].kind == NM_STEP_many || !match_step(&p->step[i], path, n))
+        if (p->step[i].kind == NM_STEP_many || !match_step(&p->step[i], path, step_len(path)))
             break;
         fit++;
-        path = path[n] ? path + n + 1 : NULL;
+        path = next_step(path);
     }
     return fit;
 }
