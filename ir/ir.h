@@ -13,19 +13,22 @@
 
 #include <stddef.h>
 
-// --- extents: how many indices a dim has -----------------------------------------------------------
+// --- extents: how many indices a dim has
+// -----------------------------------------------------------
 //
 // A sum of terms; a term is an integer times atoms; an atom is a symbol (a dim bound when the
 // binary starts) or a quotient rounded down. Interned and canonical, so equal extents are equal
-// pointers: 4096, seq, batch * seq, (samples + 2) // 160 + 1.
+// pointers: 4096, seq, batch * seq, (samples + 2) // 160 + 1. What has no value (a division by the
+// constant 0, more than 64 bits) or too many parts is NULL; operands that are NULL give NULL.
 
+typedef struct nm_module nm_module;
 typedef struct nm_extent nm_extent;
 
 const nm_extent *nm_extent_const(struct nm_module *m, int64_t value);
 const nm_extent *nm_extent_sym(struct nm_module *m, nm_sym sym);
 const nm_extent *nm_extent_add(struct nm_module *m, const nm_extent *a, const nm_extent *b);
 const nm_extent *nm_extent_mul(struct nm_module *m, const nm_extent *a, const nm_extent *b);
-// floor(a / b). b must not be the constant 0.
+// floor(a / b).
 const nm_extent *nm_extent_div(struct nm_module *m, const nm_extent *a, const nm_extent *b);
 bool nm_extent_is_const(const nm_extent *e, int64_t *value); // value may be NULL
 // The extent with every symbol replaced by lookup(user, sym).
@@ -49,7 +52,8 @@ struct nm_extent {
     const nm_term *term;
 };
 
-// --- types: interned, so two types are equal iff their pointers are -------------------------------
+// --- types: interned, so two types are equal iff their pointers are
+// -------------------------------
 
 typedef enum {
 #define DTYPE(id, ...) NM_##id,
@@ -100,7 +104,8 @@ const nm_type *nm_type_with_outer(struct nm_module *m, const nm_type *t, nm_dim 
 const char *nm_type_str(struct nm_module *m, const nm_type *t);
 const char *nm_extent_str(struct nm_module *m, const nm_extent *e);
 
-// --- attributes ------------------------------------------------------------------------------------
+// --- attributes
+// ------------------------------------------------------------------------------------
 
 typedef enum {
     NM_ATTR_int,
@@ -132,7 +137,8 @@ typedef struct nm_attr {
     } u;
 } nm_attr;
 
-// --- values, ops, functions ------------------------------------------------------------------------
+// --- values, ops, functions
+// ------------------------------------------------------------------------
 
 typedef enum {
 #define OP(id, ...) NM_OP_##id,
@@ -153,12 +159,12 @@ typedef struct nm_use { // one operand slot; all uses of a value are a list
 
 struct nm_value { // a result of an op, or a parameter of a function
     const nm_type *type;
-    nm_op *def;   // the op that computes it; NULL for a parameter
-    int index;    // its place among the results, or the parameters
+    nm_op *def;    // the op that computes it; NULL for a parameter
+    int index;     // its place among the results, or the parameters
     nm_func *func; // that owns it
-    nm_sym name;  // as the user wrote it; NULL prints as %<id>
-    uint32_t id;  // unique in the outermost function
-    nm_use *uses; // who reads it
+    nm_sym name;   // as the user wrote it; NULL prints as %<id>
+    uint32_t id;   // unique in the outermost function
+    nm_use *uses;  // who reads it
 };
 
 struct nm_op {
@@ -168,7 +174,7 @@ struct nm_op {
     nm_loc loc;         // the span of the user's source that asked for it
     int n_in, n_out, n_attrs;
     nm_value **in;
-    nm_use *use; // [n_in]
+    nm_use *use;   // [n_in]
     nm_value *out; // [n_out]
     nm_attr *attr;
     nm_func *body; // of repeat and group; NULL otherwise
@@ -200,9 +206,9 @@ typedef struct nm_op_list {
 
 struct nm_func {
     struct nm_module *module;
-    nm_func *next;    // in the module; NULL for a body
-    nm_op *parent;    // the op whose body this is; NULL for a function of the module
-    nm_sym name;      // NULL for a body
+    nm_func *next; // in the module; NULL for a body
+    nm_op *parent; // the op whose body this is; NULL for a function of the module
+    nm_sym name;   // NULL for a body
     nm_loc loc;
     int n_params, n_results;
     nm_value **param;
@@ -216,7 +222,8 @@ struct nm_func {
 // The outermost function that f is in (f itself, if it has no parent).
 nm_func *nm_func_outer(nm_func *f);
 
-// --- the module ------------------------------------------------------------------------------------
+// --- the module
+// ------------------------------------------------------------------------------------
 
 typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) = ?
     nm_sym name;
@@ -224,7 +231,7 @@ typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) =
     const nm_extent *extent; // of a type's dim that says nothing else; a symbol if bound at start
     bool runtime;            // extent is the symbol `name`, bound when the binary starts
     int64_t min, max, multiple; // of a run-time extent; max 0: none
-    int64_t pad;             // storage is rounded up to this; 0: none
+    int64_t pad;                // storage is rounded up to this; 0: none
 } nm_dim_decl;
 
 typedef struct nm_mesh_row { // tp: heads kv ff vocab seq
@@ -236,11 +243,11 @@ typedef struct nm_mesh_row { // tp: heads kv ff vocab seq
 typedef struct nm_param { // one row of the parameter table; values are func parameters bound to it
     nm_sym path;          // decoder.q.w
     const nm_type *type;  // stacked: [layers, d, heads, hd]
-    int n_batch, n_ins;   // the arrow: dims are n_batch batch dims, n_ins of the domain, the codomain
+    int n_batch, n_ins; // the arrow: dims are n_batch batch dims, n_ins of the domain, the codomain
     bool is_arrow;
     bool frozen, no_decay;
-    bool state;           // kept, not trained: batch_norm's mu, an optimizer's moments
-    nm_sym optimizer;     // state of this optimizer, or the optimizer that trains it; NULL: none
+    bool state;       // kept, not trained: batch_norm's mu, an optimizer's moments
+    nm_sym optimizer; // state of this optimizer, or the optimizer that trains it; NULL: none
     nm_loc loc;
 } nm_param;
 
@@ -248,7 +255,7 @@ typedef struct nm_hyper { // a number of the train block that a flag of the bina
     nm_sym name;          // lr, warmup, betas.0, eps, weight_decay, clip
     double value;         // default = value + per_step * steps
     double per_step;
-    nm_sym schedule;      // for the schedule's own numbers: the default schedule's fn; else NULL
+    nm_sym schedule; // for the schedule's own numbers: the default schedule's fn; else NULL
     nm_loc loc;
 } nm_hyper;
 
@@ -271,21 +278,25 @@ typedef struct nm_module {
     nm_param *param;
     nm_hyper *hyper;
     nm_func *first_func, *last_func;
-    unsigned facts; // passes/pass.h
+    unsigned facts;             // passes/pass.h
+    struct nm_remarks *remarks; // passes/rewrite.h: what rules did; NULL: nobody asked
+    nm_sym no_decode; // why the model cannot generate; NULL: it can, or passes/decode.c did not run
 } nm_module;
 
 nm_module *nm_module_new(nm_arena *arena, nm_diag *diag); // in the arena, with which it dies
-nm_sym nm_sym_get(nm_module *m, const char *s); // interned
+nm_sym nm_sym_get(nm_module *m, const char *s);           // interned
 nm_sym nm_sym_fmt(nm_module *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl); // replaces one of the same name
 nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name);       // NULL: not declared
 nm_dim nm_dim_of(nm_module *m, nm_sym name);                 // the declared extent; nm_bug if none
+nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row);
 nm_param *nm_param_add(nm_module *m, nm_param param);
 nm_param *nm_param_lookup(nm_module *m, nm_sym path);
 nm_hyper *nm_hyper_add(nm_module *m, nm_hyper hyper);
 nm_hyper *nm_hyper_lookup(nm_module *m, nm_sym name);
 
-// --- the op table: ops.def as data -----------------------------------------------------------------
+// --- the op table: ops.def as data
+// -----------------------------------------------------------------
 
 enum nm_traits {
     NM_PURE = 1 << 0,           // no effects: may be folded, merged, moved, dropped
@@ -317,9 +328,9 @@ typedef struct nm_op_info {
     // Fill the types of op's results (op->out[i].type) from its operands and attributes, or check
     // the given ones; false: reported at op->loc with the number of the violated constraint.
     bool (*shape)(nm_module *m, nm_op *op);
-    bool (*verify)(nm_module *m, nm_op *op);            // what shape cannot say; may be NULL
-    void (*grad)(struct nm_grad *g, nm_op *op);         // vector-Jacobian product; ir/grads.h
-    void (*eval)(struct nm_eval_op *e);                 // its meaning, for the interpreter
+    bool (*verify)(nm_module *m, nm_op *op);    // what shape cannot say; may be NULL
+    void (*grad)(struct nm_grad *g, nm_op *op); // vector-Jacobian product; ir/grads.h
+    void (*eval)(struct nm_eval_op *e);         // its meaning, for the interpreter
 } nm_op_info;
 
 extern const nm_op_info nm_op_table[NM_N_OPS];
@@ -330,13 +341,14 @@ static inline bool nm_is(const nm_op *op, unsigned traits)
 }
 int nm_opcode_find(const char *name, size_t len); // -1: no such op
 
-// --- attributes of an op; `name` need not be interned -----------------------------------------------
+// --- attributes of an op; `name` need not be interned
+// -----------------------------------------------
 
 const nm_attr *nm_attr_get(const nm_op *op, const char *name); // NULL: absent
 int64_t nm_attr_int(const nm_op *op, const char *name, int64_t otherwise);
 double nm_attr_float(const nm_op *op, const char *name, double otherwise);
-bool nm_attr_bool(const nm_op *op, const char *name); // absent: false
-nm_sym nm_attr_sym(const nm_op *op, const char *name); // absent: NULL
+bool nm_attr_bool(const nm_op *op, const char *name);    // absent: false
+nm_sym nm_attr_sym(const nm_op *op, const char *name);   // absent: NULL
 nm_syms nm_attr_dims(const nm_op *op, const char *name); // absent: none
 bool nm_syms_has(nm_syms list, nm_sym s);
 // Constructors for nm_build's list; names and symbols are interned by nm_build's caller.
@@ -349,7 +361,8 @@ nm_attr nm_mk_dims(nm_module *m, const char *name, nm_syms dims); // copies the 
 nm_attr nm_mk_dtype(nm_module *m, const char *name, nm_dtype t);
 nm_attr nm_mk_extent(nm_module *m, const char *name, const nm_extent *e);
 
-// --- building ----------------------------------------------------------------------------------------
+// --- building
+// ----------------------------------------------------------------------------------------
 
 typedef struct nm_proto { // what nm_build makes an op from; everything is copied
     nm_opcode code;
@@ -358,18 +371,19 @@ typedef struct nm_proto { // what nm_build makes an op from; everything is copie
     nm_value *const *in;
     int n_attrs;
     const nm_attr *attr;
-    const nm_type *type;         // NM_GIVEN: the result's type. Others: the wanted order of dims, or NULL
-    int n_types;                 // ops with several given results (extern, group): their types
+    const nm_type *type; // NM_GIVEN: the result's type. Others: the wanted order of dims, or NULL
+    int n_types;         // ops with several given results (extern, group): their types
     const nm_type *const *types;
     nm_func *body; // becomes the op's; results of group and repeat follow from it
     nm_sym name;   // of the first result, or NULL
 } nm_proto;
 
 nm_func *nm_func_new(nm_module *m, nm_sym name, nm_loc loc); // appended to the module
-nm_func *nm_body_new(nm_func *in, nm_loc loc);               // a body for an op that will stand in `in`
+nm_func *nm_body_new(nm_func *in, nm_loc loc); // a body for an op that will stand in `in`
 nm_value *nm_func_param(nm_func *f, const nm_type *type, nm_sym name, nm_bind bind);
-nm_op *nm_func_ret(nm_func *f, nm_loc loc, int n, nm_value *const *value, const nm_bind *bind); // bind may be NULL
-void nm_func_remove(nm_func *f); // from its module
+nm_op *nm_func_ret(nm_func *f, nm_loc loc, int n, nm_value *const *value,
+                   const nm_bind *bind); // bind may be NULL
+void nm_func_remove(nm_func *f);         // from its module
 // A copy under another name at the end of the module, values renumbered; map (may be NULL) takes
 // the old value id to the new value, for the whole nest of bodies.
 nm_func *nm_func_clone(nm_func *f, nm_sym name, nm_value **map);
@@ -380,13 +394,14 @@ nm_op *nm_build_op(nm_func *f, nm_op *before, const nm_proto *proto);
 // The same for ops of one result.
 nm_value *nm_build(nm_func *f, nm_op *before, const nm_proto *proto);
 nm_value *nm_build1(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a); // no attrs
-nm_value *nm_build2(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a, nm_value *b);
+nm_value *nm_build2(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a,
+                    nm_value *b);
 nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, double value);
 
 void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice
 void nm_set_operand(nm_op *op, int i, nm_value *with);
-void nm_erase(nm_op *op);                       // its results must have no readers
-void nm_move_before(nm_op *op, nm_op *before);  // in the same function
+void nm_erase(nm_op *op);                      // its results must have no readers
+void nm_move_before(nm_op *op, nm_op *before); // in the same function
 bool nm_used_once(const nm_value *v);
 int nm_n_uses(const nm_value *v);
 
@@ -396,7 +411,8 @@ int nm_n_uses(const nm_value *v);
 #define nm_each_func(f, m) for (nm_func *f = (m)->first_func; f; f = f->next)
 #define nm_each_use(u, v)  for (nm_use *u = (v)->uses; u; u = u->next)
 
-// --- text: print(parse(t)) is t for printed t, and tests/roundtrip holds us to it --------------------
+// --- text: print(parse(t)) is t for printed t, and tests/roundtrip holds us to it
+// --------------------
 
 typedef struct nm_print_opts {
     bool locs; // "at file:line:col" behind every op

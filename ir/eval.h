@@ -1,0 +1,71 @@
+// The interpreter: the oracle that every pass and every kernel is tested against. It evaluates any
+// function, before or after any pass, slowly and obviously, in double.
+#ifndef NM_IR_EVAL_H
+#define NM_IR_EVAL_H
+
+#include "ir/ir.h"
+
+typedef struct nm_tensor { // row-major in the order of type's dims
+    const nm_type *type;
+    int64_t extent[NM_MAX_RANK]; // resolved: of this call
+    int64_t n;                   // elements
+    double *data;                // bools are 0 and 1; ints are exact up to 2^53
+} nm_tensor;
+
+typedef struct nm_eval_sym { // a run-time dim in this call; the driver's nmdrv_sym
+    nm_sym name;
+    int64_t size, offset,
+        total; // indices of this call, the global index of the first, of the whole
+} nm_eval_sym;
+
+typedef struct nm_eval_opts {
+    nm_arena *arena; // results live here
+    bool f64;        // floats are not rounded to their dtypes
+    int n_syms;
+    const nm_eval_sym *sym;
+} nm_eval_opts;
+
+// The results of f (as many as its ret has operands) for these arguments (as many as it has
+// parameters; of its types, in their order). False: reported to the module's diag, at the op: an op
+// without a meaning (grad, extern), an unknown size, a tensor too large.
+bool nm_eval(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args, nm_tensor *results);
+// A tensor of the type with resolved extents and zeros; false: reported at loc.
+bool nm_tensor_new(nm_module *m, nm_loc loc, const nm_eval_opts *opts, const nm_type *type,
+                   nm_tensor *out);
+double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 saturates
+
+// --- for the rules of ops
+// -----------------------------------------------------------------------------
+
+enum { NM_EVAL_MAX_IN = 64 };
+
+typedef struct nm_eval_op { // one op's call
+    nm_op *op;
+    nm_module *m;
+    const nm_eval_opts *opts;
+    const nm_tensor **in;
+    nm_tensor *out; // zeros, of the result types
+    bool failed;    // reported
+} nm_eval_op;
+
+void nm_eval_const(nm_eval_op *e);
+void nm_eval_size(nm_eval_op *e);
+void nm_eval_index(nm_eval_op *e);
+void nm_eval_random(nm_eval_op *e);
+void nm_eval_map(nm_eval_op *e);
+void nm_eval_sum(nm_eval_op *e);
+void nm_eval_max(nm_eval_op *e);
+void nm_eval_cumsum(nm_eval_op *e);
+void nm_eval_top_k(nm_eval_op *e);
+void nm_eval_dot(nm_eval_op *e);
+void nm_eval_view(nm_eval_op *e);
+void nm_eval_scatter_add(nm_eval_op *e);
+void nm_eval_overlap_add(nm_eval_op *e);
+void nm_eval_update(nm_eval_op *e);
+void nm_eval_attention(nm_eval_op *e);
+void nm_eval_attention_grad(nm_eval_op *e);
+void nm_eval_repeat(nm_eval_op *e);
+void nm_eval_call(nm_eval_op *e);
+void nm_eval_group(nm_eval_op *e);
+
+#endif

@@ -1,0 +1,124 @@
+// The module and its tables of dims, parameters and hyperparameters: arrays that double.
+#include "ir/tables.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+nm_module *nm_module_new(nm_arena *arena, nm_diag *diag)
+{
+    nm_module *m = nm_new(arena, nm_module);
+    m->arena = arena;
+    m->diag = diag;
+    m->syms = nm_interner_new(arena);
+    m->tables = nm_new(arena, struct nm_tables);
+    nm_attr_schemas_init(m);
+    return m;
+}
+
+nm_sym nm_sym_get(nm_module *m, const char *s) { return nm_intern(m->syms, s, strlen(s)); }
+
+nm_sym nm_sym_fmt(nm_module *m, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    size_t n = (size_t)vsnprintf(NULL, 0, fmt, ap) + 1;
+    char *s = nm_arena_alloc(m->arena, n);
+    vsnprintf(s, n, fmt, again);
+    va_end(again);
+    va_end(ap);
+    return nm_intern(m->syms, s, n - 1);
+}
+
+// `row` with room for one more behind its n entries; capacity is the next power of two.
+static void *grow(nm_arena *arena, void *row, int n, size_t size)
+{
+    if (n & (n - 1))
+        return row;
+    void *more = nm_arena_alloc(arena, (n ? 2 * (size_t)n : 1) * size);
+    if (n)
+        memcpy(more, row, (size_t)n * size);
+    return more;
+}
+
+// --- dims
+// --------------------------------------------------------------------------------------------
+
+nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name)
+{
+    for (int i = 0; i < m->n_dims; i++)
+        if (m->dim[i].name == name)
+            return &m->dim[i];
+    return NULL;
+}
+
+nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl)
+{
+    nm_dim_decl *d = nm_dim_lookup(m, decl.name);
+    if (!d) {
+        m->dim = grow(m->arena, m->dim, m->n_dims, sizeof *m->dim);
+        d = &m->dim[m->n_dims++];
+    }
+    *d = decl;
+    return d;
+}
+
+const nm_extent *nm_dim_default(nm_module *m, nm_sym name)
+{
+    const nm_dim_decl *d = nm_dim_lookup(m, name);
+    size_t n = strlen(name);
+    while (!d && n > 1 && name[n - 1] == '\'')
+        d = nm_dim_lookup(m, nm_intern(m->syms, name, --n));
+    return d ? d->extent : NULL;
+}
+
+nm_dim nm_dim_of(nm_module *m, nm_sym name)
+{
+    const nm_extent *e = nm_dim_default(m, name);
+    if (!e)
+        nm_bug("dim '%s' is not declared", name);
+    return (nm_dim){.name = name, .extent = e};
+}
+
+nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row)
+{
+    m->mesh = grow(m->arena, m->mesh, m->n_mesh, sizeof *m->mesh);
+    nm_mesh_row *r = &m->mesh[m->n_mesh++];
+    *r = row;
+    return r;
+}
+
+// --- parameters and hyperparameters
+// --------------------------------------------------------------------
+
+nm_param *nm_param_lookup(nm_module *m, nm_sym path)
+{
+    for (int i = 0; i < m->n_params; i++)
+        if (m->param[i].path == path)
+            return &m->param[i];
+    return NULL;
+}
+
+nm_param *nm_param_add(nm_module *m, nm_param param)
+{
+    m->param = grow(m->arena, m->param, m->n_params, sizeof *m->param);
+    nm_param *p = &m->param[m->n_params++];
+    *p = param;
+    return p;
+}
+
+nm_hyper *nm_hyper_lookup(nm_module *m, nm_sym name)
+{
+    for (int i = 0; i < m->n_hypers; i++)
+        if (m->hyper[i].name == name)
+            return &m->hyper[i];
+    return NULL;
+}
+
+nm_hyper *nm_hyper_add(nm_module *m, nm_hyper hyper)
+{
+    m->hyper = grow(m->arena, m->hyper, m->n_hypers, sizeof *m->hyper);
+    nm_hyper *h = &m->hyper[m->n_hypers++];
+    *h = hyper;
+    return h;
+}
