@@ -1,0 +1,32 @@
+// What weights.c (names) and weights_layout.c (dims) share.
+#ifndef NM_FRONTEND_WEIGHTS_INTERNAL_H
+#define NM_FRONTEND_WEIGHTS_INTERNAL_H
+
+#include "frontend/weights.h"
+
+typedef struct nm_scope {  // what the blocks around a map entry say
+    nm_sym path;           // "decoder.attn."; "" outside of all
+    nm_sym prefix;         // of file names, the outer ones' included
+    nm_loc loc;            // of its name, or of the map's head
+    const nm_ast_use *use; // whose file the map is written in; NULL: the program's own
+} nm_scope;
+
+typedef struct nm_weights_ctx {
+    nm_module *m;
+    const nm_ast_program *prog;
+    const nm_ast_weights *weights;
+    nm_weight_map *out;
+    const nm_scope **home; // by parameter: the scope its tensor was named in; NULL: none
+    int absent;            // parts that the chosen preset does not have
+    bool ok;
+} nm_weights_ctx;
+
+// The dim of p that `name` means: itself, or what a `use` has bound it to. NULL: p has none such.
+nm_sym nm_weights_dim(const nm_weights_ctx *c, const nm_scope *s, const nm_param *p, nm_sym name);
+// As it was declared: "[layers, d -> heads hd]".
+const char *nm_weights_param_str(nm_module *m, const nm_param *p);
+// map-2: the layout and the {} of the names have the dims of part k, each once.
+bool nm_weights_check_layout(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map, int k,
+                             const nm_param *p);
+
+#endif
