@@ -185,16 +185,17 @@ static void shift_ids(nm_func *f, uint32_t by)
 }
 
 // A body that was built by itself takes its numbers from the function that it now is in. One that
-// moves from an op to the op that replaces it has them already.
+// was another op's of the same function has them already.
 static void adopt(nm_func *outer, nm_op *op)
 {
     nm_func *body = op->body;
+    if (!body->parent) {
+        shift_ids(body, outer->n_values);
+        outer->n_values += body->n_values;
+        body->n_values = 0;
+    } else if (nm_func_outer(body) != outer)
+        nm_bug("a body of @%s moves to another function", nm_func_outer(body)->name);
     body->parent = op;
-    if (!body->n_values)
-        return;
-    shift_ids(body, outer->n_values);
-    outer->n_values += body->n_values;
-    body->n_values = 0;
 }
 
 nm_op *nm_build_op(nm_func *f, nm_op *before, const nm_proto *p)

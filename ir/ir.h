@@ -374,7 +374,8 @@ typedef struct nm_proto { // what nm_build makes an op from; everything is copie
     const nm_type *type; // NM_GIVEN: the result's type. Others: the wanted order of dims, or NULL
     int n_types;         // ops with several given results (extern, group): their types
     const nm_type *const *types;
-    nm_func *body; // becomes the op's; results of group and repeat follow from it
+    nm_func *body; // becomes the op's (a new one, or one of this function that its op gives up);
+                   // results of group and repeat follow from it
     nm_sym name;   // of the first result, or NULL
 } nm_proto;
 

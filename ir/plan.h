@@ -13,9 +13,9 @@
 #include "ir/ir.h"
 
 typedef struct nm_buffer {
-    nm_sym name;  // of the value it was made for
-    nm_loc loc;   // the model's line
-    bool bound;   // a parameter or result of the function: the caller provides it
+    nm_sym name; // of the value it was made for
+    nm_loc loc;  // the model's line
+    bool bound;  // a parameter or result of the function: the caller provides it
     nm_dtype dtype;
     const nm_extent *elems; // its size, in elements
     int first, last; // transient: live from the op at position `first` to `last`, both included;
@@ -29,7 +29,7 @@ typedef struct nm_turn { // moves with the turns of an enclosing repeat
 
 enum { NM_MAX_TURNS = 4 };
 typedef struct nm_place {
-    int buffer;             // index into plan->buffer; -1: the value is not stored (free, or unused)
+    int buffer; // index into plan->buffer; -1: the value is not stored (free, or unused)
     const nm_extent *start; // elements from the buffer's begin
     int n_turns;
     nm_turn turn[NM_MAX_TURNS];
