@@ -11,6 +11,7 @@
 // minimum cut (grad_save.c) says what the forward turns keep as further stacked results, and the
 // rest is computed again in the backward body.
 #include "ir/grads.h"
+#include "ir/loop.h"
 
 #include <string.h>
 
@@ -281,35 +282,14 @@ static void rename_saved(nm_saves *s, const nm_op *old, nm_op *new)
 // The forward repeat, giving the kept values as well.
 static nm_op *extend_forward(reversal *r)
 {
-    nm_op *old = r->op, *ret = old->body->last;
-    nm_func *body = old->body;
-    int n = ret->n_in;
+    nm_op *old = r->op;
     if (!r->kept->n)
         return old;
-    list *results = new_list(body->module->arena, n + r->kept->n);
-    for (int i = 0; i < n; i++)
-        push(results, ret->in[i]);
+    nm_loop loop = nm_loop_open(old);
     for (int i = 0; i < r->kept->n; i++)
-        push(results, r->kept->v[i]);
-    nm_loc loc = ret->loc;
-    nm_erase(ret);
-    nm_func_ret(body, loc, results->n, results->v, NULL);
-
-    old->body = NULL;
-    nm_op *op = nm_build_op(old->func, old,
-                            &(nm_proto){.code = NM_OP_repeat,
-                                        .loc = old->loc,
-                                        .n_in = old->n_in,
-                                        .in = old->in,
-                                        .n_attrs = old->n_attrs,
-                                        .attr = old->attr,
-                                        .body = body});
-    for (int i = 0; i < n; i++) {
-        op->out[i].name = old->out[i].name;
-        nm_replace(&old->out[i], &op->out[i]);
-    }
+        nm_loop_give(&loop, r->kept->v[i]);
+    nm_op *op = nm_loop_close(&loop);
     rename_saved(r->outer->saves, old, op);
-    nm_erase(old);
     return op;
 }
 

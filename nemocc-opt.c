@@ -1,0 +1,198 @@
+// nemocc-opt: reads IR text, runs passes on it, prints it. The tool of the tests and of fusion
+// authors: everything the compiler does to a module can be done here, to text, one pass at a time.
+#include "nemocc-opt-run.h"
+#include "passes/pass.h"
+#include "passes/rewrite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct options {
+    nm_pipeline_opts pipeline;
+    const char *file, *explain;
+    bool locs, verify_diagnostics, run, remarks, passes, quiet;
+} options;
+
+static const char help[] =
+    "usage: nemocc-opt [options] FILE.nmir     (-: standard input)\n"
+    "Runs passes on IR text and prints the result; without a pass option it only parses and prints.\n"
+    "\n"
+    "  --passes                run the pipeline\n"
+    "  --run                   check the file's '# run: @f(...) ~= ...' lines by the interpreter\n"
+    "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no others\n"
+    "  --locs                  print where in the user's source each op comes from\n"
+    "  --quiet                 do not print the module\n"
+    "  -Rfuse                  how often each rule matched, and its nearest miss\n"
+    "  --explain='RULE@%12'    why the rule that begins so does not match at value 12\n"
+    "  --list-ops-md           the table of ops, as docs/ops.md\n"
+    "  --help\n"
+    "\n";
+
+// --- docs/ops.md -------------------------------------------------------------------------------------------
+
+static void list_ops(FILE *out)
+{
+    fprintf(out, "# Ops\n\nMade from `ir/ops.def` by `nemocc-opt --list-ops-md`.\n\n");
+    fprintf(out, "| op | operands and attributes, for example | what it is |\n| --- | --- | --- |\n");
+    for (int i = 0; i < NM_N_OPS; i++) {
+        const nm_op_info *info = &nm_op_table[i];
+        fprintf(out, "| `%s` | ", info->name);
+        if (info->example)
+            fprintf(out, "`%s`", info->example);
+        else if (info->attrs)
+            fprintf(out, "`{%s}`", info->attrs);
+        fprintf(out, " | %s |\n", info->doc);
+    }
+}
+
+// --- errors that the file expects --------------------------------------------------------------------------
+
+typedef struct expectations {
+    const nm_source *src;
+    bool *met; // by offset of the comment
+    int wrong;
+} expectations;
+
+static const char mark[] = "# error: ";
+
+static const char *line_of(const nm_source *src, nm_loc at)
+{
+    const char *line = src->text + at.off;
+    while (line > src->text && line[-1] != '\n')
+        line--;
+    return line;
+}
+
+static void expect(void *user, nm_severity severity, nm_loc at, const char *message)
+{
+    expectations *e = user;
+    if (severity != NM_ERROR)
+        return;
+    if (at.src == e->src) {
+        const char *line = line_of(e->src, at), *end = line + strcspn(line, "\n");
+        const char *comment = strstr(line, mark);
+        size_t n = comment && comment < end ? (size_t)(end - comment) - strlen(mark) : 0;
+        char *want = n ? strndup(comment + strlen(mark), n) : NULL;
+        bool hit = want && strstr(message, want);
+        free(want);
+        if (hit) {
+            e->met[comment - e->src->text] = true;
+            return;
+        }
+    }
+    e->wrong++;
+    fprintf(stderr, "%s:%u: this error was not expected: %s\n", e->src->name,
+            at.src == e->src ? nm_loc_line_col(at).line : 0, message);
+}
+
+static int count_unmet(expectations *e)
+{
+    for (const char *c = e->src->text; (c = strstr(c, mark)); c++) {
+        if (e->met[c - e->src->text])
+            continue;
+        nm_loc at = {e->src, (uint32_t)(c - e->src->text), 1};
+        fprintf(stderr, "%s:%u: this error did not come\n", e->src->name, nm_loc_line_col(at).line);
+        e->wrong++;
+    }
+    return e->wrong;
+}
+
+// --- main ---------------------------------------------------------------------------------------------------
+
+static bool take_option(options *o, const char *arg)
+{
+    const struct {
+        const char *name;
+        bool *slot;
+    } flags[] = {
+        {"--locs", &o->locs},       {"--verify-diagnostics", &o->verify_diagnostics},
+        {"--run", &o->run},         {"-Rfuse", &o->remarks},
+        {"--passes", &o->passes},   {"--quiet", &o->quiet},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (!strcmp(arg, flags[i].name))
+            return *flags[i].slot = true;
+    if (!strncmp(arg, "--explain=", 10)) {
+        o->explain = arg + 10;
+        return strstr(o->explain, "@%") != NULL;
+    }
+    int taken = nm_pipeline_option(&o->pipeline, arg);
+    o->passes |= taken > 0;
+    if (taken || (arg[0] == '-' && arg[1]) || o->file)
+        return taken > 0;
+    o->file = arg;
+    return true;
+}
+
+// 0 or 1: the answer was printed, exit so; -1: go on.
+static int read_options(options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help"))
+            return printf("%s%s", help, nm_pipeline_help), 0;
+        if (!strcmp(argv[i], "--print-pipeline"))
+            return nm_pipeline_print(stdout), 0;
+        if (!strcmp(argv[i], "--list-ops-md"))
+            return list_ops(stdout), 0;
+        if (!take_option(o, argv[i])) {
+            fprintf(stderr, "nemocc-opt: error: what is '%s'? See --help\n", argv[i]);
+            return 1;
+        }
+    }
+    if (!o->file)
+        fprintf(stderr, "nemocc-opt: error: no file. See --help\n");
+    return o->file ? -1 : 1;
+}
+
+static nm_remarks make_remarks(const options *o, nm_arena *arena)
+{
+    nm_remarks r = {.arena = arena};
+    if (o->explain) {
+        const char *at = strstr(o->explain, "@%");
+        r.explain = stderr;
+        r.explain_rule = nm_arena_strndup(arena, o->explain, (size_t)(at - o->explain));
+        r.explain_id = (uint32_t)strtoul(at + 2, NULL, 10);
+    }
+    return r;
+}
+
+static bool process(nm_module *m, const nm_source *src, const options *o)
+{
+    if (!nm_parse(m, src) || !nm_verify(m))
+        return false;
+    if (o->passes && !nm_pipeline_run(m, &o->pipeline))
+        return false;
+    if (o->run && !nm_run_lines(m, src))
+        return false;
+    if (!o->quiet && !o->run)
+        nm_print(stdout, m, (nm_print_opts){.locs = o->locs});
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.pipeline = {.dump = stdout, .log = stderr}};
+    int done = read_options(&o, argc, argv);
+    if (done >= 0)
+        return done;
+    nm_arena arena = {0};
+    nm_diag diag = nm_diag_to(stderr);
+    const nm_source *src = nm_source_read(&arena, &diag, o.file);
+    if (!src)
+        return 1;
+    expectations e = {.src = src, .met = nm_new_n(&arena, bool, src->len + 1)};
+    if (o.verify_diagnostics)
+        diag.out = NULL, diag.sink = expect, diag.user = &e;
+
+    nm_module *m = nm_module_new(&arena, &diag);
+    nm_remarks remarks = make_remarks(&o, &arena);
+    if (o.remarks || o.explain)
+        m->remarks = &remarks;
+    bool ok = process(m, src, &o);
+    if (o.remarks)
+        nm_remarks_print(stderr, &remarks);
+    if (o.verify_diagnostics)
+        ok = count_unmet(&e) == 0;
+    nm_arena_free(&arena);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,39 @@
+// Precision: `real` becomes f32. Casts that now change nothing go. After autodiff, so that a gradient
+// has taken the dtype of its value; a bf16 compute dtype would be chosen here, with f32 masters.
+#include "passes/pass.h"
+#include "passes/retype.h"
+
+static const nm_type *concrete(nm_module *m, const nm_type *t, void *user)
+{
+    (void)user;
+    return t->dtype == NM_real ? nm_type_with_dtype(m, t, NM_f32) : t;
+}
+
+static void drop_casts(nm_func *f, bool *changed)
+{
+    nm_each_op_safe(op, f)
+    {
+        if (op->body)
+            drop_casts(op->body, changed);
+        if (op->code != NM_OP_cast)
+            continue;
+        for (int i = 0; i < op->n_attrs; i++)
+            if (op->attr[i].kind == NM_ATTR_dtype && op->attr[i].u.dtype == NM_real) {
+                op->attr[i].u.dtype = NM_f32;
+                *changed = true;
+            }
+        if (op->in[0]->type != op->out[0].type)
+            continue;
+        nm_replace(&op->out[0], op->in[0]);
+        nm_erase(op);
+        *changed = true;
+    }
+}
+
+bool nm_pass_precision(nm_module *m, bool *changed)
+{
+    nm_retype(m, concrete, NULL, changed);
+    nm_each_func(f, m)
+        drop_casts(f, changed);
+    return true;
+}
