@@ -1,0 +1,126 @@
+// Training data: a text whose bytes are the tokens.
+#include "runtime/data.h"
+
+#include "runtime/dtype.h"
+#include "runtime/permute.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_integer(int64_t dtype)
+{
+    return dtype == NMDRV_I64 || dtype == NMDRV_I32 || dtype == NMDRV_I16 || dtype == NMDRV_U8;
+}
+
+static nmrt_status check_field(const nmdrv_program *program, const nmdrv_arg *field, nmrt_error *e)
+{
+    if (strcmp(field->name, "tokens") != 0 && strcmp(field->name, "labels") != 0)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "the model reads the field '%s'; a text has only 'tokens' and 'labels'",
+                         field->name);
+    bool fits = field->rank == 2 && is_integer(field->dtype) &&
+                strcmp(program->dim[field->dim[0]].name, "batch") == 0 &&
+                strcmp(program->dim[field->dim[1]].name, "seq") == 0;
+    if (fits)
+        return NMRT_OK;
+    nmrt_text shape = {0};
+    for (int64_t i = 0; i < field->rank; i++)
+        nmrt_text_add(&shape, "%s%s", i ? ", " : "", program->dim[field->dim[i]].name);
+    nmrt_fail(e, NMRT_USAGE,
+              "the model's field '%s' is %s[%s]; a text gives whole numbers [batch, seq]",
+              field->name, nmrt_dtype(field->dtype)->name, shape.at ? shape.at : "");
+    nmrt_text_release(&shape);
+    return NMRT_USAGE;
+}
+
+nmrt_status nmrt_data_check(const nmrt_plan *plan, nmrt_error *e)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_DATA)
+            NMRT_TRY(check_field(plan->program, plan->slot[i].arg, e));
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_error *e)
+{
+    *d = (nmrt_data){.path = request->path,
+                     .seq = request->seq,
+                     .shuffle = request->shuffle,
+                     .seed = request->seed};
+    NMRT_TRY(nmrt_map_open(&d->map, request->path, e));
+    d->samples = d->map.n ? ((int64_t)d->map.n - 1) / d->seq : 0;
+    d->stage = malloc((size_t)(request->micro_batch * d->seq) * sizeof *d->stage);
+    nmrt_status status = NMRT_OK;
+    if (!d->stage)
+        status = nmrt_fail(e, NMRT_WORLD, "no memory for a micro-batch of data");
+    else if (!d->samples)
+        status = nmrt_fail(e, NMRT_USAGE, "%s has %lld bytes; one sample of seq = %lld needs %lld",
+                           d->path, (long long)d->map.n, (long long)d->seq, (long long)d->seq + 1);
+    if (status != NMRT_OK)
+        nmrt_data_close(d);
+    return status;
+}
+
+void nmrt_data_close(nmrt_data *d)
+{
+    nmrt_map_close(&d->map);
+    free(d->stage);
+    *d = (nmrt_data){0};
+}
+
+int64_t nmrt_data_sample(const nmrt_data *d, int64_t index)
+{
+    int64_t epoch = index / d->samples, i = index % d->samples;
+    if (!d->shuffle)
+        return i;
+    uint64_t key = nmrt_mix(nmrt_mix(d->seed) ^ (uint64_t)epoch);
+    return (int64_t)nmrt_permute((uint64_t)d->samples, key, (uint64_t)i);
+}
+
+static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from,
+                                nmrt_error *e)
+{
+    for (int64_t k = from; dim->extent > 0 && dim->extent < 256 && k < from + d->seq; k++)
+        if (d->map.at[k] >= dim->extent)
+            return nmrt_fail(
+                e, NMRT_USAGE, "%s: byte %d at offset %lld is not below %s = %lld (%s)", d->path,
+                d->map.at[k], (long long)k, dim->name, (long long)dim->extent, dim->where);
+    return NMRT_OK;
+}
+
+static nmrt_status load_field(const nmrt_data *d, nmrt_engine *en, const nmrt_slot *slot,
+                              int64_t index, int64_t n, nmrt_error *e)
+{
+    const nmdrv_arg *field = slot->arg;
+    int64_t shift = strcmp(field->name, "labels") == 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t from = nmrt_data_sample(d, index + i) * d->seq + shift;
+        if (field->index_of >= 0)
+            NMRT_TRY(check_tokens(d, &en->program->dim[field->index_of], from, e));
+        for (int64_t k = 0; k < d->seq; k++)
+            d->stage[i * d->seq + k] = d->map.at[from + k];
+    }
+    nmrt_tokens_store(en, slot, d->stage, n * d->seq);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, int64_t index, int64_t n,
+                           nmrt_error *e)
+{
+    for (int i = 0; i < en->plan->n_slots; i++)
+        if (en->plan->slot[i].bind == NMDRV_DATA)
+            NMRT_TRY(load_field(d, en, &en->plan->slot[i], index, n, e));
+    return NMRT_OK;
+}
+
+void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *token, int64_t n)
+{
+    char *at = nmrt_engine_slot_at(en, slot), stage[4096];
+    int64_t size = nmrt_dtype(slot->arg->dtype)->bits / 8, most = (int64_t)sizeof stage / size;
+    for (int64_t i = 0; i < n; i += most) {
+        int64_t some = n - i < most ? n - i : most;
+        for (int64_t k = 0; k < some; k++) // little-endian: the low bytes come first
+            memcpy(stage + k * size, &token[i + k], (size_t)size);
+        en->ops->copy_in(en->device, at + i * size, stage, some * size);
+    }
+}

@@ -1,0 +1,40 @@
+// Training data: a text whose bytes are the tokens, mapped. Sample i is tokens [i seq, i seq +
+// seq], one more than it predicts: `tokens` are all but the last, `labels` all but the first.
+#ifndef NMRT_DATA_H
+#define NMRT_DATA_H
+
+#include "runtime/engine.h"
+#include "runtime/file.h"
+
+#include <stdbool.h>
+
+typedef struct nmrt_data { // zero-initialised: closed
+    const char *path;
+    nmrt_map map;
+    int64_t seq, samples; // samples in the file: an epoch
+    bool shuffle;
+    uint64_t seed;
+    int64_t *stage; // [micro-batch, seq] before it goes to the device
+} nmrt_data;
+
+typedef struct nmrt_data_request {
+    const char *path;
+    int64_t seq, micro_batch;
+    bool shuffle;
+    uint64_t seed;
+} nmrt_data_request;
+
+// Does the program read only what a text has? Else the message names the field.
+nmrt_status nmrt_data_check(const nmrt_plan *plan, nmrt_error *e);
+nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_error *e);
+void nmrt_data_close(nmrt_data *d);
+// Which sample of the file is the index-th of the run: index / samples is the epoch. Nothing else
+// decides it, so a run goes on anywhere.
+int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);
+// Fills the engine's data slots with samples index .. index + n - 1 of the run.
+nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, int64_t index, int64_t n,
+                           nmrt_error *e);
+// Writes n tokens (host) to a slot of any integer dtype.
+void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *token, int64_t n);
+
+#endif

@@ -1,0 +1,180 @@
+// The host device: anonymous memory in huge pages where the kernel has them, launches on the pool.
+#define _GNU_SOURCE
+#include "runtime/cpu.h"
+#include "runtime/device.h"
+#include "runtime/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+struct nmrt_device {
+    const nmdrv_program *program;
+    nmrt_pool *pool;
+};
+
+static nmrt_status host_open(nmrt_device **device, const nmrt_device_request *request,
+                             nmrt_error *e)
+{
+    nmrt_device *d = *device = calloc(1, sizeof *d);
+    if (!d)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the device");
+    d->program = request->program;
+    nmrt_cpu_flush_denormals();
+    // the peak kernel leaves one vector there, also if no kernel of the program wants scratch
+    int64_t scratch = request->program->scratch > 64 ? request->program->scratch : 64;
+    nmrt_status status = nmrt_pool_new(&d->pool, request->threads, scratch, e);
+    if (status != NMRT_OK) {
+        free(d);
+        *device = NULL;
+    }
+    return status;
+}
+
+static void host_close(nmrt_device *d)
+{
+    if (!d)
+        return;
+    nmrt_pool_free(d->pool);
+    free(d);
+}
+
+static int64_t read_number(const char *path, const char *key)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    char line[256];
+    long long value = -1;
+    size_t n = strlen(key);
+    while (value < 0 && fgets(line, sizeof line, f))
+        if (strncmp(line, key, n) == 0 && sscanf(line + n, " %lld", &value) != 1)
+            value = -1;
+    fclose(f);
+    return value;
+}
+
+// The machine's memory, or the container's where that is less.
+static nmrt_memory_info host_memory_info(void)
+{
+    int64_t total = read_number("/proc/meminfo", "MemTotal:"),
+            free_now = read_number("/proc/meminfo", "MemAvailable:");
+    nmrt_memory_info m = {total > 0 ? total * 1024 : 0, free_now > 0 ? free_now * 1024 : 0};
+    int64_t limit = read_number("/sys/fs/cgroup/memory.max", ""),
+            used = read_number("/sys/fs/cgroup/memory.current", "");
+    if (limit > 0 && limit < m.total) {
+        m.total = limit;
+        int64_t left = limit - (used > 0 ? used : 0);
+        if (left > 0 && left < m.available)
+            m.available = left;
+    }
+    return m;
+}
+
+static nmrt_status host_alloc(nmrt_device *d, int64_t bytes, void **at, nmrt_error *e)
+{
+    (void)d;
+    size_t n = bytes > 0 ? (size_t)bytes : 1;
+    void *p =
+        mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return nmrt_fail_errno(e, "cannot get %lld bytes of memory", (long long)bytes);
+    madvise(p, n, MADV_HUGEPAGE); // only faster if it is granted
+    *at = p;
+    return NMRT_OK;
+}
+
+static void host_free(nmrt_device *d, void *at, int64_t bytes)
+{
+    (void)d;
+    if (at)
+        munmap(at, bytes > 0 ? (size_t)bytes : 1);
+}
+
+static void host_copy(nmrt_device *d, void *to, const void *from, int64_t bytes)
+{
+    (void)d;
+    memcpy(to, from, (size_t)bytes);
+}
+
+static void host_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t pattern)
+{
+    (void)d;
+    if (!pattern)
+        memset(at, 0, (size_t)bytes);
+    else
+        for (int64_t i = 0; i < bytes / 4; i++)
+            ((uint32_t *)at)[i] = pattern;
+}
+
+static void host_poison_scratch(nmrt_device *d, uint32_t pattern)
+{
+    nmrt_pool_fill_scratch(d->pool, pattern);
+}
+
+static void call_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
+{
+    nmrt_device *d = f->device;
+    nmrt_pool_run(d->pool, &d->program->kernel[kernel], f->sym, count, arg);
+}
+
+static void call_fill(nmdrv_frame *f, void *dst, int64_t bytes)
+{
+    (void)f;
+    memset(dst, 0, (size_t)bytes);
+}
+
+static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
+{
+    (void)f;
+    memmove(dst, src, (size_t)bytes);
+}
+
+static const nmdrv_calls host_calls = {call_launch, call_fill, call_copy};
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// The best of a few short runs: the first ones also wake the threads and raise the clock.
+static double host_peak(nmrt_device *d)
+{
+    const nmdrv_kernel kernel = {
+        .name = "peak", .where = "", .fn = nmrt_cpu_peak_kernel, .grain = 1};
+    int64_t count = 64 * nmrt_pool_threads(d->pool);
+    double best = 0, end = seconds_now() + 0.15;
+    for (int i = 0; i < 20 && seconds_now() < end; i++) {
+        double start = seconds_now();
+        nmrt_pool_run(d->pool, &kernel, NULL, count, NULL);
+        double flops = (double)NMRT_PEAK_FLOPS * (double)count / (seconds_now() - start);
+        best = flops > best ? flops : best;
+    }
+    return best;
+}
+
+const nmrt_device_ops nmrt_device_host = {
+    .name = "host",
+    .open = host_open,
+    .close = host_close,
+    .memory_info = host_memory_info,
+    .alloc = host_alloc,
+    .free = host_free,
+    .copy_in = host_copy,
+    .copy_out = host_copy,
+    .fill = host_fill,
+    .poison_scratch = host_poison_scratch,
+    .calls = &host_calls,
+    .peak = host_peak,
+};
+
+const nmrt_device_ops *nmrt_device_find(const char *name)
+{
+    if (strcmp(name, "auto") == 0 || strcmp(name, nmrt_device_host.name) == 0)
+        return &nmrt_device_host;
+    return NULL;
+}

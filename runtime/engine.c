@@ -1,0 +1,161 @@
+// A program made ready to run.
+#include "runtime/engine.h"
+
+#include "runtime/dtype.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { POISON = 0x7FA00000 }; // a signalling NaN as f32, and a large number as an integer
+
+static nmrt_status make_frames(nmrt_engine *en, nmrt_error *e)
+{
+    const nmrt_plan *plan = en->plan;
+    en->buf = calloc((size_t)plan->n_funcs + 1, sizeof *en->buf);
+    if (!en->buf)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the frames");
+    for (int i = 0; i < plan->n_funcs; i++) {
+        const nmrt_planned *p = &plan->func[i];
+        void **buf = en->buf[i] = calloc((size_t)p->func->n_bufs + 1, sizeof *buf);
+        if (!buf)
+            return nmrt_fail(e, NMRT_WORLD, "no memory for the frames");
+        for (int64_t k = 0; k < p->func->n_bufs; k++)
+            buf[k] = p->slot[k] >= 0 ? en->slots + plan->slot[p->slot[k]].offset
+                                     : en->arena + p->offset[k];
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status open_parts(nmrt_engine *en, int threads, nmrt_error *e)
+{
+    nmrt_device_request request = {en->program, threads};
+    NMRT_TRY(en->ops->open(&en->device, &request, e));
+    void *at;
+    NMRT_TRY(en->ops->alloc(en->device, en->plan->slots, &at, e));
+    en->slots = at;
+    NMRT_TRY(en->ops->alloc(en->device, en->plan->arena, &at, e));
+    en->arena = at;
+    return make_frames(en, e);
+}
+
+nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
+                             int threads, nmrt_error *e)
+{
+    *en = (nmrt_engine){.program = plan->program, .plan = plan, .ops = ops};
+    nmrt_status status = open_parts(en, threads, e);
+    if (status != NMRT_OK)
+        nmrt_engine_close(en);
+    return status;
+}
+
+void nmrt_engine_close(nmrt_engine *en)
+{
+    for (int i = 0; en->buf && i < en->plan->n_funcs; i++)
+        free(en->buf[i]);
+    free(en->buf);
+    if (en->device) {
+        en->ops->free(en->device, en->arena, en->plan->arena);
+        en->ops->free(en->device, en->slots, en->plan->slots);
+        en->ops->close(en->device);
+    }
+    *en = (nmrt_engine){0};
+}
+
+void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym)
+{
+    if (en->check_memory) {
+        en->ops->fill(en->device, en->arena, en->plan->arena, POISON);
+        en->ops->poison_scratch(en->device, POISON);
+    }
+    nmdrv_frame frame = {sym, en->buf[p - en->plan->func], en->ops->calls, en->device};
+    p->func->run(&frame);
+}
+
+void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot)
+{
+    return en->slots + slot->offset;
+}
+
+void nmrt_engine_zero(nmrt_engine *en, nmdrv_bind bind)
+{
+    for (int i = 0; i < en->plan->n_slots; i++)
+        if (en->plan->slot[i].bind == (int64_t)bind)
+            en->ops->fill(en->device, nmrt_engine_slot_at(en, &en->plan->slot[i]),
+                          en->plan->slot[i].bytes, 0);
+}
+
+typedef union number {
+    double f64;
+    float f32;
+    int64_t i64;
+    int32_t i32;
+} number;
+
+static int64_t write_number(number *n, int64_t dtype, double value)
+{
+    switch (dtype) {
+    case NMDRV_F64: n->f64 = value; return 8;
+    case NMDRV_F32: n->f32 = (float)value; return 4;
+    case NMDRV_I64: n->i64 = (int64_t)value; return 8;
+    case NMDRV_I32: n->i32 = (int32_t)value; return 4;
+    default: return 0;
+    }
+}
+
+double nmrt_number_read(int64_t dtype, const void *at)
+{
+    number n = {0};
+    memcpy(&n, at, (size_t)nmrt_dtype(dtype)->bits / 8);
+    switch (dtype) {
+    case NMDRV_F64: return n.f64;
+    case NMDRV_F32: return (double)n.f32;
+    case NMDRV_I64: return (double)n.i64;
+    case NMDRV_I32: return n.i32;
+    case NMDRV_BF16: {
+        number wide = {0};
+        wide.i64 = (int64_t)((uint64_t)(n.i64 & 0xFFFF) << 16);
+        return (double)wide.f32;
+    }
+    default: return 0;
+    }
+}
+
+void nmrt_engine_set(nmrt_engine *en, const char *scalar, double value)
+{
+    const nmrt_slot *s = nmrt_plan_slot(en->plan, NMDRV_SCALAR, scalar);
+    number n = {0};
+    if (s)
+        en->ops->copy_in(en->device, nmrt_engine_slot_at(en, s), &n,
+                         write_number(&n, s->arg->dtype, value));
+}
+
+static const nmdrv_arg *find_result(const nmrt_planned *p, const char *name)
+{
+    for (int64_t i = 0; i < p->func->n_results; i++) {
+        const nmdrv_arg *r = &p->func->result[i];
+        if ((r->bind == NMDRV_EMIT || r->bind == NMDRV_OUT) && strcmp(r->name, name) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+bool nmrt_engine_result(const nmrt_engine *en, const nmrt_planned *p, const char *name,
+                        double *value)
+{
+    const nmdrv_arg *r = find_result(p, name);
+    if (!r)
+        return false;
+    number n = {0};
+    en->ops->copy_out(en->device, &n, en->buf[p - en->plan->func][r->buf],
+                      nmrt_dtype(r->dtype)->bits / 8);
+    *value = nmrt_number_read(r->dtype, &n);
+    return true;
+}
+
+const void *nmrt_engine_result_at(const nmrt_engine *en, const nmrt_planned *p, nmdrv_bind bind)
+{
+    for (int64_t i = 0; i < p->func->n_results; i++)
+        if (p->func->result[i].bind == (int64_t)bind)
+            return en->buf[p - en->plan->func][p->func->result[i].buf];
+    return NULL;
+}

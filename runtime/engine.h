@@ -1,0 +1,35 @@
+// A program made ready to run: a device, the plan's memory, and every planned function's frame.
+#ifndef NMRT_ENGINE_H
+#define NMRT_ENGINE_H
+
+#include "runtime/device.h"
+#include "runtime/plan.h"
+
+typedef struct nmrt_engine { // zero-initialised: nothing is open
+    const nmdrv_program *program;
+    const nmrt_plan *plan; // must outlive the engine
+    const nmrt_device_ops *ops;
+    nmrt_device *device;
+    char *slots, *arena; // device memory
+    void ***buf;         // [plan.n_funcs][func.n_bufs]
+    bool check_memory;   // fill the arena and the scratch with signalling NaNs before every call
+} nmrt_engine;
+
+nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
+                             int threads, nmrt_error *e);
+void nmrt_engine_close(nmrt_engine *en);
+
+// Calls a function of the plan at these sizes (none above those it was planned for).
+void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym);
+void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot); // device memory
+void nmrt_engine_zero(nmrt_engine *en, nmdrv_bind bind);                 // every slot bound so
+// Sets the scalar of this name, in whatever dtype the program wants; no such scalar is fine.
+void nmrt_engine_set(nmrt_engine *en, const char *scalar, double value);
+// A result's first element as a number: an emit or out of `p` by name. False: there is none.
+bool nmrt_engine_result(const nmrt_engine *en, const nmrt_planned *p, const char *name,
+                        double *value);
+// Device memory of the result of `p` bound so; NULL: none.
+const void *nmrt_engine_result_at(const nmrt_engine *en, const nmrt_planned *p, nmdrv_bind bind);
+double nmrt_number_read(int64_t dtype, const void *at); // f64, f32, bf16, i64, i32
+
+#endif

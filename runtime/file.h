@@ -1,0 +1,35 @@
+// Files: mapped for reading, written whole or not at all. Every failure names the path and why.
+#ifndef NMRT_FILE_H
+#define NMRT_FILE_H
+
+#include "runtime/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NMRT_PATH = 4096 };
+
+typedef struct nmrt_map { // a read-only view of a file; {0} is an empty one
+    const unsigned char *at;
+    size_t n;
+} nmrt_map;
+
+nmrt_status nmrt_map_open(nmrt_map *map, const char *path, nmrt_error *e);
+void nmrt_map_close(nmrt_map *map);
+
+nmrt_status nmrt_write_all(int fd, const void *bytes, size_t n, const char *path, nmrt_error *e);
+// Creates `path` (which must not exist) with these bytes, synced.
+nmrt_status nmrt_file_create(const char *path, const void *bytes, size_t n, nmrt_error *e);
+nmrt_status nmrt_dir_make(const char *path, nmrt_error *e); // and its parents; fine if it is there
+nmrt_status nmrt_dir_sync(const char *path, nmrt_error *e);
+nmrt_status nmrt_dir_remove(const char *path,
+                            nmrt_error *e); // a folder of plain files; fine if absent
+// Puts the folder `from` in the place of `to` in one step; what was at `to`, if anything, is
+// removed after.
+nmrt_status nmrt_dir_replace(const char *from, const char *to, nmrt_error *e);
+bool nmrt_path_exists(const char *path);
+// dir/name into `out`; fails where the path is too long.
+nmrt_status nmrt_path_join(char out[NMRT_PATH], const char *dir, const char *name, nmrt_error *e);
+
+#endif

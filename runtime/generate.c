@@ -1,0 +1,199 @@
+// The verb generate: the whole prompt through DECODE at once, then a position at a time with the
+// caches.
+#include "runtime/generate.h"
+
+#include "runtime/checkpoint.h"
+#include "runtime/cpu.h"
+#include "runtime/data.h"
+#include "runtime/dtype.h"
+#include "runtime/setup.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct writer {
+    const nmdrv_program *program;
+    const nmrt_options *o;
+    const nmrt_output *out;
+    nmrt_plan plan;
+    nmrt_engine en;
+    const nmrt_planned *decode;
+    const nmrt_slot *tokens;
+    int64_t prompt, most, context; // tokens of the prompt; to write; positions that the caches have
+    int vocab;                     // bytes that can be chosen
+} writer;
+
+// How many positions the model can hold: its fixed context, or what its dims allow.
+static int64_t find_context(const writer *w)
+{
+    int64_t fixed = nmrt_dim_fixed(w->program, "context"), want = w->prompt + w->most;
+    if (fixed)
+        return fixed;
+    static const char *const name[] = {"context", "seq"};
+    for (int i = 0; i < 2; i++) {
+        int s = nmrt_sym_find(w->program, name[i]);
+        if (s >= 0 && w->program->sym[s].max > 0 && w->program->sym[s].max < want)
+            want = w->program->sym[s].max;
+    }
+    return want;
+}
+
+static nmrt_status bind_sizes(const writer *w, nmrt_syms *syms, int64_t seq, nmrt_error *e)
+{
+    return nmrt_syms_bind(syms, w->program, &(nmrt_sizes){1, 1, seq, w->context}, e);
+}
+
+static nmrt_status find_shapes(writer *w, nmrt_error *e)
+{
+    const nmdrv_func *f = w->decode->func;
+    const nmdrv_arg *logits = NULL;
+    for (int i = 0; i < w->plan.n_slots; i++)
+        if (w->plan.slot[i].bind == NMDRV_DATA)
+            w->tokens = &w->plan.slot[i];
+    for (int64_t i = 0; i < f->n_results; i++)
+        if (f->result[i].bind == NMDRV_OUT)
+            logits = &f->result[i];
+    if (!w->tokens || !logits || !logits->rank)
+        return nmrt_fail(e, NMRT_CORRUPT,
+                         "the program is inconsistent: %s has no tokens or no logits", f->name);
+    int64_t vocab = w->program->dim[logits->dim[logits->rank - 1]].extent;
+    w->vocab = vocab > 0 && vocab < 256 ? (int)vocab : 256;
+    if (w->decode->bytes[logits->buf] < w->vocab * (nmrt_dtype(logits->dtype)->bits / 8))
+        return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: %s gives too few logits",
+                         f->name);
+    return NMRT_OK;
+}
+
+static nmrt_status check_prompt(const writer *w, nmrt_error *e)
+{
+    if (!w->prompt)
+        return nmrt_fail(e, NMRT_USAGE, "--prompt is empty; the model needs a token to begin with");
+    if (w->prompt > w->context)
+        return nmrt_fail(e, NMRT_USAGE, "--prompt has %lld tokens, the model's context is %lld",
+                         (long long)w->prompt, (long long)w->context);
+    for (const char *c = w->o->prompt; *c; c++)
+        if ((unsigned char)*c >= w->vocab)
+            return nmrt_fail(e, NMRT_USAGE, "--prompt: byte %d is not below the model's %d tokens",
+                             (unsigned char)*c, w->vocab);
+    return NMRT_OK;
+}
+
+static nmrt_status plan_decode(writer *w, int threads, nmrt_error *e)
+{
+    nmrt_syms syms;
+    w->plan = (nmrt_plan){.program = w->program};
+    w->prompt = (int64_t)strlen(w->o->prompt);
+    w->most = w->o->max_tokens;
+    w->context = find_context(w);
+    NMRT_TRY(bind_sizes(w, &syms, w->prompt > 0 && w->prompt < w->context ? w->prompt : 1, e));
+    NMRT_TRY(nmrt_plan_add_role(&w->plan, NMDRV_DECODE, syms.at, e));
+    nmrt_plan_finish(&w->plan, threads);
+    w->decode = nmrt_plan_func(&w->plan, NMDRV_DECODE);
+    if (!w->decode) {
+        const char *why = w->program->no_decode;
+        return nmrt_fail(e, NMRT_USAGE, "%s cannot generate: %s", w->program->name,
+                         why && *why ? why : "no function of it decodes");
+    }
+    NMRT_TRY(find_shapes(w, e));
+    return check_prompt(w, e);
+}
+
+static void read_logits(const writer *w, double *logit)
+{
+    const nmdrv_func *f = w->decode->func;
+    const char *at = nmrt_engine_result_at(&w->en, w->decode, NMDRV_OUT);
+    for (int64_t i = 0; i < f->n_results; i++) {
+        const nmdrv_arg *r = &f->result[i];
+        int64_t size = nmrt_dtype(r->dtype)->bits / 8;
+        char raw[256 * 8];
+        if (r->bind != NMDRV_OUT)
+            continue;
+        w->en.ops->copy_out(w->en.device, raw, at, w->vocab * size);
+        for (int k = 0; k < w->vocab; k++)
+            logit[k] = nmrt_number_read(r->dtype, raw + k * size);
+        return;
+    }
+}
+
+static nmrt_status decode(writer *w, const int64_t *token, int64_t n, int64_t at, double *logit,
+                          nmrt_error *e)
+{
+    nmrt_syms syms;
+    NMRT_TRY(bind_sizes(w, &syms, n, e));
+    nmrt_tokens_store(&w->en, w->tokens, token, n);
+    nmrt_engine_set(&w->en, "at", (double)at);
+    nmrt_engine_call(&w->en, w->decode, syms.at);
+    read_logits(w, logit);
+    for (int i = 0; i < w->vocab; i++)
+        if (isnan(logit[i]))
+            return nmrt_fail(e, NMRT_NUMERIC, "the model's answer at position %lld is not a number",
+                             (long long)at);
+    return NMRT_OK;
+}
+
+static nmrt_status write_text(writer *w, nmrt_error *e)
+{
+    double logit[256];
+    nmrt_sampler sampler = {w->o->temperature, w->o->top_p, (uint64_t)w->o->seed};
+    int64_t *prompt = malloc((size_t)w->prompt * sizeof *prompt);
+    if (!prompt)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the prompt");
+    for (int64_t i = 0; i < w->prompt; i++)
+        prompt[i] = (unsigned char)w->o->prompt[i];
+    fputs(w->o->prompt, w->out->text);
+    nmrt_status status = decode(w, prompt, w->prompt, 0, logit, e);
+    free(prompt);
+    NMRT_TRY(status);
+    for (int64_t i = 0, at = w->prompt; i < w->most; i++, at++) {
+        int64_t token = nmrt_sample(&sampler, logit, w->vocab, (uint64_t)i);
+        fputc((int)token, w->out->text);
+        if (fflush(w->out->text))
+            return nmrt_fail_errno(e, "cannot write the text");
+        if (i + 1 == w->most)
+            break;
+        if (at == w->context) {
+            fprintf(w->out->note,
+                    "\nnote: stopped after %lld tokens, as the model's context of %lld positions "
+                    "is full\n",
+                    (long long)i + 1, (long long)w->context);
+            return NMRT_OK;
+        }
+        NMRT_TRY(decode(w, &token, 1, at, logit, e));
+    }
+    fputc('\n', w->out->text);
+    return NMRT_OK;
+}
+
+static nmrt_status load(writer *w, nmrt_error *e)
+{
+    nmrt_checkpoint c;
+    nmrt_text passed = {0};
+    nmrt_status status = nmrt_checkpoint_load(w->o->checkpoint, &w->en, false, &c, &passed, e);
+    if (passed.n)
+        fprintf(w->out->note, "%s", passed.at);
+    nmrt_text_release(&passed);
+    NMRT_TRY(status);
+    if (!*c.path)
+        return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", w->o->checkpoint);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
+                          const nmrt_output *out, nmrt_error *e)
+{
+    writer w = {.program = program, .o = o, .out = out};
+    int threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
+    nmrt_status status = plan_decode(&w, threads, e);
+    if (status == NMRT_OK)
+        status = nmrt_engine_open(&w.en, &w.plan, nmrt_device_find(o->device), threads, e);
+    if (status == NMRT_OK) {
+        w.en.check_memory = o->check_memory;
+        status = load(&w, e);
+        if (status == NMRT_OK)
+            status = write_text(&w, e);
+        nmrt_engine_close(&w.en);
+    }
+    nmrt_plan_release(&w.plan);
+    return status;
+}

@@ -1,0 +1,21 @@
+// The verb generate.
+#ifndef NMRT_GENERATE_H
+#define NMRT_GENERATE_H
+
+#include "runtime/options.h"
+#include "runtime/output.h"
+
+// Writes the prompt and its continuation to out->text, byte by byte as they come.
+nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
+                          const nmrt_output *out, nmrt_error *e);
+
+typedef struct nmrt_sampler {
+    double temperature, top_p;
+    uint64_t seed;
+} nmrt_sampler;
+
+// One of n <= 256 tokens by its logit; `index` is the draw's number: the same seed and index draw
+// alike.
+int nmrt_sample(const nmrt_sampler *s, const double *logit, int n, uint64_t index);
+
+#endif

@@ -1,0 +1,159 @@
+// The verb info: what this binary holds, for people and as JSON.
+#include "runtime/info.h"
+
+#include "runtime/dtype.h"
+
+static int64_t elements(const nmdrv_param *p)
+{
+    int64_t n = 1;
+    for (int64_t i = 0; i < p->rank; i++)
+        n *= p->shape[i];
+    return n;
+}
+
+static int64_t total(const nmdrv_program *p, bool states)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < p->n_params; i++)
+        if ((p->param[i].is_state != 0) == states)
+            n += elements(&p->param[i]);
+    return n;
+}
+
+static void print_dims(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\ndims:\n");
+    for (int64_t i = 0; i < p->n_dims; i++) {
+        const nmdrv_dim *d = &p->dim[i];
+        if (d->extent > 0) {
+            nmrt_text_add(out, "  %-24s %8lld   %s\n", d->name, (long long)d->extent, d->where);
+            continue;
+        }
+        nmrt_text_add(out, "  %-24s %8s   %s", d->name, "?", d->where);
+        if (d->sym >= 0) {
+            const nmdrv_sym_info *s = &p->sym[d->sym];
+            nmrt_text_add(out, s->max > 0 ? ", from %lld to %lld" : ", from %lld",
+                          (long long)s->min, (long long)s->max);
+            if (s->multiple > 1)
+                nmrt_text_add(out, ", a multiple of %lld", (long long)s->multiple);
+        }
+        nmrt_text_add(out, "\n");
+    }
+}
+
+static void print_params(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\nparameters: %lld (%s), optimizer state: %lld\n",
+                  (long long)total(p, false), nmrt_count((double)total(p, false)).s,
+                  (long long)total(p, true));
+    for (int64_t i = 0; i < p->n_params; i++) {
+        const nmdrv_param *r = &p->param[i];
+        if (r->is_state)
+            continue;
+        nmrt_text_add(out, "  %-32s %s[", r->path, nmrt_dtype(r->dtype)->name);
+        for (int64_t k = 0; k < r->rank; k++)
+            nmrt_text_add(out, "%s%s=%lld", k ? ", " : "", p->dim[r->dim[k]].name,
+                          (long long)r->shape[k]);
+        nmrt_text_add(out, "]%s%s\n", r->frozen ? " frozen" : "", r->no_decay ? " no decay" : "");
+    }
+}
+
+void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
+{
+    nmrt_text_add(
+        out, "model:    %s%s%s\ncompiler: nemocc %s\ncpu:      %s (x86-64-v%lld)\nprogram:  %s\n",
+        p->name, *p->preset ? ", preset " : "", p->preset, p->compiler, p->cpu,
+        (long long)p->cpu_level, p->hash);
+    print_dims(p, out);
+    print_params(p, out);
+    nmrt_text_add(out, "\nhyperparameters (flags of train):\n");
+    for (int i = 0; i < h->n_flags; i++) {
+        nmrt_text value = {0};
+        nmrt_hyper_print(h, &h->flag[i], &value);
+        const char *schedule =
+            h->flag[i].first < p->n_hypers ? p->hyper[h->flag[i].first].schedule : "";
+        nmrt_text_add(out, "  --%-22s %s%s%s\n", h->flag[i].name,
+                      h->hyper[h->flag[i].first].needed ? "-" : value.at,
+                      *schedule ? ", schedule " : "", schedule);
+        nmrt_text_release(&value);
+    }
+    nmrt_text_add(out, "\nfunctions:\n");
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        nmrt_text_add(out, "  %-24s %4lld buffers\n", p->func[i].name,
+                      (long long)p->func[i].n_bufs);
+    if (p->no_decode && *p->no_decode)
+        nmrt_text_add(out, "  no generation: %s\n", p->no_decode);
+    nmrt_text_add(out, "\nkernels: %lld, %s of scratch a thread\n", (long long)p->n_kernels,
+                  nmrt_bytes(p->scratch).s);
+    for (int64_t i = 0; i < p->n_kernels; i++)
+        nmrt_text_add(out, "  %-32s %s\n", p->kernel[i].name, p->kernel[i].where);
+}
+
+static void add_pair(nmrt_text *out, const char *key, const char *value)
+{
+    nmrt_text_add(out, "\"%s\": ", key);
+    nmrt_text_add_json(out, value);
+    nmrt_text_add(out, ", ");
+}
+
+static void json_params(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\"parameters\": %lld, \"state\": %lld, \"tensors\": [",
+                  (long long)total(p, false), (long long)total(p, true));
+    for (int64_t i = 0; i < p->n_params; i++) {
+        const nmdrv_param *r = &p->param[i];
+        nmrt_text_add(out, i ? ", {" : "{");
+        add_pair(out, "path", r->path);
+        add_pair(out, "dtype", nmrt_dtype(r->dtype)->name);
+        nmrt_text_add(out, "\"dims\": [");
+        for (int64_t k = 0; k < r->rank; k++) {
+            nmrt_text_add(out, k ? ", " : "");
+            nmrt_text_add_json(out, p->dim[r->dim[k]].name);
+        }
+        nmrt_text_add(out, "], \"shape\": [");
+        for (int64_t k = 0; k < r->rank; k++)
+            nmrt_text_add(out, "%s%lld", k ? ", " : "", (long long)r->shape[k]);
+        nmrt_text_add(out, "], \"state\": %s, \"frozen\": %s}", r->is_state ? "true" : "false",
+                      r->frozen ? "true" : "false");
+    }
+    nmrt_text_add(out, "], ");
+}
+
+void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
+{
+    nmrt_text_add(out, "{");
+    add_pair(out, "model", p->name);
+    add_pair(out, "preset", p->preset);
+    add_pair(out, "hash", p->hash);
+    add_pair(out, "compiler", p->compiler);
+    add_pair(out, "cpu", p->cpu);
+    nmrt_text_add(out, "\"cpu_level\": %lld, \"dims\": {", (long long)p->cpu_level);
+    for (int64_t i = 0; i < p->n_dims; i++) {
+        nmrt_text_add(out, i ? ", " : "");
+        nmrt_text_add_json(out, p->dim[i].name);
+        if (p->dim[i].extent > 0)
+            nmrt_text_add(out, ": %lld", (long long)p->dim[i].extent);
+        else
+            nmrt_text_add(out, ": null");
+    }
+    nmrt_text_add(out, "}, ");
+    json_params(p, out);
+    nmrt_text_add(out, "\"hyperparameters\": {");
+    for (int i = 0; i < h->n; i++) {
+        nmrt_text_add(out, i ? ", " : "");
+        nmrt_text_add_json(out, h->hyper[i].name);
+        nmrt_text_add(out, ": ");
+        nmrt_text_add_f32(out, (float)h->hyper[i].value);
+    }
+    nmrt_text_add(out, "}, \"functions\": [");
+    for (int64_t i = 0; i < p->n_funcs; i++) {
+        nmrt_text_add(out, i ? ", " : "");
+        nmrt_text_add_json(out, p->func[i].name);
+    }
+    nmrt_text_add(out, "], \"kernels\": [");
+    for (int64_t i = 0; i < p->n_kernels; i++) {
+        nmrt_text_add(out, i ? ", " : "");
+        nmrt_text_add_json(out, p->kernel[i].name);
+    }
+    nmrt_text_add(out, "]}\n");
+}

@@ -1,0 +1,10 @@
+// The verb info.
+#ifndef NMRT_INFO_H
+#define NMRT_INFO_H
+
+#include "runtime/options.h"
+
+void nmrt_info_print(const nmdrv_program *program, const nmrt_hypers *h, nmrt_text *out);
+void nmrt_info_print_json(const nmdrv_program *program, const nmrt_hypers *h, nmrt_text *out);
+
+#endif

@@ -1,0 +1,151 @@
+// metrics.jsonl: one JSON object a step, one write a row.
+#define _GNU_SOURCE
+#include "runtime/metrics.h"
+
+#include "runtime/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// The step of a row, or -1: not a row. Its loss goes to the curve.
+static int64_t read_row(const char *line, size_t n, int64_t up_to, nmrt_curve *curve)
+{
+    nmrt_json doc;
+    nmrt_error e;
+    int64_t step = -1;
+    if (nmrt_json_parse(&doc, line, n, &e) != NMRT_OK)
+        return -1;
+    if (nmrt_json_int(&doc, nmrt_json_get(&doc, 0, "step"), &step) && step <= up_to) {
+        int loss = nmrt_json_get(&doc, 0, "loss");
+        char number[40];
+        if (loss >= 0 && doc.node[loss].kind == NMRT_JSON_NUMBER &&
+            doc.node[loss].n_text < sizeof number) {
+            memcpy(number, doc.node[loss].text, doc.node[loss].n_text);
+            number[doc.node[loss].n_text] = 0;
+            nmrt_curve_add(curve, strtod(number, NULL));
+        }
+    }
+    nmrt_json_release(&doc);
+    return step;
+}
+
+// Bytes of the rows up to `step`: whole lines only, as a kill may have cut the last.
+static size_t rows_up_to(const nmrt_map *map, int64_t step, nmrt_curve *curve)
+{
+    const char *text = (const char *)map->at;
+    size_t kept = 0;
+    while (kept < map->n) {
+        const char *end = memchr(text + kept, '\n', map->n - kept);
+        if (!end)
+            break;
+        int64_t row = read_row(text + kept, (size_t)(end - text) - kept, step, curve);
+        if (row < 0 || row > step)
+            break;
+        kept = (size_t)(end - text) + 1;
+    }
+    return kept;
+}
+
+static nmrt_status cut_rows(nmrt_metrics *m, int64_t step, nmrt_curve *curve, nmrt_error *e)
+{
+    nmrt_map map;
+    NMRT_TRY(nmrt_map_open(&map, m->path, e));
+    size_t kept = rows_up_to(&map, step, curve);
+    nmrt_map_close(&map);
+    if (truncate(m->path, (off_t)kept))
+        return nmrt_fail_errno(e, "cannot cut %s at step %lld", m->path, (long long)step);
+    return NMRT_OK;
+}
+
+static nmrt_status set_aside(const nmrt_metrics *m, const char *dir, nmrt_error *e)
+{
+    for (int i = 1; i < 1000000; i++) {
+        char name[64], path[NMRT_PATH];
+        snprintf(name, sizeof name, "metrics-%d.jsonl", i);
+        NMRT_TRY(nmrt_path_join(path, dir, name, e));
+        if (nmrt_path_exists(path))
+            continue;
+        if (rename(m->path, path))
+            return nmrt_fail_errno(e, "cannot rename %s to %s", m->path, path);
+        return NMRT_OK;
+    }
+    return nmrt_fail(e, NMRT_WORLD, "%s is full of old logs", dir);
+}
+
+nmrt_status nmrt_metrics_open(nmrt_metrics *m, const char *dir, int64_t step, nmrt_curve *curve,
+                              nmrt_error *e)
+{
+    m->fd = -1;
+    if (!dir)
+        return NMRT_OK;
+    NMRT_TRY(nmrt_dir_make(dir, e));
+    NMRT_TRY(nmrt_path_join(m->path, dir, "metrics.jsonl", e));
+    if (nmrt_path_exists(m->path))
+        NMRT_TRY(step ? cut_rows(m, step, curve, e) : set_aside(m, dir, e));
+    m->fd = open(m->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (m->fd < 0)
+        return nmrt_fail_errno(e, "cannot open %s", m->path);
+    return NMRT_OK;
+}
+
+void nmrt_metrics_close(nmrt_metrics *m)
+{
+    if (m->fd >= 0)
+        close(m->fd);
+    m->fd = -1;
+}
+
+static void add_field(nmrt_text *t, const char *name, double value)
+{
+    nmrt_text_add(t, ", \"%s\": ", name);
+    nmrt_text_add_f32(t, (float)value);
+}
+
+static void add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish)
+{
+    for (int64_t i = 0; i < finish->func->n_results; i++) {
+        const nmdrv_arg *r = &finish->func->result[i];
+        double value;
+        if (r->bind != NMDRV_EMIT || r->rank > 0 || strcmp(r->name, "loss") == 0)
+            continue;
+        if (nmrt_engine_result(en, finish, r->name, &value)) {
+            nmrt_text_add(t, ", ");
+            nmrt_text_add_json(t, r->name);
+            nmrt_text_add(t, ": ");
+            nmrt_text_add_f32(t, (float)value);
+        }
+    }
+}
+
+nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_engine *en,
+                             const nmrt_planned *finish, nmrt_error *e)
+{
+    if (m->fd < 0)
+        return NMRT_OK;
+    nmrt_text t = {0};
+    nmrt_text_add(&t, "{\"step\": %lld", (long long)row->step);
+    add_field(&t, "loss", row->loss);
+    add_field(&t, "lr", row->lr);
+    add_emits(&t, en, finish);
+    if (row->has_eval)
+        add_field(&t, "eval_loss", row->eval_loss);
+    nmrt_text_add(&t,
+                  ", \"tokens\": %lld, \"tokens_per_s\": %.1f, \"step_ms\": %.3f, \"mfu\": %.4f}\n",
+                  (long long)row->tokens, row->tokens_per_s, row->step_ms, row->mfu);
+    nmrt_status status = t.failed ? nmrt_fail(e, NMRT_WORLD, "no memory for a row of %s", m->path)
+                                  : nmrt_write_all(m->fd, t.at, t.n, m->path, e);
+    nmrt_text_release(&t);
+    return status;
+}
+
+nmrt_status nmrt_metrics_sync(nmrt_metrics *m, nmrt_error *e)
+{
+    if (m->fd >= 0 && fsync(m->fd) && errno != EINVAL &&
+        errno != EROFS) // a pipe or /dev/null cannot be synced
+        return nmrt_fail_errno(e, "cannot write %s", m->path);
+    return NMRT_OK;
+}

@@ -1,0 +1,361 @@
+// Parsing of flags: `--name value` or `--name=value`; all mistakes are collected, each with the
+// nearest name where one was misspelt.
+#include "runtime/options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { T = NMRT_TRAIN, E = NMRT_EVAL, G = NMRT_GENERATE, I = NMRT_INFO };
+
+const nmrt_option nmrt_option_table[] = {
+#define OPTION(field, name, arg, kind, verbs, group, def, help)                                    \
+    {name, arg, group, def, help, NMRT_KIND_##kind, verbs, offsetof(nmrt_options, field)},
+#include "runtime/options.def"
+#undef OPTION
+};
+const int nmrt_n_options = sizeof nmrt_option_table / sizeof *nmrt_option_table;
+
+const nmrt_verb_info nmrt_verbs[] = {
+    {NMRT_TRAIN, "train", "train the model on a text (the default)"},
+    {NMRT_EVAL, "eval", "the loss of a checkpoint on a text"},
+    {NMRT_GENERATE, "generate", "let a checkpoint write"},
+    {NMRT_INFO, "info", "what this binary holds"},
+    {NMRT_HELP, "help", "help, or help VERB: the flags of a verb"},
+    {0, NULL, NULL},
+};
+
+// --- did you mean
+// ------------------------------------------------------------------------------------
+
+enum { MAX_NAME = 40 };
+
+// The edit distance of two names (Levenshtein), or more than any that counts for long ones.
+static int distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    int row[MAX_NAME + 1];
+    if (n > MAX_NAME || m > MAX_NAME)
+        return INT_MAX;
+    for (size_t k = 0; k <= m; k++)
+        row[k] = (int)k;
+    for (size_t i = 0; i < n; i++) {
+        int corner = row[0];
+        row[0] = (int)i + 1;
+        for (size_t k = 0; k < m; k++) {
+            int change = corner + (a[i] != b[k]),
+                best = row[k] < row[k + 1] ? row[k] + 1 : row[k + 1] + 1;
+            corner = row[k + 1];
+            row[k + 1] = change < best ? change : best;
+        }
+    }
+    return row[m];
+}
+
+typedef struct nearest {
+    const char *wanted, *name;
+    int distance;
+} nearest;
+
+static void consider(nearest *n, const char *name)
+{
+    int d = distance(n->wanted, name);
+    if (d < n->distance && d <= (int)strlen(n->wanted) / 3 + 1)
+        n->name = name, n->distance = d;
+}
+
+static const char *nearest_flag(const nmrt_options *o, const char *name)
+{
+    nearest n = {name, NULL, INT_MAX};
+    for (int i = 0; i < nmrt_n_options; i++)
+        if (nmrt_option_table[i].verbs & o->verb)
+            consider(&n, nmrt_option_table[i].name);
+    for (int i = 0; o->verb == NMRT_TRAIN && i < o->hypers.n_flags; i++)
+        consider(&n, o->hypers.flag[i].name);
+    return n.name;
+}
+
+static const char *nearest_verb(const char *name)
+{
+    nearest n = {name, NULL, INT_MAX};
+    for (int i = 0; nmrt_verbs[i].name; i++)
+        consider(&n, nmrt_verbs[i].name);
+    return n.name;
+}
+
+// --- values
+// --------------------------------------------------------------------------------------------
+
+static bool is_choice(const char *help, const char *text)
+{
+    size_t n = strlen(text), all = strcspn(help, ":");
+    for (const char *s = help; s < help + all;) {
+        size_t k = strcspn(s, "|:");
+        if (k == n && memcmp(s, text, n) == 0)
+            return true;
+        s += k + 1;
+    }
+    return false;
+}
+
+// Whole numbers stay below 2^53, so that they pass through a double.
+static bool parse_int(const char *text, int64_t least, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    long long x = strtoll(text, &end, 10);
+    *value = x;
+    return end != text && !*end && !errno && x >= least && x <= (1LL << 53);
+}
+
+static bool parse_real(const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    return end != text && !*end && isfinite(*value) && *value >= 0;
+}
+
+static void set_value(nmrt_options *o, const nmrt_option *option, const char *text,
+                      nmrt_text *problems)
+{
+    void *at = (char *)o + option->at;
+    switch (option->kind) {
+    case NMRT_KIND_STRING: *(const char **)at = text; break;
+    case NMRT_KIND_CHOICE:
+        *(const char **)at = text;
+        if (!is_choice(option->help, text))
+            nmrt_text_add(problems, "--%s takes %.*s, not '%s'\n", option->name,
+                          (int)strcspn(option->help, ":"), option->help, text);
+        break;
+    case NMRT_KIND_INT:
+    case NMRT_KIND_COUNT: {
+        int64_t least = option->kind == NMRT_KIND_COUNT;
+        if (!parse_int(text, least, at))
+            nmrt_text_add(problems, "--%s takes a whole number from %d on, not '%s'\n",
+                          option->name, (int)least, text);
+        break;
+    }
+    case NMRT_KIND_REAL:
+        if (!parse_real(text, at))
+            nmrt_text_add(problems, "--%s takes a number from 0 on, not '%s'\n", option->name,
+                          text);
+        break;
+    case NMRT_KIND_SWITCH: *(bool *)at = true; break;
+    }
+}
+
+static void set_defaults(nmrt_options *o)
+{
+    for (int i = 0; i < nmrt_n_options; i++)
+        if (*nmrt_option_table[i].def)
+            set_value(o, &nmrt_option_table[i], nmrt_option_table[i].def, &(nmrt_text){0});
+}
+
+void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nmrt_text *out)
+{
+    const void *at = (const char *)o + option->at;
+    switch (option->kind) {
+    case NMRT_KIND_STRING:
+    case NMRT_KIND_CHOICE: {
+        const char *s = *(const char *const *)at;
+        if (s)
+            nmrt_text_add_json(out, s);
+        else
+            nmrt_text_add(out, "null");
+        break;
+    }
+    case NMRT_KIND_INT:
+    case NMRT_KIND_COUNT: nmrt_text_add(out, "%lld", (long long)*(const int64_t *)at); break;
+    case NMRT_KIND_REAL: nmrt_text_add_real(out, *(const double *)at); break;
+    case NMRT_KIND_SWITCH: nmrt_text_add(out, *(const bool *)at ? "true" : "false"); break;
+    }
+}
+
+// --- arguments
+// ------------------------------------------------------------------------------------------
+
+typedef struct cursor {
+    int i, argc;
+    char **argv;
+} cursor;
+
+static const nmrt_option *find_option(const char *name)
+{
+    for (int i = 0; i < nmrt_n_options; i++)
+        if (strcmp(nmrt_option_table[i].name, name) == 0)
+            return &nmrt_option_table[i];
+    return NULL;
+}
+
+static const char *verb_name(nmrt_verb verb)
+{
+    for (int i = 0; nmrt_verbs[i].name; i++)
+        if (nmrt_verbs[i].verb == verb)
+            return nmrt_verbs[i].name;
+    return "";
+}
+
+static nmrt_verb find_verb(const char *name)
+{
+    for (int i = 0; nmrt_verbs[i].name; i++)
+        if (strcmp(nmrt_verbs[i].name, name) == 0)
+            return nmrt_verbs[i].verb;
+    return 0;
+}
+
+static void report_unknown(const nmrt_options *o, const char *name, nmrt_text *problems)
+{
+    const nmrt_option *other = find_option(name);
+    const char *near = nearest_flag(o, name);
+    nmrt_text_add(problems, other ? "--%s is no flag of %s" : "there is no flag --%s", name,
+                  verb_name(o->verb));
+    if (!other && near)
+        nmrt_text_add(problems, "; did you mean --%s?", near);
+    nmrt_text_add(problems, "\n");
+}
+
+// argv[c->i] is "--name" or "--name=value"; takes the value from the next argument if it is not
+// there.
+static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
+{
+    char name[MAX_NAME + 1];
+    const char *text = c->argv[c->i] + 2, *equals = strchr(text, '=');
+    size_t n = equals ? (size_t)(equals - text) : strlen(text);
+    if (n > MAX_NAME)
+        n = MAX_NAME;
+    memcpy(name, text, n);
+    name[n] = 0;
+    const nmrt_option *option = find_option(name);
+    if (option && !(option->verbs & o->verb))
+        option = NULL;
+    const nmrt_hyper_flag *hyper =
+        o->verb == NMRT_TRAIN ? nmrt_hyper_flag_find(&o->hypers, name) : NULL;
+    if (!option && !hyper) {
+        report_unknown(o, name, problems);
+        if (!equals && c->i + 1 < c->argc && c->argv[c->i + 1][0] != '-')
+            c->i++; // most likely its value
+        return;
+    }
+    bool takes_value = !option || option->kind != NMRT_KIND_SWITCH;
+    const char *value = equals ? equals + 1 : "";
+    if (takes_value && !equals) {
+        if (c->i + 1 >= c->argc) {
+            nmrt_text_add(problems, "--%s needs a value\n", name);
+            return;
+        }
+        value = c->argv[++c->i];
+    }
+    nmrt_error e;
+    if (!takes_value && equals)
+        nmrt_text_add(problems, "--%s takes no value\n", name);
+    else if (option)
+        set_value(o, option, value, problems);
+    else if (nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
+        nmrt_text_add(problems, "%s\n", e.text);
+}
+
+static void parse_verb(nmrt_options *o, cursor *c, nmrt_text *problems)
+{
+    o->verb = NMRT_TRAIN;
+    if (c->i >= c->argc || c->argv[c->i][0] == '-')
+        return;
+    const char *name = c->argv[c->i++];
+    o->verb = find_verb(name);
+    if (o->verb)
+        return;
+    const char *near = nearest_verb(name);
+    o->verb = NMRT_TRAIN;
+    nmrt_text_add(problems, "there is no verb '%s'%s%s%s\n", name, near ? "; did you mean '" : "",
+                  near ? near : "", near ? "'?" : "");
+}
+
+static bool asks_for_help(nmrt_options *o, const cursor *c)
+{
+    if (o->verb == NMRT_HELP) {
+        o->help_of = c->i < c->argc ? find_verb(c->argv[c->i]) : 0;
+        return true;
+    }
+    for (int i = c->i; i < c->argc; i++)
+        if (strcmp(c->argv[i], "--help") == 0 || strcmp(c->argv[i], "-h") == 0) {
+            o->help_of = c->i > 1 ? o->verb : 0;
+            o->verb = NMRT_HELP;
+            return true;
+        }
+    return false;
+}
+
+// --- what flags want of each other
+// --------------------------------------------------------------------------
+
+static void check_train(const nmrt_options *o, nmrt_text *problems)
+{
+    const char *resume = o->resume;
+    if (o->global_batch % o->micro_batch)
+        nmrt_text_add(problems, "--global-batch %lld is not a multiple of --micro-batch %lld\n",
+                      (long long)o->global_batch, (long long)o->micro_batch);
+    if (!o->save && o->save_every)
+        nmrt_text_add(problems, "--save-every needs --save DIR\n");
+    if (!o->save && o->keep)
+        nmrt_text_add(problems, "--keep needs --save DIR\n");
+    if (!o->save && strcmp(resume, "auto") == 0)
+        nmrt_text_add(problems, "--resume auto needs --save DIR\n");
+    if (o->lr_schedule && !nmrt_schedule_find(o->hypers.program, o->lr_schedule)) {
+        nmrt_text_add(problems, "--lr-schedule: there is no '%s'; there are", o->lr_schedule);
+        for (int64_t i = 0; i < o->hypers.program->n_funcs; i++)
+            if (o->hypers.program->func[i].role == NMDRV_SCHEDULE)
+                nmrt_text_add(problems, " %s", o->hypers.program->func[i].entry);
+        nmrt_text_add(problems, "\n");
+    }
+    nmrt_error e;
+    nmrt_hypers h = o->hypers;
+    h.schedule = o->lr_schedule;
+    if ((!o->lr_schedule || nmrt_schedule_find(h.program, o->lr_schedule)) &&
+        nmrt_schedules_check(&h, &e) != NMRT_OK)
+        nmrt_text_add(problems, "%s\n", e.text);
+}
+
+static void check_together(nmrt_options *o, nmrt_text *problems)
+{
+    if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
+        nmrt_text_add(problems, "--data FILE is missing: the text to read\n");
+    if ((o->verb == NMRT_EVAL || o->verb == NMRT_GENERATE) && !o->checkpoint && !o->dry_run)
+        nmrt_text_add(problems, "--checkpoint DIR is missing\n");
+    if (o->threads > 1024)
+        nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
+    if (o->top_p <= 0 || o->top_p > 1)
+        nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
+    if (!o->global_batch)
+        o->global_batch = o->micro_batch;
+    if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
+        check_train(o, problems);
+}
+
+nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,
+                               nmrt_text *problems)
+{
+    *o = (nmrt_options){0};
+    nmrt_error e;
+    if (nmrt_hypers_init(&o->hypers, program, &e) != NMRT_OK) {
+        nmrt_text_add(problems, "%s\n", e.text);
+        return NMRT_WORLD;
+    }
+    set_defaults(o);
+    cursor c = {1, argc, argv};
+    parse_verb(o, &c, problems);
+    if (asks_for_help(o, &c))
+        return problems->n ? NMRT_USAGE : NMRT_OK;
+    for (; c.i < argc; c.i++)
+        if (strncmp(argv[c.i], "--", 2) == 0 && argv[c.i][2])
+            parse_flag(o, &c, problems);
+        else
+            nmrt_text_add(problems, "'%s' is no flag\n", argv[c.i]);
+    if (!problems->n)
+        check_together(o, problems);
+    o->hypers.schedule = o->lr_schedule;
+    nmrt_hypers_default(&o->hypers, o->steps);
+    return problems->n ? NMRT_USAGE : NMRT_OK;
+}
+
+void nmrt_options_release(nmrt_options *o) { nmrt_hypers_release(&o->hypers); }

@@ -1,0 +1,62 @@
+// The flags of an emitted binary, parsed. options.def has one row a flag; the program's own numbers
+// (hyper.h) are flags of `train`, too.
+#ifndef NMRT_OPTIONS_H
+#define NMRT_OPTIONS_H
+
+#include "runtime/hyper.h"
+
+typedef enum {
+    NMRT_TRAIN = 1,
+    NMRT_EVAL = 2,
+    NMRT_GENERATE = 4,
+    NMRT_INFO = 8,
+    NMRT_HELP = 16
+} nmrt_verb;
+
+typedef const char *nmrt_option_STRING, *nmrt_option_CHOICE;
+typedef int64_t nmrt_option_INT, nmrt_option_COUNT;
+typedef double nmrt_option_REAL;
+typedef bool nmrt_option_SWITCH;
+
+typedef struct nmrt_options {
+    nmrt_verb verb, help_of; // help_of: the verb that --help or `help VERB` asks about; 0: all
+#define OPTION(field, name, arg, kind, verbs, group, def, help) nmrt_option_##kind field;
+#include "runtime/options.def"
+#undef OPTION
+    nmrt_hypers hypers;
+} nmrt_options;
+
+// Fills *o (release it in any case). Everything that is wrong goes into `problems`, a line each; it
+// is empty iff the status is NMRT_OK. What needs the program's sizes is checked by the verbs.
+nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,
+                               nmrt_text *problems);
+void nmrt_options_release(nmrt_options *o);
+void nmrt_options_help(const nmrt_options *o, const char *binary, nmrt_text *out);
+
+// The rows, for help and for a checkpoint's record of the flags.
+typedef enum {
+    NMRT_KIND_STRING,
+    NMRT_KIND_CHOICE,
+    NMRT_KIND_INT,
+    NMRT_KIND_COUNT,
+    NMRT_KIND_REAL,
+    NMRT_KIND_SWITCH
+} nmrt_kind;
+typedef struct nmrt_option {
+    const char *name, *arg, *group, *def, *help;
+    nmrt_kind kind;
+    unsigned verbs;
+    size_t at; // of the field in nmrt_options
+} nmrt_option;
+extern const nmrt_option nmrt_option_table[];
+extern const int nmrt_n_options;
+// The value that the option has now, as JSON.
+void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nmrt_text *out);
+
+typedef struct nmrt_verb_info {
+    nmrt_verb verb;
+    const char *name, *does;
+} nmrt_verb_info;
+extern const nmrt_verb_info nmrt_verbs[]; // ends in a name NULL
+
+#endif

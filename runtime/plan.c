@@ -1,0 +1,252 @@
+// The memory plan: slots for what functions share, one arena for what they do not.
+#include "runtime/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+static int64_t align(int64_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+
+static nmrt_status no_memory(nmrt_error *e)
+{
+    return nmrt_fail(e, NMRT_WORLD, "no memory for the memory plan");
+}
+
+static bool is_eval(const nmdrv_func *f)
+{
+    return f->role == NMDRV_EVAL_MICRO || f->role == NMDRV_EVAL_FINISH;
+}
+
+static int find_slot(const nmrt_plan *plan, int64_t bind, const char *name, bool eval)
+{
+    for (int i = 0; i < plan->n_slots; i++) {
+        const nmrt_slot *s = &plan->slot[i];
+        if (s->bind == bind && s->eval == eval && strcmp(s->name, name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static nmrt_status bind_buffer(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *arg,
+                               nmrt_error *e)
+{
+    bool eval = is_eval(p->func) && arg->bind == NMDRV_ACC;
+    int64_t bytes = p->bytes[arg->buf];
+    int i = find_slot(plan, arg->bind, arg->name, eval);
+    if (i < 0) {
+        nmrt_slot *slot = realloc(plan->slot, (size_t)(plan->n_slots + 1) * sizeof *slot);
+        if (!slot)
+            return no_memory(e);
+        plan->slot = slot;
+        i = plan->n_slots++;
+        slot[i] = (nmrt_slot){arg->bind, arg->name, eval, arg, 0, 0};
+    }
+    nmrt_slot *s = &plan->slot[i];
+    if (s->arg->dtype != arg->dtype)
+        return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: %s has two dtypes (in %s)",
+                         arg->name, p->func->name);
+    if (p->slot[arg->buf] >= 0 && p->slot[arg->buf] != i) {
+        // one value under two names (two emits of it): the first name owns the memory
+        if (arg->bind != NMDRV_EMIT && arg->bind != NMDRV_OUT)
+            return nmrt_fail(e, NMRT_CORRUPT,
+                             "the program is inconsistent: %s and %s share a buffer in %s",
+                             arg->name, plan->slot[p->slot[arg->buf]].name, p->func->name);
+        return NMRT_OK;
+    }
+    s->bytes = bytes > s->bytes ? bytes : s->bytes;
+    p->slot[arg->buf] = i;
+    return NMRT_OK;
+}
+
+static int64_t most_alive(const nmdrv_func *f, const int64_t *bytes)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < f->n_bufs; i++) { // the peak is at some buffer's first position
+        int64_t now = 0;
+        for (int64_t k = 0; f->buf[i].cls == NMDRV_BUF_TRANSIENT && k < f->n_bufs; k++)
+            if (f->buf[k].cls == NMDRV_BUF_TRANSIENT && f->buf[k].first <= f->buf[i].first &&
+                f->buf[k].last >= f->buf[i].first)
+                now += align(bytes[k]);
+        most = now > most ? now : most;
+    }
+    return most;
+}
+
+static nmrt_status pack_transients(nmrt_planned *p, nmrt_error *e)
+{
+    const nmdrv_func *f = p->func;
+    int64_t *table = calloc((size_t)(4 * f->n_bufs + 1), sizeof *table), n = 0;
+    if (!table)
+        return no_memory(e);
+    int64_t *bytes = table, *first = bytes + f->n_bufs, *last = first + f->n_bufs,
+            *offset = last + f->n_bufs;
+    for (int64_t i = 0; i < f->n_bufs; i++)
+        if (f->buf[i].cls == NMDRV_BUF_TRANSIENT)
+            bytes[n] = p->bytes[i], first[n] = f->buf[i].first, last[n++] = f->buf[i].last;
+    p->arena = nmrt_pack(n, bytes, first, last, offset);
+    p->live = most_alive(f, p->bytes);
+    n = 0;
+    for (int64_t i = 0; i < f->n_bufs; i++)
+        if (f->buf[i].cls == NMDRV_BUF_TRANSIENT)
+            p->offset[i] = offset[n++];
+    free(table);
+    return p->arena < 0 ? no_memory(e) : NMRT_OK;
+}
+
+static nmrt_status bind_all(nmrt_plan *plan, nmrt_planned *p, nmrt_error *e)
+{
+    const nmdrv_func *f = p->func;
+    for (int64_t i = 0; i < f->n_args; i++)
+        NMRT_TRY(bind_buffer(plan, p, &f->arg[i], e));
+    for (int64_t i = 0; i < f->n_results; i++)
+        NMRT_TRY(bind_buffer(plan, p, &f->result[i], e));
+    for (int64_t i = 0; i < f->n_bufs; i++)
+        if (f->buf[i].cls == NMDRV_BUF_BOUND && p->slot[i] < 0)
+            return nmrt_fail(e, NMRT_CORRUPT,
+                             "the program is inconsistent: nothing is bound to buffer %d of %s",
+                             (int)i, f->name);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_sym *sym,
+                          nmrt_error *e)
+{
+    nmrt_planned *all = realloc(plan->func, (size_t)(plan->n_funcs + 1) * sizeof *all);
+    if (!all)
+        return no_memory(e);
+    plan->func = all;
+    nmrt_planned *p = &all[plan->n_funcs++];
+    size_t n = (size_t)func->n_bufs + 1;
+    *p = (nmrt_planned){
+        func, calloc(n, sizeof(int64_t)), calloc(n, sizeof(int64_t)), calloc(n, sizeof(int)), 0, 0};
+    if (!p->bytes || !p->offset || !p->slot)
+        return no_memory(e);
+    for (size_t i = 0; i < n; i++)
+        p->slot[i] = -1;
+    func->sizes(sym, p->bytes);
+    for (int64_t i = 0; i < func->n_bufs; i++)
+        if (p->bytes[i] < 0)
+            return nmrt_fail(e, NMRT_USAGE, "%s of %s is too large to count its bytes (%s)",
+                             func->buf[i].name, func->name, func->buf[i].where);
+    NMRT_TRY(bind_all(plan, p, e));
+    return pack_transients(p, e);
+}
+
+nmrt_status nmrt_plan_add_role(nmrt_plan *plan, nmdrv_role role, const nmdrv_sym *sym,
+                               nmrt_error *e)
+{
+    for (int64_t i = 0; i < plan->program->n_funcs; i++)
+        if (plan->program->func[i].role == role)
+            NMRT_TRY(nmrt_plan_add(plan, &plan->program->func[i], sym, e));
+    return NMRT_OK;
+}
+
+static nmrt_mem class_of(int64_t bind)
+{
+    switch (bind) {
+    case NMDRV_PARAM: return NMRT_MEM_PARAMS;
+    case NMDRV_STATE: return NMRT_MEM_STATES;
+    case NMDRV_ACC:
+    case NMDRV_CNT: return NMRT_MEM_GRADS;
+    case NMDRV_CACHE: return NMRT_MEM_CACHES;
+    case NMDRV_DATA: return NMRT_MEM_DATA;
+    default: return NMRT_MEM_WORKSPACE; // scalars, emits, outs
+    }
+}
+
+void nmrt_plan_finish(nmrt_plan *plan, int threads)
+{
+    plan->slots = plan->arena = plan->total = 0;
+    memset(plan->class, 0, sizeof plan->class);
+    for (int i = 0; i < plan->n_slots; i++) {
+        nmrt_slot *s = &plan->slot[i];
+        s->offset = plan->slots;
+        plan->slots += align(s->bytes);
+        plan->class[class_of(s->bind)] += align(s->bytes);
+    }
+    for (int i = 0; i < plan->n_funcs; i++)
+        if (plan->func[i].arena > plan->arena)
+            plan->arena = plan->func[i].arena;
+    plan->class[NMRT_MEM_ACTIVATIONS] = plan->arena;
+    plan->class[NMRT_MEM_WORKSPACE] += align(plan->program->scratch) * threads;
+    for (int i = 0; i < NMRT_N_MEM; i++)
+        plan->total += plan->class[i];
+}
+
+void nmrt_plan_release(nmrt_plan *plan)
+{
+    for (int i = 0; i < plan->n_funcs; i++) {
+        free(plan->func[i].bytes);
+        free(plan->func[i].offset);
+        free(plan->func[i].slot);
+    }
+    free(plan->func);
+    free(plan->slot);
+    *plan = (nmrt_plan){.program = plan->program};
+}
+
+const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role)
+{
+    for (int i = 0; i < plan->n_funcs; i++)
+        if (plan->func[i].func->role == role)
+            return &plan->func[i];
+    return NULL;
+}
+
+const nmrt_slot *nmrt_plan_slot(const nmrt_plan *plan, nmdrv_bind bind, const char *name)
+{
+    int i = find_slot(plan, bind, name, false);
+    return i < 0 ? NULL : &plan->slot[i];
+}
+
+static void print_row(nmrt_text *out, const char *what, int64_t bytes)
+{
+    nmrt_text_add(out, "  %-18s %20lld  %10s\n", what, (long long)bytes, nmrt_bytes(bytes).s);
+}
+
+// The buffers that set the arena's size: what a user can make smaller.
+static void print_largest(const nmrt_plan *plan, nmrt_text *out)
+{
+    const nmrt_planned *p = NULL;
+    for (int i = 0; i < plan->n_funcs; i++)
+        if (!p || plan->func[i].arena > p->arena)
+            p = &plan->func[i];
+    if (!p || !p->arena)
+        return;
+    nmrt_text_add(out, "\nlargest activations, in %s (%s live at once, packed into %s):\n",
+                  p->func->name, nmrt_bytes(p->live).s, nmrt_bytes(p->arena).s);
+    int64_t below = INT64_MAX, last = -1;
+    for (int row = 0; row < 5; row++) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < p->func->n_bufs; i++) {
+            bool after = p->bytes[i] < below || (p->bytes[i] == below && i > last);
+            if (p->func->buf[i].cls == NMDRV_BUF_TRANSIENT && after &&
+                (best < 0 || p->bytes[i] > p->bytes[best]))
+                best = i;
+        }
+        if (best < 0)
+            break;
+        const nmdrv_buf *b = &p->func->buf[best];
+        nmrt_text_add(out, "  %-18s %20lld  %10s  %s\n", b->name, (long long)p->bytes[best],
+                      nmrt_bytes(p->bytes[best]).s, b->where);
+        below = p->bytes[best];
+        last = best;
+    }
+}
+
+void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
+{
+    static const char *const name[NMRT_N_MEM] = {
+        [NMRT_MEM_PARAMS] = "parameters",       [NMRT_MEM_STATES] = "optimizer state",
+        [NMRT_MEM_GRADS] = "gradients",         [NMRT_MEM_CACHES] = "caches",
+        [NMRT_MEM_ACTIVATIONS] = "activations", [NMRT_MEM_DATA] = "data",
+        [NMRT_MEM_WORKSPACE] = "workspace",
+    };
+    nmrt_text_add(out, "memory, in bytes:\n");
+    for (int i = 0; i < NMRT_N_MEM; i++)
+        if (i != NMRT_MEM_CACHES || plan->class[i])
+            print_row(out, name[i], plan->class[i]);
+    print_row(out, "total", plan->total);
+    print_largest(plan, out);
+}

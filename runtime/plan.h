@@ -1,0 +1,69 @@
+// The memory plan: every byte that a verb will use, known before the first is allocated.
+//
+// What functions share (parameters, states, accumulators, counts, caches, data, scalars) has a
+// slot; a function's transients are packed into the arena, which functions use in turn.
+#ifndef NMRT_PLAN_H
+#define NMRT_PLAN_H
+
+#include "runtime/driver_abi.h"
+#include "runtime/status.h"
+#include "runtime/text.h"
+
+#include <stdbool.h>
+
+typedef enum {
+    NMRT_MEM_PARAMS,
+    NMRT_MEM_STATES,
+    NMRT_MEM_GRADS,
+    NMRT_MEM_CACHES,
+    NMRT_MEM_ACTIVATIONS,
+    NMRT_MEM_DATA,
+    NMRT_MEM_WORKSPACE,
+    NMRT_N_MEM,
+} nmrt_mem;
+
+typedef struct nmrt_slot { // memory that outlives a call, by what it is bound to
+    int64_t bind;          // nmdrv_bind
+    const char *name;
+    bool eval; // accumulators of training and of evaluation may share a name, never memory
+    const nmdrv_arg *arg;  // dtype and dims
+    int64_t bytes, offset; // within the plan's slots
+} nmrt_slot;
+
+typedef struct nmrt_planned { // a function with the places of its buffers
+    const nmdrv_func *func;
+    int64_t *bytes, *offset; // [n_bufs]; offset: of a transient, in the arena
+    int *slot;               // [n_bufs]; -1: transient
+    int64_t arena, live;     // bytes; live: the most that is alive at once, no packing needs less
+} nmrt_planned;
+
+typedef struct nmrt_plan { // zero-initialised but for program: an empty plan
+    const nmdrv_program *program;
+    nmrt_slot *slot;
+    nmrt_planned *func;
+    int n_slots, n_funcs;
+    int64_t slots, arena; // bytes to allocate; valid after nmrt_plan_finish
+    int64_t class[NMRT_N_MEM], total;
+} nmrt_plan;
+
+// Adds a function at these sizes. A later call with smaller ones fits, as every buffer is a
+// product of extents. Fails where the program's tables contradict each other.
+nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_sym *sym,
+                          nmrt_error *e);
+// As nmrt_plan_add, for every function of the role; none is fine.
+nmrt_status nmrt_plan_add_role(nmrt_plan *plan, nmdrv_role role, const nmdrv_sym *sym,
+                               nmrt_error *e);
+void nmrt_plan_finish(nmrt_plan *plan, int threads);
+void nmrt_plan_release(nmrt_plan *plan);
+
+const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role); // the first; NULL: none
+const nmrt_slot *nmrt_plan_slot(const nmrt_plan *plan, nmdrv_bind bind,
+                                const char *name);           // NULL: none
+void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out); // the table of --dry-run
+
+// Gives n intervals [first[i], last[i]] of bytes[i] each an offset such that no two that are alive
+// together overlap; returns the bytes needed. Intervals of 0 bytes take no room.
+int64_t nmrt_pack(int64_t n, const int64_t *bytes, const int64_t *first, const int64_t *last,
+                  int64_t *offset);
+
+#endif

@@ -1,0 +1,142 @@
+// Sizes, the plan, will it fit.
+#include "runtime/setup.h"
+
+#include "runtime/cpu.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_SEQ = 256 };
+
+static int64_t default_seq(const nmdrv_program *p)
+{
+    int64_t fixed = nmrt_dim_fixed(p, "seq");
+    int i = nmrt_sym_find(p, "seq");
+    if (fixed)
+        return fixed;
+    if (i < 0)
+        return DEFAULT_SEQ;
+    const nmdrv_sym_info *s = &p->sym[i];
+    int64_t seq = s->max > 0 ? s->max : DEFAULT_SEQ > s->min ? DEFAULT_SEQ : s->min;
+    return s->multiple > 1 ? seq / s->multiple * s->multiple : seq;
+}
+
+static void collect(nmrt_error *e, const char *message)
+{
+    size_t n = strlen(e->text);
+    snprintf(e->text + n, sizeof e->text - n, "%s%s", n ? "\n" : "", message);
+}
+
+static nmrt_status check_sizes(const nmrt_setup *s, nmrt_error *e)
+{
+    nmrt_error one;
+    e->text[0] = 0;
+    if (nmrt_sym_check(s->program, "batch", s->micro_batch, &one) != NMRT_OK)
+        collect(e, one.text);
+    if (nmrt_sym_check(s->program, "seq", s->seq, &one) != NMRT_OK)
+        collect(e, one.text);
+    return e->text[0] ? NMRT_USAGE : NMRT_OK;
+}
+
+static nmrt_status add_schedules(nmrt_setup *s, nmrt_error *e)
+{
+    const nmrt_hypers *h = &s->options->hypers;
+    for (int i = 0; i < h->program->n_hypers; i++) {
+        const nmdrv_func *f = nmrt_schedule_of(h, i);
+        bool known = !f;
+        for (int k = 0; k < s->plan.n_funcs && !known; k++)
+            known = s->plan.func[k].func == f;
+        if (!known)
+            NMRT_TRY(nmrt_plan_add(&s->plan, f, s->syms.at, e));
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status add_roles(nmrt_setup *s, const nmdrv_role *role, int n, nmrt_error *e)
+{
+    for (int i = 0; i < n; i++)
+        NMRT_TRY(nmrt_plan_add_role(&s->plan, role[i], s->syms.at, e));
+    return NMRT_OK;
+}
+
+static nmrt_status make_plan(nmrt_setup *s, nmrt_error *e)
+{
+    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH},
+                            eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
+    const nmrt_options *o = s->options;
+    nmrt_sizes sizes = {s->micro_batch, s->micro_batch * s->n_micro, s->seq, s->seq};
+    s->plan = (nmrt_plan){.program = s->program};
+    NMRT_TRY(nmrt_syms_bind(&s->syms, s->program, &sizes, e));
+    if (o->verb == NMRT_TRAIN) {
+        NMRT_TRY(add_roles(s, train, 4, e));
+        NMRT_TRY(add_schedules(s, e));
+    }
+    if (o->verb == NMRT_EVAL || o->eval_data)
+        NMRT_TRY(add_roles(s, eval, 2, e));
+    nmrt_plan_finish(&s->plan, s->threads);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_setup_init(nmrt_setup *s, const nmdrv_program *program, const nmrt_options *o,
+                            nmrt_error *e)
+{
+    *s = (nmrt_setup){.program = program, .options = o, .device = nmrt_device_find(o->device)};
+    s->threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
+    s->seq = o->seq ? o->seq : default_seq(program);
+    s->micro_batch = o->micro_batch;
+    s->n_micro = o->verb == NMRT_TRAIN ? o->global_batch / o->micro_batch : 1;
+    NMRT_TRY(check_sizes(s, e));
+    nmrt_status status = make_plan(s, e);
+    if (status != NMRT_OK)
+        nmrt_setup_release(s);
+    return status;
+}
+
+void nmrt_setup_release(nmrt_setup *s) { nmrt_plan_release(&s->plan); }
+
+// The largest micro-batch below the one asked for that divides the global batch and fits; 0: none.
+static int64_t largest_fitting(const nmrt_setup *s, int64_t memory)
+{
+    nmrt_error e;
+    int64_t total = s->micro_batch * s->n_micro;
+    for (int64_t m = s->micro_batch - 1; m > 0; m--) {
+        nmrt_setup smaller = *s;
+        if (total % m || nmrt_sym_check(s->program, "batch", m, &e) != NMRT_OK)
+            continue;
+        smaller.micro_batch = m;
+        smaller.n_micro = total / m;
+        bool fits = make_plan(&smaller, &e) == NMRT_OK && smaller.plan.total <= memory;
+        nmrt_setup_release(&smaller);
+        if (fits)
+            return m;
+    }
+    return 0;
+}
+
+nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e)
+{
+    nmrt_memory_info m = s->device->memory_info();
+    if (!m.available || s->plan.total <= m.available)
+        return NMRT_OK;
+    int64_t fitting = largest_fitting(s, m.available);
+    char hint[96] = "no --micro-batch would fit; try a smaller --seq or a smaller model";
+    if (fitting)
+        snprintf(hint, sizeof hint, "--micro-batch %lld would fit", (long long)fitting);
+    return nmrt_fail(e, NMRT_USAGE,
+                     "the run needs %s (%lld bytes) and %s of the machine's %s are free; %s",
+                     nmrt_bytes(s->plan.total).s, (long long)s->plan.total,
+                     nmrt_bytes(m.available).s, nmrt_bytes(m.total).s, hint);
+}
+
+void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out)
+{
+    nmrt_memory_info m = s->device->memory_info();
+    nmrt_text_add(out, "%s %s: micro-batch %lld, %lld a step, seq %lld, %d thread%s on %s\n\n",
+                  s->program->name, s->program->preset, (long long)s->micro_batch,
+                  (long long)s->n_micro, (long long)s->seq, s->threads, s->threads == 1 ? "" : "s",
+                  s->device->name);
+    nmrt_plan_print(&s->plan, out);
+    nmrt_text_add(out, "\n  %-18s %20lld  %10s\n  %-18s %20lld  %10s\n", "machine",
+                  (long long)m.total, nmrt_bytes(m.total).s, "free now", (long long)m.available,
+                  nmrt_bytes(m.available).s);
+}
