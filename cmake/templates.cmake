@@ -1,6 +1,7 @@
 # The kernel templates: freestanding C -> bitcode for each vector length -> one object that holds all of it.
 # nm_codegen links nm_templates and reads codegen/templates/embed.h. Optimisation comes later, when a
 # kernel's hooks are known: here clang only translates (-O1, or functions would be marked optnone).
+include_guard(GLOBAL)
 find_program(LLVM_LINK llvm-link-22 REQUIRED)
 find_program(LLVM_OPT opt-22 REQUIRED)
 

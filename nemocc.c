@@ -1,0 +1,179 @@
+// nemocc: a model in, a binary that trains it out. Read compile() first: it is the whole compiler.
+#include "options.h"
+
+#include "codegen/codegen.h"
+#include "frontend/check.h"
+#include "frontend/weights.h"
+#include "graph.h"
+#include "ir/plan.h"
+#include "passes/rewrite.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char version[] = "nemocc " NEMOCC_VERSION;
+
+// --- the frontend
+// --------------------------------------------------------------------------------------
+
+// Presets of the file, else those of the files that it takes in.
+static int print_presets(const nm_ast_file *file)
+{
+    for (int i = 0; i < file->n_presets; i++)
+        puts(file->preset[i].name.sym);
+    int n = file->n_presets;
+    for (int i = 0; i < file->n_uses && !n; i++)
+        if (!file->use[i].as.sym)
+            n = print_presets(file->use[i].file);
+    return n;
+}
+
+// --entry NAME: of the named entries, only this one.
+static bool keep_entry(nm_module *m, const char *entry)
+{
+    bool found = false;
+    for (nm_func *f = m->first_func, *next; f; f = next) {
+        next = f->next;
+        bool named = strncmp(f->name, "train.", 6) == 0 || strncmp(f->name, "infer.", 6) == 0;
+        bool kept = named && strcmp(f->name + 6, entry) == 0;
+        found |= kept;
+        if (named && !kept)
+            nm_func_remove(f);
+    }
+    return found || nm_error(m->diag, (nm_loc){0}, "no train or infer entry is called '%s'", entry);
+}
+
+static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli *cli)
+{
+    nm_elab_opts opts = {.preset = cli->preset, .n_defines = cli->n_defines, .define = cli->define};
+    nm_weight_maps maps;
+    if (!nm_elaborate(m, prog, &opts))
+        return false;
+    bool mesh = nm_check_mesh(m, prog), weights = nm_weights_resolve(m, prog, &maps);
+    return mesh && weights && (!cli->entry || keep_entry(m, cli->entry));
+}
+
+static bool is_frontend(const char *pass) { return pass && strcmp(pass, "frontend") == 0; }
+
+// What the frontend gave can be dumped, and stopped at, like a pass.
+static bool run_passes(nm_module *m, const nm_cli *cli)
+{
+    nm_pipeline_opts opts = cli->passes;
+    nm_remarks remarks = {.arena = m->arena};
+    m->remarks = cli->remarks_fuse ? &remarks : NULL;
+    if (is_frontend(opts.dump_after)) {
+        fputs("# after frontend\n", opts.dump);
+        nm_print(opts.dump, m, (nm_print_opts){0});
+        opts.dump_after = NULL;
+    }
+    bool ok = is_frontend(opts.stop_after) || nm_pipeline_run(m, &opts);
+    if (m->remarks)
+        nm_remarks_print(stderr, m->remarks);
+    m->remarks = NULL;
+    return ok;
+}
+
+// --- output
+// ----------------------------------------------------------------------------------------------
+
+static void print_nmir(FILE *out, nm_module *m) { nm_print(out, m, (nm_print_opts){0}); }
+
+static void print_plans(FILE *out, nm_module *m)
+{
+    nm_each_func(f, m)
+        if (f->plan)
+            nm_plan_print(out, f->plan);
+}
+
+// Text to a file beside `path`, which then takes its name; to standard output without a path.
+static bool write_text(nm_module *m, const char *path, void (*print)(FILE *, nm_module *))
+{
+    if (!path) {
+        print(stdout, m);
+        return true;
+    }
+    const char *aside = nm_arena_fmt(m->arena, "%s.%ld.new", path, (long)getpid());
+    FILE *out = fopen(aside, "w");
+    if (!out)
+        return nm_error(m->diag, (nm_loc){0}, "cannot write %s: %s", aside, strerror(errno));
+    print(out, m);
+    bool failed = ferror(out);
+    failed |= fclose(out) != 0;
+    if (!failed && rename(aside, path) == 0)
+        return true;
+    nm_error(m->diag, (nm_loc){0}, "cannot write %s: %s", path, strerror(errno));
+    unlink(aside);
+    return false;
+}
+
+typedef struct emit_row {
+    const char *name;
+    void (*print)(FILE *out, nm_module *m); // text of the module; NULL: code
+    nm_emit_kind code;
+    const char *otherwise; // the file to write to if none is named; NULL: standard output
+} emit_row;
+
+static const emit_row emits[] = {
+    {.name = "binary", .code = NM_EMIT_program, .otherwise = "train_bin"},
+    {.name = "nmir", .print = print_nmir},
+    {.name = "plan", .print = print_plans},
+    {.name = "graph", .print = nm_graph_print},
+    {.name = "llvm", .code = NM_EMIT_llvm, .otherwise = "/dev/stdout"},
+    {.name = "asm", .code = NM_EMIT_asm, .otherwise = "/dev/stdout"},
+    {.name = "obj", .code = NM_EMIT_obj, .otherwise = "train_bin.o"},
+};
+
+static bool write_output(nm_module *m, const nm_cli *cli)
+{
+    const emit_row *row = emits;
+    while (strcmp(row->name, cli->emit) != 0)
+        row++;
+    const char *path = cli->out ? cli->out : row->otherwise;
+    if (row->print)
+        return write_text(m, path, row->print);
+    if (!m->first_func || !m->first_func->plan)
+        return nm_error(m->diag, (nm_loc){0},
+                        "no code can be made of a module whose passes were "
+                        "stopped early; use --emit=nmir");
+    nm_codegen_opts opts = {.emit = row->code,
+                            .out = path,
+                            .cpu = cli->cpu,
+                            .version = version,
+                            .times = cli->passes.time_passes};
+    return nm_codegen_program(m, &opts);
+}
+
+// --- the compiler
+// ------------------------------------------------------------------------------------------
+
+static bool compile(nm_module *m, const nm_cli *cli)
+{
+    m->options.cpu = cli->cpu;
+    const nm_ast_program *prog = nm_load(m, cli->file);
+    if (!prog)
+        return false;
+    if (cli->list_presets)
+        return print_presets(prog->main), true;
+    if (!run_frontend(m, prog, cli))
+        return false;
+    return cli->check || (run_passes(m, cli) && write_output(m, cli));
+}
+
+int main(int argc, char **argv)
+{
+    nm_cli cli;
+    if (!nm_cli_parse(&cli, argc, argv))
+        return NM_EXIT_USAGE;
+    if (cli.help)
+        return nm_cli_help(stdout), NM_EXIT_OK;
+    if (cli.version)
+        return puts(version), NM_EXIT_OK;
+    if (cli.print_pipeline)
+        return nm_pipeline_print(stdout), NM_EXIT_OK;
+    nm_arena arena = {0};
+    nm_diag diag = nm_diag_to(stderr);
+    bool ok = compile(nm_module_new(&arena, &diag), &cli);
+    nm_arena_free(&arena);
+    return ok ? NM_EXIT_OK : NM_EXIT_MODEL;
+}

@@ -1,0 +1,218 @@
+// The command line of nemocc: one table, from which options are read, help is printed and misspelt
+// options are corrected. The passes' own options are in passes/pass.c.
+#include "options.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct option {
+    const char *group;        // of the help; NULL: as above
+    const char *name, *value; // value: what it is called in the help; NULL: a flag
+    const char *help;
+    size_t slot; // in nm_cli: a bool, or a const char *
+} option;
+
+#define FLAG(name, help, field)        {NULL, name, NULL, help, offsetof(nm_cli, field)}
+#define TEXT(name, value, help, field) {NULL, name, value, help, offsetof(nm_cli, field)}
+#define GROUP(text)                    {text, NULL, NULL, NULL, 0}
+
+// clang-format off
+static const option options[] = {
+    GROUP("output"),
+    TEXT("-o", "OUT", "write the binary here (default: train_bin; for text: standard output)", out),
+    TEXT("--emit", "KIND", "nmir | llvm | asm | obj | plan | graph (an HTML page) instead of a binary", emit),
+    FLAG("--check", "check the model and say nothing if it is fine", check),
+    GROUP("model"),
+    TEXT("--preset", "NAME", "the sizes to compile for", preset),
+    TEXT("-D", "NAME=VALUE", "set a dim or const; wins over the preset", out), // has a parser of its own
+    TEXT("--entry", "NAME", "compile this entry alone, of several that train", entry),
+    FLAG("--list-presets", "print the names of the model's presets", list_presets),
+    GROUP("target"),
+    TEXT("--target", "NAME", "host", target),
+    TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
+    FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
+    GROUP("help"),
+    FLAG("--print-pipeline", "the passes in order, and why each is there", print_pipeline),
+    FLAG("--version", "print the version", version),
+    FLAG("--help", "print this", help),
+};
+// clang-format on
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+// --- help
+// --------------------------------------------------------------------------------------------
+
+void nm_cli_help(FILE *out)
+{
+    fputs("nemocc MODEL.nm [options]: compile a model into a binary that trains it\n", out);
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const option *o = &options[i];
+        if (o->group) {
+            fprintf(out, "\n%s:\n", o->group);
+            continue;
+        }
+        char left[64];
+        snprintf(left, sizeof left, "%s%s%s", o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
+        fprintf(out, "  %-23s %s\n", left, o->help);
+    }
+    fprintf(out, "\n%s", nm_pipeline_help);
+    fputs("\nThe model is a file, or the name of one that nemocc carries: gpt2, llama3, phi3, ...\n"
+          "Exit status: 0 fine, 1 a mistake in the model, 2 a mistake in the command.\n",
+          out);
+}
+
+// --- mistakes
+// ------------------------------------------------------------------------------------------
+
+static bool usage(const char *fmt, const char *what)
+{
+    fputs("nemocc: ", stderr);
+    fprintf(stderr, fmt, what);
+    fputs("; see nemocc --help\n", stderr);
+    return false;
+}
+
+// Copy the option names in the passes' help text: words after two blanks.
+static size_t pipeline_names(char names[][32], size_t max)
+{
+    size_t n = 0;
+    for (const char *at = nm_pipeline_help; n < max && (at = strstr(at, "\n  --")); at++) {
+        size_t len = strcspn(at + 3, " =\n");
+        snprintf(names[n++], 32, "%.*s", (int)(len < 31 ? len : 31), at + 3);
+    }
+    return n;
+}
+
+static bool unknown_option(const char *arg)
+{
+    enum { MAX = 32 };
+    char passes[MAX][32], word[32];
+    const char *name[N_OPTIONS + MAX];
+    size_t n = 0, n_passes = pipeline_names(passes, MAX);
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (options[i].name)
+            name[n++] = options[i].name;
+    for (size_t i = 0; i < n_passes; i++)
+        name[n++] = passes[i];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(arg, "="), arg);
+    const char *near = nm_nearest(word, name, n);
+    fprintf(stderr, "nemocc: there is no option %s", word);
+    if (near)
+        fprintf(stderr, "; did you mean %s?\n", near);
+    else
+        fputs("; see nemocc --help\n", stderr);
+    return false;
+}
+
+// --- reading
+// -----------------------------------------------------------------------------------------
+
+static bool add_define(nm_cli *cli, char *text)
+{
+    char *eq = strchr(text, '=');
+    if (!eq || eq == text || !eq[1])
+        return usage("-D takes NAME=VALUE, not '%s'", text);
+    if (cli->n_defines == NM_MAX_DEFINES)
+        return usage("%s: too many -D", text);
+    *eq = 0;
+    cli->define[cli->n_defines++] = (nm_define){.name = text, .value = eq + 1};
+    return true;
+}
+
+static const option *find_option(const char *arg, char **value)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const char *name = options[i].name;
+        size_t n = name ? strlen(name) : 0;
+        if (!name || strncmp(arg, name, n) != 0)
+            continue;
+        bool joined = n == 2 && options[i].value && arg[n]; // -Dd=512, -oOUT
+        if (arg[n] && arg[n] != '=' && !joined)
+            continue;
+        *value = joined ? (char *)arg + n : arg[n] ? (char *)arg + n + 1 : NULL;
+        return &options[i];
+    }
+    return NULL;
+}
+
+// Read argv[*i], and its value behind it.
+static bool read_option(nm_cli *cli, const option *o, char *value, int *i, int argc, char **argv)
+{
+    void *slot = (char *)cli + o->slot;
+    if (!o->value) {
+        if (value)
+            return usage("%s takes no value", o->name);
+        *(bool *)slot = true;
+        return true;
+    }
+    if (!value && ++*i < argc)
+        value = argv[*i];
+    if (!value || !*value)
+        return usage("%s needs a value", o->name);
+    if (strcmp(o->name, "-D") == 0)
+        return add_define(cli, value);
+    *(const char **)slot = value;
+    return true;
+}
+
+static bool read_argument(nm_cli *cli, int *i, int argc, char **argv)
+{
+    const char *arg = argv[*i];
+    if (arg[0] != '-' || !arg[1]) {
+        if (cli->file)
+            return usage("one model at a time: what is '%s'?", arg);
+        cli->file = arg;
+        return true;
+    }
+    char *value = NULL;
+    const option *o = find_option(arg, &value);
+    if (o)
+        return read_option(cli, o, value, i, argc, argv);
+    int taken = nm_pipeline_option(&cli->passes, arg);
+    if (taken < 0)
+        return usage("%s: what is its value?", arg);
+    return taken || unknown_option(arg);
+}
+
+static bool is_one_of(const char *what, const char *value, size_t n, const char *const *names)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(value, names[i]) == 0)
+            return true;
+    const char *near = nm_nearest(value, names, n);
+    fprintf(stderr, "nemocc: %s: '%s' is not one of", what, value);
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, " %s", names[i]);
+    if (near)
+        fprintf(stderr, "; did you mean %s?", near);
+    fputc('\n', stderr);
+    return false;
+}
+
+static bool check_values(const nm_cli *cli)
+{
+    static const char *const cpus[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    static const char *const targets[] = {"host"};
+    static const char *const emits[] = {"binary", "nmir", "llvm", "asm", "obj", "plan", "graph"};
+    return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
+           is_one_of("--target", cli->target, sizeof targets / sizeof *targets, targets) &&
+           is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
+}
+
+bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
+{
+    *cli = (nm_cli){.cpu = "native",
+                    .target = "host",
+                    .emit = "binary",
+                    .passes = {.dump = stdout, .log = stderr}};
+    for (int i = 1; i < argc; i++)
+        if (!read_argument(cli, &i, argc, argv))
+            return false;
+    if (cli->help || cli->version || cli->print_pipeline)
+        return true;
+    if (!cli->file)
+        return usage("%s", "which model?");
+    return check_values(cli);
+}

@@ -1,0 +1,27 @@
+// The command line of nemocc.
+#ifndef NM_OPTIONS_H
+#define NM_OPTIONS_H
+
+#include "frontend/elab.h"
+#include "passes/pass.h"
+
+enum { NM_EXIT_OK = 0, NM_EXIT_MODEL = 1, NM_EXIT_USAGE = 2 }; // the compiler's exit codes
+enum { NM_MAX_DEFINES = 64 };
+
+typedef struct nm_cli { // what the command line says
+    const char *file;   // the model
+    const char *out;    // NULL: train_bin, or standard output for text
+    const char *preset, *cpu, *target, *entry;
+    const char *emit; // what to write: binary, nmir, ...
+    int n_defines;
+    nm_define define[NM_MAX_DEFINES];
+    bool check, list_presets, remarks_fuse;
+    bool help, version, print_pipeline;
+    nm_pipeline_opts passes;
+} nm_cli;
+
+// false: a usage error was printed to stderr.
+bool nm_cli_parse(nm_cli *cli, int argc, char **argv);
+void nm_cli_help(FILE *out);
+
+#endif
