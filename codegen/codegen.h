@@ -1,0 +1,29 @@
+// Code generation: a module after `schedule` becomes one program.
+//
+//   groups -> kernels (one LLVM module each), functions -> native drivers, the module -> tables;
+//   compiled in parallel, linked with the embedded runtime by lld into one ELF file.
+#ifndef NM_CODEGEN_CODEGEN_H
+#define NM_CODEGEN_CODEGEN_H
+
+#include "ir/ir.h"
+
+typedef enum {
+    NM_EMIT_program, // an executable: kernels, driver, tables and the runtime
+    NM_EMIT_shared,  // a shared object without the runtime, for tests: `nemocc_program` is exported
+    NM_EMIT_obj,     // one relocatable object: the same, not linked
+    NM_EMIT_llvm,    // text, after optimisation
+    NM_EMIT_asm,
+} nm_emit_kind;
+
+typedef struct nm_codegen_opts {
+    nm_emit_kind emit;
+    const char *out;     // path of the file to write
+    const char *cpu;     // native, x86-64-v2, x86-64-v3, x86-64-v4 (also v2, v3, v4); NULL: native
+    const char *version; // of the compiler, for `info`
+    bool times;          // print how long each part took
+} nm_codegen_opts;
+
+// m->diag has at least one error if this is false. Nothing is left at `out` then.
+bool nm_codegen_program(nm_module *m, const nm_codegen_opts *o);
+
+#endif

@@ -1,0 +1,276 @@
+// LLVM modules to machine code, in parallel: see compile.h.
+//
+// A kernel's module refers to entry points of the templates. They are linked in as internal
+// functions, so that hooks are inlined into them and constant specs fold; what is not used goes.
+#define _GNU_SOURCE // sched_getaffinity
+#include "codegen/compile.h"
+#include "codegen/templates/embed.h"
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/BitReader.h>
+#include <llvm-c/Core.h>
+#include <llvm-c/Linker.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// Hooks travel through structs: their calls become direct by SROA, inlined, twice (template.h).
+static const char pipeline[] =
+    "globaldce,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,"
+    "default<O3>";
+
+typedef struct nm_work { // shared by the threads
+    const nm_target *target;
+    nm_emit_kind emit;
+    int n;
+    nm_object **object; // heaviest first
+    atomic_int next;
+} nm_work;
+
+typedef struct nm_worker {
+    nm_work *work;
+    LLVMContextRef ctx;
+    LLVMTargetMachineRef machine;
+    LLVMModuleRef templates; // parsed on first use
+} nm_worker;
+
+static void fail(nm_object *o, const char *what, const char *message)
+{
+    size_t size = strlen(what) + strlen(message) + 3;
+    o->error = malloc(size);
+    if (o->error)
+        snprintf(o->error, size, "%s: %s", what, message);
+}
+
+// --- one module
+// -------------------------------------------------------------------------------------------
+
+static void quiet(LLVMDiagnosticInfoRef info, void *user)
+{
+    (void)info;
+    (void)user; // remarks about loops that stay scalar; errors come back as results
+}
+
+static LLVMModuleRef parse(nm_worker *w, LLVMMemoryBufferRef bitcode)
+{
+    LLVMModuleRef mod;
+    return LLVMParseBitcodeInContext2(w->ctx, bitcode, &mod) ? NULL : mod;
+}
+
+static LLVMModuleRef templates_of(nm_worker *w)
+{
+    if (w->templates)
+        return w->templates;
+    nm_template_bc bc = nm_template_bc_get(w->work->target->vl);
+    LLVMMemoryBufferRef buffer =
+        LLVMCreateMemoryBufferWithMemoryRange(bc.data, bc.size, "templates", true);
+    w->templates = parse(w, buffer);
+    LLVMDisposeMemoryBuffer(buffer);
+    if (!w->templates)
+        nm_bug("the embedded templates are not bitcode of this LLVM");
+    return w->templates;
+}
+
+static bool needs_templates(LLVMModuleRef mod)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
+        if (LLVMIsDeclaration(fn) && strncmp(LLVMGetValueName2(fn, &(size_t){0}), "nmk_", 4) == 0)
+            return true;
+    return false;
+}
+
+static void link_templates(nm_worker *w, LLVMModuleRef mod)
+{
+    LLVMModuleRef copy = LLVMCloneModule(templates_of(w));
+    LLVMSetTarget(copy, LLVMGetTarget(mod));
+    LLVMSetDataLayout(copy, LLVMGetDataLayoutStr(mod));
+    if (LLVMLinkModules2(mod, copy))
+        nm_bug("a kernel does not link with the templates");
+}
+
+// External functions get the module's name in front, all others become internal.
+static void rename_functions(LLVMModuleRef mod, const char *name)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn)) {
+        if (LLVMIsDeclaration(fn) || LLVMGetLinkage(fn) != LLVMExternalLinkage)
+            continue;
+        size_t len;
+        char full[128];
+        int n = snprintf(full, sizeof full, "%s.%s", name, LLVMGetValueName2(fn, &len));
+        LLVMSetValueName2(fn, full, (size_t)n);
+    }
+}
+
+static LLVMModuleRef load(nm_worker *w, nm_object *o)
+{
+    LLVMModuleRef mod = parse(w, o->bitcode);
+    if (!mod)
+        nm_bug("generated bitcode does not parse");
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(w->machine);
+    LLVMSetModuleDataLayout(mod, layout);
+    LLVMDisposeTargetData(layout);
+    LLVMSetTarget(mod, w->work->target->triple);
+    if (!o->name)
+        return mod;
+    rename_functions(mod, o->name);
+    return mod;
+}
+
+static void hide_templates(LLVMModuleRef mod, const char *name)
+{
+    size_t len = strlen(name), full;
+    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn)) {
+        const char *have = LLVMGetValueName2(fn, &full);
+        if (!LLVMIsDeclaration(fn) && (strncmp(have, name, len) != 0 || have[len] != '.'))
+            LLVMSetLinkage(fn, LLVMInternalLinkage);
+    }
+}
+
+static bool optimise(nm_worker *w, nm_object *o, LLVMModuleRef mod)
+{
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMPassBuilderOptionsSetLoopInterleaving(options, true);
+    LLVMPassBuilderOptionsSetLoopVectorization(options, true);
+    LLVMPassBuilderOptionsSetSLPVectorization(options, false);
+    LLVMPassBuilderOptionsSetLoopUnrolling(options, true);
+    LLVMErrorRef error = LLVMRunPasses(mod, pipeline, w->machine, options);
+    LLVMDisposePassBuilderOptions(options);
+    if (!error)
+        return true;
+    char *message = LLVMGetErrorMessage(error);
+    fail(o, "LLVM's passes", message);
+    LLVMDisposeErrorMessage(message);
+    return false;
+}
+
+static void keep_text(nm_object *o, const char *text, size_t size)
+{
+    o->data = malloc(size);
+    o->size = o->data ? size : 0;
+    if (o->data)
+        memcpy(o->data, text, size);
+    else
+        fail(o, "out of memory", o->name ? o->name : "driver");
+}
+
+static void emit(nm_worker *w, nm_object *o, LLVMModuleRef mod)
+{
+    if (w->work->emit == NM_EMIT_llvm) {
+        char *text = LLVMPrintModuleToString(mod);
+        keep_text(o, text, strlen(text));
+        LLVMDisposeMessage(text);
+        return;
+    }
+    LLVMCodeGenFileType type = w->work->emit == NM_EMIT_asm ? LLVMAssemblyFile : LLVMObjectFile;
+    LLVMMemoryBufferRef buffer = NULL;
+    char *message = NULL;
+    if (LLVMTargetMachineEmitToMemoryBuffer(w->machine, mod, type, &message, &buffer)) {
+        fail(o, "LLVM's code generator", message);
+        LLVMDisposeMessage(message);
+        return;
+    }
+    keep_text(o, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
+    LLVMDisposeMemoryBuffer(buffer);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void compile_one(nm_worker *w, nm_object *o)
+{
+    double start = now();
+    LLVMModuleRef mod = load(w, o);
+    if (needs_templates(mod)) {
+        link_templates(w, mod);
+        hide_templates(mod, o->name);
+    }
+    nm_target_mark(w->work->target, mod);
+    if (optimise(w, o, mod))
+        emit(w, o, mod);
+    LLVMDisposeModule(mod);
+    o->seconds = now() - start;
+}
+
+// --- the threads
+// --------------------------------------------------------------------------------------------
+
+static void *run_worker(void *work)
+{
+    nm_worker w = {.work = work, .ctx = LLVMContextCreate()};
+    LLVMContextSetDiagnosticHandler(w.ctx, quiet, NULL);
+    w.machine = nm_target_machine(w.work->target);
+    for (;;) {
+        int i = atomic_fetch_add(&w.work->next, 1);
+        if (i >= w.work->n)
+            break;
+        compile_one(&w, w.work->object[i]);
+    }
+    if (w.templates)
+        LLVMDisposeModule(w.templates);
+    LLVMDisposeTargetMachine(w.machine);
+    LLVMContextDispose(w.ctx);
+    return NULL;
+}
+
+enum { MOST_THREADS = 32 };
+
+static int thread_count(int n)
+{
+    cpu_set_t cpus;
+    int have = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    have = have > MOST_THREADS ? MOST_THREADS : have;
+    return have < n ? have : n;
+}
+
+static void run_threads(nm_work *work)
+{
+    pthread_t thread[MOST_THREADS];
+    int n = thread_count(work->n), started = 0;
+    while (started < n - 1 && !pthread_create(&thread[started], NULL, run_worker, work))
+        started++;
+    run_worker(work);
+    for (int i = 0; i < started; i++)
+        pthread_join(thread[i], NULL);
+}
+
+static int heavier(const void *a, const void *b)
+{
+    const nm_object *x = *(nm_object *const *)a, *y = *(nm_object *const *)b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return (x > y) - (x < y); // of one array
+}
+
+bool nm_compile(nm_module *m, const nm_target *t, nm_emit_kind emit_kind, int n, nm_object *object)
+{
+    nm_work work = {.target = t, .emit = emit_kind, .n = n};
+    work.object = nm_new_n(m->arena, nm_object *, (size_t)n);
+    for (int i = 0; i < n; i++)
+        work.object[i] = &object[i];
+    qsort(work.object, (size_t)n, sizeof *work.object, heavier);
+    run_threads(&work);
+    bool ok = true;
+    for (int i = 0; i < n; i++) {
+        LLVMDisposeMemoryBuffer(object[i].bitcode);
+        if (object[i].error)
+            ok = nm_error(m->diag, (nm_loc){0}, "%s: %s",
+                          object[i].name ? object[i].name : "driver", object[i].error);
+    }
+    return ok;
+}
+
+void nm_objects_release(int n, nm_object *object)
+{
+    for (int i = 0; i < n; i++) {
+        free(object[i].data);
+        free(object[i].error);
+    }
+}

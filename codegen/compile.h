@@ -1,0 +1,23 @@
+// LLVM modules to machine code, in parallel: each thread has a context, a target machine and its
+// own copy of the templates, and takes the next module. Results do not depend on the threads.
+#ifndef NM_CODEGEN_COMPILE_H
+#define NM_CODEGEN_COMPILE_H
+
+#include "codegen/codegen.h"
+#include "codegen/target.h"
+
+typedef struct nm_object {       // one module
+    const char *name;            // its external functions become "name.function"; NULL: as they are
+    LLVMMemoryBufferRef bitcode; // in; released by nm_compile
+    int weight;                  // heavier ones are compiled first
+    char *data;                  // out: an object, assembly or IR text; from malloc
+    size_t size;
+    char *error;    // out: from malloc; NULL: none
+    double seconds; // out: what it took
+} nm_object;
+
+// False: reported (an LLVM error is our mistake, but may be a full memory, too).
+bool nm_compile(nm_module *m, const nm_target *t, nm_emit_kind emit, int n, nm_object *object);
+void nm_objects_release(int n, nm_object *object);
+
+#endif

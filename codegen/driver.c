@@ -1,0 +1,302 @@
+// The driver: one native function for each function of the module. Straight-line code that fills an
+// argument block and launches, in program order; a repeat is a loop (backwards if it is reverse).
+// Beside it the function's sizes and flops, computed from the run-time extents.
+#include "codegen/program.h"
+#include "runtime/driver_abi.h"
+
+#include <llvm-c/Analysis.h>
+#include <string.h>
+
+typedef struct nm_turn_value { // the turn of an enclosing repeat
+    const nm_op *repeat;
+    LLVMValueRef turn;
+} nm_turn_value;
+
+typedef struct nm_drive { // a driver function being written
+    nm_program *p;
+    nm_driver *d;
+    nm_fn fn;
+    LLVMValueRef frame, buf, launch, block; // frame->buf, frame->call->launch, the argument block
+    int position;                           // of the next group in launch order
+    int n_turns;
+    nm_turn_value turn[NM_MAX_TURNS + 1];
+} nm_drive;
+
+enum { BLOCK_ARGS = NM_MAX_ARGS };
+
+// --- arguments
+// ----------------------------------------------------------------------------------------------------
+
+static LLVMValueRef turn_of(nm_drive *w, const nm_op *repeat)
+{
+    for (int i = 0; i < w->n_turns; i++)
+        if (w->turn[i].repeat == repeat)
+            return w->turn[i].turn;
+    nm_bug("driver: a place moves with a repeat that it is not in");
+}
+
+static LLVMValueRef place_address(nm_drive *w, const nm_arg *arg)
+{
+    nm_fn *f = &w->fn;
+    const nm_place *place = arg->place;
+    LLVMValueRef at = nm_fn_i64(f, 0);
+    if (place->start)
+        at = nm_fn_extent_value(f, place->start, NM_SYM_SIZE);
+    for (int i = 0; i < place->n_turns; i++) {
+        LLVMValueRef stride = nm_fn_extent_value(f, place->turn[i].stride, NM_SYM_SIZE);
+        LLVMValueRef step = LLVMBuildMul(f->b, turn_of(w, place->turn[i].repeat), stride, "");
+        at = LLVMBuildAdd(f->b, at, step, "");
+    }
+    int bytes = nm_dtype_table[w->d->func->plan->buffer[place->buffer].dtype].bytes;
+    at = LLVMBuildMul(f->b, at, nm_fn_i64(f, bytes), "");
+    LLVMValueRef base = nm_fn_load(f, f->ptr, w->buf, nm_fn_i64(f, place->buffer));
+    return nm_fn_at(f, f->i8, base, at);
+}
+
+static int add_workspace(nm_drive *w, const nm_arg *arg, const nm_op *group)
+{
+    nm_driver *d = w->d;
+    nm_module *m = w->p->m;
+    if (d->n_workspaces == d->cap_workspaces) {
+        int cap = d->cap_workspaces ? 2 * d->cap_workspaces : 8;
+        nm_workspace *grown = nm_new_n(m->arena, nm_workspace, (size_t)cap);
+        if (d->n_workspaces)
+            memcpy(grown, d->workspace, (size_t)d->n_workspaces * sizeof *grown);
+        d->workspace = grown;
+        d->cap_workspaces = cap;
+    }
+    d->workspace[d->n_workspaces] =
+        (nm_workspace){arg->workspace, w->position, "workspace", nm_where(m, group->loc)};
+    return d->func->plan->n_buffers + d->n_workspaces++;
+}
+
+static LLVMValueRef argument(nm_drive *w, const nm_arg *arg, const nm_op *group)
+{
+    if (arg->place)
+        return place_address(w, arg);
+    int buffer = add_workspace(w, arg, group);
+    return nm_fn_load(&w->fn, w->fn.ptr, w->buf, nm_fn_i64(&w->fn, buffer));
+}
+
+// --- launches
+// -------------------------------------------------------------------------------------------------------
+
+static LLVMValueRef call_count(nm_drive *w, const char *symbol)
+{
+    nm_fn *f = &w->fn;
+    if (!symbol)
+        return nm_fn_i64(f, 1);
+    LLVMTypeRef type = LLVMFunctionType(f->i64, &f->ptr, 1, false);
+    LLVMValueRef fn = LLVMGetNamedFunction(f->mod, symbol);
+    if (!fn)
+        fn = LLVMAddFunction(f->mod, symbol, type);
+    return LLVMBuildCall2(f->b, type, fn, &f->sym, 1, "");
+}
+
+static void write_launch(nm_drive *w, const nm_launch *l)
+{
+    nm_fn *f = &w->fn;
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->ptr};
+    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 4, false);
+    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, l->kernel), call_count(w, l->count), w->block};
+    LLVMBuildCall2(f->b, type, w->launch, arg, 4, "");
+}
+
+static bool write_group(nm_drive *w, nm_op *group)
+{
+    nm_launches l;
+    if (!nm_program_kernels(w->p, group, w->d->func->plan, &l))
+        return false;
+    for (int i = 0; i < l.n_args; i++) {
+        LLVMValueRef at = nm_fn_at(&w->fn, w->fn.ptr, w->block, nm_fn_i64(&w->fn, i));
+        LLVMBuildStore(w->fn.b, argument(w, &l.arg[i], group), at);
+    }
+    for (int i = 0; i < l.n; i++)
+        write_launch(w, &l.launch[i]);
+    w->position++;
+    return true;
+}
+
+static bool write_body(nm_drive *w, nm_func *body);
+
+const nm_extent *nm_repeat_turns(nm_module *m, const nm_op *repeat)
+{
+    nm_sym over = nm_attr_sym(repeat, "over");
+    for (int i = 0; i < repeat->n_in; i++) {
+        int k = nm_type_find(repeat->in[i]->type, over);
+        if (k >= 0)
+            return repeat->in[i]->type->dim[k].extent;
+    }
+    for (int i = 0; i < repeat->n_out; i++) {
+        int k = nm_type_find(repeat->out[i].type, over);
+        if (k >= 0)
+            return repeat->out[i].type->dim[k].extent;
+    }
+    return nm_dim_of(m, over).extent;
+}
+
+static bool write_repeat(nm_drive *w, nm_op *repeat)
+{
+    nm_fn *f = &w->fn;
+    if (w->n_turns == NM_MAX_TURNS)
+        return nm_error(w->p->m->diag, repeat->loc, "repeat: nested more than %d deep",
+                        NM_MAX_TURNS);
+    LLVMValueRef n = nm_fn_extent_value(f, nm_repeat_turns(w->p->m, repeat), NM_SYM_SIZE);
+    nm_loop loop = nm_loop_begin(f, nm_fn_i64(f, 0), n, "turn");
+    LLVMValueRef turn = loop.i;
+    if (nm_attr_bool(repeat, "reverse"))
+        turn = LLVMBuildSub(f->b, LLVMBuildSub(f->b, n, nm_fn_i64(f, 1), ""), loop.i, "");
+    w->turn[w->n_turns++] = (nm_turn_value){repeat, turn};
+    bool ok = write_body(w, repeat->body);
+    w->n_turns--;
+    nm_loop_end(f, &loop);
+    return ok;
+}
+
+static bool write_body(nm_drive *w, nm_func *body)
+{
+    bool ok = true; // go on after an error: the user wants to see all that is not lowered
+    nm_each_op(op, body) {
+        if (op->code == NM_OP_group)
+            ok = write_group(w, op) && ok;
+        else if (op->code == NM_OP_repeat)
+            ok = write_repeat(w, op) && ok;
+        else if (op->code != NM_OP_ret && !nm_is(op, NM_VIEW) && !nm_is(op, NM_FREE))
+            ok = nm_error(w->p->m->diag, op->loc,
+                          "%s: is in no kernel and is not lowered by itself", nm_info(op)->name);
+    }
+    return ok;
+}
+
+// --- the three functions
+// --------------------------------------------------------------------------------------------
+
+static LLVMValueRef start(nm_drive *w, const char *what, LLVMTypeRef type)
+{
+    LLVMValueRef fn =
+        nm_fn_start(&w->fn, nm_arena_fmt(w->p->m->arena, "%s.%s", what, w->d->func->name), type);
+    LLVMSetLinkage(fn, LLVMInternalLinkage);
+    return fn;
+}
+
+// frame: {sym, buf, call, device}; call: {launch, fill, copy}
+static bool write_run(nm_drive *w)
+{
+    nm_fn *f = &w->fn;
+    w->d->run = start(w, "run", LLVMFunctionType(f->nothing, &f->ptr, 1, false));
+    w->frame = LLVMGetParam(f->fn, 0);
+    LLVMBasicBlockRef back = nm_fn_enter_entry(f);
+    f->sym = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 0));
+    w->buf = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 1));
+    LLVMValueRef call = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 2));
+    w->launch = nm_fn_load(f, f->ptr, call, nm_fn_i64(f, 0));
+    w->block = LLVMBuildAlloca(f->b, LLVMArrayType2(f->ptr, BLOCK_ARGS), "block");
+    nm_fn_leave_entry(f, back);
+    bool ok = write_body(w, w->d->func);
+    nm_fn_finish(f, NULL);
+    return ok;
+}
+
+static void write_size(nm_fn *f, LLVMValueRef bytes, int i, const nm_extent *elems, int size)
+{
+    LLVMValueRef n = nm_fn_extent_value(f, elems, NM_SYM_SIZE);
+    n = LLVMBuildMul(f->b, n, nm_fn_i64(f, size), "");
+    LLVMBuildStore(f->b, n, nm_fn_at(f, f->i64, bytes, nm_fn_i64(f, i)));
+}
+
+static void write_sizes(nm_drive *w)
+{
+    nm_fn *f = &w->fn;
+    const nm_plan *plan = w->d->func->plan;
+    LLVMTypeRef param[] = {f->ptr, f->ptr};
+    w->d->sizes = start(w, "sizes", LLVMFunctionType(f->nothing, param, 2, false));
+    f->sym = LLVMGetParam(f->fn, 0);
+    LLVMValueRef bytes = LLVMGetParam(f->fn, 1);
+    for (int i = 0; i < plan->n_buffers; i++)
+        write_size(f, bytes, i, plan->buffer[i].elems, nm_dtype_table[plan->buffer[i].dtype].bytes);
+    for (int i = 0; i < w->d->n_workspaces; i++)
+        write_size(f, bytes, plan->n_buffers + i, w->d->workspace[i].bytes, 1);
+    nm_fn_finish(f, NULL);
+}
+
+static void write_flops(nm_drive *w)
+{
+    nm_fn *f = &w->fn;
+    w->d->flops = start(w, "flops", LLVMFunctionType(f->i64, &f->ptr, 1, false));
+    f->sym = LLVMGetParam(f->fn, 0);
+    nm_fn_finish(f, nm_flops_of(f, w->d->func));
+}
+
+static bool write_driver(nm_program *p, nm_driver *d)
+{
+    nm_arena scratch = {0};
+    nm_drive w = {.p = p, .d = d};
+    nm_fn_init(&w.fn, p->m, &scratch, p->ctx, p->driver_mod);
+    bool ok = write_run(&w);
+    write_sizes(&w);
+    write_flops(&w);
+    nm_fn_release(&w.fn);
+    nm_arena_free(&scratch);
+    return ok;
+}
+
+// --- which functions, and their roles
+// --------------------------------------------------------------------------------
+
+static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
+
+static bool ends(const char *s, const char *with)
+{
+    size_t n = strlen(s), k = strlen(with);
+    return n >= k && strcmp(s + n - k, with) == 0;
+}
+
+static int step_role(const char *name, int count, int micro, int finish)
+{
+    if (ends(name, ".count"))
+        return count;
+    return ends(name, ".micro") ? micro : ends(name, ".finish") ? finish : -1;
+}
+
+// The role is the first part of the name (docs/architecture.md). -1: only other functions read it.
+static int role_of(const nm_func *f, const char **entry)
+{
+    *entry = "";
+    if (!f->plan || starts(f->name, "model"))
+        return -1;
+    if (strcmp(f->name, "init") == 0)
+        return NMDRV_INIT;
+    if (strcmp(f->name, "decode") == 0)
+        return NMDRV_DECODE;
+    if (starts(f->name, "train"))
+        return step_role(f->name, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH);
+    if (starts(f->name, "eval"))
+        return step_role(f->name, -1, NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH);
+    const char *dot = strchr(f->name, '.');
+    *entry = dot ? dot + 1 : f->name;
+    return starts(f->name, "schedule.") ? NMDRV_SCHEDULE : NMDRV_INFER;
+}
+
+static int count_funcs(const nm_module *m)
+{
+    int n = 0;
+    nm_each_func(f, m)
+        n++;
+    return n;
+}
+
+bool nm_program_drivers(nm_program *p)
+{
+    bool ok = true;
+    p->driver = nm_new_n(p->m->arena, nm_driver, (size_t)count_funcs(p->m) + 1);
+    nm_each_func(f, p->m) {
+        const char *entry;
+        int role = role_of(f, &entry);
+        if (role < 0)
+            continue;
+        nm_driver *d = &p->driver[p->n_drivers++];
+        *d = (nm_driver){.func = f, .role = role, .entry = entry};
+        ok = write_driver(p, d) && ok;
+    }
+    return ok;
+}

@@ -1,0 +1,237 @@
+// A kernel being generated: its arguments, its functions, and what has been written in each.
+#include "codegen/gen.h"
+
+#include <string.h>
+
+// --- coordinates
+// ------------------------------------------------------------------------------------------
+
+static int find_coord(const nm_coords *c, nm_sym dim)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->c[i].dim == dim)
+            return i;
+    return -1;
+}
+
+bool nm_coords_has(const nm_coords *c, nm_sym dim) { return find_coord(c, dim) >= 0; }
+
+LLVMValueRef nm_coords_get(const nm_coords *c, nm_sym dim)
+{
+    int i = find_coord(c, dim);
+    if (i < 0)
+        nm_bug("codegen: no coordinate along '%s'", dim);
+    return c->c[i].at;
+}
+
+void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at)
+{
+    int i = find_coord(c, dim);
+    if (i < 0)
+        i = c->n++;
+    if (i >= NM_MAX_COORDS)
+        nm_bug("codegen: more than %d coordinates", NM_MAX_COORDS);
+    c->c[i] = (nm_coord){dim, at};
+}
+
+// --- arguments
+// ----------------------------------------------------------------------------------------------
+
+static bool same_place(const nm_place *a, const nm_place *b)
+{
+    if (a->buffer != b->buffer || a->start != b->start || a->n_turns != b->n_turns)
+        return false;
+    for (int i = 0; i < a->n_turns; i++)
+        if (a->turn[i].repeat != b->turn[i].repeat || a->turn[i].stride != b->turn[i].stride)
+            return false;
+    return true;
+}
+
+static int add_arg(nm_gen *g, nm_arg arg)
+{
+    for (int i = 0; i < g->n_args; i++)
+        if (arg.place && g->arg[i].place && same_place(g->arg[i].place, arg.place))
+            return i;
+    if (g->n_args == NM_MAX_ARGS)
+        nm_bug("codegen: a kernel of more than %d arguments", NM_MAX_ARGS);
+    g->arg[g->n_args] = arg;
+    return g->n_args++;
+}
+
+// -1: the value is not stored.
+static int arg_of(nm_gen *g, const nm_value *v)
+{
+    const nm_place *place = &g->plan->place[v->id];
+    if (place->buffer < 0)
+        return -1;
+    return add_arg(g, (nm_arg){place, v->type->dtype, place->buffer, NULL});
+}
+
+static bool check_dtypes(nm_gen *g)
+{
+    for (const nm_op *op = g->group->body->first; op; op = op->next)
+        for (int i = 0; i < op->n_out; i++)
+            if (!nm_dtype_lowered(op->out[i].type->dtype))
+                return nm_error(g->fn.m->diag, op->loc, "%s: kernels of %s are not lowered yet",
+                                nm_info(op)->name, nm_dtype_table[op->out[i].type->dtype].name);
+    return true;
+}
+
+bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan)
+{
+    g->group = group;
+    g->plan = plan;
+    g->grain = 1;
+    if (group->n_in + group->n_out > NM_MAX_ARGS)
+        return nm_error(g->fn.m->diag, group->loc, "group: a kernel of more than %d arguments",
+                        NM_MAX_ARGS);
+    for (int i = 0; i < group->n_in; i++)
+        g->param_arg[i] = arg_of(g, group->in[i]);
+    for (int i = 0; i < group->n_out; i++)
+        g->result_arg[i] = arg_of(g, &group->out[i]);
+    return check_dtypes(g);
+}
+
+int nm_gen_workspace(nm_gen *g, const nm_extent *bytes)
+{
+    return add_arg(g, (nm_arg){NULL, NM_i8, -1 - g->n_args, bytes});
+}
+
+static LLVMValueRef invariant(nm_fn *f, LLVMValueRef load)
+{
+    LLVMMetadataRef none = LLVMMDNodeInContext2(f->ctx, NULL, 0);
+    LLVMSetMetadata(load, LLVMGetMDKindIDInContext(f->ctx, "invariant.load", 14),
+                    LLVMMetadataAsValue(f->ctx, none));
+    return load;
+}
+
+LLVMValueRef nm_gen_pointer(nm_gen *g, int arg)
+{
+    if (g->pointer[arg])
+        return g->pointer[arg];
+    LLVMBasicBlockRef back = nm_fn_enter_entry(&g->fn);
+    LLVMValueRef p = nm_fn_load(&g->fn, g->fn.ptr, g->argv, nm_fn_i64(&g->fn, arg));
+    g->pointer[arg] = invariant(&g->fn, p);
+    nm_fn_leave_entry(&g->fn, back);
+    return p;
+}
+
+// --- functions
+// ------------------------------------------------------------------------------------------------
+
+static void forget(nm_gen *g)
+{
+    g->n_memo = g->n_index = 0;
+    memset(g->pointer, 0, sizeof g->pointer);
+    g->from = g->to = g->scratch = g->argv = NULL;
+}
+
+static void mark(nm_gen *g, const char *name, LLVMValueRef fn)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(g->fn.ctx, kind, 0));
+}
+
+void nm_gen_begin_kernel(nm_gen *g, const char *name)
+{
+    nm_fn *f = &g->fn;
+    forget(g);
+    LLVMTypeRef params[] = {f->ptr, f->ptr, f->i64, f->i64, f->ptr};
+    LLVMValueRef fn = nm_fn_start(f, name, LLVMFunctionType(f->nothing, params, 5, false));
+    mark(g, "nounwind", fn);
+    f->sym = LLVMGetParam(fn, 0);
+    g->argv = LLVMGetParam(fn, 1);
+    g->from = LLVMGetParam(fn, 2);
+    g->to = LLVMGetParam(fn, 3);
+    g->scratch = LLVMGetParam(fn, 4);
+}
+
+void nm_gen_begin_count(nm_gen *g)
+{
+    nm_fn *f = &g->fn;
+    forget(g);
+    LLVMTypeRef params[] = {f->ptr};
+    LLVMValueRef fn = nm_fn_start(f, "count", LLVMFunctionType(f->i64, params, 1, false));
+    mark(g, "nounwind", fn);
+    f->sym = LLVMGetParam(fn, 0);
+}
+
+void nm_gen_end_count(nm_gen *g, LLVMValueRef count) { nm_fn_finish(&g->fn, count); }
+
+static LLVMTypeRef env_type(nm_fn *f)
+{
+    LLVMTypeRef member[] = {f->ptr, f->ptr};
+    return LLVMStructTypeInContext(f->ctx, member, 2, false);
+}
+
+// env is {sym, argv}: what a hook loads from them never changes, so the loads leave its loops.
+LLVMValueRef nm_gen_env(nm_gen *g)
+{
+    nm_fn *f = &g->fn;
+    LLVMValueRef env = nm_fn_slot(f, env_type(f));
+    LLVMBuildStore(f->b, f->sym, LLVMBuildStructGEP2(f->b, env_type(f), env, 0, ""));
+    LLVMBuildStore(f->b, g->argv, LLVMBuildStructGEP2(f->b, env_type(f), env, 1, ""));
+    return env;
+}
+
+LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type)
+{
+    nm_fn *f = &g->fn;
+    forget(g);
+    LLVMValueRef fn = nm_fn_start(f, name, type);
+    LLVMSetLinkage(fn, LLVMInternalLinkage);
+    mark(g, "nounwind", fn);
+    mark(g, "alwaysinline", fn);
+    LLVMBasicBlockRef back = nm_fn_enter_entry(f);
+    LLVMValueRef env = LLVMGetParam(fn, 0);
+    LLVMValueRef sym = LLVMBuildStructGEP2(f->b, env_type(f), env, 0, "");
+    LLVMValueRef argv = LLVMBuildStructGEP2(f->b, env_type(f), env, 1, "");
+    f->sym = LLVMBuildLoad2(f->b, f->ptr, sym, "sym");
+    g->argv = LLVMBuildLoad2(f->b, f->ptr, argv, "argv");
+    nm_fn_leave_entry(f, back);
+    return fn;
+}
+
+// A function of the templates, declared on first use.
+LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n, LLVMValueRef *arg)
+{
+    nm_fn *f = &g->fn;
+    LLVMTypeRef param[16];
+    for (int i = 0; i < n; i++)
+        param[i] = LLVMTypeOf(arg[i]);
+    LLVMTypeRef type = LLVMFunctionType(result, param, (unsigned)n, false);
+    LLVMValueRef fn = LLVMGetNamedFunction(f->mod, name);
+    if (!fn) {
+        fn = LLVMAddFunction(f->mod, name, type);
+        mark(g, "nounwind", fn);
+    }
+    return LLVMBuildCall2(f->b, type, fn, arg, (unsigned)n, "");
+}
+
+// --- what has been written
+// ------------------------------------------------------------------------------------
+
+nm_scope nm_gen_open(nm_gen *g) { return (nm_scope){g->n_memo, g->n_index}; }
+
+void nm_gen_close(nm_gen *g, nm_scope s)
+{
+    g->n_memo = s.n_memo;
+    g->n_index = s.n_index;
+}
+
+void nm_gen_know(nm_gen *g, const nm_value *v, const nm_coords *c, LLVMValueRef element)
+{
+    if (g->n_memo == g->cap_memo) {
+        int cap = g->cap_memo ? 2 * g->cap_memo : 64;
+        nm_memo *grown = nm_new_n(g->fn.scratch, nm_memo, (size_t)cap);
+        if (g->n_memo)
+            memcpy(grown, g->memo, (size_t)g->n_memo * sizeof *grown);
+        g->memo = grown;
+        g->cap_memo = cap;
+    }
+    nm_memo *row = &g->memo[g->n_memo++];
+    *row = (nm_memo){.value = v, .n = v->type->rank, .result = element};
+    for (int i = 0; i < row->n; i++)
+        row->at[i] = nm_coords_get(c, v->type->dim[i].name);
+}

@@ -1,0 +1,151 @@
+// One kernel being generated from one group: the scalar evaluator that every kind of kernel shares.
+//
+// Evaluation is by pull: nm_gen_value(v, coordinates) writes the code for one element of v, and for
+// that of its operands' elements, down to loads from the buffers. A view only changes coordinates;
+// a free value is computed on the spot; nothing in between is stored. What was written for the same
+// value at the same coordinates is used again as long as its block dominates (scopes).
+//
+// Coordinates are i64 values by dim. They are built by nm_index_*, which remember how each came to
+// be: (f / e) * e + f % e is f, so dims that stay together collapse without any analysis, and
+// a split that a merge undoes leaves no arithmetic behind.
+#ifndef NM_CODEGEN_GEN_H
+#define NM_CODEGEN_GEN_H
+
+#include "codegen/fn.h"
+#include "ir/plan.h"
+
+typedef struct nm_coord {
+    nm_sym dim;
+    LLVMValueRef at;
+} nm_coord;
+
+enum { NM_MAX_COORDS = 24 };
+typedef struct nm_coords { // a point: at least the dims of the value that is asked for
+    int n;
+    nm_coord c[NM_MAX_COORDS];
+} nm_coords;
+
+LLVMValueRef nm_coords_get(const nm_coords *c, nm_sym dim); // nm_bug if absent
+bool nm_coords_has(const nm_coords *c, nm_sym dim);
+void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at); // adds, or replaces
+
+// --- arguments of a kernel
+// ---------------------------------------------------------------------------
+
+typedef struct nm_arg {    // one pointer of a launch's argument block
+    const nm_place *place; // NULL: workspace of this group alone
+    nm_dtype dtype;
+    int buffer;                 // alias class: arguments of one buffer may overlap, others never do
+    const nm_extent *workspace; // bytes, where place is NULL
+} nm_arg;
+
+enum { NM_MAX_ARGS = 96 };
+
+typedef struct nm_memo { // an element that was written already
+    const nm_value *value;
+    int n;
+    LLVMValueRef at[NM_MAX_RANK];
+    LLVMValueRef result;
+} nm_memo;
+
+typedef enum {
+    NM_INDEX_ADD,
+    NM_INDEX_MUL,
+    NM_INDEX_DIV,
+    NM_INDEX_REM,
+    NM_INDEX_FLAT
+} nm_index_kind;
+typedef struct nm_index_memo { // result = a `kind` b; FLAT: a * b + c, c < b
+    nm_index_kind kind;
+    LLVMValueRef a, b, c, result;
+} nm_index_memo;
+
+typedef struct nm_gen {
+    nm_fn fn; // first: the function being written
+    nm_op *group;
+    const nm_plan *plan;
+    int n_args;
+    nm_arg arg[NM_MAX_ARGS];
+    int param_arg[NM_MAX_ARGS], result_arg[NM_MAX_ARGS]; // of the group's operands and results; -1
+    LLVMValueRef argv;                                   // void *const *
+    LLVMValueRef pointer[NM_MAX_ARGS];                   // loaded in the entry block, on demand
+    LLVMValueRef from, to, scratch;                      // in the kernel function itself
+    int64_t scratch_bytes, grain;
+    nm_memo *memo;
+    nm_index_memo *index;
+    int n_memo, cap_memo, n_index, cap_index;
+    bool failed; // an error was reported
+} nm_gen;
+
+// Arguments from the group's operands, results and their places. False: reported.
+bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan);
+// Begin a function: of the kernel, of its count, of a hook (whose arguments are found in `env`).
+void nm_gen_begin_kernel(nm_gen *g, const char *name);
+void nm_gen_begin_count(nm_gen *g);
+void nm_gen_end_count(nm_gen *g, LLVMValueRef count);
+LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type);
+LLVMValueRef nm_gen_env(nm_gen *g);                      // in the kernel: what its hooks get
+int nm_gen_workspace(nm_gen *g, const nm_extent *bytes); // a further argument
+LLVMValueRef nm_gen_pointer(nm_gen *g, int arg);
+LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n, LLVMValueRef *arg);
+
+typedef struct nm_scope {
+    int n_memo, n_index;
+} nm_scope;
+nm_scope nm_gen_open(nm_gen *g);
+void nm_gen_close(nm_gen *g, nm_scope s); // what was written since no longer dominates
+
+// --- index arithmetic
+// -----------------------------------------------------------------------------------
+
+LLVMValueRef nm_index_const(nm_gen *g, int64_t v);
+LLVMValueRef nm_index_add(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef nm_index_mul(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef nm_index_div(nm_gen *g, LLVMValueRef a, LLVMValueRef b); // of numbers >= 0
+LLVMValueRef nm_index_rem(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef nm_index_flat(nm_gen *g, LLVMValueRef major, LLVMValueRef extent, LLVMValueRef minor);
+// The coordinates of the flat row-major index over these dims, into c; and back.
+void nm_index_spread(nm_gen *g, nm_coords *c, int n, const nm_dim *dim, LLVMValueRef flat);
+LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim);
+
+// --- values
+// -----------------------------------------------------------------------------------------------
+
+// The element of v at these coordinates, in its computing type. NULL: reported.
+LLVMValueRef nm_gen_value(nm_gen *g, nm_value *v, const nm_coords *c);
+// Where v is a view of an operand alone: the operand's argument and the element's offset.
+LLVMValueRef nm_gen_offset(nm_gen *g, nm_value *v, const nm_coords *c, int *arg);
+void nm_gen_store(nm_gen *g, int result, const nm_coords *c, LLVMValueRef element);
+LLVMValueRef nm_gen_in_scratch(nm_gen *g,
+                               LLVMValueRef inst); // tells that inst reads or writes there
+LLVMValueRef nm_gen_refuse(nm_gen *g, const nm_op *op, const char *why); // reports; NULL
+// From now on (in this scope) v's element at c is this.
+void nm_gen_know(nm_gen *g, const nm_value *v, const nm_coords *c, LLVMValueRef element);
+
+// In codegen/scalar_map.c, scalar_view.c, scalar_free.c: one element of an op of that trait.
+bool nm_gen_philox_key(nm_gen *g, nm_value *seed, nm_sym key, LLVMValueRef half[2]);
+LLVMValueRef nm_gen_map(nm_gen *g, nm_op *op, const nm_coords *c);
+LLVMValueRef nm_gen_view(nm_gen *g, nm_op *op, const nm_coords *c);
+LLVMValueRef nm_gen_free(nm_gen *g, nm_op *op, const nm_coords *c);
+// Where a view op reads: its operand and the coordinates there; `inside` (or NULL: always) says
+// whether it reads at all, else it is 0. Concat alone is not of this form.
+typedef struct nm_source_point {
+    nm_value *value;
+    nm_coords at;
+    LLVMValueRef inside;
+} nm_source_point;
+bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p);
+
+// --- dtypes
+// -------------------------------------------------------------------------------------------------
+
+bool nm_dtype_lowered(nm_dtype t);                  // can kernels compute with it?
+LLVMTypeRef nm_dtype_compute(nm_fn *f, nm_dtype t); // bf16 is computed as a rounded float
+LLVMTypeRef nm_dtype_storage(nm_fn *f, nm_dtype t);
+LLVMValueRef nm_dtype_round(nm_fn *f, nm_dtype t, LLVMValueRef v); // to what t can hold
+LLVMValueRef nm_dtype_load(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i);
+LLVMValueRef nm_dtype_store(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i, LLVMValueRef v);
+LLVMValueRef nm_dtype_cast(nm_fn *f, nm_dtype from, nm_dtype to, LLVMValueRef v);
+static inline bool nm_is_float(nm_dtype t) { return nm_dtype_table[t].is_float; }
+
+#endif

@@ -1,0 +1,137 @@
+// Index arithmetic on i64 values that remembers how they were made, so that what splits and merges
+// of dims undo disappears: with f = a * e + b and b < e, f / e is a and f % e is b; and back.
+#include "codegen/gen.h"
+
+#include <string.h>
+
+LLVMValueRef nm_index_const(nm_gen *g, int64_t v) { return nm_fn_i64(&g->fn, v); }
+
+static LLVMValueRef lookup(nm_gen *g, nm_index_kind kind, LLVMValueRef a, LLVMValueRef b,
+                           LLVMValueRef c)
+{
+    for (int i = g->n_index; i-- > 0;) {
+        const nm_index_memo *x = &g->index[i];
+        if (x->kind == kind && x->a == a && x->b == b && x->c == c)
+            return x->result;
+    }
+    return NULL;
+}
+
+// How `result` was made by `kind` (and divided by or scaled with b, unless b is NULL).
+static const nm_index_memo *made_by(nm_gen *g, nm_index_kind kind, LLVMValueRef result,
+                                    LLVMValueRef b)
+{
+    for (int i = g->n_index; i-- > 0;) {
+        const nm_index_memo *x = &g->index[i];
+        if (x->kind == kind && x->result == result && (!b || x->b == b))
+            return x;
+    }
+    return NULL;
+}
+
+static LLVMValueRef remember(nm_gen *g, nm_index_memo row)
+{
+    if (g->n_index == g->cap_index) {
+        int cap = g->cap_index ? 2 * g->cap_index : 64;
+        nm_index_memo *grown = nm_new_n(g->fn.scratch, nm_index_memo, (size_t)cap);
+        if (g->n_index)
+            memcpy(grown, g->index, (size_t)g->n_index * sizeof *grown);
+        g->index = grown;
+        g->cap_index = cap;
+    }
+    g->index[g->n_index++] = row;
+    return row.result;
+}
+
+static bool is(LLVMValueRef v, int64_t value)
+{
+    int64_t have;
+    return nm_fn_is_const(v, &have) && have == value;
+}
+
+LLVMValueRef nm_index_add(nm_gen *g, LLVMValueRef a, LLVMValueRef b)
+{
+    if (is(a, 0))
+        return b;
+    if (is(b, 0))
+        return a;
+    LLVMValueRef r = lookup(g, NM_INDEX_ADD, a, b, NULL);
+    return r ? r
+             : remember(g, (nm_index_memo){NM_INDEX_ADD, a, b, NULL,
+                                           LLVMBuildNSWAdd(g->fn.b, a, b, "")});
+}
+
+LLVMValueRef nm_index_mul(nm_gen *g, LLVMValueRef a, LLVMValueRef b)
+{
+    if (is(a, 1) || is(b, 0))
+        return b;
+    if (is(b, 1) || is(a, 0))
+        return a;
+    LLVMValueRef r = lookup(g, NM_INDEX_MUL, a, b, NULL);
+    return r ? r
+             : remember(g, (nm_index_memo){NM_INDEX_MUL, a, b, NULL,
+                                           LLVMBuildNSWMul(g->fn.b, a, b, "")});
+}
+
+LLVMValueRef nm_index_div(nm_gen *g, LLVMValueRef a, LLVMValueRef b)
+{
+    const nm_index_memo *flat = made_by(g, NM_INDEX_FLAT, a, b);
+    if (flat)
+        return flat->a;
+    if (is(b, 1))
+        return a;
+    LLVMValueRef r = lookup(g, NM_INDEX_DIV, a, b, NULL);
+    return r ? r
+             : remember(
+                   g, (nm_index_memo){NM_INDEX_DIV, a, b, NULL, LLVMBuildUDiv(g->fn.b, a, b, "")});
+}
+
+LLVMValueRef nm_index_rem(nm_gen *g, LLVMValueRef a, LLVMValueRef b)
+{
+    const nm_index_memo *flat = made_by(g, NM_INDEX_FLAT, a, b);
+    if (flat)
+        return flat->c;
+    if (is(b, 1))
+        return nm_index_const(g, 0);
+    LLVMValueRef r = lookup(g, NM_INDEX_REM, a, b, NULL);
+    return r ? r
+             : remember(
+                   g, (nm_index_memo){NM_INDEX_REM, a, b, NULL, LLVMBuildURem(g->fn.b, a, b, "")});
+}
+
+// major * extent + minor, where minor < extent.
+LLVMValueRef nm_index_flat(nm_gen *g, LLVMValueRef major, LLVMValueRef extent, LLVMValueRef minor)
+{
+    if (is(extent, 1))
+        return major;
+    const nm_index_memo *div = made_by(g, NM_INDEX_DIV, major, extent);
+    if (div && lookup(g, NM_INDEX_REM, div->a, extent, NULL) == minor)
+        return div->a;
+    LLVMValueRef r = lookup(g, NM_INDEX_FLAT, major, extent, minor);
+    if (r)
+        return r;
+    r = nm_index_add(g, nm_index_mul(g, major, extent), minor);
+    return remember(g, (nm_index_memo){NM_INDEX_FLAT, major, extent, minor, r});
+}
+
+void nm_index_spread(nm_gen *g, nm_coords *c, int n, const nm_dim *dim, LLVMValueRef flat)
+{
+    for (int i = n; i-- > 1;) {
+        LLVMValueRef extent = nm_fn_extent_value(&g->fn, dim[i].extent, NM_SYM_SIZE);
+        nm_coords_set(c, dim[i].name, nm_index_rem(g, flat, extent));
+        flat = nm_index_div(g, flat, extent);
+    }
+    if (n > 0)
+        nm_coords_set(c, dim[0].name, flat);
+}
+
+LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim)
+{
+    LLVMValueRef flat = nm_index_const(g, 0);
+    for (int i = 0; i < n; i++) {
+        LLVMValueRef extent = nm_fn_extent_value(&g->fn, dim[i].extent, NM_SYM_SIZE);
+        LLVMValueRef at = nm_coords_get(c, dim[i].name);
+        flat = i ? nm_index_flat(g, flat, extent, at) : at;
+    }
+    return flat;
+}

@@ -1,0 +1,58 @@
+// Map kernels: every result element on its own, in one sweep over the elements of the results.
+#include "codegen/kernels.h"
+#include "codegen/space.h"
+
+void nm_kernel_count(nm_gen *g, const nm_extent *e)
+{
+    nm_gen_begin_count(g);
+    nm_gen_end_count(g, nm_fn_extent_value(&g->fn, e, NM_SYM_SIZE));
+}
+
+nm_value *nm_group_result(nm_gen *g, int i) { return g->group->body->last->in[i]; }
+
+nm_op *nm_group_op(nm_gen *g, nm_opcode code)
+{
+    for (nm_op *op = g->group->body->first; op; op = op->next)
+        if (op->code == code)
+            return op;
+    return NULL;
+}
+
+enum { MOST_ELEMENTS = 256 }; // results times copies
+
+// All elements of one point first, then the stores: a result may be written over an operand.
+static bool write_point(nm_gen *g, const nm_space *s, const nm_coords *at)
+{
+    LLVMValueRef element[MOST_ELEMENTS];
+    int n_out = g->group->n_out, n = nm_space_copies(s);
+    if (n_out * n > MOST_ELEMENTS)
+        nm_bug("map kernel: %d results, unrolled %d times", n_out, n);
+    nm_coords copy[MOST_ELEMENTS];
+    for (int k = 0; k < n; k++) {
+        copy[k] = *at;
+        nm_space_copy(g, s, k, &copy[k]);
+        for (int r = 0; r < n_out; r++) {
+            element[k * n_out + r] = nm_gen_value(g, nm_group_result(g, r), &copy[k]);
+            if (!element[k * n_out + r])
+                return false;
+        }
+    }
+    for (int k = 0; k < n; k++)
+        for (int r = 0; r < n_out; r++)
+            nm_gen_store(g, r, &copy[k], element[k * n_out + r]);
+    return true;
+}
+
+bool nm_kernel_map(nm_gen *g)
+{
+    nm_gen_begin_kernel(g, "kernel");
+    nm_space s = nm_space_of_result(g, g->group->out[0].type);
+    nm_sweep w;
+    nm_sweep_begin_range(g, &w, &s, g->from, g->to);
+    bool ok = write_point(g, &s, &w.at);
+    nm_sweep_end(g, &w);
+    nm_fn_finish(&g->fn, NULL);
+    g->grain = 4096;
+    nm_kernel_count(g, nm_space_extent(g, &s));
+    return ok;
+}

@@ -1,0 +1,156 @@
+// Scatter kernels: rows of the result gather the values whose index names them, in order, so no two
+// threads write one element and the sum's order is fixed (template.h: nmk_scatter_add).
+#include "codegen/kernels.h"
+#include "codegen/space.h"
+
+typedef struct nm_scatter { // dst[o, over, x] = init + sum over i of value[o, i, x] at index[o, i]
+    nm_op *op;
+    nm_value *init; // what the result is added to; NULL: zeros
+    nm_space o, i, x;
+    nm_dim over;
+} nm_scatter;
+
+static nm_value *init_of(nm_gen *g, const nm_scatter *s)
+{
+    nm_op *root = nm_group_result(g, 0)->def;
+    if (!root || root->code != NM_OP_add)
+        return NULL;
+    return root->in[0]->def == s->op ? root->in[1] : root->in[0];
+}
+
+static bool is_plain(nm_gen *g, const nm_scatter *s)
+{
+    nm_op *root = nm_group_result(g, 0)->def;
+    bool added =
+        root && root->code == NM_OP_add && (root->in[0]->def == s->op || root->in[1]->def == s->op);
+    return g->group->n_out == 1 && (root == s->op || added);
+}
+
+// The result's dims are o, over, x in this order: the template walks them so.
+static bool find_dims(nm_gen *g, nm_scatter *s)
+{
+    const nm_type *out = g->group->out[0].type, *at = s->op->in[1]->type;
+    nm_sym over = nm_attr_sym(s->op, "over");
+    int place = nm_type_find(out, over);
+    nm_dim o[NM_MAX_RANK], i[NM_MAX_RANK];
+    int n_i = 0;
+    for (int k = 0; k < out->rank; k++) {
+        if (k != place && nm_has_dim(at, out->dim[k].name) != (k < place))
+            return nm_gen_refuse(g, s->op, "the result's order of dims is not lowered yet") != NULL;
+        if (k < place)
+            o[k] = out->dim[k];
+    }
+    for (int k = 0; k < at->rank; k++)
+        if (!nm_has_dim(out, at->dim[k].name))
+            i[n_i++] = at->dim[k];
+    s->over = out->dim[place];
+    s->o = nm_space_make(g, place, o);
+    s->i = nm_space_make(g, n_i, i);
+    s->x = nm_space_make(g, out->rank - place - 1, out->dim + place + 1);
+    return true;
+}
+
+// --- hooks
+// ------------------------------------------------------------------------------------------------------
+
+static void spread(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef flat)
+{
+    nm_index_spread(g, c, s->n, s->dim, flat);
+}
+
+static LLVMValueRef write_index(nm_gen *g, nm_scatter *s)
+{
+    nm_fn *f = &g->fn;
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64};
+    LLVMValueRef fn = nm_gen_begin_hook(g, "index", LLVMFunctionType(f->i64, param, 3, false));
+    nm_coords c = {0};
+    spread(g, &s->o, &c, LLVMGetParam(fn, 1));
+    spread(g, &s->i, &c, LLVMGetParam(fn, 2));
+    LLVMValueRef at = nm_gen_value(g, s->op->in[1], &c);
+    if (!at)
+        return NULL;
+    bool is_unsigned = s->op->in[1]->type->dtype == NM_u8;
+    nm_fn_finish(f, LLVMBuildIntCast2(f->b, at, f->i64, !is_unsigned, ""));
+    return fn;
+}
+
+// float value(env, o, i, x, j) or init(env, o, row, x, j)
+static LLVMValueRef write_element(nm_gen *g, const char *name, nm_scatter *s, nm_value *v,
+                                  const nm_space *second)
+{
+    nm_fn *f = &g->fn;
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->i64, f->i64};
+    LLVMValueRef fn = nm_gen_begin_hook(g, name, LLVMFunctionType(f->f32, param, 5, false));
+    nm_coords c = {0};
+    spread(g, &s->o, &c, LLVMGetParam(fn, 1));
+    spread(g, second, &c, LLVMGetParam(fn, 2));
+    spread(g, &s->x, &c, nm_index_add(g, LLVMGetParam(fn, 3), LLVMGetParam(fn, 4)));
+    LLVMValueRef x = nm_gen_value(g, v, &c);
+    if (!x)
+        return NULL;
+    nm_fn_finish(f, nm_dtype_cast(f, v->type->dtype, NM_f32, x));
+    return fn;
+}
+
+// --- the kernel
+// ---------------------------------------------------------------------------------------------------
+
+static LLVMValueRef product(nm_gen *g, const nm_space *s)
+{
+    return nm_fn_product(&g->fn, s->n, s->dim);
+}
+
+// nmk_scatter_args: seven words
+static LLVMValueRef write_args(nm_gen *g, const nm_scatter *s)
+{
+    nm_fn *f = &g->fn;
+    LLVMValueRef rows = nm_fn_product(f, 1, &s->over), x = product(g, &s->x);
+    LLVMValueRef word[] = {product(g, &s->o),
+                           rows,
+                           product(g, &s->i),
+                           x,
+                           nm_gen_pointer(g, g->result_arg[0]),
+                           LLVMBuildMul(f->b, rows, x, ""),
+                           x};
+    int n = sizeof word / sizeof *word;
+    LLVMValueRef args = nm_fn_slot(f, LLVMArrayType2(f->i64, (uint64_t)n));
+    for (int i = 0; i < n; i++)
+        LLVMBuildStore(f->b, word[i], nm_fn_at(f, f->i64, args, nm_fn_i64(f, i)));
+    return args;
+}
+
+static void write_kernel(nm_gen *g, const nm_scatter *s, LLVMValueRef *hook)
+{
+    nm_gen_begin_kernel(g, "kernel");
+    LLVMValueRef arg[] = {write_args(g, s), nm_gen_env(g), hook[0], hook[1],
+                          hook[2],          g->from,       g->to};
+    nm_gen_call(g, "nmk_scatter_add", g->fn.nothing, 7, arg);
+    nm_fn_finish(&g->fn, NULL);
+    const nm_extent *rows = nm_extent_mul(g->fn.m, nm_space_extent(g, &s->o), s->over.extent);
+    nm_kernel_count(g, rows);
+    int64_t n;
+    g->grain = nm_extent_is_const(rows, &n) ? 1 + n / 64 : 256; // every call reads all indices
+}
+
+bool nm_kernel_scatter(nm_gen *g)
+{
+    nm_scatter s = {.op = nm_group_op(g, NM_OP_scatter_add)};
+    if (!s.op || !is_plain(g, &s))
+        return nm_gen_refuse(g, s.op ? s.op : g->group,
+                             "this form of scatter is not lowered yet") != NULL;
+    if (g->group->out[0].type->dtype != NM_f32 || g->result_arg[0] < 0)
+        return nm_gen_refuse(g, s.op, "scatters of this dtype are not lowered yet") != NULL;
+    if (!find_dims(g, &s))
+        return false;
+    s.init = init_of(g, &s);
+    nm_space row = nm_space_make(g, 1, &s.over);
+    LLVMValueRef hook[3] = {write_index(g, &s)};
+    hook[1] = hook[0] ? write_element(g, "value", &s, s.op->in[0], &s.i) : NULL;
+    hook[2] = LLVMConstNull(g->fn.ptr);
+    if (hook[1] && s.init)
+        hook[2] = write_element(g, "init", &s, s.init, &row);
+    if (!hook[1] || !hook[2])
+        return false;
+    write_kernel(g, &s, hook);
+    return true;
+}

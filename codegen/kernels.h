@@ -1,0 +1,30 @@
+// The kinds of kernels: each writes the functions `kernel` and `count` of its module for one group.
+//
+//   void kernel(const nmdrv_sym *, void *const *arg, int64_t from, int64_t to, void *scratch)
+//   int64_t count(const nmdrv_sym *)      the size of the parallel range
+//
+// A kind that needs a second launch (chunks and their combination) writes `kernel2`, whose range is
+// 1, too. False: reported at the op that could not be lowered.
+#ifndef NM_CODEGEN_KERNELS_H
+#define NM_CODEGEN_KERNELS_H
+
+#include "codegen/gen.h"
+
+bool nm_kernel_map(nm_gen *g);
+bool nm_kernel_row(nm_gen *g);
+bool nm_kernel_column(nm_gen *g);
+bool nm_kernel_dot(nm_gen *g);
+bool nm_kernel_attention(nm_gen *g);
+bool nm_kernel_attention_grad(nm_gen *g);
+bool nm_kernel_scatter(nm_gen *g);
+bool nm_kernel_cumsum(nm_gen *g);
+bool nm_kernel_top_k(nm_gen *g);
+bool nm_kernel_update(nm_gen *g);
+bool nm_kernel_overlap_add(nm_gen *g);
+
+// Shared by the kinds.
+void nm_kernel_count(nm_gen *g, const nm_extent *e); // writes `count`: the extent's value
+nm_value *nm_group_result(nm_gen *g, int i);         // the body's value that becomes result i
+nm_op *nm_group_op(nm_gen *g, nm_opcode code);       // the body's op of this code, or NULL
+
+#endif

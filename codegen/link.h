@@ -1,0 +1,17 @@
+// Linking: objects and the embedded runtime become one ELF file.
+#ifndef NM_CODEGEN_LINK_H
+#define NM_CODEGEN_LINK_H
+
+#include "codegen/codegen.h"
+#include "codegen/compile.h"
+
+typedef struct nm_archive {
+    const char *data;
+    size_t size;
+} nm_archive;
+nm_archive nm_runtime_archive(void);
+
+// What the options ask for, from the compiled objects, at o->out. False: reported.
+bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *object);
+
+#endif

@@ -1,0 +1,159 @@
+// One element of a value, by pull: see gen.h. This file dispatches, remembers, loads and stores.
+#include "codegen/gen.h"
+
+#include <stdio.h>
+#include <string.h>
+
+LLVMValueRef nm_gen_refuse(nm_gen *g, const nm_op *op, const char *why)
+{
+    if (!g->failed)
+        nm_error(g->fn.m->diag, op->loc, "%s: %s", nm_info(op)->name, why);
+    g->failed = true;
+    return NULL;
+}
+
+// --- memory
+// -------------------------------------------------------------------------------------------------
+
+static LLVMMetadataRef alias_scope(nm_fn *f, int buffer)
+{
+    char name[32];
+    int len = snprintf(name, sizeof name, "buffer.%d", buffer);
+    LLVMMetadataRef text = LLVMMDStringInContext2(f->ctx, "nemocc", 6);
+    LLVMMetadataRef domain = LLVMMDNodeInContext2(f->ctx, &text, 1);
+    LLVMMetadataRef node[] = {LLVMMDStringInContext2(f->ctx, name, (size_t)len), domain};
+    return LLVMMDNodeInContext2(f->ctx, node, 2);
+}
+
+static void set_metadata(nm_fn *f, LLVMValueRef inst, const char *kind, LLVMMetadataRef *list,
+                         size_t n)
+{
+    unsigned id = LLVMGetMDKindIDInContext(f->ctx, kind, (unsigned)strlen(kind));
+    LLVMMetadataRef node = LLVMMDNodeInContext2(f->ctx, list, n);
+    LLVMSetMetadata(inst, id, LLVMMetadataAsValue(f->ctx, node));
+}
+
+enum { SCRATCH = 1 << 20 }; // its alias class: no buffer has so high a number
+
+// Different buffers never overlap; arguments in one buffer may (a map in place).
+static LLVMValueRef tell_aliases(nm_gen *g, LLVMValueRef inst, int own)
+{
+    LLVMMetadataRef mine = alias_scope(&g->fn, own), other[NM_MAX_ARGS + 1];
+    size_t n = 0;
+    if (own != SCRATCH)
+        other[n++] = alias_scope(&g->fn, SCRATCH);
+    for (int i = 0; i < g->n_args; i++)
+        if (g->arg[i].buffer != own)
+            other[n++] = alias_scope(&g->fn, g->arg[i].buffer);
+    set_metadata(&g->fn, inst, "alias.scope", &mine, 1);
+    if (n > 0)
+        set_metadata(&g->fn, inst, "noalias", other, n);
+    return inst;
+}
+
+LLVMValueRef nm_gen_in_scratch(nm_gen *g, LLVMValueRef inst)
+{
+    return tell_aliases(g, inst, SCRATCH);
+}
+
+static LLVMValueRef find_load(LLVMValueRef v)
+{
+    while (v && !LLVMIsALoadInst(v)) // behind the conversion to the computing type
+        v = LLVMIsAInstruction(v) && LLVMGetNumOperands(v) > 0 ? LLVMGetOperand(v, 0) : NULL;
+    return v;
+}
+
+static LLVMValueRef load_param(nm_gen *g, nm_value *v, const nm_coords *c)
+{
+    int arg = g->param_arg[v->index];
+    if (arg < 0)
+        return nm_gen_refuse(g, g->group, "an operand of the kernel is not stored");
+    LLVMValueRef at = nm_index_of(g, c, v->type->rank, v->type->dim);
+    LLVMValueRef x = nm_dtype_load(&g->fn, v->type->dtype, nm_gen_pointer(g, arg), at);
+    LLVMValueRef load = find_load(x);
+    if (load)
+        tell_aliases(g, load, g->arg[arg].buffer);
+    return x;
+}
+
+void nm_gen_store(nm_gen *g, int result, const nm_coords *c, LLVMValueRef element)
+{
+    const nm_type *t = g->group->out[result].type;
+    int arg = g->result_arg[result];
+    if (arg < 0) // nobody reads it
+        return;
+    LLVMValueRef at = nm_index_of(g, c, t->rank, t->dim);
+    LLVMValueRef store = nm_dtype_store(&g->fn, t->dtype, nm_gen_pointer(g, arg), at, element);
+    tell_aliases(g, store, g->arg[arg].buffer);
+}
+
+// --- values
+// -------------------------------------------------------------------------------------------------
+
+static LLVMValueRef find_memo(nm_gen *g, const nm_value *v, const nm_coords *own)
+{
+    for (int i = g->n_memo; i-- > 0;) {
+        const nm_memo *row = &g->memo[i];
+        if (row->value != v)
+            continue;
+        int same = 0;
+        while (same < own->n && row->at[same] == own->c[same].at)
+            same++;
+        if (same == own->n)
+            return row->result;
+    }
+    return NULL;
+}
+
+static nm_coords own_coords(const nm_value *v, const nm_coords *c)
+{
+    nm_coords own = {0};
+    for (int i = 0; i < v->type->rank; i++)
+        nm_coords_set(&own, v->type->dim[i].name, nm_coords_get(c, v->type->dim[i].name));
+    return own;
+}
+
+static LLVMValueRef write_value(nm_gen *g, nm_value *v, const nm_coords *c)
+{
+    if (!v->def)
+        return load_param(g, v, c);
+    if (nm_is(v->def, NM_MAP))
+        return nm_gen_map(g, v->def, c);
+    if (nm_is(v->def, NM_VIEW))
+        return nm_gen_view(g, v->def, c);
+    if (nm_is(v->def, NM_FREE))
+        return nm_gen_free(g, v->def, c);
+    return nm_gen_refuse(g, v->def, "is read where this kind of kernel does not have it");
+}
+
+LLVMValueRef nm_gen_value(nm_gen *g, nm_value *v, const nm_coords *c)
+{
+    nm_coords own = own_coords(v, c);
+    LLVMValueRef x = find_memo(g, v, &own);
+    if (x)
+        return x;
+    x = write_value(g, v, &own);
+    if (x)
+        nm_gen_know(g, v, &own, x);
+    return x;
+}
+
+LLVMValueRef nm_gen_offset(nm_gen *g, nm_value *v, const nm_coords *c, int *arg)
+{
+    nm_coords own = own_coords(v, c);
+    nm_source_point p = {.value = v, .at = own};
+    while (p.value->def) {
+        nm_coords at = p.at;
+        nm_op *op = p.value->def;
+        if (op->code == NM_OP_stop) {
+            p.value = op->in[0];
+            continue;
+        }
+        if (!nm_is(op, NM_VIEW) || !nm_gen_view_point(g, op, &at, &p) || p.inside)
+            return nm_gen_refuse(g, op, "an operand of this kind of kernel has to be stored");
+    }
+    *arg = g->param_arg[p.value->index];
+    if (*arg < 0)
+        return nm_gen_refuse(g, g->group, "an operand of the kernel is not stored");
+    return nm_index_of(g, &p.at, p.value->type->rank, p.value->type->dim);
+}

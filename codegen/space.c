@@ -1,0 +1,223 @@
+// Index spaces and the loops over them: see space.h.
+#include "codegen/space.h"
+
+enum { MOST_UNROLLED = 4 };
+
+// --- which dims may be walked as one
+// --------------------------------------------------------------------
+
+static bool sees_joined(const nm_type *t, nm_sym a, nm_sym b)
+{
+    int i = nm_type_find(t, a), k = nm_type_find(t, b);
+    return (i < 0 && k < 0) || (i >= 0 && k == i + 1);
+}
+
+static bool names(const nm_attr *attr, nm_sym dim)
+{
+    if (attr->kind == NM_ATTR_dims)
+        return nm_syms_has(attr->u.syms, dim);
+    return attr->kind == NM_ATTR_sym && attr->u.sym == dim;
+}
+
+// A view that touches a dim reads it in some other way than its result does.
+static bool touches(const nm_op *op, nm_sym dim)
+{
+    for (int i = 0; i < op->n_attrs; i++)
+        if (names(&op->attr[i], dim))
+            return true;
+    return false;
+}
+
+bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
+{
+    const nm_func *body = g->group->body;
+    for (int i = 0; i < body->n_params; i++)
+        if (!sees_joined(body->param[i]->type, a, b))
+            return false;
+    for (int i = 0; i < g->group->n_out; i++)
+        if (!sees_joined(g->group->out[i].type, a, b))
+            return false;
+    for (const nm_op *op = body->first; op; op = op->next) {
+        if (nm_is(op, NM_VIEW) && (touches(op, a) || touches(op, b)))
+            return false;
+        if (nm_is(op, NM_FREE) && !sees_joined(op->out[0].type, a, b))
+            return false;
+    }
+    return true;
+}
+
+static void find_inner(nm_gen *g, nm_space *s)
+{
+    s->inner = s->n > 0 ? s->n - 1 : 0;
+    while (s->inner > 0 && nm_dims_join(g, s->dim[s->inner - 1].name, s->dim[s->inner].name))
+        s->inner--;
+}
+
+nm_space nm_space_make(nm_gen *g, int n, const nm_dim *dim)
+{
+    nm_space s = {.n = n};
+    for (int i = 0; i < n; i++)
+        s.dim[i] = dim[i];
+    find_inner(g, &s);
+    return s;
+}
+
+// --- merged dims of results
+// ----------------------------------------------------------------------------
+
+static bool is_small(const nm_dim *d)
+{
+    int64_t extent;
+    return nm_extent_is_const(d->extent, &extent) && extent <= MOST_UNROLLED;
+}
+
+// The merge that made dim `into`, if one of its parts is small; NULL: none.
+static const nm_op *find_merge(nm_gen *g, nm_sym into)
+{
+    for (const nm_op *op = g->group->body->first; op; op = op->next) {
+        if (op->code != NM_OP_merge || nm_attr_sym(op, "into") != into)
+            continue;
+        nm_syms from = nm_attr_dims(op, "from");
+        for (int i = 0; i < from.n; i++)
+            if (is_small(&op->in[0]->type->dim[nm_type_find(op->in[0]->type, from.sym[i])]))
+                return op;
+    }
+    return NULL;
+}
+
+static bool add_dim(nm_space *s, const nm_dim *d, bool part)
+{
+    for (int i = 0; i < s->n; i++)
+        if (s->dim[i].name == d->name)
+            return false;
+    if (part && is_small(d))
+        s->unrolled[s->n_unrolled++] = *d;
+    else
+        s->dim[s->n++] = *d;
+    return true;
+}
+
+static bool add_merged(nm_space *s, const nm_op *merge)
+{
+    nm_syms from = nm_attr_dims(merge, "from");
+    const nm_type *t = merge->in[0]->type;
+    for (int i = 0; i < from.n; i++)
+        if (!add_dim(s, &t->dim[nm_type_find(t, from.sym[i])], true))
+            return false;
+    s->merged[s->n_merged++] = merge;
+    return true;
+}
+
+nm_space nm_space_of_result(nm_gen *g, const nm_type *t)
+{
+    nm_space s = {0};
+    bool ok = true;
+    for (int i = 0; i < t->rank && ok; i++) {
+        const nm_op *merge = find_merge(g, t->dim[i].name);
+        ok = merge ? add_merged(&s, merge) : add_dim(&s, &t->dim[i], false);
+    }
+    if (!ok || s.n == 0) // a name stands for two dims, or nothing is left to loop over
+        return nm_space_make(g, t->rank, t->dim);
+    find_inner(g, &s);
+    return s;
+}
+
+int nm_space_copies(const nm_space *s)
+{
+    int64_t n = 1, extent;
+    for (int i = 0; i < s->n_unrolled; i++)
+        n *= nm_extent_is_const(s->unrolled[i].extent, &extent) ? extent : 1;
+    return (int)n;
+}
+
+void nm_space_copy(nm_gen *g, const nm_space *s, int k, nm_coords *at)
+{
+    for (int i = s->n_unrolled; i-- > 0;) {
+        int64_t extent = 1;
+        nm_extent_is_const(s->unrolled[i].extent, &extent);
+        nm_coords_set(at, s->unrolled[i].name, nm_index_const(g, k % (int)extent));
+        k /= (int)extent;
+    }
+    for (int i = 0; i < s->n_merged; i++) {
+        nm_syms from = nm_attr_dims(s->merged[i], "from");
+        const nm_type *t = s->merged[i]->in[0]->type;
+        nm_dim part[NM_MAX_RANK];
+        for (int p = 0; p < from.n; p++)
+            part[p] = t->dim[nm_type_find(t, from.sym[p])];
+        nm_coords_set(at, nm_attr_sym(s->merged[i], "into"), nm_index_of(g, at, from.n, part));
+    }
+}
+
+// --- sizes
+// ----------------------------------------------------------------------------------------------
+
+static const nm_extent *product(nm_gen *g, const nm_dim *dim, int n)
+{
+    const nm_extent *e = nm_extent_const(g->fn.m, 1);
+    for (int i = 0; i < n; i++)
+        e = nm_extent_mul(g->fn.m, e, dim[i].extent);
+    return e;
+}
+
+const nm_extent *nm_space_extent(nm_gen *g, const nm_space *s) { return product(g, s->dim, s->n); }
+
+LLVMValueRef nm_space_inner(nm_gen *g, const nm_space *s)
+{
+    if (s->inner == 0)
+        return NULL;
+    return nm_fn_extent_value(&g->fn, product(g, s->dim + s->inner, s->n - s->inner), NM_SYM_SIZE);
+}
+
+// --- loops
+// ----------------------------------------------------------------------------------------------
+
+static void spread_rows(nm_gen *g, nm_sweep *w, LLVMValueRef row)
+{
+    nm_index_spread(g, &w->at, w->space->inner, w->space->dim, row);
+}
+
+static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
+{
+    const nm_space *s = w->space;
+    w->inner = nm_loop_begin(&g->fn, from, to, "i");
+    nm_index_spread(g, &w->at, s->n - s->inner, s->dim + s->inner, w->inner.i);
+}
+
+void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer)
+{
+    *w = (nm_sweep){.space = s, .at = *outer, .rows = s->inner > 0, .scope = nm_gen_open(g)};
+    LLVMValueRef zero = nm_index_const(g, 0);
+    if (w->rows) {
+        LLVMValueRef rows = nm_fn_product(&g->fn, s->inner, s->dim);
+        w->outer = nm_loop_begin(&g->fn, zero, rows, "row");
+        spread_rows(g, w, w->outer.i);
+    }
+    begin_inner(g, w, zero, nm_fn_product(&g->fn, s->n - s->inner, s->dim + s->inner));
+}
+
+void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
+                          LLVMValueRef to)
+{
+    *w = (nm_sweep){.space = s, .rows = s->inner > 0, .scope = nm_gen_open(g)};
+    LLVMValueRef length = nm_space_inner(g, s);
+    if (!length) {
+        begin_inner(g, w, from, to);
+        return;
+    }
+    w->outer = nm_loop_begin(&g->fn, from, to, "row");
+    LLVMValueRef row = nm_index_div(g, w->outer.i, length);
+    LLVMValueRef first = nm_index_rem(g, w->outer.i, length);
+    LLVMValueRef left = LLVMBuildSub(g->fn.b, to, w->outer.i, "");
+    LLVMValueRef end = nm_fn_min(&g->fn, length, LLVMBuildAdd(g->fn.b, first, left, ""));
+    w->outer.step = LLVMBuildSub(g->fn.b, end, first, "");
+    spread_rows(g, w, row);
+    begin_inner(g, w, first, end);
+}
+
+void nm_sweep_end(nm_gen *g, nm_sweep *w)
+{
+    nm_loop_end(&g->fn, &w->inner);
+    if (w->rows)
+        nm_loop_end(&g->fn, &w->outer);
+    nm_gen_close(g, w->scope);
+}
