@@ -8,6 +8,7 @@
 #include "passes/fuse.h"
 #include "passes/pass.h"
 
+// Ids in program order from `next`: fusion leaves holes, and tables are as long as the last id.
 static uint32_t number(nm_func *f, uint32_t next)
 {
     for (int i = 0; i < f->n_params; i++)
@@ -20,8 +21,6 @@ static uint32_t number(nm_func *f, uint32_t next)
     }
     return next;
 }
-
-void nm_fuse_renumber(nm_func *f) { f->n_values = number(f, 0); }
 
 static bool check_op(nm_func *f, const nm_op *op)
 {
@@ -83,7 +82,7 @@ bool nm_pass_fuse(nm_module *m, bool *changed)
             continue;
         *changed = true;
         ok = fuse_body(f, rank, &scratch) && ok;
-        nm_fuse_renumber(f);
+        f->n_values = number(f, 0);
     }
     nm_arena_free(&scratch);
     return ok;

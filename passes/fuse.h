@@ -65,9 +65,6 @@ bool nm_fuse_within(const nm_type *a, const nm_type *b);
 
 // fuse_prepare.c: rewrites that make more fusible, in one body.
 void nm_fuse_prepare(nm_func *f);
-// fuse.c: number the values of f and its bodies in order, from 0 (f has no parent or is between
-// two).
-void nm_fuse_renumber(nm_func *f);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.
 void nm_fuse_sink(nm_func *f, nm_arena *scratch);
 // fuse_store.c: whatever ret and repeats read becomes a unit of its own, where it is none.

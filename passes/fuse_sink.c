@@ -68,7 +68,6 @@ static nm_op *widen(nm_op *repeat, const sunk *s, nm_arena *scratch)
         in[i < at ? i : i + s->n] = repeat->in[i];
     for (int i = 0; i < s->n; i++)
         in[at + i] = s->acc[i];
-    nm_fuse_renumber(repeat->body);
     nm_proto proto = {.code = NM_OP_repeat,
                       .loc = repeat->loc,
                       .n_in = repeat->n_in + s->n,

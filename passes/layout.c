@@ -1,0 +1,297 @@
+// layout: the order of the dims of every stored value.
+//
+// Why here: only now it is known what is stored. A value that is handed through a repeat (carried,
+// stacked, whole) lies in one place, so its names form a class with one order: that of the function
+// parameter in it, or of the parameter in whose place the function's result goes; else the rank of
+// dims (layout_rank.c), with the repeated dims in front. Inside a group values follow the group's
+// largest operand. Where a class cannot have the order that a repeat (repeated dim first) or a
+// template (head dim last) needs, a copy is inserted.
+#include "passes/layout.h"
+
+#include "passes/fuse.h"
+#include "passes/pass.h"
+
+#include <string.h>
+
+typedef struct layout {
+    nm_module *m;
+    nm_arena *scratch;
+    const nm_rank *rank;
+    int n_values;
+    int *up;               // by value id: union-find
+    const nm_type **fixed; // by class
+    nm_syms *front;        // by class: repeated dims, outermost first
+} layout;
+
+// --- classes
+// ---------------------------------------------------------------------------------------
+
+static int class_of(layout *l, const nm_value *v)
+{
+    int i = (int)v->id;
+    while (l->up[i] != i)
+        i = l->up[i] = l->up[l->up[i]];
+    return i;
+}
+
+static void add_front(layout *l, int c, nm_sym dim)
+{
+    nm_syms *f = &l->front[c];
+    if (nm_syms_has(*f, dim))
+        return;
+    nm_sym *sym = nm_new_n(l->scratch, nm_sym, f->n + 1);
+    if (f->n)
+        memcpy(sym, f->sym, sizeof *sym * (size_t)f->n);
+    sym[f->n] = dim;
+    *f = (nm_syms){f->n + 1, sym};
+}
+
+static void join(layout *l, const nm_value *a, const nm_value *b)
+{
+    int x = class_of(l, a), y = class_of(l, b);
+    if (x == y)
+        return;
+    l->up[y] = x;
+    if (!l->fixed[x])
+        l->fixed[x] = l->fixed[y];
+    for (int i = 0; i < l->front[y].n; i++)
+        add_front(l, x, l->front[y].sym[i]);
+}
+
+static void fix(layout *l, const nm_value *v, const nm_type *t)
+{
+    int c = class_of(l, v);
+    if (!l->fixed[c])
+        l->fixed[c] = t;
+}
+
+static void join_repeat(layout *l, const nm_op *op)
+{
+    int carried = (int)nm_attr_int(op, "carried", 0);
+    int whole = carried + (int)nm_attr_int(op, "stacked", 0);
+    nm_sym over = nm_attr_sym(op, "over");
+    const nm_op *ret = op->body->last;
+    for (int i = 0; i < op->n_in; i++) {
+        if (i >= carried && i < whole)
+            add_front(l, class_of(l, op->in[i]), over);
+        join(l, op->in[i], op->body->param[i]);
+    }
+    for (int i = 0; i < op->n_out; i++) {
+        if (i >= carried)
+            add_front(l, class_of(l, &op->out[i]), over);
+        else
+            join(l, op->in[i], &op->out[i]);
+        join(l, &op->out[i], ret->in[i]);
+    }
+}
+
+static void join_repeats(layout *l, const nm_func *f)
+{
+    nm_each_op(op, f)
+        if (op->code == NM_OP_repeat) {
+            join_repeat(l, op);
+            join_repeats(l, op->body);
+        }
+}
+
+// --- what is given
+// ------------------------------------------------------------------------------------
+
+// The type that the place of f's result i has outside; NULL: any order will do.
+static const nm_type *outer_type(const nm_func *f, int i)
+{
+    nm_bind b = f->result_bind[i];
+    const nm_type *t = f->last->in[i]->type;
+    for (int k = 0; k < f->n_params && b.kind != NM_BIND_none; k++)
+        if (f->param_bind[k].kind == b.kind && f->param_bind[k].name == b.name &&
+            nm_type_same_set(f->param[k]->type, t))
+            return f->param[k]->type;
+    if (b.kind != NM_BIND_param && b.kind != NM_BIND_state)
+        return NULL;
+    const nm_param *row = nm_param_lookup(f->module, b.name);
+    return row && nm_type_same_set(row->type, t) ? row->type : NULL;
+}
+
+static void fix_bound(layout *l, const nm_func *f)
+{
+    for (int i = 0; i < f->n_params; i++)
+        fix(l, f->param[i], f->param[i]->type);
+    for (int i = 0; i < f->n_results; i++)
+        if (outer_type(f, i))
+            fix(l, f->last->in[i], outer_type(f, i));
+}
+
+// --- copies where one class cannot serve
+// -----------------------------------------------------------------
+
+// A parameter's order is fixed; a repeat needs the repeated dim in front of what it takes by turns.
+static void copy_stacked(nm_func *f, nm_op *repeat)
+{
+    int carried = (int)nm_attr_int(repeat, "carried", 0);
+    int whole = carried + (int)nm_attr_int(repeat, "stacked", 0);
+    nm_sym over = nm_attr_sym(repeat, "over");
+    for (int i = carried; i < whole; i++) {
+        nm_value *v = repeat->in[i];
+        const nm_type *t = v->type;
+        if (v->def || t->dim[0].name == over)
+            continue;
+        nm_dim dim = t->dim[nm_type_find(t, over)];
+        t = nm_type_with_outer(f->module, nm_type_without(f->module, t, over), dim);
+        nm_set_operand(repeat, i, nm_copy_group(f, repeat, v, t));
+    }
+}
+
+static void insert_copies(nm_func *f)
+{
+    nm_each_op(op, f)
+        if (op->code == NM_OP_repeat) {
+            copy_stacked(f, op);
+            insert_copies(op->body);
+        }
+}
+
+// --- orders
+// ------------------------------------------------------------------------------------------------
+
+static void append(nm_rank *r, nm_sym dim)
+{
+    for (int i = 0; i < r->n; i++)
+        if (r->dim[i] == dim)
+            return;
+    r->dim[r->n++] = dim;
+}
+
+// First `front`, then the dims of `like`, then all others by rank.
+static nm_rank order_from(const layout *l, nm_syms front, const nm_type *like)
+{
+    nm_rank r = {.dim = nm_new_n(l->scratch, nm_sym, front.n + NM_MAX_RANK + l->rank->n)};
+    for (int i = 0; i < front.n; i++)
+        append(&r, front.sym[i]);
+    for (int i = 0; like && i < like->rank; i++)
+        append(&r, like->dim[i].name);
+    for (int i = 0; i < l->rank->n; i++)
+        append(&r, l->rank->dim[i]);
+    return r;
+}
+
+static void order_value(layout *l, nm_value *v)
+{
+    int c = class_of(l, v);
+    nm_rank r = order_from(l, l->front[c], l->fixed[c]);
+    v->type = nm_rank_sort(l->m, &r, v->type);
+}
+
+static void order_group(layout *l, nm_op *group)
+{
+    nm_func *body = group->body;
+    const nm_type *largest = group->n_out ? group->out[0].type : NULL;
+    for (int i = 0; i < group->n_in; i++) {
+        body->param[i]->type = group->in[i]->type;
+        if (!largest || nm_fuse_elems(group->in[i]->type) > nm_fuse_elems(largest))
+            largest = group->in[i]->type;
+    }
+    nm_rank inner = order_from(l, (nm_syms){0}, largest);
+    nm_each_op(op, body)
+        for (int i = 0; i < op->n_out; i++)
+            op->out[i].type = nm_rank_sort(l->m, &inner, op->out[i].type);
+    for (int i = 0; i < group->n_out; i++)
+        body->last->in[i]->type = group->out[i].type;
+}
+
+static void order_body(layout *l, nm_func *f)
+{
+    for (int i = 0; i < f->n_params && f->parent; i++)
+        order_value(l, f->param[i]);
+    nm_each_op(op, f) {
+        for (int i = 0; i < op->n_out; i++)
+            order_value(l, &op->out[i]);
+        if (op->code == NM_OP_repeat)
+            order_body(l, op->body);
+        else if (op->code == NM_OP_group)
+            order_group(l, op);
+    }
+}
+
+// --- what templates need
+// ------------------------------------------------------------------------------------
+
+// Attention reads and writes vectors along the head dim.
+static bool needs_innermost(const nm_op *op, const nm_value *v, nm_sym hd)
+{
+    bool attention = op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
+    int at = attention ? nm_type_find(v->type, hd) : -1;
+    return at >= 0 && at != v->type->rank - 1;
+}
+
+static void copy_for_template(nm_op *group)
+{
+    nm_func *f = group->func, *body = group->body;
+    nm_each_op(op, body)
+        for (int i = 0; i < op->n_in; i++) {
+            nm_value *v = op->in[i];
+            nm_sym hd = nm_attr_get(op, "hd") ? nm_attr_sym(op, "hd") : NULL;
+            if (v->def || !hd || !needs_innermost(op, v, hd))
+                continue;
+            nm_type t = *v->type;
+            int at = nm_type_find(&t, hd);
+            nm_dim dim = t.dim[at];
+            memmove(&t.dim[at], &t.dim[at + 1], sizeof dim * (size_t)(t.rank - at - 1));
+            t.dim[t.rank - 1] = dim;
+            const nm_type *wanted = nm_type_get(f->module, &t);
+            nm_set_operand(group, v->index, nm_copy_group(f, group, group->in[v->index], wanted));
+            v->type = wanted;
+        }
+}
+
+static void copy_for_templates(nm_func *f)
+{
+    nm_each_op(op, f)
+        if (op->code == NM_OP_repeat)
+            copy_for_templates(op->body);
+        else if (op->code == NM_OP_group)
+            copy_for_template(op);
+}
+
+// A result whose place outside has another order than the class that it is in.
+static void copy_results(nm_func *f)
+{
+    for (int i = 0; i < f->n_results; i++) {
+        const nm_type *t = outer_type(f, i);
+        nm_value *v = f->last->in[i];
+        if (t && v->type != t)
+            nm_set_operand(f->last, i, nm_copy_group(f, f->last, v, t));
+    }
+}
+
+// --- the pass
+// ---------------------------------------------------------------------------------------------------
+
+static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
+{
+    nm_arena_mark mark = nm_arena_mark_get(scratch);
+    insert_copies(f);
+    int n = (int)f->n_values;
+    layout l = {.m = f->module, .scratch = scratch, .rank = rank, .n_values = n};
+    l.up = nm_new_n(scratch, int, n);
+    l.fixed = nm_new_n(scratch, const nm_type *, n);
+    l.front = nm_new_n(scratch, nm_syms, n);
+    for (int i = 0; i < n; i++)
+        l.up[i] = i;
+    fix_bound(&l, f);
+    join_repeats(&l, f);
+    order_body(&l, f);
+    copy_results(f);
+    copy_for_templates(f);
+    nm_arena_reset(scratch, mark);
+}
+
+bool nm_pass_layout(nm_module *m, bool *changed)
+{
+    nm_arena scratch = {0};
+    nm_rank *rank = nm_rank_new(m, &scratch);
+    nm_each_func(f, m)
+        layout_func(f, rank, &scratch);
+    *changed = true;
+    nm_arena_free(&scratch);
+    return true;
+}

@@ -1,0 +1,277 @@
+// The proof of a plan: run the function in the abstract, where a place holds the name of the value
+// that was written there last. Turns of a repeat run twice, since the second finds what the first
+// left.
+#include "passes/schedule.h"
+
+typedef struct cell { // one place and what it holds
+    const nm_place *place;
+    const nm_value *holds;
+} cell;
+
+typedef struct walk {
+    const nm_plan *plan;
+    nm_arena *arena;
+    int n_cells, room;
+    cell *cell;
+    const char *wrong;
+} walk;
+
+static const char *name_of(walk *w, const nm_value *v)
+{
+    return v->name ? v->name : nm_arena_fmt(w->arena, "%%%u", v->id);
+}
+
+static void fail(walk *w, const nm_value *v, const char *what)
+{
+    if (!w->wrong)
+        w->wrong = nm_arena_fmt(w->arena, "%s: %s", name_of(w, v), what);
+}
+
+// --- places
+// --------------------------------------------------------------------------------------------
+
+static bool same_place(const nm_place *a, const nm_place *b)
+{
+    bool same = a->buffer == b->buffer && a->start == b->start && a->n_turns == b->n_turns;
+    for (int i = 0; same && i < a->n_turns; i++)
+        same = a->turn[i].repeat == b->turn[i].repeat && a->turn[i].stride == b->turn[i].stride;
+    return same;
+}
+
+static const nm_place *place(walk *w, const nm_value *v)
+{
+    const nm_place *p = &w->plan->place[v->id];
+    if (p->buffer < 0 || p->buffer >= w->plan->n_buffers) {
+        fail(w, v, "has no place");
+        return NULL;
+    }
+    if (w->plan->buffer[p->buffer].dtype != v->type->dtype)
+        fail(w, v, "lies in a buffer of another dtype");
+    return p;
+}
+
+static void set_cell(walk *w, const nm_place *p, const nm_value *v)
+{
+    for (int i = 0; i < w->n_cells; i++)
+        if (same_place(w->cell[i].place, p)) {
+            w->cell[i].holds = v;
+            return;
+        }
+    if (w->n_cells == w->room)
+        nm_bug("more places than values");
+    w->cell[w->n_cells++] = (cell){p, v};
+}
+
+// A part of a value overwrites the whole, and the whole every part. Values that share turns with v
+// for as long as they go are wholes of it.
+static bool contains(const nm_place *a, const nm_place *b)
+{
+    if (a->buffer != b->buffer || a->n_turns > b->n_turns)
+        return false;
+    for (int i = 0; i < a->n_turns; i++)
+        if (a->turn[i].repeat != b->turn[i].repeat)
+            return false;
+    return true;
+}
+
+static void write(walk *w, const nm_value *v)
+{
+    const nm_place *p = place(w, v);
+    if (!p)
+        return;
+    for (int i = 0; i < w->n_cells; i++)
+        if (contains(w->cell[i].place, p) || contains(p, w->cell[i].place))
+            w->cell[i].holds = NULL;
+    set_cell(w, p, v);
+}
+
+static void read(walk *w, const nm_value *v)
+{
+    const nm_place *p = place(w, v);
+    for (int i = 0; p && i < w->n_cells; i++)
+        if (same_place(w->cell[i].place, p) && w->cell[i].holds == v)
+            return;
+    if (p)
+        fail(w, v, "is overwritten before it is read");
+}
+
+// What lies at v's place is from now on known as v.
+static void rename_to(walk *w, const nm_value *from, const nm_value *v)
+{
+    const nm_place *p = place(w, v), *q = place(w, from);
+    if (!p || !q)
+        return;
+    if (!same_place(p, q))
+        fail(w, v, "lies elsewhere than what it is another name of");
+    read(w, from);
+    set_cell(w, p, v);
+}
+
+static void within_life(walk *w, const nm_value *v, int first, int last)
+{
+    const nm_place *p = place(w, v);
+    const nm_buffer *b = p ? &w->plan->buffer[p->buffer] : NULL;
+    if (b && (first < b->first || last > b->last))
+        fail(w, v, "is touched when its buffer is not live");
+}
+
+// --- ops
+// -------------------------------------------------------------------------------------------------
+
+static void run_list(walk *w, const nm_func *f, int *position);
+
+static void run_group(walk *w, const nm_op *op, int position)
+{
+    for (int i = 0; i < op->n_in; i++) {
+        read(w, op->in[i]);
+        within_life(w, op->in[i], position, position);
+    }
+    for (int r = 0; r < op->n_out; r++) {
+        within_life(w, &op->out[r], position, position);
+        for (int i = 0; i < op->n_in; i++) {
+            const nm_place *p = place(w, op->in[i]), *q = place(w, &op->out[r]);
+            if (p && q && (contains(p, q) || contains(q, p)) && !nm_group_in_place(op, i, r))
+                fail(w, &op->out[r], "is written over an operand that its kernel still reads");
+        }
+    }
+    for (int r = 0; r < op->n_out; r++)
+        write(w, &op->out[r]);
+}
+
+static bool in_place_of_result(walk *w, const nm_op *op, const nm_value *v)
+{
+    const nm_place *p = place(w, v);
+    for (int i = nm_n_carried(op); i < op->n_out; i++) {
+        const nm_place *q = place(w, &op->out[i]);
+        if (p && q && same_place(p, q))
+            return true;
+    }
+    return false;
+}
+
+// The turn's parts of stacked operands. An operand that makes room for a stacked result is there
+// part by part alone; any other must still be whole.
+static void enter_turn(walk *w, const nm_op *op)
+{
+    for (int i = nm_n_carried(op); i < nm_n_turned(op); i++) {
+        const nm_place *p = place(w, op->body->param[i]);
+        if (!in_place_of_result(w, op, op->in[i]))
+            read(w, op->in[i]);
+        if (p)
+            set_cell(w, p, op->body->param[i]);
+    }
+}
+
+static void run_turn(walk *w, const nm_op *op, int *position)
+{
+    int carried = nm_n_carried(op);
+    const nm_op *ret = op->body->last;
+    enter_turn(w, op);
+    run_list(w, op->body, position);
+    for (int i = 0; i < op->n_out; i++)
+        read(w, ret->in[i]);
+    for (int i = 0; i < carried; i++)
+        rename_to(w, ret->in[i], op->body->param[i]);
+}
+
+static void check_stack(walk *w, const nm_op *op, const nm_value *part, const nm_value *whole)
+{
+    const nm_place *p = place(w, part), *q = place(w, whole);
+    if (p && q &&
+        (p->buffer != q->buffer || p->n_turns != q->n_turns + 1 ||
+         p->turn[q->n_turns].repeat != op || !contains(q, p)))
+        fail(w, part, "is not a part of its stacked value");
+}
+
+static void begin_repeat(walk *w, const nm_op *op)
+{
+    int carried = nm_n_carried(op), turned = nm_n_turned(op);
+    for (int i = 0; i < op->n_in; i++)
+        read(w, op->in[i]);
+    for (int i = carried; i < turned; i++)
+        check_stack(w, op, op->body->param[i], op->in[i]);
+    for (int i = carried; i < op->n_out; i++)
+        check_stack(w, op, op->body->last->in[i], &op->out[i]);
+    for (int i = 0; i < op->n_in; i++)
+        if (i < carried || i >= turned)
+            rename_to(w, op->in[i], op->body->param[i]);
+}
+
+static void check_lives(walk *w, const nm_op *op, int first, int last)
+{
+    for (int i = 0; i < op->n_in; i++)
+        within_life(w, op->in[i], first, last);
+    for (int i = 0; i < op->n_out; i++)
+        within_life(w, &op->out[i], first, last);
+}
+
+static void end_repeat(walk *w, const nm_op *op)
+{
+    int carried = nm_n_carried(op), turned = nm_n_turned(op);
+    for (int i = turned; i < op->n_in; i++)
+        rename_to(w, op->body->param[i], op->in[i]);
+    for (int i = 0; i < op->n_out; i++)
+        if (i < carried)
+            rename_to(w, op->body->param[i], &op->out[i]);
+        else
+            write(w, &op->out[i]);
+}
+
+// Stacked results are written part by part: none of their buffers may hold what a turn still reads,
+// other than a stacked operand whose part makes room for this turn's part.
+static void claim_stacks(walk *w, const nm_op *op)
+{
+    for (int i = nm_n_carried(op); i < op->n_out; i++)
+        write(w, &op->out[i]);
+}
+
+static void run_repeat(walk *w, const nm_op *op, int *position)
+{
+    int first = *position, end = first;
+    begin_repeat(w, op);
+    claim_stacks(w, op);
+    for (int turn = 0; turn < 2; turn++) {
+        end = first;
+        run_turn(w, op, &end);
+    }
+    check_lives(w, op, first, end > first ? end - 1 : first);
+    end_repeat(w, op);
+    *position = end;
+}
+
+static void run_list(walk *w, const nm_func *f, int *position)
+{
+    nm_each_op(op, f) {
+        if (w->wrong)
+            return;
+        if (op->code == NM_OP_group)
+            run_group(w, op, (*position)++);
+        else if (op->code == NM_OP_repeat)
+            run_repeat(w, op, position);
+    }
+}
+
+static void check_results(walk *w, const nm_func *f)
+{
+    for (int i = 0; i < f->n_results; i++) {
+        const nm_value *home = nm_result_home(f, i), *v = f->last->in[i];
+        read(w, v);
+        const nm_place *p = place(w, v), *q = home ? place(w, home) : p;
+        if (p && q && !same_place(p, q))
+            fail(w, v, "is not in the place of the parameter that it replaces");
+        if (p && !w->plan->buffer[p->buffer].bound)
+            fail(w, v, "is a result in a buffer of our own");
+    }
+}
+
+const char *nm_plan_disprove(const nm_func *f, nm_arena *arena)
+{
+    walk w = {.plan = f->plan, .arena = arena, .room = (int)f->n_values};
+    w.cell = nm_new_n(arena, cell, w.room);
+    for (int i = 0; i < f->n_params; i++)
+        write(&w, f->param[i]);
+    int position = 0;
+    run_list(&w, f, &position);
+    check_results(&w, f);
+    return w.wrong;
+}
