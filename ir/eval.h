@@ -29,6 +29,7 @@ typedef struct nm_eval_opts {
 // parameters; of its types, in their order). False: reported to the module's diag, at the op: an op
 // without a meaning (grad, extern), an unknown size, a tensor too large.
 bool nm_eval(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args, nm_tensor *results);
+// opts->arena is also scratch: it is not the module's own.
 // A tensor of the type with resolved extents and zeros; false: reported at loc.
 bool nm_tensor_new(nm_module *m, nm_loc loc, const nm_eval_opts *opts, const nm_type *type,
                    nm_tensor *out);
@@ -37,14 +38,12 @@ double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 satur
 // --- for the rules of ops
 // -----------------------------------------------------------------------------
 
-enum { NM_EVAL_MAX_IN = 64 };
-
 typedef struct nm_eval_op { // one op's call
     nm_op *op;
-    nm_module *m;
+    struct nm_eval_run *run;
     const nm_eval_opts *opts;
     const nm_tensor **in;
-    nm_tensor *out; // zeros, of the result types
+    nm_tensor *out; // zeros of the result types; rounded to their dtypes afterwards
     bool failed;    // reported
 } nm_eval_op;
 
