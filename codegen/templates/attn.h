@@ -1,0 +1,220 @@
+// Private to attention: what forward and backward share. FlashAttention-2's scheme (Dao, 2023) on
+// packed panels.
+//
+// The query positions and the g heads that share a kv head are one dim of rows, r = i * g + head.
+// All tiles lie transposed, [key][row]: a vector is some rows of one key, so that softmax's max and
+// sum over keys need no horizontal step, a tile of probabilities is a B panel as it is, and dead
+// rows cost nothing extra.
+#ifndef NM_CODEGEN_TEMPLATES_ATTN_H
+#define NM_CODEGEN_TEMPLATES_ATTN_H
+
+#include "codegen/templates/simd.h"
+
+typedef struct attn { // one call
+    const nmk_attn_spec *s;
+    const nmk_attn_args *x;
+    const void *env;
+    nmk_bias *bias;
+} attn;
+
+typedef struct head { // one (batch, kv head)
+    int64_t b0, b1, kv;
+} head;
+
+typedef struct rows { // NR rows of one head; those from n on are not there
+    head at;
+    int64_t r, n;        // the first, and how many
+    vi pos[2];           // position of each among the keys: at + i
+    int64_t first, last; // the least and the greatest of them
+} rows;
+
+NMK_INLINE int64_t offset(const nmk_strides *s, head h)
+{
+    return h.b0 * s->batch0 + h.b1 * s->batch1 + h.kv * s->kv;
+}
+NMK_INLINE int64_t row_offset(const attn *a, const nmk_strides *s, head h, int64_t r)
+{
+    return offset(s, h) + r / a->x->g * s->pos + r % a->x->g * s->g;
+}
+NMK_INLINE head head_at(const nmk_attn_args *x, int64_t i)
+{
+    return (head){i / x->kv / x->n1, i / x->kv % x->n1, i % x->kv};
+}
+
+NMK_INLINE rows rows_at(const attn *a, head h, int64_t r)
+{
+    rows q = {.at = h, .r = r, .n = min64(NR, a->x->n_q * a->x->g - r)};
+    for (int64_t i = 0; i < NR; i++)
+        q.pos[i / VL][i % VL] = (int32_t)(a->x->at + (r + i) / a->x->g);
+    q.first = a->x->at + r / a->x->g;
+    q.last = a->x->at + (r + q.n - 1) / a->x->g;
+    return q;
+}
+
+NMK_INLINE int64_t limited(const attn *a) { return a->s->windowed && a->x->window > 0; }
+// The keys that rows between two positions may see: [first_key, end_key).
+NMK_INLINE int64_t end_key(const attn *a, int64_t last)
+{
+    return a->s->causal ? max64(0, min64(a->x->n_k, last + 1)) : a->x->n_k;
+}
+NMK_INLINE int64_t first_key(const attn *a, int64_t first)
+{
+    return limited(a) ? max64(0, first - a->x->window + 1) : 0;
+}
+
+// --- exp
+// ------------------------------------------------------------------------------------------------
+
+// e^x for x <= 88; 0 below -87 and for NaN, which is what a masked logit less a masked maximum is.
+NMK_INLINE vf vexp(vf x)
+{
+    vf low = splat(-87);
+    vi live = x > low;
+    x = pick(live, x, low);
+    vf n = __builtin_elementwise_roundeven(x * splat(1.44269504f));
+    vf r = (x - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
+    vf p = splat(1.9875691500e-4f);
+    p = p * r + splat(1.3981999507e-3f);
+    p = p * r + splat(8.3334519073e-3f);
+    p = p * r + splat(4.1665795894e-2f);
+    p = p * r + splat(1.6666665459e-1f);
+    p = p * r + splat(5.0000001201e-1f);
+    p = p * (r * r) + r + splat(1);
+    vf y = (vf)((vi)p + (__builtin_convertvector(n, vi) << 23));
+    return (vf)(live & (vi)y);
+}
+
+// --- logits
+// -----------------------------------------------------------------------------------------------
+
+// Which rows see key j.
+NMK_INLINE vi sees(const attn *a, const rows *q, const vi *segment, int half, int64_t j)
+{
+    int32_t key = (int32_t)j;
+    vi yes = (vi){0} == (vi){0};
+    if (a->s->causal)
+        yes &= key <= q->pos[half];
+    if (limited(a))
+        yes &= key > q->pos[half] - (int32_t)a->x->window;
+    if (a->s->keys)
+        yes &= (vi){0} ==
+               (vi){0} + (a->x->keys[offset(&a->x->keys_s, q->at) + j * a->x->keys_s.pos] == 0);
+    if (a->s->segments)
+        yes &= segment[half] == a->x->seg_k[offset(&a->x->seg_k_s, q->at) + j * a->x->seg_k_s.pos];
+    return yes;
+}
+
+NMK_INLINE void row_segments(const attn *a, const rows *q, vi segment[2])
+{
+    for (int64_t i = 0; i < q->n; i++)
+        segment[i / VL][i % VL] = a->x->seg_q[row_offset(a, &a->x->seg_q_s, q->at, q->r + i)];
+}
+
+NMK_INLINE void hide_keys(const attn *a, const rows *q, int64_t key, int64_t n, float *restrict s)
+{
+    vi segment[2] = {{0}};
+    if (a->s->segments)
+        row_segments(a, q, segment);
+    for (int64_t j = 0; j < n; j++, s += NR)
+        NMK_UNROLL for (int half = 0; half < 2; half++)
+        {
+            vi yes = sees(a, q, segment, half, key + j);
+            store(s + half * VL, pick(yes, load(s + half * VL), splat(-__builtin_inff())));
+        }
+}
+
+NMK_INLINE void add_bias(const attn *a, const rows *q, int64_t key, int64_t n, float *restrict s)
+{
+    int64_t g = a->x->g;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < q->n; i++) {
+            int64_t r = q->r + i;
+            s[j * NR + i] += a->bias(a->env, q->at.b0, q->at.b1, q->at.kv, r % g, r / g, key + j);
+        }
+}
+
+// s[n][NR], scaled products of keys from `key` on, become logits. Where softcap applies and `slope`
+// is not NULL, the derivative goes there.
+NMK_INLINE void make_logits(const attn *a, const rows *q, int64_t key, int64_t n, float *restrict s,
+                            float *restrict slope)
+{
+    if (a->s->capped)
+        for (int64_t i = 0; i < n * NR; i++) {
+            float t = nmk_tanhf(s[i] / a->x->softcap);
+            s[i] = a->x->softcap * t;
+            if (slope)
+                slope[i] = 1 - t * t;
+        }
+    if (a->bias)
+        add_bias(a, q, key, n, s);
+    int64_t all_seen =
+        (!a->s->causal || key + n - 1 <= q->first) && (!limited(a) || key > q->last - a->x->window);
+    if (a->s->keys || a->s->segments || !all_seen)
+        hide_keys(a, q, key, n, s);
+}
+
+// --- dropout
+// ------------------------------------------------------------------------------------------------
+
+// keep[n][NR]: 0 or 1 / (1 - rate).
+NMK_INLINE void draw_dropout(const attn *a, const rows *q, int64_t key, int64_t n,
+                             float *restrict keep)
+{
+    const nmk_attn_drop *d = &a->x->drop;
+    float rate = d->rate, kept = 1 / (1 - rate);
+    int64_t base[NR];
+    for (int64_t i = 0; i < NR; i++)
+        base[i] = d->first + row_offset(a, &d->stride, q->at, q->r + i);
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < NR; i++) {
+            float u = nmk_uniform(d->key, d->step, d->turn, base[i] + (key + j) * d->key_stride);
+            keep[j * NR + i] = u < rate ? 0 : kept;
+        }
+}
+
+// --- packing
+// ------------------------------------------------------------------------------------------------
+
+// Rows of t (hd long) times `by` into stage [NR][ld]; zeros behind them, and for rows that are not
+// there.
+NMK_INLINE void stage_rows(const attn *a, const rows *q, const float *t, const nmk_strides *s,
+                           int64_t hd, float by, int64_t ld, float *restrict stage)
+{
+    for (int64_t i = 0; i < NR; i++, stage += ld) {
+        int64_t n = i < q->n ? hd : 0;
+        const float *row = t + row_offset(a, s, q->at, q->r + min64(i, q->n - 1));
+        for (int64_t c = 0; c < n; c++)
+            stage[c] = by * row[c];
+        for (int64_t c = n; c < ld; c++)
+            stage[c] = 0;
+    }
+}
+
+// n rows of t (ld apart, hd long) as A panels for products over hd; and for products over the rows.
+NMK_SHARED void nmk_attn_pack_rows(const float *t, int64_t ld, int64_t n, int64_t hd, float *to);
+NMK_SHARED void nmk_attn_pack_across(const float *t, int64_t ld, int64_t n, int64_t hd, float *to);
+// c[m][NR] (ldc apart) = or += the A panels, of m rows in all and depth k, times one B panel; only
+// the panels that hold the first `some` rows are done. The panels were packed for a depth of
+// `depth` >= k.
+typedef struct attn_product {
+    int64_t m, some, k, depth, ldc, add;
+} attn_product;
+NMK_SHARED void nmk_attn_multiply(const attn_product *p, const float *a, const float *b, float *c);
+// t[m][NR] (ld apart) as rows [NR][ld_to], m long.
+NMK_SHARED void nmk_attn_untranspose(const float *t, int64_t ld, int64_t m, float *to,
+                                     int64_t ld_to);
+
+// --- scratch
+// ------------------------------------------------------------------------------------------------
+
+// The next n floats, aligned; A panels of m rows and depth k; rows of a product of m rows.
+NMK_INLINE float *take(float **at, int64_t n)
+{
+    float *p = *at;
+    *at += round_up(n, 16);
+    return p;
+}
+NMK_INLINE int64_t a_size(int64_t m, int64_t k) { return ceil_div(m, MR) * panel_size(MR, k); }
+NMK_INLINE int64_t c_rows(int64_t m) { return round_up(m, MR); }
+
+#endif
