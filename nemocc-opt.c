@@ -1,5 +1,6 @@
 // nemocc-opt: reads IR text, runs passes on it, prints it. The tool of the tests and of fusion
 // authors: everything the compiler does to a module can be done here, to text, one pass at a time.
+#include "ir/plan.h"
 #include "nemocc-opt-run.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
@@ -10,7 +11,7 @@
 typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain;
-    bool locs, verify_diagnostics, run, remarks, passes, quiet;
+    bool locs, verify_diagnostics, run, remarks, passes, quiet, plan;
 } options;
 
 static const char help[] =
@@ -22,6 +23,7 @@ static const char help[] =
     "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no others\n"
     "  --locs                  print where in the user's source each op comes from\n"
     "  --quiet                 do not print the module\n"
+    "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
     "  --explain='RULE@%12'    why the rule that begins so does not match at value 12\n"
     "  --list-ops-md           the table of ops, as docs/ops.md\n"
@@ -108,6 +110,7 @@ static bool take_option(options *o, const char *arg)
         {"--locs", &o->locs},       {"--verify-diagnostics", &o->verify_diagnostics},
         {"--run", &o->run},         {"-Rfuse", &o->remarks},
         {"--passes", &o->passes},   {"--quiet", &o->quiet},
+        {"--plan", &o->plan},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i].name))
@@ -164,7 +167,10 @@ static bool process(nm_module *m, const nm_source *src, const options *o)
         return false;
     if (o->run && !nm_run_lines(m, src))
         return false;
-    if (!o->quiet && !o->run)
+    nm_each_func(f, m)
+        if (o->plan && f->plan)
+            nm_plan_print(stdout, f->plan);
+    if (!o->quiet && !o->run && !o->plan)
         nm_print(stdout, m, (nm_print_opts){.locs = o->locs});
     return true;
 }

@@ -16,8 +16,7 @@ typedef struct emit {
     nm_value **operand; // of the group; body->param[i] is operand[i]
 } emit;
 
-// --- one body
-// -----------------------------------------------------------------------------------------
+// --- one body -------------------------------------------------------------------------------
 
 static nm_value *operand(emit *e, nm_value *v)
 {
@@ -77,8 +76,7 @@ static nm_value *inside(emit *e, nm_value *v)
     return e->inside[v->id];
 }
 
-// --- one group
-// ---------------------------------------------------------------------------------------
+// --- one group ------------------------------------------------------------------------------
 
 static const char *kind_name(const nm_fuse *g, const nm_cluster *c)
 {
@@ -126,8 +124,8 @@ static void give_results(emit *e, int n, nm_value **old)
     if (!group)
         nm_bug("fuse: a group does not type");
     for (int i = 0; i < n; i++) {
-        group->out[i].name = old[i]->name;
-        old[i]->name = NULL;
+        group->out[i].name = old[i]->name; // and the copy inside gives it up
+        out[i]->name = NULL;
         nm_replace(old[i], &group->out[i]);
     }
 }
@@ -156,8 +154,7 @@ static void emit_cluster(emit *e, const nm_cluster *c)
         emit_group(e);
 }
 
-// --- all of them
-// -----------------------------------------------------------------------------------------
+// --- all of them ----------------------------------------------------------------------------
 
 static bool is_ready(const nm_fuse *g, const nm_cluster *c, const bool *done)
 {

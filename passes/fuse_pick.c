@@ -26,8 +26,7 @@ typedef struct pick {
     int *stack;
 } pick;
 
-// --- candidates
-// -------------------------------------------------------------------------------------
+// --- candidates -----------------------------------------------------------------------------
 
 static void add_pair(pick *k, int p, int q, bool siblings)
 {
@@ -74,8 +73,7 @@ static void find_pairs(pick *k)
         pair_siblings(k, g->f->param[i]);
 }
 
-// --- what a merge saves
-// ------------------------------------------------------------------------------
+// --- what a merge saves ---------------------------------------------------------------------
 
 static bool reads_value(const nm_fuse *g, int cluster, const nm_value *v)
 {
@@ -126,8 +124,7 @@ static double saved_loads(const nm_fuse *g, int p, int q)
     return saves;
 }
 
-// --- cycles
-// ---------------------------------------------------------------------------------------------
+// --- cycles ---------------------------------------------------------------------------------
 
 // Is there a way from cluster p to cluster q through a third one?
 static bool reaches_around(pick *k, int p, int q)
@@ -156,8 +153,7 @@ static bool reaches_around(pick *k, int p, int q)
     return false;
 }
 
-// --- may they merge?
-// ----------------------------------------------------------------------------------
+// --- may they merge? ------------------------------------------------------------------------
 
 static nm_cluster_kind joint_kind(nm_cluster_kind a, nm_cluster_kind b)
 {
@@ -258,8 +254,7 @@ static const char *refuse(pick *k, const pair *x, nm_cluster *joint)
     return no;
 }
 
-// --- the loop
-// -------------------------------------------------------------------------------------------
+// --- the loop -------------------------------------------------------------------------------
 
 static void merge(nm_fuse *g, int p, int q, nm_cluster joint)
 {
@@ -307,8 +302,7 @@ static bool merge_round(pick *k)
     return merged;
 }
 
-// --- remarks
-// ------------------------------------------------------------------------------------------------
+// --- remarks --------------------------------------------------------------------------------
 
 static void remark_group(nm_fuse *g, const nm_cluster *c)
 {

@@ -19,8 +19,7 @@ static void drop_dead(nm_func *f)
     }
 }
 
-// --- products that are none
-// -------------------------------------------------------------------------
+// --- products that are none -----------------------------------------------------------------
 
 static bool has_own_dim(const nm_value *a, const nm_value *b)
 {
@@ -52,8 +51,7 @@ static void dot_to_sum(nm_op *op)
     nm_erase(op);
 }
 
-// --- one-hot
-// ----------------------------------------------------------------------------------------
+// --- one-hot --------------------------------------------------------------------------------
 
 static nm_value *build_index(nm_op *op, nm_sym dim, nm_dtype dtype)
 {
@@ -86,8 +84,7 @@ static void scatter_to_select(nm_op *op)
     nm_erase(op);
 }
 
-// --- sums onto an accumulator
-// ----------------------------------------------------------------------
+// --- sums onto an accumulator ---------------------------------------------------------------
 
 static bool add_to_param(nm_op *op)
 {

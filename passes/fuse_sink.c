@@ -39,8 +39,7 @@ static int n_before_whole(const nm_op *repeat)
     return (int)(nm_attr_int(repeat, "carried", 0) + nm_attr_int(repeat, "stacked", 0));
 }
 
-// --- the repeat again, with more stacked operands
-// ----------------------------------------------------
+// --- the repeat again, with more stacked operands -------------------------------------------
 
 typedef struct sunk { // the adds of one repeat
     int n;
@@ -86,8 +85,7 @@ static nm_op *widen(nm_op *repeat, const sunk *s, nm_arena *scratch)
     return wider;
 }
 
-// --- sinking
-// --------------------------------------------------------------------------------------------
+// --- sinking --------------------------------------------------------------------------------
 
 static void add_in_body(nm_op *repeat, nm_op *add, int result, int at)
 {

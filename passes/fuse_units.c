@@ -25,8 +25,7 @@ bool nm_fuse_within(const nm_type *a, const nm_type *b)
     return true;
 }
 
-// --- pulled or unit
-// ---------------------------------------------------------------------------------
+// --- pulled or unit -------------------------------------------------------------------------
 
 // In additions, for one element. A store and a load of a float together cost about 16.
 static double op_cost(const nm_op *op)
@@ -95,8 +94,7 @@ static void classify_op(nm_fuse *g, const nm_op *op)
     }
 }
 
-// --- maps before a product: pulled, if that is cheap
-// -------------------------------------------------
+// --- maps before a product: pulled, if that is cheap ----------------------------------------
 
 // A product reads each element of an operand once for every block of the result, when it packs the
 // operand. So a map in front of it is pulled only if it costs little (CHEAP) and reads no more
@@ -164,8 +162,7 @@ void nm_fuse_classify(nm_fuse *g)
     pull_into_products(g);
 }
 
-// --- units and reads
-// ----------------------------------------------------------------------------------
+// --- units and reads ------------------------------------------------------------------------
 
 static void add_read(nm_fuse *g, int reader, nm_value *v, int slot, bool viewed)
 {

@@ -4,8 +4,8 @@
 // stacked, whole) lies in one place, so its names form a class with one order: that of the function
 // parameter in it, or of the parameter in whose place the function's result goes; else the rank of
 // dims (layout_rank.c), with the repeated dims in front. Inside a group values follow the group's
-// largest operand. Where a class cannot have the order that a repeat (repeated dim first) or a
-// template (head dim last) needs, a copy is inserted.
+// largest operand, in a product its result. Where a class cannot have the order that a repeat
+// (repeated dim first) or a template (head dim last) needs, a copy is inserted.
 #include "passes/layout.h"
 
 #include "passes/fuse.h"
@@ -23,8 +23,7 @@ typedef struct layout {
     nm_syms *front;        // by class: repeated dims, outermost first
 } layout;
 
-// --- classes
-// ---------------------------------------------------------------------------------------
+// --- classes --------------------------------------------------------------------------------
 
 static int class_of(layout *l, const nm_value *v)
 {
@@ -94,8 +93,7 @@ static void join_repeats(layout *l, const nm_func *f)
         }
 }
 
-// --- what is given
-// ------------------------------------------------------------------------------------
+// --- what is given --------------------------------------------------------------------------
 
 // The type that the place of f's result i has outside; NULL: any order will do.
 static const nm_type *outer_type(const nm_func *f, int i)
@@ -121,8 +119,7 @@ static void fix_bound(layout *l, const nm_func *f)
             fix(l, f->last->in[i], outer_type(f, i));
 }
 
-// --- copies where one class cannot serve
-// -----------------------------------------------------------------
+// --- copies where one class cannot serve ----------------------------------------------------
 
 // A parameter's order is fixed; a repeat needs the repeated dim in front of what it takes by turns.
 static void copy_stacked(nm_func *f, nm_op *repeat)
@@ -150,8 +147,7 @@ static void insert_copies(nm_func *f)
         }
 }
 
-// --- orders
-// ------------------------------------------------------------------------------------------------
+// --- orders ---------------------------------------------------------------------------------
 
 static void append(nm_rank *r, nm_sym dim)
 {
@@ -181,16 +177,24 @@ static void order_value(layout *l, nm_value *v)
     v->type = nm_rank_sort(l->m, &r, v->type);
 }
 
+// The type whose order the values inside follow.
+static const nm_type *leading_type(const nm_op *group)
+{
+    const nm_type *lead = group->n_out ? group->out[0].type : NULL;
+    if (!strcmp(nm_attr_sym(group, "kind"), "dot"))
+        return lead;
+    for (int i = 0; i < group->n_in; i++)
+        if (!lead || nm_fuse_elems(group->in[i]->type) > nm_fuse_elems(lead))
+            lead = group->in[i]->type;
+    return lead;
+}
+
 static void order_group(layout *l, nm_op *group)
 {
     nm_func *body = group->body;
-    const nm_type *largest = group->n_out ? group->out[0].type : NULL;
-    for (int i = 0; i < group->n_in; i++) {
+    for (int i = 0; i < group->n_in; i++)
         body->param[i]->type = group->in[i]->type;
-        if (!largest || nm_fuse_elems(group->in[i]->type) > nm_fuse_elems(largest))
-            largest = group->in[i]->type;
-    }
-    nm_rank inner = order_from(l, (nm_syms){0}, largest);
+    nm_rank inner = order_from(l, (nm_syms){0}, leading_type(group));
     nm_each_op(op, body)
         for (int i = 0; i < op->n_out; i++)
             op->out[i].type = nm_rank_sort(l->m, &inner, op->out[i].type);
@@ -212,8 +216,7 @@ static void order_body(layout *l, nm_func *f)
     }
 }
 
-// --- what templates need
-// ------------------------------------------------------------------------------------
+// --- what templates need --------------------------------------------------------------------
 
 // Attention reads and writes vectors along the head dim.
 static bool needs_innermost(const nm_op *op, const nm_value *v, nm_sym hd)
@@ -263,8 +266,7 @@ static void copy_results(nm_func *f)
     }
 }
 
-// --- the pass
-// ---------------------------------------------------------------------------------------------------
+// --- the pass -------------------------------------------------------------------------------
 
 static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 {

@@ -30,8 +30,7 @@ static const nm_extent *elements(nm_module *m, const nm_type *t)
     return n;
 }
 
-// --- buffers and places
-// --------------------------------------------------------------------------------
+// --- buffers and places ---------------------------------------------------------------------
 
 // The outermost value of which v is a part.
 static const nm_value *whole_of(nm_places *p, const nm_value *v)
@@ -95,8 +94,7 @@ static void place_values(schedule *s, const nm_func *f)
     }
 }
 
-// --- lives
-// ------------------------------------------------------------------------------------------------
+// --- lives ----------------------------------------------------------------------------------
 
 static void touch(schedule *s, const nm_value *v, int position)
 {
@@ -139,8 +137,7 @@ static void live_bound(nm_plan *plan)
         }
 }
 
-// --- the pass
-// -----------------------------------------------------------------------------------------------
+// --- the pass -------------------------------------------------------------------------------
 
 static void plan_func(nm_func *f, nm_arena *scratch)
 {

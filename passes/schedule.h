@@ -4,8 +4,7 @@
 
 #include "ir/plan.h"
 
-// --- schedule_alias.c: when a value may be written where another one lies
-// ----------------------------
+// --- schedule_alias.c: when a value may be written where another one lies -------------------
 
 // May result r of the group be written over operand p, element by element, while the kernel runs?
 // Kernels keep two promises: all results of an element are computed before one is stored, and a
@@ -30,8 +29,7 @@ static inline int nm_n_turned(const nm_op *repeat) // carried and stacked operan
 // schedule_copy.c: copies where values that share a place would meet there.
 void nm_schedule_copies(nm_func *f);
 
-// --- schedule_place.c
-// -----------------------------------------------------------------------------------
+// --- schedule_place.c -----------------------------------------------------------------------
 
 // Values in one place, as union-find over value ids.
 typedef struct nm_places {
@@ -48,8 +46,7 @@ typedef struct nm_places {
 nm_places nm_places_find(nm_func *f, nm_arena *scratch);
 int nm_places_class(nm_places *s, const nm_value *v);
 
-// --- schedule_verify.c
-// -----------------------------------------------------------------------------------
+// --- schedule_verify.c ----------------------------------------------------------------------
 
 // Walk through f as it will run, turns of repeats twice, and check that every operand still lies
 // where its plan says, that every touch is within the buffer's life, and that what is written in

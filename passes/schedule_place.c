@@ -31,8 +31,7 @@ static void part_of(nm_places *s, const nm_value *part, nm_value *whole, nm_op *
     s->repeat[c] = repeat;
 }
 
-// --- what must be
-// ------------------------------------------------------------------------------------
+// --- what must be ---------------------------------------------------------------------------
 
 static void join_repeat(nm_places *s, nm_op *op)
 {
@@ -87,8 +86,7 @@ static void join_bound(nm_places *s)
     }
 }
 
-// --- what may be
-// -----------------------------------------------------------------------------------------
+// --- what may be ----------------------------------------------------------------------------
 
 static bool is_alone(nm_places *s, const nm_value *v)
 {

@@ -27,8 +27,7 @@ static void fail(walk *w, const nm_value *v, const char *what)
         w->wrong = nm_arena_fmt(w->arena, "%s: %s", name_of(w, v), what);
 }
 
-// --- places
-// --------------------------------------------------------------------------------------------
+// --- places ---------------------------------------------------------------------------------
 
 static bool same_place(const nm_place *a, const nm_place *b)
 {
@@ -115,8 +114,7 @@ static void within_life(walk *w, const nm_value *v, int first, int last)
         fail(w, v, "is touched when its buffer is not live");
 }
 
-// --- ops
-// -------------------------------------------------------------------------------------------------
+// --- ops ------------------------------------------------------------------------------------
 
 static void run_list(walk *w, const nm_func *f, int *position);
 
