@@ -1,0 +1,386 @@
+// Accumulate: a step is cut where its sums over the batch are complete.
+//
+//   @train.count    data -> counts            sums that a micro-batch needs whole (valid tokens)
+//   @train.micro    data, params, counts, acc -> acc    forward and backward of one micro-batch
+//   @train.finish   acc, counts, params, states -> params, states, emits
+//
+// passes/batch.c says which values those are. Each part is a copy of the whole step in which the
+// values that another part provides are parameters; dead code does the rest. acc' = acc + part is
+// written so that every term adds in place: into the turns of a backward repeat, for one.
+// Here, since the backward pass has to exist; not later, since fuse should see the adds.
+#include "ir/loop.h"
+#include "passes/batch.h"
+#include "passes/pass.h"
+#include "passes/simplify.h"
+
+#include <string.h>
+
+typedef struct cut { // one value that one part of a step provides to another
+    nm_value *value; // of the whole step
+    nm_sym name;
+    bool count;
+} cut;
+
+typedef struct cuts {
+    nm_batch b;
+    int n;
+    cut *row;
+} cuts;
+
+// --- names ------------------------------------------------------------------------------------------------
+
+static bool taken(const cuts *c, nm_sym name, bool count)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->row[i].name == name && c->row[i].count == count)
+            return true;
+    return false;
+}
+
+// Does v depend on `on`?
+static bool leads_to(const nm_value *on, const nm_value *v, bool *seen)
+{
+    if (v == on)
+        return true;
+    if (!v->def || seen[v->id])
+        return false;
+    seen[v->id] = true;
+    for (int i = 0; i < v->def->n_in; i++)
+        if (leads_to(on, v->def->in[i], seen))
+            return true;
+    return false;
+}
+
+// A gradient's own name, else that of the first emit it leads to, else a number.
+static nm_sym name_cut(const cuts *c, const nm_value *v, bool count)
+{
+    nm_func *f = c->b.f;
+    nm_module *m = f->module;
+    if (v->name && !strncmp(v->name, "grad.", 5) && !taken(c, v->name, count))
+        return v->name;
+    for (int i = 0; i < f->n_results && !count; i++) {
+        nm_bind bind = f->result_bind[i];
+        if (bind.kind != NM_BIND_emit || taken(c, bind.name, count))
+            continue;
+        bool *seen = nm_new_n(m->arena, bool, f->n_values + 1);
+        if (leads_to(v, f->last->in[i], seen))
+            return bind.name;
+    }
+    for (int i = 0;; i++) {
+        nm_sym name = nm_sym_fmt(m, "%d", i);
+        if (!taken(c, name, count))
+            return name;
+    }
+}
+
+static void add_cut(cuts *c, nm_value *v, bool count)
+{
+    c->row[c->n] = (cut){v, name_cut(c, v, count), count};
+    c->n++;
+}
+
+static void collect(cuts *c)
+{
+    nm_arena *arena = c->b.f->module->arena;
+    c->row = nm_new_n(arena, cut, c->b.f->n_values + 1);
+    nm_each_op(op, c->b.f)
+        for (int i = 0; i < op->n_out; i++) {
+            nm_value *v = &op->out[i];
+            if (c->b.count[v->id] || c->b.acc[v->id])
+                add_cut(c, v, c->b.count[v->id]);
+        }
+}
+
+// --- acc' = acc + part ----------------------------------------------------------------------------------
+
+typedef struct terms {
+    int n, cap;
+    nm_op **def;   // in program order, once sorted
+    int *index;    // of the result
+} terms;
+
+// The terms of a sum whose intermediate sums nobody else reads.
+static void flatten(terms *t, nm_value *v, nm_arena *arena)
+{
+    nm_op *op = v->def;
+    if (op->code == NM_OP_add && nm_used_once(v) && op->in[0]->def && op->in[1]->def) {
+        flatten(t, op->in[0], arena);
+        flatten(t, op->in[1], arena);
+        return;
+    }
+    if (t->n == t->cap) {
+        int cap = t->cap ? 2 * t->cap : 8;
+        nm_op **def = nm_new_n(arena, nm_op *, cap);
+        int *index = nm_new_n(arena, int, cap);
+        for (int i = 0; i < t->n; i++)
+            def[i] = t->def[i], index[i] = t->index[i];
+        t->def = def, t->index = index, t->cap = cap;
+    }
+    t->def[t->n] = op;
+    t->index[t->n++] = v->index;
+}
+
+static bool comes_first(const nm_op *a, const nm_op *b)
+{
+    for (; a; a = a->next)
+        if (a == b)
+            return true;
+    return false;
+}
+
+static void sort(terms *t)
+{
+    for (int i = 1; i < t->n; i++)
+        for (int k = i; k > 0 && t->def[k] != t->def[k - 1] && comes_first(t->def[k], t->def[k - 1]);
+             k--) {
+            nm_op *def = t->def[k];
+            int index = t->index[k];
+            t->def[k] = t->def[k - 1], t->index[k] = t->index[k - 1];
+            t->def[k - 1] = def, t->index[k - 1] = index;
+        }
+}
+
+static bool starts_at_zero(const nm_op *op, int i)
+{
+    const nm_op *def = op->in[i]->def;
+    return def && def->code == NM_OP_const && nm_attr_float(def, "value", 1) == 0;
+}
+
+// The repeat's i-th result with `acc` added turn by turn; NULL: it cannot be.
+static nm_value *sink(nm_op *op, int i, nm_value *acc)
+{
+    nm_value *out = &op->out[i];
+    int carried = (int)nm_attr_int(op, "carried", 0);
+    if (!nm_used_once(out) || out->type != acc->type)
+        return NULL;
+    if (i < carried) {
+        if (!starts_at_zero(op, i))
+            return NULL;
+        nm_set_operand(op, i, acc);
+        return out;
+    }
+    nm_loop l = nm_loop_open(op);
+    nm_value *turn = nm_loop_stack(&l, acc, NULL)->param;
+    nm_loop_row *row = &l.result.row[i - carried];
+    row->result = nm_build2(l.body, l.body->last, op->loc, NM_OP_add, turn, row->result);
+    return &nm_loop_close(&l)->out[i];
+}
+
+// Directly behind the term, so that it need not be kept, and behind what was added before.
+static nm_value *add_term(nm_value *acc, nm_value *term)
+{
+    nm_op *def = term->def;
+    nm_op *behind = acc->def && comes_first(def, acc->def) ? acc->def : def;
+    return nm_build2(def->func, behind->next, def->loc, NM_OP_add, acc, term);
+}
+
+static nm_value *accumulate(nm_value *acc, nm_value *part)
+{
+    terms t = {0};
+    flatten(&t, part, part->func->module->arena);
+    sort(&t);
+    for (int i = 0; i < t.n; i++) {
+        nm_op *def = t.def[i];
+        nm_value *sum = def->code == NM_OP_repeat ? sink(def, t.index[i], acc) : NULL;
+        for (int k = i + 1; sum && k < t.n; k++) // the repeat may have been renewed
+            t.def[k] = t.def[k] == def ? sum->def : t.def[k];
+        acc = sum ? sum : add_term(acc, &def->out[t.index[i]]);
+    }
+    return acc;
+}
+
+// --- a step that is no sum: micro-batches are averaged by their share of the batch -----------------------
+
+// An extent of this micro-batch: `size` would be that of the whole batch.
+static nm_value *build_local_size(nm_func *f, nm_op *before, const nm_extent *n, nm_dtype dtype)
+{
+    nm_module *m = f->module;
+    nm_type t = {.dtype = dtype, .rank = 1};
+    t.dim[0] = (nm_dim){.name = nm_sym_get(m, "n"), .extent = n};
+    nm_attr one = nm_mk_float(m, "value", 1);
+    nm_attr over = nm_mk_dims(m, "over", (nm_syms){1, &t.dim[0].name});
+    nm_value *ones = nm_build(f, before,
+                              &(nm_proto){.code = NM_OP_const,
+                                          .loc = before->loc,
+                                          .type = nm_type_get(m, &t),
+                                          .n_attrs = 1,
+                                          .attr = &one});
+    return nm_build(f, before,
+                    &(nm_proto){.code = NM_OP_sum,
+                                .loc = before->loc,
+                                .n_in = 1,
+                                .in = &ones,
+                                .n_attrs = 1,
+                                .attr = &over});
+}
+
+static void make_sizes_local(const nm_batch *b, nm_func *f)
+{
+    nm_each_op_safe(op, f)
+    {
+        if (op->body)
+            make_sizes_local(b, op->body);
+        const nm_extent *n = op->code == NM_OP_size ? nm_attr_get(op, "of")->u.extent : NULL;
+        if (!n || !nm_extent_reads(n, b->dim))
+            continue;
+        nm_replace(&op->out[0], build_local_size(f, op, n, op->out[0].type->dtype));
+        nm_erase(op);
+    }
+}
+
+static nm_value *add_share(const nm_batch *b, nm_value *acc, nm_value *part)
+{
+    nm_func *f = acc->func;
+    nm_module *m = f->module;
+    nm_op *ret = f->last;
+    nm_dtype dtype = part->type->dtype;
+    const nm_extent *n = nm_extent_sym(m, b->dim);
+    nm_attr of = nm_mk_extent(m, "of", n);
+    nm_value *all = nm_build(f, ret,
+                             &(nm_proto){.code = NM_OP_size,
+                                         .loc = ret->loc,
+                                         .type = nm_type_scalar(m, dtype),
+                                         .n_attrs = 1,
+                                         .attr = &of});
+    nm_value *here = build_local_size(f, ret, n, dtype);
+    nm_value *share = nm_build2(f, ret, ret->loc, NM_OP_div, here, all);
+    return nm_build2(f, ret, ret->loc, NM_OP_add, acc,
+                     nm_build2(f, ret, ret->loc, NM_OP_mul, part, share));
+}
+
+// --- the three functions -----------------------------------------------------------------------------------
+
+static void drop_unused_params(nm_func *f)
+{
+    int n = 0;
+    for (int i = 0; i < f->n_params; i++) {
+        if (!f->param[i]->uses)
+            continue;
+        f->param[i]->index = n;
+        f->param[n] = f->param[i];
+        f->param_bind[n++] = f->param_bind[i];
+    }
+    f->n_params = n;
+}
+
+static void clean(nm_func *f)
+{
+    for (bool again = true; again;) {
+        again = false;
+        nm_drop_dead(f, &again);
+        nm_simplify_loops(f, &again);
+    }
+}
+
+static nm_func *copy_step(const cuts *c, const char *part, nm_value ***map)
+{
+    nm_func *f = c->b.f;
+    *map = nm_new_n(f->module->arena, nm_value *, f->n_values + 1);
+    return nm_func_clone(f, nm_sym_fmt(f->module, "%s.%s", f->name, part), *map);
+}
+
+static nm_value *make_param(nm_func *f, const cut *row)
+{
+    nm_bind bind = {.kind = row->count ? NM_BIND_count : NM_BIND_acc, .name = row->name};
+    const char *prefix = row->count ? "count" : "acc";
+    return nm_func_param(f, row->value->type, nm_sym_fmt(f->module, "%s.%s", prefix, row->name),
+                         bind);
+}
+
+// What another part provides is a parameter here.
+static void provide(nm_func *f, const cut *row, nm_value **map)
+{
+    nm_replace(map[row->value->id], make_param(f, row));
+}
+
+// The part that computes the counts, or the sums, of c: each added to its parameter.
+static void build_sums(const cuts *c, const char *part, bool count)
+{
+    nm_value **map;
+    nm_func *f = copy_step(c, part, &map);
+    nm_arena *arena = f->module->arena;
+    nm_value **sum = nm_new_n(arena, nm_value *, c->n + 1);
+    nm_bind *bind = nm_new_n(arena, nm_bind, c->n + 1);
+    const cut **row = nm_new_n(arena, const cut *, c->n + 1);
+    int n = 0;
+    for (int i = 0; i < c->n; i++) {
+        if (c->row[i].count != count) {
+            if (!count)
+                provide(f, &c->row[i], map);
+            continue;
+        }
+        row[n] = &c->row[i];
+        bind[n] = (nm_bind){.kind = count ? NM_BIND_count : NM_BIND_acc, .name = row[n]->name};
+        sum[n++] = map[c->row[i].value->id];
+    }
+    nm_loc loc = f->last->loc;
+    nm_erase(f->last);
+    nm_op *ret = nm_func_ret(f, loc, n, sum, bind);
+    clean(f);
+    if (c->b.average)
+        make_sizes_local(&c->b, f);
+    for (int i = 0; i < n; i++) {
+        nm_value *acc = make_param(f, row[i]);
+        bool share = c->b.average && nm_dtype_table[acc->type->dtype].is_float;
+        nm_set_operand(ret, i,
+                       share ? add_share(&c->b, acc, ret->in[i]) : accumulate(acc, ret->in[i]));
+    }
+    clean(f);
+    drop_unused_params(f);
+}
+
+static void build_finish(const cuts *c)
+{
+    nm_value **map;
+    nm_func *f = copy_step(c, "finish", &map);
+    for (int i = 0; i < c->n; i++)
+        provide(f, &c->row[i], map);
+    clean(f);
+    drop_unused_params(f);
+}
+
+static bool cut_step(nm_func *f)
+{
+    cuts c = {0};
+    bool has_counts = false;
+    if (!nm_batch_analyse(f, &c.b))
+        return false;
+    collect(&c);
+    for (int i = 0; i < c.n; i++)
+        has_counts |= c.row[i].count;
+    if (has_counts)
+        build_sums(&c, "count", true);
+    build_sums(&c, "micro", false);
+    build_finish(&c);
+    nm_func_remove(f);
+    return true;
+}
+
+static bool ends_in(nm_sym name, const char *suffix)
+{
+    size_t n = strlen(name), k = strlen(suffix);
+    return n > k && !strcmp(name + n - k, suffix);
+}
+
+// @train, @train.NAME, @eval, @eval.NAME, and not yet a part of one.
+static bool is_step(const nm_func *f)
+{
+    size_t role = strcspn(f->name, ".");
+    bool fits = (role == 5 && !strncmp(f->name, "train", 5)) ||
+                (role == 4 && !strncmp(f->name, "eval", 4));
+    return fits && !ends_in(f->name, ".count") && !ends_in(f->name, ".micro") &&
+           !ends_in(f->name, ".finish");
+}
+
+bool nm_pass_accumulate(nm_module *m, bool *changed)
+{
+    for (nm_func *f = m->first_func, *next; f; f = next) {
+        next = f->next;
+        if (!is_step(f))
+            continue;
+        if (!cut_step(f))
+            return false;
+        *changed = true;
+    }
+    return true;
+}

@@ -1,0 +1,327 @@
+// The pending rule of sharding over time. A sum over batch is born as a part; adds of parts and ops
+// that move no number keep it one (as late as an add, as early as anything else: completing a gradient
+// before the optimizer multiplies it makes one accumulator of it, not several). Any other reader
+// needs the sum complete: outside of the micro-batches that is `finish`; inside of them it must be
+// known before the first one, so it may depend on data alone: a count. Else the step is not a sum
+// over the batch, and the micro-batches' results are averaged.
+#include "passes/batch.h"
+
+#include <string.h>
+
+bool nm_batch_has(const nm_batch *b, const nm_type *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (nm_extent_reads(t->dim[i].extent, b->dim))
+            return true;
+    return false;
+}
+
+static bool body_has(const nm_batch *b, const nm_func *f);
+
+// Does op read or compute anything with a part of the batch?
+static bool op_has(const nm_batch *b, const nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (nm_batch_has(b, op->in[i]->type))
+            return true;
+    for (int i = 0; i < op->n_out; i++)
+        if (nm_batch_has(b, op->out[i].type))
+            return true;
+    return op->body && body_has(b, op->body);
+}
+
+static bool body_has(const nm_batch *b, const nm_func *f)
+{
+    nm_each_op(op, f)
+        if (op_has(b, op))
+            return true;
+    return false;
+}
+
+static bool is_zero(const nm_value *v)
+{
+    return v->def && v->def->code == NM_OP_const && nm_attr_float(v->def, "value", 1) == 0;
+}
+
+// A sum over dims that the result lacks: its parts add up.
+static bool sums(const nm_op *op) { return nm_is(op, NM_REDUCE) && op->code != NM_OP_max; }
+
+// --- inside of a repeat nothing can be completed --------------------------------------------------------
+
+typedef struct inner { // which values of the body are parts, by id
+    const nm_batch *b;
+    bool *part;
+} inner;
+
+static bool parts_of_repeat(inner *in, nm_op *op);
+
+static int count_parts(const inner *in, const nm_op *op)
+{
+    int n = 0;
+    for (int i = 0; i < op->n_in; i++)
+        n += in->part[op->in[i]->id];
+    return n;
+}
+
+static bool keeps_parts(const inner *in, const nm_op *op)
+{
+    int n = count_parts(in, op);
+    for (int i = 0; i < op->n_in; i++)
+        if (nm_batch_has(in->b, op->in[i]->type))
+            return false;
+    if (nm_is(op, NM_SUM)) {
+        for (int i = 0; i < op->n_in; i++)
+            n += !in->part[op->in[i]->id] && is_zero(op->in[i]);
+        return n == op->n_in;
+    }
+    if (op->code == NM_OP_div)
+        return in->part[op->in[0]->id] && n == 1;
+    return nm_is(op, NM_LINEAR) && n == 1;
+}
+
+static bool parts_of_op(inner *in, nm_op *op)
+{
+    if (op->code == NM_OP_repeat)
+        return parts_of_repeat(in, op);
+    bool part = count_parts(in, op) > 0;
+    if (part && !keeps_parts(in, op))
+        return false;
+    for (int i = 0; i < op->n_in && !part; i++)
+        part = nm_batch_has(in->b, op->in[i]->type);
+    for (int i = 0; i < op->n_out; i++) {
+        bool whole = !nm_batch_has(in->b, op->out[i].type);
+        if (part && whole && !count_parts(in, op) && !sums(op))
+            return false;
+        in->part[op->out[i].id] = part && whole;
+    }
+    return true;
+}
+
+static bool parts_of_body(inner *in, nm_func *body)
+{
+    for (nm_op *op = body->first; op != body->last; op = op->next)
+        if (!parts_of_op(in, op))
+            return false;
+    return true;
+}
+
+// A carried sum that starts at zero (or as a part) is a part; to a fixed point.
+static bool parts_of_repeat(inner *in, nm_op *op)
+{
+    nm_func *body = op->body;
+    int carried = (int)nm_attr_int(op, "carried", 0);
+    for (int i = 0; i < op->n_in; i++) {
+        in->part[body->param[i]->id] = in->part[op->in[i]->id];
+        if (in->part[op->in[i]->id] && i >= carried)
+            return false;
+    }
+    for (bool again = true; again;) {
+        again = false;
+        if (!parts_of_body(in, body))
+            return false;
+        for (int i = 0; i < carried; i++) {
+            bool *enters = &in->part[body->param[i]->id];
+            bool leaves = in->part[body->last->in[i]->id];
+            if (*enters == leaves)
+                continue;
+            if (*enters || !is_zero(op->in[i]))
+                return false;
+            *enters = again = true;
+        }
+    }
+    for (int i = 0; i < op->n_out; i++)
+        in->part[op->out[i].id] = in->part[body->last->in[i]->id];
+    return true;
+}
+
+// --- the function -----------------------------------------------------------------------------------------
+
+// A part is complete from here on: the sum before the views and casts of it.
+static void complete(nm_batch *b, nm_value *v)
+{
+    while (v->def && nm_is(v->def, NM_IDLE) && b->stage[v->def->in[0]->id] == NM_STAGE_part)
+        v = v->def->in[0];
+    b->acc[v->id] = true;
+}
+
+// A micro-batch reads the complete sum. false: it depends on more than data.
+static bool complete_before(nm_batch *b, nm_value *v)
+{
+    if (b->average)
+        return true; // it reads its own part
+    b->count[v->id] = b->data_only[v->id];
+    return b->data_only[v->id];
+}
+
+static bool operands_before(nm_batch *b, nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++) {
+        nm_stage s = b->stage[op->in[i]->id];
+        if (s == NM_STAGE_finish || (s == NM_STAGE_part && !complete_before(b, op->in[i])))
+            return false;
+    }
+    return true;
+}
+
+static bool reads(const nm_batch *b, const nm_op *op, nm_stage stage)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (b->stage[op->in[i]->id] == stage)
+            return true;
+    return false;
+}
+
+static void set_results(nm_batch *b, nm_op *op, nm_stage stage)
+{
+    for (int i = 0; i < op->n_out; i++)
+        b->stage[op->out[i].id] =
+            nm_batch_has(b, op->out[i].type) ? NM_STAGE_micro : stage;
+}
+
+static bool stage_repeat(nm_batch *b, nm_op *op)
+{
+    nm_arena scratch = {0};
+    inner in = {b, nm_new_n(&scratch, bool, b->f->n_values + 1)};
+    bool ok = parts_of_repeat(&in, op) || b->average;
+    set_results(b, op, b->average ? NM_STAGE_part : NM_STAGE_any);
+    for (int i = 0; i < op->n_out; i++)
+        if (in.part[op->out[i].id])
+            b->stage[op->out[i].id] = NM_STAGE_part;
+    nm_arena_free(&scratch);
+    return ok;
+}
+
+static bool stage_batch_op(nm_batch *b, nm_op *op)
+{
+    if (!operands_before(b, op))
+        return false;
+    if (op->code == NM_OP_repeat)
+        return stage_repeat(b, op);
+    bool from_batch = false, to_whole = false;
+    for (int i = 0; i < op->n_in; i++)
+        from_batch |= nm_batch_has(b, op->in[i]->type);
+    for (int i = 0; i < op->n_out; i++)
+        to_whole |= !nm_batch_has(b, op->out[i].type);
+    set_results(b, op, from_batch ? NM_STAGE_part : NM_STAGE_any);
+    return !from_batch || !to_whole || sums(op) || b->average;
+}
+
+static bool all_parts(const nm_batch *b, const nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (b->stage[op->in[i]->id] != NM_STAGE_part && !is_zero(op->in[i]))
+            return false;
+    return true;
+}
+
+static bool stage_op(nm_batch *b, nm_op *op)
+{
+    bool feeds = false;
+    for (int i = 0; i < op->n_out; i++)
+        feeds |= b->feeds[op->out[i].id];
+    if (op_has(b, op))
+        return stage_batch_op(b, op);
+    bool part = reads(b, op, NM_STAGE_part);
+    if (feeds) {
+        set_results(b, op, part && b->average ? NM_STAGE_part : NM_STAGE_any);
+        return operands_before(b, op);
+    }
+    bool keeps = part && (nm_is(op, NM_SUM) || nm_is(op, NM_IDLE)) && all_parts(b, op);
+    if (keeps || (!part && !reads(b, op, NM_STAGE_finish))) {
+        set_results(b, op, keeps ? NM_STAGE_part : NM_STAGE_any);
+        return true;
+    }
+    for (int i = 0; i < op->n_in; i++)
+        if (b->stage[op->in[i]->id] == NM_STAGE_part)
+            complete(b, op->in[i]);
+    set_results(b, op, NM_STAGE_finish);
+    return true;
+}
+
+static void mark_feeding(nm_batch *b)
+{
+    for (nm_op *op = b->f->last->prev; op; op = op->prev) {
+        bool feeds = op_has(b, op);
+        for (int i = 0; i < op->n_out; i++)
+            feeds |= b->feeds[op->out[i].id];
+        for (int i = 0; feeds && i < op->n_in; i++)
+            b->feeds[op->in[i]->id] = true;
+    }
+}
+
+static void mark_data_only(nm_batch *b)
+{
+    for (int i = 0; i < b->f->n_params; i++) {
+        nm_bind_kind kind = b->f->param_bind[i].kind;
+        b->data_only[b->f->param[i]->id] = kind == NM_BIND_data || kind == NM_BIND_scalar;
+    }
+    nm_each_op(op, b->f)
+    {
+        bool only = true;
+        for (int i = 0; i < op->n_in; i++)
+            only &= b->data_only[op->in[i]->id];
+        for (int i = 0; i < op->n_out; i++)
+            b->data_only[op->out[i].id] = only;
+    }
+}
+
+static void start(nm_batch *b, nm_func *f, bool average)
+{
+    nm_module *m = f->module;
+    *b = (nm_batch){.f = f, .dim = nm_sym_get(m, "batch"), .average = average};
+    b->stage = nm_new_n(m->arena, nm_stage, f->n_values + 1);
+    b->feeds = nm_new_n(m->arena, bool, f->n_values + 1);
+    b->data_only = nm_new_n(m->arena, bool, f->n_values + 1);
+    b->acc = nm_new_n(m->arena, bool, f->n_values + 1);
+    b->count = nm_new_n(m->arena, bool, f->n_values + 1);
+    for (int i = 0; i < f->n_params; i++)
+        if (nm_batch_has(b, f->param[i]->type))
+            b->stage[f->param[i]->id] = NM_STAGE_micro;
+    mark_feeding(b);
+    mark_data_only(b);
+}
+
+// The op at which the cut fails; NULL: none.
+static nm_op *stage_all(nm_batch *b)
+{
+    for (nm_op *op = b->f->first; op != b->f->last; op = op->next)
+        if (!stage_op(b, op))
+            return op;
+    return NULL;
+}
+
+static nm_loc loss_of(const nm_func *f)
+{
+    for (int i = 0; i < f->n_results; i++)
+        if (f->result_bind[i].kind == NM_BIND_emit && f->last->in[i]->def)
+            return f->last->in[i]->def->loc;
+    return f->loc;
+}
+
+bool nm_batch_analyse(nm_func *f, nm_batch *b)
+{
+    nm_diag *diag = f->module->diag;
+    start(b, f, false);
+    nm_op *culprit = stage_all(b);
+    if (culprit) {
+        nm_warning(diag, loss_of(f),
+                   "this loss is not a sum of means over batch; micro-batches average it [train-4]");
+        nm_note(diag, culprit->loc, "%s needs a sum over the whole batch here",
+                nm_info(culprit)->name);
+        start(b, f, true);
+        culprit = stage_all(b);
+        if (culprit)
+            return nm_error(diag, culprit->loc, "%s over batch cannot be cut into micro-batches",
+                            nm_info(culprit)->name);
+    }
+    for (int i = 0; i < f->n_results; i++) {
+        nm_value *v = f->last->in[i];
+        if (b->stage[v->id] == NM_STAGE_micro)
+            return nm_error(diag, v->def ? v->def->loc : f->loc,
+                            "'%s' has the dim batch: what a step gives is of the whole batch",
+                            f->result_bind[i].name ? f->result_bind[i].name : "result");
+        if (b->stage[v->id] == NM_STAGE_part)
+            complete(b, v);
+    }
+    return true;
+}
