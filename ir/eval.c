@@ -57,7 +57,7 @@ static bool resolve(nm_module *m, nm_loc loc, const nm_eval_opts *opts, bool tot
 static int64_t extent_of(nm_eval_op *e, const nm_extent *x, bool total)
 {
     int64_t v = 0;
-    e->failed |= !resolve(e->run->m, e->op->loc, e->opts, total, x, &v);
+    e->failed |= !resolve(e->m, e->op->loc, e->opts, total, x, &v);
     return v;
 }
 
@@ -119,7 +119,7 @@ static bool eval_op(nm_eval_run *run, nm_op *op)
 {
     const nm_tensor **in = nm_new_n(run->opts->arena, const nm_tensor *, op->n_in);
     nm_tensor *out = nm_new_n(run->opts->arena, nm_tensor, op->n_out);
-    nm_eval_op e = {.op = op, .run = run, .opts = run->opts, .in = in, .out = out};
+    nm_eval_op e = {.op = op, .m = run->m, .run = run, .opts = run->opts, .in = in, .out = out};
     if (!nm_info(op)->eval)
         return nm_error(run->m->diag, op->loc, "%s has no meaning to the interpreter",
                         nm_info(op)->name);
@@ -199,11 +199,11 @@ void nm_eval_call(nm_eval_op *e)
 {
     nm_sym name = nm_attr_sym(e->op, "callee");
     nm_func *callee = NULL;
-    nm_each_func(f, e->run->m)
+    nm_each_func(f, e->m)
         if (f->name == name)
             callee = f;
     if (!callee || e->run->calls == MAX_CALLS || callee->n_params != e->op->n_in) {
-        e->failed = !nm_error(e->run->m->diag, e->op->loc, "call: cannot run @%s here", name);
+        e->failed = !nm_error(e->m->diag, e->op->loc, "call: cannot run @%s here", name);
         return;
     }
     nm_tensor *args = nm_new_n(e->opts->arena, nm_tensor, e->op->n_in);
@@ -239,7 +239,7 @@ static bool eval_turn(nm_eval_op *e, const turns *t, nm_tensor *carry, int64_t t
         if (i < t->carried || i >= t->carried + t->stacked)
             continue;
         nm_tensor whole = *e->in[i];
-        if (!nm_tensor_new(e->run->m, e->op->loc, e->opts, body->param[i]->type, p))
+        if (!nm_tensor_new(e->m, e->op->loc, e->opts, body->param[i]->type, p))
             return false;
         copy_turn(&whole, p, t->over, turn, false);
     }
@@ -262,7 +262,7 @@ static int64_t count_turns(nm_eval_op *e, const turns *t)
         return nm_tensor_extent(e->in[t->carried], t->over);
     if (e->op->n_out > t->carried)
         return nm_tensor_extent(&e->out[t->carried], t->over);
-    const nm_dim_decl *d = nm_dim_lookup(e->run->m, t->over);
+    const nm_dim_decl *d = nm_dim_lookup(e->m, t->over);
     return d ? nm_eval_size_of(e, d->extent) : 0;
 }
 
@@ -275,7 +275,7 @@ void nm_eval_repeat(nm_eval_op *e)
     nm_tensor *carry = nm_new_n(e->opts->arena, nm_tensor, t.carried);
     t.n = count_turns(e, &t);
     for (int i = 0; i < t.carried; i++) {
-        if (!nm_tensor_new(e->run->m, e->op->loc, e->opts, e->in[i]->type, &carry[i])) {
+        if (!nm_tensor_new(e->m, e->op->loc, e->opts, e->in[i]->type, &carry[i])) {
             e->failed = true;
             return;
         }

@@ -40,11 +40,12 @@ double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 satur
 
 typedef struct nm_eval_op { // one op's call
     nm_op *op;
-    struct nm_eval_run *run;
+    nm_module *m;
     const nm_eval_opts *opts;
     const nm_tensor **in;
-    nm_tensor *out; // zeros of the result types; rounded to their dtypes afterwards
-    bool failed;    // reported
+    nm_tensor *out;          // zeros of the result types; rounded to their dtypes afterwards
+    bool failed;             // reported
+    struct nm_eval_run *run; // of ops with bodies and of calls; else it may be NULL
 } nm_eval_op;
 
 void nm_eval_const(nm_eval_op *e);

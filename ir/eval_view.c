@@ -146,8 +146,8 @@ void nm_eval_view(nm_eval_op *e)
         if (s.none)
             continue;
         if (!is_inside(&s)) {
-            nm_error(e->op->func->module->diag, e->op->loc,
-                     "%s: the sizes of this call reach beyond its operand", nm_info(e->op)->name);
+            nm_error(e->m->diag, e->op->loc, "%s: the sizes of this call reach beyond its operand",
+                     nm_info(e->op)->name);
             e->failed = true;
             return;
         }

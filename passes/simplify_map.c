@@ -26,7 +26,7 @@ static bool fold(nm_op *op, double *value)
         ins[i] = &in[i];
     }
     nm_eval_opts opts = {.arena = op->func->module->arena, .f64 = true};
-    nm_eval_op e = {op, op->func->module, &opts, ins, &out, false};
+    nm_eval_op e = {.op = op, .m = op->func->module, .opts = &opts, .in = ins, .out = &out};
     *value = 0;
     nm_info(op)->eval(&e);
     return !e.failed && *value - *value == 0; // inf and NaN stay where they arise
