@@ -1,5 +1,36 @@
-# The runtime that every emitted binary contains. libc and libm only; its own flags, as it is shipped.
+# The runtime that every emitted binary contains: libc and libm only, with its own flags, as it is
+# shipped inside the compiler. Never sanitized: emitted programs link without a sanitizer's runtime.
 add_library(nmrt STATIC ${RUNTIME_C})
-target_compile_options(nmrt PRIVATE -O2 -ffp-contract=off)
+target_compile_options(nmrt PRIVATE -O2 -ffp-contract=off -fno-sanitize=all)
 set_target_properties(nmrt PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(nmrt PUBLIC m)
+
+# Its tests run under the sanitizers, always, against tests/runtime/fake_program.c: what a compiler
+# would emit, written by hand. `fake` is that program as a user would have it, `fake_checked` sanitized.
+set(NMRT_CHECKED -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+list(FILTER RUNTIME_C EXCLUDE REGEX "/main\\.c$")
+add_library(nmrt_checked STATIC ${RUNTIME_C} tests/runtime/fake_program.c)
+target_compile_options(nmrt_checked PUBLIC ${NMRT_CHECKED})
+target_link_options(nmrt_checked PUBLIC ${NMRT_CHECKED})
+target_link_libraries(nmrt_checked PUBLIC m)
+
+add_executable(fake tests/runtime/fake_program.c)
+target_compile_options(fake PRIVATE -O2 -fno-sanitize=all)
+target_link_options(fake PRIVATE -fno-sanitize=all)
+target_link_libraries(fake PRIVATE nmrt)
+add_executable(fake_other tests/runtime/fake_program.c) # another model: a smaller vocabulary
+target_compile_definitions(fake_other PRIVATE FAKE_VOCAB=128 FAKE_NAME="other")
+target_compile_options(fake_other PRIVATE -O2 -fno-sanitize=all)
+target_link_options(fake_other PRIVATE -fno-sanitize=all)
+target_link_libraries(fake_other PRIVATE nmrt)
+add_executable(fake_checked runtime/main.c)
+target_link_libraries(fake_checked PRIVATE nmrt_checked)
+set_target_properties(fake fake_other fake_checked PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
+
+file(GLOB NMRT_TEST_C CONFIGURE_DEPENDS tests/runtime/*_test.c)
+foreach(source ${NMRT_TEST_C})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(runtime_${name} ${source})
+  set_target_properties(runtime_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(runtime_${name} PRIVATE nmrt_checked)
+endforeach()

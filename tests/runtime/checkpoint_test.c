@@ -1,0 +1,255 @@
+// Checkpoints under fault injection: every file cut anywhere, every byte flipped, folders of
+// another program, a full disk. A load either gives what was saved or changes nothing and says why.
+#define _GNU_SOURCE
+#include "runtime/checkpoint.h"
+#include "runtime/setup.h"
+
+#include "tests/runtime/check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct fixture {
+    char dir[64], ckpt[96];
+    nmrt_options o;
+    nmrt_setup setup;
+    nmrt_engine en;
+    nmrt_comm comm;
+    nmrt_saver saver;
+} fixture;
+
+static void open_fixture(fixture *f, const char *save)
+{
+    const char *argv[] = {"x", "--data", "f", "--save", save, "--threads", "1", NULL};
+    nmrt_text problems = {0};
+    nmrt_error e;
+    CHECK(nmrt_options_parse(&f->o, &nemocc_program, 7, (char **)argv, &problems) == NMRT_OK);
+    CHECK(nmrt_setup_init(&f->setup, &nemocc_program, &f->o, &e) == NMRT_OK);
+    CHECK(nmrt_engine_open(&f->en, &f->setup.plan, f->setup.device, 1, &e) == NMRT_OK);
+    f->comm = nmrt_comm_single();
+    f->saver = (nmrt_saver){&f->en, &f->comm, &f->o, -1};
+    CHECK(nmrt_saver_open(&f->saver, 0, &(nmrt_text){0}, &e) == NMRT_OK);
+}
+
+static void close_fixture(fixture *f)
+{
+    nmrt_saver_close(&f->saver);
+    nmrt_engine_close(&f->en);
+    nmrt_setup_release(&f->setup);
+    nmrt_options_release(&f->o);
+}
+
+static float *number_of(fixture *f, int64_t param)
+{
+    const nmdrv_param *p = &nemocc_program.param[param];
+    return nmrt_engine_slot_at(
+        &f->en, nmrt_plan_slot(&f->setup.plan, p->is_state ? NMDRV_STATE : NMDRV_PARAM, p->path));
+}
+
+static void fill(fixture *f, float value)
+{
+    for (int64_t i = 0; i < nemocc_program.n_params; i++)
+        for (int64_t k = 0; k < nemocc_program.param[i].shape[0] * nemocc_program.param[i].shape[1];
+             k++)
+            number_of(f, i)[k] = value + (float)i + (float)k / 1024;
+}
+
+static bool holds(fixture *f, float value)
+{
+    for (int64_t i = 0; i < nemocc_program.n_params; i++)
+        for (int64_t k = 0; k < nemocc_program.param[i].shape[0] * nemocc_program.param[i].shape[1];
+             k++)
+            if (number_of(f, i)[k] != value + (float)i + (float)k / 1024)
+                return false;
+    return true;
+}
+
+static nmrt_status save(fixture *f, int64_t step, float value)
+{
+    nmrt_checkpoint c = {.step = step, .samples = step * 4, .seed = 7};
+    nmrt_error e;
+    fill(f, value);
+    return nmrt_checkpoint_save(&f->saver, &c, &e);
+}
+
+static nmrt_status load(fixture *f, const char *path, nmrt_checkpoint *c, char message[1024])
+{
+    nmrt_text passed = {0};
+    nmrt_error e = {""};
+    nmrt_status status = nmrt_checkpoint_load(path, &f->en, true, c, &passed, &e);
+    snprintf(message, 1024, "%s%s", passed.at ? passed.at : "", e.text);
+    nmrt_text_release(&passed);
+    return status;
+}
+
+static void test_round_trip(fixture *f)
+{
+    nmrt_checkpoint c;
+    char message[1024];
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && !*c.path); // none yet
+    CHECK(save(f, 5, 100) == NMRT_OK && save(f, 10, 200) == NMRT_OK);
+    fill(f, 0);
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 10 && c.samples == 40 &&
+          c.seed == 7);
+    CHECK(holds(f, 200) && !*message);
+    char latest[128], old[128];
+    snprintf(latest, sizeof latest, "%s/latest", f->ckpt);
+    snprintf(old, sizeof old, "%s/step-000005", f->ckpt);
+    CHECK(load(f, old, &c, message) == NMRT_OK && c.step == 5 && holds(f, 100));
+    CHECK(load(f, latest, &c, message) == NMRT_OK && c.step == 10 && holds(f, 200));
+    CHECK(save(f, 10, 300) == NMRT_OK && holds(f, 300)); // in the place of one that is there
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && holds(f, 300));
+}
+
+static long size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? -1 : (long)st.st_size;
+}
+
+static void flip(const char *path, long at, int bit)
+{
+    int fd = open(path, O_RDWR);
+    unsigned char c;
+    CHECK(pread(fd, &c, 1, at) == 1);
+    c ^= (unsigned char)(1 << bit);
+    CHECK(pwrite(fd, &c, 1, at) == 1);
+    close(fd);
+}
+
+// The newest checkpoint is damaged: nothing is changed by it, and the one before is taken.
+static void expect_passed_over(fixture *f)
+{
+    nmrt_checkpoint c;
+    char message[1024], newest[128];
+    snprintf(newest, sizeof newest, "%s/step-000010", f->ckpt);
+    fill(f, 0);
+    CHECK(load(f, newest, &c, message) == NMRT_CORRUPT && holds(f, 0) &&
+          strstr(message, "damaged"));
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 5 && holds(f, 100));
+    CHECK(strstr(message, "passing over"));
+}
+
+static void test_flips(fixture *f, const char *path)
+{
+    long n = size_of(path), step = n > 300 ? n / 150 : 1;
+    for (long at = 0; at < n; at += at < 200 ? 7 : step) {
+        flip(path, at, (int)(at % 8));
+        expect_passed_over(f);
+        flip(path, at, (int)(at % 8));
+    }
+}
+
+static void test_cuts(fixture *f, const char *path)
+{
+    char aside[160];
+    snprintf(aside, sizeof aside, "%s.whole", path);
+    long n = size_of(path);
+    static const double part[] = {0, 0.001, 0.1, 0.5, 0.9, 0.9999};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        char command[512];
+        snprintf(command, sizeof command, "cp %s %s && truncate -s %ld %s", path, aside,
+                 (long)((double)n * part[i]), path);
+        CHECK(system(command) == 0);
+        expect_passed_over(f);
+        CHECK(rename(aside, path) == 0);
+    }
+}
+
+static void test_damage(fixture *f)
+{
+    char index[128], data[128];
+    nmrt_checkpoint c;
+    char message[1024];
+    snprintf(index, sizeof index, "%s/step-000010/index.json", f->ckpt);
+    snprintf(data, sizeof data, "%s/step-000010/00000.safetensors", f->ckpt);
+    CHECK(save(f, 5, 100) == NMRT_OK && save(f, 10, 200) == NMRT_OK);
+    test_flips(f, index);
+    test_flips(f, data);
+    test_cuts(f, index);
+    test_cuts(f, data);
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 10 && holds(f, 200)); // whole again
+    CHECK(unlink(data) == 0);
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 5 &&
+          strstr(message, "No such file"));
+    char other[128];
+    snprintf(other, sizeof other, "%s/step-000005/index.json", f->ckpt);
+    CHECK(truncate(other, 3) == 0);
+    fill(f, 0);
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_CORRUPT &&
+          strstr(message, "none of the 2 checkpoints") && holds(f, 0));
+}
+
+// A limit on file sizes acts as a disk that fills up.
+static void test_full_disk(fixture *f)
+{
+    struct rlimit old, small;
+    nmrt_checkpoint c;
+    char message[1024], part[128];
+    snprintf(part, sizeof part, "%s/step-000010.part", f->ckpt);
+    CHECK(save(f, 5, 100) == NMRT_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    for (rlim_t limit = 0; limit < 200000; limit += 17777) {
+        small = (struct rlimit){limit, old.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &small);
+        nmrt_status status = save(f, 10, 200);
+        setrlimit(RLIMIT_FSIZE, &old);
+        CHECK(status == NMRT_WORLD && !nmrt_path_exists(part));
+        CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 5 && holds(f, 100));
+    }
+}
+
+static int count_steps(const char *dir)
+{
+    int n;
+    free(nmrt_checkpoint_list(dir, &n));
+    return n;
+}
+
+static void test_keep(fixture *f)
+{
+    nmrt_error e;
+    char stale[128];
+    f->o.keep = 2;
+    snprintf(stale, sizeof stale, "%s/step-000003.part", f->ckpt); // left by a kill
+    CHECK(mkdir(stale, 0777) == 0);
+    for (int64_t step = 1; step <= 6; step++)
+        CHECK(save(f, step, (float)step) == NMRT_OK && count_steps(f->ckpt) == (step < 2 ? 1 : 2));
+    CHECK(!nmrt_path_exists(stale));
+    nmrt_saver second = {&f->en, &f->comm, &f->o, -1};
+    CHECK(nmrt_saver_open(&second, 6, &(nmrt_text){0}, &e) == NMRT_WORLD &&
+          strstr(e.text, "another run"));
+    nmrt_saver_close(&f->saver);
+    CHECK(nmrt_saver_open(&second, 0, &(nmrt_text){0}, &e) == NMRT_USAGE &&
+          strstr(e.text, "--resume auto"));
+    CHECK(nmrt_saver_open(&second, 6, &(nmrt_text){0}, &e) == NMRT_OK);
+    nmrt_saver_close(&second);
+}
+
+static void with_fixture(void (*test)(fixture *f))
+{
+    fixture f = {.dir = "/tmp/nmrt_checkpoint_XXXXXX"};
+    CHECK(mkdtemp(f.dir) != NULL);
+    snprintf(f.ckpt, sizeof f.ckpt, "%s/ckpt", f.dir);
+    open_fixture(&f, f.ckpt);
+    test(&f);
+    close_fixture(&f);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", f.dir);
+    CHECK(system(command) == 0);
+}
+
+int main(void)
+{
+    with_fixture(test_round_trip);
+    with_fixture(test_damage);
+    with_fixture(test_full_disk);
+    with_fixture(test_keep);
+    return check_result();
+}

@@ -1,0 +1,44 @@
+// The thread pool: every index once, whatever the counts, for many small jobs in a row.
+#include "runtime/pool.h"
+
+#include "tests/runtime/check.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+static atomic_uchar seen[10000];
+
+static void mark(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to, void *scratch)
+{
+    (void)sym, (void)arg;
+    CHECK((uintptr_t)scratch % 64 == 0);
+    memset(scratch, 1, 100);
+    for (int64_t i = from; i < to; i++)
+        atomic_fetch_add(&seen[i], 1);
+}
+
+static void test_count(nmrt_pool *pool, int64_t count, int64_t grain)
+{
+    const nmdrv_kernel kernel = {"mark", "", mark, grain};
+    memset(seen, 0, sizeof seen);
+    nmrt_pool_run(pool, &kernel, NULL, count, NULL);
+    for (int64_t i = 0; i < 10000; i++)
+        CHECK(seen[i] == (i < count));
+}
+
+int main(void)
+{
+    for (int threads = 1; threads <= 5; threads++) {
+        nmrt_pool *pool;
+        nmrt_error e;
+        CHECK(nmrt_pool_new(&pool, threads, 100, &e) == NMRT_OK);
+        for (int64_t count = 0; count <= 200; count++)
+            test_count(pool, count, 1 + count % 3);
+        test_count(pool, 10000, 1);
+        usleep(20000); // asleep by now
+        test_count(pool, 9999, 7);
+        nmrt_pool_free(pool);
+    }
+    return check_result();
+}

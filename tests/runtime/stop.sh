@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SIGTERM and SIGINT save and exit 0; the run goes on from there and ends as if it had not been stopped.
+# A loss that is no number ends the run and saves nothing. --max-seconds ends it in time.
+set -eu
+. tests/runtime/lib.sh
+flags=(--data "$work/text" --steps 50 --micro-batch 2 --seq 32 --threads 1)
+"$fake" "${flags[@]}" --save "$work/calm" --log-dir "$work/calm.log" >/dev/null
+for signal in TERM INT; do
+    (FAKE_SLEEP_MS=20 exec "$fake" "${flags[@]}" --save "$work/$signal" --log-dir "$work/$signal.log") >"$work/out" &
+    pid=$!
+    sleep 0.6
+    kill -$signal $pid || true
+    wait $pid
+    grep -q 'stopped at step' "$work/out" || { cat "$work/out"; exit 1; }
+    "$fake" "${flags[@]}" --save "$work/$signal" --log-dir "$work/$signal.log" --resume auto >/dev/null
+    diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/$signal.log/metrics.jsonl")
+    diff <(tensors "$work/calm/latest") <(tensors "$work/$signal/latest")
+done
+
+export FAKE_NAN_STEP=23
+code=0
+"$fake" "${flags[@]}" --save "$work/nan" --save-every 10 >"$work/out" 2>&1 || code=$?
+unset FAKE_NAN_STEP
+[ $code -eq 1 ]
+grep -q 'the loss of step 23 is nan.*step-000020' "$work/out"
+[ "$(ls "$work/nan")" = "$(printf 'latest\nstep-000010\nstep-000020')" ]
+
+SECONDS=0
+FAKE_SLEEP_MS=50 "$fake" "${flags[@]}" --steps 1000 --max-seconds 1 >"$work/out"
+[ $SECONDS -le 3 ]

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# What a user sees of each verb: training lowers the loss, the same flags give the same bits on any
+# thread count of this machine, checkpoints are told apart, mistakes are told.
+set -eu
+. tests/runtime/lib.sh
+other=$PWD/$build/runtime/fake_other
+flags=(--data "$work/text" --steps 80 --micro-batch 4 --seq 32)
+
+"$fake" "${flags[@]}" --save "$work/ckpt" --log-dir "$work/a" --check-memory >"$work/out"
+awk -F'[:,]' 'NR == 1 {first = $4} {last = $4} END {exit !(last < first - 2)}' "$work/a/metrics.jsonl"
+"$fake" "${flags[@]}" --threads 3 --log-dir "$work/b" >/dev/null
+diff <(rows "$work/a/metrics.jsonl") <(rows "$work/b/metrics.jsonl")
+# a global batch is the same however it is cut, to rounding
+"$fake" "${flags[@]}" --micro-batch 1 --global-batch 4 --log-dir "$work/c" >/dev/null
+paste <(sed 's/.*"loss": \([^,]*\),.*/\1/' "$work/a/metrics.jsonl") <(sed 's/.*"loss": \([^,]*\),.*/\1/' "$work/c/metrics.jsonl") |
+    awk '{d = $1 - $2; if (d < -1e-3 || d > 1e-3) exit 1}'
+# the logs of an earlier run are set aside, never overwritten
+"$fake" "${flags[@]}" --steps 3 --log-dir "$work/a" >/dev/null
+[ "$(wc -l <"$work/a/metrics.jsonl")" -eq 3 ]
+[ "$(wc -l <"$work/a/metrics-1.jsonl")" -eq 80 ]
+"$fake" "${flags[@]}" --eval-data "$work/text" --eval-every 40 --log-dir "$work/d" >/dev/null
+[ "$(grep -c eval_loss "$work/d/metrics.jsonl")" -eq 2 ]
+diff <(rows "$work/b/metrics.jsonl") <(rows "$work/d/metrics.jsonl" | sed -E 's/, "eval_loss": [^,]*//')
+
+expect '^loss [0-9.]+$' "$fake" eval --checkpoint "$work/ckpt" --data "$work/text" --seq 32
+whole=$(grep loss "$work/out")
+expect "$whole" "$fake" eval --checkpoint "$work/ckpt" --data "$work/text" --seq 32 --micro-batch 1
+generate=("$fake" generate --checkpoint "$work/ckpt" --prompt "the " --max-tokens 30)
+[ "$("${generate[@]}" --seed 1)" = "$("${generate[@]}" --seed 1 --threads 1)" ]
+[ "$("${generate[@]}" --seed 1)" != "$("${generate[@]}" --seed 2)" ]
+[ "$("${generate[@]}" --temperature 0)" = "$("${generate[@]}" --top-p 0.000001)" ]
+# prompt and cache: the text that was generated, given as a prompt, goes on alike
+half=$("${generate[@]}" --temperature 0 --max-tokens 10)
+[ "$("$fake" generate --checkpoint "$work/ckpt" --prompt "$half" --temperature 0 --max-tokens 20)" = "$("${generate[@]}" --temperature 0)" ]
+expect 'context of 64 positions is full' "${generate[@]}" --max-tokens 100
+
+expect 'is of another model: here.w is F32\[256, 32\] there and F32\[128, 32\] here' "$other" generate --checkpoint "$work/ckpt"
+expect 'there is no checkpoint in' "$fake" generate --checkpoint "$work"
+expect 'step-000080 is there already, from another run' "$fake" "${flags[@]}" --save "$work/ckpt"
+expect 'nothing to do' "$fake" "${flags[@]}" --save "$work/ckpt" --resume auto
+expect 'resuming from .*step-000080' "$fake" "${flags[@]}" --steps 90 --save "$work/ckpt" --resume auto
+expect 'seq = 100 is above its maximum 64 \(fake.nm:2\)' "$fake" "${flags[@]}" --seq 100
+printf 'short' >"$work/short"
+expect 'one sample of seq = 64 needs 65' "$fake" --data "$work/short" --steps 1
+expect 'No such file' "$fake" --data "$work/absent"
+printf 'abc\377defghijk' >"$work/latin"
+expect 'byte 255 at offset 3 is not below vocab = 128 \(fake.nm:1\)' "$other" --data "$work/latin" --seq 4 --steps 1 --micro-batch 2
+expect '--micro-batch [0-9]+ would fit' "$fake" --dry-run --micro-batch 20000000
+expect 'optimizer state +98304 ' "$fake" --dry-run
+expect '"parameters": 24576' "$fake" info --json
+expect 'hyperparameters' "$fake" info
+# a full disk: the metrics cannot be written
+mkdir "$work/full"
+expect 'cannot write .*File too large' bash -c "ulimit -f 1; exec '$fake' --data '$work/text' --steps 80 --seq 32 --log-dir '$work/full'"
