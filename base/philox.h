@@ -25,6 +25,9 @@ static inline nm_philox nm_philox_round(nm_philox c, uint32_t k0, uint32_t k1)
 
 static inline nm_philox nm_philox_10(nm_philox counter, uint32_t k0, uint32_t k1)
 {
+#ifdef __clang__ // a loop over draws vectorises only if this one is gone
+#pragma clang loop unroll(full)
+#endif
     for (int i = 0; i < 10; i++) {
         counter = nm_philox_round(counter, k0, k1);
         k0 += 0x9E3779B9u;

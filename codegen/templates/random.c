@@ -1,5 +1,10 @@
 // Draws for kernels: base/philox.h with the templates' own logarithm and cosine.
+//
+// A loop over draws vectorises only if all of Philox is inlined into it, and it is too large for
+// that to happen by itself.
+#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)
 #include "base/philox.h"
+#pragma clang attribute pop
 #include "codegen/templates/simd.h"
 
 NMK_INLINE nm_philox draw(uint64_t key, uint32_t step, uint32_t turn, int64_t index)
