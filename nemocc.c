@@ -50,8 +50,9 @@ static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli 
     nm_weight_maps maps;
     if (!nm_elaborate(m, prog, &opts))
         return false;
-    bool mesh = nm_check_mesh(m, prog), weights = nm_weights_resolve(m, prog, &maps);
-    return mesh && weights && (!cli->entry || keep_entry(m, cli->entry));
+    bool mesh = nm_check_mesh(m, prog), externs = nm_check_externs(m, prog);
+    bool weights = nm_weights_resolve(m, prog, &maps);
+    return mesh && externs && weights && (!cli->entry || keep_entry(m, cli->entry));
 }
 
 static bool is_frontend(const char *pass) { return pass && strcmp(pass, "frontend") == 0; }

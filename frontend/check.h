@@ -6,5 +6,7 @@
 
 // mesh-4: the row pp lists dims of repeats. false: reported.
 bool nm_check_mesh(nm_module *m, const nm_ast_program *prog);
+// ext-2: the C prototypes of externs. false: reported.
+bool nm_check_externs(nm_module *m, const nm_ast_program *prog);
 
 #endif
