@@ -111,7 +111,8 @@ static nm_func *read_func(reader *r)
     return NULL;
 }
 
-// --- one line ---------------------------------------------------------------------------------------------
+// --- one line
+// ---------------------------------------------------------------------------------------------
 
 // Sizes of run-time dims, from the arguments whose types name them alone.
 static void bind_sizes(const nm_func *f, const literal *arg, nm_eval_sym *sym, nm_eval_opts *opts)
@@ -137,8 +138,8 @@ static bool make_args(reader *r, nm_func *f, const nm_eval_opts *opts, const lit
         if (!nm_tensor_new(r->m, here(r), opts, f->param[i]->type, &tensor[i]))
             return false;
         if (tensor[i].n != arg[i].n)
-            return nm_error(r->m->diag, here(r), "run line: argument %d has %d numbers, not %lld", i,
-                            arg[i].n, (long long)tensor[i].n);
+            return nm_error(r->m->diag, here(r), "run line: argument %d has %d numbers, not %lld",
+                            i, arg[i].n, (long long)tensor[i].n);
         memcpy(tensor[i].data, arg[i].data, (size_t)arg[i].n * sizeof(double));
     }
     return true;
@@ -152,8 +153,8 @@ static bool same(reader *r, int i, const nm_tensor *got, const literal *want, do
     for (int k = 0; k < want->n; k++) {
         double a = got->data[k], b = want->data[k];
         if (!(fabs(a - b) <= tolerance * (1 + fabs(b))))
-            return nm_error(r->m->diag, here(r), "run line: result %d, element %d is %.9g, not %.9g",
-                            i, k, a, b);
+            return nm_error(r->m->diag, here(r),
+                            "run line: result %d, element %d is %.9g, not %.9g", i, k, a, b);
     }
     return true;
 }
@@ -195,7 +196,8 @@ static bool run_line(reader *r)
     if (r->at < r->end && !read_number(r, &tolerance))
         return false;
     if (n_args != f->n_params)
-        return nm_error(r->m->diag, here(r), "run line: @%s has %d parameters", f->name, f->n_params);
+        return nm_error(r->m->diag, here(r), "run line: @%s has %d parameters", f->name,
+                        f->n_params);
     return run(r, f, arg, n_want, want, tolerance);
 }
 

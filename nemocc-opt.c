@@ -16,11 +16,13 @@ typedef struct options {
 
 static const char help[] =
     "usage: nemocc-opt [options] FILE.nmir     (-: standard input)\n"
-    "Runs passes on IR text and prints the result; without a pass option it only parses and prints.\n"
+    "Runs passes on IR text and prints the result; without a pass option it only parses and "
+    "prints.\n"
     "\n"
     "  --passes                run the pipeline\n"
     "  --run                   check the file's '# run: @f(...) ~= ...' lines by the interpreter\n"
-    "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no others\n"
+    "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no "
+    "others\n"
     "  --locs                  print where in the user's source each op comes from\n"
     "  --quiet                 do not print the module\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
@@ -30,12 +32,14 @@ static const char help[] =
     "  --help\n"
     "\n";
 
-// --- docs/ops.md -------------------------------------------------------------------------------------------
+// --- docs/ops.md
+// -------------------------------------------------------------------------------------------
 
 static void list_ops(FILE *out)
 {
     fprintf(out, "# Ops\n\nMade from `ir/ops.def` by `nemocc-opt --list-ops-md`.\n\n");
-    fprintf(out, "| op | operands and attributes, for example | what it is |\n| --- | --- | --- |\n");
+    fprintf(out,
+            "| op | operands and attributes, for example | what it is |\n| --- | --- | --- |\n");
     for (int i = 0; i < NM_N_OPS; i++) {
         const nm_op_info *info = &nm_op_table[i];
         fprintf(out, "| `%s` | ", info->name);
@@ -47,7 +51,8 @@ static void list_ops(FILE *out)
     }
 }
 
-// --- errors that the file expects --------------------------------------------------------------------------
+// --- errors that the file expects
+// --------------------------------------------------------------------------
 
 typedef struct expectations {
     const nm_source *src;
@@ -99,7 +104,8 @@ static int count_unmet(expectations *e)
     return e->wrong;
 }
 
-// --- main ---------------------------------------------------------------------------------------------------
+// --- main
+// ---------------------------------------------------------------------------------------------------
 
 static bool take_option(options *o, const char *arg)
 {
@@ -107,9 +113,9 @@ static bool take_option(options *o, const char *arg)
         const char *name;
         bool *slot;
     } flags[] = {
-        {"--locs", &o->locs},       {"--verify-diagnostics", &o->verify_diagnostics},
-        {"--run", &o->run},         {"-Rfuse", &o->remarks},
-        {"--passes", &o->passes},   {"--quiet", &o->quiet},
+        {"--locs", &o->locs},     {"--verify-diagnostics", &o->verify_diagnostics},
+        {"--run", &o->run},       {"-Rfuse", &o->remarks},
+        {"--passes", &o->passes}, {"--quiet", &o->quiet},
         {"--plan", &o->plan},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)

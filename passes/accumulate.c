@@ -27,7 +27,8 @@ typedef struct cuts {
     cut *row;
 } cuts;
 
-// --- names ------------------------------------------------------------------------------------------------
+// --- names
+// ------------------------------------------------------------------------------------------------
 
 static bool taken(const cuts *c, nm_sym name, bool count)
 {
@@ -91,12 +92,13 @@ static void collect(cuts *c)
         }
 }
 
-// --- acc' = acc + part ----------------------------------------------------------------------------------
+// --- acc' = acc + part
+// ----------------------------------------------------------------------------------
 
 typedef struct terms {
     int n, cap;
-    nm_op **def;   // in program order, once sorted
-    int *index;    // of the result
+    nm_op **def; // in program order, once sorted
+    int *index;  // of the result
 } terms;
 
 // The terms of a sum whose intermediate sums nobody else reads.
@@ -131,8 +133,8 @@ static bool comes_first(const nm_op *a, const nm_op *b)
 static void sort(terms *t)
 {
     for (int i = 1; i < t->n; i++)
-        for (int k = i; k > 0 && t->def[k] != t->def[k - 1] && comes_first(t->def[k], t->def[k - 1]);
-             k--) {
+        for (int k = i;
+             k > 0 && t->def[k] != t->def[k - 1] && comes_first(t->def[k], t->def[k - 1]); k--) {
             nm_op *def = t->def[k];
             int index = t->index[k];
             t->def[k] = t->def[k - 1], t->index[k] = t->index[k - 1];
@@ -189,7 +191,8 @@ static nm_value *accumulate(nm_value *acc, nm_value *part)
     return acc;
 }
 
-// --- a step that is no sum: micro-batches are averaged by their share of the batch -----------------------
+// --- a step that is no sum: micro-batches are averaged by their share of the batch
+// -----------------------
 
 // An extent of this micro-batch: `size` would be that of the whole batch.
 static nm_value *build_local_size(nm_func *f, nm_op *before, const nm_extent *n, nm_dtype dtype)
@@ -216,8 +219,7 @@ static nm_value *build_local_size(nm_func *f, nm_op *before, const nm_extent *n,
 
 static void make_sizes_local(const nm_batch *b, nm_func *f)
 {
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body)
             make_sizes_local(b, op->body);
         const nm_extent *n = op->code == NM_OP_size ? nm_attr_get(op, "of")->u.extent : NULL;
@@ -248,7 +250,8 @@ static nm_value *add_share(const nm_batch *b, nm_value *acc, nm_value *part)
                      nm_build2(f, ret, ret->loc, NM_OP_mul, part, share));
 }
 
-// --- the three functions -----------------------------------------------------------------------------------
+// --- the three functions
+// -----------------------------------------------------------------------------------
 
 static void drop_unused_params(nm_func *f)
 {
@@ -366,8 +369,8 @@ static bool ends_in(nm_sym name, const char *suffix)
 static bool is_step(const nm_func *f)
 {
     size_t role = strcspn(f->name, ".");
-    bool fits = (role == 5 && !strncmp(f->name, "train", 5)) ||
-                (role == 4 && !strncmp(f->name, "eval", 4));
+    bool fits =
+        (role == 5 && !strncmp(f->name, "train", 5)) || (role == 4 && !strncmp(f->name, "eval", 4));
     return fits && !ends_in(f->name, ".count") && !ends_in(f->name, ".micro") &&
            !ends_in(f->name, ".finish");
 }

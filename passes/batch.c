@@ -1,9 +1,9 @@
 // The pending rule of sharding over time. A sum over batch is born as a part; adds of parts and ops
-// that move no number keep it one (as late as an add, as early as anything else: completing a gradient
-// before the optimizer multiplies it makes one accumulator of it, not several). Any other reader
-// needs the sum complete: outside of the micro-batches that is `finish`; inside of them it must be
-// known before the first one, so it may depend on data alone: a count. Else the step is not a sum
-// over the batch, and the micro-batches' results are averaged.
+// that move no number keep it one (as late as an add, as early as anything else: completing a
+// gradient before the optimizer multiplies it makes one accumulator of it, not several). Any other
+// reader needs the sum complete: outside of the micro-batches that is `finish`; inside of them it
+// must be known before the first one, so it may depend on data alone: a count. Else the step is not
+// a sum over the batch, and the micro-batches' results are averaged.
 #include "passes/batch.h"
 
 #include <string.h>
@@ -46,7 +46,8 @@ static bool is_zero(const nm_value *v)
 // A sum over dims that the result lacks: its parts add up.
 static bool sums(const nm_op *op) { return nm_is(op, NM_REDUCE) && op->code != NM_OP_max; }
 
-// --- inside of a repeat nothing can be completed --------------------------------------------------------
+// --- inside of a repeat nothing can be completed
+// --------------------------------------------------------
 
 typedef struct inner { // which values of the body are parts, by id
     const nm_batch *b;
@@ -134,7 +135,8 @@ static bool parts_of_repeat(inner *in, nm_op *op)
     return true;
 }
 
-// --- the function -----------------------------------------------------------------------------------------
+// --- the function
+// -----------------------------------------------------------------------------------------
 
 // A part is complete from here on: the sum before the views and casts of it.
 static void complete(nm_batch *b, nm_value *v)
@@ -174,8 +176,7 @@ static bool reads(const nm_batch *b, const nm_op *op, nm_stage stage)
 static void set_results(nm_batch *b, nm_op *op, nm_stage stage)
 {
     for (int i = 0; i < op->n_out; i++)
-        b->stage[op->out[i].id] =
-            nm_batch_has(b, op->out[i].type) ? NM_STAGE_micro : stage;
+        b->stage[op->out[i].id] = nm_batch_has(b, op->out[i].type) ? NM_STAGE_micro : stage;
 }
 
 static bool stage_repeat(nm_batch *b, nm_op *op)
@@ -255,8 +256,7 @@ static void mark_data_only(nm_batch *b)
         nm_bind_kind kind = b->f->param_bind[i].kind;
         b->data_only[b->f->param[i]->id] = kind == NM_BIND_data || kind == NM_BIND_scalar;
     }
-    nm_each_op(op, b->f)
-    {
+    nm_each_op(op, b->f) {
         bool only = true;
         for (int i = 0; i < op->n_in; i++)
             only &= b->data_only[op->in[i]->id];
@@ -304,8 +304,9 @@ bool nm_batch_analyse(nm_func *f, nm_batch *b)
     start(b, f, false);
     nm_op *culprit = stage_all(b);
     if (culprit) {
-        nm_warning(diag, loss_of(f),
-                   "this loss is not a sum of means over batch; micro-batches average it [train-4]");
+        nm_warning(
+            diag, loss_of(f),
+            "this loss is not a sum of means over batch; micro-batches average it [train-4]");
         nm_note(diag, culprit->loc, "%s needs a sum over the whole batch here",
                 nm_info(culprit)->name);
         start(b, f, true);

@@ -1,5 +1,6 @@
-// When is each value of a step known, if micro-batches split `batch` in time? The sharding rule over
-// a virtual axis that splits batch: what is summed over batch is pending until the last micro-batch.
+// When is each value of a step known, if micro-batches split `batch` in time? The sharding rule
+// over a virtual axis that splits batch: what is summed over batch is pending until the last
+// micro-batch.
 #ifndef NM_PASSES_BATCH_H
 #define NM_PASSES_BATCH_H
 
@@ -14,8 +15,8 @@ typedef enum {
 
 typedef struct nm_batch { // of the top-level values of one function, by id
     nm_func *f;
-    nm_sym dim;      // batch
-    bool average;    // the step is no sum over the batch: results of micro-batches are averaged
+    nm_sym dim;   // batch
+    bool average; // the step is no sum over the batch: results of micro-batches are averaged
     nm_stage *stage;
     bool *feeds;     // is read, maybe through others, by what has a part of the batch
     bool *data_only; // depends on data, scalars and sizes alone
@@ -23,8 +24,8 @@ typedef struct nm_batch { // of the top-level values of one function, by id
     bool *count;     // the same, but complete before the first micro-batch
 } nm_batch;
 
-// false: the function cannot be cut at all: reported. A step that is no sum over the batch is warned
-// about [train-4] and marked `average`.
+// false: the function cannot be cut at all: reported. A step that is no sum over the batch is
+// warned about [train-4] and marked `average`.
 bool nm_batch_analyse(nm_func *f, nm_batch *out);
 bool nm_batch_has(const nm_batch *b, const nm_type *t); // does an extent of t read batch?
 

@@ -4,8 +4,8 @@ static nm_func *copy_body(nm_func *into, nm_func *body, nm_value **map)
 {
     nm_func *copy = nm_body_new(into, body->loc);
     for (int i = 0; i < body->n_params; i++)
-        map[body->param[i]->id] = nm_func_param(copy, body->param[i]->type, body->param[i]->name,
-                                                body->param_bind[i]);
+        map[body->param[i]->id] =
+            nm_func_param(copy, body->param[i]->type, body->param[i]->name, body->param_bind[i]);
     nm_each_op(op, body)
         if (op->code != NM_OP_ret)
             nm_copy_op(copy, NULL, op, map);
@@ -73,8 +73,7 @@ static void inline_call(nm_op *op)
 
 void nm_inline_calls(nm_func *f, bool *changed)
 {
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body)
             nm_inline_calls(op->body, changed);
         if (op->code != NM_OP_call)

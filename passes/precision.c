@@ -1,5 +1,6 @@
-// Precision: `real` becomes f32. Casts that now change nothing go. After autodiff, so that a gradient
-// has taken the dtype of its value; a bf16 compute dtype would be chosen here, with f32 masters.
+// Precision: `real` becomes f32. Casts that now change nothing go. After autodiff, so that a
+// gradient has taken the dtype of its value; a bf16 compute dtype would be chosen here, with f32
+// masters.
 #include "passes/pass.h"
 #include "passes/retype.h"
 
@@ -11,8 +12,7 @@ static const nm_type *concrete(nm_module *m, const nm_type *t, void *user)
 
 static void drop_casts(nm_func *f, bool *changed)
 {
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body)
             drop_casts(op->body, changed);
         if (op->code != NM_OP_cast)

@@ -11,8 +11,7 @@ void nm_retype_func(nm_func *f, nm_type_map *map, void *user, bool *changed)
 {
     for (int i = 0; i < f->n_params; i++)
         retype(f->module, &f->param[i]->type, map, user, changed);
-    nm_each_op(op, f)
-    {
+    nm_each_op(op, f) {
         for (int i = 0; i < op->n_out; i++)
             retype(f->module, &op->out[i].type, map, user, changed);
         if (op->body)

@@ -38,7 +38,8 @@ static const char *skip_term(const char *p)
     return p + 1;
 }
 
-// --- matching -----------------------------------------------------------------------------------------------
+// --- matching
+// -----------------------------------------------------------------------------------------------
 
 static bool fail(nm_match *m, const char *p, const char *why)
 {
@@ -80,8 +81,7 @@ static bool match(nm_match *m, const nm_rule *r, const char *p, nm_value *v, boo
 static bool match_args(nm_match *m, const nm_rule *r, const char *p, nm_op *op, bool swap)
 {
     for (int i = 0; i < op->n_in; i++, p = skip_term(p))
-        if (*skip(p) == ')' || *skip(p) == '$' ||
-            !match(m, r, p, op->in[swap ? 1 - i : i], true))
+        if (*skip(p) == ')' || *skip(p) == '$' || !match(m, r, p, op->in[swap ? 1 - i : i], true))
             return false;
     p = skip(p);
     if (*p == '$') {
@@ -110,8 +110,8 @@ static bool match(nm_match *m, const nm_rule *r, const char *p, nm_value *v, boo
         return match_var(m, p, v);
     const nm_op *def = v->def;
     if (is_number(p)) {
-        bool hit = def && def->code == NM_OP_const &&
-                   nm_attr_float(def, "value", 0) == strtod(p, NULL);
+        bool hit =
+            def && def->code == NM_OP_const && nm_attr_float(def, "value", 0) == strtod(p, NULL);
         return hit || fail(m, p, "not this constant");
     }
     const char *start = p;
@@ -130,7 +130,8 @@ static bool match(nm_match *m, const nm_rule *r, const char *p, nm_value *v, boo
     return match_args(m, r, p + 1, v->def, true);
 }
 
-// --- building -----------------------------------------------------------------------------------------------
+// --- building
+// -----------------------------------------------------------------------------------------------
 
 static nm_value *instantiate(nm_match *m, const char **p);
 
@@ -181,12 +182,10 @@ static nm_value *fit(nm_match *m, const nm_rule *r, nm_value *v)
         v->type = want;
         return v;
     }
-    return nm_build(m->f, m->root,
-                    &(nm_proto){.code = NM_OP_broadcast,
-                                .loc = m->root->loc,
-                                .n_in = 1,
-                                .in = &v,
-                                .type = want});
+    return nm_build(
+        m->f, m->root,
+        &(nm_proto){
+            .code = NM_OP_broadcast, .loc = m->root->loc, .n_in = 1, .in = &v, .type = want});
 }
 
 static bool seen_before(nm_value *const *in, int i)
@@ -215,7 +214,8 @@ void nm_erase_dead(nm_value *v)
             nm_erase_dead(in[i]);
 }
 
-// --- remarks ------------------------------------------------------------------------------------------------
+// --- remarks
+// ------------------------------------------------------------------------------------------------
 
 static nm_remark *remark_of(nm_remarks *all, const nm_rule *r)
 {
@@ -264,7 +264,8 @@ void nm_remarks_print(FILE *out, const nm_remarks *r)
     }
 }
 
-// --- the sweep ----------------------------------------------------------------------------------------------
+// --- the sweep
+// ----------------------------------------------------------------------------------------------
 
 static bool try_rule(nm_func *f, nm_op *op, const nm_rule *r)
 {
@@ -297,8 +298,7 @@ static bool try_rule(nm_func *f, nm_op *op, const nm_rule *r)
 static bool sweep(nm_func *f, const nm_rule *rules, size_t n, const nm_opcode *root)
 {
     bool any = false;
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body)
             any |= sweep(op->body, rules, n, root);
         for (size_t i = 0; i < n; i++) {

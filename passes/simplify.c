@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-// --- conditions and results that text cannot say --------------------------------------------------------
+// --- conditions and results that text cannot say
+// --------------------------------------------------------
 
 static nm_op *inner_of(const nm_match *m) { return m->root->in[0]->def; }
 
@@ -35,7 +36,8 @@ static bool inner_is_exact(const nm_match *m)
     return is_exact(nm_var(m, 'x')->type->dtype, inner_of(m)->out[0].type->dtype);
 }
 
-static nm_value *rebuild(nm_match *m, nm_opcode code, const nm_type *type, int n, const nm_attr *attr)
+static nm_value *rebuild(nm_match *m, nm_opcode code, const nm_type *type, int n,
+                         const nm_attr *attr)
 {
     nm_value *x = nm_var(m, 'x');
     return nm_build(m->f, m->root,
@@ -136,13 +138,13 @@ static nm_value *sum_of_broadcast(nm_match *m)
     nm_sym left[NM_MAX_RANK];
     int n = 0;
     const nm_extent *times = nm_extent_const(mod, 1);
-    for (int i = 0; i < over.n; i++) {
+    for (int i = 0; i < over.n; i++)
         if (nm_has_dim(x->type, over.sym[i]))
             left[n++] = over.sym[i];
         else
-            times = nm_extent_mul(mod, times,
-                                  m->root->in[0]->type->dim[nm_type_find(m->root->in[0]->type, over.sym[i])].extent);
-    }
+            times = nm_extent_mul(
+                mod, times,
+                m->root->in[0]->type->dim[nm_type_find(m->root->in[0]->type, over.sym[i])].extent);
     if (n == over.n || !times)
         return NULL;
     nm_value *sum = x;
@@ -220,8 +222,7 @@ void nm_drop_dead(nm_func *f, bool *changed)
 
 bool nm_pass_simplify(nm_module *m, bool *changed)
 {
-    nm_each_func(f, m)
-    {
+    nm_each_func(f, m) {
         nm_inline_calls(f, changed);
         for (bool again = true; again; *changed |= again) {
             again = false;

@@ -1,4 +1,5 @@
-// The parts of simplify, each to be run until none changes anything. All keep the function's meaning.
+// The parts of simplify, each to be run until none changes anything. All keep the function's
+// meaning.
 #ifndef NM_PASSES_SIMPLIFY_H
 #define NM_PASSES_SIMPLIFY_H
 

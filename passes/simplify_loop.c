@@ -106,7 +106,8 @@ static bool sink_free(nm_loop *l)
         const nm_op *def = l->whole.row[i].operand->def;
         if (!def || !nm_is(def, NM_FREE) || def->n_in)
             continue;
-        nm_value **map = nm_new_n(body->module->arena, nm_value *, nm_func_outer(body)->n_values + 1);
+        nm_value **map =
+            nm_new_n(body->module->arena, nm_value *, nm_func_outer(body)->n_values + 1);
         nm_op *copy = nm_copy_op(body, body->first, def, map);
         replace_param(l, l->whole.row[i].param, &copy->out[0]);
         nm_loop_drop(&l->whole, i);
@@ -134,8 +135,7 @@ static bool simplify(nm_op *op)
 
 void nm_simplify_loops(nm_func *f, bool *changed)
 {
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (!op->body)
             continue;
         nm_simplify_loops(op->body, changed);

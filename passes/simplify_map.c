@@ -7,7 +7,8 @@
 
 static bool is_const(const nm_value *v) { return v->def && v->def->code == NM_OP_const; }
 
-// --- constants ----------------------------------------------------------------------------------------------
+// --- constants
+// ----------------------------------------------------------------------------------------------
 
 // In double, so exactly as a reader of the source would compute it; ints as ints.
 static bool fold(nm_op *op, double *value)
@@ -54,7 +55,8 @@ static bool fold_constant(nm_op *op)
     return true;
 }
 
-// --- broadcasts ---------------------------------------------------------------------------------------------
+// --- broadcasts
+// ---------------------------------------------------------------------------------------------
 
 // v without its repetition: another value with fewer dims, or in another order; else v.
 static nm_value *narrow(nm_op *before, nm_value *v)
@@ -90,8 +92,7 @@ static bool drop_repetition(nm_op *op, int i)
 {
     static const nm_type scalar;
     nm_value *v = op->in[i];
-    if (!is_repeated(v) ||
-        !lacks_only(op, i, v->type, is_const(v) ? &scalar : v->def->in[0]->type))
+    if (!is_repeated(v) || !lacks_only(op, i, v->type, is_const(v) ? &scalar : v->def->in[0]->type))
         return false;
     nm_set_operand(op, i, narrow(op, v));
     return true;
@@ -108,7 +109,8 @@ static bool repeat_later(nm_op *op)
         bool needed = false;
         for (int i = 0; i < op->n_in; i++) {
             nm_value *v = op->in[i];
-            bool through = is_repeated(v) && (is_const(v) || !nm_has_dim(v->def->in[0]->type, want->dim[d].name));
+            bool through = is_repeated(v) &&
+                           (is_const(v) || !nm_has_dim(v->def->in[0]->type, want->dim[d].name));
             needed |= nm_has_dim(v->type, want->dim[d].name) && !through;
         }
         if (needed)
@@ -152,8 +154,7 @@ static bool simplify(nm_op *op)
 
 void nm_simplify_maps(nm_func *f, bool *changed)
 {
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body)
             nm_simplify_maps(op->body, changed);
         *changed |= simplify(op);

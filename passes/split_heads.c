@@ -1,8 +1,8 @@
 // Split heads: where the `heads` of queries and the `kv` of keys meet in an attention, query head h
-// reads key head h // (heads / kv). `heads` becomes two dims, kv and heads.g, kv major, in every type
-// of the module: then the two share kv by name, and grouped-query attention needs no rule of its own,
-// here or in sharding. An op that treats `heads` as one dim (index, gather, rename) finds it merged
-// before and split after. First of all passes, since every later one spells dims.
+// reads key head h // (heads / kv). `heads` becomes two dims, kv and heads.g, kv major, in every
+// type of the module: then the two share kv by name, and grouped-query attention needs no rule of
+// its own, here or in sharding. An op that treats `heads` as one dim (index, gather, rename) finds
+// it merged before and split after. First of all passes, since every later one spells dims.
 #include "ir/attn.h"
 #include "passes/pass.h"
 #include "passes/retype.h"
@@ -39,7 +39,8 @@ static const nm_type *merge_type(nm_module *m, const nm_type *t, const pair *p)
     return nm_type_get(m, &s);
 }
 
-// --- attributes -------------------------------------------------------------------------------------------
+// --- attributes
+// -------------------------------------------------------------------------------------------
 
 static bool lists(const nm_attr *a, nm_sym name)
 {
@@ -110,8 +111,7 @@ static bool names(const nm_op *op, nm_sym dim)
 
 static bool split_ops(nm_func *f, const pair *p)
 {
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body && !split_ops(op->body, p))
             return false;
         for (int i = 0; i < op->n_attrs; i++)
@@ -120,20 +120,20 @@ static bool split_ops(nm_func *f, const pair *p)
         if (!names(op, p->heads.name))
             continue;
         if (op->code == NM_OP_repeat)
-            return nm_error(f->module->diag, op->loc, "a repeat over '%s', which an attention splits",
-                            p->heads.name);
+            return nm_error(f->module->diag, op->loc,
+                            "a repeat over '%s', which an attention splits", p->heads.name);
         wrap(op, p);
     }
     return true;
 }
 
-// --- the module ---------------------------------------------------------------------------------------------
+// --- the module
+// ---------------------------------------------------------------------------------------------
 
 static bool find_pair(nm_func *f, pair *p)
 {
     nm_module *m = f->module;
-    nm_each_op(op, f)
-    {
+    nm_each_op(op, f) {
         if (op->body && find_pair(op->body, p))
             return true;
         if (op->code != NM_OP_attention && op->code != NM_OP_attention_grad)
@@ -154,8 +154,7 @@ static bool find_pair(nm_func *f, pair *p)
 
 static bool clashes(nm_func *f, const pair *p)
 {
-    nm_each_op(op, f)
-    {
+    nm_each_op(op, f) {
         if (op->body && clashes(op->body, p))
             return true;
         for (int i = 0; i < op->n_out; i++)
@@ -188,7 +187,8 @@ static bool split_pair(nm_module *m, pair *p)
             return nm_error(m->diag, p->loc,
                             "'%s' and '%s' meet in this attention, and stand in one type elsewhere",
                             p->heads.name, p->kv.name);
-    nm_dim_declare(m, (nm_dim_decl){.name = p->group.name, .loc = p->loc, .extent = p->group.extent});
+    nm_dim_declare(m,
+                   (nm_dim_decl){.name = p->group.name, .loc = p->loc, .extent = p->group.extent});
     widen_arrows(m, p);
     bool changed;
     nm_retype(m, split_type, p, &changed);

@@ -91,8 +91,7 @@ void nm_value_number(nm_func *f, bool *changed)
     while (size < 2 * n)
         size *= 2;
     table t = {.slot = nm_new_n(&scratch, nm_op *, size), .mask = size - 1};
-    nm_each_op_safe(op, f)
-    {
+    nm_each_op_safe(op, f) {
         if (op->body)
             nm_value_number(op->body, changed);
         if (op->body || !nm_is(op, NM_PURE))
