@@ -197,6 +197,13 @@ static LLVMValueRef run_of(nm_gen *g, const nm_space *s)
     return run ? run : nm_fn_i64(&g->fn, 0);
 }
 
+// A step of decoding has few rows: worth a path of its own, and its code.
+static bool decodes(const nm_gen *g)
+{
+    nm_sym name = nm_func_outer(g->group->func)->name;
+    return name && strcmp(name, "decode") == 0;
+}
+
 // nmk_gemm_spec, on the stack: constants that fold, but for runs of run-time extent.
 static LLVMValueRef write_spec(nm_gen *g, const nm_dot *d)
 {
@@ -208,6 +215,7 @@ static LLVMValueRef write_spec(nm_gen *g, const nm_dot *d)
         run_of(g, d->a_along_row ? &d->list[LIST_M] : k),
         run_of(g, d->b_along_row ? &d->list[LIST_N] : k),
         run_of(g, &d->list[LIST_N]),
+        nm_fn_i64(f, decodes(g)),
     };
     int n = sizeof word / sizeof *word;
     LLVMValueRef spec = nm_fn_slot(f, LLVMArrayType2(f->i64, (uint64_t)n));

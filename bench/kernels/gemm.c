@@ -43,7 +43,7 @@ HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, floa
 }
 
 #define KERNEL(NAME, A_ALONG, B_ALONG, A, B)                                                       \
-    static const nmk_gemm_spec spec_##NAME = {.a_along = A_ALONG, .b_along = B_ALONG};             \
+    static const nmk_gemm_spec spec_##NAME = {.a_along = A_ALONG, .b_along = B_ALONG, .few = 1};   \
     static void NAME(const void *what)                                                             \
     {                                                                                              \
         product p = *(const product *)what;                                                        \

@@ -133,7 +133,7 @@ NMK_ENTRY void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int6
     (void)B;
     for (int64_t took; from < to; from += took) {
         block at = block_at(&g, from, to - from, &took);
-        if (M <= FEW_ROWS) {
+        if (s->few && M <= FEW_ROWS) {
             nmk_gemv(&g, at, scratch);
             continue;
         }

@@ -52,6 +52,7 @@ typedef struct nmk_gemm_spec { // a constant; all int64_t, so that it is plain w
     int64_t a_along, b_along;  // NMK_ALONG_*; (a K, b K) is "NT", (K, ROW) "NN", (ROW, ROW) "TN"
     int64_t a_run, b_run;      // period of the contiguous index; 0: flat
     int64_t c_run;             // period of n in the result, whose n should be contiguous
+    int64_t few; // have a path for M <= 4 that packs nothing (decode: the time is reading b once)
 } nmk_gemm_spec;
 
 // The size of the parallel range: blocks of result, n fastest. And the least to give to a thread.

@@ -62,8 +62,8 @@ typedef void kernel(const product *p, int64_t from, int64_t to, void *scratch);
         nmk_gemm_spec s = {__VA_ARGS__};                                                           \
         nmk_gemm(&s, p, p->B, p->M, p->N, p->K, A, B_, C, from, to, scratch);                      \
     }
-KERNEL(nt, a_mk, b_nk, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_K)
-KERNEL(nn, a_mk, b_kn, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW)
+KERNEL(nt, a_mk, b_nk, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_K, .few = 1)
+KERNEL(nn, a_mk, b_kn, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW, .few = 1)
 KERNEL(tn, a_km, b_kn, c_mn, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW)
 KERNEL(split, a_km, b_split, c_split, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW,
        .b_run = p->split, .c_run = p->split)
