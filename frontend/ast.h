@@ -567,5 +567,7 @@ nm_ast_file *nm_parse_nm(nm_module *m, const nm_source *src);
 // uses it, else from the models that nemocc carries. path may itself be the bare name of such a
 // model ("gpt2"). NULL: reported.
 nm_ast_program *nm_load(nm_module *m, const char *path);
+// The same for a text; files that it uses are looked for as if it were a file of src's name.
+nm_ast_program *nm_load_text(nm_module *m, const nm_source *src);
 
 #endif

@@ -142,19 +142,23 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-nm_ast_program *nm_load(nm_module *m, const char *path)
+nm_ast_program *nm_load_text(nm_module *m, const nm_source *src)
 {
     loader l = {.m = m, .prog = nm_new(m->arena, nm_ast_program)};
-    const nm_source *src = main_source(m, path);
     const nm_embedded *std = find_embedded("std");
     if (!std)
         nm_bug("nemocc was built without std.nm");
-    if (!src)
-        return NULL;
     bool is_std = strcmp(file_name(src->name), std->name) == 0; // --check models/std.nm
-    l.prog->std = load_source(&l, is_std ? src : embedded_source(m, std), NULL);
+    const nm_source *std_src = is_std ? src : embedded_source(m, std);
+    l.prog->std = std_src ? load_source(&l, std_src, NULL) : NULL;
     if (!l.prog->std)
         return NULL;
     l.prog->main = is_std ? l.prog->std : load_source(&l, src, NULL);
     return l.prog->main ? l.prog : NULL;
+}
+
+nm_ast_program *nm_load(nm_module *m, const char *path)
+{
+    const nm_source *src = main_source(m, path);
+    return src ? nm_load_text(m, src) : NULL;
 }
