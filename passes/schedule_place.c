@@ -99,15 +99,16 @@ static bool is_alone(nm_places *s, const nm_value *v)
     return true;
 }
 
-// Whatever is written to u's place later must come after the last reader of v.
+// Whatever is written to u's place later must come after the last reader of v, so not at once.
 static bool later_give_way(nm_places *s, const nm_value *u, const nm_value *v)
 {
     int c = nm_places_class(s, u);
     for (int i = 0; i < s->n_values; i++) {
         const nm_value *w = s->value[i];
-        bool later = w && w->func == v->func && w->def && nm_places_class(s, w) == c &&
-                     nm_stands_before(v->def, w->def);
-        if (later && !nm_gives_way(v, w))
+        if (!w || !w->def || w->func != v->func || nm_places_class(s, w) != c)
+            continue;
+        bool later = nm_stands_before(v->def, w->def);
+        if (w->def == v->def || (later && !nm_gives_way(v, w)))
             return false;
     }
     return true;
