@@ -123,7 +123,7 @@ LLVMValueRef nm_gen_refuse(nm_gen *g, const nm_op *op, const char *why); // repo
 void nm_gen_know(nm_gen *g, const nm_value *v, const nm_coords *c, LLVMValueRef element);
 
 // In codegen/scalar_map.c, scalar_view.c, scalar_free.c: one element of an op of that trait.
-bool nm_gen_philox_key(nm_gen *g, nm_value *seed, nm_sym key, LLVMValueRef half[2]);
+LLVMValueRef nm_gen_philox_key(nm_gen *g, nm_value *seed, nm_sym key); // base/philox.h; an i64
 LLVMValueRef nm_gen_map(nm_gen *g, nm_op *op, const nm_coords *c);
 LLVMValueRef nm_gen_view(nm_gen *g, nm_op *op, const nm_coords *c);
 LLVMValueRef nm_gen_free(nm_gen *g, nm_op *op, const nm_coords *c);

@@ -24,7 +24,7 @@ typedef struct nm_flash {
     nm_dim hd, over, pos;    // pos: q's
     nm_dim role[N_AT];       // of q; name NULL: there is none
     const nm_extent *groups; // q heads a kv head, where `heads` is not split; else NULL
-    LLVMTypeRef args, strides;
+    LLVMTypeRef args, drop;
 } nm_flash;
 
 // --- which dim plays which part
@@ -186,6 +186,9 @@ static bool result(nm_gen *g, const nm_flash *x, int i, int workspace, nm_stride
             arg = g->result_arg[r];
             t = g->group->out[r].type;
         }
+    if (nm_has_dim(t, x->hd.name) && t->dim[t->rank - 1].name != x->hd.name)
+        return nm_gen_refuse(g, x->op,
+                             "a result whose head dim is not innermost is not lowered yet") != NULL;
     s->pointer = nm_gen_pointer(g, arg);
     return fill_strides(g, x, t, NULL, nm_index_const(g, 0), s);
 }
@@ -239,12 +242,11 @@ static void make_types(nm_gen *g, nm_flash *x)
 {
     nm_fn *f = &g->fn;
     LLVMTypeRef i = f->i64, p = f->ptr, s = LLVMArrayType2(f->i64, N_AT), r = f->f32, w = f->i32;
-    LLVMTypeRef drop[] = {r, w, w, w, w, i, i, s};
-    LLVMTypeRef d = LLVMStructTypeInContext(f->ctx, drop, 8, false);
-    LLVMTypeRef field[N_FIELDS] = {i, i, i, i, i, i, i, i, r, r, p, p, p, s, s, s, p, p, s,
-                                   s, p, p, p, p, s, s, s, s, p, s, p, p, s, s, p, s, d};
+    LLVMTypeRef drop[] = {r, i, w, w, i, i, s};
+    x->drop = LLVMStructTypeInContext(f->ctx, drop, 7, false);
+    LLVMTypeRef field[N_FIELDS] = {i, i, i, i, i, i, i, i, r, r, p, p, p, s, s, s, p, p,      s,
+                                   s, p, p, p, p, s, s, s, s, p, s, p, p, s, s, p, s, x->drop};
     x->args = LLVMStructTypeInContext(f->ctx, field, N_FIELDS, false);
-    x->strides = s;
 }
 
 static LLVMValueRef field(nm_gen *g, const nm_flash *x, LLVMValueRef args, unsigned i)
@@ -309,6 +311,68 @@ static bool set_scalars(nm_gen *g, const nm_flash *x, LLVMValueRef args)
     return v != NULL;
 }
 
+// --- dropout: draw number (row * keys + key), where rows are q's dims but hd
+// -------------------------------------------
+
+static bool is_role(const nm_flash *x, nm_attn_at at, nm_sym dim)
+{
+    bool heads = x->groups && dim == x->a.heads;
+    return heads ? at == AT_KV || at == AT_G : x->role[at].name == dim;
+}
+
+// How far one index of the role moves the draw's number; and the number of the first draw.
+static void row_strides(nm_gen *g, const nm_flash *x, nm_strided *s, LLVMValueRef *first)
+{
+    nm_fn *f = &g->fn;
+    const nm_type *q = x->op->in[0]->type;
+    LLVMValueRef step = nm_fn_extent_value(f, x->over.extent, NM_SYM_TOTAL);
+    *first = nm_fn_extent_value(f, x->over.extent, NM_SYM_OFFSET);
+    for (int i = q->rank; i-- > 0;) {
+        if (q->dim[i].name == x->hd.name)
+            continue;
+        for (int at = 0; at < N_AT; at++)
+            if (is_role(x, (nm_attn_at)at, q->dim[i].name)) {
+                LLVMValueRef heads = step_of(g, x, q->dim[i].name, (nm_attn_at)at);
+                s->stride[at] = LLVMBuildMul(f->b, step, heads, "");
+            }
+        LLVMValueRef offset = nm_fn_extent_value(f, q->dim[i].extent, NM_SYM_OFFSET);
+        *first = LLVMBuildAdd(f->b, *first, LLVMBuildMul(f->b, offset, step, ""), "");
+        step = LLVMBuildMul(f->b, step, nm_fn_extent_value(f, q->dim[i].extent, NM_SYM_TOTAL), "");
+    }
+}
+
+static LLVMValueRef counter(nm_gen *g, nm_value *v)
+{
+    nm_coords none = {0};
+    LLVMValueRef x = v ? nm_gen_value(g, v, &none) : LLVMConstNull(g->fn.i32);
+    return x ? LLVMBuildIntCast2(g->fn.b, x, g->fn.i32, true, "") : NULL;
+}
+
+static bool set_drop(nm_gen *g, const nm_flash *x, LLVMValueRef args)
+{
+    nm_fn *f = &g->fn;
+    double rate = nm_attr_float(x->op, "dropout", 0);
+    if (rate <= 0)
+        return true;
+    nm_value *const *e = x->a.extra;
+    nm_strided s;
+    LLVMValueRef first,
+        key = nm_gen_philox_key(g, e[NM_ATTN_seed], nm_attr_get(x->op, "key")->u.sym);
+    LLVMValueRef step = counter(g, e[NM_ATTN_step]), turn = counter(g, e[NM_ATTN_turn]);
+    if (!key || !step || !turn)
+        return false;
+    for (int at = 0; at < N_AT; at++)
+        s.stride[at] = nm_index_const(g, 0);
+    row_strides(g, x, &s, &first);
+    LLVMValueRef drop = field(g, x, args, F_DROP);
+    LLVMValueRef word[] = {LLVMConstReal(f->f32, rate), key, step, turn, first,
+                           nm_index_const(g, 1)};
+    for (unsigned i = 0; i < 6; i++)
+        LLVMBuildStore(f->b, word[i], LLVMBuildStructGEP2(f->b, x->drop, drop, i, ""));
+    set_strides(g, LLVMBuildStructGEP2(f->b, x->drop, drop, 6, ""), &s);
+    return true;
+}
+
 static bool set_operand(nm_gen *g, const nm_flash *x, LLVMValueRef args, nm_value *v,
                         unsigned pointer, unsigned strides)
 {
@@ -344,7 +408,7 @@ static LLVMValueRef write_spec(nm_gen *g, const nm_flash *x)
                       nm_attr_bool(x->op, "causal"),
                       nm_attr_get(x->op, "window") != NULL,
                       nm_attr_get(x->op, "softcap") != NULL,
-                      0,
+                      nm_attr_float(x->op, "dropout", 0) > 0,
                       x->a.extra[NM_ATTN_keys] != NULL,
                       x->a.extra[NM_ATTN_segments] != NULL,
                       x->a.extra[NM_ATTN_sink] != NULL};
@@ -403,8 +467,8 @@ static bool write_bias(nm_gen *g, const nm_flash *x, LLVMValueRef *hook)
 static bool check(nm_gen *g, const nm_flash *x)
 {
     int64_t hd;
-    if (nm_attr_float(x->op, "dropout", 0) > 0)
-        return nm_gen_refuse(g, x->op, "dropout of the probabilities is not lowered yet") != NULL;
+    if (nm_attr_get(x->op, "window") && !nm_attr_bool(x->op, "causal"))
+        return nm_gen_refuse(g, x->op, "a window without causal is not lowered yet") != NULL;
     if (!nm_extent_is_const(x->hd.extent, &hd) || hd > 512)
         return nm_gen_refuse(g, x->op, "a head dim that is not a constant up to 512") != NULL;
     for (int i = 0; i < 3; i++)
@@ -449,7 +513,7 @@ bool nm_kernel_attention(nm_gen *g)
     int spare[2] = {unread_result(g, &x, 0), unread_result(g, &x, 1)};
     nm_gen_begin_kernel(g, "kernel");
     LLVMValueRef args = new_args(g, &x);
-    bool ok = set_scalars(g, &x, args) && set_extras(g, &x, args);
+    bool ok = set_scalars(g, &x, args) && set_extras(g, &x, args) && set_drop(g, &x, args);
     for (unsigned i = 0; i < 3 && ok; i++)
         ok = set_operand(g, &x, args, op->in[i], F_Q + i, F_QS + i);
     for (int i = 0; i < 2 && ok; i++) {
@@ -480,7 +544,7 @@ bool nm_kernel_attention_grad(nm_gen *g)
     LLVMValueRef args = new_args(g, &x);
     static const unsigned pointer[] = {F_Q, F_K, F_V, F_OUT, F_LSE, F_DOUT};
     static const unsigned strides[] = {F_QS, F_KS, F_VS, F_OUTS, F_LSES, F_DOUTS};
-    bool ok = set_scalars(g, &x, args) && set_extras(g, &x, args);
+    bool ok = set_scalars(g, &x, args) && set_extras(g, &x, args) && set_drop(g, &x, args);
     for (int i = 0; i < 6 && ok; i++)
         ok = set_operand(g, &x, args, op->in[i], pointer[i], strides[i]);
     for (int i = 0; i < 3 && ok; i++) {

@@ -67,34 +67,26 @@ static LLVMValueRef counter(nm_gen *g, nm_op *op, int i)
     return v ? LLVMBuildIntCast2(g->fn.b, v, g->fn.i32, true, "") : NULL;
 }
 
-bool nm_gen_philox_key(nm_gen *g, nm_value *seed, nm_sym key, LLVMValueRef half[2])
+LLVMValueRef nm_gen_philox_key(nm_gen *g, nm_value *seed, nm_sym key)
 {
-    LLVMBuilderRef b = g->fn.b;
     nm_coords none = {0};
     LLVMValueRef v = nm_gen_value(g, seed, &none);
     if (!v)
-        return false;
-    v = LLVMBuildIntCast2(b, v, g->fn.i64, true, "");
+        return NULL;
+    v = LLVMBuildIntCast2(g->fn.b, v, g->fn.i64, true, "");
     LLVMValueRef hash = LLVMConstInt(g->fn.i64, nm_hash64(key, strlen(key)), false);
-    v = LLVMBuildXor(b, v, hash, "");
-    half[0] = LLVMBuildTrunc(b, v, g->fn.i32, "");
-    half[1] = LLVMBuildTrunc(b, LLVMBuildLShr(b, v, nm_index_const(g, 32), ""), g->fn.i32, "");
-    return true;
+    return LLVMBuildXor(g->fn.b, v, hash, "");
 }
 
 static LLVMValueRef gen_random(nm_gen *g, nm_op *op, const nm_coords *c)
 {
     const nm_type *t = op->out[0].type;
-    LLVMValueRef a[5];
-    if (!nm_gen_philox_key(g, op->in[0], nm_attr_get(op, "key")->u.sym, a))
+    LLVMValueRef a[] = {nm_gen_philox_key(g, op->in[0], nm_attr_get(op, "key")->u.sym),
+                        counter(g, op, 1), counter(g, op, 2), global_element(g, t, c)};
+    if (!a[0] || !a[1] || !a[2])
         return NULL;
-    a[2] = counter(g, op, 1);
-    a[3] = counter(g, op, 2);
-    if (!a[2] || !a[3])
-        return NULL;
-    a[4] = global_element(g, t, c);
     bool normal = strcmp(nm_attr_sym(op, "dist"), "normal") == 0;
-    LLVMValueRef x = nm_gen_call(g, normal ? "nmk_normal" : "nmk_uniform", g->fn.f32, 5, a);
+    LLVMValueRef x = nm_gen_call(g, normal ? "nmk_normal" : "nmk_uniform", g->fn.f32, 4, a);
     return nm_dtype_cast(&g->fn, NM_f32, t->dtype, x);
 }
 
