@@ -80,9 +80,7 @@ static void string_token(nm_lexer *lx)
     while (*p != '"') {
         int c = string_char(&p);
         if (c < 0) {
-            size_t len = strcspn(lx->at, "\n");
-            set(lx, NM_TOK_punct, len);
-            nm_error(lx->m->diag, lx->tok.loc, "a string without its end, or with a bad escape");
+            set(lx, NM_TOK_punct, strcspn(lx->at, "\n")); // nm_lex_error says what is wrong
             return;
         }
         text[n++] = (char)c;
@@ -150,6 +148,9 @@ bool nm_lex_error(nm_lexer *lx, const char *expected)
     if (lx->tok.kind == NM_TOK_end)
         return nm_error(lx->m->diag, lx->tok.loc,
                         "expected %s, found the end of the text [syntax-1]", expected);
+    if (lx->tok.kind == NM_TOK_punct && *lx->tok.text == '"')
+        return nm_error(lx->m->diag, lx->tok.loc,
+                        "a string without its end, or with a bad escape [syntax-4]");
     int n = lx->tok.loc.len > 40 ? 40 : (int)lx->tok.loc.len;
     return nm_error(lx->m->diag, lx->tok.loc, "expected %s, found '%.*s' [syntax-1]", expected, n,
                     lx->tok.text);

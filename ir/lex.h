@@ -26,7 +26,7 @@ typedef struct nm_lexer {
 
 void nm_lex_init(nm_lexer *lx, nm_module *m, const nm_source *src);
 void nm_lex_next(nm_lexer *lx); // a bad byte is reported and skipped
-// To the next line that starts with one of the words of a module; true: there is one.
+// To the next line that starts with "func"; true: there is one.
 bool nm_lex_resync(nm_lexer *lx);
 
 bool nm_lex_is(const nm_lexer *lx, const char *punct_or_word);
