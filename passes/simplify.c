@@ -220,18 +220,22 @@ void nm_drop_dead(nm_func *f, bool *changed)
     }
 }
 
+void nm_simplify_func(nm_func *f, bool *changed)
+{
+    nm_inline_calls(f, changed);
+    for (bool again = true; again; *changed |= again) {
+        again = false;
+        nm_drop_dead(f, &again);
+        nm_rewrite(f, rules, sizeof rules / sizeof *rules, &again);
+        nm_simplify_maps(f, &again);
+        nm_value_number(f, &again);
+        nm_simplify_loops(f, &again);
+    }
+}
+
 bool nm_pass_simplify(nm_module *m, bool *changed)
 {
-    nm_each_func(f, m) {
-        nm_inline_calls(f, changed);
-        for (bool again = true; again; *changed |= again) {
-            again = false;
-            nm_drop_dead(f, &again);
-            nm_rewrite(f, rules, sizeof rules / sizeof *rules, &again);
-            nm_simplify_maps(f, &again);
-            nm_value_number(f, &again);
-            nm_simplify_loops(f, &again);
-        }
-    }
+    nm_each_func(f, m)
+        nm_simplify_func(f, changed);
     return true;
 }

@@ -5,6 +5,9 @@
 
 #include "ir/ir.h"
 
+// All of the pass, for one function.
+void nm_simplify_func(nm_func *f, bool *changed);
+
 // simplify_map.c: constants are folded, broadcasts move behind the maps that read them.
 void nm_simplify_maps(nm_func *f, bool *changed);
 // simplify_loop.c: repeats carry, take and give only what is read.

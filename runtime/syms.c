@@ -39,7 +39,7 @@ nmrt_status nmrt_syms_bind(nmrt_syms *out, const nmdrv_program *program, const n
             *v = (nmdrv_sym){.size = sizes->batch, .total = sizes->batch_total};
         else if (strcmp(s->name, "seq") == 0)
             *v = (nmdrv_sym){.size = sizes->seq, .total = sizes->seq};
-        else if (strcmp(s->name, "context") == 0)
+        else if (strcmp(s->name, "context") == 0 || strcmp(s->name, "context.cache") == 0)
             *v = (nmdrv_sym){.size = sizes->context, .total = sizes->context};
         else
             return nmrt_fail(

@@ -90,7 +90,7 @@ static bool call(nm_func *f, const nm_eval_opts *opts, store *s, int64_t batch)
 }
 
 // Every row of `want` of these kinds is in `got`, and near.
-static bool same_rows(store *want, store *got, unsigned kinds, double tolerance)
+static inline bool same_rows(store *want, store *got, unsigned kinds, double tolerance)
 {
     for (int i = 0; i < want->n; i++) {
         row *a = &want->row[i];

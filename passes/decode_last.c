@@ -1,0 +1,80 @@
+// slice(f(x)) = f(slice(x)) for every op that treats the positions alike: the norm and the product
+// with the vocabulary, the most costly ops of a small model's decode, then run on one position.
+#include "passes/decode.h"
+
+typedef struct last {
+    nm_sym dim;
+    const nm_extent *length;
+    nm_value **done; // by value id
+} last;
+
+static nm_value *last_of(last *l, nm_value *v);
+
+static nm_op *behind(nm_value *v) { return v->def ? v->def->next : v->func->first; }
+
+static nm_value *slice(const last *l, nm_value *v)
+{
+    nm_module *m = v->func->module;
+    nm_attr attr[] = {
+        nm_mk_sym(m, "over", l->dim),
+        nm_mk_extent(m, "start", nm_extent_add(m, l->length, nm_extent_const(m, -1)))};
+    nm_op *at = behind(v);
+    return nm_build(v->func, at,
+                    &(nm_proto){.code = NM_OP_slice,
+                                .loc = v->def ? v->def->loc : v->func->loc,
+                                .n_in = 1,
+                                .in = &v,
+                                .type = nm_type_without(m, v->type, l->dim),
+                                .n_attrs = 2,
+                                .attr = attr});
+}
+
+static bool names_dim(const nm_op *op, nm_sym dim)
+{
+    for (int i = 0; i < op->n_attrs; i++) {
+        const nm_attr *a = &op->attr[i];
+        if (a->kind == NM_ATTR_sym && a->u.sym == dim)
+            return true;
+        if (a->kind == NM_ATTR_dims && nm_syms_has(a->u.syms, dim))
+            return true;
+    }
+    return false;
+}
+
+static bool passes_through(const nm_op *op, nm_sym dim)
+{
+    bool kind = nm_is(op, NM_MAP) || nm_is(op, NM_VIEW) || op->code == NM_OP_dot ||
+                op->code == NM_OP_sum || op->code == NM_OP_max;
+    return kind && op->n_in <= 8 && !names_dim(op, dim);
+}
+
+static nm_value *last_of(last *l, nm_value *v)
+{
+    nm_value *in[8];
+    nm_op *op = v->def;
+    if (!nm_has_dim(v->type, l->dim))
+        return v;
+    if (l->done[v->id])
+        return l->done[v->id];
+    if (!op || !passes_through(op, l->dim))
+        return l->done[v->id] = slice(l, v);
+    for (int i = 0; i < op->n_in; i++)
+        in[i] = last_of(l, op->in[i]);
+    return l->done[v->id] =
+               nm_build(op->func, op->next,
+                        &(nm_proto){.code = op->code,
+                                    .loc = op->loc,
+                                    .n_in = op->n_in,
+                                    .in = in,
+                                    .type = nm_type_without(op->func->module, v->type, l->dim),
+                                    .n_attrs = op->n_attrs,
+                                    .attr = op->attr,
+                                    .name = v->name});
+}
+
+nm_value *nm_decode_last(nm_value *v, nm_sym dim, const nm_extent *length)
+{
+    nm_arena *arena = v->func->module->arena;
+    nm_value **done = nm_new_n(arena, nm_value *, nm_func_outer(v->func)->n_values + 1);
+    return last_of(&(last){dim, length, done}, v);
+}
