@@ -33,7 +33,7 @@ static const option options[] = {
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
-    FLAG("--print-pipeline", "the passes in order, and why each is there", print_pipeline),
+    FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help
     FLAG("--version", "print the version", version),
     FLAG("--help", "print this", help),
 };
@@ -52,6 +52,8 @@ void nm_cli_help(FILE *out)
             fprintf(out, "\n%s:\n", o->group);
             continue;
         }
+        if (!o->help)
+            continue;
         char left[64];
         snprintf(left, sizeof left, "%s%s%s", o->name, o->value ? " " : "",
                  o->value ? o->value : "");

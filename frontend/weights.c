@@ -170,7 +170,8 @@ static void add_tensor(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *m
     nm_weight_tensor t = {.prefix = s->prefix, .map = map, .n_params = map->n_parts};
     t.param = nm_new_n(c->m->arena, const nm_param *, (size_t)map->n_parts);
     check_codec(c, map);
-    for (int k = 0; k < map->n_parts; k++)
+    unsigned errors = c->m->diag->errors; // the parts share a layout: one complaint is enough
+    for (int k = 0; k < map->n_parts && c->m->diag->errors == errors; k++)
         t.param[k] = resolve_part(c, s, map, k);
     nm_weight_tensor *more = nm_new_n(c->m->arena, nm_weight_tensor, (size_t)c->out->n + 1);
     if (c->out->n)
