@@ -2,6 +2,7 @@
 // authors: everything the compiler does to a module can be done here, to text, one pass at a time.
 #include "ir/plan.h"
 #include "nemocc-opt-run.h"
+#include "ir/opdoc.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 
@@ -31,25 +32,6 @@ static const char help[] =
     "  --list-ops-md           the table of ops, as docs/ops.md\n"
     "  --help\n"
     "\n";
-
-// --- docs/ops.md
-// -------------------------------------------------------------------------------------------
-
-static void list_ops(FILE *out)
-{
-    fprintf(out, "# Ops\n\nMade from `ir/ops.def` by `nemocc-opt --list-ops-md`.\n\n");
-    fprintf(out,
-            "| op | operands and attributes, for example | what it is |\n| --- | --- | --- |\n");
-    for (int i = 0; i < NM_N_OPS; i++) {
-        const nm_op_info *info = &nm_op_table[i];
-        fprintf(out, "| `%s` | ", info->name);
-        if (info->example)
-            fprintf(out, "`%s`", info->example);
-        else if (info->attrs)
-            fprintf(out, "`{%s}`", info->attrs);
-        fprintf(out, " | %s |\n", info->doc);
-    }
-}
 
 // --- errors that the file expects
 // --------------------------------------------------------------------------
@@ -142,7 +124,7 @@ static int read_options(options *o, int argc, char **argv)
         if (!strcmp(argv[i], "--print-pipeline"))
             return nm_pipeline_print(stdout), 0;
         if (!strcmp(argv[i], "--list-ops-md"))
-            return list_ops(stdout), 0;
+            return nm_opdoc_print(stdout), 0;
         if (!take_option(o, argv[i])) {
             fprintf(stderr, "nemocc-opt: error: what is '%s'? See --help\n", argv[i]);
             return 1;
