@@ -2,7 +2,8 @@
 //
 // Why here: after autodiff and accumulate all that a step computes exists; before layout, which
 // wants to know what is stored. Functions and bodies of repeats are fused one at a time, innermost
-// first: prepare (rewrites), sink (accumulation into repeats), store (copies where a result would
+// first: prepare (rewrites), sink (accumulation into repeats), views
+// (out of and into repeats), store (copies where a result would
 // have no kernel), classify and read (fuse_units.c), merge (fuse_pick.c), emit. Nothing is fused
 // across the edge of a repeat.
 #include "passes/fuse.h"
@@ -61,6 +62,7 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 {
     nm_fuse_prepare(f);
     nm_fuse_sink(f, scratch);
+    nm_fuse_views(f, scratch);
     bool ok = true;
     nm_each_op(op, f) {
         ok = check_op(f, op) && ok;

@@ -67,6 +67,8 @@ bool nm_fuse_within(const nm_type *a, const nm_type *b);
 void nm_fuse_prepare(nm_func *f);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.
 void nm_fuse_sink(nm_func *f, nm_arena *scratch);
+// fuse_views.c: views move over the edges of repeats.
+void nm_fuse_views(nm_func *f, nm_arena *scratch);
 // fuse_store.c: whatever ret and repeats read becomes a unit of its own, where it is none.
 void nm_fuse_store(nm_fuse *g);
 

@@ -2,7 +2,7 @@
 //
 // A product takes maps of its result as its epilogue (bias, gelu, residual add, acc + dot), with
 // all their results. Maps before it are pulled, not merged (fuse_units.c: the cost rule).
-// A scatter_add takes one add to a parameter, so that it is done in place.
+// A scatter_add takes one add of its result, which is then done in place and touches few rows.
 #include "passes/fuse.h"
 
 static bool same_dims(const nm_type *a, const nm_type *b)
@@ -53,10 +53,10 @@ const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c)
         return NULL;
     const nm_op *put = g->unit[c->anchor].op, *add = g->unit[c->unit[c->n - 1]].op;
     if (c->n > 2 || add->code != NM_OP_add || c->unit[0] != c->anchor)
-        return "a scatter takes one add of its result to a parameter";
+        return "a scatter takes one add of its result to what another kernel has stored";
     const nm_value *other = add->in[0] == &put->out[0] ? add->in[1] : add->in[0];
-    if (other->def || other->type != add->out[0].type)
-        return "what it is added to is no parameter of the same type";
+    if (other == &put->out[0] || !same_dims(other->type, add->out[0].type))
+        return "what it is added to has other dims";
     if (nm_fuse_is_result(g, &put->out[0], c))
         return "the sum without the addend is read, too";
     return NULL;

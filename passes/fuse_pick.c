@@ -264,6 +264,19 @@ static void merge(nm_fuse *g, int p, int q, nm_cluster joint)
     assign(g, &joint, p);
 }
 
+// In elements loaded and stored. A scatter that takes an add need not store zeros first: twice.
+// What a product stores anyway its reader may as well load: such pairs come after others that save
+// the same.
+static double savings(const nm_fuse *g, int p, int q)
+{
+    double results = saved_results(g, p, q) + saved_results(g, q, p),
+           all = results + saved_loads(g, p, q);
+    if (g->cluster[p].kind == NM_CLUSTER_scatter)
+        return 2 * all;
+    bool stored = results < 2 * nm_fuse_elems(g->unit[g->cluster[p].anchor].op->out[0].type);
+    return g->cluster[p].kind == NM_CLUSTER_dot && stored ? 0.9 * all : all;
+}
+
 static void refresh(pick *k, pair *x)
 {
     nm_fuse *g = k->g;
@@ -273,7 +286,7 @@ static void refresh(pick *k, pair *x)
     x->seen_p = g->cluster[p].version;
     x->seen_q = g->cluster[q].version;
     x->refused = NULL;
-    x->saves = p == q ? 0 : saved_results(g, p, q) + saved_results(g, q, p) + saved_loads(g, p, q);
+    x->saves = p == q ? 0 : savings(g, p, q);
 }
 
 static pair *best_pair(pick *k)

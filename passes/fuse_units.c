@@ -95,11 +95,38 @@ static void classify_op(nm_fuse *g, const nm_op *op)
 }
 
 // --- maps before a product: pulled, if that is cheap ----------------------------------------
+//
+// A product reads an operand once for every block of the result, when it packs it; what it pulls in
+// is computed each time. So only a cast or a scaling by a scalar is pulled, of a value that is
+// there anyway (a parameter, a result of a repeat or a template: any other kernel could store the
+// map's result instead), and only if products alone read it: then it is never stored.
 
-// A product reads each element of an operand once for every block of the result, when it packs the
-// operand. So a map in front of it is pulled only if it costs little (CHEAP) and reads no more
-// than it gives: one operand of its size. Then nothing is stored at all, so all readers must be
-// such.
+enum { CONVERSION = 2 }; // additions
+static bool is_there(const nm_fuse *g, const nm_value *v)
+{
+    while (v->def && g->pulled[v->id] && v->def->n_in == 1)
+        v = v->def->in[0];
+    const nm_op *op = v->def;
+    return !op || op->code == NM_OP_repeat || op->code == NM_OP_attention ||
+           op->code == NM_OP_attention_grad;
+}
+
+// What the conversions up to op cost together; too much where op is none.
+static double conversion_cost(const nm_fuse *g, const double *cost, const nm_op *op)
+{
+    double sum = op_cost(op);
+    int sources = 0;
+    for (int i = 0; i < op->n_in; i++) {
+        const nm_value *v = op->in[i];
+        if (g->freed[v->id] || v->type->rank == 0)
+            continue;
+        bool chained = v->def && nm_is(v->def, NM_MAP);
+        sum += chained ? cost[v->id] : is_there(g, v) ? 0 : CONVERSION + 1;
+        sources++;
+    }
+    return sources == 1 ? sum : CONVERSION + 1;
+}
+
 static bool read_by_products_alone(const nm_fuse *g, const nm_value *v)
 {
     if (!v->uses || g->stored[v->id])
@@ -115,35 +142,15 @@ static bool read_by_products_alone(const nm_fuse *g, const nm_value *v)
     return true;
 }
 
-static double chain_cost(const nm_fuse *g, const nm_value *v)
-{
-    const nm_op *op = v->def;
-    if (!op || !g->pulled[v->id])
-        return 0;
-    double cost = op_cost(op);
-    for (int i = 0; i < op->n_in; i++)
-        cost += chain_cost(g, op->in[i]);
-    return cost;
-}
-
-static int large_operands(const nm_fuse *g, const nm_op *op)
-{
-    int n = 0;
-    double half = nm_fuse_elems(op->out[0].type) / 2;
-    for (int i = 0; i < op->n_in; i++)
-        n += !g->freed[op->in[i]->id] && nm_fuse_elems(op->in[i]->type) > half;
-    return n;
-}
-
 static void pull_into_products(nm_fuse *g)
 {
+    double *cost = nm_new_n(g->scratch, double, g->n_values);
+    nm_each_op(op, g->f)
+        if (op->n_out == 1 && nm_is(op, NM_MAP))
+            cost[op->out[0].id] = conversion_cost(g, cost, op);
     for (nm_op *op = g->f->last; op; op = op->prev) {
-        if (op->n_out != 1 || !nm_is(op, NM_MAP) || g->pulled[op->out[0].id])
-            continue;
-        double cost = op_cost(op);
-        for (int i = 0; i < op->n_in; i++)
-            cost += chain_cost(g, op->in[i]);
-        if (cost <= CHEAP && large_operands(g, op) <= 1 && read_by_products_alone(g, &op->out[0]))
+        bool unit = op->n_out == 1 && nm_is(op, NM_MAP) && !g->pulled[op->out[0].id];
+        if (unit && cost[op->out[0].id] <= CONVERSION && read_by_products_alone(g, &op->out[0]))
             g->pulled[op->out[0].id] = true;
     }
 }

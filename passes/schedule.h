@@ -39,6 +39,7 @@ typedef struct nm_places {
     nm_value **value; // by id
     int *up;
     bool *bound;      // by class: the caller provides it
+    bool *kept;       // by class: it holds a parameter before, and what replaces it after
     nm_value **outer; // by class: it is one turn's part of this value, moving with `repeat`
     nm_op **repeat;
 } nm_places;

@@ -18,6 +18,7 @@ static void join(nm_places *s, const nm_value *a, const nm_value *b)
         return;
     s->up[y] = x;
     s->bound[x] |= s->bound[y];
+    s->kept[x] |= s->kept[y];
     if (s->outer[y]) {
         s->outer[x] = s->outer[y];
         s->repeat[x] = s->repeat[y];
@@ -78,11 +79,14 @@ static void join_bound(nm_places *s)
     nm_func *f = s->f;
     for (int i = 0; i < f->n_params; i++)
         s->bound[nm_places_class(s, f->param[i])] = true;
+    for (int i = 0; i < f->n_results; i++)
+        s->bound[nm_places_class(s, f->last->in[i])] = true;
     for (int i = 0; i < f->n_results; i++) {
         nm_value *home = nm_result_home(f, i);
-        s->bound[nm_places_class(s, f->last->in[i])] = true;
-        if (home)
+        if (home) {
             join(s, home, f->last->in[i]);
+            s->kept[nm_places_class(s, home)] = true;
+        }
     }
 }
 
@@ -117,9 +121,9 @@ static bool later_give_way(nm_places *s, const nm_value *u, const nm_value *v)
 static bool may_take_over(nm_places *s, const nm_value *u, const nm_value *v)
 {
     int c = nm_places_class(s, u);
-    bool own = u->def || (u->func->parent && u->index < nm_n_carried(u->func->parent));
-    return own && !s->bound[c] && !s->outer[c] && u->type == v->type && nm_gives_way(u, v) &&
-           later_give_way(s, u, v);
+    bool own = u->def || (u->func->parent ? u->index < nm_n_carried(u->func->parent) : s->kept[c]);
+    return own && (!s->bound[c] || s->kept[c]) && !s->outer[c] && u->type == v->type &&
+           nm_gives_way(u, v) && later_give_way(s, u, v);
 }
 
 static void place_over_operand(nm_places *s, nm_op *group, int r)
@@ -149,6 +153,7 @@ nm_places nm_places_find(nm_func *f, nm_arena *scratch)
     s.value = nm_new_n(scratch, nm_value *, n);
     s.up = nm_new_n(scratch, int, n);
     s.bound = nm_new_n(scratch, bool, n);
+    s.kept = nm_new_n(scratch, bool, n);
     s.outer = nm_new_n(scratch, nm_value *, n);
     s.repeat = nm_new_n(scratch, nm_op *, n);
     for (int i = 0; i < n; i++)
