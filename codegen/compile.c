@@ -65,7 +65,7 @@ static LLVMModuleRef templates_of(nm_worker *w)
 {
     if (w->templates)
         return w->templates;
-    nm_template_bc bc = nm_template_bc_get(w->work->target->vl);
+    nm_template_data bc = nm_template_bc_get(w->work->target->vl);
     LLVMMemoryBufferRef buffer =
         LLVMCreateMemoryBufferWithMemoryRange(bc.data, bc.size, "templates", true);
     w->templates = parse(w, buffer);
@@ -180,7 +180,7 @@ static void emit(nm_worker *w, nm_object *o, LLVMModuleRef mod)
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

@@ -13,7 +13,7 @@ typedef struct nm_object {       // one module
     char *data;                  // out: an object, assembly or IR text; from malloc
     size_t size;
     char *error;    // out: from malloc; NULL: none
-    double seconds; // out: what it took
+    double seconds; // out: processor time that it took
 } nm_object;
 
 // False: reported (an LLVM error is our mistake, but may be a full memory, too).

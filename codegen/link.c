@@ -2,6 +2,8 @@
 // library alone. Everything intermediate lies in a folder of its own that is removed again.
 #include "codegen/link.h"
 
+#include "codegen/templates/embed.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -154,6 +156,13 @@ static bool add_objects(nm_linking *l, int n, const nm_object *object)
     return true;
 }
 
+// What kernels of every kind call: the matrix microkernels and the like.
+static bool add_shared_code(nm_linking *l)
+{
+    nm_template_data a = nm_template_archive();
+    return add_file(l, "libtemplates.a", a.data, a.size);
+}
+
 static bool link_program(nm_linking *l, int n, const nm_object *object)
 {
     const char *libc = libc_folder(l);
@@ -176,7 +185,9 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
     add(l, nm_arena_fmt(l->m->arena, "%s/Scrt1.o", libc));
     add(l, nm_arena_fmt(l->m->arena, "%s/crti.o", libc));
     nm_archive runtime = nm_runtime_archive();
-    if (!add_objects(l, n, object) || !add_file(l, "libnmrt.a", runtime.data, runtime.size))
+    nm_template_data kernels = nm_template_archive();
+    if (!add_objects(l, n, object) || !add_file(l, "libtemplates.a", kernels.data, kernels.size) ||
+        !add_file(l, "libnmrt.a", runtime.data, runtime.size))
         return false;
     add(l, nm_arena_fmt(l->m->arena, "-L%s", libc));
     add(l, "-lm");
@@ -191,7 +202,7 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
 static bool link_objects(nm_linking *l, int n, const nm_object *object, const char *how)
 {
     add(l, how);
-    return add_objects(l, n, object) && run(l);
+    return add_objects(l, n, object) && add_shared_code(l) && run(l);
 }
 
 static bool link_elf(nm_linking *l, int n, const nm_object *object)
@@ -226,7 +237,7 @@ static bool write_text(nm_linking *l, int n, const nm_object *object)
 bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *object)
 {
     nm_linking l = {.m = m, .o = o};
-    l.file = nm_new_n(m->arena, const char *, (size_t)n + 2);
+    l.file = nm_new_n(m->arena, const char *, (size_t)n + 4);
     if (o->emit == NM_EMIT_llvm || o->emit == NM_EMIT_asm)
         return write_text(&l, n, object);
     if (!make_folder(&l))

@@ -226,11 +226,4 @@ static const nmdrv_program *host_load(nm_module *m, const char *cpu)
     return dlsym(lib, "nemocc_program");
 }
 
-static bool host_has_cpu(const char *cpu)
-{
-    if (strcmp(cpu, "x86-64-v4") == 0)
-        return __builtin_cpu_supports("x86-64-v4");
-    return strcmp(cpu, "x86-64-v3") != 0 || __builtin_cpu_supports("x86-64-v3");
-}
-
 #endif

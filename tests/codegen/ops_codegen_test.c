@@ -87,11 +87,18 @@ static void check_all(const char *cpu)
     nm_arena_free(&arena);
 }
 
+static bool has_cpu(const char *cpu)
+{
+    if (strcmp(cpu, "x86-64-v4") == 0)
+        return __builtin_cpu_supports("x86-64-v4");
+    return strcmp(cpu, "x86-64-v3") != 0 || __builtin_cpu_supports("x86-64-v3");
+}
+
 int main(void)
 {
     static const char *const cpus[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"};
     for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++)
-        if (host_has_cpu(cpus[i]))
+        if (has_cpu(cpus[i]))
             check_all(cpus[i]);
     return failures != 0;
 }

@@ -1,0 +1,92 @@
+// Whole programs: every function that the passes give a plan (a step's parts, init, decode),
+// compiled for this machine, equals the interpreter in f64. Runs in the root of the tree.
+#include "tests/codegen/host.h"
+
+#include "passes/pass.h"
+
+enum { MAX_SYMS = 8 };
+
+static uint32_t state = 7;
+static double draw(void)
+{
+    state = state * 1664525u + 1013904223u;
+    return (double)(state >> 8) / (1 << 24);
+}
+
+static void fill(nm_tensor *t)
+{
+    for (int64_t i = 0; i < t->n; i++) {
+        double x = draw();
+        if (nm_dtype_table[t->type->dtype].is_float)
+            t->data[i] = nm_round_to(t->type->dtype, x - 0.4);
+        else
+            t->data[i] = t->type->dtype == NM_bool ? x < 0.5 : floor(3 * x);
+    }
+}
+
+// Small sizes, of which none divides another; this call is the second micro-batch of three.
+static int bind_syms(const nm_module *m, nm_eval_sym *sym, nmdrv_sym *abi)
+{
+    int n = 0;
+    for (int i = 0; i < m->n_dims; i++) {
+        const nm_dim_decl *d = &m->dim[i];
+        if (!d->runtime)
+            continue;
+        bool batch = strcmp(d->name, "batch") == 0;
+        int64_t size = batch ? 3 : strcmp(d->name, "seq") == 0 ? 5 : 11;
+        sym[n] = (nm_eval_sym){d->name, size, batch ? size : 0, batch ? 3 * size : size};
+        abi[n] = (nmdrv_sym){sym[n].size, sym[n].offset, sym[n].total};
+        n++;
+    }
+    return n;
+}
+
+static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval_opts *opts,
+                       const nmdrv_sym *sym)
+{
+    nm_tensor *args = nm_new_n(m->arena, nm_tensor, (size_t)f->n_params + 1);
+    nm_tensor *results = nm_new_n(m->arena, nm_tensor, (size_t)f->n_results + 1);
+    for (int i = 0; i < f->n_params; i++) {
+        if (!nm_tensor_new(m, f->loc, opts, f->param[i]->type, &args[i]))
+            exit(1);
+        fill(&args[i]);
+    }
+    if (!nm_eval(f, opts, args, results))
+        exit(1);
+    host_check(p, f->name, "native", sym, f->n_results, args, results, 1e-4);
+}
+
+static void check_program(const char *path)
+{
+    nm_arena arena = {0};
+    nm_diag diag = nm_diag_to(stderr);
+    nm_module *m = nm_module_new(&arena, &diag);
+    const nm_source *src = nm_source_read(&arena, &diag, path);
+    nm_pipeline_opts pipeline = {.dump = stderr, .log = stderr};
+    nm_eval_sym sym[MAX_SYMS];
+    nmdrv_sym abi[MAX_SYMS];
+    const nmdrv_program *p = NULL;
+    if (src && nm_parse(m, src) && nm_pipeline_run(m, &pipeline))
+        p = host_load(m, "native");
+    failures += !p;
+    int checked = 0, n = bind_syms(m, sym, abi);
+    nm_eval_opts opts = {.arena = &arena, .f64 = true, .n_syms = n, .sym = sym};
+    nm_each_func(f, m)
+        if (p && f->plan && host_find(p, f->name)) {
+            check_func(m, f, p, &opts, abi);
+            checked++;
+        }
+    printf("%s: %d functions\n", path, checked);
+    failures += diag.errors != 0 || checked == 0;
+    nm_arena_free(&arena);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const files[] = {"tests/passes/tiny_llama.nmir"};
+    for (size_t i = 0; argc == 1 && i < sizeof files / sizeof *files; i++)
+        check_program(files[i]);
+    for (int i = 1; i < argc; i++)
+        check_program(argv[i]);
+    return failures != 0;
+}
