@@ -121,7 +121,7 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
        GE ">="
 
 %type <word> as opt_name flag preset_name
-%type <words> word_list flags name_commas
+%type <words> word_list flags
 %type <name> name
 %type <names> names names2
 %type <dim> dim
@@ -138,9 +138,8 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
 %type <args> args arg_list
 %type <view> view
 %type <views> views view_list
-%type <setting> setting use_setting const_item
-%type <settings> settings opt_settings use_settings use_setting_list consts const_list preset_items
-                 preset_list config
+%type <setting> setting use_setting
+%type <settings> settings opt_settings use_settings use_setting_list consts preset_items config
 %type <dimdecl> dimdecl
 %type <dimdecls> dimdecls
 %type <require> require
@@ -265,14 +264,7 @@ dimdecl:
                                                         .runtime = true}; }
   ;
 
-consts: "const" const_list      { $$ = $2; } ;
-
-const_list:
-    const_item                  { $$ = (nm_ast_settings){0}; PUSH($$, item, $1); }
-  | const_list ',' const_item   { $$ = $1; PUSH($$, item, $3); }
-  ;
-
-const_item: setting ;
+consts: "const" settings        { $$ = $2; } ;
 
 require:
     "require" expr              { $$ = (nm_ast_require){.loc = @$, .cond = $2}; }
@@ -574,7 +566,7 @@ stmts:
   ;
 
 stmt:
-    name_commas '=' exprs       { $$ = STMT(assign);
+    word_list '=' exprs         { $$ = STMT(assign);
                                   $$->u.assign.names = $1;
                                   $$->u.assign.values = $3; }
   | NAME ":=" expr              { $$ = STMT(next);
@@ -607,8 +599,6 @@ stmt:
   | consts                      { $$ = STMT(const); $$->u.consts = $1; }
   | require                     { $$ = STMT(require); $$->u.require = $1; }
   ;
-
-name_commas: word_list ;
 
 word_list:
     NAME                        { $$ = (nm_ast_words){0}; PUSH($$, word, $1); }
@@ -715,10 +705,8 @@ preset:
 
 preset_items:
     '{' '}'                     { $$ = (nm_ast_settings){0}; }
-  | '{' preset_list '}'         { $$ = $2; }
+  | '{' settings '}'            { $$ = $2; }
   ;
-
-preset_list: settings ;
 
 // --- weights --------------------------------------------------------------------------------------------
 
