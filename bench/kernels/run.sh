@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Speed of the kernel templates, one thread, against the machine's peak of multiply-adds.
 #   bench/kernels/run.sh [gemm|attention|...]     VL=4|8|16 (default: the longest this machine has)
-# Uses the bitcode of BUILD (default: build); nothing else of nemocc.
+# Uses the templates of BUILD (default: build); nothing else of nemocc.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
@@ -20,6 +20,6 @@ for name in ${*:-gemm attention math}; do
         -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno -o "$out/$name.bc" "bench/kernels/$name.c"
     llvm-link-22 -o "$out/all.bc" "$out/$name.bc" "$build/codegen/templates/templates_$VL.bc"
     opt-22 -passes="$passes" -o "$out/opt.bc" "$out/all.bc"
-    clang-22 -O1 -Xclang -disable-llvm-passes -o "$out/$name" "$out/opt.bc" -lm
+    clang-22 -O1 -Xclang -disable-llvm-passes -o "$out/$name" "$out/opt.bc" "$build/codegen/templates/libtemplates.a" -lm
     "$out/$name"
 done

@@ -190,6 +190,11 @@ NMK_INLINE void stage_rows(const attn *a, const rows *q, const float *t, const n
     }
 }
 
+#define nmk_attn_pack_rows   NMK_SIZED(nmk_attn_pack_rows)
+#define nmk_attn_pack_across NMK_SIZED(nmk_attn_pack_across)
+#define nmk_attn_multiply    NMK_SIZED(nmk_attn_multiply)
+#define nmk_attn_untranspose NMK_SIZED(nmk_attn_untranspose)
+
 // n rows of t (ld apart, hd long) as A panels for products over hd; and for products over the rows.
 NMK_SHARED void nmk_attn_pack_rows(const float *t, int64_t ld, int64_t n, int64_t hd, float *to);
 NMK_SHARED void nmk_attn_pack_across(const float *t, int64_t ld, int64_t n, int64_t hd, float *to);

@@ -1,25 +1,29 @@
-// The bitcode of all templates, copied into this object by the assembler.
+// The templates' bitcode and the archive behind it, copied into this object by the assembler.
 #include "codegen/templates/embed.h"
 
-#define EMBED(VL)                                                                                  \
+#define EMBED(NAME, FILE)                                                                          \
     __asm__(".section .rodata\n.balign 16\n"                                                       \
-            "nm_template_" #VL ":\n.incbin \"" TEMPLATE_DIR "/templates_" #VL ".bc\"\n"            \
-            "nm_template_end_" #VL ":\n.byte 0\n.previous\n");                                     \
-    extern const char nm_template_##VL[] __attribute__((visibility("hidden")));                    \
-    extern const char nm_template_end_##VL[] __attribute__((visibility("hidden")));
+            "nm_template_" #NAME ":\n.incbin \"" TEMPLATE_DIR "/" FILE "\"\n"                      \
+            "nm_template_end_" #NAME ":\n.byte 0\n.previous\n");                                   \
+    extern const char nm_template_##NAME[] __attribute__((visibility("hidden")));                  \
+    extern const char nm_template_end_##NAME[] __attribute__((visibility("hidden")));
 
-EMBED(4)
-EMBED(8)
-EMBED(16)
+EMBED(4, "templates_4.bc")
+EMBED(8, "templates_8.bc")
+EMBED(16, "templates_16.bc")
+EMBED(shared, "libtemplates.a")
 
-nm_template_bc nm_template_bc_get(int vl)
+#define DATA(NAME)                                                                                 \
+    (nm_template_data) { nm_template_##NAME, (size_t)(nm_template_end_##NAME - nm_template_##NAME) }
+
+nm_template_data nm_template_bc_get(int vl)
 {
-#define CASE(VL)                                                                                   \
-    if (vl == VL)                                                                                  \
-        return (nm_template_bc){nm_template_##VL,                                                  \
-                                (size_t)(nm_template_end_##VL - nm_template_##VL)};
-    CASE(4)
-    CASE(8)
-    CASE(16)
-    return (nm_template_bc){NULL, 0};
+    switch (vl) {
+    case 4: return DATA(4);
+    case 8: return DATA(8);
+    case 16: return DATA(16);
+    default: return (nm_template_data){NULL, 0};
+    }
 }
+
+nm_template_data nm_template_archive(void) { return DATA(shared); }

@@ -1,15 +1,18 @@
-// The templates' bitcode, as data of the compiler: one module for each vector length.
+// The templates as data of the compiler.
 #ifndef NM_CODEGEN_TEMPLATES_EMBED_H
 #define NM_CODEGEN_TEMPLATES_EMBED_H
 
 #include <stddef.h>
 
-typedef struct nm_template_bc {
+typedef struct nm_template_data {
     const char *data; // with a zero behind it
     size_t size;
-} nm_template_bc;
+} nm_template_data;
 
-// vl: 4 (x86-64-v2), 8 (v3) or 16 (v4).
-nm_template_bc nm_template_bc_get(int vl);
+// The bitcode module for vectors of vl floats: 4 (x86-64-v2), 8 (v3) or 16 (v4). No other: data
+// NULL.
+nm_template_data nm_template_bc_get(int vl);
+// The archive of what kernels of any vector length call (machine code, position independent).
+nm_template_data nm_template_archive(void);
 
 #endif

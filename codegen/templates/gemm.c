@@ -73,18 +73,6 @@ NMK_INLINE void pack(const gemm *g, operand x, panels form, int64_t batch, int64
     }
 }
 
-// c[a.n][b.n] = or += the product of packed operands. Each A panel meets all of the strip while it
-// is near.
-NMK_SHARED static void multiply(const panels *a, const panels *b, int64_t k, const float *ap,
-                                const float *bp, float *c, int64_t add)
-{
-    for (int64_t i = 0; i < a->n; i += MR, ap += a->size, c += MR * STRETCH)
-        for (int64_t j = 0; j < b->n; j += NR) {
-            int64_t h = a->n - i < MR ? a->last : MR;
-            nmk_panel_product(h, k, ap, bp + j / NR * b->size, c + j, STRETCH, add);
-        }
-}
-
 NMK_INLINE void do_block(const gemm *g, block at, room r)
 {
     for (int64_t k = 0; k < g->K; k += KC) {
@@ -94,7 +82,7 @@ NMK_INLINE void do_block(const gemm *g, block at, room r)
         for (int64_t n = 0; n < at.cols; n += STRIP) {
             panels b = b_panels(min64(STRIP, at.cols - n), kn);
             pack(g, g->b, b, at.batch, at.n + n, k, kn, r.b, r.stage);
-            multiply(&a, &b, kn, r.a, r.b, r.c + n, k > 0);
+            nmk_panels_product(&a, &b, kn, r.a, r.b, r.c + n, STRETCH, k > 0);
         }
     }
     write_block(g, at, r.c);

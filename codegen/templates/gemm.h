@@ -64,4 +64,16 @@ NMK_INLINE void write_block(const gemm *g, block at, const float *restrict c)
 // The path for M <= FEW_ROWS: all of k for the block, then the store.
 void nmk_gemv(const gemm *g, block at, float *restrict scratch);
 
+enum {
+    GEMV_STEP = 4 * VL, // an inner product's vectors are read in fours
+    GEMV_LINES = 8,     // of b at a time, where b is contiguous along n
+};
+#define nmk_gemv_inner NMK_SIZED(nmk_gemv_inner)
+#define nmk_gemv_lines NMK_SIZED(nmk_gemv_lines)
+
+// The sum of a[i] * b[i] over n, a multiple of GEMV_STEP.
+NMK_SHARED float nmk_gemv_inner(const float *a, const float *b, int64_t n);
+// c[m] += sum over the lines of a[m][line] * b[line]; c and b are STRETCH wide, n a multiple of VL.
+NMK_SHARED void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *b, float *c);
+
 #endif

@@ -3,15 +3,12 @@
 // once, never packed.
 #include "codegen/templates/gemm.h"
 
-enum {
-    DEPTH = 8 * KC, // most of k at a time, where b is contiguous along k
-    STEP = 4 * VL,  // its vectors are read in fours
-    LINES = 8,      // of b at a time, where b is contiguous along n
-};
-typedef struct room {                            // the scratch
+enum { DEPTH = 8 * KC }; // most of k at a time, where b is contiguous along k
+typedef struct room {    // the scratch
     float *restrict c, *restrict a, *restrict b; // c [FEW_ROWS][STRETCH]
 } room;
-_Static_assert(4 * (FEW_ROWS * (STRETCH + DEPTH) + LINES * STRETCH + DEPTH) <= NMK_GEMM_SCRATCH,
+_Static_assert(4 * (FEW_ROWS * (STRETCH + DEPTH) + GEMV_LINES * STRETCH + DEPTH) <=
+                   NMK_GEMM_SCRATCH,
                "scratch");
 
 // Element (row, k) of x; with j = 0 no index need be contiguous.
@@ -20,23 +17,10 @@ NMK_INLINE float element(const gemm *g, operand x, int64_t batch, int64_t row, i
     return x.get(g->env, batch, row, k, 0);
 }
 
-// The sum of a[i] * b[i] over n, a multiple of STEP.
-NMK_SHARED static float inner_product(const float *a, const float *b, int64_t n)
-{
-    vf sum[4] = {{0}};
-    for (int64_t i = 0; i < n; i += STEP)
-        NMK_UNROLL for (int u = 0; u < 4; u++) sum[u] +=
-            load(a + i + u * VL) * load(b + i + u * VL);
-    vf all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    float s = 0;
-    NMK_UNROLL for (int l = 0; l < VL; l++) s += all[l];
-    return s;
-}
-
 // b contiguous along k: inner products.
 NMK_INLINE void add_inner(const gemm *g, block at, int64_t k, room r)
 {
-    int64_t n = min64(DEPTH, g->K - k), whole = round_up(n, STEP);
+    int64_t n = min64(DEPTH, g->K - k), whole = round_up(n, GEMV_STEP);
     for (int64_t i = n; i < whole; i++)
         r.b[i] = 0;
     for (int64_t m = 0; m < at.rows; m++)
@@ -45,33 +29,21 @@ NMK_INLINE void add_inner(const gemm *g, block at, int64_t k, room r)
     for (int64_t c = 0; c < at.cols; c++) {
         read_line(g->b, g->env, at.batch, at.n + c, k, n, r.b);
         for (int64_t m = 0; m < at.rows; m++)
-            r.c[m * STRETCH + c] += inner_product(r.a + m * DEPTH, r.b, whole);
+            r.c[m * STRETCH + c] += nmk_gemv_inner(r.a + m * DEPTH, r.b, whole);
     }
 }
 
-// c[m] += sum over the lines of a[m][line] * b[line], n a multiple of VL.
-NMK_SHARED static void add_lines(int64_t rows, int64_t n, const float *a, const float *b, float *c)
-{
-    for (int64_t m = 0; m < rows; m++, a += LINES, c += STRETCH)
-        for (int64_t i = 0; i < n; i += VL) {
-            vf sum = load(c + i);
-            NMK_UNROLL for (int p = 0; p < LINES; p++) sum +=
-                splat(a[p]) * load(b + p * STRETCH + i);
-            store(c + i, sum);
-        }
-}
-
-// b contiguous along n: lines of b, LINES at a time.
+// b contiguous along n: lines of b, GEMV_LINES at a time.
 NMK_INLINE void add_outer(const gemm *g, block at, int64_t k, room r)
 {
-    int64_t n = min64(LINES, g->K - k);
-    for (int64_t p = 0; p < LINES; p++) {
+    int64_t n = min64(GEMV_LINES, g->K - k);
+    for (int64_t p = 0; p < GEMV_LINES; p++) {
         if (p < n)
             read_line(g->b, g->env, at.batch, at.n, k + p, at.cols, r.b + p * STRETCH);
         for (int64_t m = 0; m < at.rows; m++)
-            r.a[m * LINES + p] = p < n ? element(g, g->a, at.batch, at.m + m, k + p) : 0;
+            r.a[m * GEMV_LINES + p] = p < n ? element(g, g->a, at.batch, at.m + m, k + p) : 0;
     }
-    add_lines(at.rows, round_up(at.cols, VL), r.a, r.b, r.c);
+    nmk_gemv_lines(at.rows, round_up(at.cols, VL), r.a, r.b, r.c);
 }
 
 NMK_ENTRY void nmk_gemv(const gemm *g, block at, float *restrict scratch)
@@ -79,13 +51,13 @@ NMK_ENTRY void nmk_gemv(const gemm *g, block at, float *restrict scratch)
     room r = {scratch, scratch + FEW_ROWS * STRETCH, scratch + FEW_ROWS * (STRETCH + DEPTH)};
     for (int64_t i = 0; i < FEW_ROWS * STRETCH; i++)
         r.c[i] = 0;
-    for (int64_t i = 0; i < LINES * STRETCH; i++)
+    for (int64_t i = 0; i < GEMV_LINES * STRETCH; i++)
         r.b[i] = 0; // what no line fills is multiplied by zero
     if (g->b.along == NMK_ALONG_K)
         for (int64_t k = 0; k < g->K; k += DEPTH)
             add_inner(g, at, k, r);
     else
-        for (int64_t k = 0; k < g->K; k += LINES)
+        for (int64_t k = 0; k < g->K; k += GEMV_LINES)
             add_outer(g, at, k, r);
     write_block(g, at, r.c);
 }

@@ -2,7 +2,8 @@
 // panels.
 //
 // Nothing here is seen by codegen. An entry point (NMK_ENTRY) is inlined into every kernel, for it
-// calls hooks; a shared function (NMK_SHARED) sees no hook and stays one function in the program.
+// calls hooks. A shared function (NMK_SHARED, in a file shared_*.c) sees no hook: it is machine
+// code when nemocc is built, once in a program, and costs a kernel's compilation nothing.
 //
 // Packed panels. A matrix operand is packed so that the microkernel reads it in order:
 //   A panel: [k][h] with h rows of the result, h one of NMK_HEIGHTS (MR, but for the last panel)
@@ -16,9 +17,14 @@
 #include "codegen/templates/template.h"
 
 #define NMK_ENTRY  __attribute__((always_inline, nothrow))
-#define NMK_SHARED __attribute__((noinline, nothrow))
+#define NMK_SHARED __attribute__((visibility("hidden"), nothrow))
 #define NMK_INLINE static inline __attribute__((always_inline, nothrow))
 #define NMK_UNROLL _Pragma("clang loop unroll(full)")
+
+// The programs of all vector lengths are linked with one archive: names say which length is meant.
+#define NMK_JOIN_(name, vl) name##_##vl
+#define NMK_JOIN(name, vl)  NMK_JOIN_(name, vl)
+#define NMK_SIZED(name)     NMK_JOIN(name, NM_VL)
 
 enum {
     VL = NM_VL,                // floats in a vector
@@ -82,6 +88,11 @@ NMK_INLINE panels a_panels(int64_t n, int64_t k)
 }
 NMK_INLINE panels b_panels(int64_t n, int64_t k) { return (panels){n, NR, NR, panel_size(NR, k)}; }
 
+#define nmk_panel_product   NMK_SIZED(nmk_panel_product)
+#define nmk_panel_from_rows NMK_SIZED(nmk_panel_from_rows)
+#define nmk_panels_put      NMK_SIZED(nmk_panels_put)
+#define nmk_panels_product  NMK_SIZED(nmk_panels_product)
+
 // c[h][NR] (rows ldc apart) = or += the product of an A and a B panel of depth k.
 NMK_SHARED void nmk_panel_product(int64_t h, int64_t k, const float *a, const float *b, float *c,
                                   int64_t ldc, int64_t add);
@@ -92,5 +103,9 @@ NMK_SHARED void nmk_panel_from_rows(int64_t n, int64_t h, int64_t k, const float
 // One k of all rows, which lie side by side in src, into their panels. p must increase from call to
 // call.
 NMK_SHARED void nmk_panels_put(const panels *x, int64_t p, const float *src, float *to);
+
+// c[a.n][b.n] = or += the product of packed operands of depth k.
+NMK_SHARED void nmk_panels_product(const panels *a, const panels *b, int64_t k, const float *ap,
+                                   const float *bp, float *c, int64_t ldc, int64_t add);
 
 #endif

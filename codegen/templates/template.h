@@ -9,12 +9,12 @@
 // which fills an `env` and the run-time arguments, and calls one entry point with pointers to
 // constant specs and to hook functions. Entry points are always_inline; inlining makes the hooks
 // direct calls and folds the specs. Heavy loops that see no hook (matrix microkernels, transposes)
-// are shared internal functions.
+// are machine code in an archive that the program is linked with (nm_template_archive).
 //
 // Rules for codegen
 // - After linking: internalize, then set on *every* function "target-cpu", "target-features" and
 //   "prefer-vector-width"="512" for NM_VL 16 (else LLVM splits the vectors for this CPU: half the
-//   speed); keep "noinline" of the shared ones. Then run
+//   speed). Then run
 //       always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,default<O3>
 //   Hooks travel through structs and locals, and only SROA makes their calls direct, so that it
 //   takes two rounds. With default<O3> alone some hooks stay calls: a third of the speed, or a

@@ -131,3 +131,14 @@ void nmk_panels_put(const panels *x, int64_t p, const float *src, float *to)
             put(to + p * h, r, h, n - r >= VL ? load(src + r) : load_part(src + r, n - r));
     }
 }
+
+// Each A panel meets all of the strip while it is near.
+void nmk_panels_product(const panels *a, const panels *b, int64_t k, const float *ap,
+                        const float *bp, float *c, int64_t ldc, int64_t add)
+{
+    for (int64_t i = 0; i < a->n; i += MR, ap += a->size, c += MR * ldc)
+        for (int64_t j = 0; j < b->n; j += NR) {
+            int64_t h = a->n - i < MR ? a->last : MR;
+            nmk_panel_product(h, k, ap, bp + j / NR * b->size, c + j, ldc, add);
+        }
+}
