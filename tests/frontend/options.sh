@@ -37,6 +37,7 @@ expect 0 "" --check "$model" --preset a -D d=16
 expect 0 "" --check -Dd=16 "$model"
 expect 0 "func @infer" --emit=nmir --stop-after=frontend "$model"
 expect 0 "# after frontend" --dump-after=frontend --stop-after=frontend --emit=nmir "$model"
+expect 0 "<h2>@infer" --emit=graph "$model"
 [ "$("$nemocc" --list-presets "$model")" = $'a\nb' ] || { echo "--list-presets"; failed=1; }
 rm -r "$(dirname "$model")"
 exit $failed
