@@ -34,3 +34,13 @@ foreach(source ${NMRT_TEST_C})
   set_target_properties(runtime_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(runtime_${name} PRIVATE nmrt_checked)
 endforeach()
+
+# The readers of checkpoints, fuzzed: tests/runtime/fuzz.sh runs it for some seconds.
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  add_executable(runtime_fuzz tests/runtime/fuzz.c runtime/json.c runtime/safetensors.c runtime/dtype.c runtime/text.c
+                 runtime/status.c)
+  target_compile_options(runtime_fuzz PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer)
+  target_link_options(runtime_fuzz PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer)
+  target_link_libraries(runtime_fuzz PRIVATE m)
+  set_target_properties(runtime_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
+endif()

@@ -128,7 +128,7 @@ static nmrt_status open_container(parser *p, int index)
 static nmrt_status parse_value(parser *p, const char *key, uint32_t n_key)
 {
     skip_space(p);
-    int i;
+    int i = 0;
     NMRT_TRY(add_node(p, NMRT_JSON_NULL, &i));
     nmrt_json_node *node = &p->doc->node[i];
     node->key = key;

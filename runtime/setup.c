@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_SEQ = 256 };
+enum { DEFAULT_SEQ = 256, MAX_MICRO_BATCHES = 1 << 16 };
+static const int64_t MAX_TOKENS = INT32_MAX; // of a micro-batch: kernels count rows with 32 bits
 
 static int64_t default_seq(const nmdrv_program *p)
 {
@@ -31,6 +32,11 @@ static nmrt_status check_sizes(const nmrt_setup *s, nmrt_error *e)
 {
     nmrt_error one;
     e->text[0] = 0;
+    if (s->micro_batch > MAX_TOKENS / s->seq)
+        return nmrt_fail(
+            e, NMRT_USAGE,
+            "a micro-batch of %lld samples of %lld tokens is more than a program can index",
+            (long long)s->micro_batch, (long long)s->seq);
     if (nmrt_sym_check(s->program, "batch", s->micro_batch, &one) != NMRT_OK)
         collect(e, one.text);
     if (nmrt_sym_check(s->program, "seq", s->seq, &one) != NMRT_OK)
@@ -94,21 +100,22 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmdrv_program *program, const n
 
 void nmrt_setup_release(nmrt_setup *s) { nmrt_plan_release(&s->plan); }
 
-// The largest micro-batch below the one asked for that divides the global batch and fits; 0: none.
+// The largest micro-batch below the one asked for that divides the step's samples and fits; 0:
+// none.
 static int64_t largest_fitting(const nmrt_setup *s, int64_t memory)
 {
     nmrt_error e;
     int64_t total = s->micro_batch * s->n_micro;
-    for (int64_t m = s->micro_batch - 1; m > 0; m--) {
+    for (int64_t n = s->n_micro + 1; n <= total && n <= MAX_MICRO_BATCHES; n++) {
         nmrt_setup smaller = *s;
-        if (total % m || nmrt_sym_check(s->program, "batch", m, &e) != NMRT_OK)
+        smaller.micro_batch = total / n;
+        smaller.n_micro = n;
+        if (total % n || nmrt_sym_check(s->program, "batch", smaller.micro_batch, &e) != NMRT_OK)
             continue;
-        smaller.micro_batch = m;
-        smaller.n_micro = total / m;
         bool fits = make_plan(&smaller, &e) == NMRT_OK && smaller.plan.total <= memory;
         nmrt_setup_release(&smaller);
         if (fits)
-            return m;
+            return smaller.micro_batch;
     }
     return 0;
 }
