@@ -188,18 +188,12 @@ static nm_value *fit(nm_match *m, const nm_rule *r, nm_value *v)
             .code = NM_OP_broadcast, .loc = m->root->loc, .n_in = 1, .in = &v, .type = want});
 }
 
-static bool seen_before(nm_value *const *in, int i)
-{
-    for (int k = 0; k < i; k++)
-        if (in[k]->def == in[i]->def)
-            return true;
-    return false;
-}
+static bool is_erased(const nm_op *op) { return !op->prev && op->func->first != op; }
 
 void nm_erase_dead(nm_value *v)
 {
     nm_op *op = v->def;
-    if (!op || !nm_is(op, NM_PURE))
+    if (!op || !nm_is(op, NM_PURE) || is_erased(op))
         return;
     for (int i = 0; i < op->n_out; i++)
         if (op->out[i].uses)
@@ -210,8 +204,7 @@ void nm_erase_dead(nm_value *v)
         in[i] = op->in[i];
     nm_erase(op);
     for (int i = 0; i < n; i++)
-        if (!seen_before(in, i))
-            nm_erase_dead(in[i]);
+        nm_erase_dead(in[i]);
 }
 
 // --- remarks
