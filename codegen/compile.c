@@ -35,7 +35,6 @@ typedef struct nm_worker {
     nm_work *work;
     LLVMContextRef ctx;
     LLVMTargetMachineRef machine;
-    LLVMModuleRef templates; // parsed on first use
 } nm_worker;
 
 static void fail(nm_object *o, const char *what, const char *message)
@@ -61,20 +60,6 @@ static LLVMModuleRef parse(nm_worker *w, LLVMMemoryBufferRef bitcode)
     return LLVMParseBitcodeInContext2(w->ctx, bitcode, &mod) ? NULL : mod;
 }
 
-static LLVMModuleRef templates_of(nm_worker *w)
-{
-    if (w->templates)
-        return w->templates;
-    nm_template_data bc = nm_template_bc_get(w->work->target->vl);
-    LLVMMemoryBufferRef buffer =
-        LLVMCreateMemoryBufferWithMemoryRange(bc.data, bc.size, "templates", true);
-    w->templates = parse(w, buffer);
-    LLVMDisposeMemoryBuffer(buffer);
-    if (!w->templates)
-        nm_bug("the embedded templates are not bitcode of this LLVM");
-    return w->templates;
-}
-
 static bool needs_templates(LLVMModuleRef mod)
 {
     for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
@@ -83,12 +68,27 @@ static bool needs_templates(LLVMModuleRef mod)
     return false;
 }
 
+// Bodies are read only of what the kernel needs: functions that may be dropped are linked lazily.
+static LLVMModuleRef open_templates(nm_worker *w)
+{
+    nm_template_data bc = nm_template_bc_get(w->work->target->vl);
+    LLVMMemoryBufferRef buffer =
+        LLVMCreateMemoryBufferWithMemoryRange(bc.data, bc.size, "templates", true);
+    LLVMModuleRef mod;
+    if (LLVMGetBitcodeModuleInContext2(w->ctx, buffer, &mod)) // takes the buffer
+        nm_bug("the embedded templates are not bitcode of this LLVM");
+    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
+        if (LLVMGetLinkage(fn) == LLVMExternalLinkage && !LLVMIsDeclaration(fn))
+            LLVMSetLinkage(fn, LLVMLinkOnceODRLinkage);
+    return mod;
+}
+
 static void link_templates(nm_worker *w, LLVMModuleRef mod)
 {
-    LLVMModuleRef copy = LLVMCloneModule(templates_of(w));
-    LLVMSetTarget(copy, LLVMGetTarget(mod));
-    LLVMSetDataLayout(copy, LLVMGetDataLayoutStr(mod));
-    if (LLVMLinkModules2(mod, copy))
+    LLVMModuleRef templates = open_templates(w);
+    LLVMSetTarget(templates, LLVMGetTarget(mod));
+    LLVMSetDataLayout(templates, LLVMGetDataLayoutStr(mod));
+    if (LLVMLinkModules2(mod, templates))
         nm_bug("a kernel does not link with the templates");
 }
 
@@ -213,8 +213,6 @@ static void *run_worker(void *work)
             break;
         compile_one(&w, w.work->object[i]);
     }
-    if (w.templates)
-        LLVMDisposeModule(w.templates);
     LLVMDisposeTargetMachine(w.machine);
     LLVMContextDispose(w.ctx);
     return NULL;
