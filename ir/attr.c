@@ -14,8 +14,7 @@ enum { N_KINDS = sizeof kind_name / sizeof *kind_name };
 
 const char *nm_attr_kind_name(nm_attr_kind kind) { return kind_name[kind]; }
 
-// --- schemas
-// ---------------------------------------------------------------------------------------------
+// --- schemas -------------------------------------------------------------------------------------
 
 static const char *skip(const char *p, const char *set) { return p + strspn(p, set); }
 
@@ -114,8 +113,7 @@ bool nm_attr_same(const nm_attr *a, const nm_attr *b)
     return false;
 }
 
-// --- reading
-// -------------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 const nm_attr *nm_attr_get(const nm_op *op, const char *name)
 {
@@ -163,8 +161,7 @@ bool nm_syms_has(nm_syms list, nm_sym s)
     return false;
 }
 
-// --- making
-// ---------------------------------------------------------------------------------------------------
+// --- making --------------------------------------------------------------------------------------
 
 static nm_attr make(nm_module *m, const char *name, nm_attr_kind kind)
 {

@@ -19,8 +19,7 @@ typedef struct nm_eval_run {
     int calls;      // functions around this one
 } nm_eval_run;
 
-// --- sizes
-// -----------------------------------------------------------------------------------------------
+// --- sizes ---------------------------------------------------------------------------------------
 
 typedef struct lookup {
     const nm_eval_opts *opts;
@@ -112,8 +111,7 @@ static void round_tensor(const nm_eval_opts *opts, nm_tensor *t)
         t->data[i] = nm_round_to(t->type->dtype, t->data[i]);
 }
 
-// --- ops and functions
-// -------------------------------------------------------------------------------------
+// --- ops and functions ---------------------------------------------------------------------------
 
 static bool eval_op(nm_eval_run *run, nm_op *op)
 {
@@ -182,8 +180,7 @@ bool nm_eval(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args, nm_ten
     return eval_func(f, opts, 0, args, results);
 }
 
-// --- bodies
-// ------------------------------------------------------------------------------------------------------
+// --- bodies --------------------------------------------------------------------------------------
 
 void nm_eval_group(nm_eval_op *e)
 {
@@ -220,8 +217,11 @@ static void copy_turn(nm_tensor *stacked, nm_tensor *whole, nm_sym over, int64_t
     nm_walk_over(&w, whole, NULL, NULL);
     nm_walk_read(&w, stacked);
     nm_walk_read(&w, whole);
-    nm_each_element(w) if (out) stacked->data[start + w.off[0]] = whole->data[w.off[1]];
-    else whole->data[w.off[1]] = stacked->data[start + w.off[0]];
+    nm_each_element(w)
+        if (out)
+            stacked->data[start + w.off[0]] = whole->data[w.off[1]];
+        else
+            whole->data[w.off[1]] = stacked->data[start + w.off[0]];
 }
 
 typedef struct turns {

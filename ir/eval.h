@@ -35,8 +35,7 @@ bool nm_tensor_new(nm_module *m, nm_loc loc, const nm_eval_opts *opts, const nm_
                    nm_tensor *out);
 double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 saturates
 
-// --- for the rules of ops
-// -----------------------------------------------------------------------------
+// --- for the rules of ops ------------------------------------------------------------------------
 
 typedef struct nm_eval_op { // one op's call
     nm_op *op;

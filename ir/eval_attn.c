@@ -29,8 +29,7 @@ typedef struct row { // of q; the other tensors' elements that belong to it
     double rate; // of dropout
 } row;
 
-// --- where things are
-// ------------------------------------------------------------------------------------
+// --- where things are ----------------------------------------------------------------------------
 
 static int64_t row_coordinate(const row *r, nm_sym name)
 {
@@ -85,8 +84,7 @@ static void start_rows(row *r, nm_eval_op *e)
     r->rate = nm_attr_float(e->op, "dropout", 0);
 }
 
-// --- one row
-// ----------------------------------------------------------------------------------------------
+// --- one row -------------------------------------------------------------------------------------
 
 static void place_row(row *r)
 {
@@ -195,8 +193,7 @@ static void solve_row(row *r)
     r->p_sink = empty ? 0 : exp(sink - r->lse);
 }
 
-// --- the ops
-// --------------------------------------------------------------------------------------------------
+// --- the ops -------------------------------------------------------------------------------------
 
 void nm_eval_attention(nm_eval_op *e)
 {

@@ -5,8 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-// --- free values
-// -------------------------------------------------------------------------------------------
+// --- free values ---------------------------------------------------------------------------------
 
 void nm_eval_const(nm_eval_op *e)
 {
@@ -48,16 +47,14 @@ void nm_eval_random(nm_eval_op *e)
     nm_walk w = {0};
     nm_walk_over(&w, e->out, NULL, NULL);
     nm_walk_read(&w, e->out);
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         nm_philox p = nm_philox_draw(seed, hash, step, turn, global_index(e, &w));
         e->out->data[w.off[0]] =
             normal ? NM_PHILOX_NORMAL(double, p, sqrt, log, cos) : nm_philox_uniform(p);
     }
 }
 
-// --- maps
-// ------------------------------------------------------------------------------------------------------
+// --- maps ----------------------------------------------------------------------------------------
 
 static double floor_div(double a, double b) { return b == 0 ? 0 : floor(a / b); }
 
@@ -131,8 +128,7 @@ void nm_eval_map(nm_eval_op *e)
     for (int i = 0; i < e->op->n_in; i++)
         nm_walk_read(&w, e->in[i]);
     nm_walk_read(&w, e->out);
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         for (int i = 0; i < e->op->n_in; i++)
             x[i] = e->in[i]->data[w.off[i]];
         e->out->data[w.off[e->op->n_in]] = map(e->op, x[0], x[1], x[2]);

@@ -18,7 +18,8 @@ static nm_walk walk_operands(nm_eval_op *e, int n)
 void nm_eval_sum(nm_eval_op *e)
 {
     nm_walk w = walk_operands(e, 1);
-    nm_each_element(w) e->out->data[w.off[1]] += e->in[0]->data[w.off[0]];
+    nm_each_element(w)
+        e->out->data[w.off[1]] += e->in[0]->data[w.off[0]];
 }
 
 void nm_eval_max(nm_eval_op *e)
@@ -26,8 +27,7 @@ void nm_eval_max(nm_eval_op *e)
     nm_walk w = walk_operands(e, 1);
     for (int64_t i = 0; i < e->out->n; i++)
         e->out->data[i] = -INFINITY;
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         double v = e->in[0]->data[w.off[0]], *y = &e->out->data[w.off[1]];
         *y = v > *y || isnan(v) ? v : *y;
     }
@@ -36,8 +36,8 @@ void nm_eval_max(nm_eval_op *e)
 void nm_eval_dot(nm_eval_op *e)
 {
     nm_walk w = walk_operands(e, 2);
-    nm_each_element(w) e->out->data[w.off[2]] +=
-        e->in[0]->data[w.off[0]] * e->in[1]->data[w.off[1]];
+    nm_each_element(w)
+        e->out->data[w.off[2]] += e->in[0]->data[w.off[0]] * e->in[1]->data[w.off[1]];
 }
 
 void nm_eval_cumsum(nm_eval_op *e)
@@ -50,8 +50,7 @@ void nm_eval_cumsum(nm_eval_op *e)
     nm_walk_over(&w, e->in[0], over, NULL);
     nm_walk_read(&w, e->in[0]);
     nm_walk_read(&w, e->out);
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         double sum = 0;
         for (int64_t i = 0; i < n; i++) {
             int64_t at = reverse ? n - 1 - i : i;
@@ -84,8 +83,7 @@ void nm_eval_top_k(nm_eval_op *e)
     nm_walk_read(&w, e->in[0]);
     nm_walk_read(&w, &e->out[0]);
     nm_walk_read(&w, &e->out[1]);
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         int64_t at = -1;
         const double *a = &e->in[0]->data[w.off[0]];
         for (int64_t k = 0; k < nm_attr_int(e->op, "k", 0); k++) {
@@ -96,8 +94,7 @@ void nm_eval_top_k(nm_eval_op *e)
     }
 }
 
-// --- writes
-// ------------------------------------------------------------------------------------------------
+// --- writes --------------------------------------------------------------------------------------
 
 void nm_eval_scatter_add(nm_eval_op *e)
 {
@@ -107,8 +104,7 @@ void nm_eval_scatter_add(nm_eval_op *e)
     for (int i = 0; i < w.n; i++) // an operand's dim of this name only counts; the index says where
         if (w.name[i] == over)
             w.stride[2][i] = 0;
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         double at = e->in[1]->data[w.off[1]];
         int64_t clamped = at < 0 ? 0 : at >= (double)n ? n - 1 : (int64_t)at;
         if (n > 0)
@@ -127,14 +123,15 @@ void nm_eval_overlap_add(nm_eval_op *e)
     nm_walk_over(&w, a, over, tap);
     nm_walk_read(&w, a);
     nm_walk_read(&w, e->out);
-    nm_each_element(w) for (int64_t t = 0; t < nm_tensor_extent(a, over);
-                            t++) for (int64_t p = 0; p < nm_tensor_extent(a, tap); p++)
-    {
-        int64_t at = t * stride + p * dilate - before;
-        if (at >= 0 && at < n)
-            e->out->data[w.off[1] + at * nm_tensor_stride(e->out, into)] +=
-                a->data[w.off[0] + t * nm_tensor_stride(a, over) + p * nm_tensor_stride(a, tap)];
-    }
+    nm_each_element(w)
+        for (int64_t t = 0; t < nm_tensor_extent(a, over); t++)
+            for (int64_t p = 0; p < nm_tensor_extent(a, tap); p++) {
+                int64_t at = t * stride + p * dilate - before;
+                if (at >= 0 && at < n)
+                    e->out->data[w.off[1] + at * nm_tensor_stride(e->out, into)] +=
+                        a->data[w.off[0] + t * nm_tensor_stride(a, over) +
+                                p * nm_tensor_stride(a, tap)];
+            }
 }
 
 void nm_eval_update(nm_eval_op *e)
@@ -144,10 +141,12 @@ void nm_eval_update(nm_eval_op *e)
     double place = e->in[2]->data[0];
     int64_t start = place<0 ? 0 : place>(double) room ? room : (int64_t)place;
     nm_walk w = walk_operands(e, 1), new = {0};
-    nm_each_element(w) e->out->data[w.off[1]] = e->in[0]->data[w.off[0]];
+    nm_each_element(w)
+        e->out->data[w.off[1]] = e->in[0]->data[w.off[0]];
     nm_walk_over(&new, e->in[1], NULL, NULL);
     nm_walk_read(&new, e->in[1]);
     nm_walk_read(&new, e->out);
-    nm_each_element(new) e->out->data[new.off[1] + start * nm_tensor_stride(e->out, over)] =
-        e->in[1]->data[new.off[0]];
+    nm_each_element(new)
+        e->out->data[new.off[1] + start * nm_tensor_stride(e->out, over)] =
+            e->in[1]->data[new.off[0]];
 }

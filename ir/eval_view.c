@@ -140,8 +140,7 @@ void nm_eval_view(nm_eval_op *e)
     nm_walk w = {0};
     nm_walk_over(&w, e->out, NULL, NULL);
     nm_walk_read(&w, e->out);
-    nm_each_element(w)
-    {
+    nm_each_element(w) {
         source s = find_source(e, &w);
         if (s.none)
             continue;

@@ -17,8 +17,7 @@ typedef struct sum { // an extent being built
     nm_term term[NM_MAX_TERMS];
 } sum;
 
-// --- order
-// ---------------------------------------------------------------------------------------------
+// --- order ---------------------------------------------------------------------------------------
 
 static int compare_atoms(const nm_atom *a, const nm_atom *b)
 {
@@ -55,8 +54,7 @@ int nm_extent_compare(const nm_extent *a, const nm_extent *b)
     return (a->n_terms > b->n_terms) - (a->n_terms < b->n_terms);
 }
 
-// --- interning
-// -------------------------------------------------------------------------------------------
+// --- interning -----------------------------------------------------------------------------------
 
 static uint64_t hash_terms(const nm_term *term, int n)
 {
@@ -95,8 +93,7 @@ static const nm_extent *intern(nm_module *m, const sum *s)
     return slot->item;
 }
 
-// --- sums and products
-// ---------------------------------------------------------------------------------------
+// --- sums and products ---------------------------------------------------------------------------
 
 static void remove_term(sum *s, int at)
 {
@@ -191,8 +188,7 @@ const nm_extent *nm_extent_mul(nm_module *m, const nm_extent *a, const nm_extent
     return intern(m, &s);
 }
 
-// --- quotients
-// -------------------------------------------------------------------------------------------------
+// --- quotients -----------------------------------------------------------------------------------
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -323,8 +319,7 @@ const nm_extent *nm_extent_div(nm_module *m, const nm_extent *a, const nm_extent
     return nm_extent_add(m, w, rest.overflow ? NULL : divide_rest(m, &rest, b));
 }
 
-// --- reading
-// ----------------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 bool nm_extent_is_const(const nm_extent *e, int64_t *value)
 {

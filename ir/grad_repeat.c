@@ -177,8 +177,7 @@ static void sweep(nm_func *f, const nm_op *stop)
     }
 }
 
-// --- what stands behind the stand-ins
-// ---------------------------------------------------------------------
+// --- what stands behind the stand-ins ------------------------------------------------------------
 
 typedef struct plan {
     nm_value_list all;
@@ -268,8 +267,7 @@ static void resolve(reversal *r, plan *p)
     nm_erase(r->saves.fence);
 }
 
-// --- the two repeats
-// ----------------------------------------------------------------------------------------
+// --- the two repeats -----------------------------------------------------------------------------
 
 // A backward body around us may have asked for the old repeat's results.
 static void rename_saved(nm_saves *s, const nm_op *old, nm_op *new)

@@ -13,8 +13,7 @@
 
 #include <stddef.h>
 
-// --- extents: how many indices a dim has
-// -----------------------------------------------------------
+// --- extents: how many indices a dim has ---------------------------------------------------------
 //
 // A sum of terms; a term is an integer times atoms; an atom is a symbol (a dim bound when the
 // binary starts) or a quotient rounded down. Interned and canonical, so equal extents are equal
@@ -52,8 +51,7 @@ struct nm_extent {
     const nm_term *term;
 };
 
-// --- types: interned, so two types are equal iff their pointers are
-// -------------------------------
+// --- types: interned, so two types are equal iff their pointers are ------------------------------
 
 typedef enum {
 #define DTYPE(id, ...) NM_##id,
@@ -104,8 +102,7 @@ const nm_type *nm_type_with_outer(struct nm_module *m, const nm_type *t, nm_dim 
 const char *nm_type_str(struct nm_module *m, const nm_type *t);
 const char *nm_extent_str(struct nm_module *m, const nm_extent *e);
 
-// --- attributes
-// ------------------------------------------------------------------------------------
+// --- attributes ----------------------------------------------------------------------------------
 
 typedef enum {
     NM_ATTR_int,
@@ -137,8 +134,7 @@ typedef struct nm_attr {
     } u;
 } nm_attr;
 
-// --- values, ops, functions
-// ------------------------------------------------------------------------
+// --- values, ops, functions ----------------------------------------------------------------------
 
 typedef enum {
 #define OP(id, ...) NM_OP_##id,
@@ -222,8 +218,7 @@ struct nm_func {
 // The outermost function that f is in (f itself, if it has no parent).
 nm_func *nm_func_outer(nm_func *f);
 
-// --- the module
-// ------------------------------------------------------------------------------------
+// --- the module ----------------------------------------------------------------------------------
 
 typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) = ?
     nm_sym name;
@@ -295,8 +290,7 @@ nm_param *nm_param_lookup(nm_module *m, nm_sym path);
 nm_hyper *nm_hyper_add(nm_module *m, nm_hyper hyper);
 nm_hyper *nm_hyper_lookup(nm_module *m, nm_sym name);
 
-// --- the op table: ops.def as data
-// -----------------------------------------------------------------
+// --- the op table: ops.def as data ---------------------------------------------------------------
 
 enum nm_traits {
     NM_PURE = 1 << 0,           // no effects: may be folded, merged, moved, dropped
@@ -341,8 +335,7 @@ static inline bool nm_is(const nm_op *op, unsigned traits)
 }
 int nm_opcode_find(const char *name, size_t len); // -1: no such op
 
-// --- attributes of an op; `name` need not be interned
-// -----------------------------------------------
+// --- attributes of an op; `name` need not be interned --------------------------------------------
 
 const nm_attr *nm_attr_get(const nm_op *op, const char *name); // NULL: absent
 int64_t nm_attr_int(const nm_op *op, const char *name, int64_t otherwise);
@@ -361,8 +354,7 @@ nm_attr nm_mk_dims(nm_module *m, const char *name, nm_syms dims); // copies the 
 nm_attr nm_mk_dtype(nm_module *m, const char *name, nm_dtype t);
 nm_attr nm_mk_extent(nm_module *m, const char *name, const nm_extent *e);
 
-// --- building
-// ----------------------------------------------------------------------------------------
+// --- building ------------------------------------------------------------------------------------
 
 typedef struct nm_proto { // what nm_build makes an op from; everything is copied
     nm_opcode code;
@@ -412,8 +404,7 @@ int nm_n_uses(const nm_value *v);
 #define nm_each_func(f, m) for (nm_func *f = (m)->first_func; f; f = f->next)
 #define nm_each_use(u, v)  for (nm_use *u = (v)->uses; u; u = u->next)
 
-// --- text: print(parse(t)) is t for printed t, and tests/roundtrip holds us to it
-// --------------------
+// --- text: print(parse(t)) is t for printed t, and tests/roundtrip holds us to it ----------------
 
 typedef struct nm_print_opts {
     bool locs; // "at file:line:col" behind every op

@@ -41,8 +41,7 @@ static void *grow(nm_arena *arena, void *row, int n, size_t size)
     return more;
 }
 
-// --- dims
-// --------------------------------------------------------------------------------------------
+// --- dims ----------------------------------------------------------------------------------------
 
 nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name)
 {
@@ -88,8 +87,7 @@ nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row)
     return r;
 }
 
-// --- parameters and hyperparameters
-// --------------------------------------------------------------------
+// --- parameters and hyperparameters --------------------------------------------------------------
 
 nm_param *nm_param_lookup(nm_module *m, nm_sym path)
 {

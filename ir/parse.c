@@ -44,8 +44,7 @@ static void append(parser *p, list *l, void *item)
     l->item[l->n++] = item;
 }
 
-// --- values
-// ----------------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 
 static bool same_name(const void *item, const void *wanted)
 {
@@ -123,8 +122,7 @@ static bool operand(parser *p, nm_func *f, nm_value **out)
     return true;
 }
 
-// --- attributes
-// ----------------------------------------------------------------------------------------------
+// --- attributes ----------------------------------------------------------------------------------
 
 static bool names(parser *p, nm_syms *out)
 {
@@ -203,8 +201,7 @@ static bool attrs(parser *p, nm_opcode code, int *n, nm_attr *out)
     return nm_lex_expect(&p->lx, "}");
 }
 
-// --- ops
-// ---------------------------------------------------------------------------------------------------------
+// --- ops -----------------------------------------------------------------------------------------
 
 typedef struct line { // an op as it is written
     list results;     // definitions
@@ -405,8 +402,7 @@ static bool ops(parser *p, nm_func *f, const result_binds *binds)
     return ended || nm_error(p->m->diag, f->loc, "a function ends in ret [func-2]");
 }
 
-// --- functions
-// -------------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 static bool bind_kind(parser *p, nm_bind *b)
 {
@@ -517,8 +513,7 @@ static bool function(parser *p)
     return true;
 }
 
-// --- tables
-// ------------------------------------------------------------------------------------------------------
+// --- tables --------------------------------------------------------------------------------------
 
 static bool dim_bounds(parser *p, nm_dim_decl *d)
 {

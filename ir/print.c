@@ -32,8 +32,7 @@ int nm_text_bind(const char *word)
     return -1;
 }
 
-// --- names
-// -------------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 typedef struct taken_name {
     nm_sym name;
@@ -98,8 +97,7 @@ static void print_loc(printer *p, nm_loc loc)
     fprintf(p->out, ":%u:%u", lc.line, lc.col);
 }
 
-// --- ops
-// -----------------------------------------------------------------------------------------------------
+// --- ops -----------------------------------------------------------------------------------------
 
 static void print_names(FILE *out, nm_syms list, const char *between)
 {
@@ -209,8 +207,7 @@ static void print_ops(printer *p, nm_func *f)
         print_op(p, op);
 }
 
-// --- functions
-// -----------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 // acc %grad.embed.w: f32[vocab, d]; acc(grad.embed.w) %g where the value has another name.
 static void print_param(printer *p, const nm_value *v, const nm_bind *b)
@@ -290,8 +287,7 @@ void nm_print_func(FILE *out, nm_func *f, nm_print_opts opts)
     print_func(&(printer){.out = out, .m = f->module, .opts = opts}, f);
 }
 
-// --- tables
-// ------------------------------------------------------------------------------------------------------
+// --- tables --------------------------------------------------------------------------------------
 
 static void print_bound(printer *p, const char **between, const char *name, int64_t value)
 {

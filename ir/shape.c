@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-// --- parts
-// ---------------------------------------------------------------------------------------------
+// --- parts ---------------------------------------------------------------------------------------
 
 static const char *name_of(const nm_op *op) { return nm_info(op)->name; }
 
@@ -130,8 +129,7 @@ int nm_shape_dim(nm_module *m, nm_op *op, int i, const char *attr)
     return -1;
 }
 
-// --- what operands an op takes
-// -----------------------------------------------------------------------------
+// --- what operands an op takes -------------------------------------------------------------------
 
 static bool want(nm_module *m, nm_op *op, bool (*is)(const nm_type *t), const char *what)
 {
@@ -154,8 +152,7 @@ bool nm_verify_numbers(nm_module *m, nm_op *op)
                              : want(m, op, is_number, "numbers");
 }
 
-// --- free values
-// ---------------------------------------------------------------------------------------------
+// --- free values ---------------------------------------------------------------------------------
 
 bool nm_shape_given(nm_module *m, nm_op *op)
 {
@@ -199,8 +196,7 @@ bool nm_shape_random(nm_module *m, nm_op *op)
                     nm_type_str(m, op->out[0].type));
 }
 
-// --- maps
-// ------------------------------------------------------------------------------------------------------
+// --- maps ----------------------------------------------------------------------------------------
 
 static bool align(nm_module *m, nm_op *op, nm_type *out)
 {
@@ -246,8 +242,7 @@ bool nm_shape_select(nm_module *m, nm_op *op)
     return nm_shape_give(m, op, 0, nm_type_get(m, &t));
 }
 
-// --- reductions
-// ----------------------------------------------------------------------------------------------
+// --- reductions ----------------------------------------------------------------------------------
 
 static bool add_pending(nm_module *m, nm_op *op, nm_type *t, const nm_axes *axes)
 {

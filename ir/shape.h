@@ -47,8 +47,7 @@ bool nm_verify_floats(nm_module *m, nm_op *op);  // every operand is of floats
 bool nm_verify_numbers(nm_module *m, nm_op *op); // floats or ints; only ints for NM_INT
 bool nm_verify_bools(nm_module *m, nm_op *op);
 
-// --- what rules are made of; private to ir/
-// ----------------------------------------------------------
+// --- what rules are made of; private to ir/ ------------------------------------------------------
 
 // Result i has this type, in any order of dims; false: it was given another [type-2].
 bool nm_shape_give(nm_module *m, nm_op *op, int i, const nm_type *t);

@@ -15,8 +15,7 @@ const char *const nm_attn_extra_name[NM_N_ATTN] = {
     [NM_ATTN_step] = "step", [NM_ATTN_turn] = "turn", [NM_ATTN_at] = "at",
 };
 
-// --- parts
-// ---------------------------------------------------------------------------------------------
+// --- parts ---------------------------------------------------------------------------------------
 
 // `over` is name with one prime more.
 static bool is_primed(nm_sym name, nm_sym over)
@@ -74,8 +73,7 @@ nm_attn nm_attn_of(const nm_op *op)
     return a;
 }
 
-// --- checks
-// ----------------------------------------------------------------------------------------------
+// --- checks --------------------------------------------------------------------------------------
 
 static bool fail(nm_module *m, nm_op *op, const char *what, const char *number)
 {
@@ -219,8 +217,7 @@ static bool check_attention(nm_module *m, nm_op *op, int first)
            check_attrs(m, op, &a) && nm_shape_pending(m, op, &ignored);
 }
 
-// --- the rules
-// --------------------------------------------------------------------------------------------
+// --- the rules -----------------------------------------------------------------------------------
 
 static const nm_type *lse_type(nm_module *m, nm_op *op)
 {

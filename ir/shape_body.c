@@ -32,8 +32,7 @@ static bool check_body(nm_module *m, nm_op *op)
                     op->n_in, op->body->n_params, name);
 }
 
-// --- repeat
-// ------------------------------------------------------------------------------------------------
+// --- repeat --------------------------------------------------------------------------------------
 
 // The repeated dim: that of the stacked operands, else the declared one.
 static bool turn_dim(nm_module *m, nm_op *op, int carried, int stacked, nm_dim *out)
@@ -109,8 +108,7 @@ bool nm_shape_repeat(nm_module *m, nm_op *op)
            give_turns(m, op, (int)carried, over);
 }
 
-// --- the others
-// --------------------------------------------------------------------------------------------
+// --- the others ----------------------------------------------------------------------------------
 
 static const char *const kinds[] = {
     "map",     "row",    "column", "dot",    "attention",  "attention_grad",

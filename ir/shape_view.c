@@ -39,8 +39,7 @@ static const nm_extent *minus(nm_module *m, const nm_extent *a, const nm_extent 
     return nm_extent_add(m, a, nm_extent_mul(m, b, nm_extent_const(m, -1)));
 }
 
-// --- names
-// -----------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 bool nm_shape_rename(nm_module *m, nm_op *op)
 {
@@ -131,8 +130,7 @@ bool nm_shape_merge(nm_module *m, nm_op *op)
     return nm_shape_replace(m, op, &t, at, 1, &into) && give(m, op, &t);
 }
 
-// --- parts of a dim
-// ----------------------------------------------------------------------------------------
+// --- parts of a dim ------------------------------------------------------------------------------
 
 bool nm_shape_slice(nm_module *m, nm_op *op)
 {
@@ -221,8 +219,7 @@ bool nm_shape_broadcast(nm_module *m, nm_op *op)
     return give(m, op, &t);
 }
 
-// --- by index
-// ----------------------------------------------------------------------------------------------
+// --- by index ------------------------------------------------------------------------------------
 
 static bool want_int(nm_module *m, nm_op *op, int i)
 {

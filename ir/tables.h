@@ -60,8 +60,7 @@ int nm_extent_nest(const nm_extent *e); // quotients within quotients
 // d' that of d. NULL: nothing declared.
 const nm_extent *nm_dim_default(nm_module *m, nm_sym name);
 
-// --- text
-// ------------------------------------------------------------------------------------------
+// --- text ----------------------------------------------------------------------------------------
 
 void nm_text_type(FILE *out, nm_module *m, const nm_type *t);
 void nm_text_extent(FILE *out, const nm_extent *e);

@@ -56,8 +56,7 @@ void nm_text_float(FILE *out, double value)
     fputs(text, out);
 }
 
-// --- extents
-// -------------------------------------------------------------------------------------------
+// --- extents -------------------------------------------------------------------------------------
 
 static bool is_single(const nm_extent *e) // a number or a name: needs no parentheses
 {
@@ -109,8 +108,7 @@ void nm_text_extent(FILE *out, const nm_extent *e)
     }
 }
 
-// --- types
-// ------------------------------------------------------------------------------------------------
+// --- types ---------------------------------------------------------------------------------------
 
 static void axes(FILE *out, const nm_axes *a, char mark)
 {

@@ -19,8 +19,7 @@ static bool fail(verifier *v, nm_loc loc, const char *what)
     return nm_error(v->m->diag, loc, "@%s: %s", v->outer->name ? v->outer->name : "", what);
 }
 
-// --- types
-// ---------------------------------------------------------------------------------------------------
+// --- types ---------------------------------------------------------------------------------------
 
 static bool check_axes(nm_module *m, nm_loc loc, const nm_type *t, const nm_axes *axes,
                        nm_sym *used, int *n_used)
@@ -75,8 +74,7 @@ static bool check_type(nm_module *m, nm_loc loc, const nm_type *t)
     return check_axes(m, loc, t, &t->pending, used, &n);
 }
 
-// --- values and uses
-// --------------------------------------------------------------------------------------------
+// --- values and uses -----------------------------------------------------------------------------
 
 static bool check_uses(verifier *v, nm_loc loc, const nm_value *val)
 {
@@ -119,8 +117,7 @@ static bool check_operands(verifier *v, const nm_op *op)
     return true;
 }
 
-// --- ops
-// ---------------------------------------------------------------------------------------------------------
+// --- ops -----------------------------------------------------------------------------------------
 
 static bool check_attrs(nm_module *m, const nm_op *op)
 {
@@ -180,8 +177,7 @@ static bool check_op(verifier *v, nm_op *op, int depth)
     return true;
 }
 
-// --- functions
-// -----------------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 static bool check_ret(verifier *v, nm_func *f)
 {
@@ -234,8 +230,7 @@ static bool check_outer(nm_module *m, nm_func *f)
     return ok;
 }
 
-// --- tables
-// --------------------------------------------------------------------------------------------------------
+// --- tables --------------------------------------------------------------------------------------
 
 static bool check_dim(nm_module *m, const nm_dim_decl *d)
 {
