@@ -21,6 +21,7 @@ typedef struct room { // how a block uses the scratch
 enum {
     A_SIZE = KC * MR + 2 * VL, // at least panel_size(MR, KC)
     B_SIZE = KC * NR + 2 * VL,
+    LINES = 16, // staged at a time where the rows lie side by side: their cache misses overlap
     ROOM = ROWS * STRETCH + ROWS / MR * A_SIZE + STRIP / NR * B_SIZE + NR * KC,
 };
 _Static_assert(4 * ROOM <= NMK_GEMM_SCRATCH, "the scratch of a matrix product");
@@ -59,9 +60,11 @@ NMK_INLINE void pack(const gemm *g, operand x, panels form, int64_t batch, int64
                      int64_t kn, float *restrict to, float *restrict stage)
 {
     if (x.along == NMK_ALONG_ROW) {
-        for (int64_t p = 0; p < kn; p++) {
-            read_line(x, g->env, batch, row, k + p, form.n, stage);
-            nmk_panels_put(&form, p, stage, to);
+        for (int64_t p = 0; p < kn; p += LINES) {
+            int64_t count = min64(LINES, kn - p);
+            for (int64_t t = 0; t < count; t++)
+                read_line(x, g->env, batch, row, k + p + t, form.n, stage + t * ROWS);
+            nmk_panels_put(&form, p, count, stage, ROWS, to);
         }
         return;
     }

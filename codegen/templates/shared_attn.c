@@ -13,8 +13,7 @@ void nmk_attn_pack_rows(const float *t, int64_t ld, int64_t n, int64_t hd, float
 void nmk_attn_pack_across(const float *t, int64_t ld, int64_t n, int64_t hd, float *to)
 {
     panels form = a_panels(hd, n);
-    for (int64_t p = 0; p < n; p++)
-        nmk_panels_put(&form, p, t + p * ld, to);
+    nmk_panels_put(&form, 0, n, t, ld, to);
 }
 
 void nmk_attn_multiply(const attn_product *p, const float *a, const float *b, float *c)

@@ -123,12 +123,22 @@ void nmk_panel_from_rows(int64_t n, int64_t h, int64_t k, const float *src, int6
                 pack_rest(n - r, r, h, k - p, src + p, ld, panel + p * h);
 }
 
-void nmk_panels_put(const panels *x, int64_t p, const float *src, float *to)
+// Lines p.. of one panel of height h, of which n rows are there; two vectors at most are a line.
+static void put_lines(int64_t n, int64_t h, int64_t count, const float *src, int64_t ld, float *to)
+{
+    for (int64_t r = 0; r < h; r += VL)
+        for (int64_t t = 0; t < count; t++) {
+            const float *line = src + t * ld + r;
+            put(to + t * h, r, h, n - r >= VL ? load(line) : load_part(line, n - r));
+        }
+}
+
+void nmk_panels_put(const panels *x, int64_t p, int64_t count, const float *src, int64_t ld,
+                    float *to)
 {
     for (int64_t i = 0; i < x->n; i += x->h, src += x->h, to += x->size) {
-        int64_t n = x->n - i, h = n < x->h ? x->last : x->h;
-        for (int64_t r = 0; r < h; r += VL)
-            put(to + p * h, r, h, n - r >= VL ? load(src + r) : load_part(src + r, n - r));
+        int64_t h = x->n - i < x->h ? x->last : x->h;
+        put_lines(x->n - i, h, count, src, ld, to + p * h);
     }
 }
 

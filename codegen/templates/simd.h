@@ -100,9 +100,10 @@ NMK_SHARED void nmk_panel_product(int64_t h, int64_t k, const float *a, const fl
 // zeros. Reads nothing else; writes up to panel_size(h, k) elements. With h = NR it makes B panels.
 NMK_SHARED void nmk_panel_from_rows(int64_t n, int64_t h, int64_t k, const float *src, int64_t ld,
                                     float *panel);
-// One k of all rows, which lie side by side in src, into their panels. p must increase from call to
-// call.
-NMK_SHARED void nmk_panels_put(const panels *x, int64_t p, const float *src, float *to);
+// Lines p .. p + count of the depth, each with all rows side by side (line t at src + t * ld), into
+// the panels. p must increase from call to call.
+NMK_SHARED void nmk_panels_put(const panels *x, int64_t p, int64_t count, const float *src,
+                               int64_t ld, float *to);
 
 // c[a.n][b.n] = or += the product of packed operands of depth k.
 NMK_SHARED void nmk_panels_product(const panels *a, const panels *b, int64_t k, const float *ap,
