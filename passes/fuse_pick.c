@@ -193,7 +193,7 @@ static const char *law(const nm_fuse *g, const nm_cluster *c)
     case NM_CLUSTER_column: return nm_fuse_column_law(g, c);
     case NM_CLUSTER_dot: return nm_fuse_dot_law(g, c);
     case NM_CLUSTER_scatter: return nm_fuse_scatter_law(g, c);
-    case NM_CLUSTER_fixed: return "no kernel does both";
+    case NM_CLUSTER_fixed: break;
     }
     nm_bug("cluster of kind %d", (int)c->kind);
 }
@@ -233,6 +233,22 @@ static const char *recompute_law(const nm_fuse *g, int p, int q)
     return NULL;
 }
 
+// Templates have tables of fixed length for operands, results and reductions.
+enum { MAX_OPERANDS = 40, MAX_UNITS_STORED = 20 };
+static bool is_too_wide(const nm_fuse *g, const nm_cluster *c)
+{
+    int n_in = 0, n_out = 0;
+    for (int i = 0; i < c->n; i++) {
+        const nm_unit *u = &g->unit[c->unit[i]];
+        n_out += nm_fuse_is_anchor(u) || nm_fuse_is_result(g, &u->op->out[0], c);
+        for (const nm_read *r = u->reads; r; r = r->next_of_reader)
+            n_in += r->from < 0 || g->unit[r->from].cluster != u->cluster;
+    }
+    return n_in > MAX_OPERANDS || n_out > MAX_UNITS_STORED;
+}
+
+static const char apart[] = "no kernel does both";
+
 static const char *refuse(pick *k, const pair *x, nm_cluster *joint)
 {
     nm_fuse *g = k->g;
@@ -240,13 +256,13 @@ static const char *refuse(pick *k, const pair *x, nm_cluster *joint)
     if (x->siblings && (g->cluster[p].kind != g->cluster[q].kind || !is_reduction(g, p)))
         return "they only read the same value";
     if (joint_kind(g->cluster[p].kind, g->cluster[q].kind) == NM_CLUSTER_fixed)
-        return "no kernel does both";
+        return apart;
     const char *no = recompute_law(g, p, q);
     if (no)
         return no;
     *joint = join(g, p, q);
     assign(g, joint, p);
-    no = law(g, joint);
+    no = is_too_wide(g, joint) ? "the kernel would have too many operands" : law(g, joint);
     assign(g, &g->cluster[p], p);
     assign(g, &g->cluster[q], q);
     if (!no && (reaches_around(k, p, q) || reaches_around(k, q, p)))
@@ -343,10 +359,12 @@ static void remarks(const pick *k)
         if (g->cluster[i].n > 1)
             remark_group(g, &g->cluster[i]);
     const pair *nearest = NULL;
-    for (int i = 0; i < k->n_pairs; i++)
-        if (k->pair[i].refused && !k->pair[i].siblings &&
-            (!nearest || k->pair[i].saves > nearest->saves))
-            nearest = &k->pair[i];
+    for (int i = 0; i < k->n_pairs; i++) {
+        const pair *x = &k->pair[i];
+        bool miss = x->refused && x->refused != apart && !x->siblings;
+        if (miss && (!nearest || x->saves > nearest->saves))
+            nearest = x;
+    }
     if (nearest)
         remark_miss(g, nearest);
 }

@@ -174,16 +174,17 @@ static void say_ops(program *p, int n)
 static int fit(program *p, const char *dims)
 {
     int a = below(2) ? p->n - 1 : some(p), x;
-    char now[8];
-    strcpy(now, p->dims[a]);
-    for (const char *d = p->dims[a]; *d; d++)
-        if (!strchr(dims, *d)) {
-            drop_dim(now, *d);
-            x = new_value(p, now);
-            say(p, "max %%%s {over = [%c]} : %s\n", p->name[a], *d, type_of(now));
-            a = x;
-            d = p->dims[a] - 1;
-        }
+    char all[8], now[8];
+    strcpy(all, p->dims[a]);
+    strcpy(now, all);
+    for (const char *d = all; *d; d++) {
+        if (strchr(dims, *d))
+            continue;
+        drop_dim(now, *d);
+        x = new_value(p, now);
+        say(p, "max %%%s {over = [%c]} : %s\n", p->name[a], *d, type_of(now));
+        a = x;
+    }
     x = new_value(p, dims);
     say(p, "broadcast %%%s : %s\n", p->name[a], type_of(dims));
     return x;
