@@ -4,9 +4,10 @@
 // Invariants. Every operand and result of a group and of a repeat has a place. A repeat's carried
 // value has one place: operand, body parameter, body result and result agree (schedule inserts map
 // groups that copy where they would not). A body parameter that is stacked, and a body result that
-// is stacked, lie in the outer value's buffer and move by `stride` elements a turn (at index i of the
-// repeated dim: start + i * stride, whichever way the turns go). Two values may share a place only where the second is written in place of the first (accumulators, params,
-// states, caches, maps of a value that nobody reads any more).
+// is stacked, lie in the outer value's buffer and move by `stride` elements a turn (at index i of
+// the repeated dim: start + i * stride, whichever way the turns go). Two values may share a place
+// only where the second is written in place of the first (accumulators, params, states, caches, maps
+// of a value that nobody reads any more).
 #ifndef NM_IR_PLAN_H
 #define NM_IR_PLAN_H
 
