@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -111,13 +112,26 @@ void nmrt_cpu_peak_kernel(const nmdrv_sym *sym, void *const *arg, int64_t from, 
     run_peak(to - from, scratch);
 }
 
-int nmrt_cpu_threads(void)
+static int count_processors(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         return CPU_COUNT(&set);
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
+}
+
+int nmrt_cpu_threads(void)
+{
+    int n = count_processors();
+    long quota = 0, period = 0;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re"); // "200000 100000", or "max 100000"
+    if (f && fscanf(f, "%ld %ld", &quota, &period) == 2 && quota > 0 && period > 0 &&
+        quota / period < n)
+        n = (int)((quota + period - 1) / period);
+    if (f)
+        fclose(f);
+    return n;
 }
 
 nmrt_status nmrt_cpu_check(const nmdrv_program *program, nmrt_error *e)

@@ -1,5 +1,6 @@
 // The host device: anonymous memory in huge pages where the kernel has them, launches on the pool.
 #define _GNU_SOURCE
+#include "runtime/clock.h"
 #include "runtime/cpu.h"
 #include "runtime/device.h"
 #include "runtime/pool.h"
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 struct nmrt_device {
     const nmdrv_program *program;
@@ -134,24 +134,17 @@ static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 
 static const nmdrv_calls host_calls = {call_launch, call_fill, call_copy};
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 // The best of a few short runs: the first ones also wake the threads and raise the clock.
 static double host_peak(nmrt_device *d)
 {
     const nmdrv_kernel kernel = {
         .name = "peak", .where = "", .fn = nmrt_cpu_peak_kernel, .grain = 1};
     int64_t count = 64 * nmrt_pool_threads(d->pool);
-    double best = 0, end = seconds_now() + 0.15;
-    for (int i = 0; i < 20 && seconds_now() < end; i++) {
-        double start = seconds_now();
+    double best = 0, end = nmrt_seconds() + 0.15;
+    for (int i = 0; i < 20 && nmrt_seconds() < end; i++) {
+        double start = nmrt_seconds();
         nmrt_pool_run(d->pool, &kernel, NULL, count, NULL);
-        double flops = (double)NMRT_PEAK_FLOPS * (double)count / (seconds_now() - start);
+        double flops = (double)NMRT_PEAK_FLOPS * (double)count / (nmrt_seconds() - start);
         best = flops > best ? flops : best;
     }
     return best;

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POISON = 0x7FA00000 }; // a signalling NaN as f32, and a large number as an integer
-
 static nmrt_status make_frames(nmrt_engine *en, nmrt_error *e)
 {
     const nmrt_plan *plan = en->plan;
@@ -64,8 +62,8 @@ void nmrt_engine_close(nmrt_engine *en)
 void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym)
 {
     if (en->check_memory) {
-        en->ops->fill(en->device, en->arena, en->plan->arena, POISON);
-        en->ops->poison_scratch(en->device, POISON);
+        en->ops->fill(en->device, en->arena, en->plan->arena, NMRT_POISON);
+        en->ops->poison_scratch(en->device, NMRT_POISON);
     }
     nmdrv_frame frame = {sym, en->buf[p - en->plan->func], en->ops->calls, en->device};
     p->func->run(&frame);
@@ -76,12 +74,12 @@ void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot)
     return en->slots + slot->offset;
 }
 
-void nmrt_engine_zero(nmrt_engine *en, nmdrv_bind bind)
+void nmrt_engine_fill(nmrt_engine *en, nmdrv_bind bind, uint32_t pattern)
 {
     for (int i = 0; i < en->plan->n_slots; i++)
         if (en->plan->slot[i].bind == (int64_t)bind)
             en->ops->fill(en->device, nmrt_engine_slot_at(en, &en->plan->slot[i]),
-                          en->plan->slot[i].bytes, 0);
+                          en->plan->slot[i].bytes, pattern);
 }
 
 typedef union number {

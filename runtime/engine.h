@@ -5,6 +5,8 @@
 #include "runtime/device.h"
 #include "runtime/plan.h"
 
+enum { NMRT_POISON = 0x7FA00000 }; // a signalling NaN as f32, and a large number as an integer
+
 typedef struct nmrt_engine { // zero-initialised: nothing is open
     const nmdrv_program *program;
     const nmrt_plan *plan; // must outlive the engine
@@ -21,8 +23,8 @@ void nmrt_engine_close(nmrt_engine *en);
 
 // Calls a function of the plan at these sizes (none above those it was planned for).
 void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym);
-void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot); // device memory
-void nmrt_engine_zero(nmrt_engine *en, nmdrv_bind bind);                 // every slot bound so
+void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot);   // device memory
+void nmrt_engine_fill(nmrt_engine *en, nmdrv_bind bind, uint32_t pattern); // every slot bound so
 // Sets the scalar of this name, in whatever dtype the program wants; no such scalar is fine.
 void nmrt_engine_set(nmrt_engine *en, const char *scalar, double value);
 // A result's first element as a number: an emit or out of `p` by name. False: there is none.

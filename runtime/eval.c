@@ -27,7 +27,7 @@ nmrt_status nmrt_evaluate(nmrt_engine *en, const nmrt_setup *s, const nmrt_data 
         return nmrt_fail(e, NMRT_USAGE, "%s has %lld samples, too few for one micro-batch", d->path,
                          (long long)d->samples);
     nmrt_syms syms = s->syms;
-    nmrt_engine_zero(en, NMDRV_ACC);
+    nmrt_engine_fill(en, NMDRV_ACC, 0);
     for (int64_t i = 0, some; i < n; i += some) {
         some = n - i < s->micro_batch ? n - i : s->micro_batch;
         if (batch >= 0)

@@ -185,8 +185,11 @@ nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
     writer w = {.program = program, .o = o, .out = out};
     int threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
     nmrt_status status = plan_decode(&w, threads, e);
+    const nmrt_device_ops *device = nmrt_device_find(o->device);
     if (status == NMRT_OK)
-        status = nmrt_engine_open(&w.en, &w.plan, nmrt_device_find(o->device), threads, e);
+        status = nmrt_memory_check(&w.plan, device, "try fewer --max-tokens", e);
+    if (status == NMRT_OK)
+        status = nmrt_engine_open(&w.en, &w.plan, device, threads, e);
     if (status == NMRT_OK) {
         w.en.check_memory = o->check_memory;
         status = load(&w, e);

@@ -202,19 +202,64 @@ int nmrt_schedule_arg(const nmrt_hypers *h, int peak, const char *name)
     return find_hyper(h, name, strlen(name));
 }
 
-nmrt_status nmrt_schedules_check(const nmrt_hypers *h, nmrt_error *e)
+static nmrt_status check_schedule(const nmrt_hypers *h, int peak, nmrt_error *e)
 {
-    for (int i = 0; i < h->program->n_hypers; i++) {
-        const nmdrv_func *f = nmrt_schedule_of(h, i);
-        if (*h->program->hyper[i].schedule && !f)
-            return nmrt_fail(e, NMRT_USAGE, "the program has no schedule '%s'",
-                             h->schedule ? h->schedule : h->program->hyper[i].schedule);
-        for (int64_t k = 0; f && k < f->n_args; k++) {
-            int a = is_run_scalar(f->arg[k].name) ? -1 : nmrt_schedule_arg(h, i, f->arg[k].name);
-            if (a >= 0 && h->hyper[a].needed && !h->hyper[a].set)
-                return nmrt_fail(e, NMRT_USAGE, "--lr-schedule %s needs --%s", f->entry,
-                                 f->arg[k].name);
-        }
+    const nmdrv_func *f = nmrt_schedule_of(h, peak);
+    if (*h->program->hyper[peak].schedule && !f)
+        return nmrt_fail(e, NMRT_USAGE, "the program has no schedule '%s'",
+                         h->schedule ? h->schedule : h->program->hyper[peak].schedule);
+    for (int64_t k = 0; f && k < f->n_args; k++) {
+        const char *name = f->arg[k].name;
+        int a = is_run_scalar(name) ? -1 : nmrt_schedule_arg(h, peak, name);
+        if (a >= 0 && h->hyper[a].needed && !h->hyper[a].set)
+            return nmrt_fail(e, NMRT_USAGE, "--lr-schedule %s needs --%s", f->entry, name);
     }
+    return NMRT_OK;
+}
+
+static bool step_reads(const nmdrv_program *p, const char *name)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        for (int64_t k = 0; p->func[i].role != NMDRV_SCHEDULE && k < p->func[i].n_args; k++)
+            if (p->func[i].arg[k].bind == NMDRV_SCALAR && strcmp(p->func[i].arg[k].name, name) == 0)
+                return true;
+    return false;
+}
+
+static bool schedules_read(const nmrt_hypers *h, int i)
+{
+    for (int peak = 0; peak < h->program->n_hypers; peak++) {
+        const nmdrv_func *f = nmrt_schedule_of(h, peak);
+        for (int64_t k = 0; f && k < f->n_args; k++)
+            if (nmrt_schedule_arg(h, peak, f->arg[k].name) == i)
+                return true;
+    }
+    return false;
+}
+
+static const char *flag_of(const nmrt_hypers *h, int i)
+{
+    int k = 0;
+    while (i >= h->flag[k].first + h->flag[k].n)
+        k++;
+    return h->flag[k].name;
+}
+
+nmrt_status nmrt_hypers_check(const nmrt_hypers *h, nmrt_error *e)
+{
+    bool has_peak = false;
+    for (int i = 0; i < h->program->n_hypers; i++) {
+        has_peak |= *h->program->hyper[i].schedule != 0;
+        NMRT_TRY(check_schedule(h, i, e));
+    }
+    if (h->schedule && !has_peak)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--lr-schedule: the train block gives no learning rate a schedule");
+    for (int i = 0; i < h->n; i++)
+        if (h->hyper[i].set && !step_reads(h->program, h->hyper[i].name) && !schedules_read(h, i))
+            return nmrt_fail(
+                e, NMRT_USAGE,
+                "--%s would change nothing: neither the step nor its schedule reads it",
+                flag_of(h, i));
     return NMRT_OK;
 }

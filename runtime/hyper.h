@@ -47,7 +47,8 @@ const nmdrv_func *nmrt_schedule_of(const nmrt_hypers *h, int i);
 // The hyper that schedule argument `name` reads for the peak i: of the same optimizer, or any. -1:
 // none.
 int nmrt_schedule_arg(const nmrt_hypers *h, int peak, const char *name);
-// Do all schedules of this run have their numbers? Says which flag is missing.
-nmrt_status nmrt_schedules_check(const nmrt_hypers *h, nmrt_error *e);
+// Do all schedules of this run have their numbers, and does something read every number that a flag
+// set? Says which flag is missing or idle.
+nmrt_status nmrt_hypers_check(const nmrt_hypers *h, nmrt_error *e);
 
 #endif

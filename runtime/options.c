@@ -250,9 +250,10 @@ static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
     nmrt_error e;
     if (!takes_value && equals)
         nmrt_text_add(problems, "--%s takes no value\n", name);
-    else if (option)
+    else if (option) {
+        o->given |= (uint64_t)1 << (option - nmrt_option_table);
         set_value(o, option, value, problems);
-    else if (nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
+    } else if (nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
         nmrt_text_add(problems, "%s\n", e.text);
 }
 
@@ -289,31 +290,49 @@ static bool asks_for_help(nmrt_options *o, const cursor *c)
 // --- what flags want of each other
 // --------------------------------------------------------------------------
 
+// A flag that would change nothing without another is a mistake.
+static void check_pairs(const nmrt_options *o, nmrt_text *problems)
+{
+    static const char *const pair[][2] = {
+        {"save-every", "save"},
+        {"keep", "save"},
+        {"eval-every", "eval-data"},
+        {"eval-samples", "eval-data"},
+    };
+    for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
+        uint64_t first = (uint64_t)1 << (find_option(pair[i][0]) - nmrt_option_table),
+                 second = (uint64_t)1 << (find_option(pair[i][1]) - nmrt_option_table);
+        if ((o->given & first) && !(o->given & second))
+            nmrt_text_add(problems, "--%s needs --%s %s\n", pair[i][0], pair[i][1],
+                          find_option(pair[i][1])->arg);
+    }
+    if (strcmp(o->resume, "auto") == 0 && !o->save)
+        nmrt_text_add(problems, "--resume auto needs --save DIR\n");
+}
+
+static void check_schedule(const nmrt_options *o, nmrt_text *problems)
+{
+    const nmdrv_program *p = o->hypers.program;
+    if (o->lr_schedule && !nmrt_schedule_find(p, o->lr_schedule)) {
+        nmrt_text_add(problems, "--lr-schedule: there is no '%s'; there are", o->lr_schedule);
+        for (int64_t i = 0; i < p->n_funcs; i++)
+            if (p->func[i].role == NMDRV_SCHEDULE)
+                nmrt_text_add(problems, " %s", p->func[i].entry);
+        nmrt_text_add(problems, "\n");
+        return;
+    }
+    nmrt_error e;
+    if (nmrt_hypers_check(&o->hypers, &e) != NMRT_OK)
+        nmrt_text_add(problems, "%s\n", e.text);
+}
+
 static void check_train(const nmrt_options *o, nmrt_text *problems)
 {
-    const char *resume = o->resume;
     if (o->global_batch % o->micro_batch)
         nmrt_text_add(problems, "--global-batch %lld is not a multiple of --micro-batch %lld\n",
                       (long long)o->global_batch, (long long)o->micro_batch);
-    if (!o->save && o->save_every)
-        nmrt_text_add(problems, "--save-every needs --save DIR\n");
-    if (!o->save && o->keep)
-        nmrt_text_add(problems, "--keep needs --save DIR\n");
-    if (!o->save && strcmp(resume, "auto") == 0)
-        nmrt_text_add(problems, "--resume auto needs --save DIR\n");
-    if (o->lr_schedule && !nmrt_schedule_find(o->hypers.program, o->lr_schedule)) {
-        nmrt_text_add(problems, "--lr-schedule: there is no '%s'; there are", o->lr_schedule);
-        for (int64_t i = 0; i < o->hypers.program->n_funcs; i++)
-            if (o->hypers.program->func[i].role == NMDRV_SCHEDULE)
-                nmrt_text_add(problems, " %s", o->hypers.program->func[i].entry);
-        nmrt_text_add(problems, "\n");
-    }
-    nmrt_error e;
-    nmrt_hypers h = o->hypers;
-    h.schedule = o->lr_schedule;
-    if ((!o->lr_schedule || nmrt_schedule_find(h.program, o->lr_schedule)) &&
-        nmrt_schedules_check(&h, &e) != NMRT_OK)
-        nmrt_text_add(problems, "%s\n", e.text);
+    check_pairs(o, problems);
+    check_schedule(o, problems);
 }
 
 static void check_together(nmrt_options *o, nmrt_text *problems)
@@ -351,9 +370,9 @@ nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, in
             parse_flag(o, &c, problems);
         else
             nmrt_text_add(problems, "'%s' is no flag\n", argv[c.i]);
+    o->hypers.schedule = o->lr_schedule;
     if (!problems->n)
         check_together(o, problems);
-    o->hypers.schedule = o->lr_schedule;
     nmrt_hypers_default(&o->hypers, o->steps);
     return problems->n ? NMRT_USAGE : NMRT_OK;
 }

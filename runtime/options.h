@@ -23,6 +23,7 @@ typedef struct nmrt_options {
 #define OPTION(field, name, arg, kind, verbs, group, def, help) nmrt_option_##kind field;
 #include "runtime/options.def"
 #undef OPTION
+    uint64_t given; // bit i: a flag set option i
     nmrt_hypers hypers;
 } nmrt_options;
 

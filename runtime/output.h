@@ -12,6 +12,4 @@ typedef struct nmrt_output {
     bool unicode;
 } nmrt_output;
 
-double nmrt_seconds(void); // monotonic
-
 #endif

@@ -1,16 +1,9 @@
 // How far a training run is.
 #include "runtime/progress.h"
 
-#include <time.h>
+#include "runtime/clock.h"
 
 static const double REDRAW = 0.2; // seconds
-
-double nmrt_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double seconds_left(const nmrt_progress *p, const nmrt_row *row, double now)
 {

@@ -120,19 +120,27 @@ static int64_t largest_fitting(const nmrt_setup *s, int64_t memory)
     return 0;
 }
 
-nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e)
+nmrt_status nmrt_memory_check(const nmrt_plan *plan, const nmrt_device_ops *device,
+                              const char *hint, nmrt_error *e)
 {
-    nmrt_memory_info m = s->device->memory_info();
-    if (!m.available || s->plan.total <= m.available)
+    nmrt_memory_info m = device->memory_info();
+    if (!m.available || plan->total <= m.available)
         return NMRT_OK;
-    int64_t fitting = largest_fitting(s, m.available);
-    char hint[96] = "no --micro-batch would fit; try a smaller --seq or a smaller model";
-    if (fitting)
-        snprintf(hint, sizeof hint, "--micro-batch %lld would fit", (long long)fitting);
     return nmrt_fail(e, NMRT_USAGE,
                      "the run needs %s (%lld bytes) and %s of the machine's %s are free; %s",
-                     nmrt_bytes(s->plan.total).s, (long long)s->plan.total,
-                     nmrt_bytes(m.available).s, nmrt_bytes(m.total).s, hint);
+                     nmrt_bytes(plan->total).s, (long long)plan->total, nmrt_bytes(m.available).s,
+                     nmrt_bytes(m.total).s, hint);
+}
+
+nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e)
+{
+    char hint[96] = "no --micro-batch would fit; try a smaller --seq or a smaller model";
+    nmrt_memory_info m = s->device->memory_info();
+    int64_t fitting =
+        m.available && s->plan.total > m.available ? largest_fitting(s, m.available) : 0;
+    if (fitting)
+        snprintf(hint, sizeof hint, "--micro-batch %lld would fit", (long long)fitting);
+    return nmrt_memory_check(&s->plan, s->device, hint, e);
 }
 
 void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out)

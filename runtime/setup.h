@@ -23,6 +23,9 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmdrv_program *program, const n
 void nmrt_setup_release(nmrt_setup *s);
 // Refuses a plan above the machine's memory, and says which --micro-batch would fit.
 nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e);
+// The same for any plan, with a hint of its own.
+nmrt_status nmrt_memory_check(const nmrt_plan *plan, const nmrt_device_ops *device,
+                              const char *hint, nmrt_error *e);
 void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out); // the answer to --dry-run
 
 #endif

@@ -9,6 +9,7 @@
 #include "runtime/train.h"
 
 #include "runtime/checkpoint.h"
+#include "runtime/clock.h"
 #include "runtime/comm.h"
 #include "runtime/data.h"
 #include "runtime/eval.h"
@@ -51,6 +52,9 @@ static nmrt_status set_hypers(trainer *t, double *lr, nmrt_error *e)
     if (!value)
         return nmrt_fail(e, NMRT_WORLD, "no memory for %d numbers", h->n);
     *lr = 0;
+    for (int i = 0; i < h->n; i++)
+        if (strcmp(h->hyper[i].name, "lr") == 0) // where it has no schedule
+            *lr = h->hyper[i].value;
     for (int i = h->n - 1; i >= 0; i--) { // backwards, so that *lr is that of the first peak
         value[i] = h->hyper[i].value;
         const nmdrv_func *f = nmrt_schedule_of(h, i);
@@ -124,8 +128,8 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     nmrt_engine_set(&t->en, "epoch", (double)t->at.samples / (double)t->data.samples);
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
     NMRT_TRY(set_hypers(t, &row->lr, e));
-    nmrt_engine_zero(&t->en, NMDRV_CNT);
-    nmrt_engine_zero(&t->en, NMDRV_ACC);
+    nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
+    nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
     if (t->count) {
         NMRT_TRY(run_micro_batches(t, t->count, e));
         NMRT_TRY(reduce(t, NMDRV_CNT, e));
@@ -290,6 +294,10 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
     const nmrt_planned *init = nmrt_plan_func(&t->setup.plan, NMDRV_INIT);
     if (!init)
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: it has no initial values");
+    if (t->o->check_memory) {
+        nmrt_engine_fill(&t->en, NMDRV_PARAM, NMRT_POISON);
+        nmrt_engine_fill(&t->en, NMDRV_STATE, NMRT_POISON);
+    }
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
     nmrt_engine_call(&t->en, init, t->setup.syms.at);
     return NMRT_OK;

@@ -1,5 +1,5 @@
-// libFuzzer's entry: the bytes are read as JSON and as a safetensors file. Whatever they are, nothing is
-// read beyond them and every tensor lies inside.
+// libFuzzer's entry: the bytes are read as JSON and as a safetensors file. Whatever they are,
+// nothing is read beyond them and every tensor lies inside.
 #include "runtime/json.h"
 #include "runtime/safetensors.h"
 

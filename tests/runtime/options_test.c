@@ -62,6 +62,8 @@ static void test_mistakes(void)
     expect(&o, "--global-batch 8 is not a multiple of --micro-batch 3");
     PARSE(&o, "--data", "f", "--keep", "3");
     expect(&o, "--keep needs --save DIR");
+    PARSE(&o, "--data", "f", "--eval-every", "3");
+    expect(&o, "--eval-every needs --eval-data FILE");
     PARSE(&o, "--steps", "3");
     expect(&o, "--data FILE is missing");
     PARSE(&o, "--data");
