@@ -209,8 +209,9 @@ static void host_check(const nmdrv_program *p, const char *name, const char *cpu
 // Compile the module (whose functions have plans) to a shared object and load it; NULL: reported.
 static const nmdrv_program *host_load(nm_module *m, const char *cpu)
 {
+    static int n; // dlopen gives a name that it knows the library that it had then
     char path[64];
-    snprintf(path, sizeof path, "/tmp/nemocc-test-%ld.so", (long)getpid());
+    snprintf(path, sizeof path, "/tmp/nemocc-test-%ld-%d.so", (long)getpid(), n++);
     nm_codegen_opts o = {.emit = NM_EMIT_shared, .out = path, .cpu = cpu, .version = "test"};
     if (!nm_codegen_program(m, &o)) {
         failures++;
