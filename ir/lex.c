@@ -223,7 +223,7 @@ static bool factor(nm_lexer *lx, const nm_extent **out)
 {
     nm_loc loc = lx->tok.loc;
     int64_t value;
-    nm_sym name;
+    nm_sym name = NULL;
     if (too_deep(lx))
         return false;
     if (nm_lex_accept(lx, "(")) {
