@@ -168,6 +168,7 @@ bool nm_lex_expect(nm_lexer *lx, const char *s)
 
 bool nm_lex_name(nm_lexer *lx, nm_sym *out)
 {
+    *out = NULL;
     if (lx->tok.kind != NM_TOK_word && lx->tok.kind != NM_TOK_string)
         return nm_lex_error(lx, "a name");
     *out = lx->tok.sym;
@@ -223,7 +224,7 @@ static bool factor(nm_lexer *lx, const nm_extent **out)
 {
     nm_loc loc = lx->tok.loc;
     int64_t value;
-    nm_sym name = NULL;
+    nm_sym name;
     if (too_deep(lx))
         return false;
     if (nm_lex_accept(lx, "(")) {
