@@ -23,7 +23,7 @@ typedef struct nm_codegen_opts {
     bool times;          // print how long each part took
 } nm_codegen_opts;
 
-// m->diag has at least one error if this is false. Nothing is left at `out` then.
+// m->diag has at least one error if this is false. A file that was at `out` is still there.
 bool nm_codegen_program(nm_module *m, const nm_codegen_opts *o);
 
 #endif

@@ -23,6 +23,9 @@ static const char pipeline[] =
     "globaldce,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,"
     "default<O3>";
 
+// The driver is straight-line code that runs once a launch: unrolling its repeats gains nothing.
+static const char driver_pipeline[] = "function(early-cse,instcombine,simplifycfg)";
+
 typedef struct nm_work { // shared by the threads
     const nm_target *target;
     nm_emit_kind emit;
@@ -137,7 +140,8 @@ static bool optimise(nm_worker *w, nm_object *o, LLVMModuleRef mod)
     LLVMPassBuilderOptionsSetLoopVectorization(options, true);
     LLVMPassBuilderOptionsSetSLPVectorization(options, false);
     LLVMPassBuilderOptionsSetLoopUnrolling(options, true);
-    LLVMErrorRef error = LLVMRunPasses(mod, pipeline, w->machine, options);
+    const char *passes = o->name ? pipeline : driver_pipeline;
+    LLVMErrorRef error = LLVMRunPasses(mod, passes, w->machine, options);
     LLVMDisposePassBuilderOptions(options);
     if (!error)
         return true;

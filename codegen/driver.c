@@ -262,15 +262,15 @@ static int step_role(const char *name, int count, int micro, int finish)
 static int role_of(const nm_func *f, const char **entry)
 {
     *entry = "";
-    if (!f->plan || starts(f->name, "model"))
+    if (!f->plan || starts(f->name, "model."))
         return -1;
     if (strcmp(f->name, "init") == 0)
         return NMDRV_INIT;
     if (strcmp(f->name, "decode") == 0)
         return NMDRV_DECODE;
-    if (starts(f->name, "train"))
+    if (starts(f->name, "train."))
         return step_role(f->name, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH);
-    if (starts(f->name, "eval"))
+    if (starts(f->name, "eval."))
         return step_role(f->name, -1, NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH);
     const char *dot = strchr(f->name, '.');
     *entry = dot ? dot + 1 : f->name;

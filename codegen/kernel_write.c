@@ -35,12 +35,31 @@ static bool is_in_place(nm_gen *g, const nm_op *op)
     return !op->in[0]->def && g->param_arg[op->in[0]->index] == g->result_arg[0];
 }
 
-// Over the elements of the new part alone. An index outside is not written.
-static bool write_part(nm_gen *g, nm_op *op)
+// What stands at `at` is written only where it is inside: no other thread's element is touched.
+static void store_inside(nm_gen *g, nm_op *op, const nm_coords *c, LLVMValueRef at, LLVMValueRef x)
 {
     nm_fn *f = &g->fn;
+    const nm_type *whole = op->in[0]->type;
     nm_sym over = nm_attr_sym(op, "over");
-    const nm_type *part = op->in[1]->type, *whole = op->in[0]->type;
+    LLVMValueRef extent = nm_fn_product(f, 1, &whole->dim[nm_type_find(whole, over)]);
+    LLVMValueRef inside = LLVMBuildICmp(f->b, LLVMIntULT, at, extent, "");
+    LLVMBasicBlockRef write = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "write");
+    LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "next");
+    LLVMBuildCondBr(f->b, inside, write, next);
+    LLVMPositionBuilderAtEnd(f->b, write);
+    nm_coords p = *c;
+    nm_coords_set(&p, over, at);
+    nm_scope scope = nm_gen_open(g);
+    nm_gen_store(g, 0, &p, x);
+    nm_gen_close(g, scope);
+    LLVMBuildBr(f->b, next);
+    LLVMPositionBuilderAtEnd(f->b, next);
+}
+
+// Over the elements of the new part alone.
+static bool write_part(nm_gen *g, nm_op *op)
+{
+    const nm_type *part = op->in[1]->type;
     nm_gen_begin_kernel(g, "kernel");
     LLVMValueRef begin = begin_of(g, op);
     nm_space s = nm_space_make(g, part->rank, part->dim);
@@ -49,16 +68,8 @@ static bool write_part(nm_gen *g, nm_op *op)
     LLVMValueRef x = begin ? nm_gen_value(g, op->in[1], &w.at) : NULL;
     if (!x)
         return false;
-    LLVMValueRef at = nm_index_add(g, begin, nm_coords_get(&w.at, over));
-    LLVMValueRef extent = nm_fn_product(f, 1, &whole->dim[nm_type_find(whole, over)]);
-    LLVMValueRef last = LLVMBuildSub(f->b, extent, nm_index_const(g, 1), "");
-    LLVMValueRef inside = LLVMBuildICmp(f->b, LLVMIntULE, at, last, "");
-    nm_coords p = w.at;
-    nm_coords_set(&p, over, LLVMBuildSelect(f->b, inside, at, last, ""));
-    LLVMValueRef old = nm_gen_value(g, op->in[0], &p);
-    if (!old)
-        return false;
-    nm_gen_store(g, 0, &p, LLVMBuildSelect(f->b, inside, x, old, ""));
+    LLVMValueRef at = nm_coords_get(&w.at, nm_attr_sym(op, "over"));
+    store_inside(g, op, &w.at, nm_index_add(g, begin, at), x);
     return finish(g, &w, &s);
 }
 

@@ -27,6 +27,7 @@ typedef struct nm_linking {
     nm_module *m;
     const nm_codegen_opts *o;
     const char *folder; // of the intermediate files
+    const char *fresh;  // beside o->out, whose name it takes in the end
     nm_command cmd;
     int n_files;
     const char **file; // to be removed
@@ -212,7 +213,7 @@ static bool link_elf(nm_linking *l, int n, const nm_object *object)
         return false;
     add(l, linker);
     add(l, "-o");
-    add(l, l->o->out);
+    add(l, l->fresh);
     switch (l->o->emit) {
     case NM_EMIT_program: return link_program(l, n, object);
     case NM_EMIT_shared: return link_objects(l, n, object, "-shared");
@@ -242,9 +243,12 @@ bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *obj
         return write_text(&l, n, object);
     if (!make_folder(&l))
         return false;
+    l.fresh = nm_arena_fmt(m->arena, "%s.%ld.new", o->out, (long)getpid());
     bool ok = link_elf(&l, n, object);
     remove_folder(&l);
+    if (ok && rename(l.fresh, o->out) != 0)
+        ok = complain(&l, "cannot write", o->out);
     if (!ok)
-        unlink(o->out);
+        unlink(l.fresh);
     return ok;
 }
