@@ -94,6 +94,60 @@ static void classify_op(nm_fuse *g, const nm_op *op)
     }
 }
 
+// --- cheap maps of one value: pulled, if several read them ----------------------------------
+//
+// x - mean, and that by the deviation: who reads the result may as well read x, so that it need not
+// be stored. The others that such a map reads must be small, and no product among the readers.
+
+enum { BESIDE_A_LOAD = 6 }; // additions
+static bool is_small(const nm_value *v, const nm_type *beside)
+{
+    return nm_fuse_elems(v->type) < nm_fuse_elems(beside) / 4;
+}
+
+// Large values that op reads, through what is pulled; and the cost of all that.
+static int large_sources(const nm_fuse *g, const nm_op *op, const nm_type *beside, double *cost)
+{
+    int n = 0;
+    *cost += op_cost(op);
+    for (int i = 0; i < op->n_in; i++) {
+        const nm_value *v = op->in[i];
+        if (v->def && g->pulled[v->id])
+            n += large_sources(g, v->def, beside, cost);
+        else
+            n += !is_small(v, beside);
+    }
+    return n;
+}
+
+static bool read_by_maps_alone(const nm_fuse *g, const nm_value *v)
+{
+    if (g->stored[v->id])
+        return false;
+    nm_each_use(u, v) {
+        const nm_op *op = u->op;
+        if (op->code == NM_OP_sum || op->code == NM_OP_max)
+            continue;
+        bool pulled = op->n_out == 1 && g->pulled[op->out[0].id];
+        if (pulled ? !read_by_maps_alone(g, &op->out[0]) : !nm_is(op, NM_MAP))
+            return false;
+    }
+    return true;
+}
+
+static void pull_cheap(nm_fuse *g)
+{
+    nm_each_op(op, g->f) {
+        const nm_value *v = op->n_out == 1 ? &op->out[0] : NULL;
+        if (!v || !nm_is(op, NM_MAP) || g->pulled[v->id] || !v->uses || nm_used_once(v))
+            continue;
+        double cost = 0;
+        if (large_sources(g, op, v->type, &cost) <= 1 && cost <= BESIDE_A_LOAD &&
+            read_by_maps_alone(g, v))
+            g->pulled[v->id] = true;
+    }
+}
+
 // --- maps before a product: pulled, if that is cheap ----------------------------------------
 //
 // A product reads an operand once for every block of the result, when it packs it; what it pulls in
@@ -166,6 +220,7 @@ void nm_fuse_classify(nm_fuse *g)
         for (int i = 0; i < op->n_in && (op->code == NM_OP_ret || op->code == NM_OP_repeat); i++)
             g->stored[op->in[i]->id] = true;
     }
+    pull_cheap(g);
     pull_into_products(g);
 }
 
