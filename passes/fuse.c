@@ -4,8 +4,8 @@
 // wants to know what is stored. Functions and bodies of repeats are fused one at a time, innermost
 // first: prepare (rewrites), sink (accumulation into repeats), views
 // (out of and into repeats), store (copies where a result would
-// have no kernel), classify and read (fuse_units.c), merge (fuse_pick.c), emit. Nothing is fused
-// across the edge of a repeat.
+// have no kernel), classify (fuse_pull.c), read (fuse_units.c), merge (fuse_pick.c), emit. Nothing
+// is fused across the edge of a repeat.
 #include "passes/fuse.h"
 #include "passes/pass.h"
 

@@ -72,9 +72,14 @@ void nm_fuse_views(nm_func *f, nm_arena *scratch);
 // fuse_store.c: whatever ret and repeats read becomes a unit of its own, where it is none.
 void nm_fuse_store(nm_fuse *g);
 
-// fuse_units.c
-void nm_fuse_classify(nm_fuse *g); // pulled, freed
-void nm_fuse_units(nm_fuse *g);    // all the rest
+// fuse_pull.c: n_values, pulled, freed and stored.
+void nm_fuse_classify(nm_fuse *g);
+// In additions, for one element. A store and a load of a float together cost about 16.
+double nm_fuse_cost(const nm_op *op);
+bool nm_fuse_is_copy(const nm_op *op); // a broadcast without a new dim: a copy, in another order
+
+// fuse_units.c: all the rest.
+void nm_fuse_units(nm_fuse *g);
 
 // Every value of cluster c that someone outside of it reads, for each unit's result.
 bool nm_fuse_is_result(const nm_fuse *g, const nm_value *v, const nm_cluster *c);

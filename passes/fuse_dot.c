@@ -1,7 +1,7 @@
 // What may be one product kernel, or one scatter kernel.
 //
 // A product takes maps of its result as its epilogue (bias, gelu, residual add, acc + dot), with
-// all their results. Maps before it are pulled, not merged (fuse_units.c: the cost rule).
+// all their results. Maps before it are pulled, not merged (fuse_pull.c: the cost rule).
 // A scatter_add takes one add of its result, which is then done in place and touches few rows.
 #include "passes/fuse.h"
 
