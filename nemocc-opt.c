@@ -12,7 +12,7 @@
 typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain;
-    bool locs, verify_diagnostics, run, remarks, passes, quiet, plan;
+    bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan;
 } options;
 
 static const char help[] =
@@ -25,6 +25,7 @@ static const char help[] =
     "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no "
     "others\n"
     "  --locs                  print where in the user's source each op comes from\n"
+    "  --verbose               say why a model cannot generate\n"
     "  --quiet                 do not print the module\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
@@ -98,6 +99,7 @@ static bool take_option(options *o, const char *arg)
         {"--locs", &o->locs},     {"--verify-diagnostics", &o->verify_diagnostics},
         {"--run", &o->run},       {"-Rfuse", &o->remarks},
         {"--passes", &o->passes}, {"--quiet", &o->quiet},
+        {"--verbose", &o->verbose},
         {"--plan", &o->plan},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
@@ -153,6 +155,8 @@ static bool process(nm_module *m, const nm_source *src, const options *o)
         return false;
     if (o->passes && !nm_pipeline_run(m, &o->pipeline))
         return false;
+    if (o->verbose && m->no_decode)
+        fprintf(stderr, "this model cannot generate: %s\n", m->no_decode);
     if (o->run && !nm_run_lines(m, src))
         return false;
     nm_each_func(f, m)
