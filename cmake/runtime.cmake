@@ -1,7 +1,7 @@
 # The runtime that every emitted binary contains: libc and libm only, with its own flags, as it is
 # shipped inside the compiler. Never sanitized: emitted programs link without a sanitizer's runtime.
 add_library(nmrt STATIC ${RUNTIME_C})
-target_compile_options(nmrt PRIVATE -O2 -ffp-contract=off -fno-sanitize=all)
+target_compile_options(nmrt PRIVATE -O2 -g0 -ffp-contract=off -fno-sanitize=all)
 set_target_properties(nmrt PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(nmrt PUBLIC m)
 
@@ -18,8 +18,9 @@ add_executable(fake tests/runtime/fake_program.c)
 target_compile_options(fake PRIVATE -O2 -fno-sanitize=all)
 target_link_options(fake PRIVATE -fno-sanitize=all)
 target_link_libraries(fake PRIVATE nmrt)
-add_executable(fake_other tests/runtime/fake_program.c) # another model: a smaller vocabulary
-target_compile_definitions(fake_other PRIVATE FAKE_VOCAB=128 FAKE_NAME="other")
+add_executable(fake_other tests/runtime/fake_program.c) # another model: a smaller vocabulary, no decoding
+target_compile_definitions(fake_other PRIVATE FAKE_VOCAB=128 "FAKE_NAME=\"other\""
+                           "FAKE_NO_DECODE=\"attention to both sides (fake.nm:5)\"")
 target_compile_options(fake_other PRIVATE -O2 -fno-sanitize=all)
 target_link_options(fake_other PRIVATE -fno-sanitize=all)
 target_link_libraries(fake_other PRIVATE nmrt)

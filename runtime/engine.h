@@ -14,7 +14,7 @@ typedef struct nmrt_engine { // zero-initialised: nothing is open
     nmrt_device *device;
     char *slots, *arena; // device memory
     void ***buf;         // [plan.n_funcs][func.n_bufs]
-    bool check_memory;   // fill the arena and the scratch with signalling NaNs before every call
+    bool check_memory;   // fill arena and scratch with signalling NaNs before every call
 } nmrt_engine;
 
 nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,

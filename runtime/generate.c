@@ -82,7 +82,7 @@ static nmrt_status check_prompt(const writer *w, nmrt_error *e)
 static nmrt_status plan_decode(writer *w, int threads, nmrt_error *e)
 {
     nmrt_syms syms;
-    w->plan = (nmrt_plan){.program = w->program};
+    w->plan = (nmrt_plan){.program = w->program, .apart = w->o->check_memory};
     w->prompt = (int64_t)strlen(w->o->prompt);
     w->most = w->o->max_tokens;
     w->context = find_context(w);

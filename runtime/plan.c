@@ -73,7 +73,7 @@ static int64_t most_alive(const nmdrv_func *f, const int64_t *bytes)
     return most;
 }
 
-static nmrt_status pack_transients(nmrt_planned *p, nmrt_error *e)
+static nmrt_status pack_transients(nmrt_planned *p, bool apart, nmrt_error *e)
 {
     const nmdrv_func *f = p->func;
     int64_t *table = calloc((size_t)(4 * f->n_bufs + 1), sizeof *table), n = 0;
@@ -82,8 +82,11 @@ static nmrt_status pack_transients(nmrt_planned *p, nmrt_error *e)
     int64_t *bytes = table, *first = bytes + f->n_bufs, *last = first + f->n_bufs,
             *offset = last + f->n_bufs;
     for (int64_t i = 0; i < f->n_bufs; i++)
-        if (f->buf[i].cls == NMDRV_BUF_TRANSIENT)
-            bytes[n] = p->bytes[i], first[n] = f->buf[i].first, last[n++] = f->buf[i].last;
+        if (f->buf[i].cls == NMDRV_BUF_TRANSIENT) {
+            bytes[n] = p->bytes[i];
+            first[n] = apart ? 0 : f->buf[i].first;
+            last[n++] = apart ? INT64_MAX : f->buf[i].last;
+        }
     p->arena = nmrt_pack(n, bytes, first, last, offset);
     p->live = most_alive(f, p->bytes);
     n = 0;
@@ -130,7 +133,7 @@ nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_s
             return nmrt_fail(e, NMRT_USAGE, "%s of %s is too large to count its bytes (%s)",
                              func->buf[i].name, func->name, func->buf[i].where);
     NMRT_TRY(bind_all(plan, p, e));
-    return pack_transients(p, e);
+    return pack_transients(p, plan->apart, e);
 }
 
 nmrt_status nmrt_plan_add_role(nmrt_plan *plan, nmdrv_role role, const nmdrv_sym *sym,
@@ -183,7 +186,7 @@ void nmrt_plan_release(nmrt_plan *plan)
     }
     free(plan->func);
     free(plan->slot);
-    *plan = (nmrt_plan){.program = plan->program};
+    *plan = (nmrt_plan){.program = plan->program, .apart = plan->apart};
 }
 
 const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role)

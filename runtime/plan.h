@@ -37,8 +37,9 @@ typedef struct nmrt_planned { // a function with the places of its buffers
     int64_t arena, live;     // bytes; live: the most that is alive at once, no packing needs less
 } nmrt_planned;
 
-typedef struct nmrt_plan { // zero-initialised but for program: an empty plan
+typedef struct nmrt_plan { // zero-initialised but for the first two: an empty plan
     const nmdrv_program *program;
+    bool apart; // --check-memory: no transient shares memory with another
     nmrt_slot *slot;
     nmrt_planned *func;
     int n_slots, n_funcs;

@@ -71,7 +71,7 @@ static nmrt_status make_plan(nmrt_setup *s, nmrt_error *e)
                             eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
     const nmrt_options *o = s->options;
     nmrt_sizes sizes = {s->micro_batch, s->micro_batch * s->n_micro, s->seq, s->seq};
-    s->plan = (nmrt_plan){.program = s->program};
+    s->plan = (nmrt_plan){.program = s->program, .apart = o->check_memory};
     NMRT_TRY(nmrt_syms_bind(&s->syms, s->program, &sizes, e));
     if (o->verb == NMRT_TRAIN) {
         NMRT_TRY(add_roles(s, train, 4, e));

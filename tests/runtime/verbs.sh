@@ -34,7 +34,8 @@ half=$("${generate[@]}" --temperature 0 --max-tokens 10)
 [ "$("$fake" generate --checkpoint "$work/ckpt" --prompt "$half" --temperature 0 --max-tokens 20)" = "$("${generate[@]}" --temperature 0)" ]
 expect 'context of 64 positions is full' "${generate[@]}" --max-tokens 100
 
-expect 'is of another model: here.w is F32\[256, 32\] there and F32\[128, 32\] here' "$other" generate --checkpoint "$work/ckpt"
+expect 'is of another model: here.w is F32\[256, 32\] there and F32\[128, 32\] here' "$other" eval --checkpoint "$work/ckpt" --data "$work/text"
+expect 'other cannot generate: attention to both sides \(fake.nm:5\)' "$other" generate --checkpoint "$work/ckpt"
 expect 'there is no checkpoint in' "$fake" generate --checkpoint "$work"
 expect 'step-000080 is there already, from another run' "$fake" "${flags[@]}" --save "$work/ckpt"
 expect 'nothing to do' "$fake" "${flags[@]}" --save "$work/ckpt" --resume auto
@@ -52,3 +53,15 @@ expect 'hyperparameters' "$fake" info
 # a full disk: the metrics cannot be written
 mkdir "$work/full"
 expect 'cannot write .*File too large' bash -c "ulimit -f 1; exec '$fake' --data '$work/text' --steps 80 --seq 32 --log-dir '$work/full'"
+
+# --check-memory finds a read of what was never written
+export FAKE_FORGET=1
+expect 'done at step 3' "$fake" "${flags[@]}" --steps 3
+expect 'is nan; the run stops' "$fake" "${flags[@]}" --steps 3 --check-memory
+unset FAKE_FORGET
+
+# a damaged checkpoint is passed over, with the reason
+"$fake" "${flags[@]}" --steps 40 --save "$work/hurt" --save-every 20 >/dev/null
+printf 'x' | dd of="$work/hurt/step-000040/00000.safetensors" bs=1 seek=5000 conv=notrunc status=none
+expect 'passing over .*step-000040.* is damaged: the checksum of here.w does not fit' "$fake" "${flags[@]}" --save "$work/hurt" --resume auto
+grep -q 'resuming from .*step-000020' "$work/out"
