@@ -36,7 +36,8 @@ int nm_text_bind(const char *word)
 
 typedef struct taken_name {
     nm_sym name;
-    int n; // how many values have asked for it
+    bool used;
+    int suffix; // the last that was tried
 } taken_name;
 
 static bool same_name(const void *item, const void *wanted)
@@ -61,8 +62,9 @@ static void name_value(printer *p, const nm_value *v)
     if (!v->name)
         return;
     taken_name *asked = find_taken(p, v->name), *got = asked;
-    while (got->n++)
-        got = find_taken(p, nm_sym_fmt(p->m, "%s.%d", v->name, asked->n++ - 1));
+    while (got->used)
+        got = find_taken(p, nm_sym_fmt(p->m, "%s.%d", v->name, ++asked->suffix));
+    got->used = true;
     p->name[v->id] = got->name;
 }
 
