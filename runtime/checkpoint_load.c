@@ -33,8 +33,7 @@ static nmrt_status broken(const reader *r, nmrt_error *e, const char *what)
     return nmrt_fail(e, NMRT_CORRUPT, "%s/index.json is damaged: %s", r->folder, what);
 }
 
-// --- opening
-// ------------------------------------------------------------------------------------------
+// --- opening -----------------------------------------------------------------------------------
 
 static nmrt_status open_index(reader *r, nmrt_error *e)
 {
@@ -123,8 +122,7 @@ static void close_reader(reader *r)
     nmrt_map_close(&r->index);
 }
 
-// --- tensors
-// ---------------------------------------------------------------------------------------------
+// --- tensors -----------------------------------------------------------------------------------
 
 static int find_entry(const reader *r, const char *name)
 {
@@ -295,8 +293,7 @@ static nmrt_status load_folder(const char *folder, nmrt_engine *en, bool whole, 
     return status;
 }
 
-// --- which one
-// -----------------------------------------------------------------------------------------------
+// --- which one ---------------------------------------------------------------------------------
 
 static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmrt_engine *en,
                                bool whole, nmrt_checkpoint *c, nmrt_text *passed, nmrt_error *e)

@@ -18,8 +18,7 @@
 enum { CHUNK = 4 << 20 };
 static const char data_file[] = "00000.safetensors";
 
-// --- the folder
-// ---------------------------------------------------------------------------------------
+// --- the folder --------------------------------------------------------------------------------
 
 static int newest_first(const void *a, const void *b)
 {
@@ -74,8 +73,7 @@ void nmrt_checkpoint_tensor_name(const nmdrv_param *param, char out[512])
     snprintf(out, 512, "%s%s", param->is_state && *param->optimizer ? "optim." : "", param->path);
 }
 
-// --- opening
-// ---------------------------------------------------------------------------------------------
+// --- opening -----------------------------------------------------------------------------------
 
 // Later checkpoints of another run would be taken for this one's by --resume auto.
 static nmrt_status refuse_later(const char *dir, int64_t step, const nmrt_text *passed,
@@ -124,8 +122,7 @@ void nmrt_saver_close(nmrt_saver *s)
     s->lock = -1;
 }
 
-// --- the tensors
-// ---------------------------------------------------------------------------------------------
+// --- the tensors -------------------------------------------------------------------------------
 
 typedef struct entry {
     const nmdrv_param *param;
@@ -228,8 +225,7 @@ static nmrt_status write_data(contents *c, const nmrt_engine *en, const char *fo
     return status;
 }
 
-// --- the index
-// -----------------------------------------------------------------------------------------------
+// --- the index ---------------------------------------------------------------------------------
 
 static void print_flags(const nmrt_options *o, nmrt_text *out)
 {
@@ -316,8 +312,7 @@ static nmrt_status write_index(const contents *c, const nmrt_checkpoint *at, con
     return status;
 }
 
-// --- a whole save
-// ----------------------------------------------------------------------------------------------
+// --- a whole save ------------------------------------------------------------------------------
 
 static nmrt_status write_folder(nmrt_saver *s, const nmrt_checkpoint *at, const char *folder,
                                 nmrt_error *e)

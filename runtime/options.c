@@ -27,8 +27,7 @@ const nmrt_verb_info nmrt_verbs[] = {
     {0, NULL, NULL},
 };
 
-// --- did you mean
-// ------------------------------------------------------------------------------------
+// --- did you mean ------------------------------------------------------------------------------
 
 enum { MAX_NAME = 40 };
 
@@ -85,8 +84,7 @@ static const char *nearest_verb(const char *name)
     return n.name;
 }
 
-// --- values
-// --------------------------------------------------------------------------------------------
+// --- values ------------------------------------------------------------------------------------
 
 static bool is_choice(const char *help, const char *text)
 {
@@ -173,8 +171,7 @@ void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nm
     }
 }
 
-// --- arguments
-// ------------------------------------------------------------------------------------------
+// --- arguments ---------------------------------------------------------------------------------
 
 typedef struct cursor {
     int i, argc;
@@ -287,8 +284,7 @@ static bool asks_for_help(nmrt_options *o, const cursor *c)
     return false;
 }
 
-// --- what flags want of each other
-// --------------------------------------------------------------------------
+// --- what flags want of each other -------------------------------------------------------------
 
 // A flag that would change nothing without another is a mistake.
 static void check_pairs(const nmrt_options *o, nmrt_text *problems)

@@ -15,6 +15,7 @@
 #include "runtime/eval.h"
 #include "runtime/metrics.h"
 #include "runtime/progress.h"
+#include "runtime/schedule.h"
 #include "runtime/setup.h"
 #include "runtime/stop.h"
 
@@ -38,47 +39,11 @@ typedef struct trainer {
     nmrt_checkpoint at; // step and samples done; path: the newest checkpoint
     int64_t saved_step; // -1: nothing is saved
     const nmrt_planned *count, *micro, *finish; // count may be NULL
+    double *numbers;                            // [hypers.n], of this step
     double peak, flops, start;                  // of the device, a second; of a step; of the run
 } trainer;
 
-// --- one step
-// ------------------------------------------------------------------------------------------
-
-// The learning rates of this step: each peak becomes what its schedule makes of it.
-static nmrt_status set_hypers(trainer *t, double *lr, nmrt_error *e)
-{
-    const nmrt_hypers *h = &t->o->hypers;
-    double *value = malloc((size_t)(h->n + 1) * sizeof *value);
-    if (!value)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for %d numbers", h->n);
-    *lr = 0;
-    for (int i = 0; i < h->n; i++)
-        if (strcmp(h->hyper[i].name, "lr") == 0) // where it has no schedule
-            *lr = h->hyper[i].value;
-    for (int i = h->n - 1; i >= 0; i--) { // backwards, so that *lr is that of the first peak
-        value[i] = h->hyper[i].value;
-        const nmdrv_func *f = nmrt_schedule_of(h, i);
-        const nmrt_planned *p = NULL;
-        for (int k = 0; f && k < t->setup.plan.n_funcs; k++)
-            if (t->setup.plan.func[k].func == f)
-                p = &t->setup.plan.func[k];
-        if (!p)
-            continue;
-        for (int64_t k = 0; k < f->n_args; k++) {
-            int a = nmrt_schedule_arg(h, i, f->arg[k].name);
-            if (a >= 0)
-                nmrt_engine_set(&t->en, f->arg[k].name, h->hyper[a].value);
-        }
-        nmrt_engine_set(&t->en, "lr", h->hyper[i].value);
-        nmrt_engine_call(&t->en, p, t->setup.syms.at);
-        nmrt_engine_result(&t->en, p, f->result[0].name, &value[i]);
-        *lr = value[i];
-    }
-    for (int i = 0; i < h->n; i++)
-        nmrt_engine_set(&t->en, h->hyper[i].name, value[i]);
-    free(value);
-    return NMRT_OK;
-}
+// --- one step ----------------------------------------------------------------------------------
 
 static nmrt_status run_micro_batches(trainer *t, const nmrt_planned *p, nmrt_error *e)
 {
@@ -127,7 +92,8 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     nmrt_engine_set(&t->en, "steps", (double)t->o->steps);
     nmrt_engine_set(&t->en, "epoch", (double)t->at.samples / (double)t->data.samples);
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
-    NMRT_TRY(set_hypers(t, &row->lr, e));
+    nmrt_schedules_run(&t->o->hypers, &t->en, t->setup.syms.at, t->numbers);
+    row->lr = nmrt_learning_rate(&t->o->hypers, t->numbers);
     nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
     if (t->count) {
@@ -153,8 +119,7 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     return NMRT_OK;
 }
 
-// --- the run
-// ---------------------------------------------------------------------------------------------
+// --- the run -----------------------------------------------------------------------------------
 
 static nmrt_status save(trainer *t, nmrt_error *e)
 {
@@ -239,8 +204,7 @@ static nmrt_status run(trainer *t, nmrt_error *e)
     return status;
 }
 
-// --- before the first step
-// -----------------------------------------------------------------------------------
+// --- before the first step ---------------------------------------------------------------------
 
 static nmrt_status find_functions(trainer *t, nmrt_error *e)
 {
@@ -372,6 +336,9 @@ static nmrt_status train(trainer *t, nmrt_error *e)
     }
     NMRT_TRY(nmrt_setup_check_memory(&t->setup, e));
     NMRT_TRY(open_data(t, e));
+    t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
+    if (!t->numbers)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the run's numbers");
     NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, t->setup.threads, e));
     t->en.check_memory = t->o->check_memory;
     t->comm = nmrt_comm_single();
@@ -405,6 +372,7 @@ nmrt_status nmrt_train(const nmdrv_program *program, const nmrt_options *o, cons
     nmrt_data_close(&t.eval_data);
     nmrt_data_close(&t.data);
     nmrt_curve_release(&t.curve);
+    free(t.numbers);
     nmrt_text_release(&t.passed);
     nmrt_setup_release(&t.setup);
     return status;

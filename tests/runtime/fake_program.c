@@ -53,8 +53,7 @@ static void launch(nmdrv_frame *f, int kernel, int64_t count, int n, const int *
 #define LAUNCH(f, kernel, count, ...)                                                              \
     launch(f, kernel, count, sizeof(int[]){__VA_ARGS__} / sizeof(int), (const int[]){__VA_ARGS__})
 
-// --- kernels
-// ---------------------------------------------------------------------------------------------
+// --- kernels -----------------------------------------------------------------------------------
 
 static float noise(uint64_t x)
 {
@@ -262,8 +261,7 @@ static const nmdrv_kernel kernels[] = {
     [K_SCHEDULE] = {"map.cosine", "std.nm:1", k_schedule, 1},
 };
 
-// --- tables
-// --------------------------------------------------------------------------------------------------
+// --- tables ------------------------------------------------------------------------------------
 
 static const nmdrv_sym_info syms[N_SYMS] = {
     [BATCH] = {"batch", "fake.nm:2", 1, 0, 1},
