@@ -1,11 +1,12 @@
 // fuse: every op into exactly one group, a group into one kernel.
 //
 // Why here: after autodiff and accumulate all that a step computes exists; before layout, which
-// wants to know what is stored. Functions and bodies of repeats are fused one at a time, innermost
-// first: prepare (rewrites), sink (accumulation into repeats), views
-// (out of and into repeats), store (copies where a result would
-// have no kernel), classify (fuse_pull.c), read (fuse_units.c), merge (fuse_pick.c), emit. Nothing
-// is fused across the edge of a repeat.
+// wants to know what is stored. Functions and bodies of repeats are fused one at a time: first what
+// moves over the edges of repeats (fuse_hoist.c, fuse_sink.c, fuse_views.c) and rewrites that make
+// more fusible (fuse_prepare.c); then copies where a result would have no kernel (fuse_store.c);
+// what is computed where it is read (fuse_pull.c) and what is not (fuse_units.c); merging
+// (fuse_pick.c, under the laws of fuse_map.c, fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is
+// fused across the edge of a repeat.
 #include "passes/fuse.h"
 #include "passes/pass.h"
 
@@ -21,6 +22,18 @@ static uint32_t number(nm_func *f, uint32_t next)
             op->out[i].id = next++;
     }
     return next;
+}
+
+// Dumps and plans name buffers: what a repeat hands on is called as it is in its body, and back.
+static void name_repeat(nm_op *repeat)
+{
+    nm_func *body = repeat->body;
+    for (int i = 0; i < repeat->n_out; i++)
+        if (!repeat->out[i].name)
+            repeat->out[i].name = body->last->in[i]->name;
+    for (int i = 0; i < repeat->n_in; i++)
+        if (!body->param[i]->name)
+            body->param[i]->name = repeat->in[i]->name;
 }
 
 static bool check_op(nm_func *f, const nm_op *op)
@@ -66,8 +79,10 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     bool ok = true;
     nm_each_op(op, f) {
         ok = check_op(f, op) && ok;
-        if (op->code == NM_OP_repeat)
-            ok = fuse_body(op->body, rank, scratch) && ok;
+        if (op->code != NM_OP_repeat)
+            continue;
+        name_repeat(op);
+        ok = fuse_body(op->body, rank, scratch) && ok;
     }
     if (ok)
         group_ops(f, rank, scratch);
@@ -83,6 +98,7 @@ bool nm_pass_fuse(nm_module *m, bool *changed)
         if (is_fused(f))
             continue;
         *changed = true;
+        nm_fuse_hoist(f, &scratch);
         ok = fuse_body(f, rank, &scratch) && ok;
         f->n_values = number(f, 0);
     }
