@@ -12,13 +12,15 @@
 #include "passes/batch.h"
 #include "passes/pass.h"
 #include "passes/simplify.h"
+#include "passes/value_number.h"
 
 #include <string.h>
 
 typedef struct cut { // one value that one part of a step provides to another
     nm_value *value; // of the whole step
     nm_sym name;
-    bool count;
+    bool count; // else an accumulator
+    bool read;  // by finish
 } cut;
 
 typedef struct cuts {
@@ -27,8 +29,7 @@ typedef struct cuts {
     cut *row;
 } cuts;
 
-// --- names
-// ------------------------------------------------------------------------------------------------
+// --- names -------------------------------------------------------------------------------------
 
 static bool taken(const cuts *c, nm_sym name, bool count)
 {
@@ -74,26 +75,21 @@ static nm_sym name_cut(const cuts *c, const nm_value *v, bool count)
     }
 }
 
-static void add_cut(cuts *c, nm_value *v, bool count)
-{
-    c->row[c->n] = (cut){v, name_cut(c, v, count), count};
-    c->n++;
-}
-
 static void collect(cuts *c)
 {
     nm_arena *arena = c->b.f->module->arena;
     c->row = nm_new_n(arena, cut, c->b.f->n_values + 1);
-    nm_each_op(op, c->b.f)
+    nm_each_op (op, c->b.f)
         for (int i = 0; i < op->n_out; i++) {
             nm_value *v = &op->out[i];
             if (c->b.count[v->id] || c->b.acc[v->id])
-                add_cut(c, v, c->b.count[v->id]);
+                c->row[c->n++] = (cut){.value = v, .count = c->b.count[v->id]};
         }
+    for (int i = c->n - 1; i >= 0; i--) // the last sum before an emit has its name
+        c->row[i].name = name_cut(c, c->row[i].value, c->row[i].count);
 }
 
-// --- acc' = acc + part
-// ----------------------------------------------------------------------------------
+// --- acc' = acc + part -------------------------------------------------------------------------
 
 typedef struct terms {
     int n, cap;
@@ -191,10 +187,22 @@ static nm_value *accumulate(nm_value *acc, nm_value *part)
     return acc;
 }
 
-// --- a step that is no sum: micro-batches are averaged by their share of the batch
-// -----------------------
+// --- a step that is no sum over the batch
+// ---------------------------------------------------------
 
-// An extent of this micro-batch: `size` would be that of the whole batch.
+static nm_value *build_size(nm_func *f, nm_op *before, const nm_extent *n, nm_dtype dtype)
+{
+    nm_module *m = f->module;
+    nm_attr of = nm_mk_extent(m, "of", n);
+    return nm_build(f, before,
+                    &(nm_proto){.code = NM_OP_size,
+                                .loc = before->loc,
+                                .type = nm_type_scalar(m, dtype),
+                                .n_attrs = 1,
+                                .attr = &of});
+}
+
+// An extent of this micro-batch: `size` is that of the whole batch.
 static nm_value *build_local_size(nm_func *f, nm_op *before, const nm_extent *n, nm_dtype dtype)
 {
     nm_module *m = f->module;
@@ -217,41 +225,39 @@ static nm_value *build_local_size(nm_func *f, nm_op *before, const nm_extent *n,
                                 .attr = &over});
 }
 
-static void make_sizes_local(const nm_batch *b, nm_func *f)
+// This micro-batch's share of the batch, as a number like x; before `before`.
+static nm_value *build_share(nm_op *before, nm_sym batch, const nm_value *x)
 {
-    nm_each_op_safe(op, f) {
-        if (op->body)
-            make_sizes_local(b, op->body);
-        const nm_extent *n = op->code == NM_OP_size ? nm_attr_get(op, "of")->u.extent : NULL;
-        if (!n || !nm_extent_reads(n, b->dim))
+    nm_func *f = before->func;
+    const nm_extent *n = nm_extent_sym(f->module, batch);
+    nm_value *here = build_local_size(f, before, n, x->type->dtype);
+    nm_value *all = build_size(f, before, n, x->type->dtype);
+    return nm_build2(f, before, before->loc, NM_OP_div, here, all);
+}
+
+// A part read for the whole sum: what the sum would be if all micro-batches had this part.
+static void scale_estimates(const nm_batch *b, nm_value **map)
+{
+    for (int i = 0; i < b->n_estimates; i++) {
+        nm_op *op = map[b->estimate[i].op->out[0].id]->def;
+        nm_value *v = op->in[b->estimate[i].operand];
+        if (!nm_dtype_table[v->type->dtype].is_float)
             continue;
-        nm_replace(&op->out[0], build_local_size(f, op, n, op->out[0].type->dtype));
-        nm_erase(op);
+        nm_value *share = build_share(op, b->dim, v);
+        nm_set_operand(op, b->estimate[i].operand,
+                       nm_build2(op->func, op, op->loc, NM_OP_div, v, share));
     }
 }
 
 static nm_value *add_share(const nm_batch *b, nm_value *acc, nm_value *part)
 {
-    nm_func *f = acc->func;
-    nm_module *m = f->module;
-    nm_op *ret = f->last;
-    nm_dtype dtype = part->type->dtype;
-    const nm_extent *n = nm_extent_sym(m, b->dim);
-    nm_attr of = nm_mk_extent(m, "of", n);
-    nm_value *all = nm_build(f, ret,
-                             &(nm_proto){.code = NM_OP_size,
-                                         .loc = ret->loc,
-                                         .type = nm_type_scalar(m, dtype),
-                                         .n_attrs = 1,
-                                         .attr = &of});
-    nm_value *here = build_local_size(f, ret, n, dtype);
-    nm_value *share = nm_build2(f, ret, ret->loc, NM_OP_div, here, all);
-    return nm_build2(f, ret, ret->loc, NM_OP_add, acc,
-                     nm_build2(f, ret, ret->loc, NM_OP_mul, part, share));
+    nm_op *ret = acc->func->last;
+    if (nm_dtype_table[part->type->dtype].is_float)
+        part = nm_build2(acc->func, ret, ret->loc, NM_OP_mul, part, build_share(ret, b->dim, part));
+    return nm_build2(acc->func, ret, ret->loc, NM_OP_add, acc, part);
 }
 
-// --- the three functions
-// -----------------------------------------------------------------------------------
+// --- the three functions -----------------------------------------------------------------------
 
 static void drop_unused_params(nm_func *f)
 {
@@ -271,6 +277,7 @@ static void clean(nm_func *f)
     for (bool again = true; again;) {
         again = false;
         nm_drop_dead(f, &again);
+        nm_value_number(f, &again);
         nm_simplify_loops(f, &again);
     }
 }
@@ -291,57 +298,75 @@ static nm_value *make_param(nm_func *f, const cut *row)
 }
 
 // What another part provides is a parameter here.
-static void provide(nm_func *f, const cut *row, nm_value **map)
+static nm_value *provide(nm_func *f, const cut *row, nm_value **map)
 {
-    nm_replace(map[row->value->id], make_param(f, row));
+    nm_value *param = make_param(f, row);
+    nm_replace(map[row->value->id], param);
+    return param;
 }
 
-// The part that computes the counts, or the sums, of c: each added to its parameter.
-static void build_sums(const cuts *c, const char *part, bool count)
+typedef struct part { // what one part of a step gives
+    int n;
+    const cut **row;
+    nm_value **value;
+    nm_bind *bind;
+} part;
+
+static part pick_sums(const cuts *c, bool count, nm_value **map)
+{
+    nm_arena *arena = c->b.f->module->arena;
+    part p = {.row = nm_new_n(arena, const cut *, c->n + 1),
+              .value = nm_new_n(arena, nm_value *, c->n + 1),
+              .bind = nm_new_n(arena, nm_bind, c->n + 1)};
+    for (int i = 0; i < c->n; i++) {
+        const cut *row = &c->row[i];
+        if (row->count != count || !(row->count || row->read))
+            continue;
+        p.row[p.n] = row;
+        p.bind[p.n] = (nm_bind){.kind = count ? NM_BIND_count : NM_BIND_acc, .name = row->name};
+        p.value[p.n++] = map[row->value->id];
+    }
+    return p;
+}
+
+// The part that computes the counts, or the accumulators: each added to its parameter.
+static void build_sums(const cuts *c, const char *name, bool count)
 {
     nm_value **map;
-    nm_func *f = copy_step(c, part, &map);
-    nm_arena *arena = f->module->arena;
-    nm_value **sum = nm_new_n(arena, nm_value *, c->n + 1);
-    nm_bind *bind = nm_new_n(arena, nm_bind, c->n + 1);
-    const cut **row = nm_new_n(arena, const cut *, c->n + 1);
-    int n = 0;
-    for (int i = 0; i < c->n; i++) {
-        if (c->row[i].count != count) {
-            if (!count)
-                provide(f, &c->row[i], map);
-            continue;
-        }
-        row[n] = &c->row[i];
-        bind[n] = (nm_bind){.kind = count ? NM_BIND_count : NM_BIND_acc, .name = row[n]->name};
-        sum[n++] = map[c->row[i].value->id];
-    }
+    nm_func *f = copy_step(c, name, &map);
+    for (int i = 0; i < c->n && !count; i++)
+        if (c->row[i].count)
+            provide(f, &c->row[i], map);
+    part p = pick_sums(c, count, map);
+    scale_estimates(&c->b, map);
     nm_loc loc = f->last->loc;
     nm_erase(f->last);
-    nm_op *ret = nm_func_ret(f, loc, n, sum, bind);
+    nm_op *ret = nm_func_ret(f, loc, p.n, p.value, p.bind);
     clean(f);
-    if (c->b.average)
-        make_sizes_local(&c->b, f);
-    for (int i = 0; i < n; i++) {
-        nm_value *acc = make_param(f, row[i]);
-        bool share = c->b.average && nm_dtype_table[acc->type->dtype].is_float;
+    for (int i = 0; i < p.n; i++) {
+        nm_value *acc = make_param(f, p.row[i]);
+        bool mean = c->b.mean[p.row[i]->value->id];
         nm_set_operand(ret, i,
-                       share ? add_share(&c->b, acc, ret->in[i]) : accumulate(acc, ret->in[i]));
+                       mean ? add_share(&c->b, acc, ret->in[i]) : accumulate(acc, ret->in[i]));
     }
     clean(f);
     drop_unused_params(f);
 }
 
-static void build_finish(const cuts *c)
+static void build_finish(cuts *c)
 {
     nm_value **map;
     nm_func *f = copy_step(c, "finish", &map);
+    nm_value **param = nm_new_n(f->module->arena, nm_value *, c->n + 1);
     for (int i = 0; i < c->n; i++)
-        provide(f, &c->row[i], map);
+        param[i] = provide(f, &c->row[i], map);
     clean(f);
+    for (int i = 0; i < c->n; i++)
+        c->row[i].read = param[i]->uses != NULL;
     drop_unused_params(f);
 }
 
+// finish is built first, since it says which sums are wanted; it stands last, as it runs.
 static bool cut_step(nm_func *f)
 {
     cuts c = {0};
@@ -351,10 +376,14 @@ static bool cut_step(nm_func *f)
     collect(&c);
     for (int i = 0; i < c.n; i++)
         has_counts |= c.row[i].count;
+    build_finish(&c);
+    nm_func *finish = f->module->last_func;
     if (has_counts)
         build_sums(&c, "count", true);
     build_sums(&c, "micro", false);
-    build_finish(&c);
+    nm_func_remove(finish);
+    finish->module->last_func->next = finish;
+    finish->module->last_func = finish;
     nm_func_remove(f);
     return true;
 }

@@ -46,97 +46,135 @@ static bool is_zero(const nm_value *v)
 // A sum over dims that the result lacks: its parts add up.
 static bool sums(const nm_op *op) { return nm_is(op, NM_REDUCE) && op->code != NM_OP_max; }
 
-// --- inside of a repeat nothing can be completed
-// --------------------------------------------------------
+static void estimate(nm_batch *b, nm_op *op, int operand)
+{
+    if (b->n_estimates == b->cap) {
+        b->cap = b->cap ? 2 * b->cap : 16;
+        nm_slot *bigger = nm_new_n(b->f->module->arena, nm_slot, b->cap);
+        if (b->n_estimates)
+            memcpy(bigger, b->estimate, (size_t)b->n_estimates * sizeof *bigger);
+        b->estimate = bigger;
+    }
+    b->estimate[b->n_estimates++] = (nm_slot){op, operand};
+}
 
-typedef struct inner { // which values of the body are parts, by id
-    const nm_batch *b;
-    bool *part;
+// --- inside of a repeat nothing can be completed -------------------------------------------------
+
+typedef enum { // of a body's value that lacks the dim batch
+    FREE,      // does not depend on the batch
+    PART,      // of a sum over the batch
+    LOCAL,     // depends on the micro-batch, and is no part of a sum
+} share;
+
+typedef struct inner {
+    nm_batch *b;
+    share *of; // by id
 } inner;
 
-static bool parts_of_repeat(inner *in, nm_op *op);
+static bool shares_of_repeat(inner *in, nm_op *op);
 
-static int count_parts(const inner *in, const nm_op *op)
+static int count_shares(const inner *in, const nm_op *op, share s)
 {
     int n = 0;
     for (int i = 0; i < op->n_in; i++)
-        n += in->part[op->in[i]->id];
+        n += in->of[op->in[i]->id] == s;
     return n;
+}
+
+static bool reads_batch(const nm_batch *b, const nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (nm_batch_has(b, op->in[i]->type))
+            return true;
+    return false;
 }
 
 static bool keeps_parts(const inner *in, const nm_op *op)
 {
-    int n = count_parts(in, op);
-    for (int i = 0; i < op->n_in; i++)
-        if (nm_batch_has(in->b, op->in[i]->type))
-            return false;
+    int n = count_shares(in, op, PART);
+    if (reads_batch(in->b, op))
+        return false;
     if (nm_is(op, NM_SUM)) {
         for (int i = 0; i < op->n_in; i++)
-            n += !in->part[op->in[i]->id] && is_zero(op->in[i]);
+            n += in->of[op->in[i]->id] == FREE && is_zero(op->in[i]);
         return n == op->n_in;
     }
     if (op->code == NM_OP_div)
-        return in->part[op->in[0]->id] && n == 1;
+        return in->of[op->in[0]->id] == PART && n == 1;
     return nm_is(op, NM_LINEAR) && n == 1;
 }
 
-static bool parts_of_op(inner *in, nm_op *op)
+// false: a whole sum is needed, and cannot be had inside of the repeat.
+static bool shares_of_op(inner *in, nm_op *op)
 {
     if (op->code == NM_OP_repeat)
-        return parts_of_repeat(in, op);
-    bool part = count_parts(in, op) > 0;
-    if (part && !keeps_parts(in, op))
-        return false;
-    for (int i = 0; i < op->n_in && !part; i++)
-        part = nm_batch_has(in->b, op->in[i]->type);
+        return shares_of_repeat(in, op);
+    bool parts = count_shares(in, op, PART) > 0, keeps = parts && keeps_parts(in, op);
+    for (int i = 0; parts && !keeps && i < op->n_in; i++)
+        if (in->of[op->in[i]->id] == PART)
+            estimate(in->b, op, i);
+    share s = FREE;
+    if (keeps || (!parts && reads_batch(in->b, op) && sums(op)))
+        s = PART;
+    else if (parts || reads_batch(in->b, op) || count_shares(in, op, LOCAL))
+        s = LOCAL;
+    bool exact = !parts || keeps;
     for (int i = 0; i < op->n_out; i++) {
         bool whole = !nm_batch_has(in->b, op->out[i].type);
-        if (part && whole && !count_parts(in, op) && !sums(op))
-            return false;
-        in->part[op->out[i].id] = part && whole;
+        exact &= !whole || s != LOCAL;
+        in->of[op->out[i].id] = whole ? s : FREE;
     }
-    return true;
+    return exact || in->b->average;
 }
 
-static bool parts_of_body(inner *in, nm_func *body)
+static bool shares_of_body(inner *in, nm_func *body)
 {
     for (nm_op *op = body->first; op != body->last; op = op->next)
-        if (!parts_of_op(in, op))
+        if (!shares_of_op(in, op))
             return false;
     return true;
 }
 
-// A carried sum that starts at zero (or as a part) is a part; to a fixed point.
-static bool parts_of_repeat(inner *in, nm_op *op)
+// What a carried value is at the start of a turn, given what it was thought to be and what it is at
+// the end: a sum that starts at zero is a part.
+static share carry(const nm_op *op, int i, share enters, share leaves)
+{
+    if (enters == leaves)
+        return enters;
+    return enters == FREE && leaves == PART && is_zero(op->in[i]) ? PART : LOCAL;
+}
+
+static bool shares_of_repeat(inner *in, nm_op *op)
 {
     nm_func *body = op->body;
-    int carried = (int)nm_attr_int(op, "carried", 0);
+    int carried = (int)nm_attr_int(op, "carried", 0), n_estimates = in->b->n_estimates;
     for (int i = 0; i < op->n_in; i++) {
-        in->part[body->param[i]->id] = in->part[op->in[i]->id];
-        if (in->part[op->in[i]->id] && i >= carried)
+        share s = in->of[op->in[i]->id];
+        if (s == PART && i >= carried)
             return false;
+        in->of[body->param[i]->id] = s;
     }
     for (bool again = true; again;) {
         again = false;
-        if (!parts_of_body(in, body))
+        in->b->n_estimates = n_estimates;
+        if (!shares_of_body(in, body))
             return false;
         for (int i = 0; i < carried; i++) {
-            bool *enters = &in->part[body->param[i]->id];
-            bool leaves = in->part[body->last->in[i]->id];
-            if (*enters == leaves)
-                continue;
-            if (*enters || !is_zero(op->in[i]))
+            share *enters = &in->of[body->param[i]->id], leaves = in->of[body->last->in[i]->id];
+            share s = carry(op, i, *enters, leaves);
+            if ((*enters == LOCAL && leaves == PART) || (s == LOCAL && !in->b->average))
                 return false;
-            *enters = again = true;
+            again |= s != *enters;
+            *enters = s;
         }
     }
     for (int i = 0; i < op->n_out; i++)
-        in->part[op->out[i].id] = in->part[body->last->in[i]->id];
+        in->of[op->out[i].id] =
+            i < carried ? in->of[body->param[i]->id] : in->of[body->last->in[i]->id];
     return true;
 }
 
-// --- the function
-// -----------------------------------------------------------------------------------------
+// --- the function ------------------------------------------------------------------------------
 
 // A part is complete from here on: the sum before the views and casts of it.
 static void complete(nm_batch *b, nm_value *v)
@@ -147,21 +185,24 @@ static void complete(nm_batch *b, nm_value *v)
 }
 
 // A micro-batch reads the complete sum. false: it depends on more than data.
-static bool complete_before(nm_batch *b, nm_value *v)
+static bool complete_before(nm_batch *b, nm_op *op, int operand)
 {
-    if (b->average)
-        return true; // it reads its own part
-    b->count[v->id] = b->data_only[v->id];
-    return b->data_only[v->id];
+    nm_value *v = op->in[operand];
+    if (b->data_only[v->id] && !b->mean[v->id])
+        return b->count[v->id] = true;
+    if (!b->average)
+        return false;
+    if (!b->mean[v->id])
+        estimate(b, op, operand);
+    complete(b, v);
+    return true;
 }
 
 static bool operands_before(nm_batch *b, nm_op *op)
 {
-    for (int i = 0; i < op->n_in; i++) {
-        nm_stage s = b->stage[op->in[i]->id];
-        if (s == NM_STAGE_finish || (s == NM_STAGE_part && !complete_before(b, op->in[i])))
+    for (int i = 0; i < op->n_in; i++)
+        if (b->stage[op->in[i]->id] == NM_STAGE_part && !complete_before(b, op, i))
             return false;
-    }
     return true;
 }
 
@@ -182,12 +223,16 @@ static void set_results(nm_batch *b, nm_op *op, nm_stage stage)
 static bool stage_repeat(nm_batch *b, nm_op *op)
 {
     nm_arena scratch = {0};
-    inner in = {b, nm_new_n(&scratch, bool, b->f->n_values + 1)};
-    bool ok = parts_of_repeat(&in, op) || b->average;
-    set_results(b, op, b->average ? NM_STAGE_part : NM_STAGE_any);
-    for (int i = 0; i < op->n_out; i++)
-        if (in.part[op->out[i].id])
-            b->stage[op->out[i].id] = NM_STAGE_part;
+    inner in = {b, nm_new_n(&scratch, share, b->f->n_values + 1)};
+    bool ok = shares_of_repeat(&in, op);
+    set_results(b, op, NM_STAGE_any);
+    for (int i = 0; i < op->n_out; i++) {
+        uint32_t id = op->out[i].id;
+        if (nm_batch_has(b, op->out[i].type) || in.of[id] == FREE)
+            continue;
+        b->stage[id] = NM_STAGE_part;
+        b->mean[id] = in.of[id] == LOCAL;
+    }
     nm_arena_free(&scratch);
     return ok;
 }
@@ -198,20 +243,23 @@ static bool stage_batch_op(nm_batch *b, nm_op *op)
         return false;
     if (op->code == NM_OP_repeat)
         return stage_repeat(b, op);
-    bool from_batch = false, to_whole = false;
-    for (int i = 0; i < op->n_in; i++)
-        from_batch |= nm_batch_has(b, op->in[i]->type);
-    for (int i = 0; i < op->n_out; i++)
-        to_whole |= !nm_batch_has(b, op->out[i].type);
+    bool from_batch = reads_batch(b, op), exact = true;
     set_results(b, op, from_batch ? NM_STAGE_part : NM_STAGE_any);
-    return !from_batch || !to_whole || sums(op) || b->average;
+    for (int i = 0; from_batch && i < op->n_out; i++)
+        if (!nm_batch_has(b, op->out[i].type) && !sums(op)) {
+            b->mean[op->out[i].id] = true;
+            exact = false;
+        }
+    return exact || b->average;
 }
 
 static bool all_parts(const nm_batch *b, const nm_op *op)
 {
-    for (int i = 0; i < op->n_in; i++)
-        if (b->stage[op->in[i]->id] != NM_STAGE_part && !is_zero(op->in[i]))
+    for (int i = 0; i < op->n_in; i++) {
+        uint32_t id = op->in[i]->id;
+        if ((b->stage[id] != NM_STAGE_part && !is_zero(op->in[i])) || b->mean[id])
             return false;
+    }
     return true;
 }
 
@@ -224,7 +272,7 @@ static bool stage_op(nm_batch *b, nm_op *op)
         return stage_batch_op(b, op);
     bool part = reads(b, op, NM_STAGE_part);
     if (feeds) {
-        set_results(b, op, part && b->average ? NM_STAGE_part : NM_STAGE_any);
+        set_results(b, op, NM_STAGE_any);
         return operands_before(b, op);
     }
     bool keeps = part && (nm_is(op, NM_SUM) || nm_is(op, NM_IDLE)) && all_parts(b, op);
@@ -274,6 +322,7 @@ static void start(nm_batch *b, nm_func *f, bool average)
     b->data_only = nm_new_n(m->arena, bool, f->n_values + 1);
     b->acc = nm_new_n(m->arena, bool, f->n_values + 1);
     b->count = nm_new_n(m->arena, bool, f->n_values + 1);
+    b->mean = nm_new_n(m->arena, bool, f->n_values + 1);
     for (int i = 0; i < f->n_params; i++)
         if (nm_batch_has(b, f->param[i]->type))
             b->stage[f->param[i]->id] = NM_STAGE_micro;

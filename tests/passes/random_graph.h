@@ -74,8 +74,7 @@ static nm_value *fit_to(graph *g, nm_value *v, const nm_type *like)
     return v->type == like ? v : build(g, NM_OP_broadcast, v, like, 0, NULL);
 }
 
-// --- one kind of op each; NULL: it does not fit the values that there are
-// -------------------------------
+// --- one kind of op each; NULL: it does not fit the values that there are ----------------------
 
 static nm_value *add_map1(graph *g)
 {
