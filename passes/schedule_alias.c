@@ -36,6 +36,30 @@ static int worst_operand(flow *w, const nm_op *op)
     return worst;
 }
 
+static nm_syms reduced_dims(const nm_op *group)
+{
+    nm_each_op(op, group->body)
+        if (op->code == NM_OP_sum || op->code == NM_OP_max)
+            return nm_attr_dims(op, "over");
+    return (nm_syms){0};
+}
+
+// Does the view move elements along the reduced dims alone? Another row's are written by then.
+static bool stays_in_row(const nm_op *group, const nm_op *view)
+{
+    nm_syms over = reduced_dims(group);
+    for (int i = 0; i < view->n_attrs; i++) {
+        const nm_attr *a = &view->attr[i];
+        bool one = a->kind == NM_ATTR_sym && strcmp(a->name, "mode");
+        if (one && !nm_syms_has(over, a->u.sym))
+            return false;
+        for (int k = 0; a->kind == NM_ATTR_dims && k < a->u.syms.n; k++)
+            if (!nm_syms_has(over, a->u.syms.sym[k]))
+                return false;
+    }
+    return true;
+}
+
 // The state of op's result; false: op reads the operand where it may have been written already.
 static bool follow(flow *w, const nm_op *op, int *state)
 {
@@ -45,7 +69,7 @@ static bool follow(flow *w, const nm_op *op, int *state)
         return true;
     if (nm_is(op, NM_VIEW)) {
         *state = is_view(op) ? MOVED : *state;
-        return true;
+        return !row || !is_view(op) || stays_in_row(w->group, op);
     }
     if (op->code == NM_OP_sum || op->code == NM_OP_max) {
         bool safe = row || *state == OWN; // a column is read before it is written
@@ -59,12 +83,8 @@ static bool follow(flow *w, const nm_op *op, int *state)
 
 static bool is_reduced(const nm_op *group, const nm_type *t)
 {
-    nm_each_op(op, group->body)
-        if (op->code == NM_OP_sum || op->code == NM_OP_max) {
-            nm_syms over = nm_attr_dims(op, "over");
-            return over.n && !nm_has_dim(t, over.sym[0]);
-        }
-    return false;
+    nm_syms over = reduced_dims(group);
+    return over.n && !nm_has_dim(t, over.sym[0]);
 }
 
 // Results without the reduced dims are stored first, so only a moved read that flows into a result
