@@ -300,7 +300,7 @@ static void finish_init(nm_elab *e)
         if (!is_kept(e, p) || !p->start)
             continue;
         add_result(e, &r, p->start, p->state ? NM_BIND_state : NM_BIND_param, p->path);
-        nm_param_add(e->m, (nm_param){.path = p->path, .type = p->type, .n_batch = p->n_batch, .n_ins = p->ins.n,
+        nm_param_add(e->m, (nm_param){.path = p->path, .type = p->type, .n_batch = p->is_arrow ? p->n_batch : 0, .n_ins = p->ins.n,
                                       .is_arrow = p->is_arrow, .frozen = p->frozen, .no_decay = p->no_decay,
                                       .state = p->state, .optimizer = p->optimizer, .loc = p->loc});
     }

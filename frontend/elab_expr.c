@@ -186,10 +186,11 @@ static nm_ev binary_on_tensors(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_
 
 static nm_ev join_tuples(nm_elab *e, nm_ev a, nm_ev b)
 {
-    nm_ev out = nm_ev_tuple(e, a.u.tuple.n + b.u.tuple.n, NULL);
-    for (int i = 0; i < out.u.tuple.n; i++)
-        out.u.tuple.item[i] = i < a.u.tuple.n ? a.u.tuple.item[i] : b.u.tuple.item[i - a.u.tuple.n];
-    return out;
+    int n = a.u.tuple.n + b.u.tuple.n;
+    nm_ev *item = nm_new_n(e->a, nm_ev, (size_t)n);
+    for (int i = 0; i < n; i++)
+        item[i] = i < a.u.tuple.n ? a.u.tuple.item[i] : b.u.tuple.item[i - a.u.tuple.n];
+    return nm_ev_tuple(e, n, item);
 }
 
 static bool is_list(nm_ev v) { return v.kind == NM_EV_tuple || (v.kind == NM_EV_dims && v.u.dims.n != 1); }

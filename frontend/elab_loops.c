@@ -437,7 +437,7 @@ static outputs run_stretch(nm_elab *e, loop *l, stretch s, bool *ok)
         return inline_turn(e, l, l->dim, s.first, s.first);
     nm_edim dim = {.name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first),
                    .extent = nm_extent_const(e->m, s.repeats)};
-    nm_dim_declare(e->m, (nm_dim_decl){.name = dim.name, .loc = l->s->loc, .extent = dim.extent, .min = 1, .multiple = 1});
+    nm_dim_declare(e->m, (nm_dim_decl){.name = dim.name, .loc = l->s->loc, .extent = dim.extent});
     nm_region *r = nm_region_open(e, dim, false, l->s->loc);
     r->whole = l->dim.name;
     r->first = s.first;

@@ -337,8 +337,9 @@ static void read_dim(nm_elab *e, nm_unit *u, nm_item *item)
         item->value = nm_ev_dims(e, 1, &d);
         return;
     }
-    nm_dim_decl decl = {.name = d.name, .loc = item->loc, .min = 1, .multiple = 1};
+    nm_dim_decl decl = {.name = d.name, .loc = item->loc};
     decl.extent = d.extent = dim_size(e, u, item, d.name, &decl.runtime);
+    decl.min = decl.multiple = decl.runtime;
     read_dim_settings(e, u, item, &decl);
     if (!d.extent)
         return; // the value stays poison
