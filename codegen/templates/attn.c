@@ -136,8 +136,7 @@ NMK_INLINE void do_block(const attn *a, const room *m, head h, int64_t r)
         finish(a, m, &t[i]);
 }
 
-// --- the entry
-// ------------------------------------------------------------------------------------------------
+// --- the entry ---------------------------------------------------------------------------------
 
 NMK_ENTRY int64_t nmk_attn_count(const nmk_attn_args *x)
 {

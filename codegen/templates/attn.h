@@ -62,8 +62,7 @@ NMK_INLINE int64_t first_key(const attn *a, int64_t first)
     return limited(a) ? max64(0, first - a->x->window + 1) : 0;
 }
 
-// --- exp
-// ------------------------------------------------------------------------------------------------
+// --- exp ---------------------------------------------------------------------------------------
 
 // e^x for x <= 88; 0 below -87 and for NaN, which is what a masked logit less a masked maximum is.
 NMK_INLINE vf vexp(vf x)
@@ -84,8 +83,7 @@ NMK_INLINE vf vexp(vf x)
     return (vf)(live & (vi)y);
 }
 
-// --- logits
-// -----------------------------------------------------------------------------------------------
+// --- logits ------------------------------------------------------------------------------------
 
 // Which rows see key j.
 NMK_INLINE vi sees(const attn *a, const rows *q, const vi *segment, int half, int64_t j)
@@ -153,8 +151,7 @@ NMK_INLINE void make_logits(const attn *a, const rows *q, int64_t key, int64_t n
         hide_keys(a, q, key, n, s);
 }
 
-// --- dropout
-// ------------------------------------------------------------------------------------------------
+// --- dropout -----------------------------------------------------------------------------------
 
 // keep[n][NR]: 0 or 1 / (1 - rate).
 NMK_INLINE void draw_dropout(const attn *a, const rows *q, int64_t key, int64_t n,
@@ -172,8 +169,7 @@ NMK_INLINE void draw_dropout(const attn *a, const rows *q, int64_t key, int64_t 
         }
 }
 
-// --- packing
-// ------------------------------------------------------------------------------------------------
+// --- packing -----------------------------------------------------------------------------------
 
 // Rows of t (hd long) times `by` into stage [NR][ld]; zeros behind them, and for rows that are not
 // there.
@@ -209,8 +205,7 @@ NMK_SHARED void nmk_attn_multiply(const attn_product *p, const float *a, const f
 NMK_SHARED void nmk_attn_untranspose(const float *t, int64_t ld, int64_t m, float *to,
                                      int64_t ld_to);
 
-// --- scratch
-// ------------------------------------------------------------------------------------------------
+// --- scratch -----------------------------------------------------------------------------------
 
 // The next n floats, aligned; A panels of m rows and depth k; rows of a product of m rows.
 NMK_INLINE float *take(float **at, int64_t n)

@@ -53,8 +53,7 @@ NMK_INLINE room room_in(const nmk_attn_spec *s, float *at)
     return r;
 }
 
-// --- rows
-// ---------------------------------------------------------------------------------------------------
+// --- rows --------------------------------------------------------------------------------------
 
 typedef struct norms { // of each row
     vf lse[2], delta[2];
@@ -89,8 +88,7 @@ NMK_INLINE void pack_rows(const attn *a, const room *m, const rows *q)
     nmk_attn_pack_across(m->stage_dout, m->line, NR, hd_v, m->dout_across);
 }
 
-// --- tiles
-// --------------------------------------------------------------------------------------------------
+// --- tiles -------------------------------------------------------------------------------------
 
 // Logits become p after dropout, and ds holds dp on entry, ds on exit; n keys.
 NMK_INLINE void soften(const attn *a, const room *m, const norms *t, int64_t n)
@@ -164,8 +162,7 @@ NMK_INLINE void meet(const attn *a, const room *m, const rows *q, int64_t key, i
     add_to_dq(a, m, q, seen, n);
 }
 
-// --- blocks of keys
-// ------------------------------------------------------------------------------------------
+// --- blocks of keys ----------------------------------------------------------------------------
 
 NMK_INLINE void clear(float *x, int64_t n)
 {
@@ -210,8 +207,7 @@ NMK_INLINE void do_keys(const attn *a, const room *m, head h, int64_t key)
     write_keys(m, m->dv, hd_v, n, x->dv + offset(&x->dv_s, h) + key * x->dv_s.pos, x->dv_s.pos);
 }
 
-// --- the entry
-// ------------------------------------------------------------------------------------------------
+// --- the entry ---------------------------------------------------------------------------------
 
 NMK_ENTRY int64_t nmk_attn_grad_count(const nmk_attn_args *x) { return x->n0 * x->n1 * x->kv; }
 

@@ -22,10 +22,11 @@ enum {
     A_SIZE = KC * MR + 2 * VL, // at least panel_size(MR, KC)
     B_SIZE = KC * NR + 2 * VL,
     LINES = 16, // staged at a time where the rows lie side by side: their cache misses overlap
-    ROOM = ROWS * STRETCH + ROWS / MR * A_SIZE + STRIP / NR * B_SIZE + NR * KC,
+    STAGE = NR * KC > LINES *ROWS ? NR *KC : LINES *ROWS,
+    ROOM = ROWS * STRETCH + ROWS / MR * A_SIZE + STRIP / NR * B_SIZE + STAGE,
 };
 _Static_assert(4 * ROOM <= NMK_GEMM_SCRATCH, "the scratch of a matrix product");
-_Static_assert(NR *KC >= ROWS, "a staged line of A");
+_Static_assert(ROWS >= STRIP, "a staged line");
 
 NMK_INLINE room room_in(float *scratch)
 {
@@ -36,8 +37,7 @@ NMK_INLINE room room_in(float *scratch)
     return r;
 }
 
-// --- the parallel range
-// -----------------------------------------------------------------------------------
+// --- the parallel range ------------------------------------------------------------------------
 
 // Rows of a block: as even as can be.
 NMK_INLINE int64_t block_rows(int64_t M) { return round_up(ceil_div(M, ceil_div(M, ROWS)), MR); }
@@ -47,13 +47,7 @@ NMK_ENTRY int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N)
     return M > 0 ? B * ceil_div(M, block_rows(M)) * ceil_div(N, STRIP) : 0;
 }
 
-NMK_ENTRY int64_t nmk_gemm_grain(int64_t B, int64_t M, int64_t N)
-{
-    return min64(STRETCH / STRIP, max64(1, nmk_gemm_count(B, M, N) / 8));
-}
-
-// --- one block
-// ----------------------------------------------------------------------------------------------
+// --- one block ---------------------------------------------------------------------------------
 
 // Rows row.. of x, chunk [k, k + kn), as panels.
 NMK_INLINE void pack(const gemm *g, operand x, panels form, int64_t batch, int64_t row, int64_t k,
@@ -91,8 +85,7 @@ NMK_INLINE void do_block(const gemm *g, block at, room r)
     write_block(g, at, r.c);
 }
 
-// --- the entry
-// ------------------------------------------------------------------------------------------------
+// --- the entry ---------------------------------------------------------------------------------
 
 // The block that begins with unit `from`; how many units of `left` it takes goes to *took.
 NMK_INLINE block block_at(const gemm *g, int64_t from, int64_t left, int64_t *took)
@@ -107,7 +100,6 @@ NMK_INLINE block block_at(const gemm *g, int64_t from, int64_t left, int64_t *to
                    .cols = min64(*took * STRIP, g->N - strip * STRIP)};
 }
 
-// K = 0: the sum of nothing.
 NMK_INLINE void clear(float *restrict c, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -128,7 +120,7 @@ NMK_ENTRY void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int6
             nmk_gemv(&g, at, scratch);
             continue;
         }
-        if (K == 0)
+        if (K == 0) // the sum of nothing
             clear(scratch, ROWS * STRETCH);
         do_block(&g, at, room_in(scratch));
     }

@@ -3,14 +3,6 @@
 // to one row.
 #include "codegen/templates/simd.h"
 
-NMK_ENTRY int64_t nmk_scatter_grain(int64_t n_o, int64_t n_rows, int64_t n_i)
-{
-    (void)n_o;
-    return min64(
-        n_rows,
-        max64(64, n_i / 4)); // a row of a range costs about as much as four indices looked at
-}
-
 NMK_INLINE void begin_row(const nmk_scatter_args *x, const void *env, nmk_init *init, int64_t o,
                           int64_t row)
 {

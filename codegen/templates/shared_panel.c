@@ -1,8 +1,7 @@
 // The matrix microkernel and the packing of its panels (simd.h says what they are).
 #include "codegen/templates/simd.h"
 
-// --- the product
-// --------------------------------------------------------------------------------------
+// --- the product -------------------------------------------------------------------------------
 
 // One height. All accumulators live in registers, for which every loop over them must be unrolled.
 #define PRODUCT(H)                                                                                 \
@@ -36,8 +35,7 @@ void nmk_panel_product(int64_t h, int64_t k, const float *a, const float *b, flo
     NMK_HEIGHTS(DO_IF)
 }
 
-// --- packing
-// --------------------------------------------------------------------------------------------
+// --- packing -----------------------------------------------------------------------------------
 
 // The even and the odd half of a perfect shuffle of a and b: a0 b0 a1 b1 ...
 #if NM_VL == 16

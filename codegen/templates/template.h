@@ -37,8 +37,7 @@
 
 #include <stdint.h> // clang's own: complete without a C library
 
-// --- matrix product: c[b, m, n] = sum over k of a[b, m, k] * b[b, n, k]
-// -----------------------------
+// --- matrix product: c[b, m, n] = sum over k of a[b, m, k] * b[b, n, k] ------------------------
 
 // Element (batch b, row i, k) of an operand; the row is m for a, n for b. `j` is added to k, or to
 // the row if the spec says NMK_ALONG_ROW. Maps in front of the product are computed here.
@@ -55,9 +54,8 @@ typedef struct nmk_gemm_spec { // a constant; all int64_t, so that it is plain w
     int64_t few; // have a path for M <= 4 that packs nothing (decode: the time is reading b once)
 } nmk_gemm_spec;
 
-// The size of the parallel range: blocks of result, n fastest. And the least to give to a thread.
+// The size of the parallel range: blocks of the result, n fastest.
 int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N);
-int64_t nmk_gemm_grain(int64_t B, int64_t M, int64_t N);
 // B, M, N, K may be constants or not. Sums run over k in increasing order within chunks, and the
 // chunks in order, in f32; the order depends on (M, N, K) alone. M <= 4 (decode) reads b once,
 // unpacked. K = 0 stores 0.
@@ -65,8 +63,7 @@ void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int64_t M, int
               nmk_load *a, nmk_load *b, nmk_store *c, int64_t from, int64_t to, void *scratch);
 enum { NMK_GEMM_SCRATCH = 2 << 20 };
 
-// --- attention
-// ---------------------------------------------------------------------------------------
+// --- attention ---------------------------------------------------------------------------------
 
 // Elements between neighbours along the dims of a tensor; along the head dim it is always 1.
 typedef struct nmk_strides {
@@ -146,14 +143,12 @@ typedef struct nmk_scatter_args {
     int64_t o_stride, row_stride;
 } nmk_scatter_args;
 
-// Range: n_o * n_rows result rows. Every call scans all i, so give a thread as many rows as there
-// are (grain). init may read dst itself: accumulation in place.
-int64_t nmk_scatter_grain(int64_t n_o, int64_t n_rows, int64_t n_i);
+// Range: n_o * n_rows result rows. A call looks at all i, so give a thread as many rows as there
+// are. init may read dst itself: accumulation in place.
 void nmk_scatter_add(const nmk_scatter_args *x, const void *env, nmk_index *index, nmk_value *value,
                      nmk_init *init, int64_t from, int64_t to);
 
-// --- along a line
-// ------------------------------------------------------------------------------------
+// --- along a line ------------------------------------------------------------------------------
 
 typedef float nmk_line_load(const void *env, int64_t line, int64_t i);
 typedef void nmk_line_store(const void *env, int64_t line, int64_t i, float y);
@@ -167,9 +162,9 @@ enum { NMK_MAX_K = 256 };
 void nmk_top_k(const void *env, int64_t n, int64_t k, nmk_line_load *load, nmk_pick *pick,
                int64_t from, int64_t to);
 
-// --- scalar functions for hooks and generated loops: branch-free, they vectorise after inlining
-// --------
+// --- scalar functions for hooks and generated loops --------------------------------------------
 
+// Branch-free: loops over them vectorise once they are inlined. math.c states their errors.
 float nmk_expf(float x);
 float nmk_logf(float x);
 float nmk_sinf(float x);

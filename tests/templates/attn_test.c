@@ -19,8 +19,7 @@ typedef struct problem {
     double *out, *dq, *dk, *dv, *lse;
 } problem;
 
-// --- tensors: [b0, b1, pos, kv, g, hd], dense
-// ----------------------------------------------------------
+// --- tensors: [b0, b1, pos, kv, g, hd], dense --------------------------------------------------
 
 static nmk_strides dense(const config *c, int64_t pos, int64_t kv, int64_t g, int64_t hd)
 {
@@ -123,8 +122,7 @@ static void release(problem *p)
         free(all[i]);
 }
 
-// --- the reference
-// ------------------------------------------------------------------------------------------
+// --- the reference -----------------------------------------------------------------------------
 
 typedef struct place { // a row
     int64_t b0, b1, i, kv, g;
@@ -220,8 +218,7 @@ static void reference(problem *p)
                         reference_row(p, (place){b0, b1, i, kv, g});
 }
 
-// --- the kernels: one for each set of options, as codegen makes them
-// -----------------------------------------
+// --- the kernels: one for each set of options, as codegen makes them ---------------------------
 
 static inline __attribute__((always_inline)) float
 bias_of(const void *env, int64_t b0, int64_t b1, int64_t kv, int64_t g, int64_t i, int64_t j)

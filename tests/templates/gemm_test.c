@@ -131,8 +131,7 @@ static void test_size(int64_t B, int64_t M, int64_t N, int64_t K, int64_t inner)
     free((void *)p.a), free((void *)p.b), free((void *)p.bias), free(p.c);
 }
 
-// --- scatter_add
-// ------------------------------------------------------------------------------------------
+// --- scatter_add -------------------------------------------------------------------------------
 
 typedef struct scatter {
     int64_t n_i, n_x;
@@ -181,8 +180,7 @@ static void test_scatter(int64_t n_o, int64_t n_rows, int64_t n_i, int64_t n_x)
     free(index), free((void *)s.value), free(s.dst), free(want);
 }
 
-// --- along a line
-// ---------------------------------------------------------------------------------------------
+// --- along a line ------------------------------------------------------------------------------
 
 typedef struct lines {
     int64_t n, k;
