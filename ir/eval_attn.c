@@ -123,7 +123,7 @@ static bool sees(const row *r, int64_t key)
     int64_t distance = r->position - (r->first_key + key);
     if (nm_attr_bool(r->e->op, "causal") && distance < 0)
         return false;
-    if (window && (distance >= window || -distance >= window))
+    if (window && distance >= window)
         return false;
     return (!r->extra_t[NM_ATTN_mask] || extra_at(r, NM_ATTN_mask, key) != 0) &&
            (!r->extra_t[NM_ATTN_keys] || extra_at(r, NM_ATTN_keys, key) != 0) &&
