@@ -134,7 +134,7 @@ static bool join(nm_elab *e, nm_frame *f, nm_type *all, const nm_ev *in, int *ow
     const nm_type *t = in[k].u.t->v->type;
     for (int i = 0; i < t->rank; i++) {
         int at = nm_type_find(all, t->dim[i].name);
-        if (at >= 0 && !nm_extents_agree(e, all->dim[at].extent, t->dim[i].extent))
+        if (at >= 0 && !nm_extents_agree(e, t->dim[i].name, all->dim[at].extent, t->dim[i].extent))
             return extents_differ(e, f, in[owner[at]], in[k], &all->dim[at], &t->dim[i], loc);
         if (at >= 0)
             continue;

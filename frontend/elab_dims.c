@@ -218,9 +218,22 @@ static const nm_extent *in_multiples(nm_elab *e, const nm_extent *x)
     return total;
 }
 
-bool nm_extents_agree(nm_elab *e, const nm_extent *a, const nm_extent *b)
+static bool is_symbol(const nm_extent *x)
 {
-    if (a == b || !a || !b)
+    return x && x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym && x->term[0].factor == 1;
+}
+
+// The data binds the dim, and another value computes its extent: known to agree when both are.
+static bool bound_by_data(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_extent *b)
+{
+    int primes;
+    nm_sym name = nm_dim_unprimed(e, dim, &primes);
+    return is_symbol(a) && a->term[0].atom[0].sym == name && !nm_extent_is_const(b, NULL) && !nm_extent_reads(b, name);
+}
+
+bool nm_extents_agree(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_extent *b)
+{
+    if (a == b || !a || !b || bound_by_data(e, dim, a, b) || bound_by_data(e, dim, b, a))
         return true;
     if (nm_extent_is_const(a, NULL) && nm_extent_is_const(b, NULL))
         return false;
@@ -258,11 +271,6 @@ static seen look_around(nm_frame *f, nm_sym name)
     for (int i = 0; i < f->n_vars; i++)
         look_at(&s, &f->var[i], f->var[i].value, name);
     return s;
-}
-
-static bool is_symbol(const nm_extent *x)
-{
-    return x && x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym && x->term[0].factor == 1;
 }
 
 const nm_extent *nm_dim_known(nm_elab *e, nm_frame *f, nm_edim d)

@@ -196,8 +196,12 @@ static void declare_params(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args
     if (inst->was_declared)
         return;
     inst->was_declared = true;
+    nm_region *at = e->at;
     nm_trial *t = nm_trial_begin(e, args->loc);
-    nm_call_def(e, f, inst->def, inst->unit, inst, args);
+    nm_args seen = nm_args_made(e, args->loc, args->n, args->arg);
+    for (int i = 0; i < seen.n; i++)
+        seen.arg[i].bound.value = nm_ev_import(e, at, seen.arg[i].bound.value);
+    nm_call_def(e, f, inst->def, inst->unit, inst, &seen);
     nm_trial_end(e, t);
 }
 
@@ -213,53 +217,73 @@ static int adapter_par(const nm_ast_def *adapter, const nm_ast_par *of)
     return -1;
 }
 
-// The adapter's arguments: base, the instance's own by name, what the adapt line says.
-static bool adapter_args(nm_elab *e, nm_frame *f, const nm_inst *inst, int k, const nm_args *args, nm_args *out)
+// The arguments of a wrapped call by name, each evaluated once.
+static bool bound_args(nm_elab *e, nm_frame *f, const nm_inst *inst, const nm_args *args, nm_args *out)
 {
-    const nm_wrap *w = &inst->wrap[k];
-    nm_args said = nm_args_of(e, w->unit->frame, w->adapt->call);
     nm_binding b = {.name = inst->def->name.sym, .pars = &inst->def->pars, .def = inst->def};
     if (!nm_args_bind(e, f, args, &b))
         return false;
     *out = *args;
     out->n = 0;
-    out->arg = nm_new_n(e->a, nm_rest, (size_t)(1 + b.pars->n + b.n_rest + b.n_replaced + said.n));
-    nm_callable base = {.inst = (nm_inst *)inst, .unit = inst->unit, .wrapped = true, .n_wraps = k};
-    out->arg[out->n++] = (nm_rest){.bound = {w->def->pars.par[0].name.sym, nm_ev_fn(e, base)}};
-    for (int i = 0; i < b.pars->n; i++) {
-        int at = b.given[i] ? adapter_par(w->def, &b.pars->par[i]) : -1;
-        nm_sym name = at >= 0 ? w->def->pars.par[at].name.sym : b.pars->par[i].name.sym;
+    out->arg = nm_new_n(e->a, nm_rest, (size_t)(b.pars->n + b.n_rest + b.n_replaced));
+    for (int i = 0; i < b.pars->n; i++)
         if (b.given[i])
-            out->arg[out->n++] = (nm_rest){.bound = {name, b.value[i]}};
-    }
+            out->arg[out->n++] = (nm_rest){.bound = {b.pars->par[i].name.sym, b.value[i]}};
     for (int i = 0; i < b.n_rest; i++)
         out->arg[out->n++] = b.rest[i];
     for (int i = 0; i < b.n_replaced; i++)
         out->arg[out->n++] = (nm_rest){.bound = b.replaced[i]};
-    for (int i = 0; i < said.n; i++)
-        out->arg[out->n++] = said.arg[i];
     return true;
+}
+
+// The adapter's own name for the base's parameter, or the base's.
+static nm_sym adapters_name(const nm_ast_def *adapter, const nm_inst *inst, nm_sym name)
+{
+    for (int i = 0; i < inst->def->pars.n; i++)
+        if (inst->def->pars.par[i].name.sym == name) {
+            int at = adapter_par(adapter, &inst->def->pars.par[i]);
+            return at >= 0 ? adapter->pars.par[at].name.sym : name;
+        }
+    return name;
+}
+
+// The adapter's arguments: base, the instance's own by name, what the adapt line says.
+static nm_args adapter_args(nm_elab *e, const nm_inst *inst, int k, const nm_args *args)
+{
+    const nm_wrap *w = &inst->wrap[k];
+    nm_args said = nm_args_of(e, w->unit->frame, w->adapt->call), out = *args;
+    nm_callable base = {.inst = (nm_inst *)inst, .unit = inst->unit, .wrapped = true, .n_wraps = k};
+    out.n = 0;
+    out.arg = nm_new_n(e->a, nm_rest, (size_t)(1 + args->n + said.n));
+    out.arg[out.n++] = (nm_rest){.bound = {w->def->pars.par[0].name.sym, nm_ev_fn(e, base)}};
+    for (int i = 0; i < args->n; i++) {
+        out.arg[out.n] = args->arg[i];
+        if (args->arg[i].bound.name)
+            out.arg[out.n].bound.name = adapters_name(w->def, inst, args->arg[i].bound.name);
+        out.n++;
+    }
+    for (int i = 0; i < said.n; i++)
+        out.arg[out.n++] = said.arg[i];
+    return out;
 }
 
 nm_ev nm_call_wrapped(nm_elab *e, nm_frame *f, nm_inst *inst, int n_wraps, const nm_args *args)
 {
-    nm_args own;
+    nm_args named, own;
     if (!n_wraps)
         return nm_call_def(e, f, inst->def, inst->unit, inst, args);
     const nm_wrap *w = &inst->wrap[n_wraps - 1];
     if (!w->def->pars.n)
         return nm_elab_error(e, NULL, w->adapt->loc, "an adapter's first parameter is 'base: module' [adapt-2]");
-    declare_params(e, f, inst, args);
-    if (!adapter_args(e, f, inst, n_wraps - 1, args, &own))
+    if (!bound_args(e, f, inst, args, &named))
         return nm_ev_poison();
+    declare_params(e, f, inst, &named);
+    own = adapter_args(e, inst, n_wraps - 1, &named);
     nm_inst *adapter = nm_inst_child(e, inst, w->def->name.sym);
     adapter->is_adapter = true;
     adapter->def = w->def;
-    adapter->unit = e->std;
+    adapter->unit = w->def->file == e->prog->std ? e->std : w->unit;
     adapter->region = inst->region;
-    nm_item *item = nm_unit_find(e, w->unit, w->def->name.sym);
-    if (item && item->def == w->def && w->def->file != e->prog->std)
-        adapter->unit = w->unit;
     return nm_call_def(e, f, w->def, adapter->unit, adapter, &own);
 }
 

@@ -449,7 +449,8 @@ const nm_extent *nm_dim_known(nm_elab *e, nm_frame *f, nm_edim d); // the same, 
 bool nm_dims_has(nm_edims dims, nm_sym name);
 nm_edims nm_dims_of_type(nm_elab *e, const nm_type *t, nm_loc loc);
 const char *nm_dims_str(nm_elab *e, nm_edims dims);
-bool nm_extents_agree(nm_elab *e, const nm_extent *a, const nm_extent *b);
+// One number, as far as is known when nemocc runs. `dim` is whose extents they are.
+bool nm_extents_agree(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_extent *b);
 bool nm_dim_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc, const char *what);
 // dim-1 for each of them
 bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc, const char *what);

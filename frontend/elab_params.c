@@ -67,7 +67,7 @@ nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, 
     bool fits = x != NULL;
     for (int i = 0; fits && i < x->type->rank; i++) {
         int at = nm_type_find(type, x->type->dim[i].name);
-        fits = at >= 0 && nm_extents_agree(e, type->dim[at].extent, x->type->dim[i].extent);
+        fits = at >= 0 && nm_extents_agree(e, type->dim[at].name, type->dim[at].extent, x->type->dim[i].extent);
         if (fits)
             x = nm_elab_conform(e, loc, x, type->dim[at].name, type->dim[at].extent);
     }

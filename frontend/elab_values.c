@@ -139,7 +139,7 @@ bool nm_ev_same(nm_elab *e, nm_ev a, nm_ev b)
     case NM_EV_word:
     case NM_EV_string: return a.u.sym == b.u.sym;
     case NM_EV_tuple: return same_tuples(e, a, b);
-    case NM_EV_extent: return nm_extents_agree(e, a.u.extent, b.u.extent);
+    case NM_EV_extent: return a.u.extent == b.u.extent;
     case NM_EV_dims: return same_dims(a.u.dims, b.u.dims);
     case NM_EV_fn: return same_fns(a.u.fn, b.u.fn);
     case NM_EV_inst: return a.u.inst == b.u.inst;

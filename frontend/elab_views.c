@@ -137,7 +137,7 @@ static bool infer_parts(nm_elab *e, nm_frame *f, nm_sym from, const nm_extent *w
         parts.dim[open].extent = nm_extent_div(e->m, whole, known);
         all = nm_extent_mul(e->m, known, parts.dim[open].extent);
     }
-    if (all && nm_extents_agree(e, all, whole) && !(nm_extent_is_const(all, &c) && c < 1))
+    if (all && nm_extents_agree(e, from, all, whole) && !(nm_extent_is_const(all, &c) && c < 1))
         return true;
     if (open >= 0)
         nm_elab_error(e, f, loc, "%s = %s is not a multiple of %s [view-2]", from, nm_extent_str(e->m, whole),
@@ -176,7 +176,7 @@ static nm_ev check_renamed(nm_elab *e, nm_frame *f, nm_ev x, nm_edim to, nm_edim
     if (at < 0 || !to.extent || nm_dims_has(left, to.name))
         return x;
     const nm_extent *have = x.u.t->v->type->dim[at].extent;
-    if (nm_extents_agree(e, have, to.extent))
+    if (nm_extents_agree(e, to.name, have, to.extent))
         return nm_ev_like(e, x, nm_elab_conform(e, loc, x.u.t->v, to.name, to.extent));
     bool both = nm_extent_is_const(have, NULL) && nm_extent_is_const(to.extent, NULL);
     return both || to.written ? not_the_product(e, f, to.name, to.extent, left, loc) : x;
@@ -315,7 +315,7 @@ static nm_ev gather(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_ev at, nm_lo
     nm_value *index = at.u.t->v;
     for (int i = 0; i < it->rank; i++) {
         int k = it->dim[i].name == d.name ? -1 : nm_type_find(t, it->dim[i].name);
-        if (k >= 0 && !nm_extents_agree(e, t->dim[k].extent, it->dim[i].extent))
+        if (k >= 0 && !nm_extents_agree(e, t->dim[k].name, t->dim[k].extent, it->dim[i].extent))
             return nm_elab_error(e, f, loc, "%s has %s = %s, the index has %s = %s [align-3]", nm_ev_name(e, x, "this"),
                                  t->dim[k].name, nm_extent_str(e->m, t->dim[k].extent), it->dim[i].name,
                                  nm_extent_str(e->m, it->dim[i].extent));
