@@ -53,13 +53,23 @@ static bool leads_to(const nm_value *on, const nm_value *v, bool *seen)
     return false;
 }
 
-// A gradient's own name, else that of the first emit it leads to, else a number.
+static nm_sym emit_of(const nm_func *f, const nm_value *v)
+{
+    for (int i = 0; i < f->n_results; i++)
+        if (f->result_bind[i].kind == NM_BIND_emit && f->last->in[i] == v)
+            return f->result_bind[i].name;
+    return NULL;
+}
+
+// A gradient's own name, that of the emit it is or leads to, else a number.
 static nm_sym name_cut(const cuts *c, const nm_value *v, bool count)
 {
     nm_func *f = c->b.f;
     nm_module *m = f->module;
     if (v->name && !strncmp(v->name, "grad.", 5) && !taken(c, v->name, count))
         return v->name;
+    if (emit_of(f, v) && !taken(c, emit_of(f, v), count))
+        return emit_of(f, v);
     for (int i = 0; i < f->n_results && !count; i++) {
         nm_bind bind = f->result_bind[i];
         if (bind.kind != NM_BIND_emit || taken(c, bind.name, count))
