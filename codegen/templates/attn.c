@@ -50,7 +50,7 @@ NMK_INLINE void begin(const attn *a, const room *m, rows at, int64_t panel, stat
         int64_t there = a->s->sink && i < at.n;
         int64_t g = (at.r + i) % a->x->g;
         t->max[i / VL][i % VL] =
-            there ? a->x->sink[at.at.kv * a->x->sink_s.kv + g * a->x->sink_s.g] : -__builtin_inff();
+            there ? a->x->sink[at.at.kv * a->x->sink_s.kv + g * a->x->sink_s.g] : NMK_LEAST;
         t->sum[i / VL][i % VL] = there ? 1 : 0;
     }
 }
@@ -106,7 +106,7 @@ NMK_INLINE void finish(const attn *a, const room *m, const state *t)
 {
     nmk_attn_untranspose(t->o, NR, a->s->hd_v, m->stage, m->line);
     for (int64_t i = 0; i < t->at.n; i++) {
-        float sum = t->sum[i / VL][i % VL], by = sum > 0 ? 1 / sum : 0;
+        float sum = t->sum[i / VL][i % VL], by = sum == 0 ? 0 : 1 / sum;
         float *out = a->x->out + row_offset(a, &a->x->out_s, t->at.at, t->at.r + i);
         for (int64_t c = 0; c < a->s->hd_v; c++)
             out[c] = m->stage[i * m->line + c] * by;

@@ -64,14 +64,17 @@ NMK_INLINE int64_t first_key(const attn *a, int64_t first)
 
 // --- exp ---------------------------------------------------------------------------------------
 
-// e^x for x <= 88; 0 below -87 and for NaN, which is what a masked logit less a masked maximum is.
+// A maximum that is less than any logit but not -inf, from which -inf can be subtracted.
+#define NMK_LEAST (-3e38f)
+
+// e^x for x <= 88; 0 below -87; NaN for NaN.
 NMK_INLINE vf vexp(vf x)
 {
     vf low = splat(-87);
     vi live = x > low;
-    x = pick(live, x, low);
-    vf n = __builtin_elementwise_roundeven(x * splat(1.44269504f));
-    vf r = (x - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
+    vf t = pick(live, x, low);
+    vf n = __builtin_elementwise_roundeven(t * splat(1.44269504f));
+    vf r = (t - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
     vf p = splat(1.9875691500e-4f);
     p = p * r + splat(1.3981999507e-3f);
     p = p * r + splat(8.3334519073e-3f);
@@ -79,8 +82,8 @@ NMK_INLINE vf vexp(vf x)
     p = p * r + splat(1.6666665459e-1f);
     p = p * r + splat(5.0000001201e-1f);
     p = p * (r * r) + r + splat(1);
-    vf y = (vf)((vi)p + (__builtin_convertvector(n, vi) << 23));
-    return (vf)(live & (vi)y);
+    vf y = (vf)(live & ((vi)p + (__builtin_convertvector(n, vi) << 23)));
+    return pick(x == x, y, x);
 }
 
 // --- logits ------------------------------------------------------------------------------------

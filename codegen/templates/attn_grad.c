@@ -70,7 +70,8 @@ NMK_INLINE norms read_norms(const attn *a, const room *m, const rows *q)
         float delta = 0;
         NMK_UNROLL for (int l = 0; l < VL; l++) delta += sum[l];
         t.delta[i / VL][i % VL] = delta;
-        t.lse[i / VL][i % VL] = a->x->lse[row_offset(a, &a->x->lse_s, q->at, q->r + i)];
+        float lse = a->x->lse[row_offset(a, &a->x->lse_s, q->at, q->r + i)];
+        t.lse[i / VL][i % VL] = lse == -__builtin_inff() ? -NMK_LEAST : lse; // saw nothing: p = 0
     }
     return t;
 }

@@ -299,6 +299,21 @@ static void test(const char *name, config c)
     release(&p);
 }
 
+// A NaN in q must not pass for a masked key.
+static void test_nan(void)
+{
+    problem p =
+        make((config){.n0 = 1, .n1 = 1, .kv = 1, .g = 1, .n_q = 3, .n_k = 3, .hd = 8, .hd_v = 8});
+    void *scratch = aligned_alloc(64, NMK_ATTN_SCRATCH(8, 8));
+    *(float *)p.x.q = NAN;
+    any = (nmk_attn_spec){.hd = 8, .hd_v = 8};
+    forward_any(&p, 0, nmk_attn_count(&p.x), scratch);
+    check(isnan(p.x.out[0]) && !isnan(p.x.out[8]), "NaN in q: out is %g and %g", (double)p.x.out[0],
+          (double)p.x.out[8]);
+    free(scratch);
+    release(&p);
+}
+
 int main(void)
 {
     check_cpu();
@@ -398,5 +413,6 @@ int main(void)
     reference(&p);
     run("bias", &p, forward_bias, backward_bias);
     release(&p);
+    test_nan();
     return check_done();
 }
