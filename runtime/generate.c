@@ -24,19 +24,19 @@ typedef struct writer {
     int vocab;                     // bytes that can be chosen
 } writer;
 
-// How many positions the model can hold: its fixed context, or what its dims allow.
+// How many positions this run needs and the model can hold.
 static int64_t find_context(const writer *w)
 {
-    int64_t fixed = nmrt_dim_fixed(w->program, "context"), want = w->prompt + w->most;
-    if (fixed)
-        return fixed;
-    static const char *const name[] = {"context", "seq"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const name[] = {"context", "context.cache", "seq"};
+    int64_t fixed = nmrt_dim_fixed(w->program, "context"), n = w->prompt + w->most;
+    if (fixed && fixed < n)
+        n = fixed;
+    for (int i = 0; i < 3; i++) {
         int s = nmrt_sym_find(w->program, name[i]);
-        if (s >= 0 && w->program->sym[s].max > 0 && w->program->sym[s].max < want)
-            want = w->program->sym[s].max;
+        if (s >= 0 && w->program->sym[s].max > 0 && w->program->sym[s].max < n)
+            n = w->program->sym[s].max;
     }
-    return want;
+    return n;
 }
 
 static nmrt_status bind_sizes(const writer *w, nmrt_syms *syms, int64_t seq, nmrt_error *e)

@@ -113,7 +113,7 @@ static void add_flags(const nmrt_options *o, nmrt_verb verb, nmrt_text *out)
 void nmrt_options_help(const nmrt_options *o, const char *binary, nmrt_text *out)
 {
     const nmdrv_program *p = o->hypers.program;
-    nmrt_text_add(out, "%s: %s%s%s, compiled by nemocc %s for %s\n\n", binary, p->name,
+    nmrt_text_add(out, "%s: %s%s%s, compiled by %s for %s\n\n", binary, p->name,
                   *p->preset ? " " : "", p->preset, p->compiler, p->cpu);
     for (int i = 0; nmrt_verbs[i].name; i++)
         if (!o->help_of || nmrt_verbs[i].verb == o->help_of)

@@ -188,18 +188,19 @@ const nmdrv_func *nmrt_schedule_of(const nmrt_hypers *h, int i)
     return nmrt_schedule_find(h->program, h->schedule ? h->schedule : own);
 }
 
+// muon.lr reads muon.warmup, muon.lr.2 reads muon.warmup.2; where there is none, the others'.
 int nmrt_schedule_arg(const nmrt_hypers *h, int peak, const char *name)
 {
-    const char *dot = strrchr(h->hyper[peak].name, '.');
-    char own[160];
-    if (dot) {
-        int n = snprintf(own, sizeof own, "%.*s.%s", (int)(dot - h->hyper[peak].name),
-                         h->hyper[peak].name, name);
-        int i = n > 0 && n < (int)sizeof own ? find_hyper(h, own, (size_t)n) : -1;
-        if (i >= 0)
-            return i;
-    }
-    return find_hyper(h, name, strlen(name));
+    const char *own = h->hyper[peak].name;
+    size_t stem, owner = 0;
+    split_index(own, &stem);
+    for (size_t i = 0; i < stem; i++)
+        if (own[i] == '.')
+            owner = i + 1;
+    char candidate[160];
+    int n = snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)owner, own, name, own + stem);
+    int i = n > 0 && n < (int)sizeof candidate ? find_hyper(h, candidate, (size_t)n) : -1;
+    return i >= 0 ? i : find_hyper(h, name, strlen(name));
 }
 
 static nmrt_status check_schedule(const nmrt_hypers *h, int peak, nmrt_error *e)

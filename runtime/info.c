@@ -60,10 +60,10 @@ static void print_params(const nmdrv_program *p, nmrt_text *out)
 
 void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
-    nmrt_text_add(
-        out, "model:    %s%s%s\ncompiler: nemocc %s\ncpu:      %s (x86-64-v%lld)\nprogram:  %s\n",
-        p->name, *p->preset ? ", preset " : "", p->preset, p->compiler, p->cpu,
-        (long long)p->cpu_level, p->hash);
+    nmrt_text_add(out,
+                  "model:    %s%s%s\ncompiler: %s\ncpu:      %s (x86-64-v%lld)\nprogram:  %s\n",
+                  p->name, *p->preset ? ", preset " : "", p->preset, p->compiler, p->cpu,
+                  (long long)p->cpu_level, p->hash);
     print_dims(p, out);
     print_params(p, out);
     nmrt_text_add(out, "\nhyperparameters (flags of train):\n");

@@ -105,12 +105,23 @@ static void add_field(nmrt_text *t, const char *name, double value)
     nmrt_text_add_f32(t, (float)value);
 }
 
+// What the runtime writes itself; an emit of that name would be there twice.
+static bool is_own(const char *name)
+{
+    static const char *const own[] = {"step",   "loss",         "lr",      "eval_loss",
+                                      "tokens", "tokens_per_s", "step_ms", "mfu"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(name, own[i]) == 0)
+            return true;
+    return false;
+}
+
 static void add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish)
 {
     for (int64_t i = 0; i < finish->func->n_results; i++) {
         const nmdrv_arg *r = &finish->func->result[i];
         double value;
-        if (r->bind != NMDRV_EMIT || r->rank > 0 || strcmp(r->name, "loss") == 0)
+        if (r->bind != NMDRV_EMIT || r->rank > 0 || is_own(r->name))
             continue;
         if (nmrt_engine_result(en, finish, r->name, &value)) {
             nmrt_text_add(t, ", ");

@@ -231,8 +231,8 @@ static void print_largest(const nmrt_plan *plan, nmrt_text *out)
         if (best < 0)
             break;
         const nmdrv_buf *b = &p->func->buf[best];
-        nmrt_text_add(out, "  %-18s %20lld  %10s  %s\n", b->name, (long long)p->bytes[best],
-                      nmrt_bytes(p->bytes[best]).s, b->where);
+        nmrt_text_add(out, "  %-18s %20lld  %10s  %s\n", *b->name ? b->name : "-",
+                      (long long)p->bytes[best], nmrt_bytes(p->bytes[best]).s, b->where);
         below = p->bytes[best];
         last = best;
     }

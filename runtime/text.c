@@ -64,34 +64,44 @@ void nmrt_text_add_json(nmrt_text *t, const char *s)
     nmrt_text_add_bytes(t, "\"", 1);
 }
 
+// "%.*g" goes over to exponents from 10^digits on: 2e+03. Up to 10^15 this writes 2000.
+static void add_decimal(nmrt_text *t, double x, int digits)
+{
+    char s[40];
+    snprintf(s, sizeof s, "%.*e", digits - 1, x);
+    int exponent = atoi(strchr(s, 'e') + 1);
+    if (exponent >= digits && exponent < 15)
+        nmrt_text_add(t, "%.0f", x);
+    else
+        nmrt_text_add(t, "%.*g", digits, x);
+}
+
 void nmrt_text_add_real(nmrt_text *t, double x)
 {
+    char s[40];
+    int digits = 0;
     if (!isfinite(x)) {
         nmrt_text_add(t, "null");
         return;
     }
-    char s[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, x);
-        if (strtod(s, NULL) == x)
-            break;
-    }
-    nmrt_text_add(t, "%s", s);
+    do
+        snprintf(s, sizeof s, "%.*g", ++digits, x);
+    while (digits < 17 && strtod(s, NULL) != x);
+    add_decimal(t, x, digits);
 }
 
 void nmrt_text_add_f32(nmrt_text *t, float x)
 {
+    char s[40];
+    int digits = 0;
     if (!isfinite(x)) {
         nmrt_text_add(t, "null");
         return;
     }
-    char s[40];
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, (double)x);
-        if (strtof(s, NULL) == x)
-            break;
-    }
-    nmrt_text_add(t, "%s", s);
+    do
+        snprintf(s, sizeof s, "%.*g", ++digits, (double)x);
+    while (digits < 9 && strtof(s, NULL) != x);
+    add_decimal(t, (double)x, digits);
 }
 
 void nmrt_text_release(nmrt_text *t)
