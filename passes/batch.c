@@ -263,6 +263,32 @@ static bool all_parts(const nm_batch *b, const nm_op *op)
     return true;
 }
 
+static bool has_run_time_size(const nm_type *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (!nm_extent_is_const(t->dim[i].extent, NULL))
+            return true;
+    return false;
+}
+
+// A linear op that brings a part to a size that is known now: an accumulator [seq, d] of the rows
+// of learned positions is no good where the positions themselves can be accumulated.
+static bool settles(const nm_batch *b, const nm_op *op)
+{
+    int n = 0;
+    bool sized = true, was_sized = true;
+    for (int i = 0; i < op->n_in; i++) {
+        bool part = b->stage[op->in[i]->id] == NM_STAGE_part;
+        n += part;
+        was_sized &= !part || !has_run_time_size(op->in[i]->type);
+        if (part && b->mean[op->in[i]->id])
+            return false;
+    }
+    for (int i = 0; i < op->n_out; i++)
+        sized &= !has_run_time_size(op->out[i].type);
+    return nm_is(op, NM_LINEAR) && n == 1 && sized && !was_sized && !reads(b, op, NM_STAGE_finish);
+}
+
 static bool stage_op(nm_batch *b, nm_op *op)
 {
     bool feeds = false;
@@ -276,6 +302,7 @@ static bool stage_op(nm_batch *b, nm_op *op)
         return operands_before(b, op);
     }
     bool keeps = part && (nm_is(op, NM_SUM) || nm_is(op, NM_IDLE)) && all_parts(b, op);
+    keeps |= part && settles(b, op);
     if (keeps || (!part && !reads(b, op, NM_STAGE_finish))) {
         set_results(b, op, keeps ? NM_STAGE_part : NM_STAGE_any);
         return true;

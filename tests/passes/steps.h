@@ -3,12 +3,13 @@
 #ifndef NM_TESTS_PASSES_STEPS_H
 #define NM_TESTS_PASSES_STEPS_H
 
+#include "frontend/elab.h"
 #include "passes/pass.h"
 #include "tests/inputs.h"
 
 #include <string.h>
 
-enum { MAX_ROWS = 128 };
+enum { MAX_ROWS = 256 };
 
 typedef struct row {
     nm_bind_kind kind;
@@ -40,12 +41,63 @@ static void put(store *s, nm_bind bind, nm_tensor t)
     *r = (row){bind.kind, bind.name, t};
 }
 
-static nm_module *load(nm_arena *arena, nm_diag *diag, const char *path, const char *passes)
+typedef struct subject { // a program under test: IR text, or a model with sizes of its own
+    const char *path;
+    nm_define define[12];
+} subject;
+
+static const subject subjects[] = {
+    {"tests/passes/tiny_llama.nmir", {{0}}},
+    {"models/gpt2.nm",
+     {{"vocab", "11"},
+      {"d", "8"},
+      {"heads", "2"},
+      {"hd", "4"},
+      {"ff", "12"},
+      {"layers", "2"},
+      {"context", "8"}}},
+    {"models/llama3.nm",
+     {{"vocab", "11"},
+      {"d", "8"},
+      {"heads", "4"},
+      {"kv", "2"},
+      {"hd", "4"},
+      {"ff", "12"},
+      {"layers", "2"}}},
+    {"models/phi3.nm",
+     {{"vocab", "11"},
+      {"d", "8"},
+      {"heads", "4"},
+      {"kv", "2"},
+      {"hd", "4"},
+      {"ff", "12"},
+      {"layers", "2"}}},
+};
+enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
+
+static bool elaborate(nm_module *m, const subject *s)
 {
-    const nm_source *src = nm_source_read(arena, diag, path);
+    nm_elab_opts opts = {.define = s->define};
+    while (opts.n_defines < 12 && s->define[opts.n_defines].name)
+        opts.n_defines++;
+    const nm_ast_program *program = nm_load(m, s->path);
+    return program && nm_elaborate(m, program, &opts);
+}
+
+static bool parse(nm_module *m, const subject *s)
+{
+    const nm_source *src = nm_source_read(m->arena, m->diag, s->path);
+    return src && nm_parse(m, src);
+}
+
+// The program after these passes; NULL: reported.
+static nm_module *load(nm_arena *arena, nm_diag *diag, const subject *s, const char *passes)
+{
     nm_module *m = nm_module_new(arena, diag);
+    bool is_text = strstr(s->path, ".nmir") != NULL;
     nm_pipeline_opts opts = {.only = passes, .verify_each = true, .dump = stdout, .log = stdout};
-    return src && nm_parse(m, src) && nm_verify(m) && nm_pipeline_run(m, &opts) ? m : NULL;
+    bool ok = (is_text ? parse(m, s) : elaborate(m, s)) && nm_verify(m);
+    return ok && nm_pipeline_run(m, &opts) ? m : NULL;
 }
 
 static nm_func *find_func(nm_module *m, const char *name)
