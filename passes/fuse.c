@@ -9,6 +9,7 @@
 // fused across the edge of a repeat.
 #include "passes/fuse.h"
 #include "passes/pass.h"
+#include "passes/value_number.h"
 
 // Ids in program order from `next`: fusion leaves holes, and tables are as long as the last id.
 static uint32_t number(nm_func *f, uint32_t next)
@@ -76,6 +77,7 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     nm_fuse_prepare(f);
     nm_fuse_sink(f, scratch);
     nm_fuse_views(f, scratch);
+    nm_fuse_drop_dead(f);
     bool ok = true;
     nm_each_op(op, f) {
         ok = check_op(f, op) && ok;
@@ -99,6 +101,7 @@ bool nm_pass_fuse(nm_module *m, bool *changed)
             continue;
         *changed = true;
         nm_fuse_hoist(f, &scratch);
+        nm_value_number(f, changed); // what was hoisted out of several repeats
         ok = fuse_body(f, rank, &scratch) && ok;
         f->n_values = number(f, 0);
     }

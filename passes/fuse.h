@@ -65,6 +65,7 @@ bool nm_fuse_within(const nm_type *a, const nm_type *b);
 
 // fuse_prepare.c: rewrites that make more fusible, in one body.
 void nm_fuse_prepare(nm_func *f);
+void nm_fuse_drop_dead(nm_func *f); // ops that compute for nobody
 // fuse_hoist.c: what no turn changes is computed before the repeat; f and the bodies in it.
 void nm_fuse_hoist(nm_func *f, nm_arena *scratch);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.

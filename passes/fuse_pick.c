@@ -220,9 +220,13 @@ static const char *recompute_law(const nm_fuse *g, int p, int q)
     const nm_cluster *c = &g->cluster[p], *into = &g->cluster[q];
     if (c->kind != NM_CLUSTER_map)
         return NULL;
-    double cost = 0;
-    for (int i = 0; i < c->n; i++)
-        cost += g->unit[c->unit[i]].cost;
+    double all = 0, most = 1;
+    for (int i = 0; i < c->n; i++) {
+        double n = nm_fuse_elems(g->unit[c->unit[i]].op->out[0].type);
+        all += n * g->unit[c->unit[i]].cost;
+        most = n > most ? n : most;
+    }
+    double cost = all / most;
     for (int i = 0; i < c->n; i++) {
         const nm_type *t = g->unit[c->unit[i]].op->out[0].type;
         double times = computed_over(g, into, t) / nm_fuse_elems(t);

@@ -6,7 +6,7 @@
 //     Floating-point sums are not associative: this changes the last bit, the same way each time.
 #include "passes/fuse.h"
 
-static void drop_dead(nm_func *f)
+void nm_fuse_drop_dead(nm_func *f)
 {
     for (nm_op *op = f->last->prev, *prev; op; op = prev) {
         prev = op->prev;
@@ -113,7 +113,7 @@ static bool add_to_param(nm_op *op)
 
 void nm_fuse_prepare(nm_func *f)
 {
-    drop_dead(f);
+    nm_fuse_drop_dead(f);
     nm_each_op_safe(op, f) {
         if (op->code == NM_OP_dot)
             dot_to_sum(op);

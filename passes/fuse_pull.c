@@ -85,7 +85,7 @@ static bool is_small(const nm_value *v, const nm_type *beside)
 static int large_sources(const nm_fuse *g, const nm_op *op, const nm_type *beside, double *cost)
 {
     int n = 0;
-    *cost += nm_fuse_cost(op);
+    *cost += is_small(&op->out[0], beside) ? 0 : nm_fuse_cost(op);
     for (int i = 0; i < op->n_in; i++) {
         const nm_value *v = op->in[i];
         if (v->def && g->pulled[v->id])

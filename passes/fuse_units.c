@@ -46,7 +46,9 @@ static void trace(nm_fuse *g, int reader, nm_value *v, int slot, bool viewed)
         add_read(g, reader, v, slot, viewed);
         return;
     }
-    g->unit[reader].cost += nm_fuse_cost(op);
+    nm_unit *u = &g->unit[reader];
+    double share = nm_fuse_elems(v->type) / nm_fuse_elems(u->op->out[0].type);
+    u->cost += nm_fuse_cost(op) * (share < 1 ? share : 1); // a row's number is computed once a row
     bool moves = nm_is(op, NM_VIEW) && op->code != NM_OP_broadcast;
     for (int i = 0; i < op->n_in; i++)
         trace(g, reader, op->in[i], slot, viewed || moves);

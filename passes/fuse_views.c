@@ -4,6 +4,7 @@
 //   an operand that is a view of w        =>  w is the operand, and the view is taken in each turn
 //
 // Keys of attention, for one: forward saves them under another name (seq'), backward reads them so.
+// A map of which each turn reads its part moves in likewise: a clipped gradient is never stored.
 #include "ir/loop.h"
 #include "passes/fuse.h"
 
@@ -77,38 +78,89 @@ static void move_results_out(nm_op *repeat, nm_arena *scratch)
 
 // --- operands -------------------------------------------------------------------------------
 
-static void view_in_turn(nm_loop *l, nm_loop_rows *rows, int i, bool stacked)
+static nm_value *row_param(nm_loop *l, nm_value *operand, bool stacked)
+{
+    nm_loop_rows *rows = stacked ? &l->stacked : &l->whole;
+    for (int i = 0; i < rows->n; i++)
+        if (rows->row[i].operand == operand)
+            return rows->row[i].param;
+    return (stacked ? nm_loop_stack : nm_loop_whole)(l, operand, NULL)->param;
+}
+
+static bool is_number(const nm_op *op)
+{
+    return op && (op->code == NM_OP_const || op->code == NM_OP_size);
+}
+
+// A map that only the repeat reads, turn by turn: what its turn needs of its operands is at hand.
+static bool is_map_of_turns(const nm_value *v)
+{
+    if (!v->def || !nm_is(v->def, NM_MAP) || !nm_used_once(v))
+        return false;
+    for (int i = 0; i < v->def->n_in; i++) {
+        const nm_op *op = v->def->in[i]->def;
+        if (op && nm_is(op, NM_FREE) && !is_number(op))
+            return false;
+    }
+    return true;
+}
+
+static nm_value *operand_in_turn(nm_loop *l, nm_value *v, bool stacked)
+{
+    nm_sym over = nm_attr_sym(l->op, "over");
+    if (!is_number(v->def))
+        return row_param(l, v, stacked && nm_has_dim(v->type, over));
+    const nm_op *op = v->def;
+    bool turns = nm_has_dim(v->type, over);
+    nm_proto proto = {.code = op->code,
+                      .loc = op->loc,
+                      .n_attrs = op->n_attrs,
+                      .attr = op->attr,
+                      .type = turns ? nm_type_without(l->body->module, v->type, over) : v->type};
+    return nm_build(l->body, l->body->first, &proto);
+}
+
+// The op that computes row i's operand, in each turn instead.
+static void compute_in_turn(nm_loop *l, nm_loop_rows *rows, int i, nm_arena *scratch)
 {
     nm_value *param = rows->row[i].param;
-    const nm_op *view = rows->row[i].operand->def;
-    nm_value *of = NULL;
-    for (int k = 0; k < rows->n; k++)
-        if (rows->row[k].operand == view->in[0])
-            of = rows->row[k].param;
-    if (!of)
-        of = (stacked ? nm_loop_stack : nm_loop_whole)(l, view->in[0], NULL)->param;
-    nm_replace(param, view_again(view, l->body, l->body->first, of, param->type));
+    const nm_op *op = rows->row[i].operand->def;
+    nm_op *first = l->body->first;
+    nm_value **in = nm_new_n(scratch, nm_value *, op->n_in);
+    for (int k = 0; k < op->n_in; k++)
+        in[k] = operand_in_turn(l, op->in[k], rows == &l->stacked);
+    nm_proto proto = {.code = op->code,
+                      .loc = op->loc,
+                      .n_in = op->n_in,
+                      .in = in,
+                      .n_attrs = op->n_attrs,
+                      .attr = op->attr,
+                      .type = param->type,
+                      .name = rows->row[i].operand->name};
+    nm_replace(param, nm_build(l->body, first, &proto));
     nm_loop_drop(rows, i);
 }
 
-static bool move_rows_in(nm_loop *l, nm_loop_rows *rows, bool stacked)
+static bool move_rows_in(nm_loop *l, nm_loop_rows *rows, nm_arena *scratch)
 {
-    bool moved = false;
+    bool moved = false, stacked = rows == &l->stacked;
     for (int i = 0; i < rows->n; i++) {
-        const nm_op *view = rows->row[i].operand->def;
-        if (!is_mere_view(view) || (stacked && touches(view, nm_attr_sym(l->op, "over"))))
+        const nm_value *v = rows->row[i].operand;
+        bool view =
+            is_mere_view(v->def) && !(stacked && touches(v->def, nm_attr_sym(l->op, "over")));
+        if (!view && !(stacked && is_map_of_turns(v)))
             continue;
-        view_in_turn(l, rows, i--, stacked);
+        compute_in_turn(l, rows, i--, scratch);
         moved = true;
     }
     return moved;
 }
 
-static nm_op *move_operands_in(nm_op *repeat)
+static nm_op *move_operands_in(nm_op *repeat, nm_arena *scratch)
 {
     nm_loop l = nm_loop_open(repeat);
-    bool moved = move_rows_in(&l, &l.stacked, true);
-    moved |= move_rows_in(&l, &l.whole, false);
+    bool moved = move_rows_in(&l, &l.stacked, scratch);
+    moved |= move_rows_in(&l, &l.whole, scratch);
     return moved ? nm_loop_close(&l) : repeat;
 }
 
@@ -118,7 +170,7 @@ void nm_fuse_views(nm_func *f, nm_arena *scratch)
         next = op->next;
         if (op->code != NM_OP_repeat)
             continue;
-        op = move_operands_in(op);
+        op = move_operands_in(op, scratch);
         move_results_out(op, scratch);
     }
 }

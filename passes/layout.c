@@ -119,6 +119,29 @@ static void fix_bound(layout *l, const nm_func *f)
             fix(l, f->last->in[i], outer_type(f, i));
 }
 
+// What a group makes of a value whose order is fixed, or a value of which it makes such a one, has
+// that order, too: element by element they can be one place.
+static void fix_like(layout *l, const nm_value *v, const nm_value *like)
+{
+    const nm_type *t = l->fixed[class_of(l, like)];
+    if (t && nm_type_same_set(v->type, like->type))
+        fix(l, v, t);
+}
+
+static void fix_neighbours(layout *l, const nm_func *f, bool forwards)
+{
+    for (nm_op *op = forwards ? f->first : f->last; op; op = forwards ? op->next : op->prev) {
+        if (op->code == NM_OP_repeat)
+            fix_neighbours(l, op->body, forwards);
+        for (int i = 0; i < op->n_in && op->code == NM_OP_group; i++)
+            for (int k = 0; k < op->n_out; k++)
+                if (forwards)
+                    fix_like(l, &op->out[k], op->in[i]);
+                else
+                    fix_like(l, op->in[i], &op->out[k]);
+    }
+}
+
 // --- copies where one class cannot serve ----------------------------------------------------
 
 // A parameter's order is fixed; a repeat needs the repeated dim in front of what it takes by turns.
@@ -304,6 +327,8 @@ static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     fix_bound(&l, f);
     join_repeats(&l, f);
     fix_for_templates(&l, f);
+    fix_neighbours(&l, f, true);
+    fix_neighbours(&l, f, false);
     order_body(&l, f);
     copy_results(f);
     copy_for_templates(f);
