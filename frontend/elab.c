@@ -2,9 +2,9 @@
 //
 // Elaboration is partial evaluation: a program is run with its tensors left symbolic. elab_names.c
 // says what names mean, elab_expr.c and its neighbours evaluate, elab_call.c inlines, elab_params.c
-// declares, elab_loops.c builds repeats, elab_train.c the training step, elab_entries.c decides what
-// functions there are. One program is evaluated several times (train, eval, model, infer), so a
-// message is remembered and given once.
+// declares, elab_loops.c builds repeats, elab_train.c the training step, elab_entries.c decides
+// what functions there are. One program is evaluated several times (train, eval, model, infer), so
+// a message is remembered and given once.
 #include "frontend/elab_internal.h"
 
 #include <stdarg.h>
@@ -41,7 +41,8 @@ static const char *format(nm_elab *e, const char *fmt, va_list ap)
     return s;
 }
 
-// A place in the standard library is the user's call of it, and the message begins with what was called.
+// A place in the standard library is the user's call of it, and the message begins with what was
+// called.
 static nm_loc users_place(nm_elab *e, const nm_frame *f, nm_loc loc, const char **prefix)
 {
     *prefix = "";
@@ -90,8 +91,9 @@ bool nm_elab_enter(nm_elab *e, const nm_frame *f, nm_loc loc)
     }
     bool deep = e->depth >= MAX_DEPTH;
     e->gave_up = true;
-    nm_elab_error(e, f, loc, deep ? "calls and expressions nest too deeply here (%d)"
-                                  : "this program unrolls to more than %d expressions",
+    nm_elab_error(e, f, loc,
+                  deep ? "calls and expressions nest too deeply here (%d)"
+                       : "this program unrolls to more than %d expressions",
                   deep ? MAX_DEPTH : MAX_WORK);
     return false;
 }

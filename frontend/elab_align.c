@@ -17,7 +17,8 @@ bool nm_dtype_find(nm_sym name, nm_dtype *out)
 
 bool nm_dtype_is_int(nm_dtype d) { return !nm_dtype_table[d].is_float && d != NM_bool; }
 
-// --- dtypes ----------------------------------------------------------------------------------------------
+// --- dtypes
+// ----------------------------------------------------------------------------------------------
 
 // The order in which a wider float takes in a narrower one.
 static int float_rank(nm_dtype d)
@@ -40,14 +41,15 @@ static bool do_not_mix(nm_elab *e, nm_frame *f, nm_ev a, nm_ev b, nm_loc loc)
 {
     nm_dtype da = a.u.t->v->type->dtype, db = b.u.t->v->type->dtype;
     nm_ev odd = nm_dtype_table[da].is_float ? b : a;
-    nm_elab_error(e, f, loc, "%s and %s do not mix; cast one: f32(%s) [num-1]", nm_dtype_table[da].name,
-                  nm_dtype_table[db].name, nm_ev_name(e, odd, "..."));
+    nm_elab_error(e, f, loc, "%s and %s do not mix; cast one: f32(%s) [num-1]",
+                  nm_dtype_table[da].name, nm_dtype_table[db].name, nm_ev_name(e, odd, "..."));
     return false;
 }
 
 static bool same_family(nm_dtype a, nm_dtype b)
 {
-    return nm_dtype_table[a].is_float == nm_dtype_table[b].is_float && (a == NM_bool) == (b == NM_bool);
+    return nm_dtype_table[a].is_float == nm_dtype_table[b].is_float &&
+           (a == NM_bool) == (b == NM_bool);
 }
 
 static bool strong(nm_ev v) { return v.kind == NM_EV_tensor && !v.u.t->weak; }
@@ -74,7 +76,8 @@ static bool number_fits(nm_elab *e, nm_frame *f, nm_ev v, nm_dtype d, nm_loc loc
     if (v.kind == NM_EV_tensor) {
         if (!nm_dtype_table[v.u.t->v->type->dtype].is_float)
             return true;
-        nm_elab_error(e, f, loc, "a real number and %s do not mix; cast one [num-1]", nm_dtype_table[d].name);
+        nm_elab_error(e, f, loc, "a real number and %s do not mix; cast one [num-1]",
+                      nm_dtype_table[d].name);
         return false;
     }
     if (d == NM_bool) {
@@ -83,12 +86,13 @@ static bool number_fits(nm_elab *e, nm_frame *f, nm_ev v, nm_dtype d, nm_loc loc
     }
     if (nm_ev_is_whole(v, &whole))
         return true;
-    nm_elab_error(e, f, loc, "%s and %s do not mix; cast one: f32(...) [num-1]", nm_dtype_table[d].name,
-                  nm_ev_describe(e, v));
+    nm_elab_error(e, f, loc, "%s and %s do not mix; cast one: f32(...) [num-1]",
+                  nm_dtype_table[d].name, nm_ev_describe(e, v));
     return false;
 }
 
-bool nm_elab_common_dtype(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_loc loc, nm_dtype *out)
+bool nm_elab_common_dtype(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_loc loc,
+                          nm_dtype *out)
 {
     int first = -1;
     for (int i = 0; i < n; i++) {
@@ -110,7 +114,8 @@ bool nm_elab_common_dtype(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_lo
     return true;
 }
 
-// --- dims --------------------------------------------------------------------------------------------------
+// --- dims
+// --------------------------------------------------------------------------------------------------
 
 static bool has_all(const nm_type *t, const nm_type *all)
 {
@@ -120,16 +125,19 @@ static bool has_all(const nm_type *t, const nm_type *all)
     return true;
 }
 
-static bool extents_differ(nm_elab *e, nm_frame *f, nm_ev a, nm_ev b, const nm_dim *da, const nm_dim *db, nm_loc loc)
+static bool extents_differ(nm_elab *e, nm_frame *f, nm_ev a, nm_ev b, const nm_dim *da,
+                           const nm_dim *db, nm_loc loc)
 {
-    nm_elab_error(e, f, loc, "%s has %s = %s (%s), %s has %s = %s (%s) [align-3]", nm_ev_name(e, a, "the left side"),
-                  da->name, nm_extent_str(e->m, da->extent), nm_elab_place(e, a.made.src ? a.made : a.loc, loc),
+    nm_elab_error(e, f, loc, "%s has %s = %s (%s), %s has %s = %s (%s) [align-3]",
+                  nm_ev_name(e, a, "the left side"), da->name, nm_extent_str(e->m, da->extent),
+                  nm_elab_place(e, a.made.src ? a.made : a.loc, loc),
                   nm_ev_name(e, b, "the right side"), db->name, nm_extent_str(e->m, db->extent),
                   nm_elab_place(e, b.made.src ? b.made : b.loc, loc));
     return false;
 }
 
-static bool join(nm_elab *e, nm_frame *f, nm_type *all, const nm_ev *in, int *owner, int k, nm_loc loc)
+static bool join(nm_elab *e, nm_frame *f, nm_type *all, const nm_ev *in, int *owner, int k,
+                 nm_loc loc)
 {
     const nm_type *t = in[k].u.t->v->type;
     for (int i = 0; i < t->rank; i++) {
@@ -158,7 +166,8 @@ static const char *missing(nm_elab *e, const nm_type *t, const nm_type *all)
     return s;
 }
 
-static bool nobody_has_all(nm_elab *e, nm_frame *f, int n, const nm_ev *in, const nm_type *all, nm_loc loc)
+static bool nobody_has_all(nm_elab *e, nm_frame *f, int n, const nm_ev *in, const nm_type *all,
+                           nm_loc loc)
 {
     int a = -1, b = -1;
     for (int i = 0; i < n; i++)
@@ -171,10 +180,12 @@ static bool nobody_has_all(nm_elab *e, nm_frame *f, int n, const nm_ev *in, cons
     if (b < 0)
         b = a;
     nm_elab_error(e, f, loc,
-                  "neither side has every dim of the result: %s is %s, %s is %s; if an outer product is meant, write "
+                  "neither side has every dim of the result: %s is %s, %s is %s; if an outer "
+                  "product is meant, write "
                   "%s[%s] [align-2]",
-                  nm_ev_name(e, in[a], "the left"), nm_tensor_str(e, in[a].u.t), nm_ev_name(e, in[b], "the right"),
-                  nm_tensor_str(e, in[b].u.t), nm_ev_name(e, in[a], "(...)"), missing(e, in[a].u.t->v->type, all));
+                  nm_ev_name(e, in[a], "the left"), nm_tensor_str(e, in[a].u.t),
+                  nm_ev_name(e, in[b], "the right"), nm_tensor_str(e, in[b].u.t),
+                  nm_ev_name(e, in[a], "(...)"), missing(e, in[a].u.t->v->type, all));
     return false;
 }
 
@@ -206,11 +217,13 @@ nm_value *nm_elab_conform(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, const
         return v;
     nm_type t = *v->type;
     t.dim[at].extent = extent;
-    nm_attr attr[] = {nm_mk_sym(e->m, "over", dim), nm_mk_extent(e->m, "start", nm_extent_const(e->m, 0))};
+    nm_attr attr[] = {nm_mk_sym(e->m, "over", dim),
+                      nm_mk_extent(e->m, "start", nm_extent_const(e->m, 0))};
     return nm_elab_op(e, loc, NM_OP_slice, 1, &v, 2, attr, nm_type_get(e->m, &t));
 }
 
-bool nm_elab_unify(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_value **out, nm_loc loc, bool aligned)
+bool nm_elab_unify(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_value **out, nm_loc loc,
+                   bool aligned)
 {
     nm_dtype dtype;
     nm_type all;

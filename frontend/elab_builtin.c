@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- maps ----------------------------------------------------------------------------------------------
+// --- maps
+// ----------------------------------------------------------------------------------------------
 
 static bool fold(int code, double x, double *out)
 {
@@ -26,7 +27,10 @@ static bool fold(int code, double x, double *out)
     return isfinite(*out);
 }
 
-static bool takes_ints(int code) { return code == NM_OP_abs || code == NM_OP_sign || code == NM_OP_stop; }
+static bool takes_ints(int code)
+{
+    return code == NM_OP_abs || code == NM_OP_sign || code == NM_OP_stop;
+}
 
 static nm_ev run_map(nm_elab *e, nm_bcall *c)
 {
@@ -35,18 +39,21 @@ static nm_ev run_map(nm_elab *e, nm_bcall *c)
     if (x.kind == NM_EV_num && fold(c->b->arg, x.u.num, &v))
         return nm_ev_num(v);
     if (x.kind == NM_EV_num)
-        return nm_elab_error(e, c->f, c->loc, "%s(%g) is not a number [num-2]", c->b->name, x.u.num);
+        return nm_elab_error(e, c->f, c->loc, "%s(%g) is not a number [num-2]", c->b->name,
+                             x.u.num);
     if (x.kind == NM_EV_extent)
-        x = nm_ev_tensor(e, (nm_tensor){.v = nm_ev_materialise(e, x, NM_f32, c->loc), .weak = true});
+        x = nm_ev_tensor(e,
+                         (nm_tensor){.v = nm_ev_materialise(e, x, NM_f32, c->loc), .weak = true});
     if (x.kind != NM_EV_tensor)
-        return nm_elab_error(e, c->f, c->loc, "%s takes a number or a tensor, not %s [num-1]", c->b->name,
-                             nm_ev_describe(e, x));
+        return nm_elab_error(e, c->f, c->loc, "%s takes a number or a tensor, not %s [num-1]",
+                             c->b->name, nm_ev_describe(e, x));
     nm_tensor t = *x.u.t;
     bool is_float = nm_dtype_table[t.v->type->dtype].is_float;
     if (!is_float && c->b->arg == NM_OP_floor)
         return x;
     if (!is_float && !(takes_ints(c->b->arg) && t.v->type->dtype != NM_bool))
-        return nm_elab_error(e, c->f, c->loc, "%s takes reals, and %s is %s; cast it: f32(...) [num-1]", c->b->name,
+        return nm_elab_error(e, c->f, c->loc,
+                             "%s takes reals, and %s is %s; cast it: f32(...) [num-1]", c->b->name,
                              nm_ev_name(e, x, "this"), nm_tensor_str(e, &t));
     t.v = nm_elab_op1(e, c->loc, (nm_opcode)c->b->arg, t.v);
     t.param = NULL;
@@ -60,15 +67,18 @@ static nm_ev run_extreme(nm_elab *e, nm_bcall *c) // maximum, minimum
     nm_ev in[] = {nm_ev_number(e, c->f, c->v[0]), nm_ev_number(e, c->f, c->v[1])};
     nm_value *v[2];
     if (in[0].kind == NM_EV_num && in[1].kind == NM_EV_num)
-        return nm_ev_num((in[0].u.num > in[1].u.num) == (c->b->arg == NM_OP_maximum) ? in[0].u.num : in[1].u.num);
+        return nm_ev_num((in[0].u.num > in[1].u.num) == (c->b->arg == NM_OP_maximum) ? in[0].u.num
+                                                                                     : in[1].u.num);
     for (int i = 0; i < 2; i++)
         if (in[i].kind != NM_EV_tensor && !nm_ev_is_number(in[i]))
-            return nm_elab_error(e, c->f, c->loc, "%s takes numbers and tensors, not %s [num-1]", c->b->name,
-                                 nm_ev_describe(e, in[i]));
+            return nm_elab_error(e, c->f, c->loc, "%s takes numbers and tensors, not %s [num-1]",
+                                 c->b->name, nm_ev_describe(e, in[i]));
     if (!nm_elab_unify(e, c->f, 2, in, v, c->loc, true))
         return nm_ev_poison();
     bool weak = nm_ev_is_number(in[0]) && nm_ev_is_number(in[1]);
-    return nm_ev_tensor(e, (nm_tensor){.v = nm_elab_op2(e, c->loc, (nm_opcode)c->b->arg, v[0], v[1]), .weak = weak});
+    return nm_ev_tensor(
+        e,
+        (nm_tensor){.v = nm_elab_op2(e, c->loc, (nm_opcode)c->b->arg, v[0], v[1]), .weak = weak});
 }
 
 static bool all_whole(const nm_ev *v, int n)
@@ -87,7 +97,8 @@ static nm_ev run_where(nm_elab *e, nm_bcall *c)
     if (cond.kind == NM_EV_bool)
         return cond.u.b ? c->v[1] : c->v[2];
     if (cond.kind != NM_EV_tensor || cond.u.t->v->type->dtype != NM_bool)
-        return nm_elab_error(e, c->f, c->loc, "where's condition is a bool, not %s [num-1]", nm_ev_describe(e, cond));
+        return nm_elab_error(e, c->f, c->loc, "where's condition is a bool, not %s [num-1]",
+                             nm_ev_describe(e, cond));
     for (int i = 0; i < 2; i++)
         if (in[i].kind == NM_EV_bool)
             in[i] = nm_ev_value(e, nm_ev_materialise(e, in[i], NM_bool, c->loc));
@@ -109,12 +120,14 @@ static nm_ev run_where(nm_elab *e, nm_bcall *c)
     v[0] = cond.u.t->v;
     nm_sym of[] = {in[0].kind == NM_EV_tensor ? in[0].u.t->index_of : NULL,
                    in[1].kind == NM_EV_tensor ? in[1].u.t->index_of : NULL};
-    nm_sym index_of = of[0] && of[1] ? (of[0] == of[1] ? of[0] : NULL)
+    nm_sym index_of = of[0] && of[1]            ? (of[0] == of[1] ? of[0] : NULL)
                       : in[0].kind == NM_EV_num ? of[1]
                       : in[1].kind == NM_EV_num ? of[0]
                                                 : NULL;
-    return nm_ev_tensor(e, (nm_tensor){.v = nm_elab_op(e, c->loc, NM_OP_select, 3, v, 0, NULL, NULL),
-                                       .weak = weak, .index_of = index_of});
+    return nm_ev_tensor(e,
+                        (nm_tensor){.v = nm_elab_op(e, c->loc, NM_OP_select, 3, v, 0, NULL, NULL),
+                                    .weak = weak,
+                                    .index_of = index_of});
 }
 
 static nm_ev cast_to(nm_elab *e, nm_frame *f, nm_ev x, nm_dtype to, nm_loc loc, bool numbers_stay)
@@ -125,8 +138,10 @@ static nm_ev cast_to(nm_elab *e, nm_frame *f, nm_ev x, nm_dtype to, nm_loc loc, 
     if (x.kind == NM_EV_num || x.kind == NM_EV_extent || x.kind == NM_EV_bool)
         return nm_ev_value(e, nm_ev_materialise(e, x, to, loc));
     if (x.kind != NM_EV_tensor)
-        return x.kind == NM_EV_poison ? x : nm_elab_error(e, f, loc, "a cast takes a number or tensor, not %s [num-1]",
-                                                          nm_ev_describe(e, x));
+        return x.kind == NM_EV_poison
+                   ? x
+                   : nm_elab_error(e, f, loc, "a cast takes a number or tensor, not %s [num-1]",
+                                   nm_ev_describe(e, x));
     nm_tensor t = *x.u.t;
     t.v = nm_elab_cast(e, loc, t.v, to);
     t.weak = false;
@@ -141,17 +156,19 @@ static nm_ev run_cast(nm_elab *e, nm_bcall *c)
         return cast_to(e, c->f, c->v[0], c->v[1].u.t->v->type->dtype, c->loc, false);
     if (nm_ev_is_number(c->v[1]))
         return c->v[0];
-    return nm_elab_error(e, c->f, c->loc, "cast(x, y) takes y's dtype, and y is %s [num-1]", nm_ev_describe(e, c->v[1]));
+    return nm_elab_error(e, c->f, c->loc, "cast(x, y) takes y's dtype, and y is %s [num-1]",
+                         nm_ev_describe(e, c->v[1]));
 }
 
-// --- reductions --------------------------------------------------------------------------------------------
+// --- reductions
+// --------------------------------------------------------------------------------------------
 
 static bool is_tensor(nm_elab *e, nm_bcall *c, int i)
 {
     if (c->v[i].kind == NM_EV_tensor)
         return true;
-    nm_elab_error(e, c->f, c->loc, "%s takes a tensor, and %s is %s [num-1]", c->b->name, nm_ev_name(e, c->v[i], "this"),
-                  nm_ev_describe(e, c->v[i]));
+    nm_elab_error(e, c->f, c->loc, "%s takes a tensor, and %s is %s [num-1]", c->b->name,
+                  nm_ev_name(e, c->v[i], "this"), nm_ev_describe(e, c->v[i]));
     return false;
 }
 
@@ -159,7 +176,8 @@ static bool reduces_slot(nm_elab *e, nm_bcall *c, nm_edims over)
 {
     for (int i = 0; i < over.n; i++)
         if (over.dim[i].name == e->slot && e->slot) {
-            nm_elab_error(e, c->f, c->loc, "'%s' is ragged; nothing but combine reduces it [route-2]", e->slot);
+            nm_elab_error(e, c->f, c->loc,
+                          "'%s' is ragged; nothing but combine reduces it [route-2]", e->slot);
             return true;
         }
     return false;
@@ -174,8 +192,9 @@ static nm_ev run_reduce(nm_elab *e, nm_bcall *c) // sum, max
         !nm_dims_must_have(e, c->f, c->v[0], over, c->loc, c->b->name))
         return nm_ev_poison();
     if (c->v[0].u.t->v->type->dtype == NM_bool)
-        return nm_elab_error(e, c->f, c->loc, "%s takes numbers, and %s is %s; cast it: i32(...) [num-1]", c->b->name,
-                             nm_ev_name(e, c->v[0], "this"), nm_tensor_str(e, c->v[0].u.t));
+        return nm_elab_error(
+            e, c->f, c->loc, "%s takes numbers, and %s is %s; cast it: i32(...) [num-1]",
+            c->b->name, nm_ev_name(e, c->v[0], "this"), nm_tensor_str(e, c->v[0].u.t));
     nm_attr attr = nm_mk_dims(e->m, "over", nm_syms_of(e, over));
     nm_value *x = c->v[0].u.t->v;
     return nm_ev_value(e, nm_elab_op(e, c->loc, (nm_opcode)c->b->arg, 1, &x, 1, &attr, NULL));
@@ -233,13 +252,16 @@ nm_ev nm_apply_arrow(nm_elab *e, nm_frame *f, nm_ev w, nm_ev x, nm_loc loc)
     nm_value *v[2];
     int primes;
     if (x.kind != NM_EV_tensor)
-        return nm_elab_error(e, f, loc, "an arrow is applied to a tensor, not %s [call-1]", nm_ev_describe(e, x));
+        return nm_elab_error(e, f, loc, "an arrow is applied to a tensor, not %s [call-1]",
+                             nm_ev_describe(e, x));
     nm_syms arrow_ins = x.u.t->is_arrow ? x.u.t->ins : (nm_syms){0};
     bool composes = x.u.t->is_arrow;
     for (int i = 0; i < t->ins.n; i++) { // hid -> gate hid has the domain hid'
         nm_sym base = nm_dim_unprimed(e, t->ins.sym[i], &primes);
-        nm_sym theirs = primes && nm_syms_has(t->outs, base) && !nm_has_dim(x.u.t->v->type, t->ins.sym[i]) ? base
-                                                                                                    : t->ins.sym[i];
+        nm_sym theirs =
+            primes && nm_syms_has(t->outs, base) && !nm_has_dim(x.u.t->v->type, t->ins.sym[i])
+                ? base
+                : t->ins.sym[i];
         nm_sym text = x.text;
         if (!nm_dim_must_have(e, f, x, dim_as_written(f, theirs, loc), loc, NULL))
             return nm_ev_poison();
@@ -266,7 +288,8 @@ nm_ev nm_builtin_top_k(nm_elab *e, nm_bcall *c)
     nm_edim over, choice;
     int64_t k, n;
     nm_edims from = c->v[1].u.tuple.item[0].u.dims, to = c->v[1].u.tuple.item[1].u.dims;
-    if (!is_tensor(e, c, 0) || !nm_dim_single(e, c->f, from, c->loc, &over) || !nm_dim_single(e, c->f, to, c->loc, &choice) ||
+    if (!is_tensor(e, c, 0) || !nm_dim_single(e, c->f, from, c->loc, &over) ||
+        !nm_dim_single(e, c->f, to, c->loc, &choice) ||
         !nm_dim_must_have(e, c->f, c->v[0], over, c->loc, "top_k"))
         return nm_ev_poison();
     const nm_type *t = c->v[0].u.t->v->type;
@@ -275,19 +298,26 @@ nm_ev nm_builtin_top_k(nm_elab *e, nm_bcall *c)
         return nm_ev_poison();
     if (!nm_extent_is_const(extent, &k) ||
         (nm_extent_is_const(t->dim[nm_type_find(t, over.name)].extent, &n) && k > n))
-        return nm_elab_error(e, c->f, c->loc, "top_k's %s = %s is a number of at most %s = %s [dim-6]", choice.name,
+        return nm_elab_error(e, c->f, c->loc,
+                             "top_k's %s = %s is a number of at most %s = %s [dim-6]", choice.name,
                              nm_extent_str(e->m, extent), over.name,
                              nm_extent_str(e->m, t->dim[nm_type_find(t, over.name)].extent));
-    nm_attr attr[] = {nm_mk_sym(e->m, "over", over.name), nm_mk_sym(e->m, "choice", choice.name), nm_mk_int(e->m, "k", k)};
+    nm_attr attr[] = {nm_mk_sym(e->m, "over", over.name), nm_mk_sym(e->m, "choice", choice.name),
+                      nm_mk_int(e->m, "k", k)};
     nm_value *x = c->v[0].u.t->v;
-    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = NM_OP_top_k, .loc = c->loc, .n_in = 1, .in = &x, .n_attrs = 3, .attr = attr});
+    nm_op *op = nm_elab_op_many(
+        e,
+        (nm_proto){
+            .code = NM_OP_top_k, .loc = c->loc, .n_in = 1, .in = &x, .n_attrs = 3, .attr = attr});
     if (!op)
         return nm_ev_poison();
-    nm_ev out[] = {nm_ev_value(e, &op->out[0]), nm_ev_tensor(e, (nm_tensor){.v = &op->out[1], .index_of = over.name})};
+    nm_ev out[] = {nm_ev_value(e, &op->out[0]),
+                   nm_ev_tensor(e, (nm_tensor){.v = &op->out[1], .index_of = over.name})};
     return nm_ev_tuple(e, 2, out);
 }
 
-// --- shapes ---------------------------------------------------------------------------------------------------
+// --- shapes
+// ---------------------------------------------------------------------------------------------------
 
 static nm_ev run_concat(nm_elab *e, nm_bcall *c)
 {
@@ -295,7 +325,8 @@ static nm_ev run_concat(nm_elab *e, nm_bcall *c)
     nm_ev parts = c->v[0];
     nm_dtype dtype;
     if (parts.kind != NM_EV_tuple || !parts.u.tuple.n)
-        return nm_elab_error(e, c->f, c->loc, "concat takes a tuple of tensors, not %s [call-1]", nm_ev_describe(e, parts));
+        return nm_elab_error(e, c->f, c->loc, "concat takes a tuple of tensors, not %s [call-1]",
+                             nm_ev_describe(e, parts));
     int n = parts.u.tuple.n;
     nm_value **v = nm_new_n(e->a, nm_value *, (size_t)n);
     for (int i = 0; i < n; i++) {
@@ -303,7 +334,9 @@ static nm_ev run_concat(nm_elab *e, nm_bcall *c)
         if (p.kind == NM_EV_poison)
             return p;
         if (p.kind != NM_EV_tensor)
-            return nm_elab_error(e, c->f, c->loc, "concat takes tensors, and part %d is %s [call-1]", i, nm_ev_describe(e, p));
+            return nm_elab_error(e, c->f, c->loc,
+                                 "concat takes tensors, and part %d is %s [call-1]", i,
+                                 nm_ev_describe(e, p));
         if (!nm_dim_must_have(e, c->f, p, over, c->loc, "concat"))
             return nm_ev_poison();
     }
@@ -312,10 +345,13 @@ static nm_ev run_concat(nm_elab *e, nm_bcall *c)
     const nm_type *first = nm_type_without(e->m, parts.u.tuple.item[0].u.t->v->type, over.name);
     for (int i = 0; i < n; i++) {
         const nm_type *t = nm_type_without(e->m, parts.u.tuple.item[i].u.t->v->type, over.name);
-        if (!nm_type_same_set(nm_type_with_dtype(e->m, t, dtype), nm_type_with_dtype(e->m, first, dtype)))
-            return nm_elab_error(e, c->f, c->loc, "beside '%s', parts of a concat have the same dims: %s and %s [align-3]",
-                                 over.name, nm_tensor_str(e, parts.u.tuple.item[0].u.t),
-                                 nm_tensor_str(e, parts.u.tuple.item[i].u.t));
+        if (!nm_type_same_set(nm_type_with_dtype(e->m, t, dtype),
+                              nm_type_with_dtype(e->m, first, dtype)))
+            return nm_elab_error(
+                e, c->f, c->loc,
+                "beside '%s', parts of a concat have the same dims: %s and %s [align-3]", over.name,
+                nm_tensor_str(e, parts.u.tuple.item[0].u.t),
+                nm_tensor_str(e, parts.u.tuple.item[i].u.t));
         v[i] = nm_elab_cast(e, c->loc, parts.u.tuple.item[i].u.t->v, dtype);
     }
     nm_attr attr = nm_mk_sym(e->m, "over", over.name);
@@ -331,7 +367,8 @@ static const nm_extent *count_of(nm_elab *e, nm_bcall *c, nm_ev v)
     if (nm_ev_is_whole(v, &n))
         return nm_extent_const(e->m, n);
     if (v.kind != NM_EV_poison)
-        nm_elab_error(e, c->f, c->loc, "%s: a whole number is expected, not %s [num-2]", c->b->name, nm_ev_describe(e, v));
+        nm_elab_error(e, c->f, c->loc, "%s: a whole number is expected, not %s [num-2]", c->b->name,
+                      nm_ev_describe(e, v));
     return NULL;
 }
 
@@ -340,16 +377,19 @@ static nm_ev run_pad(nm_elab *e, nm_bcall *c)
     nm_edim over = c->v[1].u.dims.dim[0];
     const nm_extent *before = count_of(e, c, c->v[2]), *after = count_of(e, c, c->v[3]);
     nm_sym mode = c->given[4] ? c->v[4].u.sym : nm_sym_get(e->m, "zero");
-    if (!is_tensor(e, c, 0) || !before || !after || !nm_dim_must_have(e, c->f, c->v[0], over, c->loc, "pad"))
+    if (!is_tensor(e, c, 0) || !before || !after ||
+        !nm_dim_must_have(e, c->f, c->v[0], over, c->loc, "pad"))
         return nm_ev_poison();
     if (strcmp(mode, "zero") && strcmp(mode, "reflect"))
-        return nm_elab_error(e, c->f, c->loc, "pad's mode is zero or reflect, not %s [call-2]", mode);
+        return nm_elab_error(e, c->f, c->loc, "pad's mode is zero or reflect, not %s [call-2]",
+                             mode);
     nm_type t = *c->v[0].u.t->v->type;
     nm_dim *d = &t.dim[nm_type_find(&t, over.name)];
     d->extent = nm_extent_add(e->m, d->extent, nm_extent_add(e->m, before, after));
     if (!d->extent)
         return nm_elab_error(e, c->f, c->loc, "the padded extent is too large [dim-6]");
-    nm_attr attr[] = {nm_mk_sym(e->m, "over", over.name), nm_mk_extent(e->m, "before", before), nm_mk_sym(e->m, "mode", mode)};
+    nm_attr attr[] = {nm_mk_sym(e->m, "over", over.name), nm_mk_extent(e->m, "before", before),
+                      nm_mk_sym(e->m, "mode", mode)};
     nm_value *x = c->v[0].u.t->v;
     return nm_ev_value(e, nm_elab_op(e, c->loc, NM_OP_pad, 1, &x, 3, attr, nm_type_get(e->m, &t)));
 }
@@ -424,7 +464,8 @@ static nm_ev run_side(nm_elab *e, nm_bcall *c) // ins, outs
     for (int i = 0; t->is_arrow && i < side.n; i++) {
         int at = nm_type_find(t->v->type, side.sym[i]);
         if (at >= 0)
-            d[n++] = (nm_edim){.name = side.sym[i], .extent = t->v->type->dim[at].extent, .written = true};
+            d[n++] = (nm_edim){
+                .name = side.sym[i], .extent = t->v->type->dim[at].extent, .written = true};
     }
     return nm_ev_dims(e, n, d);
 }
@@ -435,11 +476,14 @@ static nm_ev run_decays(nm_elab *e, nm_bcall *c)
     if (p.kind == NM_EV_tensor && e->opt_param)
         return nm_ev_bool(!e->opt_param->no_decay);
     if (p.kind != NM_EV_tensor || !p.u.t->param)
-        return nm_elab_error(e, c->f, c->loc, "decays(p) asks about a parameter, and this is %s [call-1]", nm_ev_describe(e, p));
+        return nm_elab_error(e, c->f, c->loc,
+                             "decays(p) asks about a parameter, and this is %s [call-1]",
+                             nm_ev_describe(e, p));
     return nm_ev_bool(!p.u.t->param->no_decay);
 }
 
-// --- tuples, distributions --------------------------------------------------------------------------------------
+// --- tuples, distributions
+// --------------------------------------------------------------------------------------
 
 static nm_ev run_len(nm_elab *e, nm_bcall *c)
 {
@@ -447,7 +491,8 @@ static nm_ev run_len(nm_elab *e, nm_bcall *c)
         return nm_ev_num(c->v[0].u.tuple.n);
     if (c->v[0].kind == NM_EV_dims)
         return nm_ev_num(c->v[0].u.dims.n);
-    return nm_elab_error(e, c->f, c->loc, "len counts a tuple, not %s [call-1]", nm_ev_describe(e, c->v[0]));
+    return nm_elab_error(e, c->f, c->loc, "len counts a tuple, not %s [call-1]",
+                         nm_ev_describe(e, c->v[0]));
 }
 
 static nm_ev run_zip(nm_elab *e, nm_bcall *c)
@@ -455,9 +500,12 @@ static nm_ev run_zip(nm_elab *e, nm_bcall *c)
     int n = 0, k = 0;
     for (int i = 0; i < 4 && c->given[i]; i++, n++) {
         if (c->v[i].kind != NM_EV_tuple)
-            return nm_elab_error(e, c->f, c->loc, "zip takes tuples, not %s [call-1]", nm_ev_describe(e, c->v[i]));
+            return nm_elab_error(e, c->f, c->loc, "zip takes tuples, not %s [call-1]",
+                                 nm_ev_describe(e, c->v[i]));
         if (i && c->v[i].u.tuple.n != k)
-            return nm_elab_error(e, c->f, c->loc, "zip takes tuples of one length, not %d and %d [call-1]", k, c->v[i].u.tuple.n);
+            return nm_elab_error(e, c->f, c->loc,
+                                 "zip takes tuples of one length, not %d and %d [call-1]", k,
+                                 c->v[i].u.tuple.n);
         k = c->v[i].u.tuple.n;
     }
     nm_ev *row = nm_new_n(e->a, nm_ev, (size_t)k);
@@ -478,13 +526,15 @@ static nm_ev run_dist(nm_elab *e, nm_bcall *c)
         if (a.kind == NM_EV_poison)
             return a;
         if (a.kind != NM_EV_num && a.kind != NM_EV_tensor && a.kind != NM_EV_extent)
-            return nm_elab_error(e, c->f, c->loc, "%s takes numbers and tensors, not %s [num-1]", c->b->name, nm_ev_describe(e, a));
+            return nm_elab_error(e, c->f, c->loc, "%s takes numbers and tensors, not %s [num-1]",
+                                 c->b->name, nm_ev_describe(e, a));
         v.u.dist.arg[i] = a;
     }
     return v;
 }
 
-// --- the table -----------------------------------------------------------------------------------------------------
+// --- the table
+// -----------------------------------------------------------------------------------------------------
 
 // clang-format off
 static const nm_builtin table[] = {
@@ -551,7 +601,8 @@ int nm_builtin_names(const char **name, int max)
     return n;
 }
 
-// --- calling one ------------------------------------------------------------------------------------------------------
+// --- calling one
+// ------------------------------------------------------------------------------------------------------
 
 static const char *skip_spaces(const char *s) { return s + strspn(s, " ,"); }
 
@@ -607,20 +658,24 @@ nm_ev nm_call_builtin(nm_elab *e, nm_frame *f, const nm_builtin *b, const nm_arg
         if (bind.given[i] && bind.value[i].kind == NM_EV_poison)
             return nm_ev_poison();
         if (!bind.given[i] && !pars.par[i].otherwise)
-            return nm_call_missing(e, f, &pars.par[i], bind.name, args) ? nm_ev_none() : nm_ev_poison();
+            return nm_call_missing(e, f, &pars.par[i], bind.name, args) ? nm_ev_none()
+                                                                        : nm_ev_poison();
     }
     return b->run(e, &c);
 }
 
 nm_ev nm_call_cast(nm_elab *e, nm_frame *f, nm_dtype to, const nm_args *args)
 {
-    if (args->n != 1 || !args->arg[0].arg || args->arg[0].arg->kind != NM_ARG_expr || args->arg[0].arg->word.sym)
-        return nm_elab_error(e, f, args->loc, "%s takes one value to cast [call-1]", nm_dtype_table[to].name);
+    if (args->n != 1 || !args->arg[0].arg || args->arg[0].arg->kind != NM_ARG_expr ||
+        args->arg[0].arg->word.sym)
+        return nm_elab_error(e, f, args->loc, "%s takes one value to cast [call-1]",
+                             nm_dtype_table[to].name);
     nm_ev x = nm_elab_expr(e, args->arg[0].frame, args->arg[0].arg->expr);
     return cast_to(e, f, x, to, args->loc, true);
 }
 
-// --- externs --------------------------------------------------------------------------------------------------------------
+// --- externs
+// --------------------------------------------------------------------------------------------------------------
 
 static const nm_type *extern_result(nm_elab *e, nm_frame *f, const nm_ast_type *t, nm_sym *index_of)
 {
@@ -637,11 +692,13 @@ static const nm_type *extern_result(nm_elab *e, nm_frame *f, const nm_ast_type *
     if (!nm_shape_read(e, f, &t->shape, &s))
         return NULL;
     for (type.rank = 0; type.rank < s.rank; type.rank++)
-        type.dim[type.rank] = (nm_dim){.name = s.dim[type.rank].name, .extent = s.dim[type.rank].extent};
+        type.dim[type.rank] =
+            (nm_dim){.name = s.dim[type.rank].name, .extent = s.dim[type.rank].extent};
     return nm_type_get(e->m, &type);
 }
 
-static int extern_operands(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_value **in, nm_loc loc)
+static int extern_operands(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_value **in,
+                           nm_loc loc)
 {
     int n = 0;
     for (int i = 0; i < ext->pars.n; i++) {
@@ -649,14 +706,16 @@ static int extern_operands(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm
         if (!v)
             continue;
         nm_ev x = nm_ev_number(e, f, v->value);
-        in[n] = nm_ev_materialise(e, x, x.kind == NM_EV_tensor ? x.u.t->v->type->dtype : NM_i32, loc);
+        in[n] =
+            nm_ev_materialise(e, x, x.kind == NM_EV_tensor ? x.u.t->v->type->dtype : NM_i32, loc);
         if (!in[n++])
             return -1;
     }
     return n;
 }
 
-nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit, const nm_args *args)
+nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit,
+                     const nm_args *args)
 {
     nm_binding b = {.name = ext->name.sym, .pars = &ext->pars};
     if (!nm_args_bind(e, f, args, &b))
@@ -676,8 +735,15 @@ nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit 
         if (!(type[i] = extern_result(e, callee, &ext->type[i], &index_of[i])))
             return nm_ev_poison();
     nm_attr attr = nm_mk_sym(e->m, "name", ext->name.sym);
-    nm_op *op = n < 0 ? NULL : nm_elab_op_many(e, (nm_proto){.code = NM_OP_extern, .loc = args->loc, .n_in = n, .in = in, .n_attrs = 1,
-                                                             .attr = &attr, .n_types = ext->n_types, .types = type});
+    nm_op *op = n < 0 ? NULL
+                      : nm_elab_op_many(e, (nm_proto){.code = NM_OP_extern,
+                                                      .loc = args->loc,
+                                                      .n_in = n,
+                                                      .in = in,
+                                                      .n_attrs = 1,
+                                                      .attr = &attr,
+                                                      .n_types = ext->n_types,
+                                                      .types = type});
     nm_ev *out = nm_new_n(e->a, nm_ev, (size_t)ext->n_types);
     for (int i = 0; op && i < ext->n_types; i++)
         out[i] = nm_ev_tensor(e, (nm_tensor){.v = &op->out[i], .index_of = index_of[i]});

@@ -1,12 +1,13 @@
 // Calls: arguments to parameters, and the inlining of a definition. A parameter's kind says how its
-// argument is read: as a value, a dim, a list of dims, an arrow. Parameters that the call leaves out
-// take their defaults, which may read the parameters before them.
+// argument is read: as a value, a dim, a list of dims, an arrow. Parameters that the call leaves
+// out take their defaults, which may read the parameters before them.
 #include "frontend/elab_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// --- the arguments of a call ----------------------------------------------------------------------------
+// --- the arguments of a call
+// ----------------------------------------------------------------------------
 
 nm_rest nm_rest_of(const char *name, nm_elab *e, nm_ev value)
 {
@@ -39,7 +40,8 @@ nm_args nm_args_of(nm_elab *e, nm_frame *f, const nm_ast_expr *call)
     return a;
 }
 
-// --- reading one argument --------------------------------------------------------------------------------
+// --- reading one argument
+// --------------------------------------------------------------------------------
 
 static bool par_is(const nm_ast_par *par, const char *kind)
 {
@@ -69,7 +71,8 @@ static nm_ev dims_argument(nm_elab *e, const nm_rest *r)
             v = nm_ev_dims(e, 0, NULL);
         if (v.kind == NM_EV_dims || v.kind == NM_EV_poison)
             return v;
-        return nm_elab_error(e, r->frame, arg->value_loc, "a list of dims is expected, and this is %s [call-1]",
+        return nm_elab_error(e, r->frame, arg->value_loc,
+                             "a list of dims is expected, and this is %s [call-1]",
                              nm_ev_describe(e, v));
     } else {
         return nm_elab_error(e, r->frame, arg->value_loc, "a list of dims is expected [call-1]");
@@ -97,7 +100,8 @@ static nm_ev value_argument(nm_elab *e, const nm_rest *r)
         return nm_elab_expr(e, r->frame, arg->expr);
     if (arg->kind == NM_ARG_dims && arg->dims.n > 1)
         return nm_elab_error(e, r->frame, arg->dims.name[1].loc,
-                             "expected ',' or ')' after '%s', found '%s'; two names in a row are a list of dims, and "
+                             "expected ',' or ')' after '%s', found '%s'; two names in a row are a "
+                             "list of dims, and "
                              "'%s' is a value [syntax-1]",
                              arg->dims.name[0].sym, arg->dims.name[1].sym, arg->dims.name[0].sym);
     return nm_elab_error(e, r->frame, arg->value_loc, "a value is expected here, not %s [call-1]",
@@ -111,9 +115,11 @@ static nm_ev read_argument(nm_elab *e, const nm_rest *r, const nm_ast_par *par)
     if (par && par->kind == NM_PAR_arrow)
         return r->arg->kind == NM_ARG_arrow
                    ? arrow_argument(e, r)
-                   : nm_elab_error(e, r->frame, r->arg->value_loc, "an arrow of dims is expected: %s -> %s [call-1]",
-                                   par->name.sym, par->to.sym);
-    if (par && par_is(par, "word") && r->arg->kind == NM_ARG_expr && r->arg->expr->kind == NM_EXPR_name)
+                   : nm_elab_error(e, r->frame, r->arg->value_loc,
+                                   "an arrow of dims is expected: %s -> %s [call-1]", par->name.sym,
+                                   par->to.sym);
+    if (par && par_is(par, "word") && r->arg->kind == NM_ARG_expr &&
+        r->arg->expr->kind == NM_EXPR_name)
         return nm_ev_word(NM_EV_word, r->arg->expr->u.name.sym);
     if (par && (par_is(par, "dim") || par_is(par, "dims")))
         return dims_argument(e, r);
@@ -131,7 +137,8 @@ bool nm_arg_fits(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev *v, nm_lo
     if (!strcmp(kind, "dim")) {
         if (v->kind == NM_EV_dims && v->u.dims.n == 1)
             return true;
-        nm_elab_error(e, f, loc, "'%s' is one dim, and this is %s [call-1]", par->name.sym, nm_ev_describe(e, *v));
+        nm_elab_error(e, f, loc, "'%s' is one dim, and this is %s [call-1]", par->name.sym,
+                      nm_ev_describe(e, *v));
         return false;
     }
     if (!strcmp(kind, "int"))
@@ -145,11 +152,13 @@ bool nm_arg_fits(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev *v, nm_lo
               : !strcmp(kind, "module") ? v->kind == NM_EV_fn
                                         : false;
     if (!ok)
-        nm_elab_error(e, f, loc, "'%s: %s' cannot be %s [call-1]", par->name.sym, kind, nm_ev_describe(e, *v));
+        nm_elab_error(e, f, loc, "'%s: %s' cannot be %s [call-1]", par->name.sym, kind,
+                      nm_ev_describe(e, *v));
     return ok;
 }
 
-// --- binding ------------------------------------------------------------------------------------------------
+// --- binding
+// ------------------------------------------------------------------------------------------------
 
 static int find_par(const nm_ast_pars *pars, nm_sym name)
 {
@@ -176,7 +185,8 @@ static bool unknown_keyword(nm_elab *e, nm_frame *f, const nm_binding *b, nm_sym
             names[n++] = b->pars->par[i].name.sym;
     nm_sym near = nm_elab_nearest(e, word, n, names);
     if (near)
-        nm_elab_error(e, f, loc, "%s has no parameter '%s'; did you mean '%s'? [call-2]", b->name, word, near);
+        nm_elab_error(e, f, loc, "%s has no parameter '%s'; did you mean '%s'? [call-2]", b->name,
+                      word, near);
     else
         nm_elab_error(e, f, loc, "%s has no parameter '%s' [call-2]", b->name, word);
     return false;
@@ -194,7 +204,8 @@ static bool bind_to(nm_elab *e, nm_frame *f, nm_binding *b, int i, const nm_rest
     return nm_arg_fits(e, r->frame ? r->frame : f, par, &b->value[i], loc);
 }
 
-static bool bind_keyword(nm_elab *e, nm_frame *f, nm_binding *b, const nm_rest *r, nm_sym word, nm_loc loc)
+static bool bind_keyword(nm_elab *e, nm_frame *f, nm_binding *b, const nm_rest *r, nm_sym word,
+                         nm_loc loc)
 {
     int i = find_par(b->pars, word);
     if (i >= 0)
@@ -213,14 +224,16 @@ static bool bind_keyword(nm_elab *e, nm_frame *f, nm_binding *b, const nm_rest *
 static int find_flag(nm_elab *e, const nm_binding *b, const nm_rest *r)
 {
     const nm_ast_arg *arg = r->arg;
-    if (!arg || arg->kind != NM_ARG_expr || arg->expr->kind != NM_EXPR_name || arg->expr->u.name.n != 1)
+    if (!arg || arg->kind != NM_ARG_expr || arg->expr->kind != NM_EXPR_name ||
+        arg->expr->u.name.n != 1)
         return -1;
     nm_sym name = arg->expr->u.name.sym;
     int i = find_par(b->pars, name);
     const nm_ast_par *par = i >= 0 ? &b->pars->par[i] : NULL;
     const nm_ast_expr *d = par ? par->otherwise : NULL;
-    bool is_bool = par && (par_is(par, "bool") || (d && d->kind == NM_EXPR_name && d->u.name.n == 1 &&
-                                                   (!strcmp(d->u.name.sym, "true") || !strcmp(d->u.name.sym, "false"))));
+    bool is_bool = par && (par_is(par, "bool") ||
+                           (d && d->kind == NM_EXPR_name && d->u.name.n == 1 &&
+                            (!strcmp(d->u.name.sym, "true") || !strcmp(d->u.name.sym, "false"))));
     return is_bool && !nm_names_know(e, r->frame, name) ? i : -1;
 }
 
@@ -267,7 +280,8 @@ bool nm_args_bind(nm_elab *e, nm_frame *f, const nm_args *args, nm_binding *b)
     for (int i = 0; i < args->n; i++) {
         const nm_rest *r = &args->arg[i];
         nm_sym word = r->arg ? r->arg->word.sym : r->bound.name;
-        ok &= word ? bind_keyword(e, f, b, r, word, r->arg ? r->arg->loc : args->loc) : bind_positional(e, f, b, r);
+        ok &= word ? bind_keyword(e, f, b, r, word, r->arg ? r->arg->loc : args->loc)
+                   : bind_positional(e, f, b, r);
     }
     return ok;
 }
@@ -281,7 +295,8 @@ static const char *par_str(nm_elab *e, const nm_ast_par *par)
     return par->name.sym;
 }
 
-bool nm_call_missing(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_sym name, const nm_args *args)
+bool nm_call_missing(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_sym name,
+                     const nm_args *args)
 {
     if (par->loc.src)
         nm_elab_error(e, f, args->close, "%s needs '%s' (%s) [call-1]", name, par_str(e, par),
@@ -291,7 +306,8 @@ bool nm_call_missing(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_sym name
     return false;
 }
 
-// --- patterns: x[batch, seq, d] -------------------------------------------------------------------------------
+// --- patterns: x[batch, seq, d]
+// -------------------------------------------------------------------------------
 
 typedef struct pattern {
     int n;
@@ -310,7 +326,8 @@ static bool read_pattern(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, pat
             continue;
         }
         if (axis->kind != NM_AXIS_dim || p->n == NM_MAX_RANK) {
-            nm_elab_error(e, f, axis->loc, "the type of a parameter lists dims, at most %d [call-3]", NM_MAX_RANK);
+            nm_elab_error(e, f, axis->loc,
+                          "the type of a parameter lists dims, at most %d [call-3]", NM_MAX_RANK);
             return false;
         }
         nm_sym name = axis->dim.name.sym;
@@ -328,7 +345,8 @@ static bool read_pattern(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, pat
 static nm_ev pattern_mismatch(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev v, nm_loc loc)
 {
     return nm_elab_error(e, f, loc, "%s takes %s%s, and %s is %s [call-3]", f->what, par->name.sym,
-                         nm_elab_source_text(e, par->type.shape.loc), nm_ev_name(e, v, "this"), nm_ev_describe(e, v));
+                         nm_elab_source_text(e, par->type.shape.loc), nm_ev_name(e, v, "this"),
+                         nm_ev_describe(e, v));
 }
 
 // Names match names; one dim that the file does not declare may stand for the one that is left.
@@ -344,7 +362,8 @@ static bool match_pattern(nm_elab *e, nm_frame *f, const pattern *p, nm_ev v)
             continue;
         }
         matched++;
-        nm_edim d = {.name = p->dim[i].name, .extent = t->dim[at].extent, .written = true, .loc = v.loc};
+        nm_edim d = {
+            .name = p->dim[i].name, .extent = t->dim[at].extent, .written = true, .loc = v.loc};
         if (!p->declared[i])
             nm_frame_set_dim(e, f, p->written[i], (nm_edims){1, nm_ev_dims(e, 1, &d).u.dims.dim});
     }
@@ -356,7 +375,8 @@ static bool match_pattern(nm_elab *e, nm_frame *f, const pattern *p, nm_ev v)
         bool taken = false;
         for (int k = 0; k < p->n; k++)
             taken |= p->dim[k].name == t->dim[i].name;
-        nm_edim d = {.name = t->dim[i].name, .extent = t->dim[i].extent, .written = true, .loc = v.loc};
+        nm_edim d = {
+            .name = t->dim[i].name, .extent = t->dim[i].extent, .written = true, .loc = v.loc};
         if (!taken)
             nm_frame_set_dim(e, f, p->written[left], nm_ev_dims(e, 1, &d).u.dims);
     }
@@ -413,7 +433,8 @@ static bool match_type(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev *v,
     return ok;
 }
 
-// --- dims of parameters (dim-7) ------------------------------------------------------------------------------------
+// --- dims of parameters (dim-7)
+// ------------------------------------------------------------------------------------
 
 static void extents_from(nm_ev v, nm_edim *d, const nm_extent **found)
 {
@@ -436,7 +457,8 @@ static void resolve_dims(nm_edims dims, const nm_binding *b, bool keep_written)
         if (keep_written && d->written)
             continue;
         for (int k = 0; k < b->pars->n; k++)
-            if (b->given[k] && (b->pars->par[k].kind == NM_PAR_plain || b->pars->par[k].kind == NM_PAR_typed))
+            if (b->given[k] &&
+                (b->pars->par[k].kind == NM_PAR_plain || b->pars->par[k].kind == NM_PAR_typed))
                 extents_from(b->value[k], d, &found);
         if (found && !d->ambiguous)
             d->extent = found;
@@ -457,7 +479,8 @@ static bool somebody_has(nm_elab *e, nm_frame *f, nm_edims left, const nm_bindin
     return true;
 }
 
-static void set_dim_par(nm_elab *e, nm_frame *f, nm_sym name, nm_ev v, const nm_binding *b, bool from_args)
+static void set_dim_par(nm_elab *e, nm_frame *f, nm_sym name, nm_ev v, const nm_binding *b,
+                        bool from_args)
 {
     nm_ev copy = nm_ev_dims(e, v.u.dims.n, v.u.dims.dim);
     if (from_args)
@@ -465,18 +488,20 @@ static void set_dim_par(nm_elab *e, nm_frame *f, nm_sym name, nm_ev v, const nm_
     nm_frame_set_dim(e, f, name, copy.u.dims);
 }
 
-// --- inlining ---------------------------------------------------------------------------------------------------------
+// --- inlining
+// ---------------------------------------------------------------------------------------------------------
 
 static void name_clash(nm_elab *e, nm_frame *f, const nm_ast_word *w, const nm_ast_par *par)
 {
     nm_item *item = f->unit == e->std ? NULL : nm_unit_find(e, f->unit, w->sym);
     (void)par;
     if (item && item->kind == NM_ITEM_dim)
-        nm_elab_error(e, f, w->loc, "'%s' is a dim (%s); a parameter needs another name [name-1]", w->sym,
-                      nm_elab_place(e, item->loc, w->loc));
+        nm_elab_error(e, f, w->loc, "'%s' is a dim (%s); a parameter needs another name [name-1]",
+                      w->sym, nm_elab_place(e, item->loc, w->loc));
 }
 
-static bool set_par(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev v, const nm_binding *b, const nm_args *args)
+static bool set_par(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev v, const nm_binding *b,
+                    const nm_args *args)
 {
     if (v.kind == NM_EV_poison)
         return false;
@@ -513,7 +538,8 @@ static bool from_before(nm_elab *e, const nm_args *args, nm_sym name, nm_ev *out
     return false;
 }
 
-static bool set_missing(nm_elab *e, nm_frame *caller, nm_frame *f, nm_binding *b, int i, const nm_args *args)
+static bool set_missing(nm_elab *e, nm_frame *caller, nm_frame *f, nm_binding *b, int i,
+                        const nm_args *args)
 {
     const nm_ast_par *par = &b->pars->par[i];
     nm_ev v;
@@ -544,10 +570,12 @@ bool nm_call_set_pars(nm_elab *e, nm_frame *caller, nm_frame *f, nm_binding *b, 
 {
     bool ok = true;
     for (int i = 0; i < b->pars->n; i++) // dims first: the types of others name them
-        if (b->given[i] && b->pars->par[i].kind != NM_PAR_plain && b->pars->par[i].kind != NM_PAR_typed)
+        if (b->given[i] && b->pars->par[i].kind != NM_PAR_plain &&
+            b->pars->par[i].kind != NM_PAR_typed)
             ok &= set_par(e, f, &b->pars->par[i], b->value[i], b, args);
     for (int i = 0; i < b->pars->n; i++)
-        if (b->given[i] && (b->pars->par[i].kind == NM_PAR_plain || b->pars->par[i].kind == NM_PAR_typed))
+        if (b->given[i] &&
+            (b->pars->par[i].kind == NM_PAR_plain || b->pars->par[i].kind == NM_PAR_typed))
             ok &= set_par(e, f, &b->pars->par[i], b->value[i], b, args);
     for (int i = 0; ok && i < b->pars->n; i++)
         if (!b->given[i])
@@ -571,8 +599,8 @@ static nm_ev run_body(nm_elab *e, nm_frame *f, const nm_ast_def *def)
     return f->returned ? f->result : nm_ev_none();
 }
 
-static nm_frame *callee_frame(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, nm_inst *inst,
-                              const nm_args *args)
+static nm_frame *callee_frame(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
+                              nm_inst *inst, const nm_args *args)
 {
     nm_frame *callee = nm_frame_new(e, f, unit, args->loc);
     callee->def = def;
@@ -588,11 +616,13 @@ static nm_frame *callee_frame(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm
     return callee;
 }
 
-nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, nm_inst *inst, const nm_args *args)
+nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, nm_inst *inst,
+                  const nm_args *args)
 {
     nm_binding b = {.name = def->name.sym, .pars = &def->pars, .def = inst ? def : NULL};
     if (is_active(e, def))
-        return nm_elab_error(e, f, args->loc, "%s calls itself; there is no recursion [def-3]", def->name.sym);
+        return nm_elab_error(e, f, args->loc, "%s calls itself; there is no recursion [def-3]",
+                             def->name.sym);
     if (!nm_args_bind(e, f, args, &b) || !nm_elab_enter(e, f, args->loc))
         return nm_ev_poison();
     nm_frame *callee = callee_frame(e, f, def, unit, inst, args);
@@ -614,18 +644,22 @@ nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
     return out;
 }
 
-// --- who is called -----------------------------------------------------------------------------------------------------
+// --- who is called
+// -----------------------------------------------------------------------------------------------------
 
 static nm_ev needs_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_loc loc)
 {
-    return nm_elab_error(e, f, loc, "only an instance has a name, and %s is an fn [inst-1]", def->name.sym);
+    return nm_elab_error(e, f, loc, "only an instance has a name, and %s is an fn [inst-1]",
+                         def->name.sym);
 }
 
-nm_ev nm_call_fn(nm_elab *e, nm_frame *f, const nm_callable *fn, const nm_args *args, const nm_ast_word *label)
+nm_ev nm_call_fn(nm_elab *e, nm_frame *f, const nm_callable *fn, const nm_args *args,
+                 const nm_ast_word *label)
 {
     bool labelled = label && label->sym;
     if (fn->inst)
-        return fn->wrapped ? nm_call_wrapped(e, f, fn->inst, fn->n_wraps, args) : nm_call_again(e, f, fn->inst, args);
+        return fn->wrapped ? nm_call_wrapped(e, f, fn->inst, fn->n_wraps, args)
+                           : nm_call_again(e, f, fn->inst, args);
     if (fn->def && fn->def->kind != NM_DEF_fn)
         return nm_call_module(e, f, fn->def, fn->unit, args, label);
     if (labelled && fn->def)
@@ -636,13 +670,15 @@ nm_ev nm_call_fn(nm_elab *e, nm_frame *f, const nm_callable *fn, const nm_args *
         return nm_call_def(e, f, fn->def, fn->unit, NULL, args);
     if (fn->ext)
         return nm_call_extern(e, f, fn->ext, fn->unit, args);
-    return fn->is_cast ? nm_call_cast(e, f, fn->cast, args) : nm_call_builtin(e, f, fn->builtin, args);
+    return fn->is_cast ? nm_call_cast(e, f, fn->cast, args)
+                       : nm_call_builtin(e, f, fn->builtin, args);
 }
 
 // w(x): an arrow applied.
 static nm_ev call_arrow(nm_elab *e, nm_frame *f, nm_ev w, const nm_args *args, nm_loc loc)
 {
-    if (args->n != 1 || !args->arg[0].arg || args->arg[0].arg->word.sym || args->arg[0].arg->kind != NM_ARG_expr)
+    if (args->n != 1 || !args->arg[0].arg || args->arg[0].arg->word.sym ||
+        args->arg[0].arg->kind != NM_ARG_expr)
         return nm_elab_error(e, f, loc, "an arrow is applied to one value [call-1]");
     nm_ev x = nm_elab_expr(e, f, args->arg[0].arg->expr);
     return x.kind == NM_EV_poison ? x : nm_apply_arrow(e, f, w, x, loc);
@@ -660,6 +696,6 @@ nm_ev nm_elab_call(nm_elab *e, nm_frame *f, const nm_ast_expr *x)
         return nm_call_fn(e, f, fn.u.fn, &args, &x->u.call.label);
     if (fn.kind == NM_EV_tensor && fn.u.t->is_arrow && !x->u.call.label.sym)
         return call_arrow(e, f, fn, &args, x->op_loc);
-    return nm_elab_error(e, f, callee->loc, "%s is %s and cannot be called [call-1]", nm_ev_name(e, fn, "this"),
-                         nm_ev_describe(e, fn));
+    return nm_elab_error(e, f, callee->loc, "%s is %s and cannot be called [call-1]",
+                         nm_ev_name(e, fn, "this"), nm_ev_describe(e, fn));
 }

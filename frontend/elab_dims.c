@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- names -------------------------------------------------------------------------------------------
+// --- names
+// -------------------------------------------------------------------------------------------
 
 nm_sym nm_dim_unprimed(nm_elab *e, nm_sym name, int *primes)
 {
@@ -46,7 +47,8 @@ nm_edims nm_dims_of_type(nm_elab *e, const nm_type *t, nm_loc loc)
 {
     nm_edims d = {t->rank, nm_new_n(e->a, nm_edim, (size_t)t->rank)};
     for (int i = 0; i < t->rank; i++)
-        d.dim[i] = (nm_edim){.name = t->dim[i].name, .extent = t->dim[i].extent, .written = true, .loc = loc};
+        d.dim[i] = (nm_edim){
+            .name = t->dim[i].name, .extent = t->dim[i].extent, .written = true, .loc = loc};
     return d;
 }
 
@@ -99,7 +101,8 @@ nm_edims nm_dims_of_name(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_lo
         if (v.kind == NM_EV_dims)
             return at_place(e, f, v.u.dims, loc, 0);
         if (v.kind != NM_EV_poison)
-            nm_elab_error(e, f, loc, "'%s' is %s; a dim is expected [dim-1]", name->sym, nm_ev_describe(e, v));
+            nm_elab_error(e, f, loc, "'%s' is %s; a dim is expected [dim-1]", name->sym,
+                          nm_ev_describe(e, v));
         return (nm_edims){0};
     }
     nm_sym base = nm_dim_unprimed(e, name->sym, &primes);
@@ -109,7 +112,9 @@ nm_edims nm_dims_of_name(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_lo
         return at_place(e, f, d, loc, primes);
     nm_var *var = nm_frame_var(f, name->sym);
     if (var && var->is_turn) {
-        nm_elab_error(e, f, loc, "iterations of a repeat share one stacked parameter, its type may not use %s; use 'for' [loop-4]",
+        nm_elab_error(e, f, loc,
+                      "iterations of a repeat share one stacked parameter, its type may not use "
+                      "%s; use 'for' [loop-4]",
                       name->sym);
         return (nm_edims){0};
     }
@@ -146,7 +151,8 @@ static const nm_extent *written_size(nm_elab *e, nm_frame *f, const nm_ast_dim *
     if (nm_ev_is_whole(v, &n) && n >= 1)
         return nm_extent_const(e->m, n);
     if (v.kind != NM_EV_poison)
-        nm_elab_error(e, f, d->size->loc, "the size of '%s' is a whole number of at least 1, not %s [dim-6]",
+        nm_elab_error(e, f, d->size->loc,
+                      "the size of '%s' is a whole number of at least 1, not %s [dim-6]",
                       d->name.sym, nm_ev_describe(e, v));
     return NULL;
 }
@@ -186,15 +192,16 @@ bool nm_dim_single(nm_elab *e, nm_frame *f, nm_edims dims, nm_loc loc, nm_edim *
 {
     if (dims.n != 1) {
         if (dims.n)
-            nm_elab_error(e, f, loc, "one dim is expected here, and these are %d: %s [dim-1]", dims.n,
-                          nm_dims_str(e, dims));
+            nm_elab_error(e, f, loc, "one dim is expected here, and these are %d: %s [dim-1]",
+                          dims.n, nm_dims_str(e, dims));
         return false;
     }
     *out = dims.dim[0];
     return true;
 }
 
-// --- extents -------------------------------------------------------------------------------------------
+// --- extents
+// -------------------------------------------------------------------------------------------
 
 // Every symbol whose dim is a multiple of k as k * (sym // k), so that sizes in units of k compare.
 static const nm_extent *in_multiples(nm_elab *e, const nm_extent *x)
@@ -204,8 +211,9 @@ static const nm_extent *in_multiples(nm_elab *e, const nm_extent *x)
         const nm_extent *product = nm_extent_const(e->m, x->term[i].factor);
         for (int k = 0; k < x->term[i].n_atoms; k++) {
             const nm_atom *a = &x->term[i].atom[k];
-            const nm_extent *part = a->sym ? nm_extent_sym(e->m, a->sym)
-                                           : nm_extent_div(e->m, in_multiples(e, a->num), in_multiples(e, a->den));
+            const nm_extent *part =
+                a->sym ? nm_extent_sym(e->m, a->sym)
+                       : nm_extent_div(e->m, in_multiples(e, a->num), in_multiples(e, a->den));
             nm_dim_decl *d = a->sym ? nm_dim_lookup(e->m, a->sym) : NULL;
             if (d && d->multiple > 1) {
                 const nm_extent *unit = nm_extent_const(e->m, d->multiple);
@@ -220,7 +228,8 @@ static const nm_extent *in_multiples(nm_elab *e, const nm_extent *x)
 
 static bool is_symbol(const nm_extent *x)
 {
-    return x && x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym && x->term[0].factor == 1;
+    return x && x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym &&
+           x->term[0].factor == 1;
 }
 
 // The data binds the dim, and another value computes its extent: known to agree when both are.
@@ -228,7 +237,8 @@ static bool bound_by_data(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_e
 {
     int primes;
     nm_sym name = nm_dim_unprimed(e, dim, &primes);
-    return is_symbol(a) && a->term[0].atom[0].sym == name && !nm_extent_is_const(b, NULL) && !nm_extent_reads(b, name);
+    return is_symbol(a) && a->term[0].atom[0].sym == name && !nm_extent_is_const(b, NULL) &&
+           !nm_extent_reads(b, name);
 }
 
 bool nm_extents_agree(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_extent *b)
@@ -288,12 +298,16 @@ static const nm_extent *two_extents(nm_elab *e, nm_frame *f, nm_edim d, nm_loc l
 {
     seen s = look_around(f, d.name);
     if (s.n < 2) {
-        nm_elab_error(e, f, loc, "'%s' has two extents in the arguments; write size(x, %s) [dim-4]", d.name, d.name);
+        nm_elab_error(e, f, loc, "'%s' has two extents in the arguments; write size(x, %s) [dim-4]",
+                      d.name, d.name);
         return NULL;
     }
-    nm_elab_error(e, f, loc, "'%s' has two extents here: %s (%s) and %s (%s); write index(%s, %s) or size(%s, %s) [dim-4]",
-                  d.name, nm_extent_str(e->m, s.extent[0]), nm_elab_place(e, s.var[0]->value.made, loc),
-                  nm_extent_str(e->m, s.extent[1]), nm_elab_place(e, s.var[1]->value.made, loc), s.var[0]->name, d.name,
+    nm_elab_error(e, f, loc,
+                  "'%s' has two extents here: %s (%s) and %s (%s); write index(%s, %s) or size(%s, "
+                  "%s) [dim-4]",
+                  d.name, nm_extent_str(e->m, s.extent[0]),
+                  nm_elab_place(e, s.var[0]->value.made, loc), nm_extent_str(e->m, s.extent[1]),
+                  nm_elab_place(e, s.var[1]->value.made, loc), s.var[0]->name, d.name,
                   s.var[0]->name, d.name);
     return NULL;
 }
@@ -309,14 +323,18 @@ const nm_extent *nm_dim_extent(nm_elab *e, nm_frame *f, nm_edim d, nm_loc loc)
         return two_extents(e, f, d, loc);
     nm_sym near = nm_name_suggest(e, f, d.name);
     if (near && near != d.name)
-        nm_elab_error(e, f, loc, "the dim '%s' has no extent here: nothing in scope has it; did you mean '%s'? [dim-2]",
-                      d.name, near);
+        nm_elab_error(
+            e, f, loc,
+            "the dim '%s' has no extent here: nothing in scope has it; did you mean '%s'? [dim-2]",
+            d.name, near);
     else
-        nm_elab_error(e, f, loc, "the dim '%s' has no extent here: nothing in scope has it [dim-2]", d.name);
+        nm_elab_error(e, f, loc, "the dim '%s' has no extent here: nothing in scope has it [dim-2]",
+                      d.name);
     return NULL;
 }
 
-// --- what a value has to have -------------------------------------------------------------------------------
+// --- what a value has to have
+// -------------------------------------------------------------------------------
 
 bool nm_dim_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc, const char *what)
 {
@@ -328,33 +346,39 @@ bool nm_dim_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc, c
         names[i] = t->dim[i].name;
     nm_sym near = nm_elab_nearest(e, d.name, t->rank, names);
     bool say_what = what && !f->user_fn;
-    nm_elab_error(e, f, d.loc.src ? d.loc : loc, "%s%s%s is %s, without a dim '%s'%s%s%s [dim-1]", say_what ? what : "",
-                  say_what ? ": " : "", nm_ev_name(e, x, "this"), nm_tensor_str(e, x.u.t), d.name,
-                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    nm_elab_error(e, f, d.loc.src ? d.loc : loc, "%s%s%s is %s, without a dim '%s'%s%s%s [dim-1]",
+                  say_what ? what : "", say_what ? ": " : "", nm_ev_name(e, x, "this"),
+                  nm_tensor_str(e, x.u.t), d.name, near ? "; did you mean '" : "", near ? near : "",
+                  near ? "'?" : "");
     return false;
 }
 
-bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc, const char *what)
+bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc,
+                       const char *what)
 {
     for (int i = 0; i < dims.n; i++) {
         if (!nm_dim_must_have(e, f, x, dims.dim[i], loc, what))
             return false;
         for (int k = 0; k < i; k++)
             if (dims.dim[k].name == dims.dim[i].name) {
-                nm_elab_error(e, f, loc, "'%s' stands twice in one list of dims [type-2]", dims.dim[i].name);
+                nm_elab_error(e, f, loc, "'%s' stands twice in one list of dims [type-2]",
+                              dims.dim[i].name);
                 return false;
             }
     }
     return true;
 }
 
-// --- shapes of declarations -----------------------------------------------------------------------------------
+// --- shapes of declarations
+// -----------------------------------------------------------------------------------
 
 static bool add_axis(nm_elab *e, nm_frame *f, nm_eshape *s, nm_edim d, nm_loc loc)
 {
     for (int i = 0; i < s->rank; i++)
         if (s->dim[i].name == d.name) {
-            nm_elab_error(e, f, loc, "'%s' stands twice in one type; write %s' for the second, or an arrow [%s -> %s] [type-2]",
+            nm_elab_error(e, f, loc,
+                          "'%s' stands twice in one type; write %s' for the second, or an arrow "
+                          "[%s -> %s] [type-2]",
                           d.name, d.name, d.name, d.name);
             return false;
         }
@@ -378,7 +402,8 @@ static bool add_axes(nm_elab *e, nm_frame *f, nm_eshape *s, nm_edims dims, nm_lo
 // hid -> gate hid: the domain's is hid' (type-2).
 static bool add_arrow(nm_elab *e, nm_frame *f, nm_eshape *s, const nm_ast_axis *axis)
 {
-    nm_edims ins = nm_dims_of_names(e, f, &axis->arrow.from), outs = nm_dims_right(e, f, &axis->arrow.to);
+    nm_edims ins = nm_dims_of_names(e, f, &axis->arrow.from),
+             outs = nm_dims_right(e, f, &axis->arrow.to);
     if (s->is_arrow) {
         nm_elab_error(e, f, axis->loc, "a type has one arrow [type-2]");
         return false;
@@ -403,7 +428,8 @@ static bool read_axis(nm_elab *e, nm_frame *f, const nm_ast_axis *axis, nm_eshap
     case NM_AXIS_dim: return add_axes(e, f, s, nm_dims_sized(e, f, &axis->dim), axis->loc);
     case NM_AXIS_arrow: return add_arrow(e, f, s, axis);
     case NM_AXIS_rest:
-        nm_elab_error(e, f, axis->loc, "'...' stands in the type of a parameter; here every dim is named [type-2]");
+        nm_elab_error(e, f, axis->loc,
+                      "'...' stands in the type of a parameter; here every dim is named [type-2]");
         return false;
     case NM_AXIS_call: break;
     }
@@ -411,7 +437,8 @@ static bool read_axis(nm_elab *e, nm_frame *f, const nm_ast_axis *axis, nm_eshap
     if (v.kind == NM_EV_dims)
         return add_axes(e, f, s, v.u.dims, axis->loc);
     if (v.kind != NM_EV_poison)
-        nm_elab_error(e, f, axis->loc, "a list of dims is expected, and this is %s [dim-1]", nm_ev_describe(e, v));
+        nm_elab_error(e, f, axis->loc, "a list of dims is expected, and this is %s [dim-1]",
+                      nm_ev_describe(e, v));
     return false;
 }
 
@@ -432,11 +459,13 @@ void nm_body_dims(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     for (int i = 0; i < s->u.dims.n; i++) {
         const nm_ast_dimdecl *d = &s->u.dims.decl[i];
         if (!d->size) {
-            nm_elab_error(e, f, d->loc, "a dim of a body needs a size: dims %s = ... [dim-2]", d->word.sym);
+            nm_elab_error(e, f, d->loc, "a dim of a body needs a size: dims %s = ... [dim-2]",
+                          d->word.sym);
             continue;
         }
         if (nm_frame_var(f, d->word.sym))
-            nm_elab_error(e, f, d->word.loc, "'%s' is a value; a dim needs another name [name-1]", d->word.sym);
+            nm_elab_error(e, f, d->word.loc, "'%s' is a value; a dim needs another name [name-1]",
+                          d->word.sym);
         nm_edims own = one_dim(e, f, d->word.sym, d->word.loc);
         nm_ast_dim sized = {.loc = d->loc, .name = {.sym = d->word.sym}, .size = d->size};
         own.dim[0].extent = written_size(e, f, &sized);

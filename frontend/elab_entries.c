@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- data fields ------------------------------------------------------------------------------------------
+// --- data fields
+// ------------------------------------------------------------------------------------------
 
 // A dim of the data that no file declares is bound by the data.
 static bool data_dim(nm_elab *e, nm_frame *f, const nm_ast_axis *axis, nm_dim *out)
@@ -21,8 +22,12 @@ static bool data_dim(nm_elab *e, nm_frame *f, const nm_ast_axis *axis, nm_dim *o
         d.extent = nm_extent_sym(e->m, d.name);
         d.written = true;
         if (!nm_dim_lookup(e->m, d.name))
-            nm_dim_declare(e->m, (nm_dim_decl){.name = d.name, .loc = axis->loc, .extent = d.extent, .runtime = true,
-                                               .min = 1, .multiple = 1});
+            nm_dim_declare(e->m, (nm_dim_decl){.name = d.name,
+                                               .loc = axis->loc,
+                                               .extent = d.extent,
+                                               .runtime = true,
+                                               .min = 1,
+                                               .multiple = 1});
         nm_frame_set_dim(e, f, axis->dim.name.sym, nm_ev_dims(e, 1, &d).u.dims);
     }
     *out = (nm_dim){.name = d.name, .extent = d.extent};
@@ -46,7 +51,8 @@ static const nm_type *data_type(nm_elab *e, nm_frame *f, const nm_ast_par *par, 
         if (!data_dim(e, f, &par->type.shape.axis[i], &d))
             return NULL;
         if (t.rank == NM_MAX_RANK || nm_has_dim(&t, d.name)) {
-            nm_elab_error(e, f, par->type.shape.axis[i].loc, "'%s' stands twice in one type; write %s' for the second [type-2]",
+            nm_elab_error(e, f, par->type.shape.axis[i].loc,
+                          "'%s' stands twice in one type; write %s' for the second [type-2]",
                           d.name, d.name);
             return NULL;
         }
@@ -64,8 +70,10 @@ static nm_ev data_field(nm_elab *e, nm_frame *f, const nm_ast_par *par)
 {
     nm_sym index_of;
     if (!is_field(par))
-        return nm_elab_error(e, f, par->loc, "'%s' is a field of the data and needs its dims: %s[batch, ...] [call-3]",
-                             par->name.sym, par->name.sym);
+        return nm_elab_error(
+            e, f, par->loc,
+            "'%s' is a field of the data and needs its dims: %s[batch, ...] [call-3]",
+            par->name.sym, par->name.sym);
     const nm_type *t = data_type(e, f, par, &index_of);
     if (!t)
         return nm_ev_poison();
@@ -76,7 +84,8 @@ static nm_ev data_field(nm_elab *e, nm_frame *f, const nm_ast_par *par)
     return out;
 }
 
-// --- functions ----------------------------------------------------------------------------------------------
+// --- functions
+// ----------------------------------------------------------------------------------------------
 
 typedef struct results {
     int n, cap;
@@ -133,7 +142,8 @@ static nm_frame *entry_frame(nm_elab *e, const nm_ast_entry *entry)
         nm_ev v = data_field(e, f, par);
         nm_item *item = nm_unit_find(e, e->main, par->name.sym);
         if (item && item->kind == NM_ITEM_dim)
-            nm_elab_error(e, f, par->name.loc, "'%s' is a dim (%s); a field needs another name [name-1]", par->name.sym,
+            nm_elab_error(e, f, par->name.loc,
+                          "'%s' is a dim (%s); a field needs another name [name-1]", par->name.sym,
                           nm_elab_place(e, item->loc, par->name.loc));
         nm_frame_set(e, f, par->name.sym, v);
     }
@@ -161,12 +171,19 @@ static void add_emits(nm_elab *e, results *r)
         if (!m->of_entry)
             continue;
         nm_ev v = emit[n]->value;
-        nm_value *x = v.kind == NM_EV_tensor ? v.u.t->v : nm_ev_materialise(e, nm_ev_number(e, NULL, v), NM_f32, emit[n]->loc);
+        nm_value *x = v.kind == NM_EV_tensor
+                          ? v.u.t->v
+                          : nm_ev_materialise(e, nm_ev_number(e, NULL, v), NM_f32, emit[n]->loc);
         if (x && !x->type->rank)
-            add_result(e, r, nm_dtype_table[x->type->dtype].is_float ? nm_elab_cast(e, emit[n]->loc, x, NM_f32) : x, NM_BIND_emit,
-                       emit[n]->path);
+            add_result(e, r,
+                       nm_dtype_table[x->type->dtype].is_float
+                           ? nm_elab_cast(e, emit[n]->loc, x, NM_f32)
+                           : x,
+                       NM_BIND_emit, emit[n]->path);
         else if (v.kind != NM_EV_poison)
-            nm_elab_error(e, NULL, emit[n]->loc, "an emit of an entry is a scalar, this is %s [train-1]", nm_ev_describe(e, v));
+            nm_elab_error(e, NULL, emit[n]->loc,
+                          "an emit of an entry is a scalar, this is %s [train-1]",
+                          nm_ev_describe(e, v));
         n++;
     }
 }
@@ -175,7 +192,8 @@ static nm_value *bound_param(nm_elab *e, const nm_pvar *p)
 {
     nm_func *f = e->fn->f;
     for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].name == p->path && f->param_bind[i].kind == (p->state ? NM_BIND_state : NM_BIND_param))
+        if (f->param_bind[i].name == p->path &&
+            f->param_bind[i].kind == (p->state ? NM_BIND_state : NM_BIND_param))
             return f->param[i];
     return NULL;
 }
@@ -226,11 +244,15 @@ static void add_outs(nm_elab *e, results *r, nm_ev v, nm_loc loc, int depth)
             add_outs(e, r, v.u.tuple.item[i], loc, depth + 1);
         return;
     }
-    nm_value *x = v.kind == NM_EV_tensor ? v.u.t->v : nm_ev_materialise(e, nm_ev_number(e, NULL, v), NM_f32, loc);
+    nm_value *x = v.kind == NM_EV_tensor
+                      ? v.u.t->v
+                      : nm_ev_materialise(e, nm_ev_number(e, NULL, v), NM_f32, loc);
     if (x)
-        add_result(e, r, x, NM_BIND_out, r->n ? nm_sym_fmt(e->m, "out.%d", r->n) : nm_sym_get(e->m, "out"));
+        add_result(e, r, x, NM_BIND_out,
+                   r->n ? nm_sym_fmt(e->m, "out.%d", r->n) : nm_sym_get(e->m, "out"));
     else if (v.kind != NM_EV_poison)
-        nm_elab_error(e, NULL, loc, "what is returned here is a tensor, not %s [def-1]", nm_ev_describe(e, v));
+        nm_elab_error(e, NULL, loc, "what is returned here is a tensor, not %s [def-1]",
+                      nm_ev_describe(e, v));
 }
 
 static void infer_entry(nm_elab *e, const nm_ast_entry *entry)
@@ -246,7 +268,8 @@ static void infer_entry(nm_elab *e, const nm_ast_entry *entry)
     finish(e, &r, entry->loc);
 }
 
-// --- models ------------------------------------------------------------------------------------------------------
+// --- models
+// ------------------------------------------------------------------------------------------------------
 
 static bool takes_only_data(const nm_ast_def *def)
 {
@@ -280,7 +303,8 @@ static void model_function(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
     finish(e, &r, def->loc);
 }
 
-// --- the tables ---------------------------------------------------------------------------------------------------
+// --- the tables
+// ---------------------------------------------------------------------------------------------------
 
 static bool is_kept(nm_elab *e, const nm_pvar *p)
 {
@@ -300,16 +324,24 @@ static void finish_init(nm_elab *e)
         if (!is_kept(e, p) || !p->start)
             continue;
         add_result(e, &r, p->start, p->state ? NM_BIND_state : NM_BIND_param, p->path);
-        nm_param_add(e->m, (nm_param){.path = p->path, .type = p->type, .n_batch = p->is_arrow ? p->n_batch : 0, .n_ins = p->ins.n,
-                                      .is_arrow = p->is_arrow, .frozen = p->frozen, .no_decay = p->no_decay,
-                                      .state = p->state, .optimizer = p->optimizer, .loc = p->loc});
+        nm_param_add(e->m, (nm_param){.path = p->path,
+                                      .type = p->type,
+                                      .n_batch = p->is_arrow ? p->n_batch : 0,
+                                      .n_ins = p->ins.n,
+                                      .is_arrow = p->is_arrow,
+                                      .frozen = p->frozen,
+                                      .no_decay = p->no_decay,
+                                      .state = p->state,
+                                      .optimizer = p->optimizer,
+                                      .loc = p->loc});
     }
     e->fn = e->init;
     e->at = e->init->root;
     finish(e, &r, (nm_loc){e->main->file->src, 0, 0});
 }
 
-// --- the program ----------------------------------------------------------------------------------------------------
+// --- the program
+// ----------------------------------------------------------------------------------------------------
 
 typedef struct entries {
     int n, cap;
@@ -324,10 +356,12 @@ static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, in
     for (int i = 0; i < file->n_entries; i++) {
         const nm_ast_entry *own = &file->entry[i];
         int at = 0;
-        while (at < all->n && (all->entry[at]->kind != own->kind || all->entry[at]->name.sym != own->name.sym))
+        while (at < all->n &&
+               (all->entry[at]->kind != own->kind || all->entry[at]->name.sym != own->name.sym))
             at++;
         if (at < all->n && all->entry[at]->file == own->file) {
-            nm_elab_error(e, NULL, own->loc, "a second entry of this kind and name (the first: %s) [name-1]",
+            nm_elab_error(e, NULL, own->loc,
+                          "a second entry of this kind and name (the first: %s) [name-1]",
                           nm_elab_place(e, all->entry[at]->loc, own->loc));
             continue;
         }
@@ -361,7 +395,8 @@ static int gather_models(nm_elab *e, nm_item **out, int max)
 {
     int n = 0;
     for (nm_item *i = e->main->item; i && n < max; i = i->next)
-        if (i->kind == NM_ITEM_def && i->def->kind == NM_DEF_model && nm_unit_find(e, e->main, i->name) == i)
+        if (i->kind == NM_ITEM_def && i->def->kind == NM_DEF_model &&
+            nm_unit_find(e, e->main, i->name) == i)
             out[n++] = i;
     for (int i = 0; i < n / 2; i++) { // in the order of the text
         nm_item *t = out[i];

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- arithmetic that is known now -----------------------------------------------------------------------
+// --- arithmetic that is known now
+// -----------------------------------------------------------------------
 
 static bool is_comparison(nm_ast_binary_op op) { return op >= NM_BIN_eq && op <= NM_BIN_ge; }
 
@@ -34,7 +35,8 @@ static double calculate(nm_ast_binary_op op, double a, double b)
     }
 }
 
-static nm_ev fold_numbers(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc loc)
+static nm_ev fold_numbers(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b,
+                          nm_loc loc)
 {
     bool divides = op == NM_BIN_div || op == NM_BIN_idiv || op == NM_BIN_mod;
     if (is_comparison(op))
@@ -43,8 +45,8 @@ static nm_ev fold_numbers(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a,
         return nm_elab_error(e, f, loc, "division by zero [num-2]");
     double v = calculate(op, a.u.num, b.u.num);
     if (!isfinite(v))
-        return nm_elab_error(e, f, loc, "%g %s %g is not a finite number [num-2]", a.u.num, nm_ast_binary_text(op),
-                             b.u.num);
+        return nm_elab_error(e, f, loc, "%g %s %g is not a finite number [num-2]", a.u.num,
+                             nm_ast_binary_text(op), b.u.num);
     return nm_ev_num(v);
 }
 
@@ -63,7 +65,8 @@ static const nm_extent *remainder_of(nm_elab *e, const nm_extent *a, const nm_ex
     return nm_extent_add(e->m, a, nm_extent_mul(e->m, q, nm_extent_const(e->m, -1)));
 }
 
-static const nm_extent *fold_extents(nm_elab *e, nm_ast_binary_op op, const nm_extent *a, const nm_extent *b)
+static const nm_extent *fold_extents(nm_elab *e, nm_ast_binary_op op, const nm_extent *a,
+                                     const nm_extent *b)
 {
     nm_module *m = e->m;
     const nm_extent *q;
@@ -75,14 +78,13 @@ static const nm_extent *fold_extents(nm_elab *e, nm_ast_binary_op op, const nm_e
     case NM_BIN_mul: return nm_extent_mul(m, a, b);
     case NM_BIN_idiv: return nm_extent_div(m, a, b);
     case NM_BIN_mod: return remainder_of(e, a, b);
-    case NM_BIN_div:
-        q = nm_extent_div(m, a, b);
-        return q && nm_extent_mul(m, q, b) == a ? q : NULL;
+    case NM_BIN_div: q = nm_extent_div(m, a, b); return q && nm_extent_mul(m, q, b) == a ? q : NULL;
     default: return NULL;
     }
 }
 
-// --- arithmetic on tensors ----------------------------------------------------------------------------------
+// --- arithmetic on tensors
+// ----------------------------------------------------------------------------------
 
 static nm_value *build_pow(nm_elab *e, nm_loc loc, nm_value *a, nm_value *b, nm_ev exponent)
 {
@@ -104,10 +106,12 @@ static nm_value *build_mod(nm_elab *e, nm_loc loc, nm_value *a, nm_value *b)
 {
     if (nm_dtype_is_int(a->type->dtype))
         return nm_elab_op2(e, loc, NM_OP_mod, a, b);
-    return nm_elab_op2(e, loc, NM_OP_sub, a, nm_elab_op2(e, loc, NM_OP_mul, b, build_floor_div(e, loc, a, b)));
+    return nm_elab_op2(e, loc, NM_OP_sub, a,
+                       nm_elab_op2(e, loc, NM_OP_mul, b, build_floor_div(e, loc, a, b)));
 }
 
-static nm_value *build_binary(nm_elab *e, nm_ast_binary_op op, nm_value *a, nm_value *b, nm_ev exponent, nm_loc loc)
+static nm_value *build_binary(nm_elab *e, nm_ast_binary_op op, nm_value *a, nm_value *b,
+                              nm_ev exponent, nm_loc loc)
 {
     switch (op) {
     case NM_BIN_or: return nm_elab_op2(e, loc, NM_OP_or, a, b);
@@ -147,8 +151,8 @@ static nm_ev result_like(nm_elab *e, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_v
     return out;
 }
 
-static bool int_division(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_value *v, nm_loc loc,
-                         const nm_ast_expr *x)
+static bool int_division(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b,
+                         nm_value *v, nm_loc loc, const nm_ast_expr *x)
 {
     if (op != NM_BIN_div || !v || nm_dtype_table[v->type->dtype].is_float)
         return true;
@@ -156,12 +160,13 @@ static bool int_division(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, 
     const char *left = x ? nm_elab_source_text(e, x->u.binary.a->loc) : "a";
     const char *right = x ? nm_elab_source_text(e, x->u.binary.b->loc) : "b";
     nm_elab_error(e, f, loc, "'/' on %s; write '//' to round down, or f32(%s) / %s [num-2]",
-                  t.kind == NM_EV_tensor ? nm_type_str(e->m, t.u.t->v->type) : "whole numbers", left, right);
+                  t.kind == NM_EV_tensor ? nm_type_str(e->m, t.u.t->v->type) : "whole numbers",
+                  left, right);
     return false;
 }
 
-static nm_ev binary_on_tensors(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc loc,
-                               const nm_ast_expr *x)
+static nm_ev binary_on_tensors(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b,
+                               nm_loc loc, const nm_ast_expr *x)
 {
     nm_ev in[] = {a, b};
     nm_value *v[2];
@@ -169,8 +174,9 @@ static nm_ev binary_on_tensors(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_
     if (op == NM_BIN_and || op == NM_BIN_or)
         for (int i = 0; i < 2; i++)
             if (in[i].kind == NM_EV_tensor && in[i].u.t->v->type->dtype != NM_bool)
-                return nm_elab_error(e, f, loc, "'%s' takes bools, and %s is %s [num-1]", nm_ast_binary_text(op),
-                                     nm_ev_name(e, in[i], "this"), nm_tensor_str(e, in[i].u.t));
+                return nm_elab_error(e, f, loc, "'%s' takes bools, and %s is %s [num-1]",
+                                     nm_ast_binary_text(op), nm_ev_name(e, in[i], "this"),
+                                     nm_tensor_str(e, in[i].u.t));
     if (numbers && (op == NM_BIN_div || op == NM_BIN_pow)) { // of numbers that are known later
         v[0] = nm_ev_materialise(e, a, NM_f32, loc);
         v[1] = nm_ev_materialise(e, b, NM_f32, loc);
@@ -182,7 +188,8 @@ static nm_ev binary_on_tensors(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_
     return result_like(e, op, a, b, build_binary(e, op, v[0], v[1], b, loc));
 }
 
-// --- binary ------------------------------------------------------------------------------------------------------
+// --- binary
+// ------------------------------------------------------------------------------------------------------
 
 static nm_ev join_tuples(nm_elab *e, nm_ev a, nm_ev b)
 {
@@ -193,15 +200,20 @@ static nm_ev join_tuples(nm_elab *e, nm_ev a, nm_ev b)
     return nm_ev_tuple(e, n, item);
 }
 
-static bool is_list(nm_ev v) { return v.kind == NM_EV_tuple || (v.kind == NM_EV_dims && v.u.dims.n != 1); }
+static bool is_list(nm_ev v)
+{
+    return v.kind == NM_EV_tuple || (v.kind == NM_EV_dims && v.u.dims.n != 1);
+}
 
 static bool compares_as_is(nm_ev a, nm_ev b)
 {
-    bool numbers = (nm_ev_is_number(a) || a.kind == NM_EV_tensor) && (nm_ev_is_number(b) || b.kind == NM_EV_tensor);
+    bool numbers = (nm_ev_is_number(a) || a.kind == NM_EV_tensor) &&
+                   (nm_ev_is_number(b) || b.kind == NM_EV_tensor);
     return !numbers || is_list(a) || is_list(b);
 }
 
-static nm_ev logic(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc loc, const nm_ast_expr *x)
+static nm_ev logic(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc loc,
+                   const nm_ast_expr *x)
 {
     nm_ev known = a.kind == NM_EV_bool ? a : b, other = a.kind == NM_EV_bool ? b : a;
     if (known.kind != NM_EV_bool)
@@ -217,7 +229,8 @@ static bool is_operand(nm_ev v)
     return v.kind == NM_EV_num || v.kind == NM_EV_extent || v.kind == NM_EV_tensor;
 }
 
-nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc loc, const nm_ast_expr *x)
+nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc loc,
+                     const nm_ast_expr *x)
 {
     if (a.kind == NM_EV_poison || b.kind == NM_EV_poison)
         return nm_ev_poison();
@@ -232,8 +245,8 @@ nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_e
     if (a.kind == NM_EV_poison || b.kind == NM_EV_poison)
         return nm_ev_poison();
     if (!is_operand(a) || !is_operand(b))
-        return nm_elab_error(e, f, loc, "'%s' takes numbers and tensors, not %s [num-1]", nm_ast_binary_text(op),
-                             nm_ev_describe(e, is_operand(a) ? b : a));
+        return nm_elab_error(e, f, loc, "'%s' takes numbers and tensors, not %s [num-1]",
+                             nm_ast_binary_text(op), nm_ev_describe(e, is_operand(a) ? b : a));
     if (a.kind == NM_EV_num && b.kind == NM_EV_num)
         return fold_numbers(e, f, op, a, b, loc);
     if (a.kind != NM_EV_tensor && b.kind != NM_EV_tensor) {
@@ -244,7 +257,8 @@ nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_e
     return binary_on_tensors(e, f, op, a, b, loc, x);
 }
 
-// --- unary --------------------------------------------------------------------------------------------------------
+// --- unary
+// --------------------------------------------------------------------------------------------------------
 
 static nm_ev negate(nm_elab *e, nm_frame *f, nm_ev v, nm_loc loc)
 {
@@ -260,8 +274,10 @@ static nm_ev negate(nm_elab *e, nm_frame *f, nm_ev v, nm_loc loc)
         t.param = NULL;
         return nm_ev_tensor(e, t);
     }
-    return v.kind == NM_EV_poison ? v : nm_elab_error(e, f, loc, "'-' takes a number or tensor, not %s [num-1]",
-                                                      nm_ev_describe(e, v));
+    return v.kind == NM_EV_poison
+               ? v
+               : nm_elab_error(e, f, loc, "'-' takes a number or tensor, not %s [num-1]",
+                               nm_ev_describe(e, v));
 }
 
 static nm_ev invert(nm_elab *e, nm_frame *f, nm_ev v, nm_loc loc)
@@ -270,11 +286,13 @@ static nm_ev invert(nm_elab *e, nm_frame *f, nm_ev v, nm_loc loc)
         return nm_ev_bool(!v.u.b);
     if (v.kind == NM_EV_tensor && v.u.t->v->type->dtype == NM_bool)
         return nm_ev_value(e, nm_elab_op1(e, loc, NM_OP_not, v.u.t->v));
-    return v.kind == NM_EV_poison ? v : nm_elab_error(e, f, loc, "'not' takes a bool, not %s [num-1]",
-                                                      nm_ev_describe(e, v));
+    return v.kind == NM_EV_poison ? v
+                                  : nm_elab_error(e, f, loc, "'not' takes a bool, not %s [num-1]",
+                                                  nm_ev_describe(e, v));
 }
 
-// --- choices ----------------------------------------------------------------------------------------------------------
+// --- choices
+// ----------------------------------------------------------------------------------------------------------
 
 // The first name in a condition, for "and step is known later".
 static nm_sym first_name(const nm_ast_expr *x)
@@ -294,7 +312,8 @@ static nm_sym first_name(const nm_ast_expr *x)
     }
 }
 
-bool nm_elab_static(nm_elab *e, nm_frame *f, const nm_ast_expr *cond, const nm_ast_expr *whole, bool *out)
+bool nm_elab_static(nm_elab *e, nm_frame *f, const nm_ast_expr *cond, const nm_ast_expr *whole,
+                    bool *out)
 {
     nm_ev v = nm_elab_expr(e, f, cond);
     nm_sym name = first_name(cond);
@@ -302,13 +321,16 @@ bool nm_elab_static(nm_elab *e, nm_frame *f, const nm_ast_expr *cond, const nm_a
     if (v.kind == NM_EV_bool || v.kind == NM_EV_poison)
         return v.kind == NM_EV_bool;
     if (v.kind != NM_EV_tensor && v.kind != NM_EV_extent) {
-        nm_elab_error(e, f, cond->loc, "'if' takes a bool, not %s [static-1]", nm_ev_describe(e, v));
+        nm_elab_error(e, f, cond->loc, "'if' takes a bool, not %s [static-1]",
+                      nm_ev_describe(e, v));
         return false;
     }
     const char *a = whole ? nm_elab_source_text(e, whole->u.if_.then->loc) : "a";
     const char *b = whole ? nm_elab_source_text(e, whole->u.if_.other->loc) : "b";
-    nm_elab_error(e, f, cond->loc, "'if' is decided when nemocc runs, and %s is known later; use where(%s, %s, %s) [static-1]",
-                  name ? name : "this", nm_elab_source_text(e, cond->loc), a, b);
+    nm_elab_error(
+        e, f, cond->loc,
+        "'if' is decided when nemocc runs, and %s is known later; use where(%s, %s, %s) [static-1]",
+        name ? name : "this", nm_elab_source_text(e, cond->loc), a, b);
     return false;
 }
 
@@ -320,7 +342,8 @@ static nm_ev choose(nm_elab *e, nm_frame *f, const nm_ast_expr *x)
     return nm_elab_expr(e, f, yes ? x->u.if_.then : x->u.if_.other);
 }
 
-// --- all -------------------------------------------------------------------------------------------------------------------
+// --- all
+// -------------------------------------------------------------------------------------------------------------------
 
 static nm_ev tuple(nm_elab *e, nm_frame *f, int n, nm_ast_expr **item)
 {

@@ -24,7 +24,8 @@ nm_inst *nm_inst_child(nm_elab *e, nm_inst *up, nm_sym label)
     return *at;
 }
 
-// --- what a definition declares, by its text ---------------------------------------------------------------
+// --- what a definition declares, by its text
+// ---------------------------------------------------------------
 
 typedef struct declared {
     nm_sym name; // NULL: the first
@@ -56,7 +57,8 @@ static nm_sym first_param(const nm_ast_def *def)
     return d.first;
 }
 
-// --- adapters ------------------------------------------------------------------------------------------------
+// --- adapters
+// ------------------------------------------------------------------------------------------------
 
 typedef struct uses { // the members of `base` that an adapter reads
     nm_sym base;
@@ -111,7 +113,8 @@ static const char *needed_pars(nm_elab *e, const nm_ast_def *def, int from, bool
         const nm_ast_par *p = &def->pars.par[i];
         if (p->kind == NM_PAR_rest || (p->otherwise && !all))
             continue;
-        s = nm_arena_fmt(e->a, "%s%s%s%s%s", s, *s ? ", " : "", p->name.sym, p->kind == NM_PAR_arrow ? " -> " : "",
+        s = nm_arena_fmt(e->a, "%s%s%s%s%s", s, *s ? ", " : "", p->name.sym,
+                         p->kind == NM_PAR_arrow ? " -> " : "",
                          p->kind == NM_PAR_arrow ? p->to.sym : "");
     }
     return s;
@@ -143,7 +146,8 @@ static const nm_ast_def *adapter_def(nm_elab *e, const nm_adapt *a)
     if (v.kind == NM_EV_fn && v.u.fn->def && v.u.fn->def->kind == NM_DEF_module)
         return v.u.fn->def;
     if (v.kind != NM_EV_poison)
-        nm_elab_error(e, NULL, callee->loc, "an adapter is a module, not %s [adapt-2]", nm_ev_describe(e, v));
+        nm_elab_error(e, NULL, callee->loc, "an adapter is a module, not %s [adapt-2]",
+                      nm_ev_describe(e, v));
     return NULL;
 }
 
@@ -158,7 +162,8 @@ static bool wraps_here(nm_elab *e, nm_adapt *a, const nm_inst *inst, const nm_as
     }
     if (!is_wild(p)) {
         a->matched = true;
-        nm_elab_error(e, NULL, a->adapt->loc, "%s wraps modules with (%s), and this instance is %s(%s) [adapt-2]",
+        nm_elab_error(e, NULL, p->loc,
+                      "%s wraps modules with (%s), and this instance is %s(%s) [adapt-2]",
                       adapter->name.sym, needed_pars(e, adapter, 1, false), inst->def->name.sym,
                       needed_pars(e, inst->def, 0, false));
     }
@@ -185,10 +190,12 @@ void nm_adapts_check(nm_elab *e)
 {
     for (int i = 0; i < e->n_adapts; i++)
         if (!e->adapt[i].matched)
-            nm_elab_error(e, NULL, e->adapt[i].adapt->on.loc, "no instance matches, or the adapter fits none [adapt-1]");
+            nm_elab_error(e, NULL, e->adapt[i].adapt->on.loc,
+                          "no instance matches, or the adapter fits none [adapt-1]");
 }
 
-// --- calling through adapters -----------------------------------------------------------------------------------
+// --- calling through adapters
+// -----------------------------------------------------------------------------------
 
 // The base's parameters must be there before an adapter reads them: one call that is thrown away.
 static void declare_params(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args *args)
@@ -218,7 +225,8 @@ static int adapter_par(const nm_ast_def *adapter, const nm_ast_par *of)
 }
 
 // The arguments of a wrapped call by name, each evaluated once.
-static bool bound_args(nm_elab *e, nm_frame *f, const nm_inst *inst, const nm_args *args, nm_args *out)
+static bool bound_args(nm_elab *e, nm_frame *f, const nm_inst *inst, const nm_args *args,
+                       nm_args *out)
 {
     nm_binding b = {.name = inst->def->name.sym, .pars = &inst->def->pars, .def = inst->def};
     if (!nm_args_bind(e, f, args, &b))
@@ -274,7 +282,8 @@ nm_ev nm_call_wrapped(nm_elab *e, nm_frame *f, nm_inst *inst, int n_wraps, const
         return nm_call_def(e, f, inst->def, inst->unit, inst, args);
     const nm_wrap *w = &inst->wrap[n_wraps - 1];
     if (!w->def->pars.n)
-        return nm_elab_error(e, NULL, w->adapt->loc, "an adapter's first parameter is 'base: module' [adapt-2]");
+        return nm_elab_error(e, NULL, w->adapt->loc,
+                             "an adapter's first parameter is 'base: module' [adapt-2]");
     if (!bound_args(e, f, inst, args, &named))
         return nm_ev_poison();
     declare_params(e, f, inst, &named);
@@ -297,14 +306,16 @@ nm_ev nm_call_again(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args *args)
     return nm_call_wrapped(e, f, inst, inst->n_wraps, &again);
 }
 
-// --- the call of a module --------------------------------------------------------------------------------------------
+// --- the call of a module
+// --------------------------------------------------------------------------------------------
 
 // Is x what the short body of def gives, through `if`s? (inst-3)
 static bool is_body(const nm_ast_expr *body, const nm_ast_expr *x)
 {
     if (body == x)
         return true;
-    return body->kind == NM_EXPR_if && (is_body(body->u.if_.then, x) || is_body(body->u.if_.other, x));
+    return body->kind == NM_EXPR_if &&
+           (is_body(body->u.if_.then, x) || is_body(body->u.if_.other, x));
 }
 
 static bool is_transparent(const nm_frame *f, const nm_args *args)
@@ -339,9 +350,11 @@ static nm_ev no_instances_here(nm_elab *e, nm_frame *f, const nm_ast_def *def, n
 {
     nm_sym w = first_param(def);
     if (w)
-        return nm_elab_error(e, f, loc, "an fn owns no parameters, and module %s has '%s'; make %s a module [def-2]",
-                             def->name.sym, w, f->what);
-    return nm_elab_error(e, f, loc, "an fn makes no instances, and %s is a module; make %s a module [def-2]",
+        return nm_elab_error(
+            e, f, loc, "an fn owns no parameters, and module %s has '%s'; make %s a module [def-2]",
+            def->name.sym, w, f->what);
+    return nm_elab_error(e, f, loc,
+                         "an fn makes no instances, and %s is a module; make %s a module [def-2]",
                          def->name.sym, f->what);
 }
 
@@ -355,24 +368,29 @@ static nm_inst *new_instance(nm_elab *e, nm_frame *f, const nm_ast_def *def, con
         name = nm_sym_get(e->m, "");
     nm_label *old = nm_frame_label(f, name);
     if (old) {
-        nm_elab_error(e, f, loc, "a second instance called '%s' in %s (the first: %s); give it a name: up: %s(...) [inst-2]",
+        nm_elab_error(e, f, loc,
+                      "a second instance called '%s' in %s (the first: %s); give it a name: up: "
+                      "%s(...) [inst-2]",
                       name, f->what, nm_elab_place(e, old->loc, loc), def->name.sym);
         return NULL;
     }
     nm_inst *inst = nm_inst_child(e, f->inst, name);
     inst->region = f->inst->region;
-    nm_frame_add_label(e, f, (nm_label){.name = name, .loc = loc, .inst = inst, .explicit_ = named});
+    nm_frame_add_label(e, f,
+                       (nm_label){.name = name, .loc = loc, .inst = inst, .explicit_ = named});
     return inst;
 }
 
-nm_ev nm_call_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, const nm_args *args,
-                     const nm_ast_word *label)
+nm_ev nm_call_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
+                     const nm_args *args, const nm_ast_word *label)
 {
     if (f->is_fn)
         return no_instances_here(e, f, def, args->loc);
     if (!f->inst)
-        return nm_elab_error(e, f, args->loc, "a module is called in a body, not at the top of a file [def-2]");
-    nm_inst *inst = def->kind == NM_DEF_model ? model_instance(e, def, unit) : new_instance(e, f, def, args, label);
+        return nm_elab_error(e, f, args->loc,
+                             "a module is called in a body, not at the top of a file [def-2]");
+    nm_inst *inst = def->kind == NM_DEF_model ? model_instance(e, def, unit)
+                                              : new_instance(e, f, def, args, label);
     if (!inst)
         return nm_ev_poison();
     inst->def = def;
@@ -384,7 +402,8 @@ nm_ev nm_call_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *un
     return nm_call_wrapped(e, f, inst, inst->n_wraps, args);
 }
 
-// --- members -----------------------------------------------------------------------------------------------------------
+// --- members
+// -----------------------------------------------------------------------------------------------------------
 
 static nm_inst *find_child(nm_inst *inst, nm_sym label)
 {
@@ -424,6 +443,7 @@ nm_ev nm_inst_member(nm_elab *e, nm_frame *f, nm_inst *inst, nm_sym name, nm_loc
     if (child)
         return (nm_ev){.kind = NM_EV_inst, .u.inst = child};
     nm_sym near = nm_elab_nearest(e, name, member_names(e, inst, names, 128), names);
-    return nm_elab_error(e, f, loc, "the instance %s has no member '%s'%s%s%s [inst-4]", inst->label, name,
-                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return nm_elab_error(e, f, loc, "the instance %s has no member '%s'%s%s%s [inst-4]",
+                         inst->label, name, near ? "; did you mean '" : "", near ? near : "",
+                         near ? "'?" : "");
 }

@@ -2,8 +2,8 @@
 //
 // A *value* (nm_ev) is anything a name can mean: a number, a tuple, a list of dims, a function, a
 // tensor. All but tensors are known when nemocc runs; a tensor is an IR value of the function being
-// built and what only the frontend knows of it. A *frame* is one call of a definition. A *region* is
-// a place where ops go: a function, or the body of a loop. Reading a value from within a region
+// built and what only the frontend knows of it. A *frame* is one call of a definition. A *region*
+// is a place where ops go: a function, or the body of a loop. Reading a value from within a region
 // *imports* it: a loop's body sees this turn's index of what has the loop's dim.
 #ifndef NM_FRONTEND_ELAB_INTERNAL_H
 #define NM_FRONTEND_ELAB_INTERNAL_H
@@ -20,14 +20,15 @@ typedef struct nm_region nm_region;
 typedef struct nm_builtin nm_builtin;
 typedef struct nm_bcall nm_bcall;
 
-// --- values ------------------------------------------------------------------------------------------
+// --- values
+// ------------------------------------------------------------------------------------------
 
 typedef enum {
     NM_EV_poison, // of an erroneous expression: causes no second message
     NM_EV_none,
     NM_EV_num,
     NM_EV_bool,
-    NM_EV_word,   // reflect: one of an op's own words
+    NM_EV_word, // reflect: one of an op's own words
     NM_EV_string,
     NM_EV_tuple,
     NM_EV_extent, // a whole number that is known when the binary starts
@@ -35,11 +36,11 @@ typedef enum {
     NM_EV_fn,     // anything that can be called
     NM_EV_dist,   // normal(0, 0.02)
     NM_EV_tensor,
-    NM_EV_inst,   // decoder, decoder.q
-    NM_EV_unit,   // lm of `use llama3 as lm`
+    NM_EV_inst, // decoder, decoder.q
+    NM_EV_unit, // lm of `use llama3 as lm`
 } nm_ev_kind;
 
-typedef struct nm_edim { // a dim as it stands in a program
+typedef struct nm_edim {     // a dim as it stands in a program
     nm_sym name;             // in types
     const nm_extent *extent; // NULL: what the values in scope say, or not known
     bool written;            // the extent was written at this place: c=4
@@ -101,7 +102,8 @@ struct nm_ev {
     } u;
 };
 
-// --- units: files, and what their names mean -----------------------------------------------------------
+// --- units: files, and what their names mean
+// -----------------------------------------------------------
 
 typedef struct nm_setting { // a size or constant given from outside: -D, preset, use
     nm_sym name;
@@ -123,24 +125,25 @@ typedef struct nm_item { // what a file-level name means
     const nm_ast_def *def;
     const nm_ast_extern *ext;
     nm_unit *unit;
-    int state; // 0: not read yet, 1: being read, 2: read
+    int state;   // 0: not read yet, 1: being read, 2: read
     nm_ev value; // of a dim or const, once read
     bool bound;  // a dim of a `use ... as` that stands for one of ours
     struct nm_item *next;
 } nm_item;
 
 struct nm_unit {
-    nm_sym as;          // lm; NULL: the program itself, std
-    nm_sym prefix;      // "lm." or ""
+    nm_sym as;     // lm; NULL: the program itself, std
+    nm_sym prefix; // "lm." or ""
     const nm_ast_file *file;
     nm_sym preset;
-    nm_item *item;      // newest first: what a file declares again replaces it
+    nm_item *item; // newest first: what a file declares again replaces it
     nm_setting *defines, *preset_settings, *use_settings;
-    nm_frame *frame;    // for reading file-level expressions
+    nm_frame *frame; // for reading file-level expressions
     nm_unit *next;
 };
 
-// --- instances, parameters -----------------------------------------------------------------------------
+// --- instances, parameters
+// -----------------------------------------------------------------------------
 
 typedef struct nm_bound { // an argument, bound to a parameter
     nm_sym name;
@@ -180,19 +183,20 @@ struct nm_pvar { // a parameter or state
     int n_loops;         // its outermost dims are of repeats
     int n_batch;
     bool is_arrow, frozen, no_decay, state;
-    int visits;       // turns of a trial that declared it
+    int visits; // turns of a trial that declared it
     nm_syms ins, outs;
     nm_sym optimizer;
     nm_loc loc;
-    nm_value *start; // in @init
-    nm_value *now;   // in the function being built
+    nm_value *start;  // in @init
+    nm_value *now;    // in the function being built
     nm_region *where; // the region of `now`
     struct nm_efunc *of;
     struct nm_efunc *assigned_in; // the function that has its `:=`
     nm_pvar *next;
 };
 
-// --- regions ---------------------------------------------------------------------------------------------
+// --- regions
+// ---------------------------------------------------------------------------------------------
 
 typedef struct nm_import {
     nm_value *outer, *operand, *inner; // operand: outer, or its turns apart
@@ -213,13 +217,13 @@ struct nm_region {
     nm_region *outer; // NULL: a function
     struct nm_efunc *fn;
     nm_func *f;
-    nm_edim dim;      // of the loop; without a name: a trial
-    nm_sym whole;     // of several turns a body: the dim that dim and an inner `whole` are split from
-    int64_t first, period; // the first turn that it does, and how many turns a body
+    nm_edim dim;  // of the loop; without a name: a trial
+    nm_sym whole; // of several turns a body: the dim that dim and an inner `whole` are split from
+    int64_t first, period;  // the first turn that it does, and how many turns a body
     const nm_extent *turns; // of `whole`, all of them
     bool scan;
-    bool inlined;     // one turn of an unrolled repeat, in outer's f
-    int64_t at;       // inlined: which
+    bool inlined;      // one turn of an unrolled repeat, in outer's f
+    int64_t at;        // inlined: which
     nm_import *import; // of a body, newest first
     int depth;
 };
@@ -231,7 +235,8 @@ typedef struct nm_efunc { // a function being built
     struct nm_draws *draws;
 } nm_efunc;
 
-// --- frames -------------------------------------------------------------------------------------------------
+// --- frames
+// -------------------------------------------------------------------------------------------------
 
 typedef struct nm_var {
     nm_sym name;
@@ -270,25 +275,26 @@ struct nm_frame {
     bool is_fn;
     bool is_entry;
     bool is_optimizer;
-    nm_loc user_loc;       // the call in the user's text
-    nm_sym user_fn;        // what the user's text calls there; NULL: the frame is the user's own
+    nm_loc user_loc; // the call in the user's text
+    nm_sym user_fn;  // what the user's text calls there; NULL: the frame is the user's own
     const nm_ast_expr *user_call;
-    nm_frame *user_frame;  // the frame that user_call stands in
+    nm_frame *user_frame; // the frame that user_call stands in
     int n_vars, n_dims, n_labels, n_rest, n_replaced;
     int cap_vars, cap_dims, cap_labels;
     nm_var *var;
     nm_local_dim *dim;
     nm_label *label;
     nm_rest *rest;
-    nm_bound *replaced;    // parameters that the call gave (inst-5)
-    nm_sym turns;          // ".0.1" of the `for`s around, or ""
+    nm_bound *replaced;       // parameters that the call gave (inst-5)
+    nm_sym turns;             // ".0.1" of the `for`s around, or ""
     const nm_ast_block *body; // of an entry
     int in_loop;
     bool returned;
     nm_ev result;
 };
 
-// --- the context ----------------------------------------------------------------------------------------------
+// --- the context
+// ----------------------------------------------------------------------------------------------
 
 typedef struct nm_metric { // what a train entry publishes of its own: loss, grad_norm, lr
     const char *base;
@@ -312,32 +318,33 @@ struct nm_elab {
     nm_unit *std, *main, *unit; // unit: all, newest first
     nm_inst *root;
     nm_pvar *param, **param_end; // in the order of declaration
-    nm_efunc *fn;     // being built
-    nm_efunc *init;   // @init
-    nm_region *at;    // where ops go now
+    nm_efunc *fn;                // being built
+    nm_efunc *init;              // @init
+    nm_region *at;               // where ops go now
     bool training;
     nm_sym model_name; // the one model's, which paths leave out; NULL: there are several
     int n_adapts;
     nm_adapt *adapt;
     nm_active *active;
-    int depth;        // of nested evaluation
-    long work;        // evaluated so far; bounds unrolling
-    unsigned fails;   // errors so far, told or told before
-    bool gave_up;     // a limit was hit: nothing more is evaluated
+    int depth;            // of nested evaluation
+    long work;            // evaluated so far; bounds unrolling
+    unsigned fails;       // errors so far, told or told before
+    bool gave_up;         // a limit was hit: nothing more is evaluated
     struct nm_told *told; // messages that were given, so that each is given once
-    uint64_t trace;   // hash of the ops built in this turn
-    bool turn_read;   // the index of the innermost repeat was read
-    double steps_is;  // `steps` as a number, while a hyperparameter is read
+    uint64_t trace;       // hash of the ops built in this turn
+    bool turn_read;       // the index of the innermost repeat was read
+    double steps_is;      // `steps` as a number, while a hyperparameter is read
     bool steps_known;
     const nm_ast_entry *entry; // being elaborated
-    nm_sym slot;      // the ragged dim of a dispatch
-    nm_pvar *opt_param; // whose update is being built
+    nm_sym slot;               // the ragged dim of a dispatch
+    nm_pvar *opt_param;        // whose update is being built
     nm_sym opt_name;
     const nm_ast_def *opt_def;
     nm_metric *metric, **metric_end; // of this function
 };
 
-// --- elab.c: errors and the order of things -----------------------------------------------------------------
+// --- elab.c: errors and the order of things
+// -----------------------------------------------------------------
 
 // Report at loc, or, if that is in the standard library, at the user's call of it. `f` may be NULL.
 // The result is poison, so that callers can return it.
@@ -345,14 +352,16 @@ nm_ev nm_elab_error(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, 
     __attribute__((format(printf, 4, 5)));
 void nm_elab_warning(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-bool nm_elab_enter(nm_elab *e, const nm_frame *f, nm_loc loc); // false: too deep or too much, reported
+bool nm_elab_enter(nm_elab *e, const nm_frame *f,
+                   nm_loc loc); // false: too deep or too much, reported
 void nm_elab_leave(nm_elab *e);
 // "line 9", or "std.nm:193" for another file than the one of `seen_from`.
 const char *nm_elab_place(nm_elab *e, nm_loc loc, nm_loc seen_from);
 const char *nm_elab_source_text(nm_elab *e, nm_loc loc); // as it stands in the file
 nm_sym nm_elab_nearest(nm_elab *e, nm_sym word, int n, const nm_sym *candidate);
 
-// --- elab_values.c --------------------------------------------------------------------------------------------
+// --- elab_values.c
+// --------------------------------------------------------------------------------------------
 
 nm_ev nm_ev_poison(void);
 nm_ev nm_ev_none(void);
@@ -364,12 +373,12 @@ nm_ev nm_ev_extent(nm_elab *e, const nm_extent *x);      // a number if it is co
 nm_ev nm_ev_dims(nm_elab *e, int n, const nm_edim *dim); // copies
 nm_ev nm_ev_fn(nm_elab *e, nm_callable fn);
 nm_ev nm_ev_tensor(nm_elab *e, nm_tensor t);
-nm_ev nm_ev_value(nm_elab *e, nm_value *v); // a plain tensor; NULL: poison
+nm_ev nm_ev_value(nm_elab *e, nm_value *v);          // a plain tensor; NULL: poison
 nm_ev nm_ev_like(nm_elab *e, nm_ev of, nm_value *v); // v with the arrow and index of `of`
 static inline bool nm_ev_is(nm_ev v, nm_ev_kind kind) { return v.kind == kind; }
 bool nm_ev_same(nm_elab *e, nm_ev a, nm_ev b); // compile-time equality
 bool nm_ev_is_whole(nm_ev v, int64_t *i);
-const char *nm_ev_describe(nm_elab *e, nm_ev v);  // "real[batch, seq]", "12", "a function"
+const char *nm_ev_describe(nm_elab *e, nm_ev v); // "real[batch, seq]", "12", "a function"
 const char *nm_ev_name(nm_elab *e, nm_ev v, const char *otherwise);
 const char *nm_tensor_str(nm_elab *e, const nm_tensor *t);
 const char *nm_arrow_str(nm_elab *e, const nm_type *type, int n_batch, int n_ins);
@@ -381,11 +390,14 @@ nm_value *nm_ev_materialise(nm_elab *e, nm_ev v, nm_dtype dtype, nm_loc loc);
 nm_syms nm_syms_of(nm_elab *e, nm_edims dims);
 nm_syms nm_syms_copy(nm_elab *e, int n, const nm_sym *s);
 
-// --- elab_region.c ---------------------------------------------------------------------------------------------
+// --- elab_region.c
+// ---------------------------------------------------------------------------------------------
 
 nm_efunc *nm_efunc_new(nm_elab *e, const char *name, nm_loc loc);
-nm_value *nm_efunc_scalar(nm_elab *e, const char *name, nm_dtype dtype); // the function's scalar, made once
-void nm_efunc_finish(nm_elab *e, nm_efunc *fn, nm_loc loc, int n, nm_value *const *value, const nm_bind *bind);
+nm_value *nm_efunc_scalar(nm_elab *e, const char *name,
+                          nm_dtype dtype); // the function's scalar, made once
+void nm_efunc_finish(nm_elab *e, nm_efunc *fn, nm_loc loc, int n, nm_value *const *value,
+                     const nm_bind *bind);
 nm_value *nm_region_import(nm_elab *e, nm_region *from, nm_value *v); // v as e->at sees it
 nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v);
 nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc);
@@ -394,25 +406,31 @@ nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at);
 nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc); // i32[]: the index of r's turn
 // End the body: carried values and their next ones, values to stack; makes the repeat op in the
 // outer region, which is the current one then. result[]: the carried, then the stacked ones.
-void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *start, nm_value *const *inner,
-                     nm_value *const *next, int n_stacked, nm_value *const *stacked, nm_value **result);
+void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *start,
+                     nm_value *const *inner, nm_value *const *next, int n_stacked,
+                     nm_value *const *stacked, nm_value **result);
 nm_trial *nm_trial_begin(nm_elab *e, nm_loc loc); // e->at is a region of its own until the end
 void nm_trial_end(nm_elab *e, nm_trial *t);
 typedef struct nm_mark nm_mark; // what a turn changes besides ops
 nm_mark *nm_mark_take(nm_elab *e);
 void nm_mark_back(nm_elab *e, const nm_mark *mark);
-nm_value *nm_region_turn(nm_elab *e, nm_loc loc); // i32[]: which turn this is, or NULL outside of loops
-nm_value *nm_elab_op(nm_elab *e, nm_loc loc, nm_opcode code, int n_in, nm_value *const *in, int n_attrs,
-                     const nm_attr *attr, const nm_type *type); // NULL: an operand was, or reported
+nm_value *nm_region_turn(nm_elab *e,
+                         nm_loc loc); // i32[]: which turn this is, or NULL outside of loops
+nm_value *nm_elab_op(nm_elab *e, nm_loc loc, nm_opcode code, int n_in, nm_value *const *in,
+                     int n_attrs, const nm_attr *attr,
+                     const nm_type *type); // NULL: an operand was, or reported
 nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto);
 nm_value *nm_elab_op1(nm_elab *e, nm_loc loc, nm_opcode code, nm_value *a);
 nm_value *nm_elab_op2(nm_elab *e, nm_loc loc, nm_opcode code, nm_value *a, nm_value *b);
 nm_value *nm_elab_const(nm_elab *e, nm_loc loc, nm_dtype dtype, double v);
-nm_value *nm_elab_cast(nm_elab *e, nm_loc loc, nm_value *v, nm_dtype dtype); // as it is, if it has it
-nm_value *nm_elab_order(nm_elab *e, nm_loc loc, nm_value *v, const nm_type *type); // broadcast or reorder
+nm_value *nm_elab_cast(nm_elab *e, nm_loc loc, nm_value *v,
+                       nm_dtype dtype); // as it is, if it has it
+nm_value *nm_elab_order(nm_elab *e, nm_loc loc, nm_value *v,
+                        const nm_type *type); // broadcast or reorder
 nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64_t at);
 
-// --- elab_units.c, elab_names.c --------------------------------------------------------------------------------
+// --- elab_units.c, elab_names.c
+// --------------------------------------------------------------------------------
 
 bool nm_units_load(nm_elab *e); // the units of the program, presets and -D applied
 nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name); // its own, then std's
@@ -428,11 +446,13 @@ nm_local_dim *nm_frame_dim(nm_frame *f, nm_sym name);
 void nm_frame_set_dim(nm_elab *e, nm_frame *f, nm_sym name, nm_edims dims);
 nm_frame *nm_frame_new(nm_elab *e, nm_frame *caller, nm_unit *unit, nm_loc call_loc);
 nm_label *nm_frame_label(nm_frame *f, nm_sym name);
-nm_label *nm_frame_label_here(nm_elab *e, nm_frame *f, nm_sym name); // of this turn of a `for` first
+nm_label *nm_frame_label_here(nm_elab *e, nm_frame *f,
+                              nm_sym name); // of this turn of a `for` first
 void nm_frame_add_label(nm_elab *e, nm_frame *f, nm_label label);
 nm_ev nm_name_unknown(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc); // reported [name-2]
 
-// --- elab_dims.c ------------------------------------------------------------------------------------------------
+// --- elab_dims.c
+// ------------------------------------------------------------------------------------------------
 
 nm_sym nm_dim_unprimed(nm_elab *e, nm_sym name, int *primes);
 // What a name stands for as a dim or a list of dims; undeclared ones are dims, too.
@@ -441,7 +461,7 @@ nm_edims nm_dims_of_names(nm_elab *e, nm_frame *f, const nm_ast_names *names);
 // The same of a view: a name that is on the left, too, has the extent that comes out.
 nm_edims nm_dims_right_of(nm_elab *e, nm_frame *f, const nm_ast_dims *dims, nm_edims left);
 nm_edims nm_dims_right(nm_elab *e, nm_frame *f, const nm_ast_dims *dims); // of an arrow
-nm_edims nm_dims_sized(nm_elab *e, nm_frame *f, const nm_ast_dim *d); // c=4, or a list's name
+nm_edims nm_dims_sized(nm_elab *e, nm_frame *f, const nm_ast_dim *d);     // c=4, or a list's name
 bool nm_dim_single(nm_elab *e, nm_frame *f, nm_edims dims, nm_loc loc, nm_edim *out);
 // The extent of a dim that is read; NULL: reported (dim-2, dim-4).
 const nm_extent *nm_dim_extent(nm_elab *e, nm_frame *f, nm_edim d, nm_loc loc);
@@ -453,7 +473,8 @@ const char *nm_dims_str(nm_elab *e, nm_edims dims);
 bool nm_extents_agree(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_extent *b);
 bool nm_dim_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc, const char *what);
 // dim-1 for each of them
-bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc, const char *what);
+bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc,
+                       const char *what);
 typedef struct nm_eshape { // dims of a declaration
     int rank, n_batch, n_ins;
     bool is_arrow;
@@ -462,28 +483,34 @@ typedef struct nm_eshape { // dims of a declaration
 bool nm_shape_read(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, nm_eshape *out);
 void nm_body_dims(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 
-// --- elab_expr.c ------------------------------------------------------------------------------------------------
+// --- elab_expr.c
+// ------------------------------------------------------------------------------------------------
 
 nm_ev nm_elab_expr(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 nm_ev nm_elab_exprs(nm_elab *e, nm_frame *f, const nm_ast_exprs *x); // one: it; more: a tuple
-bool nm_elab_static(nm_elab *e, nm_frame *f, const nm_ast_expr *cond, const nm_ast_expr *whole, bool *out);
+bool nm_elab_static(nm_elab *e, nm_frame *f, const nm_ast_expr *cond, const nm_ast_expr *whole,
+                    bool *out);
 nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_ev b, nm_loc op_loc,
                      const nm_ast_expr *x);
 // Operands of one op: one dtype for all, dims aligned (align-1..3). false: reported.
-bool nm_elab_unify(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_value **out, nm_loc loc, bool aligned);
-bool nm_elab_common_dtype(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_loc loc, nm_dtype *out);
+bool nm_elab_unify(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_value **out, nm_loc loc,
+                   bool aligned);
+bool nm_elab_common_dtype(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_loc loc,
+                          nm_dtype *out);
 // v with another, equal extent of a dim (both are the same number, written differently)
 nm_value *nm_elab_conform(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, const nm_extent *extent);
 bool nm_elab_align(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_loc loc);
 bool nm_dtype_find(nm_sym name, nm_dtype *out);
 bool nm_dtype_is_int(nm_dtype d);
 
-// --- elab_views.c -----------------------------------------------------------------------------------------------
+// --- elab_views.c
+// -----------------------------------------------------------------------------------------------
 
 nm_ev nm_elab_view(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 nm_ev nm_view_rename(nm_elab *e, nm_ev x, nm_sym from, nm_sym to, nm_loc loc);
 
-// --- elab_call.c: binding arguments and inlining -----------------------------------------------------------------
+// --- elab_call.c: binding arguments and inlining
+// -----------------------------------------------------------------
 
 nm_ev nm_elab_call(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 typedef struct nm_args { // the arguments of a call, `...` replaced
@@ -497,42 +524,49 @@ typedef struct nm_args { // the arguments of a call, `...` replaced
 } nm_args;
 nm_args nm_args_of(nm_elab *e, nm_frame *f, const nm_ast_expr *call);
 nm_rest nm_rest_of(const char *name, nm_elab *e, nm_ev value); // a bound argument
-typedef struct nm_binding { // arguments by parameter
-    nm_sym name;            // of who is called
+typedef struct nm_binding {                                    // arguments by parameter
+    nm_sym name;                                               // of who is called
     const nm_ast_pars *pars;
-    const nm_ast_def *def;  // NULL: a built-in or extern
-    bool *given;            // [pars->n]
-    nm_ev *value;           // an arrow is a tuple of two lists of dims
+    const nm_ast_def *def; // NULL: a built-in or extern
+    bool *given;           // [pars->n]
+    nm_ev *value;          // an arrow is a tuple of two lists of dims
     int n_rest, n_replaced;
-    nm_rest *rest;          // for `...`
-    nm_bound *replaced;     // parameters of the instance (inst-5)
+    nm_rest *rest;      // for `...`
+    nm_bound *replaced; // parameters of the instance (inst-5)
 } nm_binding;
 bool nm_args_bind(nm_elab *e, nm_frame *f, const nm_args *args, nm_binding *b); // false: reported
-nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, nm_inst *inst, const nm_args *args);
-nm_ev nm_call_fn(nm_elab *e, nm_frame *f, const nm_callable *fn, const nm_args *args, const nm_ast_word *label);
+nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, nm_inst *inst,
+                  const nm_args *args);
+nm_ev nm_call_fn(nm_elab *e, nm_frame *f, const nm_callable *fn, const nm_args *args,
+                 const nm_ast_word *label);
 // For the compiler's own calls: arguments are values. `loc` is what errors point at.
 nm_args nm_args_made(nm_elab *e, nm_loc loc, int n, const nm_rest *arg);
-bool nm_call_missing(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_sym name, const nm_args *args); // call-1
+bool nm_call_missing(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_sym name,
+                     const nm_args *args); // call-1
 // Give the frame of who is called its parameters: arguments, then defaults. false: reported.
-bool nm_call_set_pars(nm_elab *e, nm_frame *caller, nm_frame *f, nm_binding *b, const nm_args *args);
+bool nm_call_set_pars(nm_elab *e, nm_frame *caller, nm_frame *f, nm_binding *b,
+                      const nm_args *args);
 bool nm_arg_fits(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev *v, nm_loc loc);
 
-// --- elab_inst.c ------------------------------------------------------------------------------------------------
+// --- elab_inst.c
+// ------------------------------------------------------------------------------------------------
 
 nm_inst *nm_inst_child(nm_elab *e, nm_inst *up, nm_sym label); // found or made
-nm_inst *nm_inst_of_model(nm_elab *e, const nm_ast_def *def); // NULL: not called so far
-nm_ev nm_call_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit, const nm_args *args,
-                     const nm_ast_word *label);
+nm_inst *nm_inst_of_model(nm_elab *e, const nm_ast_def *def);  // NULL: not called so far
+nm_ev nm_call_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
+                     const nm_args *args, const nm_ast_word *label);
 // inst's body, inside of its first n_wraps adapters
 nm_ev nm_call_wrapped(nm_elab *e, nm_frame *f, nm_inst *inst, int n_wraps, const nm_args *args);
 nm_ev nm_call_again(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args *args);
 nm_ev nm_inst_member(nm_elab *e, nm_frame *f, nm_inst *inst, nm_sym name, nm_loc loc);
 nm_sym nm_path_join(nm_elab *e, nm_sym a, nm_sym b);
-nm_sym nm_model_prefixed(nm_elab *e, nm_sym path); // with the model's name, where paths leave it out; else NULL
+nm_sym nm_model_prefixed(nm_elab *e,
+                         nm_sym path); // with the model's name, where paths leave it out; else NULL
 bool nm_def_declares(const nm_ast_def *def, nm_sym param, bool state);
 void nm_adapts_check(nm_elab *e); // adapt-1, once all is elaborated
 
-// --- elab_builtin.c ------------------------------------------------------------------------------------------------
+// --- elab_builtin.c
+// ------------------------------------------------------------------------------------------------
 
 struct nm_builtin {
     const char *name;
@@ -544,8 +578,8 @@ enum { NM_BUILTIN_MAX = 16 };
 struct nm_bcall { // one call of a built-in
     nm_frame *f;
     const nm_builtin *b;
-    nm_loc loc;   // of the callee's name
-    nm_loc whole; // of the call
+    nm_loc loc;              // of the callee's name
+    nm_loc whole;            // of the call
     nm_ev v[NM_BUILTIN_MAX]; // by parameter; an arrow is a tuple of two lists of dims
     bool given[NM_BUILTIN_MAX];
 };
@@ -553,7 +587,8 @@ const nm_builtin *nm_builtin_find(nm_sym name);
 int nm_builtin_names(const char **name, int max);
 nm_ev nm_call_builtin(nm_elab *e, nm_frame *f, const nm_builtin *b, const nm_args *args);
 nm_ev nm_call_cast(nm_elab *e, nm_frame *f, nm_dtype to, const nm_args *args);
-nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit, const nm_args *args);
+nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit,
+                     const nm_args *args);
 nm_ev nm_apply_arrow(nm_elab *e, nm_frame *f, nm_ev w, nm_ev x, nm_loc loc);
 nm_ev nm_builtin_attention(nm_elab *e, nm_bcall *c);
 nm_ev nm_builtin_windows(nm_elab *e, nm_bcall *c);
@@ -562,7 +597,8 @@ nm_ev nm_builtin_dispatch(nm_elab *e, nm_bcall *c);
 nm_ev nm_builtin_combine(nm_elab *e, nm_bcall *c);
 nm_ev nm_builtin_top_k(nm_elab *e, nm_bcall *c);
 
-// --- elab_params.c ---------------------------------------------------------------------------------------------------
+// --- elab_params.c
+// ---------------------------------------------------------------------------------------------------
 
 void nm_stmt_param(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 void nm_stmt_state(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
@@ -571,13 +607,16 @@ void nm_stmt_next(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 nm_pvar *nm_pvar_find(nm_elab *e, nm_sym path);
 nm_ev nm_pvar_read(nm_elab *e, nm_pvar *p, nm_loc loc); // as the current region sees it
 void nm_pvar_assign(nm_elab *e, nm_pvar *p, nm_value *v);
-nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type, nm_sym key, nm_loc loc);
+nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type, nm_sym key,
+                       nm_loc loc);
 nm_sym nm_draw_key(nm_elab *e, nm_inst *inst, nm_sym name); // unique in the function
 int nm_draws_mark(nm_elab *e);
 void nm_draws_reset(nm_elab *e, int mark);
-nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what, nm_loc loc);
+nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what,
+                         nm_loc loc);
 
-// --- elab_stmt.c, elab_loops.c -----------------------------------------------------------------------------------------
+// --- elab_stmt.c, elab_loops.c
+// -----------------------------------------------------------------------------------------
 
 void nm_elab_block(nm_elab *e, nm_frame *f, const nm_ast_block *b);
 void nm_stmt_loop(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
@@ -587,7 +626,8 @@ typedef struct nm_names { // the names that a block assigns, in the order of the
 } nm_names;
 nm_names nm_block_assigns(nm_elab *e, const nm_ast_block *b);
 
-// --- elab_train.c, elab_entries.c ----------------------------------------------------------------------------------------
+// --- elab_train.c, elab_entries.c
+// ----------------------------------------------------------------------------------------
 
 void nm_stmt_minimize(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 void nm_stmt_emit(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);

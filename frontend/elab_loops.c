@@ -1,5 +1,5 @@
-// repeat and scan. Names that existed before the loop and are assigned in it are carried; names that
-// are new and read after it come out stacked, and so do emits and the next values of states.
+// repeat and scan. Names that existed before the loop and are assigned in it are carried; names
+// that are new and read after it come out stacked, and so do emits and the next values of states.
 //
 // A repeat whose turns specialise differently (`as i`) is grouped: every turn is tried once, turns
 // that build the same ops are alike, and the turns are cut into stretches of r * p turns with the
@@ -32,16 +32,17 @@ typedef struct loop {
     nm_edim dim;
     int64_t turns; // of a repeat
     bool scan;
-    nm_names names;           // assigned in the body
-    int n_carried;            // those that existed before, tensors
+    nm_names names; // assigned in the body
+    int n_carried;  // those that existed before, tensors
     const nm_ast_word **carried;
     int n_fresh;
     const nm_ast_word **fresh; // those that are new and read later
-    int n_vars, n_labels;     // of the frame, before
-    nm_emit *emit;            // newest, before
+    int n_vars, n_labels;      // of the frame, before
+    nm_emit *emit;             // newest, before
 } loop;
 
-// --- which names ------------------------------------------------------------------------------------------
+// --- which names
+// ------------------------------------------------------------------------------------------
 
 typedef struct reader {
     nm_sym name;
@@ -52,13 +53,16 @@ typedef struct reader {
 static void see_name(void *user, const nm_ast_expr *x)
 {
     reader *r = user;
-    if (x->kind == NM_EXPR_name && x->u.name.part[0].sym == r->name && (x->loc.off < r->from || x->loc.off >= r->to))
+    if (x->kind == NM_EXPR_name && x->u.name.part[0].sym == r->name &&
+        (x->loc.off < r->from || x->loc.off >= r->to))
         r->found = true;
 }
 
 static bool is_read_outside(const loop *l, nm_sym name)
 {
-    reader r = {.name = name, .from = l->s->loc.off, .to = l->s->u.loop.body.loc.off + l->s->u.loop.body.loc.len};
+    reader r = {.name = name,
+                .from = l->s->loc.off,
+                .to = l->s->u.loop.body.loc.off + l->s->u.loop.body.loc.len};
     nm_ast_visitor v = {.expr = see_name, .user = &r};
     if (l->f->def)
         nm_ast_walk_def(&v, l->f->def);
@@ -82,7 +86,8 @@ static void sort_names(nm_elab *e, loop *l)
     }
 }
 
-// --- one turn ------------------------------------------------------------------------------------------------
+// --- one turn
+// ------------------------------------------------------------------------------------------------
 
 static void run_turn(nm_elab *e, loop *l, int64_t turn)
 {
@@ -98,10 +103,7 @@ static void run_turn(nm_elab *e, loop *l, int64_t turn)
     l->f->in_loop--;
 }
 
-static void forget_names(loop *l)
-{
-    l->f->n_vars = l->n_vars;
-}
+static void forget_names(loop *l) { l->f->n_vars = l->n_vars; }
 
 static outputs collect(nm_elab *e, loop *l, nm_region *r)
 {
@@ -118,10 +120,12 @@ static outputs collect(nm_elab *e, loop *l, nm_region *r)
     }
     for (nm_emit *m = e->fn->emit; m != l->emit; m = m->next)
         if (m->region == r)
-            o.out[o.n++] = (output){.kind = OUT_emit, .name = m->path, .value = m->value, .emit = m};
+            o.out[o.n++] =
+                (output){.kind = OUT_emit, .name = m->path, .value = m->value, .emit = m};
     for (nm_pvar *p = e->param; p; p = p->next)
         if (p->of == e->fn && p->where == r)
-            o.out[o.n++] = (output){.kind = OUT_state, .name = p->path, .p = p, .value = nm_ev_value(e, p->now)};
+            o.out[o.n++] = (output){
+                .kind = OUT_state, .name = p->path, .p = p, .value = nm_ev_value(e, p->now)};
     return o;
 }
 
@@ -145,7 +149,8 @@ static void deliver(nm_elab *e, loop *l, const outputs *o)
     }
 }
 
-// --- carried values -----------------------------------------------------------------------------------------------
+// --- carried values
+// -----------------------------------------------------------------------------------------------
 
 static nm_value **carried_now(nm_elab *e, loop *l)
 {
@@ -182,8 +187,9 @@ static bool keeps_type(nm_elab *e, loop *l, int i, const nm_type *start, nm_ev n
         return *next != NULL;
     }
     if (!t || !nm_type_same_set(start, t)) {
-        nm_elab_error(e, l->f, w->loc, "%s enters the %s as %s and leaves it as %s [loop-2]", w->sym,
-                      l->scan ? "scan" : "repeat", nm_type_str(e->m, start), nm_ev_describe(e, now));
+        nm_elab_error(e, l->f, w->loc, "%s enters the %s as %s and leaves it as %s [loop-2]",
+                      w->sym, l->scan ? "scan" : "repeat", nm_type_str(e->m, start),
+                      nm_ev_describe(e, now));
         return false;
     }
     *next = nm_elab_order(e, w->loc, now.u.t->v, start);
@@ -209,7 +215,8 @@ static void poison_all(nm_elab *e, loop *l)
         nm_frame_set(e, l->f, l->fresh[i]->sym, nm_ev_poison());
 }
 
-// --- a repeat op -----------------------------------------------------------------------------------------------------
+// --- a repeat op
+// -----------------------------------------------------------------------------------------------------
 
 static outputs several_turns(nm_elab *e, loop *l, nm_region *r);
 
@@ -223,11 +230,13 @@ static outputs the_turn(nm_elab *e, loop *l, nm_region *r)
 static nm_value *merge_turns(nm_elab *e, const nm_region *r, nm_value *v, nm_loc loc)
 {
     nm_sym from[] = {r->dim.name, r->whole};
-    nm_attr attr[] = {nm_mk_dims(e->m, "from", (nm_syms){2, from}), nm_mk_sym(e->m, "into", r->whole)};
+    nm_attr attr[] = {nm_mk_dims(e->m, "from", (nm_syms){2, from}),
+                      nm_mk_sym(e->m, "into", r->whole)};
     return v && r->whole ? nm_elab_op(e, loc, NM_OP_merge, 1, &v, 2, attr, NULL) : v;
 }
 
-static bool close_body(nm_elab *e, loop *l, nm_region *r, nm_value *const *start, nm_value *const *inner, outputs *o)
+static bool close_body(nm_elab *e, loop *l, nm_region *r, nm_value *const *start,
+                       nm_value *const *inner, outputs *o)
 {
     nm_value **next = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
     nm_value **stacked = nm_new_n(e->a, nm_value *, (size_t)o->n);
@@ -249,7 +258,8 @@ static bool close_body(nm_elab *e, loop *l, nm_region *r, nm_value *const *start
     n = l->n_carried;
     for (int i = 0; i < o->n; i++)
         if (o->out[i].value.kind == NM_EV_tensor)
-            o->out[i].value = nm_ev_like(e, o->out[i].value, merge_turns(e, r, result[n++], l->s->loc));
+            o->out[i].value =
+                nm_ev_like(e, o->out[i].value, merge_turns(e, r, result[n++], l->s->loc));
     return true;
 }
 
@@ -272,7 +282,8 @@ static bool build_repeat(nm_elab *e, loop *l, nm_region *r, outputs *o)
     return false;
 }
 
-// --- turns in line ----------------------------------------------------------------------------------------------------
+// --- turns in line
+// ----------------------------------------------------------------------------------------------------
 
 static void rebind(nm_elab *e, loop *l, nm_region *from, nm_region *to)
 {
@@ -289,9 +300,11 @@ static void rebind(nm_elab *e, loop *l, nm_region *from, nm_region *to)
 
 static nm_ev grown(nm_elab *e, nm_ev v, nm_sym dim, nm_loc loc)
 {
-    if (v.kind != NM_EV_tensor || v.u.t->v->type->rank == NM_MAX_RANK || nm_has_dim(v.u.t->v->type, dim))
+    if (v.kind != NM_EV_tensor || v.u.t->v->type->rank == NM_MAX_RANK ||
+        nm_has_dim(v.u.t->v->type, dim))
         return nm_ev_poison();
-    const nm_type *t = nm_type_with_outer(e->m, v.u.t->v->type, (nm_dim){.name = dim, .extent = nm_extent_const(e->m, 1)});
+    const nm_type *t = nm_type_with_outer(
+        e->m, v.u.t->v->type, (nm_dim){.name = dim, .extent = nm_extent_const(e->m, 1)});
     return nm_ev_like(e, v, nm_elab_op(e, loc, NM_OP_broadcast, 1, &v.u.t->v, 0, NULL, t));
 }
 
@@ -323,7 +336,8 @@ static outputs join(nm_elab *e, loop *l, int n, const outputs *part, nm_sym dim)
     outputs all = {part[0].n, nm_new_n(e->a, output, (size_t)part[0].n)};
     for (int k = 1; k < n; k++)
         if (!same_outputs(&part[0], &part[k])) {
-            nm_elab_error(e, l->f, l->s->loc, "turns of a repeat publish different values [loop-3]");
+            nm_elab_error(e, l->f, l->s->loc,
+                          "turns of a repeat publish different values [loop-3]");
             return (outputs){0};
         }
     for (int i = 0; i < all.n; i++) {
@@ -337,7 +351,8 @@ static outputs join(nm_elab *e, loop *l, int n, const outputs *part, nm_sym dim)
         }
         nm_attr attr = nm_mk_sym(e->m, "over", dim);
         if (ok && n > 1)
-            all.out[i].value = nm_ev_like(e, all.out[i].value, nm_elab_op(e, l->s->loc, NM_OP_concat, n, v, 1, &attr, NULL));
+            all.out[i].value = nm_ev_like(
+                e, all.out[i].value, nm_elab_op(e, l->s->loc, NM_OP_concat, n, v, 1, &attr, NULL));
         else if (!ok)
             all.out[i].value = nm_ev_poison();
     }
@@ -356,7 +371,8 @@ static outputs several_turns(nm_elab *e, loop *l, nm_region *r)
     return join(e, l, (int)r->period, part, r->whole);
 }
 
-// --- turns that specialise alike -----------------------------------------------------------------------------------------
+// --- turns that specialise alike
+// -----------------------------------------------------------------------------------------
 
 typedef struct stretch {
     int64_t first, repeats, period;
@@ -422,7 +438,9 @@ static bool params_in_all_turns(nm_elab *e, loop *l)
 {
     for (nm_pvar *p = e->param; p; p = p->next) {
         if (p->visits && p->visits < l->turns)
-            nm_elab_error(e, l->f, l->s->loc, "%s is a parameter of some turns of this repeat alone; that is not built yet [loop-3]",
+            nm_elab_error(e, l->f, l->s->loc,
+                          "%s is a parameter of some turns of this repeat alone; that is not built "
+                          "yet [loop-3]",
                           p->path);
         if (p->visits && p->visits < l->turns)
             return false;
@@ -435,8 +453,9 @@ static outputs run_stretch(nm_elab *e, loop *l, stretch s, bool *ok)
     outputs o = {0};
     if (s.repeats == 1)
         return inline_turn(e, l, l->dim, s.first, s.first);
-    nm_edim dim = {.name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first),
-                   .extent = nm_extent_const(e->m, s.repeats)};
+    nm_edim dim = {
+        .name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first),
+        .extent = nm_extent_const(e->m, s.repeats)};
     nm_dim_declare(e->m, (nm_dim_decl){.name = dim.name, .loc = l->s->loc, .extent = dim.extent});
     nm_region *r = nm_region_open(e, dim, false, l->s->loc);
     r->whole = l->dim.name;
@@ -487,7 +506,8 @@ static uint64_t *signatures(nm_elab *e, loop *l)
     return differ && params_in_all_turns(e, l) ? sig : NULL;
 }
 
-// --- all -----------------------------------------------------------------------------------------------------------------
+// --- all
+// -----------------------------------------------------------------------------------------------------------------
 
 static bool read_dim(nm_elab *e, loop *l)
 {
@@ -499,7 +519,9 @@ static bool read_dim(nm_elab *e, loop *l)
         return false;
     if (l->scan || nm_extent_is_const(l->dim.extent, &l->turns))
         return l->scan || l->turns < 1 << 20;
-    nm_elab_error(e, l->f, name->loc, "a repeat runs over a dim with a size, and %s is bound when the binary starts; use scan [loop-1]",
+    nm_elab_error(e, l->f, name->loc,
+                  "a repeat runs over a dim with a size, and %s is bound when the binary starts; "
+                  "use scan [loop-1]",
                   l->dim.name);
     return false;
 }

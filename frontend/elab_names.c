@@ -1,17 +1,19 @@
 // Frames, and what a name means in one: a variable, a dim of the body, a predeclared name, an item
-// of the file, an instance's label, a built-in. Labels are a space of their own, so a label is meant
-// only where it is called again or followed by a dot.
+// of the file, an instance's label, a built-in. Labels are a space of their own, so a label is
+// meant only where it is called again or followed by a dot.
 #include "frontend/elab_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// --- frames --------------------------------------------------------------------------------------------
+// --- frames
+// --------------------------------------------------------------------------------------------
 
 nm_frame *nm_frame_new(nm_elab *e, nm_frame *caller, nm_unit *unit, nm_loc call_loc)
 {
     nm_frame *f = nm_new(e->a, nm_frame);
-    *f = (nm_frame){.caller = caller, .unit = unit, .turns = "", .inst = caller ? caller->inst : NULL};
+    *f = (nm_frame){
+        .caller = caller, .unit = unit, .turns = "", .inst = caller ? caller->inst : NULL};
     if (unit != e->std || !caller)
         return f;
     if (caller->user_fn) { // the library calls itself: still the user's one call
@@ -93,9 +95,11 @@ void nm_frame_add_label(nm_elab *e, nm_frame *f, nm_label label)
     f->label[f->n_labels++] = label;
 }
 
-// --- predeclared names --------------------------------------------------------------------------------------
+// --- predeclared names
+// --------------------------------------------------------------------------------------
 
-static nm_ev run_scalar(nm_elab *e, nm_frame *f, const char *name, nm_dtype dtype, bool weak, nm_loc loc)
+static nm_ev run_scalar(nm_elab *e, nm_frame *f, const char *name, nm_dtype dtype, bool weak,
+                        nm_loc loc)
 {
     if (!e->fn || e->fn == e->init)
         return nm_elab_error(e, f, loc, "%s is known later than this is read [static-1]", name);
@@ -125,14 +129,16 @@ static bool predeclared(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc, nm_ev 
 
 static bool is_predeclared(nm_sym name)
 {
-    static const char *const names[] = {"true", "false", "none", "training", "step", "steps", "epoch"};
+    static const char *const names[] = {"true", "false", "none", "training",
+                                        "step", "steps", "epoch"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (!strcmp(name, names[i]))
             return true;
     return false;
 }
 
-// --- what a plain name means -----------------------------------------------------------------------------------
+// --- what a plain name means
+// -----------------------------------------------------------------------------------
 
 static nm_ev read_var(nm_elab *e, nm_frame *f, nm_var *v)
 {
@@ -187,7 +193,8 @@ static bool is_dim_in_scope(nm_elab *e, nm_frame *f, nm_sym name)
         return true;
     for (int i = 0; i < f->n_vars; i++) {
         nm_ev v = f->var[i].value;
-        if (v.kind == NM_EV_tensor && (nm_has_dim(v.u.t->v->type, name) || nm_has_dim(v.u.t->v->type, base)))
+        if (v.kind == NM_EV_tensor &&
+            (nm_has_dim(v.u.t->v->type, name) || nm_has_dim(v.u.t->v->type, base)))
             return true;
     }
     return false;
@@ -222,11 +229,13 @@ nm_ev nm_name_unknown(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc)
 {
     nm_sym near = nm_name_suggest(e, f, name);
     if (near)
-        return nm_elab_error(e, f, loc, "nothing is called '%s'; did you mean '%s'? [name-2]", name, near);
+        return nm_elab_error(e, f, loc, "nothing is called '%s'; did you mean '%s'? [name-2]", name,
+                             near);
     return nm_elab_error(e, f, loc, "nothing is called '%s' [name-2]", name);
 }
 
-// --- dotted names -------------------------------------------------------------------------------------------------
+// --- dotted names
+// -------------------------------------------------------------------------------------------------
 
 // The instance that the first part of a dotted name means, or NULL.
 static nm_inst *head_instance(nm_elab *e, nm_frame *f, nm_sym name)
@@ -252,10 +261,12 @@ static nm_ev member(nm_elab *e, nm_frame *f, nm_ev of, const nm_ast_name *name, 
     if (of.kind == NM_EV_inst)
         return nm_inst_member(e, f, of.u.inst, w->sym, w->loc);
     if (of.kind != NM_EV_unit)
-        return nm_elab_error(e, f, w->loc, "%s has no member '%s' [inst-4]", nm_ev_describe(e, of), w->sym);
+        return nm_elab_error(e, f, w->loc, "%s has no member '%s' [inst-4]", nm_ev_describe(e, of),
+                             w->sym);
     nm_item *item = nm_unit_find(e, of.u.unit, w->sym);
     out = item ? nm_item_value(e, item, f, w->loc)
-               : nm_elab_error(e, f, w->loc, "the file used as %s declares no '%s' [name-2]", of.u.unit->as, w->sym);
+               : nm_elab_error(e, f, w->loc, "the file used as %s declares no '%s' [name-2]",
+                               of.u.unit->as, w->sym);
     return out;
 }
 
@@ -267,7 +278,8 @@ static nm_ev dotted(nm_elab *e, nm_frame *f, const nm_ast_name *name)
     if (!inst) {
         nm_item *item = nm_unit_find(e, f->unit, head);
         if (item && item->kind == NM_ITEM_def)
-            return nm_elab_error(e, f, name->part[0].loc, "no instance of '%s' was made before this line [inst-4]", head);
+            return nm_elab_error(e, f, name->part[0].loc,
+                                 "no instance of '%s' was made before this line [inst-4]", head);
         if (!find_plain(e, f, head, name->part[0].loc, &v))
             return nm_name_unknown(e, f, head, name->part[0].loc);
     }

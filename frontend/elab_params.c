@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- the table -------------------------------------------------------------------------------------------
+// --- the table
+// -------------------------------------------------------------------------------------------
 
 nm_pvar *nm_pvar_find(nm_elab *e, nm_sym path)
 {
@@ -19,7 +20,9 @@ nm_pvar *nm_pvar_find(nm_elab *e, nm_sym path)
 
 static nm_ev pvar_tensor(nm_elab *e, nm_pvar *p, nm_value *v)
 {
-    return nm_ev_tensor(e, (nm_tensor){.v = v, .is_arrow = p->is_arrow, .ins = p->ins, .outs = p->outs, .param = p});
+    return nm_ev_tensor(
+        e,
+        (nm_tensor){.v = v, .is_arrow = p->is_arrow, .ins = p->ins, .outs = p->outs, .param = p});
 }
 
 static nm_value *function_param(nm_elab *e, nm_pvar *p)
@@ -35,8 +38,9 @@ static nm_value *function_param(nm_elab *e, nm_pvar *p)
 nm_ev nm_pvar_read(nm_elab *e, nm_pvar *p, nm_loc loc)
 {
     if (e->fn == e->init)
-        return p->start ? pvar_tensor(e, p, p->start)
-                        : nm_elab_error(e, NULL, loc, "%s has no starting value yet [param-1]", p->path);
+        return p->start
+                   ? pvar_tensor(e, p, p->start)
+                   : nm_elab_error(e, NULL, loc, "%s has no starting value yet [param-1]", p->path);
     if (p->of != e->fn) {
         p->now = function_param(e, p);
         p->where = e->fn->root;
@@ -52,31 +56,37 @@ void nm_pvar_assign(nm_elab *e, nm_pvar *p, nm_value *v)
     p->of = e->fn;
 }
 
-// --- values of a wanted type ---------------------------------------------------------------------------------
+// --- values of a wanted type
+// ---------------------------------------------------------------------------------
 
-nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what, nm_loc loc)
+nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what,
+                         nm_loc loc)
 {
     v = nm_ev_number(e, f, v);
     if (v.kind == NM_EV_poison)
         return NULL;
     nm_value *x = v.kind == NM_EV_none ? NULL : nm_ev_materialise(e, v, type->dtype, loc);
     if (!x && v.kind != NM_EV_tensor) {
-        nm_elab_error(e, f, loc, "%s is %s, and this is %s [param-1]", what, nm_type_str(e->m, type), nm_ev_describe(e, v));
+        nm_elab_error(e, f, loc, "%s is %s, and this is %s [param-1]", what,
+                      nm_type_str(e->m, type), nm_ev_describe(e, v));
         return NULL;
     }
     bool fits = x != NULL;
     for (int i = 0; fits && i < x->type->rank; i++) {
         int at = nm_type_find(type, x->type->dim[i].name);
-        fits = at >= 0 && nm_extents_agree(e, type->dim[at].name, type->dim[at].extent, x->type->dim[i].extent);
+        fits = at >= 0 && nm_extents_agree(e, type->dim[at].name, type->dim[at].extent,
+                                           x->type->dim[i].extent);
         if (fits)
             x = nm_elab_conform(e, loc, x, type->dim[at].name, type->dim[at].extent);
     }
     if (x && !fits)
-        nm_elab_error(e, f, loc, "%s is %s, and this is %s [param-1]", what, nm_type_str(e->m, type), nm_ev_describe(e, v));
+        nm_elab_error(e, f, loc, "%s is %s, and this is %s [param-1]", what,
+                      nm_type_str(e->m, type), nm_ev_describe(e, v));
     return fits ? nm_elab_order(e, loc, x, type) : NULL;
 }
 
-// --- draws -------------------------------------------------------------------------------------------------------
+// --- draws
+// -------------------------------------------------------------------------------------------------------
 
 typedef struct nm_draws { // keys of the function so far, newest first
     nm_sym base;
@@ -104,13 +114,16 @@ nm_sym nm_draw_key(nm_elab *e, nm_inst *inst, nm_sym name)
     return same ? nm_sym_fmt(e->m, "%s.%d", base, same) : base;
 }
 
-static nm_value *raw_draw(nm_elab *e, nm_dist_kind kind, const nm_type *type, nm_sym key, nm_loc loc)
+static nm_value *raw_draw(nm_elab *e, nm_dist_kind kind, const nm_type *type, nm_sym key,
+                          nm_loc loc)
 {
     nm_value *in[3] = {nm_efunc_scalar(e, "seed", NM_i64)};
-    in[1] = e->fn == e->init ? nm_elab_const(e, loc, NM_i32, 0) : nm_efunc_scalar(e, "step", NM_i32);
+    in[1] =
+        e->fn == e->init ? nm_elab_const(e, loc, NM_i32, 0) : nm_efunc_scalar(e, "step", NM_i32);
     in[2] = nm_region_turn(e, loc);
-    nm_attr attr[] = {nm_mk_sym(e->m, "dist", nm_sym_get(e->m, kind == NM_DIST_normal ? "normal" : "uniform")),
-                      nm_mk_string(e->m, "key", key)};
+    nm_attr attr[] = {
+        nm_mk_sym(e->m, "dist", nm_sym_get(e->m, kind == NM_DIST_normal ? "normal" : "uniform")),
+        nm_mk_string(e->m, "key", key)};
     return nm_elab_op(e, loc, NM_OP_random, in[2] ? 3 : 2, in, 2, attr, type);
 }
 
@@ -123,7 +136,8 @@ static nm_ev scaled(nm_elab *e, nm_frame *f, nm_ev r, nm_ev low, nm_ev width, nm
     return r;
 }
 
-nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type, nm_sym key, nm_loc loc)
+nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type, nm_sym key,
+                       nm_loc loc)
 {
     bool is_float = nm_dtype_table[type->dtype].is_float;
     const nm_type *drawn = is_float ? type : nm_type_with_dtype(e->m, type, NM_f32);
@@ -131,24 +145,30 @@ nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type,
     nm_ev a = dist.u.dist.arg[0], b = dist.u.dist.arg[1];
     switch (dist.u.dist.kind) {
     case NM_DIST_normal: r = scaled(e, f, r, a, b, loc); break;
-    case NM_DIST_uniform: r = scaled(e, f, r, a, nm_elab_binary(e, f, NM_BIN_sub, b, a, loc, NULL), loc); break;
+    case NM_DIST_uniform:
+        r = scaled(e, f, r, a, nm_elab_binary(e, f, NM_BIN_sub, b, a, loc, NULL), loc);
+        break;
     case NM_DIST_bernoulli: r = nm_elab_binary(e, f, NM_BIN_lt, r, a, loc, NULL); break;
     }
     return nm_elab_coerce(e, f, r, type, "the draw", loc);
 }
 
-// --- declarations --------------------------------------------------------------------------------------------------
+// --- declarations
+// --------------------------------------------------------------------------------------------------
 
 static bool is_placeable(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, const char *what)
 {
     nm_sym name = s->u.decl.name.sym;
     nm_item *item = f->unit == e->std ? NULL : nm_unit_find(e, f->unit, name);
     if (item && item->kind == NM_ITEM_dim)
-        nm_elab_error(e, f, s->u.decl.name.loc, "'%s' is a dim (%s); a %s needs another name [name-1]", name,
+        nm_elab_error(e, f, s->u.decl.name.loc,
+                      "'%s' is a dim (%s); a %s needs another name [name-1]", name,
                       nm_elab_place(e, item->loc, s->u.decl.name.loc), what);
     if (f->is_fn) {
-        nm_elab_error(e, f, s->loc, "an fn owns no parameters, and this one declares '%s'; make %s a module [def-2]", name,
-                      f->what);
+        nm_elab_error(
+            e, f, s->loc,
+            "an fn owns no parameters, and this one declares '%s'; make %s a module [def-2]", name,
+            f->what);
         return false;
     }
     return f->inst != NULL;
@@ -158,7 +178,8 @@ static nm_dtype declared_dtype(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
     nm_dtype d = NM_real;
     if (s->u.decl.dtype.sym && !nm_dtype_find(s->u.decl.dtype.sym, &d))
-        nm_elab_error(e, f, s->u.decl.dtype.loc, "'%s' is not a dtype [type-1]", s->u.decl.dtype.sym);
+        nm_elab_error(e, f, s->u.decl.dtype.loc, "'%s' is not a dtype [type-1]",
+                      s->u.decl.dtype.sym);
     return d;
 }
 
@@ -168,11 +189,12 @@ static void needs_size(nm_elab *e, nm_frame *f, const nm_edim *d, const nm_ast_s
     nm_dim_decl *decl = nm_dim_lookup(e->m, d->name);
     nm_loc loc = axis < s->u.decl.shape.n ? s->u.decl.shape.axis[axis].loc : s->u.decl.shape.loc;
     if (decl && decl->runtime)
-        nm_elab_error(e, f, loc, "a parameter needs sizes when nemocc runs, and %s is '?' (%s) [param-1]", d->name,
-                      nm_elab_place(e, decl->loc, loc));
+        nm_elab_error(e, f, loc,
+                      "a parameter needs sizes when nemocc runs, and %s is '?' (%s) [param-1]",
+                      d->name, nm_elab_place(e, decl->loc, loc));
     else
-        nm_elab_error(e, f, loc, "a parameter needs sizes when nemocc runs, and %s is %s [param-1]", d->name,
-                      nm_extent_str(e->m, d->extent));
+        nm_elab_error(e, f, loc, "a parameter needs sizes when nemocc runs, and %s is %s [param-1]",
+                      d->name, nm_extent_str(e->m, d->extent));
 }
 
 // The dims of the repeats that stack what this instance declares, outermost first.
@@ -188,7 +210,8 @@ static int loop_dims(nm_elab *e, nm_frame *f, nm_dim *out)
     return n;
 }
 
-static bool declared_type(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p, nm_eshape *shape)
+static bool declared_type(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p,
+                          nm_eshape *shape)
 {
     nm_type t = {.dtype = declared_dtype(e, f, s)};
     if (!nm_shape_read(e, f, &s->u.decl.shape, shape))
@@ -201,7 +224,9 @@ static bool declared_type(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar
         }
         for (int k = 0; k < p->n_loops; k++)
             if (t.dim[k].name == shape->dim[i].name) {
-                nm_elab_error(e, f, s->loc, "'%s' stands twice in one type: the repeat over it stacks this parameter [type-2]",
+                nm_elab_error(e, f, s->loc,
+                              "'%s' stands twice in one type: the repeat over it stacks this "
+                              "parameter [type-2]",
                               shape->dim[i].name);
                 return false;
             }
@@ -235,11 +260,13 @@ static void set_flags(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p)
         else if (!strcmp(w->sym, "frozen"))
             p->frozen = true;
         else
-            nm_elab_error(e, f, w->loc, "a parameter is no_decay or frozen, not '%s' [param-2]", w->sym);
+            nm_elab_error(e, f, w->loc, "a parameter is no_decay or frozen, not '%s' [param-2]",
+                          w->sym);
     }
 }
 
-// The start is computed in @init, in this frame: numbers as they are, parameters by their own starts.
+// The start is computed in @init, in this frame: numbers as they are, parameters by their own
+// starts.
 static void make_start(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p)
 {
     nm_efunc *fn = e->fn;
@@ -256,7 +283,9 @@ static void make_start(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p
     else
         p->start = nm_elab_coerce(e, f, v, p->type, p->name, loc);
     if (e->turn_read)
-        nm_elab_error(e, f, loc, "a starting value is computed for all turns at once and may not use the turn [loop-4]");
+        nm_elab_error(
+            e, f, loc,
+            "a starting value is computed for all turns at once and may not use the turn [loop-4]");
     e->fn = fn;
     e->at = at;
     e->turn_read = turn_read;
@@ -264,14 +293,16 @@ static void make_start(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p
 }
 
 // Declared again, by another call of the instance: the same type, whatever repeats stand around it.
-static bool same_again(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, const nm_pvar *old, const nm_pvar *p)
+static bool same_again(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, const nm_pvar *old,
+                       const nm_pvar *p)
 {
     const nm_type *a = old->type, *b = p->type;
     bool same = a->dtype == b->dtype && a->rank - old->n_loops == b->rank - p->n_loops;
     for (int i = old->n_loops, k = p->n_loops; same && i < a->rank; i++, k++)
         same = a->dim[i].name == b->dim[k].name && a->dim[i].extent == b->dim[k].extent;
     if (!same)
-        nm_elab_error(e, f, s->u.decl.name.loc, "%s is %s here and %s before; calls of one instance share it [inst-4]",
+        nm_elab_error(e, f, s->u.decl.name.loc,
+                      "%s is %s here and %s before; calls of one instance share it [inst-4]",
                       old->path, nm_type_str(e->m, b), nm_type_str(e->m, a));
     return same;
 }
@@ -330,10 +361,13 @@ static nm_ev replaced_value(nm_elab *e, nm_frame *f, nm_pvar *p, nm_ev v, nm_loc
 static bool is_second(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
     nm_var *v = nm_frame_var(f, s->u.decl.name.sym);
-    nm_sym path = nm_path_join(e, f->inst->path, nm_sym_fmt(e->m, "%s%s", s->u.decl.name.sym, f->turns));
-    if (!v || v->value.kind != NM_EV_tensor || !v->value.u.t->param || v->value.u.t->param->path != path)
+    nm_sym path =
+        nm_path_join(e, f->inst->path, nm_sym_fmt(e->m, "%s%s", s->u.decl.name.sym, f->turns));
+    if (!v || v->value.kind != NM_EV_tensor || !v->value.u.t->param ||
+        v->value.u.t->param->path != path)
         return false;
-    nm_elab_error(e, f, s->u.decl.name.loc, "'%s' is declared twice in %s [param-2]", s->u.decl.name.sym, f->what);
+    nm_elab_error(e, f, s->u.decl.name.loc, "'%s' is declared twice in %s [param-2]",
+                  s->u.decl.name.sym, f->what);
     return true;
 }
 
@@ -352,9 +386,15 @@ static void declare_and_set(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, bool 
     nm_frame_set(e, f, s->u.decl.name.sym, v);
 }
 
-void nm_stmt_param(nm_elab *e, nm_frame *f, const nm_ast_stmt *s) { declare_and_set(e, f, s, false); }
+void nm_stmt_param(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
+{
+    declare_and_set(e, f, s, false);
+}
 
-void nm_stmt_state(nm_elab *e, nm_frame *f, const nm_ast_stmt *s) { declare_and_set(e, f, s, true); }
+void nm_stmt_state(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
+{
+    declare_and_set(e, f, s, true);
+}
 
 void nm_stmt_draw(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
@@ -363,7 +403,8 @@ void nm_stmt_draw(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     nm_value *x = NULL;
     if (nm_shape_read(e, f, &s->u.decl.shape, &shape) && s->u.decl.init) {
         for (t.rank = 0; t.rank < shape.rank; t.rank++)
-            t.dim[t.rank] = (nm_dim){.name = shape.dim[t.rank].name, .extent = shape.dim[t.rank].extent};
+            t.dim[t.rank] =
+                (nm_dim){.name = shape.dim[t.rank].name, .extent = shape.dim[t.rank].extent};
         const nm_type *type = nm_type_get(e->m, &t);
         nm_ev v = nm_elab_expr(e, f, s->u.decl.init);
         if (v.kind == NM_EV_dist)
@@ -374,12 +415,15 @@ void nm_stmt_draw(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     nm_frame_set(e, f, s->u.decl.name.sym, nm_ev_value(e, x));
 }
 
-// --- := -----------------------------------------------------------------------------------------------------------------
+// --- :=
+// -----------------------------------------------------------------------------------------------------------------
 
 static bool may_assign(nm_elab *e, nm_frame *f, const nm_pvar *p, const nm_ast_word *name)
 {
     if (p->assigned_in == e->fn) {
-        nm_elab_error(e, f, name->loc, "'%s' has its next value already; one ':=' per step and state [state-1]", name->sym);
+        nm_elab_error(e, f, name->loc,
+                      "'%s' has its next value already; one ':=' per step and state [state-1]",
+                      name->sym);
         return false;
     }
     for (nm_region *r = e->at; r->outer; r = r->outer)
@@ -398,12 +442,16 @@ void nm_stmt_next(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     bool poison = !var || var->value.kind == NM_EV_poison || v.kind == NM_EV_poison;
     nm_pvar *p = !poison && var->value.kind == NM_EV_tensor ? var->value.u.t->param : NULL;
     if (!var || (!poison && (!p || !p->state)))
-        nm_elab_error(e, f, name->loc, "'%s' is not a state of this module; ':=' gives a state its next value [state-1]",
-                      name->sym);
+        nm_elab_error(
+            e, f, name->loc,
+            "'%s' is not a state of this module; ':=' gives a state its next value [state-1]",
+            name->sym);
     if (!p || !p->state || !may_assign(e, f, p, name))
         return;
     nm_ev now = nm_pvar_read(e, p, s->loc);
-    nm_value *x = now.kind == NM_EV_tensor ? nm_elab_coerce(e, f, v, now.u.t->v->type, name->sym, s->u.next.value->loc) : NULL;
+    nm_value *x = now.kind == NM_EV_tensor
+                      ? nm_elab_coerce(e, f, v, now.u.t->v->type, name->sym, s->u.next.value->loc)
+                      : NULL;
     if (!x)
         return;
     nm_pvar_assign(e, p, x);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- functions ------------------------------------------------------------------------------------------
+// --- functions
+// ------------------------------------------------------------------------------------------
 
 nm_efunc *nm_efunc_new(nm_elab *e, const char *name, nm_loc loc)
 {
@@ -32,10 +33,12 @@ nm_value *nm_efunc_scalar(nm_elab *e, const char *name, nm_dtype dtype)
     return nm_region_import(e, e->fn->root, v);
 }
 
-// Data, params, states, scalars; within each as they came. Parameters that nothing reads are dropped.
+// Data, params, states, scalars; within each as they came. Parameters that nothing reads are
+// dropped.
 static void sort_params(nm_func *f, nm_arena *a)
 {
-    static const nm_bind_kind order[] = {NM_BIND_data, NM_BIND_param, NM_BIND_state, NM_BIND_scalar};
+    static const nm_bind_kind order[] = {NM_BIND_data, NM_BIND_param, NM_BIND_state,
+                                         NM_BIND_scalar};
     nm_value **param = nm_new_n(a, nm_value *, (size_t)f->n_params);
     nm_bind *bind = nm_new_n(a, nm_bind, (size_t)f->n_params);
     int n = 0;
@@ -53,13 +56,15 @@ static void sort_params(nm_func *f, nm_arena *a)
     }
 }
 
-void nm_efunc_finish(nm_elab *e, nm_efunc *fn, nm_loc loc, int n, nm_value *const *value, const nm_bind *bind)
+void nm_efunc_finish(nm_elab *e, nm_efunc *fn, nm_loc loc, int n, nm_value *const *value,
+                     const nm_bind *bind)
 {
     nm_func_ret(fn->f, loc, n, value, bind);
     sort_params(fn->f, e->a);
 }
 
-// --- imports ----------------------------------------------------------------------------------------------
+// --- imports
+// ----------------------------------------------------------------------------------------------
 
 nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64_t at)
 {
@@ -89,7 +94,8 @@ static nm_value *split_turns(nm_elab *e, const nm_region *r, nm_value *v)
     t.dim[at] = (nm_dim){.name = r->dim.name, .extent = r->dim.extent};
     t.dim[at + 1].extent = period;
     nm_sym into[] = {r->dim.name, r->whole};
-    nm_attr attr[] = {nm_mk_sym(e->m, "from", r->whole), nm_mk_dims(e->m, "into", (nm_syms){2, into})};
+    nm_attr attr[] = {nm_mk_sym(e->m, "from", r->whole),
+                      nm_mk_dims(e->m, "into", (nm_syms){2, into})};
     return nm_elab_op(e, (nm_loc){0}, NM_OP_split, 1, &v, 2, attr, nm_type_get(e->m, &t));
 }
 
@@ -114,9 +120,11 @@ static nm_value *import_into_body(nm_elab *e, nm_region *r, nm_value *v)
         return NULL;
     nm_import *i = nm_new(e->a, nm_import);
     bool stacked = nm_has_dim(operand->type, r->dim.name);
-    const nm_type *type = stacked ? nm_type_without(e->m, operand->type, r->dim.name) : operand->type;
+    const nm_type *type =
+        stacked ? nm_type_without(e->m, operand->type, r->dim.name) : operand->type;
     nm_value *inner = nm_func_param(r->f, type, v->name, (nm_bind){0});
-    *i = (nm_import){.outer = v, .operand = operand, .inner = inner, .stacked = stacked, .next = r->import};
+    *i = (nm_import){
+        .outer = v, .operand = operand, .inner = inner, .stacked = stacked, .next = r->import};
     r->import = i;
     const void *parts[] = {operand, type};
     e->trace = nm_hash64_more(e->trace, parts, sizeof parts);
@@ -172,11 +180,15 @@ nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v)
         return v;
     nm_tensor t = *v.u.t;
     if (from->fn != e->at->fn)
-        return t.param ? nm_pvar_read(e, t.param, v.loc)
-                       : nm_elab_error(e, NULL, v.loc, "a starting value reads numbers and parameters, and '%s' is %s [param-1]",
-                                       nm_ev_name(e, v, "this"), nm_tensor_str(e, &t));
+        return t.param
+                   ? nm_pvar_read(e, t.param, v.loc)
+                   : nm_elab_error(
+                         e, NULL, v.loc,
+                         "a starting value reads numbers and parameters, and '%s' is %s [param-1]",
+                         nm_ev_name(e, v, "this"), nm_tensor_str(e, &t));
     if (!is_around(from, e->at))
-        return nm_elab_error(e, NULL, v.loc, "'%s' is a value of a loop's turn, and the loop is over [inst-4]",
+        return nm_elab_error(e, NULL, v.loc,
+                             "'%s' is a value of a loop's turn, and the loop is over [inst-4]",
                              nm_ev_name(e, v, "this"));
     t.v = nm_region_import(e, from, t.v);
     nm_ev out = nm_ev_tensor(e, t);
@@ -185,12 +197,14 @@ nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v)
     return out;
 }
 
-// --- loops -------------------------------------------------------------------------------------------------
+// --- loops
+// -------------------------------------------------------------------------------------------------
 
 nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc)
 {
     nm_region *r = nm_new(e->a, nm_region);
-    *r = (nm_region){.outer = e->at, .fn = e->at->fn, .dim = dim, .scan = scan, .depth = e->at->depth + 1};
+    *r = (nm_region){
+        .outer = e->at, .fn = e->at->fn, .dim = dim, .scan = scan, .depth = e->at->depth + 1};
     r->f = nm_body_new(e->at->f, loc);
     e->at = r;
     return r;
@@ -199,15 +213,20 @@ nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc)
 nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at)
 {
     nm_region *r = nm_new(e->a, nm_region);
-    *r = (nm_region){.outer = e->at, .fn = e->at->fn, .f = e->at->f, .dim = dim, .inlined = true, .at = at,
+    *r = (nm_region){.outer = e->at,
+                     .fn = e->at->fn,
+                     .f = e->at->f,
+                     .dim = dim,
+                     .inlined = true,
+                     .at = at,
                      .depth = e->at->depth + 1};
     e->at = r;
     return r;
 }
 
 // The body's parameters in the order that repeat wants: carried, stacked, whole.
-static void order_body_params(nm_elab *e, nm_region *r, int n_carried, nm_value *const *inner, nm_value **operand,
-                              int *n_stacked)
+static void order_body_params(nm_elab *e, nm_region *r, int n_carried, nm_value *const *inner,
+                              nm_value **operand, int *n_stacked)
 {
     nm_func *f = r->f;
     nm_value **param = nm_new_n(e->a, nm_value *, (size_t)f->n_params);
@@ -235,8 +254,9 @@ static void order_body_params(nm_elab *e, nm_region *r, int n_carried, nm_value 
     }
 }
 
-void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *start, nm_value *const *inner,
-                     nm_value *const *next, int n_stacked, nm_value *const *stacked, nm_value **result)
+void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *start,
+                     nm_value *const *inner, nm_value *const *next, int n_stacked,
+                     nm_value *const *stacked, nm_value **result)
 {
     nm_region *r = e->at;
     int n_out = n_carried + n_stacked, n_in_stacked = 0, n_in = r->f->n_params;
@@ -251,8 +271,13 @@ void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *sta
     e->at = r->outer;
     nm_attr attr[] = {nm_mk_sym(e->m, "over", r->dim.name), nm_mk_int(e->m, "carried", n_carried),
                       nm_mk_int(e->m, "stacked", n_in_stacked)};
-    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = NM_OP_repeat, .loc = loc, .n_in = n_in, .in = operand,
-                                              .n_attrs = 3, .attr = attr, .body = r->f});
+    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = NM_OP_repeat,
+                                              .loc = loc,
+                                              .n_in = n_in,
+                                              .in = operand,
+                                              .n_attrs = 3,
+                                              .attr = attr,
+                                              .body = r->f});
     for (int i = 0; i < n_out; i++)
         result[i] = op ? &op->out[i] : NULL;
 }
@@ -267,7 +292,8 @@ nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc)
     } else {
         e->at = r->outer;
         nm_attr attr = nm_mk_sym(e->m, "dim", r->dim.name);
-        nm_type type = {.dtype = NM_i32, .rank = 1, .dim = {{.name = r->dim.name, .extent = r->dim.extent}}};
+        nm_type type = {
+            .dtype = NM_i32, .rank = 1, .dim = {{.name = r->dim.name, .extent = r->dim.extent}}};
         v = nm_elab_op(e, loc, NM_OP_index, 0, NULL, 1, &attr, nm_type_get(e->m, &type));
         e->at = r;
         v = v ? import_into_body(e, r, v) : NULL;
@@ -276,7 +302,8 @@ nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc)
     return nm_region_import(e, r, v);
 }
 
-static nm_value *affine(nm_elab *e, nm_loc loc, nm_value *i, const nm_extent *factor, nm_value *plus)
+static nm_value *affine(nm_elab *e, nm_loc loc, nm_value *i, const nm_extent *factor,
+                        nm_value *plus)
 {
     nm_ev f = nm_ev_extent(e, factor);
     if (f.kind != NM_EV_num || f.u.num != 1)
@@ -294,13 +321,15 @@ nm_value *nm_region_turn(nm_elab *e, nm_loc loc)
             continue;
         turn = affine(e, loc, nm_region_index(e, r, loc), turns, turn);
         if (r->whole && r->first)
-            turn = affine(e, loc, turn, nm_extent_const(e->m, 1), nm_elab_const(e, loc, NM_i32, (double)r->first));
+            turn = affine(e, loc, turn, nm_extent_const(e->m, 1),
+                          nm_elab_const(e, loc, NM_i32, (double)r->first));
         turns = r->whole ? r->turns : nm_extent_mul(e->m, turns, r->dim.extent);
     }
     return turn;
 }
 
-// --- trials ---------------------------------------------------------------------------------------------------
+// --- trials
+// ---------------------------------------------------------------------------------------------------
 
 typedef struct kept { // of one parameter
     nm_pvar *p;
@@ -364,13 +393,15 @@ void nm_trial_end(nm_elab *e, nm_trial *t)
     nm_mark_back(e, t->mark);
 }
 
-// --- ops -----------------------------------------------------------------------------------------------------
+// --- ops
+// -----------------------------------------------------------------------------------------------------
 
 static uint64_t hash_attr(uint64_t h, const nm_attr *a)
 {
     h = nm_hash64_more(h, &a->name, sizeof a->name);
     switch (a->kind) {
-    case NM_ATTR_dims: return nm_hash64_more(h, a->u.syms.sym, (size_t)a->u.syms.n * sizeof *a->u.syms.sym);
+    case NM_ATTR_dims:
+        return nm_hash64_more(h, a->u.syms.sym, (size_t)a->u.syms.n * sizeof *a->u.syms.sym);
     case NM_ATTR_bool: return nm_hash64_more(h, &a->u.b, sizeof a->u.b);
     case NM_ATTR_dtype: return nm_hash64_more(h, &a->u.dtype, sizeof a->u.dtype);
     default: return nm_hash64_more(h, &a->u.i, sizeof a->u.i);
@@ -404,11 +435,16 @@ nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto)
     return op;
 }
 
-nm_value *nm_elab_op(nm_elab *e, nm_loc loc, nm_opcode code, int n_in, nm_value *const *in, int n_attrs,
-                     const nm_attr *attr, const nm_type *type)
+nm_value *nm_elab_op(nm_elab *e, nm_loc loc, nm_opcode code, int n_in, nm_value *const *in,
+                     int n_attrs, const nm_attr *attr, const nm_type *type)
 {
-    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = code, .loc = loc, .n_in = n_in, .in = in,
-                                              .n_attrs = n_attrs, .attr = attr, .type = type});
+    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = code,
+                                              .loc = loc,
+                                              .n_in = n_in,
+                                              .in = in,
+                                              .n_attrs = n_attrs,
+                                              .attr = attr,
+                                              .type = type});
     return op ? &op->out[0] : NULL;
 }
 

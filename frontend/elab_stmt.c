@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- names ------------------------------------------------------------------------------------------------
+// --- names
+// ------------------------------------------------------------------------------------------------
 
 static void add_name(nm_elab *e, nm_names *names, const nm_ast_word *w)
 {
@@ -61,19 +62,22 @@ static bool may_be_value(nm_elab *e, nm_frame *f, const nm_ast_word *w)
         nm_elab_error(e, f, w->loc, "'%s' is a dim; a value needs another name [name-1]", w->sym);
         return false;
     }
-    nm_item *item = f->unit == e->std || nm_frame_var(f, w->sym) ? NULL : nm_unit_find(e, f->unit, w->sym);
+    nm_item *item =
+        f->unit == e->std || nm_frame_var(f, w->sym) ? NULL : nm_unit_find(e, f->unit, w->sym);
     if (!item || item->loc.src == e->prog->std->src)
         return true;
     if (item->kind == NM_ITEM_def)
         nm_elab_error(e, f, w->loc, "'%s' is %s (%s); a value needs another name [name-1]", w->sym,
-                      item->def->kind == NM_DEF_fn ? "an fn" : "a module", nm_elab_place(e, item->loc, w->loc));
-    else
-        nm_elab_error(e, f, w->loc, "'%s' is %s (%s); a value needs another name [name-1]", w->sym, kind[item->kind],
+                      item->def->kind == NM_DEF_fn ? "an fn" : "a module",
                       nm_elab_place(e, item->loc, w->loc));
+    else
+        nm_elab_error(e, f, w->loc, "'%s' is %s (%s); a value needs another name [name-1]", w->sym,
+                      kind[item->kind], nm_elab_place(e, item->loc, w->loc));
     return false;
 }
 
-// --- assignments ---------------------------------------------------------------------------------------------
+// --- assignments
+// ---------------------------------------------------------------------------------------------
 
 static void set_name(nm_elab *e, nm_frame *f, const nm_ast_word *w, nm_ev v)
 {
@@ -91,12 +95,16 @@ static void assign(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     nm_ev v = nm_elab_exprs(e, f, &s->u.assign.values);
     bool fits = names->n == 1 || (v.kind == NM_EV_tuple && v.u.tuple.n == names->n);
     if (!fits && v.kind != NM_EV_poison) {
-        const char *what = v.kind == NM_EV_tuple ? nm_arena_fmt(e->a, "%d", v.u.tuple.n) : nm_ev_describe(e, v);
-        nm_elab_error(e, f, s->u.assign.values.loc, "%d names take %d values, and this gives %s [call-3]", names->n,
-                      names->n, what);
+        const char *what =
+            v.kind == NM_EV_tuple ? nm_arena_fmt(e->a, "%d", v.u.tuple.n) : nm_ev_describe(e, v);
+        nm_elab_error(e, f, s->u.assign.values.loc,
+                      "%d names take %d values, and this gives %s [call-3]", names->n, names->n,
+                      what);
     }
     for (int i = 0; i < names->n; i++) {
-        nm_ev part = !fits || v.kind == NM_EV_poison ? nm_ev_poison() : names->n == 1 ? v : v.u.tuple.item[i];
+        nm_ev part = !fits || v.kind == NM_EV_poison ? nm_ev_poison()
+                     : names->n == 1                 ? v
+                                                     : v.u.tuple.item[i];
         set_name(e, f, &names->word[i], part);
     }
 }
@@ -104,18 +112,21 @@ static void assign(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 static void body_consts(nm_elab *e, nm_frame *f, const nm_ast_settings *s)
 {
     for (int i = 0; i < s->n; i++)
-        set_name(e, f, &s->item[i].word, s->item[i].value ? nm_elab_expr(e, f, s->item[i].value) : nm_ev_none());
+        set_name(e, f, &s->item[i].word,
+                 s->item[i].value ? nm_elab_expr(e, f, s->item[i].value) : nm_ev_none());
 }
 
 static void body_require(nm_elab *e, nm_frame *f, const nm_ast_require *r)
 {
     nm_ev v = nm_elab_expr(e, f, r->cond);
     if (v.kind == NM_EV_bool && !v.u.b)
-        nm_elab_error(e, f, r->cond->loc, "%s does not hold%s%s", nm_elab_source_text(e, r->cond->loc), r->text ? ": " : "",
+        nm_elab_error(e, f, r->cond->loc, "%s does not hold%s%s",
+                      nm_elab_source_text(e, r->cond->loc), r->text ? ": " : "",
                       r->text ? r->text : "");
 }
 
-// --- if and for -------------------------------------------------------------------------------------------------
+// --- if and for
+// -------------------------------------------------------------------------------------------------
 
 static void choose(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
@@ -139,7 +150,9 @@ static bool span_of(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, int64_t *lo, 
         return true;
     nm_ev odd = nm_ev_is_whole(a, lo) ? b : a;
     if (a.kind != NM_EV_poison && b.kind != NM_EV_poison)
-        nm_elab_error(e, f, s->u.for_.over->loc, "'for' runs over whole numbers that are known when nemocc runs, and this is %s [static-1]",
+        nm_elab_error(e, f, s->u.for_.over->loc,
+                      "'for' runs over whole numbers that are known when nemocc runs, and this is "
+                      "%s [static-1]",
                       nm_ev_describe(e, odd));
     return false;
 }
@@ -150,10 +163,14 @@ static void one_turn(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_ev v, int
     nm_sym turns = f->turns;
     bool fits = names->n == 1 || (v.kind == NM_EV_tuple && v.u.tuple.n == names->n);
     if (!fits && v.kind != NM_EV_poison)
-        nm_elab_error(e, f, s->u.for_.over->loc, "%d names take %d values a turn, and this gives %s [static-1]", names->n,
+        nm_elab_error(e, f, s->u.for_.over->loc,
+                      "%d names take %d values a turn, and this gives %s [static-1]", names->n,
                       names->n, nm_ev_describe(e, v));
     for (int i = 0; i < names->n; i++)
-        set_name(e, f, &names->word[i], !fits ? nm_ev_poison() : names->n == 1 ? v : v.u.tuple.item[i]);
+        set_name(e, f, &names->word[i],
+                 !fits           ? nm_ev_poison()
+                 : names->n == 1 ? v
+                                 : v.u.tuple.item[i]);
     f->turns = nm_sym_fmt(e->m, "%s.%lld", turns, (long long)turn);
     nm_elab_block(e, f, &s->u.for_.body);
     f->turns = turns;
@@ -176,7 +193,8 @@ static void unroll(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     nm_ev v = nm_elab_expr(e, f, s->u.for_.over);
     if (v.kind != NM_EV_tuple) {
         if (v.kind != NM_EV_poison)
-            nm_elab_error(e, f, s->u.for_.over->loc, "'for' runs over a tuple or a span, and this is %s [static-1]",
+            nm_elab_error(e, f, s->u.for_.over->loc,
+                          "'for' runs over a tuple or a span, and this is %s [static-1]",
                           nm_ev_describe(e, v));
         poison_names(e, f, &s->u.for_.body);
         return;
@@ -185,7 +203,8 @@ static void unroll(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
         one_turn(e, f, s, v.u.tuple.item[i], i);
 }
 
-// --- emit and return ------------------------------------------------------------------------------------------------
+// --- emit and return
+// ------------------------------------------------------------------------------------------------
 
 void nm_stmt_emit(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
@@ -195,7 +214,10 @@ void nm_stmt_emit(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
         return;
     }
     nm_emit *m = nm_new(e->a, nm_emit);
-    *m = (nm_emit){.path = nm_path_join(e, f->inst->path, s->u.emit.name.sym), .value = v, .region = e->at, .next = e->fn->emit};
+    *m = (nm_emit){.path = nm_path_join(e, f->inst->path, s->u.emit.name.sym),
+                   .value = v,
+                   .region = e->at,
+                   .next = e->fn->emit};
     m->loc = s->loc;
     m->of_entry = f->is_entry;
     e->fn->emit = m;
@@ -211,7 +233,8 @@ static void do_return(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     f->returned = true;
 }
 
-// --- all ----------------------------------------------------------------------------------------------------------------
+// --- all
+// ----------------------------------------------------------------------------------------------------------------
 
 static void run(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {

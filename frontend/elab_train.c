@@ -1,7 +1,7 @@
-// minimize: the gradient of a loss, clipping by the global norm, and one optimizer body a parameter.
-// What an optimizer is given as numbers become hyperparameters of the binary: scalars of @train with
-// the given values as defaults. A schedule's call as `lr` becomes the scalar lr; its own numbers are
-// hyperparameters that only @schedule functions read.
+// minimize: the gradient of a loss, clipping by the global norm, and one optimizer body a
+// parameter. What an optimizer is given as numbers become hyperparameters of the binary: scalars of
+// @train with the given values as defaults. A schedule's call as `lr` becomes the scalar lr; its
+// own numbers are hyperparameters that only @schedule functions read.
 #include "frontend/elab_internal.h"
 #include "frontend/paths.h"
 
@@ -32,7 +32,8 @@ typedef struct minimize {
     nm_value **grad;
 } minimize;
 
-// --- hyperparameters -----------------------------------------------------------------------------------
+// --- hyperparameters
+// -----------------------------------------------------------------------------------
 
 typedef struct affine { // value + per_step * steps
     double value, per_step;
@@ -59,11 +60,16 @@ static nm_sym free_name(nm_elab *e, const char *base, nm_sym owner, affine a, nm
     return name;
 }
 
-static nm_sym add_hyper(nm_elab *e, const char *base, nm_sym owner, affine a, nm_sym schedule, nm_loc loc)
+static nm_sym add_hyper(nm_elab *e, const char *base, nm_sym owner, affine a, nm_sym schedule,
+                        nm_loc loc)
 {
     nm_sym name = free_name(e, base, owner, a, schedule);
     if (!nm_hyper_lookup(e->m, name))
-        nm_hyper_add(e->m, (nm_hyper){.name = name, .value = a.value, .per_step = a.per_step, .schedule = schedule, .loc = loc});
+        nm_hyper_add(e->m, (nm_hyper){.name = name,
+                                      .value = a.value,
+                                      .per_step = a.per_step,
+                                      .schedule = schedule,
+                                      .loc = loc});
     return name;
 }
 
@@ -92,7 +98,8 @@ static bool affine_of(nm_elab *e, nm_frame *f, const nm_ast_expr *x, affine *out
 }
 
 // A number, or a tuple of numbers, as scalars; anything else as it is.
-static nm_ev hyper_value(nm_elab *e, nm_frame *f, nm_ev v, const char *base, nm_sym owner, nm_loc loc)
+static nm_ev hyper_value(nm_elab *e, nm_frame *f, nm_ev v, const char *base, nm_sym owner,
+                         nm_loc loc)
 {
     v = nm_ev_number(e, f, v);
     if (v.kind == NM_EV_num)
@@ -101,11 +108,13 @@ static nm_ev hyper_value(nm_elab *e, nm_frame *f, nm_ev v, const char *base, nm_
         return v;
     nm_ev out = nm_ev_tuple(e, v.u.tuple.n, v.u.tuple.item);
     for (int i = 0; i < v.u.tuple.n; i++)
-        out.u.tuple.item[i] = hyper_value(e, f, v.u.tuple.item[i], nm_arena_fmt(e->a, "%s.%d", base, i), owner, loc);
+        out.u.tuple.item[i] =
+            hyper_value(e, f, v.u.tuple.item[i], nm_arena_fmt(e->a, "%s.%d", base, i), owner, loc);
     return out;
 }
 
-// --- schedules --------------------------------------------------------------------------------------------
+// --- schedules
+// --------------------------------------------------------------------------------------------
 
 bool nm_is_schedule(const nm_ast_def *def)
 {
@@ -132,7 +141,8 @@ static const nm_ast_arg *argument_for(const nm_ast_expr *call, const nm_ast_pars
     return NULL;
 }
 
-static nm_ev schedule_lr(nm_elab *e, nm_frame *f, const nm_ast_expr *call, const nm_callable *fn, nm_sym owner, const char *base)
+static nm_ev schedule_lr(nm_elab *e, nm_frame *f, const nm_ast_expr *call, const nm_callable *fn,
+                         nm_sym owner, const char *base)
 {
     const nm_ast_pars *pars = &fn->def->pars;
     nm_args args = nm_args_of(e, f, call);
@@ -144,8 +154,11 @@ static nm_ev schedule_lr(nm_elab *e, nm_frame *f, const nm_ast_expr *call, const
         if (!x && !nm_call_missing(e, f, &pars->par[i], fn->def->name.sym, &args))
             return nm_ev_poison();
         if (!affine_of(e, a ? f : fn->unit->frame, x, &v))
-            return nm_elab_error(e, f, x->loc, "a schedule's numbers are known when the run starts: constants and steps [static-1]");
-        nm_sym name = add_hyper(e, i ? pars->par[i].name.sym : base, owner, v, i ? NULL : fn->def->name.sym, x->loc);
+            return nm_elab_error(e, f, x->loc,
+                                 "a schedule's numbers are known when the run starts: constants "
+                                 "and steps [static-1]");
+        nm_sym name = add_hyper(e, i ? pars->par[i].name.sym : base, owner, v,
+                                i ? NULL : fn->def->name.sym, x->loc);
         lr = i ? lr : name;
     }
     nm_binding b = {.name = fn->def->name.sym, .pars = pars};
@@ -165,16 +178,22 @@ static void one_schedule(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
             continue;
         if (!par->otherwise || !affine_of(e, unit->frame, par->otherwise, &v))
             return;
-        nm_hyper_add(e->m, (nm_hyper){.name = par->name.sym, .value = v.value, .per_step = v.per_step, .loc = par->loc});
+        nm_hyper_add(e->m, (nm_hyper){.name = par->name.sym,
+                                      .value = v.value,
+                                      .per_step = v.per_step,
+                                      .loc = par->loc});
     }
     nm_efunc *fn = nm_efunc_new(e, nm_arena_fmt(e->a, "schedule.%s", def->name.sym), def->loc);
     e->fn = fn;
     e->at = fn->root;
     for (int i = 0; i < def->pars.n; i++)
-        arg[n++] = nm_rest_of(def->pars.par[i].name.sym, e, hyper_scalar(e, nm_sym_get(e->m, i ? def->pars.par[i].name.sym : "lr")));
+        arg[n++] =
+            nm_rest_of(def->pars.par[i].name.sym, e,
+                       hyper_scalar(e, nm_sym_get(e->m, i ? def->pars.par[i].name.sym : "lr")));
     nm_args args = nm_args_made(e, def->loc, n, arg);
     nm_ev v = nm_call_def(e, unit->frame, def, unit, NULL, &args);
-    nm_value *lr = nm_elab_coerce(e, NULL, v, nm_type_scalar(e->m, NM_f32), "a learning rate", def->loc);
+    nm_value *lr =
+        nm_elab_coerce(e, NULL, v, nm_type_scalar(e->m, NM_f32), "a learning rate", def->loc);
     nm_bind bind = {.kind = NM_BIND_out, .name = nm_sym_get(e->m, "lr")};
     if (lr)
         nm_efunc_finish(e, fn, def->loc, 1, &lr, &bind);
@@ -204,18 +223,22 @@ void nm_elab_schedules(nm_elab *e)
     schedules_of(e, e->main, e->main);
 }
 
-// --- reading the block ---------------------------------------------------------------------------------------
+// --- reading the block
+// ---------------------------------------------------------------------------------------
 
 static bool is_optimizer(nm_elab *e, minimize *z, const nm_ast_min_item *item, optimizer *o)
 {
     const nm_ast_expr *callee = item->optimizer->u.call.callee;
-    nm_ev v = callee->kind == NM_EXPR_name ? nm_name_callee(e, z->f, &callee->u.name, callee->loc) : nm_ev_none();
+    nm_ev v = callee->kind == NM_EXPR_name ? nm_name_callee(e, z->f, &callee->u.name, callee->loc)
+                                           : nm_ev_none();
     *o = (optimizer){.item = item};
     if (v.kind == NM_EV_poison)
         return false;
     const nm_ast_def *def = v.kind == NM_EV_fn ? v.u.fn->def : NULL;
     if (!def || def->kind != NM_DEF_module || def->pars.n < 2 || def->pars.n > MAX_OPT_PARS) {
-        nm_elab_error(e, z->f, callee->loc, "an optimizer is a module (p, g, ...) -> p, and this is %s [train-3]", nm_ev_describe(e, v));
+        nm_elab_error(e, z->f, callee->loc,
+                      "an optimizer is a module (p, g, ...) -> p, and this is %s [train-3]",
+                      nm_ev_describe(e, v));
         return false;
     }
     o->def = def;
@@ -227,7 +250,8 @@ static bool is_optimizer(nm_elab *e, minimize *z, const nm_ast_min_item *item, o
 }
 
 // lr = cosine(...), betas = (0.9, 0.95), nesterov: what stays a number becomes a scalar.
-static nm_ev optimizer_arg(nm_elab *e, minimize *z, const optimizer *o, int i, const nm_ast_expr *x, nm_frame *f)
+static nm_ev optimizer_arg(nm_elab *e, minimize *z, const optimizer *o, int i, const nm_ast_expr *x,
+                           nm_frame *f)
 {
     const char *name = o->def->pars.par[i].name.sym;
     const nm_callable *schedule = schedule_of(e, f, x);
@@ -255,7 +279,8 @@ static void check_keywords(nm_elab *e, minimize *z, const optimizer *o)
         }
         nm_sym near = known ? NULL : nm_elab_nearest(e, word, o->def->pars.n, names);
         if (!known)
-            nm_elab_error(e, z->f, call->u.call.arg[k].word.loc, "%s has no parameter '%s'%s%s%s [call-2]", o->def->name.sym, word,
+            nm_elab_error(e, z->f, call->u.call.arg[k].word.loc,
+                          "%s has no parameter '%s'%s%s%s [call-2]", o->def->name.sym, word,
                           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
 }
@@ -303,12 +328,16 @@ static bool read_settings(nm_elab *e, minimize *z)
         for (int k = 0; k < 3; k++)
             found |= !strcmp(item->setting.word.sym, known[k]);
         if (!found)
-            nm_elab_error(e, z->f, item->setting.word.loc, "minimize has the settings clip, every and ema, not '%s' [call-2]",
+            nm_elab_error(e, z->f, item->setting.word.loc,
+                          "minimize has the settings clip, every and ema, not '%s' [call-2]",
                           item->setting.word.sym);
         else if (!item->setting.value || !affine_of(e, z->f, item->setting.value, &v))
-            nm_elab_error(e, z->f, item->setting.loc, "%s is a number [call-2]", item->setting.word.sym);
-        else if (strcmp(item->setting.word.sym, "clip") && v.value != (item->setting.word.sym[1] == 'v'))
-            nm_elab_error(e, z->f, item->setting.loc, "%s is not built yet [train-3]", item->setting.word.sym);
+            nm_elab_error(e, z->f, item->setting.loc, "%s is a number [call-2]",
+                          item->setting.word.sym);
+        else if (strcmp(item->setting.word.sym, "clip") &&
+                 v.value != (item->setting.word.sym[1] == 'v'))
+            nm_elab_error(e, z->f, item->setting.loc, "%s is not built yet [train-3]",
+                          item->setting.word.sym);
         else
             continue;
         ok = false;
@@ -316,12 +345,10 @@ static bool read_settings(nm_elab *e, minimize *z)
     return ok;
 }
 
-// --- which parameters --------------------------------------------------------------------------------------------
+// --- which parameters
+// --------------------------------------------------------------------------------------------
 
-static bool is_dim_name(void *user, nm_sym name)
-{
-    return nm_dim_lookup(user, name) != NULL;
-}
+static bool is_dim_name(void *user, nm_sym name) { return nm_dim_lookup(user, name) != NULL; }
 
 static bool matches(nm_elab *e, const optimizer *o, nm_sym path)
 {
@@ -335,7 +362,10 @@ static bool matches(nm_elab *e, const optimizer *o, nm_sym path)
     return any;
 }
 
-static bool is_trainable(nm_elab *e, const nm_pvar *p) { return !p->state && !p->frozen && p->of == e->fn; }
+static bool is_trainable(nm_elab *e, const nm_pvar *p)
+{
+    return !p->state && !p->frozen && p->of == e->fn;
+}
 
 static void choose_params(nm_elab *e, minimize *z)
 {
@@ -372,11 +402,13 @@ static void check_matches(nm_elab *e, minimize *z)
             if (z->opt[i].matched[k])
                 continue;
             const char *near = nm_path_near(e->m, p, n, paths, is_dim_name, e->m);
-            nm_elab_error(e, z->f, p->loc, "no parameter matches%s%s [train-2]", *near ? "; " : "", near);
+            nm_elab_error(e, z->f, p->loc, "no parameter matches%s%s [train-2]", *near ? "; " : "",
+                          near);
         }
 }
 
-// --- gradients -----------------------------------------------------------------------------------------------------
+// --- gradients
+// -----------------------------------------------------------------------------------------------------
 
 static bool differentiate(nm_elab *e, minimize *z)
 {
@@ -384,7 +416,8 @@ static bool differentiate(nm_elab *e, minimize *z)
     in[0] = z->loss;
     for (int i = 0; i < z->n_params; i++)
         in[i + 1] = nm_region_import(e, z->param[i]->where, z->param[i]->now);
-    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = NM_OP_grad, .loc = z->s->loc, .n_in = z->n_params + 1, .in = in});
+    nm_op *op = nm_elab_op_many(
+        e, (nm_proto){.code = NM_OP_grad, .loc = z->s->loc, .n_in = z->n_params + 1, .in = in});
     z->grad = nm_new_n(e->a, nm_value *, (size_t)z->n_params);
     for (int i = 0; op && i < z->n_params; i++)
         z->grad[i] = &op->out[i];
@@ -422,7 +455,8 @@ static nm_value *clip_scale(nm_elab *e, minimize *z, nm_value *norm)
     nm_sym name = add_hyper(e, "clip", nm_sym_get(e->m, "minimize"), v, NULL, s ? s->loc : loc);
     nm_value *clip = nm_efunc_scalar(e, name, NM_f32), *one = nm_elab_const(e, loc, NM_f32, 1);
     nm_value *safe = nm_elab_op2(e, loc, NM_OP_add, norm, nm_elab_const(e, loc, NM_f32, 1e-6));
-    nm_value *scale = nm_elab_op2(e, loc, NM_OP_minimum, one, nm_elab_op2(e, loc, NM_OP_div, clip, safe));
+    nm_value *scale =
+        nm_elab_op2(e, loc, NM_OP_minimum, one, nm_elab_op2(e, loc, NM_OP_div, clip, safe));
     nm_value *on = nm_elab_op2(e, loc, NM_OP_lt, nm_elab_const(e, loc, NM_f32, 0), clip);
     nm_value *in[] = {on, scale, one};
     return nm_elab_op(e, loc, NM_OP_select, 3, in, 0, NULL, NULL);
@@ -436,9 +470,11 @@ static void clip_gradients(nm_elab *e, minimize *z, nm_value *norm)
                                  nm_elab_cast(e, z->s->loc, scale, z->grad[i]->type->dtype));
 }
 
-// --- updates -----------------------------------------------------------------------------------------------------------
+// --- updates
+// -----------------------------------------------------------------------------------------------------------
 
-// The loop's body is over: what it made of the parameter and the optimizer's states comes out stacked.
+// The loop's body is over: what it made of the parameter and the optimizer's states comes out
+// stacked.
 static void close_update(nm_elab *e, nm_loc loc)
 {
     nm_region *r = e->at;
@@ -446,7 +482,8 @@ static void close_update(nm_elab *e, nm_loc loc)
     for (nm_pvar *p = e->param; p; p = p->next)
         all++;
     nm_pvar **var = nm_new_n(e->a, nm_pvar *, (size_t)all);
-    nm_value **v = nm_new_n(e->a, nm_value *, (size_t)all), **result = nm_new_n(e->a, nm_value *, (size_t)all);
+    nm_value **v = nm_new_n(e->a, nm_value *, (size_t)all),
+             **result = nm_new_n(e->a, nm_value *, (size_t)all);
     for (nm_pvar *p = e->param; p; p = p->next)
         if (p->of == e->fn && p->where == r) {
             var[n] = p;
@@ -469,10 +506,13 @@ static nm_value *updated(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_v
     arg[0] = nm_rest_of(o->def->pars.par[0].name.sym, e, now);
     arg[1] = nm_rest_of(o->def->pars.par[1].name.sym, e, nm_ev_like(e, now, g));
     for (int i = 0; i < o->n_args; i++)
-        arg[i + 2] = (nm_rest){.bound = {o->arg[i].bound.name, nm_ev_import(e, e->fn->root, o->arg[i].bound.value)}};
+        arg[i + 2] = (nm_rest){
+            .bound = {o->arg[i].bound.name, nm_ev_import(e, e->fn->root, o->arg[i].bound.value)}};
     nm_args args = nm_args_made(e, o->item->loc, o->n_args + 2, arg);
     nm_ev out = nm_call_def(e, z->f, o->def, o->unit, o->inst, &args);
-    return nm_elab_coerce(e, z->f, out, type, nm_arena_fmt(e->a, "%s keeps the type of p, which", o->def->name.sym), o->item->loc);
+    return nm_elab_coerce(e, z->f, out, type,
+                          nm_arena_fmt(e->a, "%s keeps the type of p, which", o->def->name.sym),
+                          o->item->loc);
 }
 
 static void update(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_value *grad)
@@ -484,7 +524,11 @@ static void update(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_value *
     e->opt_def = o->def;
     o->inst->region = outer;
     for (int i = 0; i < p->n_loops; i++)
-        nm_region_open(e, (nm_edim){.name = p->type->dim[i].name, .extent = p->type->dim[i].extent, .written = true}, false, z->s->loc);
+        nm_region_open(e,
+                       (nm_edim){.name = p->type->dim[i].name,
+                                 .extent = p->type->dim[i].extent,
+                                 .written = true},
+                       false, z->s->loc);
     nm_value *v = updated(e, z, o, p, grad);
     e->opt_param = NULL;
     e->opt_def = NULL;
@@ -497,7 +541,8 @@ static void update(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_value *
         close_update(e, z->s->loc);
 }
 
-// --- all ------------------------------------------------------------------------------------------------------------------
+// --- all
+// ------------------------------------------------------------------------------------------------------------------
 
 static void publish(nm_elab *e, const char *name, nm_ev v, nm_loc loc)
 {
@@ -518,13 +563,15 @@ static bool read_loss(nm_elab *e, minimize *z)
     if (v.kind == NM_EV_poison)
         return false;
     if (v.kind != NM_EV_tensor || !nm_dtype_table[v.u.t->v->type->dtype].is_float) {
-        nm_elab_error(e, z->f, x->loc, "a loss is a real scalar, this is %s [train-1]", nm_ev_describe(e, v));
+        nm_elab_error(e, z->f, x->loc, "a loss is a real scalar, this is %s [train-1]",
+                      nm_ev_describe(e, v));
         return false;
     }
     const nm_type *t = v.u.t->v->type;
     if (t->rank) {
-        nm_elab_error(e, z->f, x->loc, "a loss is a scalar, this is %s; write mean(..., %s) [train-1]", nm_tensor_str(e, v.u.t),
-                      nm_dims_str(e, nm_dims_of_type(e, t, x->loc)));
+        nm_elab_error(e, z->f, x->loc,
+                      "a loss is a scalar, this is %s; write mean(..., %s) [train-1]",
+                      nm_tensor_str(e, v.u.t), nm_dims_str(e, nm_dims_of_type(e, t, x->loc)));
         return false;
     }
     z->loss = nm_elab_cast(e, x->loc, v.u.t->v, NM_f32);
@@ -545,7 +592,8 @@ static bool read_optimizers(nm_elab *e, minimize *z)
         z->n_opts += is;
     }
     if (ok && !z->n_opts)
-        nm_elab_error(e, z->f, z->s->loc, "minimize names an optimizer: adamw(lr = 1e-3) [train-3]");
+        nm_elab_error(e, z->f, z->s->loc,
+                      "minimize names an optimizer: adamw(lr = 1e-3) [train-3]");
     return ok && z->n_opts;
 }
 
@@ -556,7 +604,8 @@ static void publish_rates(nm_elab *e, minimize *z)
             nm_ev v = z->opt[i].arg[k].bound.value;
             bool told = strcmp(z->opt[i].arg[k].bound.name, "lr") || v.kind != NM_EV_tensor;
             for (nm_metric *m = e->metric; m; m = m->next)
-                told |= m->value.kind == NM_EV_tensor && v.kind == NM_EV_tensor && m->value.u.t->v == v.u.t->v;
+                told |= m->value.kind == NM_EV_tensor && v.kind == NM_EV_tensor &&
+                        m->value.u.t->v == v.u.t->v;
             if (!told)
                 publish(e, "lr", v, z->s->loc);
         }
@@ -580,7 +629,8 @@ void nm_stmt_minimize(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     minimize z = {.f = f, .s = s};
     unsigned fails = e->fails;
     if (!f->is_entry || !e->entry || e->entry->kind != NM_ENTRY_train || f->in_loop) {
-        nm_elab_error(e, f, s->loc, "minimize stands in a train entry, outside of repeat and scan [train-1]");
+        nm_elab_error(e, f, s->loc,
+                      "minimize stands in a train entry, outside of repeat and scan [train-1]");
         return;
     }
     bool ok = read_loss(e, &z);

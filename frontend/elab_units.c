@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- loading ------------------------------------------------------------------------------------------
+// --- loading
+// ------------------------------------------------------------------------------------------
 
 static const char *kind_name(nm_item_kind kind)
 {
@@ -30,8 +31,8 @@ static void add_item(nm_elab *e, nm_unit *u, nm_item item)
 {
     nm_item *old = find_own(u, item.name);
     if (old && old->loc.src == item.loc.src)
-        nm_elab_error(e, NULL, item.loc, "'%s' is %s (%s); this needs another name [name-1]", item.name,
-                      kind_name(old->kind), nm_elab_place(e, old->loc, item.loc));
+        nm_elab_error(e, NULL, item.loc, "'%s' is %s (%s); this needs another name [name-1]",
+                      item.name, kind_name(old->kind), nm_elab_place(e, old->loc, item.loc));
     nm_item *kept = nm_new(e->a, nm_item);
     *kept = item;
     kept->next = u->item;
@@ -41,17 +42,29 @@ static void add_item(nm_elab *e, nm_unit *u, nm_item item)
 static void add_declarations(nm_elab *e, nm_unit *u, const nm_ast_file *file)
 {
     for (int i = 0; i < file->n_dims; i++)
-        add_item(e, u, (nm_item){.kind = NM_ITEM_dim, .name = file->dim[i].word.sym,
-                                 .loc = file->dim[i].word.loc, .dim = &file->dim[i]});
+        add_item(e, u,
+                 (nm_item){.kind = NM_ITEM_dim,
+                           .name = file->dim[i].word.sym,
+                           .loc = file->dim[i].word.loc,
+                           .dim = &file->dim[i]});
     for (int i = 0; i < file->n_consts; i++)
-        add_item(e, u, (nm_item){.kind = NM_ITEM_const, .name = file->constant[i].word.sym,
-                                 .loc = file->constant[i].word.loc, .constant = &file->constant[i]});
+        add_item(e, u,
+                 (nm_item){.kind = NM_ITEM_const,
+                           .name = file->constant[i].word.sym,
+                           .loc = file->constant[i].word.loc,
+                           .constant = &file->constant[i]});
     for (int i = 0; i < file->n_defs; i++)
-        add_item(e, u, (nm_item){.kind = NM_ITEM_def, .name = file->def[i].name.sym,
-                                 .loc = file->def[i].name.loc, .def = &file->def[i]});
+        add_item(e, u,
+                 (nm_item){.kind = NM_ITEM_def,
+                           .name = file->def[i].name.sym,
+                           .loc = file->def[i].name.loc,
+                           .def = &file->def[i]});
     for (int i = 0; i < file->n_externs; i++)
-        add_item(e, u, (nm_item){.kind = NM_ITEM_extern, .name = file->extern_[i].name.sym,
-                                 .loc = file->extern_[i].name.loc, .ext = &file->extern_[i]});
+        add_item(e, u,
+                 (nm_item){.kind = NM_ITEM_extern,
+                           .name = file->extern_[i].name.sym,
+                           .loc = file->extern_[i].name.loc,
+                           .ext = &file->extern_[i]});
 }
 
 static nm_unit *new_unit(nm_elab *e, const nm_ast_file *file, nm_sym as, nm_sym prefix)
@@ -85,16 +98,21 @@ static void must_declare(nm_elab *e, nm_unit *u, const nm_ast_word *word)
             names[n++] = i->name;
     }
     nm_sym near = nm_elab_nearest(e, word->sym, n, names);
-    nm_elab_error(e, NULL, word->loc, "'%s' is neither a dim nor a const of this program%s%s%s [preset-1]",
-                  word->sym, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    nm_elab_error(e, NULL, word->loc,
+                  "'%s' is neither a dim nor a const of this program%s%s%s [preset-1]", word->sym,
+                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static void apply_settings(nm_elab *e, nm_unit *u, nm_setting **list, const nm_ast_settings *s, nm_unit *read_in)
+static void apply_settings(nm_elab *e, nm_unit *u, nm_setting **list, const nm_ast_settings *s,
+                           nm_unit *read_in)
 {
     for (int i = 0; i < s->n; i++) {
         must_declare(e, u, &s->item[i].word);
-        add_setting(e, list, (nm_setting){.name = s->item[i].word.sym, .loc = s->item[i].loc,
-                                          .expr = s->item[i].value, .unit = read_in});
+        add_setting(e, list,
+                    (nm_setting){.name = s->item[i].word.sym,
+                                 .loc = s->item[i].loc,
+                                 .expr = s->item[i].value,
+                                 .unit = read_in});
     }
 }
 
@@ -105,7 +123,8 @@ static const nm_ast_preset *find_preset(const nm_ast_file *file, nm_sym name, in
             return &file->preset[i];
     for (int i = 0; i < file->n_uses && depth < 32; i++) {
         const nm_ast_use *use = &file->use[i];
-        const nm_ast_preset *p = use->as.sym || !use->file ? NULL : find_preset(use->file, name, depth + 1);
+        const nm_ast_preset *p =
+            use->as.sym || !use->file ? NULL : find_preset(use->file, name, depth + 1);
         if (p)
             return p;
     }
@@ -144,10 +163,11 @@ static void apply_preset(nm_elab *e, nm_unit *u, nm_sym name, nm_loc loc)
     int n = list_presets(u->file, names, 0, 0);
     nm_sym near = nm_elab_nearest(e, name, n, names);
     if (near)
-        nm_elab_error(e, NULL, loc, "%s has no preset '%s'; did you mean '%s'? [preset-1]", u->file->stem, name, near);
+        nm_elab_error(e, NULL, loc, "%s has no preset '%s'; did you mean '%s'? [preset-1]",
+                      u->file->stem, name, near);
     else
-        nm_elab_error(e, NULL, loc, "%s has no preset '%s'; it has (%s) [preset-1]", u->file->stem, name,
-                      preset_list(e, u->file));
+        nm_elab_error(e, NULL, loc, "%s has no preset '%s'; it has (%s) [preset-1]", u->file->stem,
+                      name, preset_list(e, u->file));
 }
 
 static void take_in(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth);
@@ -163,12 +183,14 @@ static void use_file(nm_elab *e, nm_unit *u, const nm_ast_use *use, int depth)
             apply_preset(e, u, use->preset.sym, use->preset.loc);
         return;
     }
-    nm_unit *own = new_unit(e, use->file, use->as.sym, nm_sym_fmt(e->m, "%s%s.", u->prefix, use->as.sym));
+    nm_unit *own =
+        new_unit(e, use->file, use->as.sym, nm_sym_fmt(e->m, "%s%s.", u->prefix, use->as.sym));
     take_in(e, own, use->file, depth + 1);
     apply_settings(e, own, &own->use_settings, &use->settings, u);
     if (use->preset.sym)
         apply_preset(e, own, use->preset.sym, use->preset.loc);
-    add_item(e, u, (nm_item){.kind = NM_ITEM_unit, .name = use->as.sym, .loc = use->as.loc, .unit = own});
+    add_item(e, u,
+             (nm_item){.kind = NM_ITEM_unit, .name = use->as.sym, .loc = use->as.loc, .unit = own});
 }
 
 static void take_in(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
@@ -178,7 +200,8 @@ static void take_in(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
     add_declarations(e, u, file);
 }
 
-// --- -D ------------------------------------------------------------------------------------------------
+// --- -D
+// ------------------------------------------------------------------------------------------------
 
 static bool define_value(const char *text, nm_ev *out)
 {
@@ -199,7 +222,8 @@ static void apply_defines(nm_elab *e, nm_unit *u)
         nm_setting s = {.name = nm_sym_get(e->m, d->name)};
         nm_ast_word word = {.sym = s.name};
         if (!define_value(d->value, &s.value)) {
-            nm_elab_error(e, NULL, (nm_loc){0}, "-D %s=%s: expected a number, true or false", d->name, d->value);
+            nm_elab_error(e, NULL, (nm_loc){0}, "-D %s=%s: expected a number, true or false",
+                          d->name, d->value);
             continue;
         }
         must_declare(e, u, &word);
@@ -207,7 +231,8 @@ static void apply_defines(nm_elab *e, nm_unit *u)
     }
 }
 
-// --- items ------------------------------------------------------------------------------------------------
+// --- items
+// ------------------------------------------------------------------------------------------------
 
 nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name)
 {
@@ -235,18 +260,21 @@ static nm_setting *find_setting(nm_unit *u, nm_sym name)
 }
 
 // `use nest (batch, d = width)`: the dim of ours that a dim of theirs is bound to.
-static bool bound_dim(nm_elab *e, nm_unit *u, const nm_item *item, const nm_setting *s, nm_edim *out)
+static bool bound_dim(nm_elab *e, nm_unit *u, const nm_item *item, const nm_setting *s,
+                      nm_edim *out)
 {
     if (!s || s->unit == u || s->value.kind)
         return false;
-    nm_sym ours = !s->expr ? item->name
+    nm_sym ours = !s->expr                                                  ? item->name
                   : s->expr->kind == NM_EXPR_name && s->expr->u.name.n == 1 ? s->expr->u.name.sym
-                                                                             : NULL;
+                                                                            : NULL;
     nm_item *i = ours ? find_own(s->unit, ours) : NULL;
     if (!i || i->kind != NM_ITEM_dim) {
         if (!s->expr)
-            nm_elab_error(e, NULL, s->loc, "'%s' is to be bound to a dim of this file, which has none of that name [dim-2]",
-                          item->name);
+            nm_elab_error(
+                e, NULL, s->loc,
+                "'%s' is to be bound to a dim of this file, which has none of that name [dim-2]",
+                item->name);
         return false;
     }
     nm_ev v = nm_item_value(e, i, s->unit->frame, s->loc);
@@ -260,16 +288,20 @@ static const nm_extent *missing_size(nm_elab *e, nm_unit *u, const nm_item *item
 {
     const char *presets = preset_list(e, u->file);
     if (u->as)
-        nm_elab_error(e, NULL, item->loc, "'%s' has no size: the 'use ... as %s' does not bind it [dim-2]", item->name,
+        nm_elab_error(e, NULL, item->loc,
+                      "'%s' has no size: the 'use ... as %s' does not bind it [dim-2]", item->name,
                       u->as);
     else if (u->preset)
-        nm_elab_error(e, NULL, item->loc, "'%s' has no size: preset %s has none and there is no -D %s= [dim-2]",
+        nm_elab_error(e, NULL, item->loc,
+                      "'%s' has no size: preset %s has none and there is no -D %s= [dim-2]",
                       item->name, u->preset, item->name);
     else if (*presets)
-        nm_elab_error(e, NULL, item->loc, "'%s' has no size: no preset is chosen (%s) and there is no -D %s= [dim-2]",
+        nm_elab_error(e, NULL, item->loc,
+                      "'%s' has no size: no preset is chosen (%s) and there is no -D %s= [dim-2]",
                       item->name, presets, item->name);
     else
-        nm_elab_error(e, NULL, item->loc, "'%s' has no size: there is no -D %s= [dim-2]", item->name, item->name);
+        nm_elab_error(e, NULL, item->loc, "'%s' has no size: there is no -D %s= [dim-2]",
+                      item->name, item->name);
     return NULL;
 }
 
@@ -282,8 +314,8 @@ static const nm_extent *size_of(nm_elab *e, const nm_item *item, nm_ev v, nm_loc
         return v.u.extent;
     if (nm_ev_is_whole(v, &n) && n >= 1)
         return nm_extent_const(e->m, n);
-    nm_elab_error(e, NULL, loc, "the size of '%s' is a whole number of at least 1, not %s [dim-2]", item->name,
-                  nm_ev_describe(e, v));
+    nm_elab_error(e, NULL, loc, "the size of '%s' is a whole number of at least 1, not %s [dim-2]",
+                  item->name, nm_ev_describe(e, v));
     return NULL;
 }
 
@@ -301,7 +333,8 @@ static const nm_extent *dim_size(nm_elab *e, nm_unit *u, nm_item *item, nm_sym n
     if (s && (s->expr || s->value.kind))
         return size_of(e, item, setting_value(e, s), s->loc);
     if (item->dim->size)
-        return size_of(e, item, nm_ev_number(e, u->frame, nm_elab_expr(e, u->frame, item->dim->size)),
+        return size_of(e, item,
+                       nm_ev_number(e, u->frame, nm_elab_expr(e, u->frame, item->dim->size)),
                        item->dim->size->loc);
     *runtime = item->dim->runtime;
     return *runtime ? nm_extent_sym(e->m, name) : missing_size(e, u, item);
@@ -311,7 +344,8 @@ static void read_dim_settings(nm_elab *e, nm_unit *u, const nm_item *item, nm_di
 {
     for (int i = 0; i < item->dim->settings.n; i++) {
         const nm_ast_setting *s = &item->dim->settings.item[i];
-        nm_ev v = s->value ? nm_ev_number(e, u->frame, nm_elab_expr(e, u->frame, s->value)) : nm_ev_none();
+        nm_ev v = s->value ? nm_ev_number(e, u->frame, nm_elab_expr(e, u->frame, s->value))
+                           : nm_ev_none();
         int64_t n = 0;
         int64_t *to = !strcmp(s->word.sym, "pad")        ? &decl->pad
                       : !strcmp(s->word.sym, "min")      ? &decl->min
@@ -319,11 +353,12 @@ static void read_dim_settings(nm_elab *e, nm_unit *u, const nm_item *item, nm_di
                       : !strcmp(s->word.sym, "multiple") ? &decl->multiple
                                                          : NULL;
         if (!to)
-            nm_elab_error(e, NULL, s->word.loc, "a dim has the settings pad, min, max and multiple, not '%s' [dim-3]",
+            nm_elab_error(e, NULL, s->word.loc,
+                          "a dim has the settings pad, min, max and multiple, not '%s' [dim-3]",
                           s->word.sym);
         else if (v.kind != NM_EV_poison && (!nm_ev_is_whole(v, &n) || n < 1))
-            nm_elab_error(e, NULL, s->loc, "%s is a whole number of at least 1, not %s [dim-3]", s->word.sym,
-                          nm_ev_describe(e, v));
+            nm_elab_error(e, NULL, s->loc, "%s is a whole number of at least 1, not %s [dim-3]",
+                          s->word.sym, nm_ev_describe(e, v));
         else
             *to = n;
     }
@@ -353,13 +388,18 @@ static void read_const(nm_elab *e, nm_unit *u, nm_item *item)
     if (s && (s->expr || s->value.kind))
         item->value = s->expr ? nm_elab_expr(e, s->unit->frame, s->expr) : s->value;
     else if (s && s->unit != u)
-        item->value = nm_elab_expr(e, s->unit->frame,
-                                   &(nm_ast_expr){.kind = NM_EXPR_name, .loc = s->loc, .op_loc = s->loc,
-                                                  .u.name = {s->loc, 1, (nm_ast_word[]){{s->loc, item->name}}, item->name}});
+        item->value =
+            nm_elab_expr(e, s->unit->frame,
+                         &(nm_ast_expr){.kind = NM_EXPR_name,
+                                        .loc = s->loc,
+                                        .op_loc = s->loc,
+                                        .u.name = {s->loc, 1, (nm_ast_word[]){{s->loc, item->name}},
+                                                   item->name}});
     else
         item->value = nm_elab_expr(e, u->frame, item->constant->value);
     if (item->value.kind == NM_EV_tensor)
-        item->value = nm_elab_error(e, NULL, item->loc, "a const is known when nemocc runs, and '%s' is not [static-1]",
+        item->value = nm_elab_error(e, NULL, item->loc,
+                                    "a const is known when nemocc runs, and '%s' is not [static-1]",
                                     item->name);
 }
 
@@ -377,7 +417,8 @@ nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc)
     nm_unit *u;
     switch (item->kind) {
     case NM_ITEM_def: return nm_ev_fn(e, (nm_callable){.def = item->def, .unit = unit_of(e, item)});
-    case NM_ITEM_extern: return nm_ev_fn(e, (nm_callable){.ext = item->ext, .unit = unit_of(e, item)});
+    case NM_ITEM_extern:
+        return nm_ev_fn(e, (nm_callable){.ext = item->ext, .unit = unit_of(e, item)});
     case NM_ITEM_unit: return (nm_ev){.kind = NM_EV_unit, .u.unit = item->unit};
     case NM_ITEM_dim:
     case NM_ITEM_const: break;
@@ -398,7 +439,8 @@ nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc)
     return item->value;
 }
 
-// --- the mesh -------------------------------------------------------------------------------------------------
+// --- the mesh
+// -------------------------------------------------------------------------------------------------
 
 static nm_mesh_row *mesh_row(nm_elab *e, const nm_ast_row *row)
 {
@@ -433,8 +475,8 @@ static void unknown_mesh_dim(nm_elab *e, nm_unit *u, const nm_ast_name *name)
         if (i->kind == NM_ITEM_dim)
             dims[n++] = i->name;
     nm_sym near = nm_elab_nearest(e, name->sym, n, dims);
-    nm_elab_error(e, NULL, name->loc, "no dim is called '%s'%s%s%s [mesh-1]", name->sym, near ? "; did you mean '" : "",
-                  near ? near : "", near ? "'?" : "");
+    nm_elab_error(e, NULL, name->loc, "no dim is called '%s'%s%s%s [mesh-1]", name->sym,
+                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static void add_mesh(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
@@ -459,7 +501,8 @@ static void add_mesh(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
     }
 }
 
-// --- all of it ---------------------------------------------------------------------------------------------------
+// --- all of it
+// ---------------------------------------------------------------------------------------------------
 
 static void read_all(nm_elab *e, nm_unit *u, nm_item_kind kind)
 {
@@ -480,8 +523,9 @@ static void check_requires(nm_elab *e, nm_unit *u, const nm_ast_file *file, int 
         const nm_ast_require *r = &file->require[i];
         nm_ev v = nm_elab_expr(e, u->frame, r->cond);
         if (v.kind == NM_EV_bool && !v.u.b)
-            nm_elab_error(e, NULL, r->cond->loc, "%s does not hold%s%s", nm_elab_source_text(e, r->cond->loc),
-                          r->text ? ": " : "", r->text ? r->text : "");
+            nm_elab_error(e, NULL, r->cond->loc, "%s does not hold%s%s",
+                          nm_elab_source_text(e, r->cond->loc), r->text ? ": " : "",
+                          r->text ? r->text : "");
     }
     for (int i = 0; i < file->n_uses && depth < 32; i++)
         if (file->use[i].file && !file->use[i].as.sym)

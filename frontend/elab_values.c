@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- making ------------------------------------------------------------------------------------------
+// --- making
+// ------------------------------------------------------------------------------------------
 
 nm_ev nm_ev_poison(void) { return (nm_ev){.kind = NM_EV_poison}; }
 
@@ -100,7 +101,8 @@ nm_syms nm_syms_of(nm_elab *e, nm_edims dims)
     return (nm_syms){dims.n, s};
 }
 
-// --- comparing -----------------------------------------------------------------------------------------
+// --- comparing
+// -----------------------------------------------------------------------------------------
 
 static bool same_tuples(nm_elab *e, nm_ev a, nm_ev b)
 {
@@ -130,7 +132,8 @@ bool nm_ev_same(nm_elab *e, nm_ev a, nm_ev b)
 {
     if (a.kind != b.kind) { // () is the empty list of dims
         nm_ev tuple = a.kind == NM_EV_tuple ? a : b, dims = a.kind == NM_EV_tuple ? b : a;
-        return tuple.kind == NM_EV_tuple && dims.kind == NM_EV_dims && !tuple.u.tuple.n && !dims.u.dims.n;
+        return tuple.kind == NM_EV_tuple && dims.kind == NM_EV_dims && !tuple.u.tuple.n &&
+               !dims.u.dims.n;
     }
     switch (a.kind) {
     case NM_EV_none: return true;
@@ -156,7 +159,8 @@ bool nm_ev_is_whole(nm_ev v, int64_t *i)
     return true;
 }
 
-// --- describing ------------------------------------------------------------------------------------------
+// --- describing
+// ------------------------------------------------------------------------------------------
 
 static bool in_list(nm_syms list, nm_sym s) { return nm_syms_has(list, s); }
 
@@ -202,7 +206,8 @@ static const char *describe_fn(nm_elab *e, const nm_callable *fn)
     if (fn->inst)
         return nm_arena_fmt(e->a, "the instance %s", fn->inst->label);
     if (fn->def)
-        return nm_arena_fmt(e->a, "%s %s", fn->def->kind == NM_DEF_fn ? "fn" : "module", fn->def->name.sym);
+        return nm_arena_fmt(e->a, "%s %s", fn->def->kind == NM_DEF_fn ? "fn" : "module",
+                            fn->def->name.sym);
     if (fn->ext)
         return nm_arena_fmt(e->a, "extern %s", fn->ext->name.sym);
     return fn->is_cast ? "a dtype" : nm_arena_fmt(e->a, "the op %s", fn->builtin->name);
@@ -237,7 +242,8 @@ const char *nm_ev_name(nm_elab *e, nm_ev v, const char *otherwise)
     return v.text ? v.text : otherwise;
 }
 
-// --- converting --------------------------------------------------------------------------------------------
+// --- converting
+// --------------------------------------------------------------------------------------------
 
 static nm_ev product_of_extents(nm_elab *e, nm_frame *f, nm_ev v)
 {
@@ -248,7 +254,8 @@ static nm_ev product_of_extents(nm_elab *e, nm_frame *f, nm_ev v)
             return nm_ev_poison();
         x = nm_extent_mul(e->m, x, d);
         if (!x)
-            return nm_elab_error(e, f, v.loc, "the product of (%s) is too large", nm_dims_str(e, v.u.dims));
+            return nm_elab_error(e, f, v.loc, "the product of (%s) is too large",
+                                 nm_dims_str(e, v.u.dims));
     }
     nm_ev out = nm_ev_extent(e, x);
     out.loc = v.loc;

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- arrows through views ---------------------------------------------------------------------------------
+// --- arrows through views
+// ---------------------------------------------------------------------------------
 
 static nm_syms replace_side(nm_elab *e, nm_syms side, nm_edims from, nm_edims to)
 {
@@ -39,7 +40,8 @@ static nm_ev with_dims_replaced(nm_elab *e, nm_ev x, nm_value *v, nm_edims from,
     return v ? nm_ev_like(e, out, v) : out;
 }
 
-// --- split, merge, rename ------------------------------------------------------------------------------------
+// --- split, merge, rename
+// ------------------------------------------------------------------------------------
 
 nm_ev nm_view_rename(nm_elab *e, nm_ev x, nm_sym from, nm_sym to, nm_loc loc)
 {
@@ -59,7 +61,8 @@ static const char *product_str(nm_elab *e, nm_edims dims)
     for (int i = 0; i < dims.n; i++) {
         const nm_extent *x = dims.dim[i].extent;
         names = nm_arena_fmt(e->a, "%s%s%s", names, i ? " * " : "", dims.dim[i].name);
-        sizes = nm_arena_fmt(e->a, "%s%s%s", sizes, i ? " * " : "", x ? nm_extent_str(e->m, x) : "?");
+        sizes =
+            nm_arena_fmt(e->a, "%s%s%s", sizes, i ? " * " : "", x ? nm_extent_str(e->m, x) : "?");
         p = x ? nm_extent_mul(e->m, p, x) : p;
     }
     if (dims.n == 1 || !p)
@@ -67,15 +70,18 @@ static const char *product_str(nm_elab *e, nm_edims dims)
     return nm_arena_fmt(e->a, "%s = %s = %s", names, sizes, nm_extent_str(e->m, p));
 }
 
-static nm_ev not_the_product(nm_elab *e, nm_frame *f, nm_sym dim, const nm_extent *x, nm_edims parts, nm_loc loc)
+static nm_ev not_the_product(nm_elab *e, nm_frame *f, nm_sym dim, const nm_extent *x,
+                             nm_edims parts, nm_loc loc)
 {
     nm_dim_decl *d = nm_dim_lookup(e->m, dim);
-    const char *place = d && d->loc.src ? nm_arena_fmt(e->a, " (%s)", nm_elab_place(e, d->loc, loc)) : "";
-    return nm_elab_error(e, f, loc, "%s = %s%s is not %s [view-2]", dim, nm_extent_str(e->m, x), place,
-                         product_str(e, parts));
+    const char *place =
+        d && d->loc.src ? nm_arena_fmt(e->a, " (%s)", nm_elab_place(e, d->loc, loc)) : "";
+    return nm_elab_error(e, f, loc, "%s = %s%s is not %s [view-2]", dim, nm_extent_str(e->m, x),
+                         place, product_str(e, parts));
 }
 
-static bool would_stand_twice(nm_elab *e, nm_frame *f, nm_ev x, nm_edims left, nm_edims right, nm_loc loc)
+static bool would_stand_twice(nm_elab *e, nm_frame *f, nm_ev x, nm_edims left, nm_edims right,
+                              nm_loc loc)
 {
     for (int i = 0; i < right.n; i++) {
         nm_sym name = right.dim[i].name;
@@ -84,7 +90,8 @@ static bool would_stand_twice(nm_elab *e, nm_frame *f, nm_ev x, nm_edims left, n
             taken |= right.dim[k].name == name;
         if (!taken)
             continue;
-        nm_elab_error(e, f, loc, "'%s' stands twice in one type; write %s' for the second [type-2]", name, name);
+        nm_elab_error(e, f, loc, "'%s' stands twice in one type; write %s' for the second [type-2]",
+                      name, name);
         return true;
     }
     return false;
@@ -93,11 +100,13 @@ static bool would_stand_twice(nm_elab *e, nm_frame *f, nm_ev x, nm_edims left, n
 static bool is_open(nm_edim d)
 {
     const nm_extent *x = d.extent;
-    bool symbol = x && x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].factor == 1 && x->term[0].atom[0].sym;
+    bool symbol = x && x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].factor == 1 &&
+                  x->term[0].atom[0].sym;
     return !x || (symbol && !d.written);
 }
 
-// The part whose extent is inferred, or -1; of two that are open, what the scope says of one counts.
+// The part whose extent is inferred, or -1; of two that are open, what the scope says of one
+// counts.
 static bool find_open(nm_elab *e, nm_frame *f, nm_edims parts, int *open, nm_loc loc)
 {
     int n = 0;
@@ -111,7 +120,8 @@ static bool find_open(nm_elab *e, nm_frame *f, nm_edims parts, int *open, nm_loc
         if (n > 1 && *open >= 0)
             d->extent = nm_dim_known(e, f, *d);
         if (n > 1 && *open >= 0 && !d->extent) {
-            nm_elab_error(e, f, loc, "the extents of '%s' and '%s' are both open; write one: %s=... [view-2]",
+            nm_elab_error(e, f, loc,
+                          "the extents of '%s' and '%s' are both open; write one: %s=... [view-2]",
                           parts.dim[*open].name, d->name, d->name);
             return false;
         }
@@ -122,7 +132,8 @@ static bool find_open(nm_elab *e, nm_frame *f, nm_edims parts, int *open, nm_loc
 }
 
 // Fill in the one part that is inferred. false: reported.
-static bool infer_parts(nm_elab *e, nm_frame *f, nm_sym from, const nm_extent *whole, nm_edims parts, nm_loc loc)
+static bool infer_parts(nm_elab *e, nm_frame *f, nm_sym from, const nm_extent *whole,
+                        nm_edims parts, nm_loc loc)
 {
     int open;
     int64_t c;
@@ -140,8 +151,8 @@ static bool infer_parts(nm_elab *e, nm_frame *f, nm_sym from, const nm_extent *w
     if (all && nm_extents_agree(e, from, all, whole) && !(nm_extent_is_const(all, &c) && c < 1))
         return true;
     if (open >= 0)
-        nm_elab_error(e, f, loc, "%s = %s is not a multiple of %s [view-2]", from, nm_extent_str(e->m, whole),
-                      known ? nm_extent_str(e->m, known) : "that");
+        nm_elab_error(e, f, loc, "%s = %s is not a multiple of %s [view-2]", from,
+                      nm_extent_str(e->m, whole), known ? nm_extent_str(e->m, known) : "that");
     else
         not_the_product(e, f, from, whole, parts, loc);
     return false;
@@ -164,7 +175,8 @@ static nm_ev split(nm_elab *e, nm_frame *f, nm_ev x, nm_edim from, nm_edims part
     }
     t.rank += parts.n - 1;
     nm_value *v = nm_elab_conform(e, loc, x.u.t->v, from.name, product);
-    nm_attr attr[] = {nm_mk_sym(e->m, "from", from.name), nm_mk_dims(e->m, "into", nm_syms_of(e, parts))};
+    nm_attr attr[] = {nm_mk_sym(e->m, "from", from.name),
+                      nm_mk_dims(e->m, "into", nm_syms_of(e, parts))};
     v = v ? nm_elab_op(e, loc, NM_OP_split, 1, &v, 2, attr, nm_type_get(e->m, &t)) : NULL;
     return with_dims_replaced(e, x, v, (nm_edims){1, &from}, parts);
 }
@@ -184,25 +196,29 @@ static nm_ev check_renamed(nm_elab *e, nm_frame *f, nm_ev x, nm_edim to, nm_edim
 
 static nm_ev merge(nm_elab *e, nm_frame *f, nm_ev x, nm_edims from, nm_edim to, nm_loc loc)
 {
-    nm_attr attr[] = {nm_mk_dims(e->m, "from", nm_syms_of(e, from)), nm_mk_sym(e->m, "into", to.name)};
+    nm_attr attr[] = {nm_mk_dims(e->m, "from", nm_syms_of(e, from)),
+                      nm_mk_sym(e->m, "into", to.name)};
     nm_value *v = nm_elab_op(e, loc, NM_OP_merge, 1, &x.u.t->v, 2, attr, NULL);
     nm_ev out = with_dims_replaced(e, x, v, from, (nm_edims){1, &to});
     for (int i = 0; i < from.n; i++) // for what is said if it does not fit
-        from.dim[i].extent = x.u.t->v->type->dim[nm_type_find(x.u.t->v->type, from.dim[i].name)].extent;
+        from.dim[i].extent =
+            x.u.t->v->type->dim[nm_type_find(x.u.t->v->type, from.dim[i].name)].extent;
     return check_renamed(e, f, out, to, from, loc);
 }
 
 static nm_ev grow(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc);
 
 // () -> r and r -> (): a list of no dims is one dim of extent 1.
-static nm_ev arrow_of_nothing(nm_elab *e, nm_frame *f, nm_ev x, nm_edims left, nm_edims right, nm_loc loc)
+static nm_ev arrow_of_nothing(nm_elab *e, nm_frame *f, nm_ev x, nm_edims left, nm_edims right,
+                              nm_loc loc)
 {
     if (!left.n && right.n == 1) {
         right.dim[0].extent = nm_extent_const(e->m, 1);
         return grow(e, f, x, right.dim[0], loc);
     }
     if (left.n != 1 || right.n)
-        return left.n || right.n ? nm_elab_error(e, f, loc, "a view takes dims to dims [view-1]") : x;
+        return left.n || right.n ? nm_elab_error(e, f, loc, "a view takes dims to dims [view-1]")
+                                 : x;
     return nm_ev_like(e, x, nm_elab_turn_of(e, loc, x.u.t->v, left.dim[0].name, 0));
 }
 
@@ -210,12 +226,14 @@ static nm_ev arrow(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_arrow *a)
 {
     nm_edims left = nm_dims_of_names(e, f, &a->from), right;
     right = nm_dims_right_of(e, f, &a->to, left);
-    if (!nm_dims_must_have(e, f, x, left, a->loc, NULL) || would_stand_twice(e, f, x, left, right, a->loc))
+    if (!nm_dims_must_have(e, f, x, left, a->loc, NULL) ||
+        would_stand_twice(e, f, x, left, right, a->loc))
         return nm_ev_poison();
     if (!left.n || !right.n)
         return arrow_of_nothing(e, f, x, left, right, a->loc);
     for (int i = 0; i < left.n; i++)
-        left.dim[i].extent = x.u.t->v->type->dim[nm_type_find(x.u.t->v->type, left.dim[i].name)].extent;
+        left.dim[i].extent =
+            x.u.t->v->type->dim[nm_type_find(x.u.t->v->type, left.dim[i].name)].extent;
     if (left.n == 1 && right.n == 1) {
         nm_ev out = nm_view_rename(e, x, left.dim[0].name, right.dim[0].name, a->loc);
         return check_renamed(e, f, out, right.dim[0], left, a->loc);
@@ -229,7 +247,8 @@ static nm_ev arrow(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_arrow *a)
     return x.kind == NM_EV_tensor ? split(e, f, x, all, right, a->loc) : x;
 }
 
-// --- pick and slice --------------------------------------------------------------------------------------------
+// --- pick and slice
+// --------------------------------------------------------------------------------------------
 
 static const nm_extent *plus(nm_elab *e, const nm_extent *a, const nm_extent *b, int sign)
 {
@@ -237,7 +256,8 @@ static const nm_extent *plus(nm_elab *e, const nm_extent *a, const nm_extent *b,
 }
 
 // A place on a dim: from the end if it is negative. NULL: reported.
-static const nm_extent *place_on(nm_elab *e, nm_frame *f, nm_ev v, const nm_extent *whole, nm_loc loc)
+static const nm_extent *place_on(nm_elab *e, nm_frame *f, nm_ev v, const nm_extent *whole,
+                                 nm_loc loc)
 {
     int64_t n;
     v = nm_ev_number(e, f, v);
@@ -246,9 +266,11 @@ static const nm_extent *place_on(nm_elab *e, nm_frame *f, nm_ev v, const nm_exte
         return negative ? plus(e, whole, v.u.extent, 1) : v.u.extent;
     }
     if (nm_ev_is_whole(v, &n))
-        return n < 0 || signbit(v.u.num) ? plus(e, whole, nm_extent_const(e->m, n), 1) : nm_extent_const(e->m, n);
+        return n < 0 || signbit(v.u.num) ? plus(e, whole, nm_extent_const(e->m, n), 1)
+                                         : nm_extent_const(e->m, n);
     if (v.kind != NM_EV_poison)
-        nm_elab_error(e, f, loc, "a place on a dim is a whole number, not %s [view-3]", nm_ev_describe(e, v));
+        nm_elab_error(e, f, loc, "a place on a dim is a whole number, not %s [view-3]",
+                      nm_ev_describe(e, v));
     return NULL;
 }
 
@@ -269,11 +291,13 @@ static nm_ev pick_number(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_ev at, 
     if (is_below(e, start, nm_extent_const(e->m, 0)) || !is_below(e, start, whole)) {
         const nm_extent *rest = plus(e, whole, start, -1);
         if (!rest || nm_extent_is_const(rest, NULL) || nm_extent_is_const(whole, NULL))
-            return nm_elab_error(e, f, loc, "%s = %s has no index %s [view-3]", d.name, nm_extent_str(e->m, whole),
-                                 nm_ev_describe(e, at));
+            return nm_elab_error(e, f, loc, "%s = %s has no index %s [view-3]", d.name,
+                                 nm_extent_str(e->m, whole), nm_ev_describe(e, at));
     }
     nm_attr attr[] = {nm_mk_sym(e->m, "over", d.name), nm_mk_extent(e->m, "start", start)};
-    return nm_ev_like(e, x, nm_elab_op(e, loc, NM_OP_slice, 1, &x.u.t->v, 2, attr, nm_type_without(e->m, t, d.name)));
+    return nm_ev_like(
+        e, x,
+        nm_elab_op(e, loc, NM_OP_slice, 1, &x.u.t->v, 2, attr, nm_type_without(e->m, t, d.name)));
 }
 
 // "; is cross_entropy(logits, labels, vocab) meant?": the user's call with the dim that fits.
@@ -286,24 +310,29 @@ static const char *meant_call(nm_elab *e, nm_frame *f, nm_edim d, nm_sym index_o
         return "";
     nm_loc head = {call.src, call.off, d.loc.off - call.off};
     nm_loc tail = {call.src, d.loc.off + d.loc.len, call.off + call.len - d.loc.off - d.loc.len};
-    return nm_arena_fmt(e->a, "; is %s%s%s meant?", nm_elab_source_text(e, head), index_of, nm_elab_source_text(e, tail));
+    return nm_arena_fmt(e->a, "; is %s%s%s meant?", nm_elab_source_text(e, head), index_of,
+                        nm_elab_source_text(e, tail));
 }
 
 static bool index_fits(nm_elab *e, nm_frame *f, nm_edim d, nm_ev at, nm_loc loc)
 {
     const nm_tensor *t = at.u.t;
     if (!nm_dtype_is_int(t->v->type->dtype)) {
-        nm_elab_error(e, f, loc, "an index is an int, and %s is %s [view-3]", nm_ev_name(e, at, "this"),
-                      nm_tensor_str(e, t));
+        nm_elab_error(e, f, loc, "an index is an int, and %s is %s [view-3]",
+                      nm_ev_name(e, at, "this"), nm_tensor_str(e, t));
         return false;
     }
     if (!t->index_of || t->index_of == d.name)
         return true;
     nm_frame bare = f->user_fn ? *f : (nm_frame){0};
     bare.user_fn = NULL; // the sentence begins with the value, not with what was called
-    nm_elab_error(e, &bare, at.loc.src ? at.loc : f->user_fn ? f->user_loc : loc,
-                  "%s are positions in %s and cannot pick from '%s'%s [type-3]", nm_ev_name(e, at, "these"), t->index_of,
-                  d.name, meant_call(e, f, d, t->index_of));
+    nm_elab_error(e, &bare,
+                  at.loc.src   ? at.loc
+                  : f->user_fn ? f->user_loc
+                               : loc,
+                  "%s are positions in %s and cannot pick from '%s'%s [type-3]",
+                  nm_ev_name(e, at, "these"), t->index_of, d.name,
+                  meant_call(e, f, d, t->index_of));
     return false;
 }
 
@@ -316,8 +345,9 @@ static nm_ev gather(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_ev at, nm_lo
     for (int i = 0; i < it->rank; i++) {
         int k = it->dim[i].name == d.name ? -1 : nm_type_find(t, it->dim[i].name);
         if (k >= 0 && !nm_extents_agree(e, t->dim[k].name, t->dim[k].extent, it->dim[i].extent))
-            return nm_elab_error(e, f, loc, "%s has %s = %s, the index has %s = %s [align-3]", nm_ev_name(e, x, "this"),
-                                 t->dim[k].name, nm_extent_str(e->m, t->dim[k].extent), it->dim[i].name,
+            return nm_elab_error(e, f, loc, "%s has %s = %s, the index has %s = %s [align-3]",
+                                 nm_ev_name(e, x, "this"), t->dim[k].name,
+                                 nm_extent_str(e->m, t->dim[k].extent), it->dim[i].name,
                                  nm_extent_str(e->m, it->dim[i].extent));
         if (k >= 0)
             index = nm_elab_conform(e, loc, index, it->dim[i].name, t->dim[k].extent);
@@ -357,18 +387,21 @@ static nm_ev slice(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_view *view)
         hi = place_on(e, f, nm_elab_expr(e, f, view->hi), whole, view->hi->loc);
     if (!lo || !hi)
         return nm_ev_poison();
-    if (is_below(e, lo, nm_extent_const(e->m, 0)) || !nm_extent_str(e->m, lo) || is_below(e, whole, hi) ||
-        is_below(e, hi, plus(e, lo, nm_extent_const(e->m, 1), 1)))
+    if (is_below(e, lo, nm_extent_const(e->m, 0)) || !nm_extent_str(e->m, lo) ||
+        is_below(e, whole, hi) || is_below(e, hi, plus(e, lo, nm_extent_const(e->m, 1), 1)))
         return nm_elab_error(e, f, view->loc, "%s = %s has no indices %s..%s [view-3]", d.name,
-                             nm_extent_str(e->m, whole), nm_extent_str(e->m, lo), nm_extent_str(e->m, hi));
+                             nm_extent_str(e->m, whole), nm_extent_str(e->m, lo),
+                             nm_extent_str(e->m, hi));
     t.dim[at].extent = plus(e, hi, lo, -1);
     if (!t.dim[at].extent)
         return nm_elab_error(e, f, view->loc, "the extent of this slice is too large [view-3]");
     nm_attr attr[] = {nm_mk_sym(e->m, "over", d.name), nm_mk_extent(e->m, "start", lo)};
-    return nm_ev_like(e, x, nm_elab_op(e, view->loc, NM_OP_slice, 1, &x.u.t->v, 2, attr, nm_type_get(e->m, &t)));
+    return nm_ev_like(
+        e, x, nm_elab_op(e, view->loc, NM_OP_slice, 1, &x.u.t->v, 2, attr, nm_type_get(e->m, &t)));
 }
 
-// --- grow --------------------------------------------------------------------------------------------------------
+// --- grow
+// --------------------------------------------------------------------------------------------------------
 
 static nm_ev grow(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc)
 {
@@ -381,7 +414,8 @@ static nm_ev grow(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc)
     if (t.rank == NM_MAX_RANK)
         return nm_elab_error(e, f, loc, "a value has at most %d dims [type-2]", NM_MAX_RANK);
     t.dim[t.rank++] = (nm_dim){.name = d.name, .extent = extent};
-    return nm_ev_like(e, x, nm_elab_op(e, loc, NM_OP_broadcast, 1, &x.u.t->v, 0, NULL, nm_type_get(e->m, &t)));
+    return nm_ev_like(
+        e, x, nm_elab_op(e, loc, NM_OP_broadcast, 1, &x.u.t->v, 0, NULL, nm_type_get(e->m, &t)));
 }
 
 static nm_ev grow_list(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc)
@@ -397,12 +431,14 @@ static nm_ev grow_call(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_view *view
     if (v.kind == NM_EV_dims)
         return grow_list(e, f, x, v.u.dims, view->loc);
     if (v.kind != NM_EV_poison)
-        nm_elab_error(e, f, view->loc, "a list of dims is expected after '+', and this is %s [dim-1]",
+        nm_elab_error(e, f, view->loc,
+                      "a list of dims is expected after '+', and this is %s [dim-1]",
                       nm_ev_describe(e, v));
     return nm_ev_poison();
 }
 
-// --- all ------------------------------------------------------------------------------------------------------------
+// --- all
+// ------------------------------------------------------------------------------------------------------------
 
 static nm_ev apply(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_view *view)
 {
@@ -424,7 +460,8 @@ nm_ev nm_elab_view(nm_elab *e, nm_frame *f, const nm_ast_expr *x)
     if (v.kind == NM_EV_poison)
         return v;
     if (v.kind != NM_EV_tensor)
-        return nm_elab_error(e, f, x->u.view.loc, "brackets look at a tensor, and this is %s [view-1]",
+        return nm_elab_error(e, f, x->u.view.loc,
+                             "brackets look at a tensor, and this is %s [view-1]",
                              nm_ev_describe(e, v));
     for (int i = 0; i < x->u.view.n && v.kind == NM_EV_tensor; i++) {
         nm_sym text = v.text;
