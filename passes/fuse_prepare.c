@@ -2,6 +2,7 @@
 //
 //   dot(a, b) where a or b has no dim of its own   =>  sum(a * b): a row or a column, not a product
 //   scatter_add(a, b) whose result keeps b's dims  =>  select(index == b, a, 0): a pull, not a push
+//   sum(a) over dims of extent 1                   =>  a view of a
 //   acc + (x + y), acc a parameter                 =>  (acc + x) + y: each part is added in place.
 //     Floating-point sums are not associative: this changes the last bit, the same way each time.
 #include "passes/fuse.h"
@@ -48,6 +49,38 @@ static void dot_to_sum(nm_op *op)
                     .attr = &over,
                     .type = op->out[0].type};
     nm_replace(&op->out[0], nm_build(f, op, &sum));
+    nm_erase(op);
+}
+
+// --- sums of one element --------------------------------------------------------------------
+
+static bool is_unit_dim(const nm_type *t, nm_sym dim)
+{
+    int64_t n;
+    return nm_extent_is_const(t->dim[nm_type_find(t, dim)].extent, &n) && n == 1;
+}
+
+static void reduction_to_slice(nm_op *op)
+{
+    nm_module *m = op->func->module;
+    nm_syms over = nm_attr_dims(op, "over");
+    nm_value *v = op->in[0];
+    for (int i = 0; i < over.n; i++)
+        if (!is_unit_dim(v->type, over.sym[i]))
+            return;
+    for (int i = 0; i < over.n; i++) {
+        nm_attr attr[] = {nm_mk_sym(m, "over", over.sym[i]),
+                          nm_mk_extent(m, "start", nm_extent_const(m, 0))};
+        nm_proto slice = {.code = NM_OP_slice,
+                          .loc = op->loc,
+                          .n_in = 1,
+                          .in = &v,
+                          .n_attrs = 2,
+                          .attr = attr,
+                          .type = nm_type_without(m, v->type, over.sym[i])};
+        v = nm_build(op->func, op, &slice);
+    }
+    nm_replace(&op->out[0], v);
     nm_erase(op);
 }
 
@@ -119,6 +152,8 @@ void nm_fuse_prepare(nm_func *f)
             dot_to_sum(op);
         else if (op->code == NM_OP_scatter_add)
             scatter_to_select(op);
+        else if (op->code == NM_OP_sum || op->code == NM_OP_max)
+            reduction_to_slice(op);
         else if (op->code == NM_OP_add)
             add_to_param(op);
     }

@@ -53,7 +53,8 @@ static nm_op *drop_unread_results(nm_op *repeat)
     return nm_loop_close(&l);
 }
 
-static void move_results_out(nm_op *repeat, nm_arena *scratch)
+// One view of each result; NULL: there is none.
+static nm_op *move_results_out(nm_op *repeat, nm_arena *scratch)
 {
     nm_loop l = nm_loop_open(repeat);
     int n = l.result.n, n_moved = 0;
@@ -65,7 +66,7 @@ static void move_results_out(nm_op *repeat, nm_arena *scratch)
         n_moved += moves;
     }
     if (!n_moved)
-        return;
+        return NULL;
     repeat = nm_loop_close(&l);
     for (int i = 0; i < n; i++) {
         nm_value *out = l.result.row[i].out;
@@ -73,7 +74,7 @@ static void move_results_out(nm_op *repeat, nm_arena *scratch)
             nm_replace(out, view_again(l.result.row[i].result->def, repeat->func, repeat->next,
                                        l.result.row[source[i]].out, out->type));
     }
-    drop_unread_results(repeat);
+    return drop_unread_results(repeat);
 }
 
 // --- operands -------------------------------------------------------------------------------
@@ -171,6 +172,7 @@ void nm_fuse_views(nm_func *f, nm_arena *scratch)
         if (op->code != NM_OP_repeat)
             continue;
         op = move_operands_in(op, scratch);
-        move_results_out(op, scratch);
+        while (op)
+            op = move_results_out(op, scratch);
     }
 }

@@ -3,8 +3,8 @@
 // Why here: only now it is known what is stored. A value that is handed through a repeat (carried,
 // stacked, whole) lies in one place, so its names form a class with one order: that of the function
 // parameter in it, or of the parameter in whose place the function's result goes; else the rank of
-// dims (layout_rank.c), with the repeated dims in front. Inside a group values follow the group's
-// largest operand, in a product its result. Where a class cannot have the order that a repeat
+// dims (layout_rank.c), with the repeated dims in front. Inside a group a value follows its
+// largest operand, a product the group's result. Where a class cannot have the order that a repeat
 // (repeated dim first) or a template (head dim last) needs, a copy is inserted.
 #include "passes/layout.h"
 
@@ -200,16 +200,46 @@ static void order_value(layout *l, nm_value *v)
     v->type = nm_rank_sort(l->m, &r, v->type);
 }
 
-// The type whose order the values inside follow.
-static const nm_type *leading_type(const nm_op *group)
+// The dims of op's result, in the order of its largest operand: what a view calls a dim stands
+// where the dim stood.
+static nm_type like_operand(const nm_op *op)
 {
-    const nm_type *lead = group->n_out ? group->out[0].type : NULL;
-    if (!strcmp(nm_attr_sym(group, "kind"), "dot"))
-        return lead;
-    for (int i = 0; i < group->n_in; i++)
-        if (!lead || nm_fuse_elems(group->in[i]->type) > nm_fuse_elems(lead))
-            lead = group->in[i]->type;
-    return lead;
+    const nm_type *from = op->n_in ? op->in[0]->type : op->out[0].type;
+    for (int i = 1; i < op->n_in; i++)
+        if (nm_fuse_elems(op->in[i]->type) > nm_fuse_elems(from))
+            from = op->in[i]->type;
+    nm_type t = *from;
+    bool merge = op->code == NM_OP_merge;
+    nm_syms merged = merge ? nm_attr_dims(op, "from") : (nm_syms){0};
+    for (int i = 0; i < t.rank; i++)
+        if (merge && t.dim[i].name == merged.sym[0])
+            t.dim[i].name = nm_attr_sym(op, "into");
+        else if (op->code == NM_OP_rename && t.dim[i].name == nm_attr_sym(op, "from"))
+            t.dim[i].name = nm_attr_sym(op, "to");
+    return t;
+}
+
+static nm_type split_operand(const nm_op *op)
+{
+    nm_type t = {0};
+    nm_syms into = nm_attr_dims(op, "into");
+    const nm_type *from = op->in[0]->type;
+    for (int i = 0; i < from->rank; i++)
+        if (from->dim[i].name != nm_attr_sym(op, "from"))
+            t.dim[t.rank++] = from->dim[i];
+        else
+            for (int k = 0; k < into.n; k++)
+                t.dim[t.rank++].name = into.sym[k];
+    return t;
+}
+
+static void order_inner(const layout *l, const nm_op *group, nm_op *op)
+{
+    nm_type like = op->code == NM_OP_split ? split_operand(op) : like_operand(op);
+    const nm_type *lead = op->code == NM_OP_dot ? group->out[0].type : &like;
+    nm_rank by = order_from(l, (nm_syms){0}, lead);
+    for (int i = 0; i < op->n_out; i++)
+        op->out[i].type = nm_rank_sort(l->m, &by, op->out[i].type);
 }
 
 static void order_group(layout *l, nm_op *group)
@@ -217,10 +247,8 @@ static void order_group(layout *l, nm_op *group)
     nm_func *body = group->body;
     for (int i = 0; i < group->n_in; i++)
         body->param[i]->type = group->in[i]->type;
-    nm_rank inner = order_from(l, (nm_syms){0}, leading_type(group));
     nm_each_op(op, body)
-        for (int i = 0; i < op->n_out; i++)
-            op->out[i].type = nm_rank_sort(l->m, &inner, op->out[i].type);
+        order_inner(l, group, op);
     for (int i = 0; i < group->n_out; i++)
         body->last->in[i]->type = group->out[i].type;
 }
