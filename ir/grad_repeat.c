@@ -177,7 +177,7 @@ static void sweep(nm_func *f, const nm_op *stop)
     }
 }
 
-// --- what stands behind the stand-ins ------------------------------------------------------------
+// --- what stands behind the stand-ins ----------------------------------------------------------
 
 typedef struct plan {
     nm_value_list all;
@@ -235,13 +235,11 @@ static void take_leaves(reversal *r, plan *p)
 
 static void recompute(reversal *r, plan *p)
 {
-    nm_value *in[64];
     for (int i = r->op->body->n_params; i < p->all.n; i++) {
         const nm_value *v = p->all.v[i];
         if (!p->seen[i] || p->now[i])
             continue;
-        if (v->def->n_in > 64)
-            nm_bug("repeat: %s of %d operands", nm_info(v->def)->name, v->def->n_in);
+        nm_value **in = nm_new_n(r->g.f->module->arena, nm_value *, v->def->n_in + 1);
         for (int k = 0; k < v->def->n_in; k++)
             in[k] = p->now[nm_grad_number(&p->all, v->def->in[k])];
         p->now[i] = nm_build(r->g.f, r->saves.fence,
@@ -267,7 +265,7 @@ static void resolve(reversal *r, plan *p)
     nm_erase(r->saves.fence);
 }
 
-// --- the two repeats -----------------------------------------------------------------------------
+// --- the two repeats ---------------------------------------------------------------------------
 
 // A backward body around us may have asked for the old repeat's results.
 static void rename_saved(nm_saves *s, const nm_op *old, nm_op *new)

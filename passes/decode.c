@@ -34,12 +34,23 @@ typedef struct decoder {
 } decoder;
 
 typedef struct caches {
-    int n;
-    cache row[16];
+    int n, cap;
+    cache *row;
 } caches;
 
-// --- what stands in the way
-// ------------------------------------------------------------------------------
+static void add_cache(decoder *d, caches *all, cache c)
+{
+    if (all->n == all->cap) {
+        all->cap = all->cap ? 2 * all->cap : 8;
+        cache *bigger = nm_new_n(d->m->arena, cache, all->cap);
+        if (all->n)
+            memcpy(bigger, all->row, (size_t)all->n * sizeof *bigger);
+        all->row = bigger;
+    }
+    all->row[all->n++] = c;
+}
+
+// --- what stands in the way --------------------------------------------------------------------
 
 static bool refuse(decoder *d, const nm_op *op, const char *what)
 {
@@ -119,8 +130,7 @@ static bool check_all(decoder *d, nm_func *f)
     return true;
 }
 
-// --- the conversion
-// ----------------------------------------------------------------------------------------
+// --- the conversion ----------------------------------------------------------------------------
 
 static void shift_index(nm_op *op, nm_value *at)
 {
@@ -159,9 +169,7 @@ static nm_value *remember(decoder *d, nm_op *op, nm_value *v, nm_value *at, cach
                                          .in = (nm_value *[]){old, new, at},
                                          .n_attrs = 1,
                                          .attr = &attr});
-    if (all->n == 16)
-        nm_bug("more than eight attentions in one body");
-    all->row[all->n++] = (cache){old, now};
+    add_cache(d, all, (cache){old, now});
     return rename_dim(op, now, d->context.name, over);
 }
 
@@ -231,7 +239,7 @@ static void convert_repeat(decoder *d, nm_op *op, nm_value *at, caches *all)
         nm_value *old = nm_func_param(op->func, t, NULL, (nm_bind){0});
         nm_loop_stack(&l, old, inner.row[i].before);
         nm_loop_give(&l, inner.row[i].after);
-        all->row[all->n++] = (cache){old, NULL};
+        add_cache(d, all, (cache){old, NULL});
     }
     nm_loop_close(&l);
     for (int i = 0; i < inner.n; i++)
@@ -250,14 +258,13 @@ static void convert(decoder *d, nm_func *f, nm_value *at, caches *all)
     }
 }
 
-// --- the function
-// -----------------------------------------------------------------------------------------
+// --- the function ------------------------------------------------------------------------------
 
 // -> (caches, the logits of the last position)
 static void finish(decoder *d, nm_func *f, const caches *all)
 {
-    nm_value *result[17];
-    nm_bind bind[17];
+    nm_value **result = nm_new_n(d->m->arena, nm_value *, all->n + 1);
+    nm_bind *bind = nm_new_n(d->m->arena, nm_bind, all->n + 1);
     nm_loc loc = f->last->loc;
     nm_value *logits = nm_decode_last(f->last->in[0], d->seq, d->length);
     for (int i = 0; i < all->n; i++) {

@@ -1,5 +1,6 @@
 // Repeats: a value that no turn changes is not carried, one operand is taken once, and what nobody
-// reads is neither carried, taken nor given. Liveness runs to a fixed point, since a carried value
+// reads is neither carried, taken nor given. A repeat of maps that carries nothing (an optimizer's) is
+// a map of whole tensors. Liveness runs to a fixed point, since a carried value
 // that only feeds itself is dead.
 #include "ir/loop.h"
 #include "passes/inline.h"
@@ -116,8 +117,76 @@ static bool sink_free(nm_loop *l)
     return changed;
 }
 
+// --- a repeat of maps ------------------------------------------------------------------------------
+
+static bool is_map_only(const nm_op *op)
+{
+    int stacked = (int)nm_attr_int(op, "stacked", 0);
+    if (nm_attr_int(op, "carried", 0))
+        return false;
+    for (int i = stacked; i < op->n_in; i++)
+        if (nm_has_dim(op->in[i]->type, nm_attr_sym(op, "over")))
+            return false;
+    nm_each_op (inner, op->body) {
+        bool free = nm_is(inner, NM_FREE) && !inner->n_in; // a draw in each turn is not one draw
+        if (!nm_is(inner, NM_MAP) && !free && inner->code != NM_OP_ret)
+            return false;
+    }
+    return true;
+}
+
+static nm_value *build_whole(nm_op *before, const nm_op *op, nm_value **map)
+{
+    nm_value *in[4];
+    for (int i = 0; i < op->n_in; i++)
+        in[i] = map[op->in[i]->id];
+    return nm_build(before->func, before,
+                    &(nm_proto){.code = op->code,
+                                .loc = op->loc,
+                                .n_in = op->n_in,
+                                .in = in,
+                                .type = nm_is(op, NM_FREE) ? op->out[0].type : NULL,
+                                .n_attrs = op->n_attrs,
+                                .attr = op->attr,
+                                .name = op->out[0].name});
+}
+
+// v as stacked in the order of `type`; a map gives any order.
+static nm_value *stack(nm_op *before, nm_value *v, const nm_type *type)
+{
+    if (v->def && nm_is(v->def, NM_MAP) && nm_type_same_set(v->type, type))
+        v->type = type;
+    if (v->type == type)
+        return v;
+    return nm_build(before->func, before,
+                    &(nm_proto){.code = NM_OP_broadcast,
+                                .loc = before->loc,
+                                .n_in = 1,
+                                .in = &v,
+                                .type = type});
+}
+
+static void dissolve(nm_op *op)
+{
+    nm_func *body = op->body;
+    nm_arena scratch = {0};
+    nm_value **map = nm_new_n(&scratch, nm_value *, nm_func_outer(body)->n_values + 1);
+    for (int i = 0; i < op->n_in; i++)
+        map[body->param[i]->id] = op->in[i];
+    for (nm_op *inner = body->first; inner != body->last; inner = inner->next)
+        map[inner->out[0].id] = build_whole(op, inner, map);
+    for (int i = 0; i < op->n_out; i++)
+        nm_replace(&op->out[i], stack(op, map[body->last->in[i]->id], op->out[i].type));
+    nm_arena_free(&scratch);
+    nm_erase(op);
+}
+
 static bool simplify(nm_op *op)
 {
+    if (is_map_only(op)) {
+        dissolve(op);
+        return true;
+    }
     nm_arena scratch = {0};
     nm_loop l = nm_loop_open(op);
     bool ignored, changed = drop_dead_rows(&l, mark_live(&l, &scratch));
