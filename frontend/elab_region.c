@@ -126,8 +126,8 @@ static nm_value *import_into_body(nm_elab *e, nm_region *r, nm_value *v)
     *i = (nm_import){
         .outer = v, .operand = operand, .inner = inner, .stacked = stacked, .next = r->import};
     r->import = i;
-    const void *parts[] = {operand, type};
-    e->trace = nm_hash64_more(e->trace, parts, sizeof parts);
+    e->trace = nm_hash64_more(e->trace, &operand->id, sizeof operand->id);
+    e->trace = nm_hash64_more(e->trace, &type, sizeof type);
     return inner;
 }
 
