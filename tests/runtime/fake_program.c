@@ -186,8 +186,9 @@ static void k_norm(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t
     const char *bad = getenv("FAKE_NAN_STEP"), *slow = getenv("FAKE_SLEEP_MS");
     if (bad && *(int32_t *)arg[6] + 1 == atoi(bad))
         *(float *)arg[4] = NAN;
-    if (slow)
-        nanosleep(&(struct timespec){0, atoi(slow) * 1000000L}, NULL);
+    struct timespec left = {0, slow ? atoi(slow) * 1000000L : 0};
+    while (nanosleep(&left, &left)) // a signal does not shorten it
+        ;
 }
 
 // grad_norm, lr, momentum.0, clip, then 3 gradients, 3 states, 3 params: over elements

@@ -28,3 +28,15 @@ grep -q 'the loss of step 23 is nan.*step-000020' "$work/out"
 SECONDS=0
 FAKE_SLEEP_MS=50 "$fake" "${flags[@]}" --steps 1000 --max-seconds 1 >"$work/out"
 [ $SECONDS -le 3 ]
+
+# a second signal ends it at once
+(FAKE_SLEEP_MS=900 exec "$fake" "${flags[@]}" --micro-batch 50 --save "$work/twice") >"$work/out" &
+pid=$!
+sleep 0.7
+kill -TERM $pid
+sleep 0.1
+kill -TERM $pid
+code=0
+wait $pid || code=$?
+[ $code -eq 143 ]
+[ -z "$(ls "$work/twice")" ]
