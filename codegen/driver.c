@@ -74,6 +74,10 @@ static LLVMValueRef argument(nm_drive *w, const nm_arg *arg, const nm_op *group)
 {
     if (arg->place)
         return place_address(w, arg);
+    if (arg->number) {
+        LLVMValueRef v = nm_fn_extent_value(&w->fn, arg->number, NM_SYM_SIZE);
+        return LLVMBuildIntToPtr(w->fn.b, v, w->fn.ptr, "");
+    }
     int buffer = add_workspace(w, arg, group);
     return nm_fn_load(&w->fn, w->fn.ptr, w->buf, nm_fn_i64(&w->fn, buffer));
 }
@@ -81,15 +85,15 @@ static LLVMValueRef argument(nm_drive *w, const nm_arg *arg, const nm_op *group)
 // --- launches
 // -------------------------------------------------------------------------------------------------------
 
-static LLVMValueRef call_count(nm_drive *w, const char *symbol)
+static LLVMValueRef range_of(nm_drive *w, const nm_launch *l)
 {
     nm_fn *f = &w->fn;
-    if (!symbol)
-        return nm_fn_i64(f, 1);
+    if (l->range)
+        return nm_fn_extent_value(f, l->range, NM_SYM_SIZE);
     LLVMTypeRef type = LLVMFunctionType(f->i64, &f->ptr, 1, false);
-    LLVMValueRef fn = LLVMGetNamedFunction(f->mod, symbol);
+    LLVMValueRef fn = LLVMGetNamedFunction(f->mod, l->count);
     if (!fn)
-        fn = LLVMAddFunction(f->mod, symbol, type);
+        fn = LLVMAddFunction(f->mod, l->count, type);
     return LLVMBuildCall2(f->b, type, fn, &f->sym, 1, "");
 }
 
@@ -98,7 +102,7 @@ static void write_launch(nm_drive *w, const nm_launch *l)
     nm_fn *f = &w->fn;
     LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->ptr};
     LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 4, false);
-    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, l->kernel), call_count(w, l->count), w->block};
+    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, l->kernel), range_of(w, l), w->block};
     LLVMBuildCall2(f->b, type, w->launch, arg, 4, "");
 }
 

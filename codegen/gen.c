@@ -47,6 +47,15 @@ static bool same_place(const nm_place *a, const nm_place *b)
     return true;
 }
 
+// The first argument in the same buffer: numbers of its own make equal kernels equal code.
+static int alias_of(const nm_gen *g, const nm_place *place)
+{
+    for (int i = 0; i < g->n_args && place; i++)
+        if (g->arg[i].place && g->arg[i].place->buffer == place->buffer)
+            return g->arg[i].alias;
+    return g->n_args;
+}
+
 static int add_arg(nm_gen *g, nm_arg arg)
 {
     for (int i = 0; i < g->n_args; i++)
@@ -54,6 +63,7 @@ static int add_arg(nm_gen *g, nm_arg arg)
             return i;
     if (g->n_args == NM_MAX_ARGS)
         nm_bug("codegen: a kernel of more than %d arguments", NM_MAX_ARGS);
+    arg.alias = alias_of(g, arg.place);
     g->arg[g->n_args] = arg;
     return g->n_args++;
 }
@@ -64,7 +74,7 @@ static int arg_of(nm_gen *g, const nm_value *v)
     const nm_place *place = &g->plan->place[v->id];
     if (place->buffer < 0)
         return -1;
-    return add_arg(g, (nm_arg){place, v->type->dtype, place->buffer, NULL});
+    return add_arg(g, (nm_arg){.place = place, .dtype = v->type->dtype});
 }
 
 static bool check_dtypes(nm_gen *g)
@@ -94,7 +104,7 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan)
 
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes)
 {
-    return add_arg(g, (nm_arg){NULL, NM_i8, -1 - g->n_args, bytes});
+    return add_arg(g, (nm_arg){.dtype = NM_i8, .workspace = bytes});
 }
 
 static LLVMValueRef invariant(nm_fn *f, LLVMValueRef load)
@@ -114,6 +124,20 @@ LLVMValueRef nm_gen_pointer(nm_gen *g, int arg)
     g->pointer[arg] = invariant(&g->fn, p);
     nm_fn_leave_entry(&g->fn, back);
     return p;
+}
+
+LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e)
+{
+    int arg = 0;
+    while (arg < g->n_args && g->arg[arg].number != e)
+        arg++;
+    if (arg == g->n_args)
+        add_arg(g, (nm_arg){.dtype = NM_i64, .number = e});
+    LLVMValueRef p = nm_gen_pointer(g, arg);
+    LLVMBasicBlockRef back = nm_fn_enter_entry(&g->fn);
+    LLVMValueRef v = LLVMBuildPtrToInt(g->fn.b, p, g->fn.i64, "");
+    nm_fn_leave_entry(&g->fn, back);
+    return v;
 }
 
 // --- functions

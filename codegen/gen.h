@@ -32,11 +32,12 @@ void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at); // adds, or repla
 // --- arguments of a kernel
 // ---------------------------------------------------------------------------
 
-typedef struct nm_arg {    // one pointer of a launch's argument block
-    const nm_place *place; // NULL: workspace of this group alone
+typedef struct nm_arg {         // one word of a launch's argument block
+    const nm_place *place;      // a pointer; NULL: workspace of this group alone, or a number
+    const nm_extent *workspace; // its bytes
+    const nm_extent *number;    // the word itself
     nm_dtype dtype;
-    int buffer;                 // alias class: arguments of one buffer may overlap, others never do
-    const nm_extent *workspace; // bytes, where place is NULL
+    int alias; // class: arguments of one buffer may overlap, others never do
 } nm_arg;
 
 enum { NM_MAX_ARGS = 96 };
@@ -71,6 +72,7 @@ typedef struct nm_gen {
     LLVMValueRef pointer[NM_MAX_ARGS];                   // loaded in the entry block, on demand
     LLVMValueRef from, to, scratch;                      // in the kernel function itself
     int64_t scratch_bytes, grain;
+    const nm_extent *range; // the size of the parallel range; NULL: the module's `count` says it
     nm_memo *memo;
     nm_index_memo *index;
     int n_memo, cap_memo, n_index, cap_index;
@@ -87,6 +89,8 @@ LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type);
 LLVMValueRef nm_gen_env(nm_gen *g);                      // in the kernel: what its hooks get
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes); // a further argument
 LLVMValueRef nm_gen_pointer(nm_gen *g, int arg);
+// The extent as an argument: where it alone tells two kernels apart, they are one.
+LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e);
 LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n, LLVMValueRef *arg);
 
 typedef struct nm_scope {

@@ -132,9 +132,11 @@ static void list_launches(nm_program *p, nm_gen *g, int object, bool two, nm_lau
     memcpy(arg, g->arg, (size_t)g->n_args * sizeof *arg);
     out->arg = arg;
     const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->object[object].name);
-    out->launch[0] = (nm_launch){add_kernel(p, g->group, object, "kernel", g->grain), count};
+    out->launch[0] =
+        (nm_launch){add_kernel(p, g->group, object, "kernel", g->grain), g->range, count};
     if (two)
-        out->launch[1] = (nm_launch){add_kernel(p, g->group, object, "kernel2", 1), NULL};
+        out->launch[1] = (nm_launch){add_kernel(p, g->group, object, "kernel2", 1),
+                                     nm_extent_const(p->m, 1), NULL};
 }
 
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out)

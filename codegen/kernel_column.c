@@ -119,7 +119,7 @@ static bool write_columns(nm_gen *g, nm_column *c)
     nm_fn_finish(f, NULL);
     g->scratch_bytes = (int64_t)c->r.n * BLOCK * 8;
     g->grain = 64;
-    nm_kernel_count(g, nm_space_extent(g, k));
+    g->range = nm_space_extent(g, k);
     return ok;
 }
 

@@ -67,7 +67,7 @@ static bool is_lowered(nm_gen *g, const nm_op *op)
 
 static void begin_lines(nm_gen *g, const nm_lines *l)
 {
-    nm_kernel_count(g, nm_space_extent(g, &l->others));
+    g->range = nm_space_extent(g, &l->others);
     nm_gen_begin_kernel(g, "kernel");
 }
 

@@ -2,12 +2,6 @@
 #include "codegen/kernels.h"
 #include "codegen/space.h"
 
-void nm_kernel_count(nm_gen *g, const nm_extent *e)
-{
-    nm_gen_begin_count(g);
-    nm_gen_end_count(g, nm_fn_extent_value(&g->fn, e, NM_SYM_SIZE));
-}
-
 nm_value *nm_group_result(nm_gen *g, int i) { return g->group->body->last->in[i]; }
 
 nm_op *nm_group_op(nm_gen *g, nm_opcode code)
@@ -53,6 +47,6 @@ bool nm_kernel_map(nm_gen *g)
     nm_sweep_end(g, &w);
     nm_fn_finish(&g->fn, NULL);
     g->grain = 4096;
-    nm_kernel_count(g, nm_space_extent(g, &s));
+    g->range = nm_space_extent(g, &s);
     return ok;
 }

@@ -135,7 +135,7 @@ static bool write_rows(nm_gen *g, const nm_reductions *r, const nm_space *kept,
     nm_gen_close(g, scope);
     nm_fn_finish(&g->fn, NULL);
     g->grain = grain_of(over);
-    nm_kernel_count(g, nm_space_extent(g, kept));
+    g->range = nm_space_extent(g, kept);
     return ok;
 }
 
@@ -166,7 +166,7 @@ static bool write_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over
     nm_fn *f = &g->fn;
     nm_gen_begin_kernel(g, "kernel");
     make_slots(g, r, slot);
-    LLVMValueRef total = nm_fn_extent_value(f, nm_space_extent(g, over), NM_SYM_SIZE);
+    LLVMValueRef total = nm_gen_number(g, nm_space_extent(g, over));
     nm_loop loop = nm_loop_begin(f, g->from, g->to, "chunk");
     LLVMValueRef from = LLVMBuildMul(f->b, loop.i, nm_fn_i64(f, CHUNK), "");
     LLVMValueRef to = nm_fn_min(f, total, LLVMBuildAdd(f->b, from, nm_fn_i64(f, CHUNK), ""));
@@ -181,7 +181,7 @@ static bool write_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over
     }
     nm_loop_end(f, &loop);
     nm_fn_finish(f, NULL);
-    nm_kernel_count(g, chunks_of(g, nm_space_extent(g, over)));
+    g->range = chunks_of(g, nm_space_extent(g, over));
     return ok;
 }
 
@@ -194,7 +194,7 @@ static bool write_combination(nm_gen *g, const nm_reductions *r, const nm_space 
     make_slots(g, r, slot);
     start_level(g, r, 1, slot);
     const nm_extent *chunks = chunks_of(g, nm_space_extent(g, over));
-    LLVMValueRef end = nm_fn_extent_value(f, chunks, NM_SYM_SIZE);
+    LLVMValueRef end = nm_gen_number(g, chunks);
     nm_loop loop = nm_loop_begin(f, nm_fn_i64(f, 0), end, "chunk");
     for (int i = 0; i < r->n; i++) {
         LLVMTypeRef t = nm_reduction_type(g, r->op[i]);

@@ -127,7 +127,7 @@ static void write_kernel(nm_gen *g, const nm_scatter *s, LLVMValueRef *hook)
     nm_gen_call(g, "nmk_scatter_add", g->fn.nothing, 7, arg);
     nm_fn_finish(&g->fn, NULL);
     const nm_extent *rows = nm_extent_mul(g->fn.m, nm_space_extent(g, &s->o), s->over.extent);
-    nm_kernel_count(g, rows);
+    g->range = rows;
     int64_t n;
     g->grain = nm_extent_is_const(rows, &n) ? 1 + n / 64 : 256; // every call reads all indices
 }

@@ -8,7 +8,7 @@ static bool finish(nm_gen *g, nm_sweep *w, const nm_space *s)
     nm_sweep_end(g, w);
     nm_fn_finish(&g->fn, NULL);
     g->grain = 1024;
-    nm_kernel_count(g, nm_space_extent(g, s));
+    g->range = nm_space_extent(g, s);
     return true;
 }
 

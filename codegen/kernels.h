@@ -1,7 +1,8 @@
-// The kinds of kernels: each writes the functions `kernel` and `count` of its module for one group.
+// The kinds of kernels: each writes the function `kernel` of its module for one group, and says the
+// size of its parallel range: an extent (g->range), or a function where a template knows it.
 //
 //   void kernel(const nmdrv_sym *, void *const *arg, int64_t from, int64_t to, void *scratch)
-//   int64_t count(const nmdrv_sym *)      the size of the parallel range
+//   int64_t count(const nmdrv_sym *)
 //
 // A kind that needs a second launch (chunks and their combination) writes `kernel2`, whose range is
 // 1, too. False: reported at the op that could not be lowered.
@@ -23,8 +24,7 @@ bool nm_kernel_update(nm_gen *g);
 bool nm_kernel_overlap_add(nm_gen *g);
 
 // Shared by the kinds.
-void nm_kernel_count(nm_gen *g, const nm_extent *e); // writes `count`: the extent's value
-nm_value *nm_group_result(nm_gen *g, int i);         // the body's value that becomes result i
-nm_op *nm_group_op(nm_gen *g, nm_opcode code);       // the body's op of this code, or NULL
+nm_value *nm_group_result(nm_gen *g, int i);   // the body's value that becomes result i
+nm_op *nm_group_op(nm_gen *g, nm_opcode code); // the body's op of this code, or NULL
 
 #endif

@@ -15,7 +15,8 @@ typedef struct nm_kernel { // a row of the program's kernel table
 
 typedef struct nm_launch { // what the driver does for one launch of a group
     int kernel;
-    const char *count; // symbol of the function that gives the parallel range; NULL: 1
+    const nm_extent *range; // the size of the parallel range; NULL: what `count` gives
+    const char *count;      // the symbol of a function
 } nm_launch;
 
 enum { NM_MAX_LAUNCHES = 2 };

@@ -15,10 +15,10 @@ LLVMValueRef nm_gen_refuse(nm_gen *g, const nm_op *op, const char *why)
 // --- memory
 // -------------------------------------------------------------------------------------------------
 
-static LLVMMetadataRef alias_scope(nm_fn *f, int buffer)
+static LLVMMetadataRef alias_scope(nm_fn *f, int alias)
 {
     char name[32];
-    int len = snprintf(name, sizeof name, "buffer.%d", buffer);
+    int len = snprintf(name, sizeof name, "alias.%d", alias);
     LLVMMetadataRef text = LLVMMDStringInContext2(f->ctx, "nemocc", 6);
     LLVMMetadataRef domain = LLVMMDNodeInContext2(f->ctx, &text, 1);
     LLVMMetadataRef node[] = {LLVMMDStringInContext2(f->ctx, name, (size_t)len), domain};
@@ -33,7 +33,7 @@ static void set_metadata(nm_fn *f, LLVMValueRef inst, const char *kind, LLVMMeta
     LLVMSetMetadata(inst, id, LLVMMetadataAsValue(f->ctx, node));
 }
 
-enum { SCRATCH = 1 << 20 }; // its alias class: no buffer has so high a number
+enum { SCRATCH = 1 << 20 }; // its alias class: no argument has so high a number
 
 // Different buffers never overlap; arguments in one buffer may (a map in place).
 static LLVMValueRef tell_aliases(nm_gen *g, LLVMValueRef inst, int own)
@@ -43,8 +43,8 @@ static LLVMValueRef tell_aliases(nm_gen *g, LLVMValueRef inst, int own)
     if (own != SCRATCH)
         other[n++] = alias_scope(&g->fn, SCRATCH);
     for (int i = 0; i < g->n_args; i++)
-        if (g->arg[i].buffer != own)
-            other[n++] = alias_scope(&g->fn, g->arg[i].buffer);
+        if (g->arg[i].alias != own)
+            other[n++] = alias_scope(&g->fn, g->arg[i].alias);
     set_metadata(&g->fn, inst, "alias.scope", &mine, 1);
     if (n > 0)
         set_metadata(&g->fn, inst, "noalias", other, n);
@@ -72,7 +72,7 @@ static LLVMValueRef load_param(nm_gen *g, nm_value *v, const nm_coords *c)
     LLVMValueRef x = nm_dtype_load(&g->fn, v->type->dtype, nm_gen_pointer(g, arg), at);
     LLVMValueRef load = find_load(x);
     if (load)
-        tell_aliases(g, load, g->arg[arg].buffer);
+        tell_aliases(g, load, g->arg[arg].alias);
     return x;
 }
 
@@ -84,7 +84,7 @@ void nm_gen_store(nm_gen *g, int result, const nm_coords *c, LLVMValueRef elemen
         return;
     LLVMValueRef at = nm_index_of(g, c, t->rank, t->dim);
     LLVMValueRef store = nm_dtype_store(&g->fn, t->dtype, nm_gen_pointer(g, arg), at, element);
-    tell_aliases(g, store, g->arg[arg].buffer);
+    tell_aliases(g, store, g->arg[arg].alias);
 }
 
 // --- values

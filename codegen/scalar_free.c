@@ -51,8 +51,8 @@ static LLVMValueRef global_element(nm_gen *g, const nm_type *t, const nm_coords 
     LLVMValueRef flat = nm_index_const(g, 0);
     for (int i = 0; i < t->rank; i++) {
         LLVMValueRef total = nm_fn_extent_value(&g->fn, t->dim[i].extent, NM_SYM_TOTAL);
-        flat = LLVMBuildMul(g->fn.b, flat, total, "");
-        flat = LLVMBuildAdd(g->fn.b, flat, global_index(g, &t->dim[i], c), "");
+        LLVMValueRef at = global_index(g, &t->dim[i], c);
+        flat = i ? nm_index_flat(g, flat, total, at) : at;
     }
     return flat;
 }
@@ -74,8 +74,9 @@ LLVMValueRef nm_gen_philox_key(nm_gen *g, nm_value *seed, nm_sym key)
     if (!v)
         return NULL;
     v = LLVMBuildIntCast2(g->fn.b, v, g->fn.i64, true, "");
-    LLVMValueRef hash = LLVMConstInt(g->fn.i64, nm_hash64(key, strlen(key)), false);
-    return LLVMBuildXor(g->fn.b, v, hash, "");
+    int64_t hash = (int64_t)nm_hash64(key, strlen(key));
+    LLVMValueRef word = nm_gen_number(g, nm_extent_const(g->fn.m, hash));
+    return LLVMBuildXor(g->fn.b, v, word, "");
 }
 
 static LLVMValueRef gen_random(nm_gen *g, nm_op *op, const nm_coords *c)
