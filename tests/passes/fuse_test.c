@@ -1,4 +1,5 @@
-// fuse, layout and schedule keep the meaning: for the example of every op and for random programs,
+// fuse, layout and schedule keep the meaning: for every op's example, two models and random
+// programs,
 //   eval(before) == eval(after fuse) == the plan, run group by group in packed and poisoned memory,
 // every op stands in a group, and the plan is proved. Arguments: seeds FROM TO.
 #include "tests/passes/plan_run.h"
@@ -241,7 +242,7 @@ static const char *make_program(nm_arena *arena, unsigned seed)
 
 typedef struct numbers {
     nm_eval_opts opts;
-    nm_tensor args[16], results[16];
+    nm_tensor args[64], results[64];
 } numbers;
 
 static void make_args(nm_func *f, numbers *x)
@@ -319,20 +320,45 @@ static bool agrees(nm_func *f, numbers *x, const nm_tensor *want, bool by_plan, 
     return ran && close_to(f, want, x->results, what);
 }
 
-static bool check_func(nm_module *m, nm_func *f)
+// Every function of the module, from here to its plan.
+enum { MAX_FUNCS = 16 };
+typedef struct run {
+    nm_func *f;
+    numbers x;
+    nm_tensor want[64];
+} run;
+
+static bool all_agree(nm_module *m, run *r, bool by_plan, const char *what)
 {
-    numbers x = {.opts = {.arena = m->arena, .f64 = true}};
-    nm_tensor want[16];
-    make_args(f, &x);
-    if (!nm_verify(m) || !nm_eval(f, &x.opts, x.args, want))
-        return false;
-    if (!run_pass(m, nm_pass_fuse, "fuse") || !all_grouped(f) ||
-        !agrees(f, &x, want, false, "fuse"))
-        return false;
-    if (!run_pass(m, nm_pass_layout, "layout") || !agrees(f, &x, want, false, "layout"))
-        return false;
-    return run_pass(m, nm_pass_schedule, "schedule") && agrees(f, &x, want, false, "schedule") &&
-           agrees(f, &x, want, true, "plan");
+    bool ok = true;
+    nm_each_func(f, m) {
+        ok = ok && all_grouped(f) && agrees(f, &r->x, r->want, by_plan, what);
+        r++;
+    }
+    return ok;
+}
+
+static bool check_module(nm_module *m)
+{
+    static const nm_eval_sym sizes[] = {
+        {"batch", 2, 0, 2}, {"seq", 3, 0, 3}, {"context.cache", 5, 0, 5}};
+    nm_eval_sym *sym = nm_new_n(m->arena, nm_eval_sym, 3);
+    for (int i = 0; i < 3; i++) {
+        sym[i] = sizes[i];
+        sym[i].name = nm_sym_get(m, sizes[i].name);
+    }
+    run *all = nm_new_n(m->arena, run, MAX_FUNCS), *r = all;
+    nm_each_func(f, m) {
+        *r = (run){.f = f, .x.opts = {.arena = m->arena, .f64 = true, .n_syms = 3, .sym = sym}};
+        make_args(f, &r->x);
+        if (!nm_eval(f, &r->x.opts, r->x.args, r->want))
+            return false;
+        r++;
+    }
+    return run_pass(m, nm_pass_fuse, "fuse") && all_agree(m, all, false, "fuse") &&
+           run_pass(m, nm_pass_layout, "layout") && all_agree(m, all, false, "layout") &&
+           run_pass(m, nm_pass_schedule, "schedule") && all_agree(m, all, false, "schedule") &&
+           all_agree(m, all, true, "plan");
 }
 
 static bool check_program(unsigned seed)
@@ -342,7 +368,7 @@ static bool check_program(unsigned seed)
     nm_module *m = nm_module_new(&arena, &diag);
     nm_source src = {.name = "random.nmir", .text = make_program(&arena, seed)};
     src.len = strlen(src.text);
-    bool ok = nm_parse(m, &src) && check_func(m, m->first_func);
+    bool ok = nm_parse(m, &src) && nm_verify(m) && check_module(m);
     if (!ok)
         fprintf(stderr, "seed %u:\n%s", seed, src.text);
     nm_arena_free(&arena);
@@ -358,9 +384,23 @@ static bool check_example(nm_opcode code)
     bool ok = true;
     nm_func *f = nm_op_table[code].eval ? nm_op_example(m, code) : NULL;
     if (f)
-        ok = check_func(m, f);
+        ok = check_module(m);
     if (!ok)
         fprintf(stderr, "example of %s\n", nm_op_table[code].name);
+    nm_arena_free(&arena);
+    return ok;
+}
+
+static bool check_model(const char *path)
+{
+    nm_arena arena = {0};
+    nm_diag diag = nm_diag_to(stderr);
+    nm_module *m = nm_module_new(&arena, &diag);
+    const nm_source *src = nm_source_read(&arena, &diag, path);
+    nm_pipeline_opts opts = {.stop_after = "decode"};
+    bool ok = src && nm_parse(m, src) && nm_pipeline_run(m, &opts) && check_module(m);
+    if (!ok)
+        fprintf(stderr, "model %s\n", path);
     nm_arena_free(&arena);
     return ok;
 }
@@ -372,6 +412,7 @@ int main(int argc, char **argv)
     bool ok = true;
     for (int i = 0; i < NM_N_OPS; i++)
         ok &= check_example((nm_opcode)i);
+    ok &= check_model("tests/passes/tiny_llama.nmir") && check_model("tests/passes/tiny_gpt2.nmir");
     for (unsigned seed = from; seed < to && ok; seed++)
         ok &= check_program(seed);
     return ok ? 0 : 1;
