@@ -217,6 +217,7 @@ struct nm_region {
     nm_region *outer; // NULL: a function
     struct nm_efunc *fn;
     nm_func *f;
+    nm_loc loc;   // of the loop
     nm_edim dim;  // of the loop; without a name: a trial
     nm_sym whole; // of several turns a body: the dim that dim and an inner `whole` are split from
     int64_t first, period;  // the first turn that it does, and how many turns a body
@@ -225,7 +226,6 @@ struct nm_region {
     bool inlined;      // one turn of an unrolled repeat, in outer's f
     int64_t at;        // inlined: which
     nm_import *import; // of a body, newest first
-    int depth;
 };
 
 typedef struct nm_efunc { // a function being built
@@ -402,7 +402,7 @@ nm_value *nm_region_import(nm_elab *e, nm_region *from, nm_value *v); // v as e-
 nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v);
 nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc);
 // One turn without a body of its own: ops go where they went, e->at->outer is where it ends.
-nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at);
+nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at, nm_loc loc);
 nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc); // i32[]: the index of r's turn
 // End the body: carried values and their next ones, values to stack; makes the repeat op in the
 // outer region, which is the current one then. result[]: the carried, then the stacked ones.

@@ -311,7 +311,7 @@ static nm_ev grown(nm_elab *e, nm_ev v, nm_sym dim, nm_loc loc)
 // One turn here: ops go where they go, `dim` is at index `at`. Outputs have the dim with extent 1.
 static outputs inline_turn(nm_elab *e, loop *l, nm_edim dim, int64_t at, int64_t turn)
 {
-    nm_region *r = nm_region_inline(e, dim, at);
+    nm_region *r = nm_region_inline(e, dim, at, l->s->loc);
     run_turn(e, l, turn);
     outputs o = collect(e, l, r);
     e->at = r->outer;

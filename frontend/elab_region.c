@@ -85,7 +85,7 @@ static nm_value *split_turns(nm_elab *e, const nm_region *r, nm_value *v)
         t.dim[at].extent = count;
         nm_attr attr[] = {nm_mk_sym(e->m, "over", r->whole),
                           nm_mk_extent(e->m, "start", nm_extent_const(e->m, r->first))};
-        v = nm_elab_op(e, (nm_loc){0}, NM_OP_slice, 1, &v, 2, attr, nm_type_get(e->m, &t));
+        v = nm_elab_op(e, r->loc, NM_OP_slice, 1, &v, 2, attr, nm_type_get(e->m, &t));
     }
     if (t.rank == NM_MAX_RANK)
         return NULL;
@@ -96,7 +96,7 @@ static nm_value *split_turns(nm_elab *e, const nm_region *r, nm_value *v)
     nm_sym into[] = {r->dim.name, r->whole};
     nm_attr attr[] = {nm_mk_sym(e->m, "from", r->whole),
                       nm_mk_dims(e->m, "into", (nm_syms){2, into})};
-    return nm_elab_op(e, (nm_loc){0}, NM_OP_split, 1, &v, 2, attr, nm_type_get(e->m, &t));
+    return nm_elab_op(e, r->loc, NM_OP_split, 1, &v, 2, attr, nm_type_get(e->m, &t));
 }
 
 static nm_value *operand_of(nm_elab *e, nm_region *r, nm_value *v)
@@ -142,7 +142,7 @@ static nm_value *import_step(nm_elab *e, nm_region *from, nm_region *r, nm_value
         return v;
     nm_region *now = e->at;
     e->at = r->outer; // the slice reads the whole value
-    v = nm_elab_turn_of(e, (nm_loc){0}, v, r->dim.name, r->at);
+    v = nm_elab_turn_of(e, r->loc, v, r->dim.name, r->at);
     e->at = now;
     return v;
 }
@@ -203,23 +203,22 @@ nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v)
 nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc)
 {
     nm_region *r = nm_new(e->a, nm_region);
-    *r = (nm_region){
-        .outer = e->at, .fn = e->at->fn, .dim = dim, .scan = scan, .depth = e->at->depth + 1};
+    *r = (nm_region){.outer = e->at, .fn = e->at->fn, .dim = dim, .loc = loc, .scan = scan};
     r->f = nm_body_new(e->at->f, loc);
     e->at = r;
     return r;
 }
 
-nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at)
+nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at, nm_loc loc)
 {
     nm_region *r = nm_new(e->a, nm_region);
     *r = (nm_region){.outer = e->at,
                      .fn = e->at->fn,
                      .f = e->at->f,
+                     .loc = loc,
                      .dim = dim,
                      .inlined = true,
-                     .at = at,
-                     .depth = e->at->depth + 1};
+                     .at = at};
     e->at = r;
     return r;
 }
