@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char version[] = "nemocc " NEMOCC_VERSION;
@@ -87,6 +88,29 @@ static void print_plans(FILE *out, nm_module *m)
             nm_plan_print(out, f->plan);
 }
 
+// Is there nothing at path, or a file that a new one may replace? Not so /dev/null.
+static bool is_replaceable(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
+static bool cannot_write(nm_module *m, const char *path)
+{
+    return nm_error(m->diag, (nm_loc){0}, "cannot write %s: %s", path, strerror(errno));
+}
+
+static bool print_to(nm_module *m, const char *path, void (*print)(FILE *, nm_module *))
+{
+    FILE *out = fopen(path, "w");
+    if (!out)
+        return cannot_write(m, path);
+    print(out, m);
+    bool failed = ferror(out);
+    failed |= fclose(out) != 0;
+    return !failed || cannot_write(m, path);
+}
+
 // Text to a file beside `path`, which then takes its name; to standard output without a path.
 static bool write_text(nm_module *m, const char *path, void (*print)(FILE *, nm_module *))
 {
@@ -94,16 +118,14 @@ static bool write_text(nm_module *m, const char *path, void (*print)(FILE *, nm_
         print(stdout, m);
         return true;
     }
+    if (!is_replaceable(path))
+        return print_to(m, path, print);
     const char *aside = nm_arena_fmt(m->arena, "%s.%ld.new", path, (long)getpid());
-    FILE *out = fopen(aside, "w");
-    if (!out)
-        return nm_error(m->diag, (nm_loc){0}, "cannot write %s: %s", aside, strerror(errno));
-    print(out, m);
-    bool failed = ferror(out);
-    failed |= fclose(out) != 0;
-    if (!failed && rename(aside, path) == 0)
+    if (!print_to(m, aside, print))
+        return false;
+    if (rename(aside, path) == 0)
         return true;
-    nm_error(m->diag, (nm_loc){0}, "cannot write %s: %s", path, strerror(errno));
+    cannot_write(m, path);
     unlink(aside);
     return false;
 }
@@ -133,6 +155,9 @@ static bool write_output(nm_module *m, const nm_cli *cli)
     const char *path = cli->out ? cli->out : row->otherwise;
     if (row->print)
         return write_text(m, path, row->print);
+    bool is_text = row->code == NM_EMIT_llvm || row->code == NM_EMIT_asm;
+    if (!is_text && !is_replaceable(path))
+        return nm_error(m->diag, (nm_loc){0}, "%s is not a file", path);
     if (!m->first_func || !m->first_func->plan)
         return nm_error(m->diag, (nm_loc){0},
                         "no code can be made of a module whose passes were "

@@ -2,8 +2,8 @@
 # Each NAME.nm here is a model with the mistakes that its name and its comments say:
 #   x = a + b  # error 7: message [rule]      in this line, at column 7; `warning` likewise
 #   use "x.nm" # error x.nm:1:5: message      in another file
-# `# args: ...` adds arguments. nemocc --check has to say exactly these, in this order, and to exit
-# with 1 if one of them is an error, else with 0. NAME.golden, if there is one, is all that it prints.
+# nemocc --check, or nemocc with the arguments of a line `# args: ...`, has to say exactly these, in
+# this order, and to exit with 1 if one of them is an error, else with 0. NAME.golden, if there is one, is all that it prints.
 # Run it with names to run those alone; with --bless first, the goldens are written anew.
 cd "$(dirname "$0")" || exit 1
 nemocc=$(command -v nemocc) || { echo "no nemocc on PATH" >&2; exit 1; }
@@ -28,7 +28,7 @@ expected() {
 check() {
     local file=$1 name=${1%.nm} args status want=0
     args=$(sed -n 's/^# args: *//p' "$file")
-    "$nemocc" --check $args "$file" >"$scratch/out" 2>"$scratch/err"
+    "$nemocc" ${args:---check} "$file" >"$scratch/out" 2>"$scratch/err"
     status=$?
     expected "$file" >"$scratch/want"
     grep -q ': error: ' "$scratch/want" && want=1
