@@ -337,20 +337,31 @@ static void build_decode(decoder *d, nm_func *model)
     nm_simplify_func(f, &changed);
 }
 
+// The functions that @decode was made from; nothing else reads them.
+static void remove_models(nm_module *m, bool *changed)
+{
+    for (nm_func *f = m->first_func, *next; f; f = next) {
+        next = f->next;
+        if (!strncmp(f->name, "model.", 6)) {
+            nm_func_remove(f);
+            *changed = true;
+        }
+    }
+}
+
 bool nm_pass_decode(nm_module *m, bool *changed)
 {
+    bool done = false;
     m->no_decode = "there is no model that takes only data";
-    nm_each_func(f, m) {
+    for (nm_func *f = m->first_func; f && !done; f = f->next) {
         if (strncmp(f->name, "model.", 6))
             continue;
         decoder d = {.m = m};
-        if (!check_model(&d, f)) {
-            m->no_decode = d.why;
-            continue;
-        }
-        build_decode(&d, f);
-        m->no_decode = NULL;
-        return *changed = true;
+        done = check_model(&d, f);
+        m->no_decode = d.why;
+        if (done)
+            build_decode(&d, f);
     }
+    remove_models(m, changed);
     return true;
 }
