@@ -111,8 +111,7 @@ static nm_func *read_func(reader *r)
     return NULL;
 }
 
-// --- one line
-// ---------------------------------------------------------------------------------------------
+// --- one line ----------------------------------------------------------------------------------
 
 // Sizes of run-time dims, from the arguments whose types name them alone.
 static void bind_sizes(const nm_func *f, const literal *arg, nm_eval_sym *sym, nm_eval_opts *opts)

@@ -34,8 +34,7 @@ static const char help[] =
     "  --help\n"
     "\n";
 
-// --- errors that the file expects
-// --------------------------------------------------------------------------
+// --- errors that the file expects --------------------------------------------------------------
 
 typedef struct expectations {
     const nm_source *src;
@@ -87,8 +86,7 @@ static int count_unmet(expectations *e)
     return e->wrong;
 }
 
-// --- main
-// ---------------------------------------------------------------------------------------------------
+// --- main --------------------------------------------------------------------------------------
 
 static bool take_option(options *o, const char *arg)
 {

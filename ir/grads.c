@@ -56,7 +56,7 @@ static nm_value *with(nm_grad *g, const nm_op *op, nm_opcode code, nm_value *a, 
                                 .attr = attr});
 }
 
-// --- products and sums by the names of dims ------------------------------------------------------
+// --- products and sums by the names of dims ----------------------------------------------------
 
 // The order of x's dims, with v's dtype, if v is to have just x's dims; else NULL.
 static const nm_type *order_of(nm_grad *g, const nm_value *x, const nm_value *a, const nm_value *b)
@@ -121,7 +121,7 @@ void nm_grad_into(nm_grad *g, const nm_op *op, nm_value *x, nm_value *dx)
     *slot = *slot ? map2(g, op, NM_OP_add, *slot, dx) : dx;
 }
 
-// --- maps ----------------------------------------------------------------------------------------
+// --- maps --------------------------------------------------------------------------------------
 
 // y = -a
 void nm_grad_neg(nm_grad *g, nm_op *op) { nm_grad_into(g, op, op->in[0], neg(g, op, dy0(g, op))); }
@@ -253,7 +253,7 @@ void nm_grad_minimum(nm_grad *g, nm_op *op)
 // y = a where c, else b
 void nm_grad_select(nm_grad *g, nm_op *op) { share_out(g, op, in(g, op, 0), op->in[1], op->in[2]); }
 
-// --- reductions and contractions -----------------------------------------------------------------
+// --- reductions and contractions ---------------------------------------------------------------
 
 // y = sum(a):  da = dy, repeated along the dims summed (nm_grad_into does that)
 void nm_grad_sum(nm_grad *g, nm_op *op) { nm_grad_into(g, op, op->in[0], dy0(g, op)); }
@@ -309,7 +309,7 @@ void nm_grad_top_k(nm_grad *g, nm_op *op)
         nm_grad_into(g, op, x, scatter_add(g, op, dy, at, nm_attr_sym(op, "over"), x->type));
 }
 
-// --- views: each undone by its opposite ----------------------------------------------------------
+// --- views: each undone by its opposite --------------------------------------------------------
 
 void nm_grad_rename(nm_grad *g, nm_op *op)
 {
@@ -492,7 +492,7 @@ void nm_grad_windows(nm_grad *g, nm_op *op)
     nm_grad_into(g, op, op->in[0], turned(g, op, NM_OP_overlap_add));
 }
 
-// --- writes --------------------------------------------------------------------------------------
+// --- writes ------------------------------------------------------------------------------------
 
 // y = zeros, a added at b:  da = dy at b
 void nm_grad_scatter_add(nm_grad *g, nm_op *op)
@@ -513,7 +513,7 @@ void nm_grad_overlap_add(nm_grad *g, nm_op *op)
     nm_grad_into(g, op, op->in[0], turned(g, op, NM_OP_windows));
 }
 
-// --- algorithms ----------------------------------------------------------------------------------
+// --- algorithms --------------------------------------------------------------------------------
 
 // out, lse = attention(q, k, v, extra...): one op gives dq, dk, dv, then dbias and dsink if those
 // are extra

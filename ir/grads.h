@@ -19,7 +19,7 @@ typedef struct nm_grad {
     bool failed; // an error has been reported
 } nm_grad;
 
-// --- for rules -----------------------------------------------------------------------------------
+// --- for rules ---------------------------------------------------------------------------------
 
 // The gradient of op's i-th result; NULL: nobody asked, it is zero.
 nm_value *nm_grad_of(nm_grad *g, const nm_op *op, int i);
@@ -28,7 +28,7 @@ void nm_grad_into(nm_grad *g, const nm_op *op, nm_value *x, nm_value *dx);
 // May a gradient have to reach x? Rules need not ask: nm_grad_into does, and dead code goes.
 bool nm_grad_wants(const nm_grad *g, const nm_value *x);
 
-// --- the walk ------------------------------------------------------------------------------------
+// --- the walk ----------------------------------------------------------------------------------
 
 // Mark the values of f up to `end` (NULL: all) that are computed, differentiably, from marked ones.
 void nm_grad_mark(nm_func *f, const nm_op *end, bool *active);

@@ -197,8 +197,7 @@ static nm_value *accumulate(nm_value *acc, nm_value *part)
     return acc;
 }
 
-// --- a step that is no sum over the batch
-// ---------------------------------------------------------
+// --- a step that is no sum over the batch ------------------------------------------------------
 
 static nm_value *build_size(nm_func *f, nm_op *before, const nm_extent *n, nm_dtype dtype)
 {

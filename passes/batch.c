@@ -58,7 +58,7 @@ static void estimate(nm_batch *b, nm_op *op, int operand)
     b->estimate[b->n_estimates++] = (nm_slot){op, operand};
 }
 
-// --- inside of a repeat nothing can be completed -------------------------------------------------
+// --- inside of a repeat nothing can be completed -----------------------------------------------
 
 typedef enum { // of a body's value that lacks the dim batch
     FREE,      // does not depend on the batch

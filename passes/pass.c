@@ -171,8 +171,7 @@ void nm_pipeline_print(FILE *out)
         fprintf(out, "%2d  %-12s %s\n", i + 1, pipeline[i].name, pipeline[i].why);
 }
 
-// --- the options, the same in nemocc and in nemocc-opt
-// --------------------------------------------------
+// --- the options, the same in nemocc and in nemocc-opt -----------------------------------------
 
 const char nm_pipeline_help[] =
     "passes:\n"

@@ -38,8 +38,7 @@ static const char *skip_term(const char *p)
     return p + 1;
 }
 
-// --- matching
-// -----------------------------------------------------------------------------------------------
+// --- matching ----------------------------------------------------------------------------------
 
 static bool fail(nm_match *m, const char *p, const char *why)
 {
@@ -130,8 +129,7 @@ static bool match(nm_match *m, const nm_rule *r, const char *p, nm_value *v, boo
     return match_args(m, r, p + 1, v->def, true);
 }
 
-// --- building
-// -----------------------------------------------------------------------------------------------
+// --- building ----------------------------------------------------------------------------------
 
 static nm_value *instantiate(nm_match *m, const char **p);
 
@@ -207,8 +205,7 @@ void nm_erase_dead(nm_value *v)
         nm_erase_dead(in[i]);
 }
 
-// --- remarks
-// ------------------------------------------------------------------------------------------------
+// --- remarks -----------------------------------------------------------------------------------
 
 static nm_remark *remark_of(nm_remarks *all, const nm_rule *r)
 {
@@ -257,8 +254,7 @@ void nm_remarks_print(FILE *out, const nm_remarks *r)
     }
 }
 
-// --- the sweep
-// ----------------------------------------------------------------------------------------------
+// --- the sweep ---------------------------------------------------------------------------------
 
 static bool try_rule(nm_func *f, nm_op *op, const nm_rule *r)
 {

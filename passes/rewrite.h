@@ -47,8 +47,7 @@ void nm_rewrite(nm_func *f, const nm_rule *rules, size_t n_rules, bool *changed)
 void nm_erase_dead(nm_value *v);
 bool nm_same_attrs(const nm_op *a, const nm_op *b);
 
-// --- remarks: what each rule did (-Rfuse), and why one did not (--explain)
-// -----------------------------
+// --- remarks: what each rule did (-Rfuse), and why one did not (--explain) ---------------------
 
 typedef struct nm_remark {
     const char *rule;

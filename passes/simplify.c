@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-// --- conditions and results that text cannot say
-// --------------------------------------------------------
+// --- conditions and results that text cannot say -----------------------------------------------
 
 static nm_op *inner_of(const nm_match *m) { return m->root->in[0]->def; }
 

@@ -117,7 +117,7 @@ static bool sink_free(nm_loop *l)
     return changed;
 }
 
-// --- a repeat of maps ------------------------------------------------------------------------------
+// --- a repeat of maps --------------------------------------------------------------------------
 
 static bool is_map_only(const nm_op *op)
 {

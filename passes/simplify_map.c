@@ -7,8 +7,7 @@
 
 static bool is_const(const nm_value *v) { return v->def && v->def->code == NM_OP_const; }
 
-// --- constants
-// ----------------------------------------------------------------------------------------------
+// --- constants ---------------------------------------------------------------------------------
 
 // In double, so exactly as a reader of the source would compute it; ints as ints.
 static bool fold(nm_op *op, double *value)
@@ -55,8 +54,7 @@ static bool fold_constant(nm_op *op)
     return true;
 }
 
-// --- broadcasts
-// ---------------------------------------------------------------------------------------------
+// --- broadcasts --------------------------------------------------------------------------------
 
 // v without its repetition: another value with fewer dims, or in another order; else v.
 static nm_value *narrow(nm_op *before, nm_value *v)

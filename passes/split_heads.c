@@ -39,8 +39,7 @@ static const nm_type *merge_type(nm_module *m, const nm_type *t, const pair *p)
     return nm_type_get(m, &s);
 }
 
-// --- attributes
-// -------------------------------------------------------------------------------------------
+// --- attributes --------------------------------------------------------------------------------
 
 static bool lists(const nm_attr *a, nm_sym name)
 {
@@ -127,8 +126,7 @@ static bool split_ops(nm_func *f, const pair *p)
     return true;
 }
 
-// --- the module
-// ---------------------------------------------------------------------------------------------
+// --- the module --------------------------------------------------------------------------------
 
 static bool find_pair(nm_func *f, pair *p)
 {
