@@ -57,7 +57,7 @@ NMK_ENTRY float nmk_expf(float x)
 // x = 2^e m with m in [sqrt(1/2), sqrt(2)): x's exponent where 1 is sqrt(1/2).
 NMK_INLINE float split_exponent(float x, int32_t *e)
 {
-    int32_t i = bits_of(x) + (0x3f800000 - 0x3f3504f3);
+    int32_t i = (int32_t)((uint32_t)bits_of(x) + (0x3f800000 - 0x3f3504f3)); // wraps for NaN
     *e = (i >> 23) - 127;
     return float_of((i & 0x007fffff) + 0x3f3504f3);
 }
