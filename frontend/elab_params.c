@@ -340,22 +340,17 @@ static const nm_bound *replacement(nm_frame *f, nm_sym name)
     return NULL;
 }
 
-// inst-5: the value that the call gives instead, with the parameter's arrow.
+// inst-5: the value that the call gives instead, with the parameter's dtype and arrow. The
+// parameter itself is not read, so that it need not be kept (param-3).
 static nm_ev replaced_value(nm_elab *e, nm_frame *f, nm_pvar *p, nm_ev v, nm_loc loc)
 {
-    nm_ev own = nm_pvar_read(e, p, loc);
-    if (own.kind != NM_EV_tensor)
-        return nm_ev_poison();
-    const nm_type *want = own.u.t->v->type;
-    if (v.kind == NM_EV_tensor && nm_dtype_table[v.u.t->v->type->dtype].is_float)
-        want = nm_type_with_dtype(e->m, want, v.u.t->v->type->dtype);
-    nm_value *x = nm_elab_coerce(e, f, v, want, p->name, loc);
-    nm_ev out = pvar_tensor(e, p, x);
-    if (out.kind != NM_EV_tensor)
-        return out;
-    nm_tensor t = *out.u.t;
-    t.param = NULL;
-    return nm_ev_tensor(e, t);
+    nm_type t = *p->type;
+    t.rank -= p->n_loops;
+    for (int i = 0; i < t.rank; i++)
+        t.dim[i] = p->type->dim[i + p->n_loops];
+    nm_value *x = nm_elab_coerce(e, f, v, nm_type_get(e->m, &t), p->name, loc);
+    return nm_ev_tensor(
+        e, (nm_tensor){.v = x, .is_arrow = p->is_arrow, .ins = p->ins, .outs = p->outs});
 }
 
 static bool is_second(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)

@@ -223,19 +223,20 @@ nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at, nm_loc loc)
     return r;
 }
 
-// The body's parameters in the order that repeat wants: carried, stacked, whole.
-static void order_body_params(nm_elab *e, nm_region *r, int n_carried, nm_value *const *inner,
-                              nm_value **operand, int *n_stacked)
+// The body's parameters in the order that repeat wants: carried, stacked, whole. Imports that
+// nothing reads (asking for a shape imports, too) are left out. The number of operands.
+static int order_body_params(nm_elab *e, nm_region *r, int n_carried, nm_value *const *inner,
+                             nm_value **operand, int *n_stacked)
 {
     nm_func *f = r->f;
     nm_value **param = nm_new_n(e->a, nm_value *, (size_t)f->n_params);
-    int n = n_carried;
+    nm_import **all = nm_new_n(e->a, nm_import *, (size_t)f->n_params);
+    int n = n_carried, n_all = 0;
     for (int i = 0; i < n_carried; i++)
         param[i] = inner[i];
-    nm_import **all = nm_new_n(e->a, nm_import *, (size_t)f->n_params);
-    int n_all = 0;
     for (nm_import *i = r->import; i; i = i->next)
-        all[n_all++] = i;
+        if (i->inner->uses)
+            all[n_all++] = i;
     for (int stacked = 1; stacked >= 0; stacked--) {
         for (int k = n_all - 1; k >= 0; k--) // oldest first
             if (all[k]->stacked == (bool)stacked) {
@@ -245,12 +246,12 @@ static void order_body_params(nm_elab *e, nm_region *r, int n_carried, nm_value 
         if (stacked)
             *n_stacked = n - n_carried;
     }
-    if (n != f->n_params)
-        nm_bug("a body of %d parameters has %d operands", f->n_params, n);
+    f->n_params = n;
     for (int i = 0; i < n; i++) {
         f->param[i] = param[i];
         param[i]->index = i;
     }
+    return n;
 }
 
 void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *start,
@@ -258,15 +259,15 @@ void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *sta
                      nm_value *const *stacked, nm_value **result)
 {
     nm_region *r = e->at;
-    int n_out = n_carried + n_stacked, n_in_stacked = 0, n_in = r->f->n_params;
+    int n_out = n_carried + n_stacked, n_in_stacked = 0;
     nm_value **out = nm_new_n(e->a, nm_value *, (size_t)n_out);
-    nm_value **operand = nm_new_n(e->a, nm_value *, (size_t)n_in);
+    nm_value **operand = nm_new_n(e->a, nm_value *, (size_t)r->f->n_params);
     for (int i = 0; i < n_out; i++)
         out[i] = i < n_carried ? next[i] : stacked[i - n_carried];
     for (int i = 0; i < n_carried; i++)
         operand[i] = start[i];
-    order_body_params(e, r, n_carried, inner, operand, &n_in_stacked);
     nm_func_ret(r->f, loc, n_out, out, NULL);
+    int n_in = order_body_params(e, r, n_carried, inner, operand, &n_in_stacked);
     e->at = r->outer;
     nm_attr attr[] = {nm_mk_sym(e->m, "over", r->dim.name), nm_mk_int(e->m, "carried", n_carried),
                       nm_mk_int(e->m, "stacked", n_in_stacked)};

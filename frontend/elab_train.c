@@ -362,9 +362,10 @@ static bool matches(nm_elab *e, const optimizer *o, nm_sym path)
     return any;
 }
 
+// Something of this function reads it: that a shape was asked for is not enough.
 static bool is_trainable(nm_elab *e, const nm_pvar *p)
 {
-    return !p->state && !p->frozen && p->of == e->fn;
+    return !p->state && !p->frozen && p->of == e->fn && p->now->uses;
 }
 
 static void choose_params(nm_elab *e, minimize *z)
