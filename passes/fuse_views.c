@@ -13,10 +13,16 @@ static bool is_mere_view(const nm_op *op)
     return op && (op->code == NM_OP_rename || op->code == NM_OP_split || op->code == NM_OP_merge);
 }
 
+// Does the view take dim away, or make it?
 static bool touches(const nm_op *view, nm_sym dim)
 {
-    nm_syms from = nm_attr_dims(view, "from");
-    return view->code == NM_OP_merge ? nm_syms_has(from, dim) : nm_attr_sym(view, "from") == dim;
+    switch (view->code) {
+    case NM_OP_rename: return nm_attr_sym(view, "from") == dim || nm_attr_sym(view, "to") == dim;
+    case NM_OP_split:
+        return nm_attr_sym(view, "from") == dim || nm_syms_has(nm_attr_dims(view, "into"), dim);
+    default:
+        return nm_attr_sym(view, "into") == dim || nm_syms_has(nm_attr_dims(view, "from"), dim);
+    }
 }
 
 static nm_value *view_again(const nm_op *view, nm_func *f, nm_op *before, nm_value *of,
