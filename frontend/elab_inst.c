@@ -333,15 +333,26 @@ nm_inst *nm_inst_of_model(nm_elab *e, const nm_ast_def *def)
     return NULL;
 }
 
+static bool is_only_model(const nm_unit *unit, const nm_ast_def *def)
+{
+    for (const nm_item *i = unit->item; i; i = i->next)
+        if (i->kind == NM_ITEM_def && i->def->kind == NM_DEF_model && i->name != def->name.sym)
+            return false;
+    return true;
+}
+
+// A model's path is its name, with `lm.` in front if the file is used as lm; where a file has one
+// model, the name is left out.
 static nm_inst *model_instance(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
 {
     nm_inst *inst = nm_inst_of_model(e, def);
     if (inst)
         return inst;
-    nm_sym name = nm_sym_fmt(e->m, "%s%s", unit->prefix, def->name.sym);
-    inst = nm_inst_child(e, e->root, name);
-    if (name == e->model_name)
-        inst->path = nm_sym_get(e->m, "");
+    inst = nm_inst_child(e, e->root, nm_sym_fmt(e->m, "%s%s", unit->prefix, def->name.sym));
+    if (is_only_model(unit, def))
+        inst->path = unit->as
+                         ? nm_sym_fmt(e->m, "%.*s", (int)strlen(unit->prefix) - 1, unit->prefix)
+                         : nm_sym_get(e->m, "");
     inst->wraps_known = true;
     return inst;
 }

@@ -226,6 +226,7 @@ struct nm_region {
     bool inlined;      // one turn of an unrolled repeat, in outer's f
     int64_t at;        // inlined: which
     nm_import *import; // of a body, newest first
+    nm_value *index;   // of a body's turn, once it was asked for
 };
 
 typedef struct nm_efunc { // a function being built
@@ -440,6 +441,7 @@ bool nm_names_know(nm_elab *e, nm_frame *f, nm_sym name);
 nm_ev nm_name_value(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_loc loc);
 nm_ev nm_name_callee(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_loc loc);
 nm_sym nm_name_suggest(nm_elab *e, nm_frame *f, nm_sym word);
+bool nm_name_is_predeclared(nm_sym name); // true, training, step, ...
 nm_var *nm_frame_var(nm_frame *f, nm_sym name);
 void nm_frame_set(nm_elab *e, nm_frame *f, nm_sym name, nm_ev value);
 nm_local_dim *nm_frame_dim(nm_frame *f, nm_sym name);

@@ -127,7 +127,7 @@ static bool predeclared(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc, nm_ev 
     return true;
 }
 
-static bool is_predeclared(nm_sym name)
+bool nm_name_is_predeclared(nm_sym name)
 {
     static const char *const names[] = {"true", "false", "none", "training",
                                         "step", "steps", "epoch"};
@@ -179,7 +179,7 @@ static bool find_plain(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc, nm_ev *
 bool nm_names_know(nm_elab *e, nm_frame *f, nm_sym name)
 {
     nm_dtype dtype;
-    return nm_frame_var(f, name) || nm_frame_dim(f, name) || is_predeclared(name) ||
+    return nm_frame_var(f, name) || nm_frame_dim(f, name) || nm_name_is_predeclared(name) ||
            nm_unit_find(e, f->unit, name) || nm_dtype_find(name, &dtype) || nm_builtin_find(name);
 }
 

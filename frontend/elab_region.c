@@ -286,7 +286,9 @@ void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *sta
 nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc)
 {
     nm_region *now = e->at;
-    nm_value *v;
+    nm_value *v = r->index;
+    if (v)
+        return nm_region_import(e, r, v);
     if (r->inlined) {
         v = nm_elab_const(e, loc, NM_i32, (double)r->at);
     } else {
@@ -296,7 +298,7 @@ nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc)
             .dtype = NM_i32, .rank = 1, .dim = {{.name = r->dim.name, .extent = r->dim.extent}}};
         v = nm_elab_op(e, loc, NM_OP_index, 0, NULL, 1, &attr, nm_type_get(e->m, &type));
         e->at = r;
-        v = v ? import_into_body(e, r, v) : NULL;
+        r->index = v = v ? import_into_body(e, r, v) : NULL;
     }
     e->at = now;
     return nm_region_import(e, r, v);
@@ -429,6 +431,10 @@ nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto)
             return NULL;
     if (e->gave_up)
         return NULL;
+    if (!e->at) { // a size or constant of a file
+        nm_elab_error(e, NULL, proto.loc, "only numbers are computed outside of definitions [static-1]");
+        return NULL;
+    }
     nm_op *op = nm_build_op(e->at->f, NULL, &proto);
     if (op)
         trace_op(e, op);

@@ -58,6 +58,11 @@ static void poison_names(nm_elab *e, nm_frame *f, const nm_ast_block *b)
 static bool may_be_value(nm_elab *e, nm_frame *f, const nm_ast_word *w)
 {
     static const char *const kind[] = {"a dim", "a const", "a module or fn", "an extern", "a file"};
+    if (nm_name_is_predeclared(w->sym)) {
+        nm_elab_error(e, f, w->loc, "'%s' is predeclared; a value needs another name [name-1]",
+                      w->sym);
+        return false;
+    }
     if (nm_frame_dim(f, w->sym)) {
         nm_elab_error(e, f, w->loc, "'%s' is a dim; a value needs another name [name-1]", w->sym);
         return false;

@@ -33,6 +33,9 @@ static void add_item(nm_elab *e, nm_unit *u, nm_item item)
     if (old && old->loc.src == item.loc.src)
         nm_elab_error(e, NULL, item.loc, "'%s' is %s (%s); this needs another name [name-1]",
                       item.name, kind_name(old->kind), nm_elab_place(e, old->loc, item.loc));
+    if (nm_name_is_predeclared(item.name))
+        nm_elab_error(e, NULL, item.loc, "'%s' is predeclared; this needs another name [name-1]",
+                      item.name);
     nm_item *kept = nm_new(e->a, nm_item);
     *kept = item;
     kept->next = u->item;
@@ -251,7 +254,9 @@ nm_sym nm_unit_dim_name(nm_elab *e, nm_unit *u, nm_sym name)
 
 static nm_setting *find_setting(nm_unit *u, nm_sym name)
 {
-    nm_setting *const lists[] = {u->defines, u->preset_settings, u->use_settings};
+    bool apart = u->as != NULL; // what `use ... as` says is about its own preset
+    nm_setting *const lists[] = {u->defines, apart ? u->use_settings : u->preset_settings,
+                                 apart ? u->preset_settings : u->use_settings};
     for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++)
         for (nm_setting *s = lists[k]; s; s = s->next)
             if (s->name == name)
