@@ -38,10 +38,9 @@ typedef struct nm_unit {
 
 typedef struct nm_cluster { // named by its first unit
     nm_cluster_kind kind;
-    int anchor;  // the first sum, max, dot, scatter_add or fixed op; a map: the last unit
-    int n;       // 0: merged into another
-    int *unit;   // ascending: program order
-    int version; // counts its merges
+    int anchor; // the first sum, max, dot, scatter_add or fixed op; a map: the last unit
+    int n;      // 0: merged into another
+    int *unit;  // ascending: program order
 } nm_cluster;
 
 typedef struct nm_fuse {

@@ -6,123 +6,15 @@
 // neighbours save and may do, so refused pairs have another turn after each round of merges. This
 // is the greedy scheme of XLA's priority fusion. All ties go to program order: the result depends
 // on the program alone.
-#include "passes/fuse.h"
+#include "passes/fuse_pick.h"
 
-#include <string.h>
-
-typedef struct pair {
-    int p, q; // units: producer and consumer, or two readers of one value
-    bool siblings;
-    int seen_p, seen_q;  // versions of their clusters when `saves` was computed; -1: never
-    double saves;        // elements loaded and stored
-    const char *refused; // why not, with these versions
-} pair;
 
 typedef struct pick {
     nm_fuse *g;
-    int n_pairs, room;
-    pair *pair;
+    nm_pairs pairs;
     int *mark, stamp; // by cluster: visited in the search for cycles
     int *stack;
 } pick;
-
-// --- candidates -----------------------------------------------------------------------------
-
-static void add_pair(pick *k, int p, int q, bool siblings)
-{
-    if (k->n_pairs == k->room) {
-        pair *old = k->pair;
-        k->room = k->room ? 2 * k->room : 256;
-        k->pair = nm_new_n(k->g->scratch, pair, k->room);
-        if (old)
-            memcpy(k->pair, old, sizeof *old * (size_t)k->n_pairs);
-    }
-    k->pair[k->n_pairs++] = (pair){.p = p, .q = q, .siblings = siblings, .seen_p = -1};
-}
-
-static bool is_reduction(const nm_fuse *g, int unit)
-{
-    nm_cluster_kind kind = g->cluster[unit].kind;
-    return kind == NM_CLUSTER_row || kind == NM_CLUSTER_column;
-}
-
-enum { MAX_SIBLINGS = 8 }; // readers of one value that are looked at
-static void pair_siblings(pick *k, const nm_value *v)
-{
-    int n = 0, reader[MAX_SIBLINGS];
-    for (const nm_read *r = k->g->readers[v->id]; r && n < MAX_SIBLINGS; r = r->next_of_value)
-        if (k->g->cluster[r->reader].kind != NM_CLUSTER_fixed)
-            reader[n++] = r->reader;
-    for (int i = n - 1; i >= 0; i--)
-        for (int j = i - 1; j >= 0; j--)
-            if (reader[i] != reader[j])
-                add_pair(k, reader[i], reader[j], true);
-}
-
-static void find_pairs(pick *k)
-{
-    nm_fuse *g = k->g;
-    for (int u = 0; u < g->n_units; u++) {
-        for (const nm_read *r = g->unit[u].reads; r; r = r->next_of_reader)
-            if (r->from >= 0)
-                add_pair(k, r->from, u, false);
-        for (int i = 0; i < g->unit[u].op->n_out; i++)
-            pair_siblings(k, &g->unit[u].op->out[i]);
-    }
-    for (int i = 0; i < g->f->n_params; i++)
-        pair_siblings(k, g->f->param[i]);
-}
-
-// --- what a merge saves ---------------------------------------------------------------------
-
-static bool reads_value(const nm_fuse *g, int cluster, const nm_value *v)
-{
-    for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value)
-        if (g->unit[r->reader].cluster == cluster)
-            return true;
-    return false;
-}
-
-static bool read_by_these_alone(const nm_fuse *g, const nm_value *v, int p, int q)
-{
-    if (g->stored[v->id])
-        return false;
-    for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value)
-        if (g->unit[r->reader].cluster != p && g->unit[r->reader].cluster != q)
-            return false;
-    return true;
-}
-
-// q's loads of what p computes, and p's stores of it if nobody else loads them.
-static double saved_results(const nm_fuse *g, int p, int q)
-{
-    double saves = 0;
-    const nm_cluster *c = &g->cluster[p];
-    for (int i = 0; i < c->n; i++) {
-        const nm_op *op = g->unit[c->unit[i]].op;
-        for (int j = 0; j < op->n_out; j++) {
-            const nm_value *v = &op->out[j];
-            if (reads_value(g, q, v))
-                saves += nm_fuse_elems(v->type) * (read_by_these_alone(g, v, p, q) ? 2 : 1);
-        }
-    }
-    return saves;
-}
-
-// Loads of values of others that p and q both read.
-static double saved_loads(const nm_fuse *g, int p, int q)
-{
-    double saves = 0;
-    const nm_cluster *c = &g->cluster[q];
-    for (int i = 0; i < c->n; i++)
-        for (const nm_read *r = g->unit[c->unit[i]].reads; r; r = r->next_of_reader) {
-            bool inner =
-                r->from >= 0 && (g->unit[r->from].cluster == p || g->unit[r->from].cluster == q);
-            if (!inner && reads_value(g, p, r->value))
-                saves += nm_fuse_elems(r->value->type);
-        }
-    return saves;
-}
 
 // --- cycles ---------------------------------------------------------------------------------
 
@@ -155,6 +47,12 @@ static bool reaches_around(pick *k, int p, int q)
 
 // --- may they merge? ------------------------------------------------------------------------
 
+static bool is_reduction(const nm_fuse *g, int unit)
+{
+    nm_cluster_kind kind = g->cluster[unit].kind;
+    return kind == NM_CLUSTER_row || kind == NM_CLUSTER_column;
+}
+
 static nm_cluster_kind joint_kind(nm_cluster_kind a, nm_cluster_kind b)
 {
     if (a == b && a != NM_CLUSTER_dot && a != NM_CLUSTER_scatter)
@@ -167,7 +65,7 @@ static nm_cluster_kind joint_kind(nm_cluster_kind a, nm_cluster_kind b)
 static nm_cluster join(const nm_fuse *g, int p, int q)
 {
     const nm_cluster *a = &g->cluster[p], *b = &g->cluster[q];
-    nm_cluster c = {.kind = joint_kind(a->kind, b->kind), .version = a->version + 1};
+    nm_cluster c = {.kind = joint_kind(a->kind, b->kind)};
     c.unit = nm_new_n(g->scratch, int, a->n + b->n);
     for (int i = 0, j = 0; i < a->n || j < b->n;)
         c.unit[c.n++] =
@@ -230,7 +128,7 @@ static const char *recompute_law(const nm_fuse *g, int p, int q)
     for (int i = 0; i < c->n; i++) {
         const nm_type *t = g->unit[c->unit[i]].op->out[0].type;
         double times = computed_over(g, into, t) / nm_fuse_elems(t);
-        if (t->rank && reads_value(g, q, &g->unit[c->unit[i]].op->out[0]) && cost > HIDDEN &&
+        if (t->rank && nm_fuse_reads(g, q, &g->unit[c->unit[i]].op->out[0]) && cost > HIDDEN &&
             (times - 1) * cost > STORE)
             return "it would be computed again for each element that reads it";
     }
@@ -253,7 +151,7 @@ static bool is_too_wide(const nm_fuse *g, const nm_cluster *c)
 
 static const char apart[] = "no kernel does both";
 
-static const char *refuse(pick *k, const pair *x, nm_cluster *joint)
+static const char *refuse(pick *k, const nm_pair *x, nm_cluster *joint)
 {
     nm_fuse *g = k->g;
     int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
@@ -280,56 +178,21 @@ static void merge(nm_fuse *g, int p, int q, nm_cluster joint)
 {
     g->cluster[p] = joint;
     g->cluster[q].n = 0;
-    g->cluster[q].version++;
     assign(g, &joint, p);
-}
-
-// In elements loaded and stored. A scatter that takes an add need not store zeros first: twice.
-// What a product stores anyway its reader may as well load: such pairs come after others that save
-// the same.
-static double savings(const nm_fuse *g, int p, int q)
-{
-    double results = saved_results(g, p, q) + saved_results(g, q, p),
-           all = results + saved_loads(g, p, q);
-    if (g->cluster[p].kind == NM_CLUSTER_scatter)
-        return 2 * all;
-    bool stored = results < 2 * nm_fuse_elems(g->unit[g->cluster[p].anchor].op->out[0].type);
-    return g->cluster[p].kind == NM_CLUSTER_dot && stored ? 0.9 * all : all;
-}
-
-static void refresh(pick *k, pair *x)
-{
-    nm_fuse *g = k->g;
-    int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
-    if (p != q && x->seen_p == g->cluster[p].version && x->seen_q == g->cluster[q].version)
-        return;
-    x->seen_p = g->cluster[p].version;
-    x->seen_q = g->cluster[q].version;
-    x->refused = NULL;
-    x->saves = p == q ? 0 : savings(g, p, q);
-}
-
-static pair *best_pair(pick *k)
-{
-    pair *best = NULL;
-    for (int i = 0; i < k->n_pairs; i++) {
-        pair *x = &k->pair[i];
-        refresh(k, x);
-        if (x->saves > 0 && !x->refused && (!best || x->saves > best->saves))
-            best = x;
-    }
-    return best;
 }
 
 static bool merge_round(pick *k)
 {
     bool merged = false;
-    for (pair *x; (x = best_pair(k));) {
+    nm_pairs_push_all(&k->pairs);
+    for (nm_pair *x; (x = nm_pairs_pop(&k->pairs));) {
         nm_cluster joint;
+        int p = k->g->unit[x->p].cluster, q = k->g->unit[x->q].cluster;
         x->refused = refuse(k, x, &joint);
         if (x->refused)
             continue;
-        merge(k->g, k->g->unit[x->p].cluster, k->g->unit[x->q].cluster, joint);
+        merge(k->g, p, q, joint);
+        nm_pairs_push_cluster(&k->pairs, &k->g->cluster[p]);
         merged = true;
     }
     return merged;
@@ -348,7 +211,7 @@ static void remark_group(nm_fuse *g, const nm_cluster *c)
             kind[c->kind], c->n, list);
 }
 
-static void remark_miss(nm_fuse *g, const pair *x)
+static void remark_miss(nm_fuse *g, const nm_pair *x)
 {
     const nm_op *p = g->unit[x->p].op, *q = g->unit[x->q].op;
     nm_note(g->f->module->diag, q->loc,
@@ -362,9 +225,9 @@ static void remarks(const pick *k)
     for (int i = 0; i < g->n_units; i++)
         if (g->cluster[i].n > 1)
             remark_group(g, &g->cluster[i]);
-    const pair *nearest = NULL;
-    for (int i = 0; i < k->n_pairs; i++) {
-        const pair *x = &k->pair[i];
+    const nm_pair *nearest = NULL;
+    for (int i = 0; i < k->pairs.n; i++) {
+        const nm_pair *x = &k->pairs.pair[i];
         bool miss = x->refused && x->refused != apart && !x->siblings;
         if (miss && (!nearest || x->saves > nearest->saves))
             nearest = x;
@@ -375,13 +238,11 @@ static void remarks(const pick *k)
 
 void nm_fuse_pick(nm_fuse *g)
 {
-    pick k = {.g = g};
+    pick k = {.g = g, .pairs = nm_pairs_find(g)};
     k.mark = nm_new_n(g->scratch, int, g->n_units);
     k.stack = nm_new_n(g->scratch, int, g->n_units);
-    find_pairs(&k);
     while (merge_round(&k))
-        for (int i = 0; i < k.n_pairs; i++)
-            k.pair[i].refused = NULL;
+        ;
     if (g->f->module->remarks)
         remarks(&k);
 }

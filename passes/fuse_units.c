@@ -82,7 +82,7 @@ static void add_unit(nm_fuse *g, nm_op *op)
         trace(g, id, op->in[i], i, nm_is(op, NM_VIEW) && !nm_fuse_is_copy(op) && !index);
     }
     nm_cluster *c = &g->cluster[id];
-    *c = (nm_cluster){kind_of(g, op), id, 1, nm_new(g->scratch, int), 0};
+    *c = (nm_cluster){kind_of(g, op), id, 1, nm_new(g->scratch, int)};
     c->unit[0] = id;
 }
 

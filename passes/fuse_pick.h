@@ -1,0 +1,40 @@
+// Pairs of units whose clusters might merge, in a queue by what that saves.
+#ifndef NM_PASSES_FUSE_PICK_H
+#define NM_PASSES_FUSE_PICK_H
+
+#include "passes/fuse.h"
+
+typedef struct nm_pair {
+    int p, q;            // units: producer and consumer, or two readers of one value
+    bool siblings;       // the latter
+    double saves;        // elements loaded and stored, when it was pushed last
+    int pushed;          // how often; an older entry in the queue counts for nothing
+    const char *refused; // why not, since their clusters changed last
+    int next[2];         // the next pair of unit p, of unit q: 2 * pair + (0: its p, 1: its q); -1
+} nm_pair;
+
+typedef struct nm_pair_entry {
+    double saves;
+    int pair, pushed;
+} nm_pair_entry;
+
+typedef struct nm_pairs {
+    nm_fuse *g;
+    int n, room;
+    nm_pair *pair;
+    int *first; // by unit: as nm_pair.next
+    int n_queued, queue_room;
+    nm_pair_entry *queue; // a heap: most saved, then first in the program, on top
+} nm_pairs;
+
+// Does a unit of the cluster read v?
+bool nm_fuse_reads(const nm_fuse *g, int cluster, const nm_value *v);
+nm_pairs nm_pairs_find(nm_fuse *g);
+// Every pair has another turn.
+void nm_pairs_push_all(nm_pairs *k);
+// Cluster c has changed: what its pairs save and may do has, too.
+void nm_pairs_push_cluster(nm_pairs *k, const nm_cluster *c);
+// The pair of two clusters that saves most; NULL: there is none left.
+nm_pair *nm_pairs_pop(nm_pairs *k);
+
+#endif
