@@ -47,7 +47,10 @@ static bool keep_entry(nm_module *m, const char *entry)
 
 static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli *cli)
 {
-    nm_elab_opts opts = {.preset = cli->preset, .n_defines = cli->n_defines, .define = cli->define};
+    nm_elab_opts opts = {.preset = cli->preset,
+                         .entry = cli->entry,
+                         .n_defines = cli->n_defines,
+                         .define = cli->define};
     nm_weight_maps maps;
     if (!nm_elaborate(m, prog, &opts))
         return false;

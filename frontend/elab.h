@@ -11,6 +11,7 @@ typedef struct nm_define { // -D d=512
 
 typedef struct nm_elab_opts {
     const char *preset; // NULL: none is chosen
+    const char *entry;  // of the named train and infer entries, this one alone; NULL: all
     int n_defines;
     const nm_define *define;
 } nm_elab_opts;

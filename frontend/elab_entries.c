@@ -348,6 +348,13 @@ typedef struct entries {
     const nm_ast_entry **entry;
 } entries;
 
+static bool is_wanted(nm_elab *e, const nm_ast_entry *entry)
+{
+    nm_sym name = entry->name.sym;
+    return entry->kind == NM_ENTRY_eval || !name || !e->opts->entry ||
+           strcmp(name, e->opts->entry) == 0;
+}
+
 static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, int depth)
 {
     for (int i = 0; i < file->n_uses && depth < 32; i++)
@@ -356,6 +363,8 @@ static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, in
     for (int i = 0; i < file->n_entries; i++) {
         const nm_ast_entry *own = &file->entry[i];
         int at = 0;
+        if (!is_wanted(e, own))
+            continue;
         while (at < all->n &&
                (all->entry[at]->kind != own->kind || all->entry[at]->name.sym != own->name.sym))
             at++;

@@ -432,7 +432,8 @@ nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto)
     if (e->gave_up)
         return NULL;
     if (!e->at) { // a size or constant of a file
-        nm_elab_error(e, NULL, proto.loc, "only numbers are computed outside of definitions [static-1]");
+        nm_elab_error(e, NULL, proto.loc,
+                      "only numbers are computed outside of definitions [static-1]");
         return NULL;
     }
     nm_op *op = nm_build_op(e->at->f, NULL, &proto);
