@@ -1,7 +1,9 @@
 // Rewrites before fusion that trade costs, so they do not belong in simplify.
 //
 //   dot(a, b) where a or b has no dim of its own   =>  sum(a * b): a row or a column, not a product
-//   scatter_add(a, b) whose result keeps b's dims  =>  select(index == b, a, 0): a pull, not a push
+//   scatter_add(a, b) whose result keeps b's dims  =>  select(index == b, a, 0): a pull, not a
+//   push;
+//     b clamped, as scatter_add does
 //   sum(a) over dims of extent 1                   =>  a view of a
 //   acc + (x + y), acc a parameter                 =>  (acc + x) + y: each part is added in place.
 //     Floating-point sums are not associative: this changes the last bit, the same way each time.
@@ -101,6 +103,27 @@ static nm_value *build_index(nm_op *op, nm_sym dim, nm_dtype dtype)
     return nm_build(f, op, &proto);
 }
 
+// b within the dim; what the loader has checked is.
+static nm_value *build_clamped(nm_op *op, nm_value *b, nm_sym dim)
+{
+    nm_func *f = op->func;
+    if (!b->def && !f->parent && f->param_bind[b->index].index_of == dim)
+        return b;
+    const nm_type *result = op->out[0].type;
+    nm_dtype dtype = b->type->dtype;
+    nm_attr of = nm_mk_extent(f->module, "of", result->dim[nm_type_find(result, dim)].extent);
+    nm_proto size = {.code = NM_OP_size,
+                     .loc = op->loc,
+                     .n_attrs = 1,
+                     .attr = &of,
+                     .type = nm_type_scalar(f->module, dtype)};
+    nm_value *one = nm_build_const(f, op, op->loc, dtype, 1);
+    nm_value *last = nm_build2(f, op, op->loc, NM_OP_sub, nm_build(f, op, &size), one);
+    nm_value *low = nm_build_const(f, op, op->loc, dtype, 0);
+    nm_value *above = nm_build2(f, op, op->loc, NM_OP_maximum, b, low);
+    return nm_build2(f, op, op->loc, NM_OP_minimum, above, last);
+}
+
 static void scatter_to_select(nm_op *op)
 {
     nm_func *f = op->func;
@@ -108,8 +131,9 @@ static void scatter_to_select(nm_op *op)
     const nm_type *result = op->out[0].type;
     if (!nm_fuse_within(b->type, result) || !nm_fuse_within(a->type, result))
         return;
-    nm_value *at = build_index(op, nm_attr_sym(op, "over"), b->type->dtype);
-    nm_value *hit = nm_build2(f, op, op->loc, NM_OP_eq, at, b);
+    nm_sym dim = nm_attr_sym(op, "over");
+    nm_value *at = build_index(op, dim, b->type->dtype);
+    nm_value *hit = nm_build2(f, op, op->loc, NM_OP_eq, at, build_clamped(op, b, dim));
     nm_value *zero = nm_build_const(f, op, op->loc, a->type->dtype, 0);
     nm_value *in[] = {hit, a, zero};
     nm_proto select = {.code = NM_OP_select, .loc = op->loc, .n_in = 3, .in = in, .type = result};

@@ -251,7 +251,7 @@ static void make_args(nm_func *f, numbers *x)
         nm_tensor_new(f->module, f->loc, &x->opts, f->param[i]->type, &x->args[i]);
         bool whole = !nm_dtype_table[f->param[i]->type->dtype].is_float;
         for (int64_t k = 0; k < x->args[i].n; k++)
-            x->args[i].data[k] = whole ? below(3) : (below(2000) + 1) / 1000.0;
+            x->args[i].data[k] = whole ? (double)below(6) - 1 : (below(2000) + 1) / 1000.0;
     }
 }
 
