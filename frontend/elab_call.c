@@ -220,21 +220,45 @@ static bool bind_keyword(nm_elab *e, nm_frame *f, nm_binding *b, const nm_rest *
     return true;
 }
 
+static nm_sym bare_name(const nm_rest *r)
+{
+    const nm_ast_arg *arg = r->arg;
+    bool bare = arg && arg->kind == NM_ARG_expr && arg->expr->kind == NM_EXPR_name &&
+                arg->expr->u.name.n == 1;
+    return bare ? arg->expr->u.name.sym : NULL;
+}
+
+static bool is_flag(const nm_ast_par *par)
+{
+    const nm_ast_expr *d = par->otherwise;
+    return par_is(par, "bool") ||
+           (d && d->kind == NM_EXPR_name && d->u.name.n == 1 &&
+            (!strcmp(d->u.name.sym, "true") || !strcmp(d->u.name.sym, "false")));
+}
+
 // `causal`: a bool parameter that nothing else in scope is called.
 static int find_flag(nm_elab *e, const nm_binding *b, const nm_rest *r)
 {
-    const nm_ast_arg *arg = r->arg;
-    if (!arg || arg->kind != NM_ARG_expr || arg->expr->kind != NM_EXPR_name ||
-        arg->expr->u.name.n != 1)
-        return -1;
-    nm_sym name = arg->expr->u.name.sym;
-    int i = find_par(b->pars, name);
-    const nm_ast_par *par = i >= 0 ? &b->pars->par[i] : NULL;
-    const nm_ast_expr *d = par ? par->otherwise : NULL;
-    bool is_bool = par && (par_is(par, "bool") ||
-                           (d && d->kind == NM_EXPR_name && d->u.name.n == 1 &&
-                            (!strcmp(d->u.name.sym, "true") || !strcmp(d->u.name.sym, "false"))));
-    return is_bool && !nm_names_know(e, r->frame, name) ? i : -1;
+    nm_sym name = bare_name(r);
+    int i = name ? find_par(b->pars, name) : -1;
+    return i >= 0 && is_flag(&b->pars->par[i]) && !nm_names_know(e, r->frame, name) ? i : -1;
+}
+
+// `casual`: nothing is called so, but a bool parameter nearly.
+static bool misspells_flag(nm_elab *e, const nm_binding *b, const nm_rest *r)
+{
+    nm_sym name = bare_name(r), flags[64];
+    int n = 0;
+    if (!name || nm_names_know(e, r->frame, name))
+        return false;
+    for (int i = 0; i < b->pars->n && n < 64; i++)
+        if (is_flag(&b->pars->par[i]))
+            flags[n++] = b->pars->par[i].name.sym;
+    nm_sym near = nm_elab_nearest(e, name, n, flags);
+    if (near)
+        nm_elab_error(e, r->frame, r->arg->loc,
+                      "nothing is called '%s'; did you mean '%s'? [name-2]", name, near);
+    return near != NULL;
 }
 
 static int next_positional(const nm_binding *b, bool arrow)
@@ -259,6 +283,10 @@ static bool bind_positional(nm_elab *e, nm_frame *f, nm_binding *b, const nm_res
         return true;
     }
     int i = next_positional(b, r->arg->kind == NM_ARG_arrow);
+    bool takes_dims =
+        i >= 0 && (par_is(&b->pars->par[i], "dim") || par_is(&b->pars->par[i], "dims"));
+    if (!takes_dims && misspells_flag(e, b, r))
+        return false;
     if (i >= 0)
         return bind_to(e, f, b, i, r, r->arg->loc);
     if (!has_rest(b->pars)) {

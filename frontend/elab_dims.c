@@ -312,6 +312,18 @@ static const nm_extent *two_extents(nm_elab *e, nm_frame *f, nm_edim d, nm_loc l
     return NULL;
 }
 
+// In the library a dim of unknown extent was given by the user's call: of a tensor that lacks it.
+static bool lacking_argument(nm_elab *e, nm_frame *f, nm_edim d)
+{
+    for (int i = 0; i < f->n_vars; i++)
+        if (f->var[i].value.kind == NM_EV_tensor) {
+            nm_ev x = f->var[i].value;
+            x.text = x.text ? x.text : f->var[i].name;
+            return !nm_dim_must_have(e, f, x, d, d.loc, NULL);
+        }
+    return false;
+}
+
 const nm_extent *nm_dim_extent(nm_elab *e, nm_frame *f, nm_edim d, nm_loc loc)
 {
     const nm_extent *x = nm_dim_known(e, f, d);
@@ -321,6 +333,8 @@ const nm_extent *nm_dim_extent(nm_elab *e, nm_frame *f, nm_edim d, nm_loc loc)
         loc = d.loc;
     if (d.ambiguous || look_around(f, d.name).n == 2)
         return two_extents(e, f, d, loc);
+    if (f->user_fn && lacking_argument(e, f, d))
+        return NULL;
     nm_sym near = nm_name_suggest(e, f, d.name);
     if (near && near != d.name)
         nm_elab_error(

@@ -615,7 +615,7 @@ nm_sym nm_draw_key(nm_elab *e, nm_inst *inst, nm_sym name); // unique in the fun
 int nm_draws_mark(nm_elab *e);
 void nm_draws_reset(nm_elab *e, int mark);
 nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what,
-                         nm_loc loc);
+                         const char *rule, nm_loc loc);
 
 // --- elab_stmt.c, elab_loops.c
 // -----------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ static bool keeps_type(nm_elab *e, loop *l, int i, const nm_type *start, nm_ev n
     if (now.kind == NM_EV_poison)
         return false;
     if (!t && nm_ev_is_number(now)) {
-        *next = nm_elab_coerce(e, l->f, now, start, w->sym, w->loc);
+        *next = nm_elab_coerce(e, l->f, now, start, w->sym, "loop-2", w->loc);
         return *next != NULL;
     }
     if (!t || !nm_type_same_set(start, t)) {
@@ -207,10 +207,11 @@ static bool carried_next(nm_elab *e, loop *l, nm_value *const *start, nm_value *
     return ok;
 }
 
-static void poison_all(nm_elab *e, loop *l)
+// After a mistake in the body: what is carried keeps its type, so its start can stand for it.
+static void give_up(nm_elab *e, loop *l, const nm_var *before)
 {
-    for (int i = 0; i < l->n_carried; i++)
-        nm_frame_set(e, l->f, l->carried[i]->sym, nm_ev_poison());
+    for (int i = 0; i < l->n_vars; i++)
+        l->f->var[i] = before[i];
     for (int i = 0; i < l->n_fresh; i++)
         nm_frame_set(e, l->f, l->fresh[i]->sym, nm_ev_poison());
 }
@@ -551,8 +552,11 @@ void nm_stmt_loop(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     l.n_vars = f->n_vars;
     l.n_labels = f->n_labels;
     l.emit = e->fn->emit;
+    nm_var *before = nm_new_n(e->a, nm_var, (size_t)f->n_vars);
+    for (int i = 0; i < f->n_vars; i++)
+        before[i] = f->var[i];
     if (!read_dim(e, &l) || !run_loop(e, &l)) {
         forget_names(&l);
-        poison_all(e, &l);
+        give_up(e, &l, before);
     }
 }

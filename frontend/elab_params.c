@@ -59,30 +59,31 @@ void nm_pvar_assign(nm_elab *e, nm_pvar *p, nm_value *v)
 // --- values of a wanted type
 // ---------------------------------------------------------------------------------
 
+static nm_value *not_that_type(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type,
+                               const char *what, const char *rule, nm_loc loc)
+{
+    nm_elab_error(e, f, loc, "%s is %s, and this is %s [%s]", what, nm_type_str(e->m, type),
+                  nm_ev_describe(e, v), rule);
+    return NULL;
+}
+
 nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what,
-                         nm_loc loc)
+                         const char *rule, nm_loc loc)
 {
     v = nm_ev_number(e, f, v);
     if (v.kind == NM_EV_poison)
         return NULL;
     nm_value *x = v.kind == NM_EV_none ? NULL : nm_ev_materialise(e, v, type->dtype, loc);
-    if (!x && v.kind != NM_EV_tensor) {
-        nm_elab_error(e, f, loc, "%s is %s, and this is %s [param-1]", what,
-                      nm_type_str(e->m, type), nm_ev_describe(e, v));
-        return NULL;
-    }
-    bool fits = x != NULL;
-    for (int i = 0; fits && i < x->type->rank; i++) {
+    if (!x)
+        return v.kind == NM_EV_tensor ? NULL : not_that_type(e, f, v, type, what, rule, loc);
+    for (int i = 0; x && i < x->type->rank; i++) {
         int at = nm_type_find(type, x->type->dim[i].name);
-        fits = at >= 0 && nm_extents_agree(e, type->dim[at].name, type->dim[at].extent,
-                                           x->type->dim[i].extent);
-        if (fits)
-            x = nm_elab_conform(e, loc, x, type->dim[at].name, type->dim[at].extent);
+        if (at < 0 ||
+            !nm_extents_agree(e, type->dim[at].name, type->dim[at].extent, x->type->dim[i].extent))
+            return not_that_type(e, f, v, type, what, rule, loc);
+        x = nm_elab_conform(e, loc, x, type->dim[at].name, type->dim[at].extent);
     }
-    if (x && !fits)
-        nm_elab_error(e, f, loc, "%s is %s, and this is %s [param-1]", what,
-                      nm_type_str(e->m, type), nm_ev_describe(e, v));
-    return fits ? nm_elab_order(e, loc, x, type) : NULL;
+    return x ? nm_elab_order(e, loc, x, type) : NULL;
 }
 
 // --- draws
@@ -150,7 +151,7 @@ nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type,
         break;
     case NM_DIST_bernoulli: r = nm_elab_binary(e, f, NM_BIN_lt, r, a, loc, NULL); break;
     }
-    return nm_elab_coerce(e, f, r, type, "the draw", loc);
+    return nm_elab_coerce(e, f, r, type, "the draw", "type-1", loc);
 }
 
 // --- declarations
@@ -281,7 +282,7 @@ static void make_start(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, nm_pvar *p
     if (v.kind == NM_EV_dist)
         p->start = nm_elab_draw(e, f, v, p->type, p->path, loc);
     else
-        p->start = nm_elab_coerce(e, f, v, p->type, p->name, loc);
+        p->start = nm_elab_coerce(e, f, v, p->type, p->name, "param-1", loc);
     if (e->turn_read)
         nm_elab_error(
             e, f, loc,
@@ -348,7 +349,7 @@ static nm_ev replaced_value(nm_elab *e, nm_frame *f, nm_pvar *p, nm_ev v, nm_loc
     t.rank -= p->n_loops;
     for (int i = 0; i < t.rank; i++)
         t.dim[i] = p->type->dim[i + p->n_loops];
-    nm_value *x = nm_elab_coerce(e, f, v, nm_type_get(e->m, &t), p->name, loc);
+    nm_value *x = nm_elab_coerce(e, f, v, nm_type_get(e->m, &t), p->name, "inst-5", loc);
     return nm_ev_tensor(
         e, (nm_tensor){.v = x, .is_arrow = p->is_arrow, .ins = p->ins, .outs = p->outs});
 }
@@ -405,7 +406,7 @@ void nm_stmt_draw(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
         if (v.kind == NM_EV_dist)
             x = nm_elab_draw(e, f, v, type, nm_draw_key(e, f->inst, s->u.decl.name.sym), s->loc);
         else
-            x = nm_elab_coerce(e, f, v, type, s->u.decl.name.sym, s->u.decl.init->loc);
+            x = nm_elab_coerce(e, f, v, type, s->u.decl.name.sym, "type-1", s->u.decl.init->loc);
     }
     nm_frame_set(e, f, s->u.decl.name.sym, nm_ev_value(e, x));
 }
@@ -444,9 +445,9 @@ void nm_stmt_next(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     if (!p || !p->state || !may_assign(e, f, p, name))
         return;
     nm_ev now = nm_pvar_read(e, p, s->loc);
-    nm_value *x = now.kind == NM_EV_tensor
-                      ? nm_elab_coerce(e, f, v, now.u.t->v->type, name->sym, s->u.next.value->loc)
-                      : NULL;
+    nm_value *x = now.kind == NM_EV_tensor ? nm_elab_coerce(e, f, v, now.u.t->v->type, name->sym,
+                                                            "state-1", s->u.next.value->loc)
+                                           : NULL;
     if (!x)
         return;
     nm_pvar_assign(e, p, x);

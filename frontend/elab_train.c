@@ -192,8 +192,8 @@ static void one_schedule(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
                        hyper_scalar(e, nm_sym_get(e->m, i ? def->pars.par[i].name.sym : "lr")));
     nm_args args = nm_args_made(e, def->loc, n, arg);
     nm_ev v = nm_call_def(e, unit->frame, def, unit, NULL, &args);
-    nm_value *lr =
-        nm_elab_coerce(e, NULL, v, nm_type_scalar(e->m, NM_f32), "a learning rate", def->loc);
+    nm_value *lr = nm_elab_coerce(e, NULL, v, nm_type_scalar(e->m, NM_f32), "a learning rate",
+                                  "train-3", def->loc);
     nm_bind bind = {.kind = NM_BIND_out, .name = nm_sym_get(e->m, "lr")};
     if (lr)
         nm_efunc_finish(e, fn, def->loc, 1, &lr, &bind);
@@ -267,8 +267,9 @@ static nm_ev optimizer_arg(nm_elab *e, minimize *z, const optimizer *o, int i, c
     return hyper_value(e, f, nm_elab_expr(e, f, x), name, o->def->name.sym, x->loc);
 }
 
-static void check_keywords(nm_elab *e, minimize *z, const optimizer *o)
+static bool check_keywords(nm_elab *e, minimize *z, const optimizer *o)
 {
+    bool all = true;
     const nm_ast_expr *call = o->item->optimizer;
     for (int k = 0; k < call->u.call.n_args; k++) {
         nm_sym word = call->u.call.arg[k].word.sym, names[MAX_OPT_PARS];
@@ -277,19 +278,22 @@ static void check_keywords(nm_elab *e, minimize *z, const optimizer *o)
             names[i] = o->def->pars.par[i].name.sym;
             known |= names[i] == word;
         }
+        all &= known;
         nm_sym near = known ? NULL : nm_elab_nearest(e, word, o->def->pars.n, names);
         if (!known)
             nm_elab_error(e, z->f, call->u.call.arg[k].word.loc,
                           "%s has no parameter '%s'%s%s%s [call-2]", o->def->name.sym, word,
                           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
+    return all;
 }
 
 static bool read_optimizer(nm_elab *e, minimize *z, optimizer *o)
 {
     const nm_ast_expr *call = o->item->optimizer;
     nm_args args = nm_args_of(e, z->f, call);
-    check_keywords(e, z, o);
+    if (!check_keywords(e, z, o))
+        return false;
     for (int i = 2; i < o->def->pars.n; i++) {
         const nm_ast_par *par = &o->def->pars.par[i];
         nm_ast_pars behind = {.n = o->def->pars.n - 2, .par = o->def->pars.par + 2};
@@ -513,7 +517,7 @@ static nm_value *updated(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_v
     nm_ev out = nm_call_def(e, z->f, o->def, o->unit, o->inst, &args);
     return nm_elab_coerce(e, z->f, out, type,
                           nm_arena_fmt(e->a, "%s keeps the type of p, which", o->def->name.sym),
-                          o->item->loc);
+                          "train-3", o->item->loc);
 }
 
 static void update(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_value *grad)
