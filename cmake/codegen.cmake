@@ -3,14 +3,10 @@
 add_library(nm_codegen STATIC ${CODEGEN_C})
 target_include_directories(nm_codegen SYSTEM PRIVATE ${LLVM_INCLUDE})
 find_package(Threads REQUIRED)
-target_link_libraries(nm_codegen PUBLIC nm_ir Threads::Threads ${LLVM_LIBDIR}/libLLVM-22.so)
-if(TARGET nm_templates)
-  target_link_libraries(nm_codegen PUBLIC nm_templates)
-endif()
-if(TARGET nmrt)
-  add_dependencies(nm_codegen nmrt)
-  set_source_files_properties(codegen/embed.c PROPERTIES
-    COMPILE_DEFINITIONS "NM_RUNTIME_ARCHIVE=\"${CMAKE_ARCHIVE_OUTPUT_DIRECTORY}/libnmrt.a\""
-    OBJECT_DEPENDS ${CMAKE_ARCHIVE_OUTPUT_DIRECTORY}/libnmrt.a)
-endif()
+target_link_libraries(nm_codegen PUBLIC nm_ir nm_templates Threads::Threads ${LLVM_LIBDIR}/libLLVM-22.so)
+set(RUNTIME_ARCHIVE ${CMAKE_ARCHIVE_OUTPUT_DIRECTORY}/libnmrt.a)
+add_dependencies(nm_codegen nmrt)
+set_source_files_properties(codegen/embed.c PROPERTIES
+  COMPILE_DEFINITIONS "NM_RUNTIME_ARCHIVE=\"${RUNTIME_ARCHIVE}\""
+  OBJECT_DEPENDS ${RUNTIME_ARCHIVE})
 set_source_files_properties(codegen/link.c PROPERTIES COMPILE_DEFINITIONS "NM_LLD=\"${LLD}\"")

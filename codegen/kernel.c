@@ -78,6 +78,25 @@ const char *nm_where(nm_module *m, nm_loc loc)
     return nm_arena_fmt(m->arena, "%s:%u", loc.src->name, nm_loc_line_col(loc).line);
 }
 
+// The lines that the kernel was fused from, in the order of its ops; a few of them.
+static const char *kernel_where(nm_program *p, const nm_op *group)
+{
+    enum { MOST = 4 };
+    const char *seen[MOST], *all = "";
+    int n = 0;
+    for (const nm_op *op = group->body->first; op && n < MOST; op = op->next) {
+        const char *line = nm_where(p->m, op->loc);
+        bool is_new = *line != 0;
+        for (int i = 0; i < n; i++)
+            is_new = is_new && strcmp(seen[i], line) != 0;
+        if (!is_new)
+            continue;
+        seen[n++] = line;
+        all = nm_arena_fmt(p->m->arena, "%s%s%s", all, *all ? ", " : "", line);
+    }
+    return *all ? all : nm_where(p->m, group->loc);
+}
+
 static const char *kernel_name(nm_program *p, const nm_op *group)
 {
     const char *result = group->n_out && group->out[0].name ? group->out[0].name : "";
@@ -91,7 +110,7 @@ static int add_kernel(nm_program *p, const nm_op *group, int object, const char 
     p->kernel = grow(p->m, p->kernel, p->n_kernels, &p->cap_kernels, sizeof *p->kernel);
     p->kernel[p->n_kernels] = (nm_kernel){
         .name = kernel_name(p, group),
-        .where = nm_where(p->m, group->loc),
+        .where = kernel_where(p, group),
         .object = object,
         .symbol = nm_arena_fmt(p->m->arena, "%s.%s", p->object[object].name, function),
         .grain = grain,
