@@ -71,7 +71,7 @@ static bool is_read_in_turns(const hoist *h, const nm_value *v)
 
 static nm_op *hoist_from(nm_op *repeat, nm_arena *scratch)
 {
-    int n = (int)nm_func_outer(repeat->func)->n_values;
+    int n = 3 * (int)nm_func_outer(repeat->func)->n_values; // room for copies and their parameters
     hoist h = {nm_loop_open(repeat), scratch, nm_new_n(scratch, bool, n),
                nm_new_n(scratch, double, n), nm_new_n(scratch, nm_value *, n)};
     find_fixed(&h);
@@ -81,7 +81,10 @@ static nm_op *hoist_from(nm_op *repeat, nm_arena *scratch)
         if (!v || !is_worth_it(&h, v) || !is_read_in_turns(&h, v))
             continue;
         nm_value *before = compute_before(&h, v);
-        nm_replace(v, nm_loop_whole(&h.loop, before, NULL)->param);
+        nm_value *param = nm_loop_whole(&h.loop, before, NULL)->param;
+        h.fixed[param->id] = true;
+        h.outer[param->id] = before;
+        nm_replace(v, param);
         any = true;
     }
     return any ? nm_loop_close(&h.loop) : repeat;
