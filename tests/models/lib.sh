@@ -1,0 +1,24 @@
+# Shared by the scripts here: a scratch folder, a text, compiling, and how to compare two runs.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat docs/*.md >"$work/text"
+
+compile() { # compile MODEL PRESET NAME
+    nemocc "$1" --preset "$2" -o "$work/$3"
+}
+run_in() ( # run_in FOLDER PROGRAM FLAGS...: train with checkpoints and logs in a folder of the scratch
+    folder=$work/$1 program=$work/$2
+    shift 2
+    exec "$program" --data "$work/text" --micro-batch 2 --global-batch 4 --seq 48 --lr 2e-3 --warmup 5 \
+        --save "$folder/ckpt" --log-dir "$folder/logs" "$@"
+)
+rows() { # a folder's metrics, without what a clock says
+    sed -E 's/, "(tokens_per_s|step_ms|mfu)": [^,}]*//g' "$work/$1/logs/metrics.jsonl"
+}
+tensors() { # names and checksums of a folder's newest checkpoint
+    grep '"path"' "$work/$1/ckpt/latest/index.json"
+}
+same_run() { # same_run A B: metrics and weights, to the bit
+    diff <(rows "$1") <(rows "$2")
+    diff <(tensors "$1") <(tensors "$2")
+}
