@@ -42,10 +42,11 @@ static const nm_source *embedded_source(nm_module *m, const nm_embedded *e)
     return nm_source_text(m->arena, m->diag, e->name, e->text, strlen(e->text));
 }
 
-// Beside the file that uses it: "models/llama3.nm" for llama3 in models/phi3.nm.
+// Beside the file that uses it: "models/llama3.nm" for llama3 in models/phi3.nm. A path from the root
+// stays what it is.
 static const char *beside(nm_module *m, const char *user, const char *name, const char *suffix)
 {
-    const char *slash = strrchr(user, '/');
+    const char *slash = *name == '/' ? NULL : strrchr(user, '/');
     int folder = slash ? (int)(slash - user) + 1 : 0;
     return nm_arena_fmt(m->arena, "%.*s%s%s", folder, user, name, suffix);
 }
