@@ -17,8 +17,7 @@ bool nm_dtype_find(nm_sym name, nm_dtype *out)
 
 bool nm_dtype_is_int(nm_dtype d) { return !nm_dtype_table[d].is_float && d != NM_bool; }
 
-// --- dtypes
-// ----------------------------------------------------------------------------------------------
+// --- dtypes --------------------------------------------------------------------------------------
 
 // The order in which a wider float takes in a narrower one.
 static int float_rank(nm_dtype d)
@@ -114,8 +113,7 @@ bool nm_elab_common_dtype(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_lo
     return true;
 }
 
-// --- dims
-// --------------------------------------------------------------------------------------------------
+// --- dims ----------------------------------------------------------------------------------------
 
 static bool has_all(const nm_type *t, const nm_type *all)
 {

@@ -1,12 +1,11 @@
 // The built-ins that are algorithms: attention and mixture-of-experts routing.
-#include "frontend/elab_internal.h"
+#include "frontend/elab_builtin.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-// --- attention
-// -------------------------------------------------------------------------------------------
+// --- attention -----------------------------------------------------------------------------------
 
 enum {
     Q,
@@ -263,8 +262,7 @@ nm_ev nm_builtin_attention(nm_elab *e, nm_bcall *c)
     return op ? nm_ev_value(e, &op->out[0]) : nm_ev_poison();
 }
 
-// --- routing
-// ------------------------------------------------------------------------------------------------
+// --- routing -------------------------------------------------------------------------------------
 
 static bool two_dims(nm_elab *e, nm_bcall *c, int par)
 {

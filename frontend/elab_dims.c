@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- names
-// -------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 nm_sym nm_dim_unprimed(nm_elab *e, nm_sym name, int *primes)
 {
@@ -200,8 +199,7 @@ bool nm_dim_single(nm_elab *e, nm_frame *f, nm_edims dims, nm_loc loc, nm_edim *
     return true;
 }
 
-// --- extents
-// -------------------------------------------------------------------------------------------
+// --- extents -------------------------------------------------------------------------------------
 
 // Every symbol whose dim is a multiple of k as k * (sym // k), so that sizes in units of k compare.
 static const nm_extent *in_multiples(nm_elab *e, const nm_extent *x)
@@ -347,8 +345,7 @@ const nm_extent *nm_dim_extent(nm_elab *e, nm_frame *f, nm_edim d, nm_loc loc)
     return NULL;
 }
 
-// --- what a value has to have
-// -------------------------------------------------------------------------------
+// --- what a value has to have --------------------------------------------------------------------
 
 bool nm_dim_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc, const char *what)
 {
@@ -383,8 +380,7 @@ bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc l
     return true;
 }
 
-// --- shapes of declarations
-// -----------------------------------------------------------------------------------
+// --- shapes of declarations ----------------------------------------------------------------------
 
 static bool add_axis(nm_elab *e, nm_frame *f, nm_eshape *s, nm_edim d, nm_loc loc)
 {

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- data fields
-// ------------------------------------------------------------------------------------------
+// --- data fields ---------------------------------------------------------------------------------
 
 // A dim of the data that no file declares is bound by the data.
 static bool data_dim(nm_elab *e, nm_frame *f, const nm_ast_axis *axis, nm_dim *out)
@@ -84,8 +83,7 @@ static nm_ev data_field(nm_elab *e, nm_frame *f, const nm_ast_par *par)
     return out;
 }
 
-// --- functions
-// ----------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 typedef struct results {
     int n, cap;
@@ -268,8 +266,7 @@ static void infer_entry(nm_elab *e, const nm_ast_entry *entry)
     finish(e, &r, entry->loc);
 }
 
-// --- models
-// ------------------------------------------------------------------------------------------------------
+// --- models --------------------------------------------------------------------------------------
 
 static bool takes_only_data(const nm_ast_def *def)
 {
@@ -303,8 +300,7 @@ static void model_function(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
     finish(e, &r, def->loc);
 }
 
-// --- the tables
-// ---------------------------------------------------------------------------------------------------
+// --- the tables ----------------------------------------------------------------------------------
 
 static bool is_kept(nm_elab *e, const nm_pvar *p)
 {
@@ -340,8 +336,7 @@ static void finish_init(nm_elab *e)
     finish(e, &r, (nm_loc){e->main->file->src, 0, 0});
 }
 
-// --- the program
-// ----------------------------------------------------------------------------------------------------
+// --- the program ---------------------------------------------------------------------------------
 
 typedef struct entries {
     int n, cap;

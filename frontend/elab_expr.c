@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- arithmetic that is known now
-// -----------------------------------------------------------------------
+// --- arithmetic that is known now ----------------------------------------------------------------
 
 static bool is_comparison(nm_ast_binary_op op) { return op >= NM_BIN_eq && op <= NM_BIN_ge; }
 
@@ -83,8 +82,7 @@ static const nm_extent *fold_extents(nm_elab *e, nm_ast_binary_op op, const nm_e
     }
 }
 
-// --- arithmetic on tensors
-// ----------------------------------------------------------------------------------
+// --- arithmetic on tensors -----------------------------------------------------------------------
 
 static nm_value *build_pow(nm_elab *e, nm_loc loc, nm_value *a, nm_value *b, nm_ev exponent)
 {
@@ -188,8 +186,7 @@ static nm_ev binary_on_tensors(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_
     return result_like(e, op, a, b, build_binary(e, op, v[0], v[1], b, loc));
 }
 
-// --- binary
-// ------------------------------------------------------------------------------------------------------
+// --- binary --------------------------------------------------------------------------------------
 
 static nm_ev join_tuples(nm_elab *e, nm_ev a, nm_ev b)
 {
@@ -257,8 +254,7 @@ nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_e
     return binary_on_tensors(e, f, op, a, b, loc, x);
 }
 
-// --- unary
-// --------------------------------------------------------------------------------------------------------
+// --- unary ---------------------------------------------------------------------------------------
 
 static nm_ev negate(nm_elab *e, nm_frame *f, nm_ev v, nm_loc loc)
 {
@@ -291,8 +287,7 @@ static nm_ev invert(nm_elab *e, nm_frame *f, nm_ev v, nm_loc loc)
                                                   nm_ev_describe(e, v));
 }
 
-// --- choices
-// ----------------------------------------------------------------------------------------------------------
+// --- choices -------------------------------------------------------------------------------------
 
 // The first name in a condition, for "and step is known later".
 static nm_sym first_name(const nm_ast_expr *x)
@@ -342,8 +337,7 @@ static nm_ev choose(nm_elab *e, nm_frame *f, const nm_ast_expr *x)
     return nm_elab_expr(e, f, yes ? x->u.if_.then : x->u.if_.other);
 }
 
-// --- all
-// -------------------------------------------------------------------------------------------------------------------
+// --- all -----------------------------------------------------------------------------------------
 
 static nm_ev tuple(nm_elab *e, nm_frame *f, int n, nm_ast_expr **item)
 {

@@ -24,8 +24,7 @@ nm_inst *nm_inst_child(nm_elab *e, nm_inst *up, nm_sym label)
     return *at;
 }
 
-// --- what a definition declares, by its text
-// ---------------------------------------------------------------
+// --- what a definition declares, by its text -----------------------------------------------------
 
 typedef struct declared {
     nm_sym name; // NULL: the first
@@ -57,8 +56,7 @@ static nm_sym first_param(const nm_ast_def *def)
     return d.first;
 }
 
-// --- adapters
-// ------------------------------------------------------------------------------------------------
+// --- adapters ------------------------------------------------------------------------------------
 
 typedef struct uses { // the members of `base` that an adapter reads
     nm_sym base;
@@ -194,8 +192,7 @@ void nm_adapts_check(nm_elab *e)
                           "no instance matches, or the adapter fits none [adapt-1]");
 }
 
-// --- calling through adapters
-// -----------------------------------------------------------------------------------
+// --- calling through adapters --------------------------------------------------------------------
 
 // The base's parameters must be there before an adapter reads them: one call that is thrown away.
 static void declare_params(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args *args)
@@ -306,8 +303,7 @@ nm_ev nm_call_again(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args *args)
     return nm_call_wrapped(e, f, inst, inst->n_wraps, &again);
 }
 
-// --- the call of a module
-// --------------------------------------------------------------------------------------------
+// --- the call of a module ------------------------------------------------------------------------
 
 // Is x what the short body of def gives, through `if`s? (inst-3)
 static bool is_body(const nm_ast_expr *body, const nm_ast_expr *x)
@@ -413,8 +409,7 @@ nm_ev nm_call_module(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *un
     return nm_call_wrapped(e, f, inst, inst->n_wraps, args);
 }
 
-// --- members
-// -----------------------------------------------------------------------------------------------------------
+// --- members -------------------------------------------------------------------------------------
 
 static nm_inst *find_child(nm_inst *inst, nm_sym label)
 {

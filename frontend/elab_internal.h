@@ -18,10 +18,8 @@ typedef struct nm_pvar nm_pvar;
 typedef struct nm_frame nm_frame;
 typedef struct nm_region nm_region;
 typedef struct nm_builtin nm_builtin;
-typedef struct nm_bcall nm_bcall;
 
-// --- values
-// ------------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 
 typedef enum {
     NM_EV_poison, // of an erroneous expression: causes no second message
@@ -102,8 +100,7 @@ struct nm_ev {
     } u;
 };
 
-// --- units: files, and what their names mean
-// -----------------------------------------------------------
+// --- units: files, and what their names mean -----------------------------------------------------
 
 typedef struct nm_setting { // a size or constant given from outside: -D, preset, use
     nm_sym name;
@@ -142,8 +139,7 @@ struct nm_unit {
     nm_unit *next;
 };
 
-// --- instances, parameters
-// -----------------------------------------------------------------------------
+// --- instances, parameters -----------------------------------------------------------------------
 
 typedef struct nm_bound { // an argument, bound to a parameter
     nm_sym name;
@@ -195,8 +191,7 @@ struct nm_pvar { // a parameter or state
     nm_pvar *next;
 };
 
-// --- regions
-// ---------------------------------------------------------------------------------------------
+// --- regions -------------------------------------------------------------------------------------
 
 typedef struct nm_import {
     nm_value *outer, *operand, *inner; // operand: outer, or its turns apart
@@ -236,8 +231,7 @@ typedef struct nm_efunc { // a function being built
     struct nm_draws *draws;
 } nm_efunc;
 
-// --- frames
-// -------------------------------------------------------------------------------------------------
+// --- frames --------------------------------------------------------------------------------------
 
 typedef struct nm_var {
     nm_sym name;
@@ -294,8 +288,7 @@ struct nm_frame {
     nm_ev result;
 };
 
-// --- the context
-// ----------------------------------------------------------------------------------------------
+// --- the context ---------------------------------------------------------------------------------
 
 typedef struct nm_metric { // what a train entry publishes of its own: loss, grad_norm, lr
     const char *base;
@@ -344,8 +337,7 @@ struct nm_elab {
     nm_metric *metric, **metric_end; // of this function
 };
 
-// --- elab.c: errors and the order of things
-// -----------------------------------------------------------------
+// --- elab.c: errors and the order of things ------------------------------------------------------
 
 // Report at loc, or, if that is in the standard library, at the user's call of it. `f` may be NULL.
 // The result is poison, so that callers can return it.
@@ -361,8 +353,7 @@ const char *nm_elab_place(nm_elab *e, nm_loc loc, nm_loc seen_from);
 const char *nm_elab_source_text(nm_elab *e, nm_loc loc); // as it stands in the file
 nm_sym nm_elab_nearest(nm_elab *e, nm_sym word, int n, const nm_sym *candidate);
 
-// --- elab_values.c
-// --------------------------------------------------------------------------------------------
+// --- elab_values.c -------------------------------------------------------------------------------
 
 nm_ev nm_ev_poison(void);
 nm_ev nm_ev_none(void);
@@ -391,8 +382,7 @@ nm_value *nm_ev_materialise(nm_elab *e, nm_ev v, nm_dtype dtype, nm_loc loc);
 nm_syms nm_syms_of(nm_elab *e, nm_edims dims);
 nm_syms nm_syms_copy(nm_elab *e, int n, const nm_sym *s);
 
-// --- elab_region.c
-// ---------------------------------------------------------------------------------------------
+// --- elab_region.c -------------------------------------------------------------------------------
 
 nm_efunc *nm_efunc_new(nm_elab *e, const char *name, nm_loc loc);
 nm_value *nm_efunc_scalar(nm_elab *e, const char *name,
@@ -430,8 +420,7 @@ nm_value *nm_elab_order(nm_elab *e, nm_loc loc, nm_value *v,
                         const nm_type *type); // broadcast or reorder
 nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64_t at);
 
-// --- elab_units.c, elab_names.c
-// --------------------------------------------------------------------------------
+// --- elab_units.c, elab_names.c ------------------------------------------------------------------
 
 bool nm_units_load(nm_elab *e); // the units of the program, presets and -D applied
 nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name); // its own, then std's
@@ -453,8 +442,7 @@ nm_label *nm_frame_label_here(nm_elab *e, nm_frame *f,
 void nm_frame_add_label(nm_elab *e, nm_frame *f, nm_label label);
 nm_ev nm_name_unknown(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc); // reported [name-2]
 
-// --- elab_dims.c
-// ------------------------------------------------------------------------------------------------
+// --- elab_dims.c ---------------------------------------------------------------------------------
 
 nm_sym nm_dim_unprimed(nm_elab *e, nm_sym name, int *primes);
 // What a name stands for as a dim or a list of dims; undeclared ones are dims, too.
@@ -485,8 +473,7 @@ typedef struct nm_eshape { // dims of a declaration
 bool nm_shape_read(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, nm_eshape *out);
 void nm_body_dims(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 
-// --- elab_expr.c
-// ------------------------------------------------------------------------------------------------
+// --- elab_expr.c ---------------------------------------------------------------------------------
 
 nm_ev nm_elab_expr(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 nm_ev nm_elab_exprs(nm_elab *e, nm_frame *f, const nm_ast_exprs *x); // one: it; more: a tuple
@@ -505,14 +492,12 @@ bool nm_elab_align(nm_elab *e, nm_frame *f, int n, const nm_ev *in, nm_loc loc);
 bool nm_dtype_find(nm_sym name, nm_dtype *out);
 bool nm_dtype_is_int(nm_dtype d);
 
-// --- elab_views.c
-// -----------------------------------------------------------------------------------------------
+// --- elab_views.c --------------------------------------------------------------------------------
 
 nm_ev nm_elab_view(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 nm_ev nm_view_rename(nm_elab *e, nm_ev x, nm_sym from, nm_sym to, nm_loc loc);
 
-// --- elab_call.c: binding arguments and inlining
-// -----------------------------------------------------------------
+// --- elab_call.c: binding arguments and inlining -------------------------------------------------
 
 nm_ev nm_elab_call(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 typedef struct nm_args { // the arguments of a call, `...` replaced
@@ -548,10 +533,10 @@ bool nm_call_missing(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_sym name
 // Give the frame of who is called its parameters: arguments, then defaults. false: reported.
 bool nm_call_set_pars(nm_elab *e, nm_frame *caller, nm_frame *f, nm_binding *b,
                       const nm_args *args);
+bool nm_par_is(const nm_ast_par *par, const char *kind); // int, dims, module, ...
 bool nm_arg_fits(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev *v, nm_loc loc);
 
-// --- elab_inst.c
-// ------------------------------------------------------------------------------------------------
+// --- elab_inst.c ---------------------------------------------------------------------------------
 
 nm_inst *nm_inst_child(nm_elab *e, nm_inst *up, nm_sym label); // found or made
 nm_inst *nm_inst_of_model(nm_elab *e, const nm_ast_def *def);  // NULL: not called so far
@@ -567,24 +552,8 @@ nm_sym nm_model_prefixed(nm_elab *e,
 bool nm_def_declares(const nm_ast_def *def, nm_sym param, bool state);
 void nm_adapts_check(nm_elab *e); // adapt-1, once all is elaborated
 
-// --- elab_builtin.c
-// ------------------------------------------------------------------------------------------------
+// --- elab_builtin.c ------------------------------------------------------------------------------
 
-struct nm_builtin {
-    const char *name;
-    const char *pars; // "x, over: dims, t -> ts, pad = ?": as in a def; ? marks what may be absent
-    nm_ev (*run)(nm_elab *e, nm_bcall *c);
-    int arg; // for rows that share `run`: the opcode, the distribution
-};
-enum { NM_BUILTIN_MAX = 16 };
-struct nm_bcall { // one call of a built-in
-    nm_frame *f;
-    const nm_builtin *b;
-    nm_loc loc;              // of the callee's name
-    nm_loc whole;            // of the call
-    nm_ev v[NM_BUILTIN_MAX]; // by parameter; an arrow is a tuple of two lists of dims
-    bool given[NM_BUILTIN_MAX];
-};
 const nm_builtin *nm_builtin_find(nm_sym name);
 int nm_builtin_names(const char **name, int max);
 nm_ev nm_call_builtin(nm_elab *e, nm_frame *f, const nm_builtin *b, const nm_args *args);
@@ -592,15 +561,8 @@ nm_ev nm_call_cast(nm_elab *e, nm_frame *f, nm_dtype to, const nm_args *args);
 nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit,
                      const nm_args *args);
 nm_ev nm_apply_arrow(nm_elab *e, nm_frame *f, nm_ev w, nm_ev x, nm_loc loc);
-nm_ev nm_builtin_attention(nm_elab *e, nm_bcall *c);
-nm_ev nm_builtin_windows(nm_elab *e, nm_bcall *c);
-nm_ev nm_builtin_overlap_add(nm_elab *e, nm_bcall *c);
-nm_ev nm_builtin_dispatch(nm_elab *e, nm_bcall *c);
-nm_ev nm_builtin_combine(nm_elab *e, nm_bcall *c);
-nm_ev nm_builtin_top_k(nm_elab *e, nm_bcall *c);
 
-// --- elab_params.c
-// ---------------------------------------------------------------------------------------------------
+// --- elab_params.c -------------------------------------------------------------------------------
 
 void nm_stmt_param(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 void nm_stmt_state(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
@@ -617,8 +579,7 @@ void nm_draws_reset(nm_elab *e, int mark);
 nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, const char *what,
                          const char *rule, nm_loc loc);
 
-// --- elab_stmt.c, elab_loops.c
-// -----------------------------------------------------------------------------------------
+// --- elab_stmt.c, elab_loops.c -------------------------------------------------------------------
 
 void nm_elab_block(nm_elab *e, nm_frame *f, const nm_ast_block *b);
 void nm_stmt_loop(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
@@ -628,8 +589,7 @@ typedef struct nm_names { // the names that a block assigns, in the order of the
 } nm_names;
 nm_names nm_block_assigns(nm_elab *e, const nm_ast_block *b);
 
-// --- elab_train.c, elab_entries.c
-// ----------------------------------------------------------------------------------------
+// --- elab_train.c, elab_entries.c ----------------------------------------------------------------
 
 void nm_stmt_minimize(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 void nm_stmt_emit(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);

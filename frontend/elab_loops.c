@@ -41,8 +41,7 @@ typedef struct loop {
     nm_emit *emit;             // newest, before
 } loop;
 
-// --- which names
-// ------------------------------------------------------------------------------------------
+// --- which names ---------------------------------------------------------------------------------
 
 typedef struct reader {
     nm_sym name;
@@ -86,8 +85,7 @@ static void sort_names(nm_elab *e, loop *l)
     }
 }
 
-// --- one turn
-// ------------------------------------------------------------------------------------------------
+// --- one turn ------------------------------------------------------------------------------------
 
 static void run_turn(nm_elab *e, loop *l, int64_t turn)
 {
@@ -149,8 +147,7 @@ static void deliver(nm_elab *e, loop *l, const outputs *o)
     }
 }
 
-// --- carried values
-// -----------------------------------------------------------------------------------------------
+// --- carried values ------------------------------------------------------------------------------
 
 static nm_value **carried_now(nm_elab *e, loop *l)
 {
@@ -216,8 +213,7 @@ static void give_up(nm_elab *e, loop *l, const nm_var *before)
         nm_frame_set(e, l->f, l->fresh[i]->sym, nm_ev_poison());
 }
 
-// --- a repeat op
-// -----------------------------------------------------------------------------------------------------
+// --- a repeat op ---------------------------------------------------------------------------------
 
 static outputs several_turns(nm_elab *e, loop *l, nm_region *r);
 
@@ -283,8 +279,7 @@ static bool build_repeat(nm_elab *e, loop *l, nm_region *r, outputs *o)
     return false;
 }
 
-// --- turns in line
-// ----------------------------------------------------------------------------------------------------
+// --- turns in line -------------------------------------------------------------------------------
 
 static void rebind(nm_elab *e, loop *l, nm_region *from, nm_region *to)
 {
@@ -372,8 +367,7 @@ static outputs several_turns(nm_elab *e, loop *l, nm_region *r)
     return join(e, l, (int)r->period, part, r->whole);
 }
 
-// --- turns that specialise alike
-// -----------------------------------------------------------------------------------------
+// --- turns that specialise alike -----------------------------------------------------------------
 
 typedef struct stretch {
     int64_t first, repeats, period;
@@ -507,8 +501,7 @@ static uint64_t *signatures(nm_elab *e, loop *l)
     return differ && params_in_all_turns(e, l) ? sig : NULL;
 }
 
-// --- all
-// -----------------------------------------------------------------------------------------------------------------
+// --- all -----------------------------------------------------------------------------------------
 
 static bool read_dim(nm_elab *e, loop *l)
 {

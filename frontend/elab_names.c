@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- frames
-// --------------------------------------------------------------------------------------------
+// --- frames --------------------------------------------------------------------------------------
 
 nm_frame *nm_frame_new(nm_elab *e, nm_frame *caller, nm_unit *unit, nm_loc call_loc)
 {
@@ -95,8 +94,7 @@ void nm_frame_add_label(nm_elab *e, nm_frame *f, nm_label label)
     f->label[f->n_labels++] = label;
 }
 
-// --- predeclared names
-// --------------------------------------------------------------------------------------
+// --- predeclared names ---------------------------------------------------------------------------
 
 static nm_ev run_scalar(nm_elab *e, nm_frame *f, const char *name, nm_dtype dtype, bool weak,
                         nm_loc loc)
@@ -137,8 +135,7 @@ bool nm_name_is_predeclared(nm_sym name)
     return false;
 }
 
-// --- what a plain name means
-// -----------------------------------------------------------------------------------
+// --- what a plain name means ---------------------------------------------------------------------
 
 static nm_ev read_var(nm_elab *e, nm_frame *f, nm_var *v)
 {
@@ -234,8 +231,7 @@ nm_ev nm_name_unknown(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc)
     return nm_elab_error(e, f, loc, "nothing is called '%s' [name-2]", name);
 }
 
-// --- dotted names
-// -------------------------------------------------------------------------------------------------
+// --- dotted names --------------------------------------------------------------------------------
 
 // The instance that the first part of a dotted name means, or NULL.
 static nm_inst *head_instance(nm_elab *e, nm_frame *f, nm_sym name)

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- the table
-// -------------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------------------
 
 nm_pvar *nm_pvar_find(nm_elab *e, nm_sym path)
 {
@@ -56,8 +55,7 @@ void nm_pvar_assign(nm_elab *e, nm_pvar *p, nm_value *v)
     p->of = e->fn;
 }
 
-// --- values of a wanted type
-// ---------------------------------------------------------------------------------
+// --- values of a wanted type ---------------------------------------------------------------------
 
 static nm_value *not_that_type(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type,
                                const char *what, const char *rule, nm_loc loc)
@@ -86,8 +84,7 @@ nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, 
     return x ? nm_elab_order(e, loc, x, type) : NULL;
 }
 
-// --- draws
-// -------------------------------------------------------------------------------------------------------
+// --- draws ---------------------------------------------------------------------------------------
 
 typedef struct nm_draws { // keys of the function so far, newest first
     nm_sym base;
@@ -154,8 +151,7 @@ nm_value *nm_elab_draw(nm_elab *e, nm_frame *f, nm_ev dist, const nm_type *type,
     return nm_elab_coerce(e, f, r, type, "the draw", "type-1", loc);
 }
 
-// --- declarations
-// --------------------------------------------------------------------------------------------------
+// --- declarations --------------------------------------------------------------------------------
 
 static bool is_placeable(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, const char *what)
 {
@@ -192,7 +188,7 @@ static void needs_size(nm_elab *e, nm_frame *f, const nm_edim *d, const nm_ast_s
     if (decl && decl->runtime)
         nm_elab_error(e, f, loc,
                       "a parameter needs sizes when nemocc runs, and %s is '?' (%s) [param-1]",
-                      d->name, nm_elab_place(e, decl->loc, loc));
+                      d->name, nm_elab_place(e, decl->loc, f->user_fn ? f->user_loc : loc));
     else
         nm_elab_error(e, f, loc, "a parameter needs sizes when nemocc runs, and %s is %s [param-1]",
                       d->name, nm_extent_str(e->m, d->extent));
@@ -411,8 +407,7 @@ void nm_stmt_draw(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     nm_frame_set(e, f, s->u.decl.name.sym, nm_ev_value(e, x));
 }
 
-// --- :=
-// -----------------------------------------------------------------------------------------------------------------
+// --- := ------------------------------------------------------------------------------------------
 
 static bool may_assign(nm_elab *e, nm_frame *f, const nm_pvar *p, const nm_ast_word *name)
 {

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- functions
-// ------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 nm_efunc *nm_efunc_new(nm_elab *e, const char *name, nm_loc loc)
 {
@@ -63,8 +62,7 @@ void nm_efunc_finish(nm_elab *e, nm_efunc *fn, nm_loc loc, int n, nm_value *cons
     sort_params(fn->f, e->a);
 }
 
-// --- imports
-// ----------------------------------------------------------------------------------------------
+// --- imports -------------------------------------------------------------------------------------
 
 nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64_t at)
 {
@@ -197,8 +195,7 @@ nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v)
     return out;
 }
 
-// --- loops
-// -------------------------------------------------------------------------------------------------
+// --- loops ---------------------------------------------------------------------------------------
 
 nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc)
 {
@@ -330,8 +327,7 @@ nm_value *nm_region_turn(nm_elab *e, nm_loc loc)
     return turn;
 }
 
-// --- trials
-// ---------------------------------------------------------------------------------------------------
+// --- trials --------------------------------------------------------------------------------------
 
 typedef struct kept { // of one parameter
     nm_pvar *p;
@@ -395,8 +391,7 @@ void nm_trial_end(nm_elab *e, nm_trial *t)
     nm_mark_back(e, t->mark);
 }
 
-// --- ops
-// -----------------------------------------------------------------------------------------------------
+// --- ops -----------------------------------------------------------------------------------------
 
 static uint64_t hash_attr(uint64_t h, const nm_attr *a)
 {

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- names
-// ------------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 static void add_name(nm_elab *e, nm_names *names, const nm_ast_word *w)
 {
@@ -81,8 +80,7 @@ static bool may_be_value(nm_elab *e, nm_frame *f, const nm_ast_word *w)
     return false;
 }
 
-// --- assignments
-// ---------------------------------------------------------------------------------------------
+// --- assignments ---------------------------------------------------------------------------------
 
 static void set_name(nm_elab *e, nm_frame *f, const nm_ast_word *w, nm_ev v)
 {
@@ -130,8 +128,7 @@ static void body_require(nm_elab *e, nm_frame *f, const nm_ast_require *r)
                       r->text ? r->text : "");
 }
 
-// --- if and for
-// -------------------------------------------------------------------------------------------------
+// --- if and for ----------------------------------------------------------------------------------
 
 static void choose(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
@@ -208,8 +205,7 @@ static void unroll(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
         one_turn(e, f, s, v.u.tuple.item[i], i);
 }
 
-// --- emit and return
-// ------------------------------------------------------------------------------------------------
+// --- emit and return -----------------------------------------------------------------------------
 
 void nm_stmt_emit(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
@@ -238,8 +234,7 @@ static void do_return(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     f->returned = true;
 }
 
-// --- all
-// ----------------------------------------------------------------------------------------------------------------
+// --- all -----------------------------------------------------------------------------------------
 
 static void run(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {

@@ -1,14 +1,11 @@
 // minimize: the gradient of a loss, clipping by the global norm, and one optimizer body a
-// parameter. What an optimizer is given as numbers become hyperparameters of the binary: scalars of
-// @train with the given values as defaults. A schedule's call as `lr` becomes the scalar lr; its
-// own numbers are hyperparameters that only @schedule functions read.
-#include "frontend/elab_internal.h"
+// parameter. An optimizer sees one turn's parameter of a repeat: its body stands in a repeat over
+// the stacked dims.
+#include "frontend/elab_hyper.h"
 #include "frontend/paths.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_OPT_PARS = 32 };
 
 typedef struct optimizer { // one row of a minimize block
     const nm_ast_min_item *item;
@@ -16,8 +13,8 @@ typedef struct optimizer { // one row of a minimize block
     nm_unit *unit;
     nm_inst *inst;
     int n_args;
-    nm_rest arg[MAX_OPT_PARS]; // but for p and g
-    bool *matched;             // [item->on.n]
+    nm_rest arg[NM_MAX_OPT_PARS]; // but for p and g
+    bool *matched;                // [item->on.n]
     int n_params;
 } optimizer;
 
@@ -32,199 +29,7 @@ typedef struct minimize {
     nm_value **grad;
 } minimize;
 
-// --- hyperparameters
-// -----------------------------------------------------------------------------------
-
-typedef struct affine { // value + per_step * steps
-    double value, per_step;
-} affine;
-
-static bool same_hyper(const nm_hyper *h, affine a, nm_sym schedule)
-{
-    return h->value == a.value && h->per_step == a.per_step && h->schedule == schedule;
-}
-
-// A name that no other value has: lr, finetune.lr, muon.lr, muon.lr.2.
-static nm_sym free_name(nm_elab *e, const char *base, nm_sym owner, affine a, nm_sym schedule)
-{
-    nm_sym entry = e->entry ? e->entry->name.sym : NULL;
-    nm_sym name = nm_sym_get(e->m, base);
-    for (int i = 0; i < 100; i++) {
-        nm_hyper *h = nm_hyper_lookup(e->m, name);
-        if (!h || same_hyper(h, a, schedule))
-            return name;
-        name = i == 0 && entry ? nm_sym_fmt(e->m, "%s.%s", entry, base)
-               : i <= 1        ? nm_sym_fmt(e->m, "%s.%s", owner, base)
-                               : nm_sym_fmt(e->m, "%s.%s.%d", owner, base, i);
-    }
-    return name;
-}
-
-static nm_sym add_hyper(nm_elab *e, const char *base, nm_sym owner, affine a, nm_sym schedule,
-                        nm_loc loc)
-{
-    nm_sym name = free_name(e, base, owner, a, schedule);
-    if (!nm_hyper_lookup(e->m, name))
-        nm_hyper_add(e->m, (nm_hyper){.name = name,
-                                      .value = a.value,
-                                      .per_step = a.per_step,
-                                      .schedule = schedule,
-                                      .loc = loc});
-    return name;
-}
-
-static nm_ev hyper_scalar(nm_elab *e, nm_sym name)
-{
-    return nm_ev_tensor(e, (nm_tensor){.v = nm_efunc_scalar(e, name, NM_f32), .weak = true});
-}
-
-// The expression as a number in `steps`, the length of the run. false: it is no such number.
-static bool affine_of(nm_elab *e, nm_frame *f, const nm_ast_expr *x, affine *out)
-{
-    double at[2];
-    e->steps_known = true;
-    for (int i = 0; i < 2; i++) {
-        e->steps_is = i;
-        nm_ev v = nm_ev_number(e, f, nm_elab_expr(e, f, x));
-        if (v.kind != NM_EV_num) {
-            e->steps_known = false;
-            return false;
-        }
-        at[i] = v.u.num;
-    }
-    e->steps_known = false;
-    *out = (affine){at[0], at[1] - at[0]};
-    return true;
-}
-
-// A number, or a tuple of numbers, as scalars; anything else as it is.
-static nm_ev hyper_value(nm_elab *e, nm_frame *f, nm_ev v, const char *base, nm_sym owner,
-                         nm_loc loc)
-{
-    v = nm_ev_number(e, f, v);
-    if (v.kind == NM_EV_num)
-        return hyper_scalar(e, add_hyper(e, base, owner, (affine){v.u.num, 0}, NULL, loc));
-    if (v.kind != NM_EV_tuple)
-        return v;
-    nm_ev out = nm_ev_tuple(e, v.u.tuple.n, v.u.tuple.item);
-    for (int i = 0; i < v.u.tuple.n; i++)
-        out.u.tuple.item[i] =
-            hyper_value(e, f, v.u.tuple.item[i], nm_arena_fmt(e->a, "%s.%d", base, i), owner, loc);
-    return out;
-}
-
-// --- schedules
-// --------------------------------------------------------------------------------------------
-
-bool nm_is_schedule(const nm_ast_def *def)
-{
-    return def->kind == NM_DEF_fn && def->pars.n && def->pars.par[0].kind == NM_PAR_plain &&
-           !strcmp(def->pars.par[0].name.sym, "peak");
-}
-
-static const nm_callable *schedule_of(nm_elab *e, nm_frame *f, const nm_ast_expr *x)
-{
-    if (x->kind != NM_EXPR_call || x->u.call.callee->kind != NM_EXPR_name)
-        return NULL;
-    nm_ev v = nm_name_callee(e, f, &x->u.call.callee->u.name, x->u.call.callee->loc);
-    return v.kind == NM_EV_fn && v.u.fn->def && nm_is_schedule(v.u.fn->def) ? v.u.fn : NULL;
-}
-
-static const nm_ast_arg *argument_for(const nm_ast_expr *call, const nm_ast_pars *pars, int i)
-{
-    int positional = 0;
-    for (int k = 0; k < call->u.call.n_args; k++) {
-        const nm_ast_arg *a = &call->u.call.arg[k];
-        if (a->word.sym ? a->word.sym == pars->par[i].name.sym : positional++ == i)
-            return a;
-    }
-    return NULL;
-}
-
-static nm_ev schedule_lr(nm_elab *e, nm_frame *f, const nm_ast_expr *call, const nm_callable *fn,
-                         nm_sym owner, const char *base)
-{
-    const nm_ast_pars *pars = &fn->def->pars;
-    nm_args args = nm_args_of(e, f, call);
-    nm_sym lr = NULL;
-    for (int i = 0; i < pars->n; i++) {
-        const nm_ast_arg *a = argument_for(call, pars, i);
-        const nm_ast_expr *x = a ? a->expr : pars->par[i].otherwise;
-        affine v;
-        if (!x && !nm_call_missing(e, f, &pars->par[i], fn->def->name.sym, &args))
-            return nm_ev_poison();
-        if (!affine_of(e, a ? f : fn->unit->frame, x, &v))
-            return nm_elab_error(e, f, x->loc,
-                                 "a schedule's numbers are known when the run starts: constants "
-                                 "and steps [static-1]");
-        nm_sym name = add_hyper(e, i ? pars->par[i].name.sym : base, owner, v,
-                                i ? NULL : fn->def->name.sym, x->loc);
-        lr = i ? lr : name;
-    }
-    nm_binding b = {.name = fn->def->name.sym, .pars = pars};
-    return nm_args_bind(e, f, &args, &b) && lr ? hyper_scalar(e, lr) : nm_ev_poison();
-}
-
-static void one_schedule(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
-{
-    nm_rest arg[MAX_OPT_PARS];
-    int n = 0;
-    if (def->pars.n > MAX_OPT_PARS)
-        return;
-    for (int i = 1; i < def->pars.n; i++) { // all its numbers have values
-        affine v;
-        const nm_ast_par *par = &def->pars.par[i];
-        if (nm_hyper_lookup(e->m, par->name.sym))
-            continue;
-        if (!par->otherwise || !affine_of(e, unit->frame, par->otherwise, &v))
-            return;
-        nm_hyper_add(e->m, (nm_hyper){.name = par->name.sym,
-                                      .value = v.value,
-                                      .per_step = v.per_step,
-                                      .loc = par->loc});
-    }
-    nm_efunc *fn = nm_efunc_new(e, nm_arena_fmt(e->a, "schedule.%s", def->name.sym), def->loc);
-    e->fn = fn;
-    e->at = fn->root;
-    for (int i = 0; i < def->pars.n; i++)
-        arg[n++] =
-            nm_rest_of(def->pars.par[i].name.sym, e,
-                       hyper_scalar(e, nm_sym_get(e->m, i ? def->pars.par[i].name.sym : "lr")));
-    nm_args args = nm_args_made(e, def->loc, n, arg);
-    nm_ev v = nm_call_def(e, unit->frame, def, unit, NULL, &args);
-    nm_value *lr = nm_elab_coerce(e, NULL, v, nm_type_scalar(e->m, NM_f32), "a learning rate",
-                                  "train-3", def->loc);
-    nm_bind bind = {.kind = NM_BIND_out, .name = nm_sym_get(e->m, "lr")};
-    if (lr)
-        nm_efunc_finish(e, fn, def->loc, 1, &lr, &bind);
-    else
-        nm_func_remove(fn->f);
-}
-
-static void schedules_of(nm_elab *e, nm_unit *u, nm_unit *hidden_by)
-{
-    nm_item **item = NULL;
-    int n = 0;
-    for (nm_item *i = u->item; i; i = i->next)
-        n++;
-    item = nm_new_n(e->a, nm_item *, (size_t)n);
-    int k = n;
-    for (nm_item *i = u->item; i; i = i->next)
-        item[--k] = i;
-    for (int i = 0; i < n; i++)
-        if (item[i]->kind == NM_ITEM_def && nm_is_schedule(item[i]->def) &&
-            nm_unit_find(e, hidden_by, item[i]->name) == item[i])
-            one_schedule(e, item[i]->def, u);
-}
-
-void nm_elab_schedules(nm_elab *e)
-{
-    schedules_of(e, e->std, e->main);
-    schedules_of(e, e->main, e->main);
-}
-
-// --- reading the block
-// ---------------------------------------------------------------------------------------
+// --- reading the block ---------------------------------------------------------------------------
 
 static bool is_optimizer(nm_elab *e, minimize *z, const nm_ast_min_item *item, optimizer *o)
 {
@@ -235,7 +40,7 @@ static bool is_optimizer(nm_elab *e, minimize *z, const nm_ast_min_item *item, o
     if (v.kind == NM_EV_poison)
         return false;
     const nm_ast_def *def = v.kind == NM_EV_fn ? v.u.fn->def : NULL;
-    if (!def || def->kind != NM_DEF_module || def->pars.n < 2 || def->pars.n > MAX_OPT_PARS) {
+    if (!def || def->kind != NM_DEF_module || def->pars.n < 2 || def->pars.n > NM_MAX_OPT_PARS) {
         nm_elab_error(e, z->f, callee->loc,
                       "an optimizer is a module (p, g, ...) -> p, and this is %s [train-3]",
                       nm_ev_describe(e, v));
@@ -249,30 +54,12 @@ static bool is_optimizer(nm_elab *e, minimize *z, const nm_ast_min_item *item, o
     return true;
 }
 
-// lr = cosine(...), betas = (0.9, 0.95), nesterov: what stays a number becomes a scalar.
-static nm_ev optimizer_arg(nm_elab *e, minimize *z, const optimizer *o, int i, const nm_ast_expr *x,
-                           nm_frame *f)
-{
-    const char *name = o->def->pars.par[i].name.sym;
-    const nm_callable *schedule = schedule_of(e, f, x);
-    affine v;
-    if (schedule)
-        return schedule_lr(e, f, x, schedule, o->def->name.sym, name);
-    if (affine_of(e, f, x, &v)) {
-        bool lr = !strcmp(name, "lr");
-        nm_sym constant = lr ? nm_sym_get(e->m, "constant") : NULL;
-        return hyper_scalar(e, add_hyper(e, name, o->def->name.sym, v, constant, x->loc));
-    }
-    (void)z;
-    return hyper_value(e, f, nm_elab_expr(e, f, x), name, o->def->name.sym, x->loc);
-}
-
 static bool check_keywords(nm_elab *e, minimize *z, const optimizer *o)
 {
     bool all = true;
     const nm_ast_expr *call = o->item->optimizer;
     for (int k = 0; k < call->u.call.n_args; k++) {
-        nm_sym word = call->u.call.arg[k].word.sym, names[MAX_OPT_PARS];
+        nm_sym word = call->u.call.arg[k].word.sym, names[NM_MAX_OPT_PARS];
         bool known = !word;
         for (int i = 0; i < o->def->pars.n; i++) {
             names[i] = o->def->pars.par[i].name.sym;
@@ -297,11 +84,12 @@ static bool read_optimizer(nm_elab *e, minimize *z, optimizer *o)
     for (int i = 2; i < o->def->pars.n; i++) {
         const nm_ast_par *par = &o->def->pars.par[i];
         nm_ast_pars behind = {.n = o->def->pars.n - 2, .par = o->def->pars.par + 2};
-        const nm_ast_arg *a = argument_for(call, &behind, i - 2);
+        const nm_ast_arg *a = nm_argument_for(call, &behind, i - 2);
         const nm_ast_expr *x = a ? a->expr : par->otherwise;
         if (!x && !nm_call_missing(e, z->f, par, o->def->name.sym, &args))
             return false;
-        nm_ev v = optimizer_arg(e, z, o, i, x, a ? z->f : o->unit->frame);
+        nm_ev v =
+            nm_hyper_argument(e, a ? z->f : o->unit->frame, x, par->name.sym, o->def->name.sym);
         if (v.kind == NM_EV_poison)
             return false;
         o->arg[o->n_args++] = nm_rest_of(par->name.sym, e, v);
@@ -325,7 +113,7 @@ static bool read_settings(nm_elab *e, minimize *z)
     bool ok = true;
     for (int i = 0; i < z->s->u.minimize.n; i++) {
         const nm_ast_min_item *item = &z->s->u.minimize.item[i];
-        affine v;
+        nm_affine v;
         if (item->optimizer)
             continue;
         bool found = false;
@@ -335,7 +123,7 @@ static bool read_settings(nm_elab *e, minimize *z)
             nm_elab_error(e, z->f, item->setting.word.loc,
                           "minimize has the settings clip, every and ema, not '%s' [call-2]",
                           item->setting.word.sym);
-        else if (!item->setting.value || !affine_of(e, z->f, item->setting.value, &v))
+        else if (!item->setting.value || !nm_elab_affine(e, z->f, item->setting.value, &v))
             nm_elab_error(e, z->f, item->setting.loc, "%s is a number [call-2]",
                           item->setting.word.sym);
         else if (strcmp(item->setting.word.sym, "clip") &&
@@ -349,8 +137,7 @@ static bool read_settings(nm_elab *e, minimize *z)
     return ok;
 }
 
-// --- which parameters
-// --------------------------------------------------------------------------------------------
+// --- which parameters ----------------------------------------------------------------------------
 
 static bool is_dim_name(void *user, nm_sym name) { return nm_dim_lookup(user, name) != NULL; }
 
@@ -412,8 +199,7 @@ static void check_matches(nm_elab *e, minimize *z)
         }
 }
 
-// --- gradients
-// -----------------------------------------------------------------------------------------------------
+// --- gradients -----------------------------------------------------------------------------------
 
 static bool differentiate(nm_elab *e, minimize *z)
 {
@@ -454,10 +240,10 @@ static nm_value *clip_scale(nm_elab *e, minimize *z, nm_value *norm)
 {
     nm_loc loc = z->s->loc;
     const nm_ast_setting *s = find_setting(z, "clip");
-    affine v = {0};
+    nm_affine v = {0};
     if (s)
-        affine_of(e, z->f, s->value, &v);
-    nm_sym name = add_hyper(e, "clip", nm_sym_get(e->m, "minimize"), v, NULL, s ? s->loc : loc);
+        nm_elab_affine(e, z->f, s->value, &v);
+    nm_sym name = nm_elab_hyper(e, "clip", nm_sym_get(e->m, "minimize"), v, NULL, s ? s->loc : loc);
     nm_value *clip = nm_efunc_scalar(e, name, NM_f32), *one = nm_elab_const(e, loc, NM_f32, 1);
     nm_value *safe = nm_elab_op2(e, loc, NM_OP_add, norm, nm_elab_const(e, loc, NM_f32, 1e-6));
     nm_value *scale =
@@ -475,8 +261,7 @@ static void clip_gradients(nm_elab *e, minimize *z, nm_value *norm)
                                  nm_elab_cast(e, z->s->loc, scale, z->grad[i]->type->dtype));
 }
 
-// --- updates
-// -----------------------------------------------------------------------------------------------------------
+// --- updates -------------------------------------------------------------------------------------
 
 // The loop's body is over: what it made of the parameter and the optimizer's states comes out
 // stacked.
@@ -501,7 +286,7 @@ static void close_update(nm_elab *e, nm_loc loc)
 
 static nm_value *updated(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_value *grad)
 {
-    nm_rest arg[MAX_OPT_PARS + 2];
+    nm_rest arg[NM_MAX_OPT_PARS + 2];
     nm_ev now = nm_pvar_read(e, p, z->s->loc);
     nm_value *g = nm_region_import(e, e->fn->root, grad);
     if (now.kind != NM_EV_tensor || !g)
@@ -546,8 +331,7 @@ static void update(nm_elab *e, minimize *z, optimizer *o, nm_pvar *p, nm_value *
         close_update(e, z->s->loc);
 }
 
-// --- all
-// ------------------------------------------------------------------------------------------------------------------
+// --- all -----------------------------------------------------------------------------------------
 
 static void publish(nm_elab *e, const char *name, nm_ev v, nm_loc loc)
 {

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- loading
-// ------------------------------------------------------------------------------------------
+// --- loading -------------------------------------------------------------------------------------
 
 static const char *kind_name(nm_item_kind kind)
 {
@@ -203,8 +202,7 @@ static void take_in(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
     add_declarations(e, u, file);
 }
 
-// --- -D
-// ------------------------------------------------------------------------------------------------
+// --- -D ------------------------------------------------------------------------------------------
 
 static bool define_value(const char *text, nm_ev *out)
 {
@@ -234,8 +232,7 @@ static void apply_defines(nm_elab *e, nm_unit *u)
     }
 }
 
-// --- items
-// ------------------------------------------------------------------------------------------------
+// --- items ---------------------------------------------------------------------------------------
 
 nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name)
 {
@@ -444,8 +441,7 @@ nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc)
     return item->value;
 }
 
-// --- the mesh
-// -------------------------------------------------------------------------------------------------
+// --- the mesh ------------------------------------------------------------------------------------
 
 static nm_mesh_row *mesh_row(nm_elab *e, const nm_ast_row *row)
 {
@@ -506,8 +502,7 @@ static void add_mesh(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
     }
 }
 
-// --- all of it
-// ---------------------------------------------------------------------------------------------------
+// --- all of it -----------------------------------------------------------------------------------
 
 static void read_all(nm_elab *e, nm_unit *u, nm_item_kind kind)
 {

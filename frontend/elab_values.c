@@ -1,12 +1,11 @@
 // Values of the elaborator: making, comparing, describing and converting them.
-#include "frontend/elab_internal.h"
+#include "frontend/elab_builtin.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-// --- making
-// ------------------------------------------------------------------------------------------
+// --- making --------------------------------------------------------------------------------------
 
 nm_ev nm_ev_poison(void) { return (nm_ev){.kind = NM_EV_poison}; }
 
@@ -101,8 +100,7 @@ nm_syms nm_syms_of(nm_elab *e, nm_edims dims)
     return (nm_syms){dims.n, s};
 }
 
-// --- comparing
-// -----------------------------------------------------------------------------------------
+// --- comparing -----------------------------------------------------------------------------------
 
 static bool same_tuples(nm_elab *e, nm_ev a, nm_ev b)
 {
@@ -159,8 +157,7 @@ bool nm_ev_is_whole(nm_ev v, int64_t *i)
     return true;
 }
 
-// --- describing
-// ------------------------------------------------------------------------------------------
+// --- describing ----------------------------------------------------------------------------------
 
 static bool in_list(nm_syms list, nm_sym s) { return nm_syms_has(list, s); }
 
@@ -242,8 +239,7 @@ const char *nm_ev_name(nm_elab *e, nm_ev v, const char *otherwise)
     return v.text ? v.text : otherwise;
 }
 
-// --- converting
-// --------------------------------------------------------------------------------------------
+// --- converting ----------------------------------------------------------------------------------
 
 static nm_ev product_of_extents(nm_elab *e, nm_frame *f, nm_ev v)
 {

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- arrows through views
-// ---------------------------------------------------------------------------------
+// --- arrows through views ------------------------------------------------------------------------
 
 static nm_syms replace_side(nm_elab *e, nm_syms side, nm_edims from, nm_edims to)
 {
@@ -40,8 +39,7 @@ static nm_ev with_dims_replaced(nm_elab *e, nm_ev x, nm_value *v, nm_edims from,
     return v ? nm_ev_like(e, out, v) : out;
 }
 
-// --- split, merge, rename
-// ------------------------------------------------------------------------------------
+// --- split, merge, rename ------------------------------------------------------------------------
 
 nm_ev nm_view_rename(nm_elab *e, nm_ev x, nm_sym from, nm_sym to, nm_loc loc)
 {
@@ -247,8 +245,7 @@ static nm_ev arrow(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_arrow *a)
     return x.kind == NM_EV_tensor ? split(e, f, x, all, right, a->loc) : x;
 }
 
-// --- pick and slice
-// --------------------------------------------------------------------------------------------
+// --- pick and slice ------------------------------------------------------------------------------
 
 static const nm_extent *plus(nm_elab *e, const nm_extent *a, const nm_extent *b, int sign)
 {
@@ -400,8 +397,7 @@ static nm_ev slice(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_view *view)
         e, x, nm_elab_op(e, view->loc, NM_OP_slice, 1, &x.u.t->v, 2, attr, nm_type_get(e->m, &t)));
 }
 
-// --- grow
-// --------------------------------------------------------------------------------------------------------
+// --- grow ----------------------------------------------------------------------------------------
 
 static nm_ev grow(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc)
 {
@@ -437,8 +433,7 @@ static nm_ev grow_call(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_view *view
     return nm_ev_poison();
 }
 
-// --- all
-// ------------------------------------------------------------------------------------------------------------
+// --- all -----------------------------------------------------------------------------------------
 
 static nm_ev apply(nm_elab *e, nm_frame *f, nm_ev x, const nm_ast_view *view)
 {

@@ -1,5 +1,5 @@
 // windows and overlap_add: a view with a dim for the tap, and its adjoint.
-#include "frontend/elab_internal.h"
+#include "frontend/elab_builtin.h"
 
 #include <stdlib.h>
 #include <string.h>
