@@ -6,12 +6,14 @@ cat docs/*.md >"$work/text"
 compile() { # compile MODEL PRESET NAME
     nemocc "$1" --preset "$2" -o "$work/$3"
 }
-run_in() ( # run_in FOLDER PROGRAM FLAGS...: train with checkpoints and logs in a folder of the scratch
-    folder=$work/$1 program=$work/$2
+# run_in FOLDER PROGRAM FLAGS...: become a run with checkpoints and logs in a folder of the scratch. Call it as
+# (run_in ...), or with & behind it: then $! is the run itself.
+run_in() {
+    local folder=$work/$1 program=$work/$2
     shift 2
     exec "$program" --data "$work/text" --micro-batch 2 --global-batch 4 --seq 48 --lr 2e-3 --warmup 5 \
         --save "$folder/ckpt" --log-dir "$folder/logs" "$@"
-)
+}
 rows() { # a folder's metrics, without what a clock says
     sed -E 's/, "(tokens_per_s|step_ms|mfu)": [^,}]*//g' "$work/$1/logs/metrics.jsonl"
 }

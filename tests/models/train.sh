@@ -7,9 +7,9 @@ for model in gpt2 llama3 phi3; do
     compile models/$model.nm tiny $model
     [ "$(stat -c %s "$work/$model")" -lt $((8 << 20)) ]
     ! ldd "$work/$model" | grep -vE 'linux-vdso|libc\.so|libm\.so|ld-linux'
-    run_in $model.1 $model --steps 40 --threads 1 >/dev/null
-    run_in $model.2 $model --steps 40 --threads 2 >/dev/null
-    run_in $model.3 $model --steps 40 --threads 2 --check-memory >/dev/null
+    (run_in $model.1 $model --steps 40 --threads 1) >/dev/null
+    (run_in $model.2 $model --steps 40 --threads 2) >/dev/null
+    (run_in $model.3 $model --steps 40 --threads 2 --check-memory) >/dev/null
     same_run $model.1 $model.2
     same_run $model.1 $model.3
     rows $model.1 | awk -F'[:,]' -v model=$model '{loss[NR] = $4} END {
