@@ -21,12 +21,11 @@ static LLVMValueRef call_math(nm_gen *g, nm_op *op, const char *name, int n, LLV
     return nm_gen_call(g, name, g->fn.f32, n, a);
 }
 
-static LLVMValueRef number(nm_gen *g, LLVMTypeRef t, double value)
+static LLVMValueRef number(LLVMTypeRef t, int64_t value)
 {
-    return LLVMGetTypeKind(t) == LLVMIntegerTypeKind
-               ? LLVMConstInt(t, (unsigned long long)(int64_t)value, true)
-               : LLVMConstReal(t, value);
-    (void)g;
+    if (LLVMGetTypeKind(t) == LLVMIntegerTypeKind)
+        return LLVMConstInt(t, (uint64_t)value, true);
+    return LLVMConstReal(t, (double)value);
 }
 
 static bool is_int(LLVMValueRef a) { return LLVMGetTypeKind(LLVMTypeOf(a)) == LLVMIntegerTypeKind; }
@@ -55,17 +54,17 @@ static LLVMValueRef map_abs(nm_gen *g, nm_op *op, LLVMValueRef a)
 {
     if (!is_int(a))
         return intrinsic(g, "llvm.fabs", a);
-    LLVMValueRef negative = less(g, op, a, number(g, LLVMTypeOf(a), 0));
+    LLVMValueRef negative = less(g, op, a, number(LLVMTypeOf(a), 0));
     return LLVMBuildSelect(g->fn.b, negative, LLVMBuildNeg(g->fn.b, a, ""), a, "");
 }
 
 static LLVMValueRef map_sign(nm_gen *g, nm_op *op, LLVMValueRef a)
 {
     LLVMTypeRef t = LLVMTypeOf(a);
-    LLVMValueRef zero = number(g, t, 0);
+    LLVMValueRef zero = number(t, 0);
     LLVMValueRef up = less(g, op, zero, a), down = less(g, op, a, zero);
-    LLVMValueRef s = LLVMBuildSelect(g->fn.b, down, number(g, t, -1), zero, "");
-    return LLVMBuildSelect(g->fn.b, up, number(g, t, 1), s, "");
+    LLVMValueRef s = LLVMBuildSelect(g->fn.b, down, number(t, -1), zero, "");
+    return LLVMBuildSelect(g->fn.b, up, number(t, 1), s, "");
 }
 
 static LLVMValueRef map_unary(nm_gen *g, nm_op *op, LLVMValueRef a)
@@ -139,10 +138,9 @@ static LLVMValueRef map_idiv_mod(nm_gen *g, nm_op *op, LLVMValueRef a, LLVMValue
     return LLVMBuildSelect(B, fix, fixed, div ? q : r, "");
 }
 
-static LLVMValueRef arithmetic(nm_gen *g, nm_op *op, LLVMOpcode ints, LLVMOpcode floats,
-                               LLVMValueRef a, LLVMValueRef b)
+static LLVMValueRef arithmetic(nm_gen *g, LLVMOpcode ints, LLVMOpcode floats, LLVMValueRef a,
+                               LLVMValueRef b)
 {
-    (void)op;
     return LLVMBuildBinOp(g->fn.b, is_int(a) ? ints : floats, a, b, "");
 }
 
@@ -159,10 +157,10 @@ static LLVMValueRef map_binary(nm_gen *g, nm_op *op, LLVMValueRef a, LLVMValueRe
 {
     LLVMBuilderRef B = g->fn.b;
     switch (op->code) {
-    case NM_OP_add: return arithmetic(g, op, LLVMAdd, LLVMFAdd, a, b);
-    case NM_OP_sub: return arithmetic(g, op, LLVMSub, LLVMFSub, a, b);
-    case NM_OP_mul: return arithmetic(g, op, LLVMMul, LLVMFMul, a, b);
-    case NM_OP_div: return arithmetic(g, op, LLVMSDiv, LLVMFDiv, a, b);
+    case NM_OP_add: return arithmetic(g, LLVMAdd, LLVMFAdd, a, b);
+    case NM_OP_sub: return arithmetic(g, LLVMSub, LLVMFSub, a, b);
+    case NM_OP_mul: return arithmetic(g, LLVMMul, LLVMFMul, a, b);
+    case NM_OP_div: return arithmetic(g, LLVMSDiv, LLVMFDiv, a, b);
     case NM_OP_idiv:
     case NM_OP_mod: return map_idiv_mod(g, op, a, b);
     case NM_OP_pow: return map_pow(g, op, a, b);
