@@ -327,7 +327,7 @@ static nm_dim declare_context(decoder *d)
 static void build_decode(decoder *d, nm_func *model)
 {
     caches all = {0};
-    bool changed;
+    bool changed = false;
     d->context = declare_context(d);
     nm_func *f = nm_func_clone(model, nm_sym_get(d->m, "decode"), NULL);
     nm_bind bind = {.kind = NM_BIND_scalar, .name = nm_sym_get(d->m, "at")};

@@ -58,7 +58,7 @@ static nm_func *callee_of(const nm_op *op)
 static void inline_call(nm_op *op)
 {
     nm_func *callee = callee_of(op);
-    bool changed;
+    bool changed = false;
     nm_inline_calls(callee, &changed);
     nm_value **map = nm_new_n(op->func->module->arena, nm_value *, callee->n_values + 1);
     for (int i = 0; i < op->n_in; i++)

@@ -189,7 +189,7 @@ static bool simplify(nm_op *op)
     }
     nm_arena scratch = {0};
     nm_loop l = nm_loop_open(op);
-    bool ignored, changed = drop_dead_rows(&l, mark_live(&l, &scratch));
+    bool ignored = false, changed = drop_dead_rows(&l, mark_live(&l, &scratch));
     nm_arena_free(&scratch);
     changed |= drop_unchanged(&l);
     changed |= merge_same(&l, &l.stacked);

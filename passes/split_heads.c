@@ -188,7 +188,7 @@ static bool split_pair(nm_module *m, pair *p)
     nm_dim_declare(m,
                    (nm_dim_decl){.name = p->group.name, .loc = p->loc, .extent = p->group.extent});
     widen_arrows(m, p);
-    bool changed;
+    bool changed = false;
     nm_retype(m, split_type, p, &changed);
     nm_each_func(f, m)
         if (!split_ops(f, p))
