@@ -26,7 +26,7 @@ static bool is_exact(nm_dtype a, nm_dtype b)
         return true;
     if (nm_dtype_table[a].is_float)
         return (b == NM_f64 && a != NM_real) || (b == NM_f32 && a != NM_f64) ||
-               ((a == NM_e4m3 || a == NM_e5m2) && (b == NM_bf16 || b == NM_f16) && b != NM_bf16);
+               ((a == NM_e4m3 || a == NM_e5m2) && (b == NM_bf16 || b == NM_f16));
     return !nm_dtype_table[b].is_float && b <= a && a != NM_u8 && a != NM_u4;
 }
 
@@ -127,8 +127,8 @@ static nm_value *count(nm_match *m, const nm_extent *n, nm_dtype dtype)
                                 .attr = &of});
 }
 
-// Dims that x lacks count how often its elements are added up. Not where a micro-batch may split
-// them: there the sum is pending, and size is not.
+// Dims that x lacks count how often its elements are added up. `size` is of the whole batch, so
+// this is not for the micro-batches' functions: accumulate does not apply rules to what it has cut.
 static nm_value *sum_of_broadcast(nm_match *m)
 {
     nm_module *mod = m->f->module;
