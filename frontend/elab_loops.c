@@ -136,6 +136,7 @@ static void deliver(nm_elab *e, loop *l, const outputs *o)
             nm_frame_set(e, l->f, out->name, out->value);
         } else if (out->kind == OUT_state && out->value.kind == NM_EV_tensor) {
             nm_pvar_assign(e, out->p, out->value.u.t->v);
+            out->p->assigned_in = e->fn;
         } else if (out->kind == OUT_emit) {
             nm_emit *m = nm_new(e->a, nm_emit);
             *m = *out->emit;
@@ -209,6 +210,7 @@ static void give_up(nm_elab *e, loop *l, const nm_var *before)
 {
     for (int i = 0; i < l->n_vars; i++)
         l->f->var[i] = before[i];
+    e->fn->emit = l->emit;
     for (int i = 0; i < l->n_fresh; i++)
         nm_frame_set(e, l->f, l->fresh[i]->sym, nm_ev_poison());
 }
@@ -281,17 +283,12 @@ static bool build_repeat(nm_elab *e, loop *l, nm_region *r, outputs *o)
 
 // --- turns in line -------------------------------------------------------------------------------
 
-static void rebind(nm_elab *e, loop *l, nm_region *from, nm_region *to)
+// The turn's values are values of the region around it: ops went there.
+static void rebind(loop *l, const nm_region *from, nm_region *to)
 {
     for (int i = 0; i < l->f->n_vars; i++)
         if (l->f->var[i].region == from)
             l->f->var[i].region = to;
-    for (nm_pvar *p = e->param; p; p = p->next)
-        if (p->of == e->fn && p->where == from)
-            p->where = to;
-    for (nm_emit *m = e->fn->emit; m; m = m->next)
-        if (m->region == from)
-            m->region = to;
 }
 
 static nm_ev grown(nm_elab *e, nm_ev v, nm_sym dim, nm_loc loc)
@@ -307,14 +304,15 @@ static nm_ev grown(nm_elab *e, nm_ev v, nm_sym dim, nm_loc loc)
 // One turn here: ops go where they go, `dim` is at index `at`. Outputs have the dim with extent 1.
 static outputs inline_turn(nm_elab *e, loop *l, nm_edim dim, int64_t at, int64_t turn)
 {
+    const nm_mark *before = nm_mark_take(e);
     nm_region *r = nm_region_inline(e, dim, at, l->s->loc);
     run_turn(e, l, turn);
     outputs o = collect(e, l, r);
     e->at = r->outer;
-    rebind(e, l, r, r->outer);
+    rebind(l, r, r->outer);
+    nm_mark_back(e, before); // the next turn sees its own indices of states, and draws by its turn
     for (int i = 0; i < o.n; i++)
         o.out[i].value = grown(e, o.out[i].value, dim.name, l->s->loc);
-    l->emit = e->fn->emit;
     return o;
 }
 
@@ -379,7 +377,7 @@ static uint64_t try_turn(nm_elab *e, loop *l, int64_t turn, bool *read)
     nm_var *vars = nm_new_n(e->a, nm_var, (size_t)l->f->n_vars);
     for (int i = 0; i < l->f->n_vars; i++)
         vars[i] = l->f->var[i];
-    uint64_t trace = e->trace;
+    bool outer_read = e->turn_read;
     e->turn_read = false;
     nm_value **start = carried_now(e, l);
     bool ok = true;
@@ -398,7 +396,7 @@ static uint64_t try_turn(nm_elab *e, loop *l, int64_t turn, bool *read)
             own = nm_hash64_more(own, &v->value.u.t->v->id, sizeof v->value.u.t->v->id);
     }
     *read = e->turn_read;
-    e->trace = nm_hash64_more(trace, &own, sizeof own);
+    e->turn_read |= outer_read;
     nm_trial_end(e, t);
     l->f->n_vars = l->n_vars;
     for (int i = 0; i < l->n_vars; i++)
@@ -452,13 +450,14 @@ static outputs run_stretch(nm_elab *e, loop *l, stretch s, bool *ok)
         .name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first),
         .extent = nm_extent_const(e->m, s.repeats)};
     nm_dim_declare(e->m, (nm_dim_decl){.name = dim.name, .loc = l->s->loc, .extent = dim.extent});
+    const nm_mark *before = nm_mark_take(e);
     nm_region *r = nm_region_open(e, dim, false, l->s->loc);
     r->whole = l->dim.name;
     r->first = s.first;
     r->period = s.period;
     r->turns = l->dim.extent;
     *ok &= build_repeat(e, l, r, &o);
-    l->emit = e->fn->emit;
+    nm_mark_back(e, before);
     return o;
 }
 
@@ -467,14 +466,12 @@ static bool run_stretches(nm_elab *e, loop *l, const uint64_t *sig, outputs *all
     outputs *part = nm_new_n(e->a, outputs, (size_t)l->turns);
     int n = 0;
     bool ok = true;
-    nm_emit *emit = l->emit;
     for (int64_t at = 0; at < l->turns && ok;) {
         stretch s = longest(sig, l->turns, at);
         l->f->n_labels = l->n_labels;
         part[n++] = run_stretch(e, l, s, &ok);
         at += s.repeats * s.period;
     }
-    l->emit = emit;
     if (!ok)
         return false;
     forget_names(l);
@@ -487,11 +484,12 @@ static uint64_t *signatures(nm_elab *e, loop *l)
 {
     bool read, differ = false;
     unsigned fails = e->fails;
+    try_turn(e, l, 0, &read); // declares parameters, which the others find
+    if (!read || e->fails != fails)
+        return NULL;
     for (nm_pvar *p = e->param; p; p = p->next)
         p->visits = 0;
     uint64_t first = try_turn(e, l, 0, &read);
-    if (!read || e->fails != fails)
-        return NULL;
     uint64_t *sig = nm_new_n(e->a, uint64_t, (size_t)l->turns);
     sig[0] = first;
     for (int64_t k = 1; k < l->turns && e->fails == fails; k++) {

@@ -356,31 +356,38 @@ nm_mark *nm_mark_take(nm_elab *e)
     return m;
 }
 
+// A value that is a parameter of the function stays known: it was there all the time.
+static bool is_function_param(nm_elab *e, const nm_pvar *p)
+{
+    return p->of == e->fn && p->where == e->fn->root && !p->now->def;
+}
+
 void nm_mark_back(nm_elab *e, const nm_mark *mark)
 {
     int i = 0;
-    for (nm_pvar *p = e->param; p; p = p->next, i++)
-        if (i < mark->n) {
-            p->now = mark->kept[i].now;
-            p->where = mark->kept[i].where;
-            p->of = mark->kept[i].of;
-            p->assigned_in = mark->kept[i].assigned_in;
-        } else { // declared since: not read so far
-            p->of = p->assigned_in = NULL;
-        }
+    for (nm_pvar *p = e->param; p; p = p->next, i++) {
+        kept k = i < mark->n ? mark->kept[i] : (kept){.p = p};
+        p->assigned_in = k.assigned_in;
+        if (is_function_param(e, p))
+            continue;
+        p->now = k.now;
+        p->where = k.where;
+        p->of = k.of;
+    }
     e->fn->emit = mark->emit;
     nm_draws_reset(e, mark->draws);
 }
 
 struct nm_trial {
     nm_region *at;
+    uint64_t trace;
     nm_mark *mark;
 };
 
 nm_trial *nm_trial_begin(nm_elab *e, nm_loc loc)
 {
     nm_trial *t = nm_new(e->a, nm_trial);
-    *t = (nm_trial){.at = e->at, .mark = nm_mark_take(e)};
+    *t = (nm_trial){.at = e->at, .trace = e->trace, .mark = nm_mark_take(e)};
     nm_region_open(e, (nm_edim){0}, false, loc);
     return t;
 }
@@ -388,6 +395,7 @@ nm_trial *nm_trial_begin(nm_elab *e, nm_loc loc)
 void nm_trial_end(nm_elab *e, nm_trial *t)
 {
     e->at = t->at;
+    e->trace = t->trace;
     nm_mark_back(e, t->mark);
 }
 
