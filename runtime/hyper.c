@@ -174,10 +174,18 @@ void nmrt_hyper_print(const nmrt_hypers *h, const nmrt_hyper_flag *flag, nmrt_te
 
 const nmdrv_func *nmrt_schedule_find(const nmdrv_program *program, const char *name)
 {
-    for (int64_t i = 0; i < program->n_funcs; i++)
-        if (program->func[i].role == NMDRV_SCHEDULE && strcmp(program->func[i].entry, name) == 0)
-            return &program->func[i];
-    return NULL;
+    const nmdrv_func *begins = NULL; // the only one whose name begins so
+    int n_begin = 0;
+    for (int64_t i = 0; i < program->n_funcs; i++) {
+        const nmdrv_func *f = &program->func[i];
+        if (f->role != NMDRV_SCHEDULE || strncmp(f->entry, name, strlen(name)) != 0)
+            continue;
+        if (strcmp(f->entry, name) == 0)
+            return f;
+        begins = f;
+        n_begin++;
+    }
+    return *name && n_begin == 1 ? begins : NULL;
 }
 
 const nmdrv_func *nmrt_schedule_of(const nmrt_hypers *h, int i)

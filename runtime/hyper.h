@@ -40,7 +40,7 @@ void nmrt_hypers_default(nmrt_hypers *h, int64_t steps);
 // The flag's value or default as text: "0.9,0.95", "0.1 * steps".
 void nmrt_hyper_print(const nmrt_hypers *h, const nmrt_hyper_flag *flag, nmrt_text *out);
 
-// The SCHEDULE function of that name; NULL: none.
+// The SCHEDULE function of that name, or the only one whose name begins so ("linear"); NULL: none.
 const nmdrv_func *nmrt_schedule_find(const nmdrv_program *program, const char *name);
 // The schedule of hyper i where it is a peak, else NULL.
 const nmdrv_func *nmrt_schedule_of(const nmrt_hypers *h, int i);

@@ -146,10 +146,10 @@ nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e)
 void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out)
 {
     nmrt_memory_info m = s->device->memory_info();
-    nmrt_text_add(out, "%s %s: micro-batch %lld, %lld a step, seq %lld, %d thread%s on %s\n\n",
-                  s->program->name, s->program->preset, (long long)s->micro_batch,
-                  (long long)s->n_micro, (long long)s->seq, s->threads, s->threads == 1 ? "" : "s",
-                  s->device->name);
+    nmrt_text_add(out, "%s%s%s: micro-batch %lld, %lld a step, seq %lld, %d thread%s on %s\n\n",
+                  s->program->name, *s->program->preset ? " " : "", s->program->preset,
+                  (long long)s->micro_batch, (long long)s->n_micro, (long long)s->seq, s->threads,
+                  s->threads == 1 ? "" : "s", s->device->name);
     nmrt_plan_print(&s->plan, out);
     nmrt_text_add(out, "\n  %-18s %20lld  %10s\n  %-18s %20lld  %10s\n", "machine",
                   (long long)m.total, nmrt_bytes(m.total).s, "free now", (long long)m.available,

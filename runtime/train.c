@@ -294,9 +294,10 @@ static void print_start(const trainer *t)
 {
     const nmdrv_program *p = t->program;
     fprintf(t->out->text,
-            "%s %s: %s parameters; %s of memory; %d thread%s, %s, %.0f GFLOP/s at most\n", p->name,
-            p->preset, nmrt_count(count_params(p)).s, nmrt_bytes(t->setup.plan.total).s,
-            t->setup.threads, t->setup.threads == 1 ? "" : "s", p->cpu, t->peak / 1e9);
+            "%s%s%s: %s parameters; %s of memory; %d thread%s, %s, %.0f GFLOP/s at most\n", p->name,
+            *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s,
+            nmrt_bytes(t->setup.plan.total).s, t->setup.threads, t->setup.threads == 1 ? "" : "s",
+            p->cpu, t->peak / 1e9);
     fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
             nmrt_bytes((int64_t)t->data.map.n).s, (long long)t->data.samples,
             (long long)t->setup.seq, (long long)(t->setup.n_micro * t->setup.micro_batch));
