@@ -67,19 +67,6 @@ nm_ev nm_elab_error(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, 
     return nm_ev_poison();
 }
 
-void nm_elab_warning(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, ...)
-{
-    const char *prefix;
-    va_list ap;
-    va_start(ap, fmt);
-    const char *text = format(e, fmt, ap);
-    va_end(ap);
-    loc = users_place(e, f, loc, &prefix);
-    text = nm_arena_fmt(e->a, "%s%s", prefix, text);
-    if (!already_told(e, loc, text))
-        nm_warning(e->m->diag, loc, "%s", text);
-}
-
 bool nm_elab_enter(nm_elab *e, const nm_frame *f, nm_loc loc)
 {
     if (e->gave_up)

@@ -343,8 +343,6 @@ struct nm_elab {
 // The result is poison, so that callers can return it.
 nm_ev nm_elab_error(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-void nm_elab_warning(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
 bool nm_elab_enter(nm_elab *e, const nm_frame *f,
                    nm_loc loc); // false: too deep or too much, reported
 void nm_elab_leave(nm_elab *e);
@@ -367,13 +365,11 @@ nm_ev nm_ev_fn(nm_elab *e, nm_callable fn);
 nm_ev nm_ev_tensor(nm_elab *e, nm_tensor t);
 nm_ev nm_ev_value(nm_elab *e, nm_value *v);          // a plain tensor; NULL: poison
 nm_ev nm_ev_like(nm_elab *e, nm_ev of, nm_value *v); // v with the arrow and index of `of`
-static inline bool nm_ev_is(nm_ev v, nm_ev_kind kind) { return v.kind == kind; }
-bool nm_ev_same(nm_elab *e, nm_ev a, nm_ev b); // compile-time equality
+bool nm_ev_same(nm_elab *e, nm_ev a, nm_ev b);       // compile-time equality
 bool nm_ev_is_whole(nm_ev v, int64_t *i);
 const char *nm_ev_describe(nm_elab *e, nm_ev v); // "real[batch, seq]", "12", "a function"
 const char *nm_ev_name(nm_elab *e, nm_ev v, const char *otherwise);
 const char *nm_tensor_str(nm_elab *e, const nm_tensor *t);
-const char *nm_arrow_str(nm_elab *e, const nm_type *type, int n_batch, int n_ins);
 // A number that dims, an extent or a number stand for; else unchanged.
 nm_ev nm_ev_number(nm_elab *e, nm_frame *f, nm_ev v);
 bool nm_ev_is_number(nm_ev v); // a number, dims, an extent or a weak scalar
@@ -473,7 +469,7 @@ typedef struct nm_eshape { // dims of a declaration
 bool nm_shape_read(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, nm_eshape *out);
 void nm_body_dims(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 
-// --- elab_expr.c ---------------------------------------------------------------------------------
+// --- elab_align.c, elab_expr.c -------------------------------------------------------------------
 
 nm_ev nm_elab_expr(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 nm_ev nm_elab_exprs(nm_elab *e, nm_frame *f, const nm_ast_exprs *x); // one: it; more: a tuple
@@ -497,7 +493,7 @@ bool nm_dtype_is_int(nm_dtype d);
 nm_ev nm_elab_view(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 nm_ev nm_view_rename(nm_elab *e, nm_ev x, nm_sym from, nm_sym to, nm_loc loc);
 
-// --- elab_call.c: binding arguments and inlining -------------------------------------------------
+// --- elab_args.c, elab_call.c: binding arguments, inlining ---------------------------------------
 
 nm_ev nm_elab_call(nm_elab *e, nm_frame *f, const nm_ast_expr *x);
 typedef struct nm_args { // the arguments of a call, `...` replaced
@@ -552,7 +548,7 @@ nm_sym nm_model_prefixed(nm_elab *e,
 bool nm_def_declares(const nm_ast_def *def, nm_sym param, bool state);
 void nm_adapts_check(nm_elab *e); // adapt-1, once all is elaborated
 
-// --- elab_builtin.c ------------------------------------------------------------------------------
+// --- elab_builtin.c, elab_maps.c, elab_extern.c --------------------------------------------------
 
 const nm_builtin *nm_builtin_find(nm_sym name);
 int nm_builtin_names(const char **name, int max);
@@ -589,7 +585,7 @@ typedef struct nm_names { // the names that a block assigns, in the order of the
 } nm_names;
 nm_names nm_block_assigns(nm_elab *e, const nm_ast_block *b);
 
-// --- elab_train.c, elab_entries.c ----------------------------------------------------------------
+// --- elab_hyper.c, elab_train.c, elab_entries.c --------------------------------------------------
 
 void nm_stmt_minimize(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 void nm_stmt_emit(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);

@@ -161,24 +161,6 @@ bool nm_ev_is_whole(nm_ev v, int64_t *i)
 
 static bool in_list(nm_syms list, nm_sym s) { return nm_syms_has(list, s); }
 
-// "d -> heads hd": the names of one side, with the extent where it is not the declared one.
-static const char *side_str(nm_elab *e, const nm_type *type, int from, int to)
-{
-    const char *s = "";
-    for (int i = from; i < to; i++)
-        s = nm_arena_fmt(e->a, "%s%s%s", s, *s ? " " : "", type->dim[i].name);
-    return s;
-}
-
-const char *nm_arrow_str(nm_elab *e, const nm_type *type, int n_batch, int n_ins)
-{
-    const char *s = "";
-    for (int i = 0; i < n_batch; i++)
-        s = nm_arena_fmt(e->a, "%s%s, ", s, type->dim[i].name);
-    return nm_arena_fmt(e->a, "[%s%s -> %s]", s, side_str(e, type, n_batch, n_batch + n_ins),
-                        side_str(e, type, n_batch + n_ins, type->rank));
-}
-
 const char *nm_tensor_str(nm_elab *e, const nm_tensor *t)
 {
     const nm_type *type = t->v->type;
