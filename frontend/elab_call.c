@@ -328,6 +328,8 @@ nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
     callee->replaced = b.replaced;
     nm_active active = {.def = def, .outer = e->active};
     nm_ev out = nm_ev_poison();
+    nm_loc user_loc = e->user_loc;
+    e->user_loc = callee->user_fn ? callee->user_loc : (nm_loc){0};
     e->active = &active;
     if (nm_call_set_pars(e, f, callee, &b, args)) {
         if (inst)
@@ -335,6 +337,7 @@ nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
         out = run_body(e, callee, def);
     }
     e->active = active.outer;
+    e->user_loc = user_loc;
     nm_elab_leave(e);
     out.text = NULL;
     return out;

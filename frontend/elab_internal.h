@@ -320,6 +320,7 @@ struct nm_elab {
     int n_adapts;
     nm_adapt *adapt;
     nm_active *active;
+    nm_loc user_loc;      // the user's call that the library is inlined for; src NULL: none
     int depth;            // of nested evaluation
     long work;            // evaluated so far; bounds unrolling
     unsigned fails;       // errors so far, told or told before
@@ -406,6 +407,8 @@ nm_value *nm_region_turn(nm_elab *e,
 nm_value *nm_elab_op(nm_elab *e, nm_loc loc, nm_opcode code, int n_in, nm_value *const *in,
                      int n_attrs, const nm_attr *attr,
                      const nm_type *type); // NULL: an operand was, or reported
+// Places in the library become the user's call of it, for ops and parameters.
+nm_loc nm_elab_users_loc(nm_elab *e, nm_loc loc);
 nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto);
 nm_value *nm_elab_op1(nm_elab *e, nm_loc loc, nm_opcode code, nm_value *a);
 nm_value *nm_elab_op2(nm_elab *e, nm_loc loc, nm_opcode code, nm_value *a, nm_value *b);

@@ -308,7 +308,9 @@ static nm_pvar *declare(nm_elab *e, nm_frame *f, const nm_ast_stmt *s, bool stat
 {
     nm_eshape shape;
     nm_sym name = nm_sym_fmt(e->m, "%s%s", s->u.decl.name.sym, f->turns);
-    nm_pvar p = {.name = s->u.decl.name.sym, .state = state, .loc = s->u.decl.name.loc};
+    nm_pvar p = {.name = s->u.decl.name.sym,
+                 .state = state,
+                 .loc = nm_elab_users_loc(e, s->u.decl.name.loc)};
     p.path = nm_path_join(e, f->inst->path, name);
     if (f->is_optimizer)
         p.path = nm_sym_fmt(e->m, "%s.%s.%s", e->opt_name, name, e->opt_param->path);

@@ -201,7 +201,7 @@ nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc)
 {
     nm_region *r = nm_new(e->a, nm_region);
     *r = (nm_region){.outer = e->at, .fn = e->at->fn, .dim = dim, .loc = loc, .scan = scan};
-    r->f = nm_body_new(e->at->f, loc);
+    r->f = nm_body_new(e->at->f, nm_elab_users_loc(e, loc));
     e->at = r;
     return r;
 }
@@ -263,7 +263,7 @@ void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *sta
         out[i] = i < n_carried ? next[i] : stacked[i - n_carried];
     for (int i = 0; i < n_carried; i++)
         operand[i] = start[i];
-    nm_func_ret(r->f, loc, n_out, out, NULL);
+    nm_func_ret(r->f, nm_elab_users_loc(e, loc), n_out, out, NULL);
     int n_in = order_body_params(e, r, n_carried, inner, operand, &n_in_stacked);
     e->at = r->outer;
     nm_attr attr[] = {nm_mk_sym(e->m, "over", r->dim.name), nm_mk_int(e->m, "carried", n_carried),
@@ -427,8 +427,14 @@ static void trace_op(nm_elab *e, const nm_op *op)
     e->trace = h;
 }
 
+nm_loc nm_elab_users_loc(nm_elab *e, nm_loc loc)
+{
+    return loc.src == e->prog->std->src && e->user_loc.src ? e->user_loc : loc;
+}
+
 nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto)
 {
+    proto.loc = nm_elab_users_loc(e, proto.loc);
     for (int i = 0; i < proto.n_in; i++)
         if (!proto.in[i])
             return NULL;
