@@ -1,8 +1,8 @@
 // nemocc-opt: reads IR text, runs passes on it, prints it. The tool of the tests and of fusion
 // authors: everything the compiler does to a module can be done here, to text, one pass at a time.
+#include "ir/opdoc.h"
 #include "ir/plan.h"
 #include "nemocc-opt-run.h"
-#include "ir/opdoc.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 
@@ -94,11 +94,10 @@ static bool take_option(options *o, const char *arg)
         const char *name;
         bool *slot;
     } flags[] = {
-        {"--locs", &o->locs},     {"--verify-diagnostics", &o->verify_diagnostics},
-        {"--run", &o->run},       {"-Rfuse", &o->remarks},
-        {"--passes", &o->passes}, {"--quiet", &o->quiet},
-        {"--verbose", &o->verbose},
-        {"--plan", &o->plan},
+        {"--locs", &o->locs},       {"--verify-diagnostics", &o->verify_diagnostics},
+        {"--run", &o->run},         {"-Rfuse", &o->remarks},
+        {"--passes", &o->passes},   {"--quiet", &o->quiet},
+        {"--verbose", &o->verbose}, {"--plan", &o->plan},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i].name))

@@ -42,8 +42,8 @@ static const nm_source *embedded_source(nm_module *m, const nm_embedded *e)
     return nm_source_text(m->arena, m->diag, e->name, e->text, strlen(e->text));
 }
 
-// Beside the file that uses it: "models/llama3.nm" for llama3 in models/phi3.nm. A path from the root
-// stays what it is.
+// Beside the file that uses it: "models/llama3.nm" for llama3 in models/phi3.nm. A path from the
+// root stays what it is.
 static const char *beside(nm_module *m, const char *user, const char *name, const char *suffix)
 {
     const char *slash = *name == '/' ? NULL : strrchr(user, '/');

@@ -6,8 +6,8 @@
 // groups that copy where they would not). A body parameter that is stacked, and a body result that
 // is stacked, lie in the outer value's buffer and move by `stride` elements a turn (at index i of
 // the repeated dim: start + i * stride, whichever way the turns go). Two values may share a place
-// only where the second is written in place of the first (accumulators, params, states, caches, maps
-// of a value that nobody reads any more).
+// only where the second is written in place of the first (accumulators, params, states, caches,
+// maps of a value that nobody reads any more).
 #ifndef NM_IR_PLAN_H
 #define NM_IR_PLAN_H
 

@@ -89,7 +89,7 @@ static void collect(cuts *c)
 {
     nm_arena *arena = c->b.f->module->arena;
     c->row = nm_new_n(arena, cut, c->b.f->n_values + 1);
-    nm_each_op (op, c->b.f)
+    nm_each_op(op, c->b.f)
         for (int i = 0; i < op->n_out; i++) {
             nm_value *v = &op->out[i];
             if (c->b.count[v->id] || c->b.acc[v->id])

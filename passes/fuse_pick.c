@@ -8,7 +8,6 @@
 // on the program alone.
 #include "passes/fuse_pick.h"
 
-
 typedef struct pick {
     nm_fuse *g;
     nm_pairs pairs;

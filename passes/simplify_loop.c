@@ -1,7 +1,7 @@
 // Repeats: a value that no turn changes is not carried, one operand is taken once, and what nobody
-// reads is neither carried, taken nor given. A repeat of maps that carries nothing (an optimizer's) is
-// a map of whole tensors. Liveness runs to a fixed point, since a carried value
-// that only feeds itself is dead.
+// reads is neither carried, taken nor given. A repeat of maps that carries nothing (an optimizer's)
+// is a map of whole tensors. Liveness runs to a fixed point, since a carried value that only feeds
+// itself is dead.
 #include "ir/loop.h"
 #include "passes/inline.h"
 #include "passes/simplify.h"
@@ -127,7 +127,7 @@ static bool is_map_only(const nm_op *op)
     for (int i = stacked; i < op->n_in; i++)
         if (nm_has_dim(op->in[i]->type, nm_attr_sym(op, "over")))
             return false;
-    nm_each_op (inner, op->body) {
+    nm_each_op(inner, op->body) {
         bool free = nm_is(inner, NM_FREE) && !inner->n_in; // a draw in each turn is not one draw
         if (!nm_is(inner, NM_MAP) && !free && inner->code != NM_OP_ret)
             return false;
@@ -158,12 +158,10 @@ static nm_value *stack(nm_op *before, nm_value *v, const nm_type *type)
         v->type = type;
     if (v->type == type)
         return v;
-    return nm_build(before->func, before,
-                    &(nm_proto){.code = NM_OP_broadcast,
-                                .loc = before->loc,
-                                .n_in = 1,
-                                .in = &v,
-                                .type = type});
+    return nm_build(
+        before->func, before,
+        &(nm_proto){
+            .code = NM_OP_broadcast, .loc = before->loc, .n_in = 1, .in = &v, .type = type});
 }
 
 static void dissolve(nm_op *op)
