@@ -134,15 +134,15 @@ static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 
 static const nmdrv_calls host_calls = {call_launch, call_fill, call_copy};
 
-// The best of a few short runs: the first ones also wake the threads and raise the clock.
+// The best of many runs of about a millisecond: the first ones wake the threads and raise the
+// clock, others meet a neighbour on the processor.
 static double host_peak(nmrt_device *d)
 {
     const nmdrv_kernel kernel = {
         .name = "peak", .where = "", .fn = nmrt_cpu_peak_kernel, .grain = 1};
     int64_t count = 64 * nmrt_pool_threads(d->pool);
-    double best = 0, end = nmrt_seconds() + 0.15;
-    for (int i = 0; i < 20 && nmrt_seconds() < end; i++) {
-        double start = nmrt_seconds();
+    double best = 0, end = nmrt_seconds() + 0.2;
+    for (double start; (start = nmrt_seconds()) < end;) {
         nmrt_pool_run(d->pool, &kernel, NULL, count, NULL);
         double flops = (double)NMRT_PEAK_FLOPS * (double)count / (nmrt_seconds() - start);
         best = flops > best ? flops : best;
