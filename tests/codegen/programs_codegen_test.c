@@ -13,13 +13,19 @@ static double draw(void)
     return (double)(state >> 8) / (1 << 24);
 }
 
-// Floats in [-0.4, 0.6), but states (second moments, whose root divides) in [0.6, 1.6).
-static void fill(nm_tensor *t, bool state_of_optimizer)
+// Floats from -0.4 on; states and scalars, whose mixture is a second moment that is divided by, are
+// positive: the one from 0.6, the others in [0.2, 0.9).
+static double from_draw(nm_bind_kind kind, double x)
+{
+    return kind == NM_BIND_state ? 0.6 + x : kind == NM_BIND_scalar ? 0.2 + 0.7 * x : x - 0.4;
+}
+
+static void fill(nm_tensor *t, nm_bind_kind kind)
 {
     for (int64_t i = 0; i < t->n; i++) {
         double x = draw();
         if (nm_dtype_table[t->type->dtype].is_float)
-            t->data[i] = nm_round_to(t->type->dtype, state_of_optimizer ? 0.6 + x : x - 0.4);
+            t->data[i] = nm_round_to(t->type->dtype, from_draw(kind, x));
         else
             t->data[i] = t->type->dtype == NM_bool ? x < 0.5 : floor(3 * x);
     }
@@ -59,7 +65,7 @@ static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval
     for (int i = 0; i < f->n_params; i++) {
         if (!nm_tensor_new(m, f->loc, opts, f->param[i]->type, &args[i]))
             exit(1);
-        fill(&args[i], f->param_bind[i].kind == NM_BIND_state);
+        fill(&args[i], f->param_bind[i].kind);
     }
     opts->f64 = !has_halves(f);
     if (!nm_eval(f, opts, args, results))

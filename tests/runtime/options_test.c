@@ -70,8 +70,10 @@ static void test_mistakes(void)
     expect(&o, "--data needs a value");
     PARSE(&o, "--data", "f", "--dry-run=yes");
     expect(&o, "--dry-run takes no value");
-    PARSE(&o, "--data", "f", "--lr-schedule", "cosin");
-    expect(&o, "--lr-schedule: there is no 'cosin'; there are cosine");
+    CHECK(PARSE(&o, "--data", "f", "--lr-schedule", "cos") == NMRT_OK); // what the name begins with
+    nmrt_options_release(&o);
+    PARSE(&o, "--data", "f", "--lr-schedule", "cosinus");
+    expect(&o, "--lr-schedule: there is no 'cosinus'; there are cosine");
     PARSE(&o, "--data", "f", "--data-order", "random");
     expect(&o, "--data-order takes shuffle|sequential, not 'random'");
 }
