@@ -24,7 +24,8 @@ static const char pipeline[] =
     "default<O3>";
 
 // The driver is straight-line code that runs once a launch: unrolling its repeats gains nothing.
-static const char driver_pipeline[] = "function(early-cse,instcombine,simplifycfg)";
+static const char driver_pipeline[] =
+    "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg)";
 
 typedef struct nm_work { // shared by the threads
     const nm_target *target;
