@@ -59,6 +59,18 @@ static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli 
     return mesh && externs && weights && (!cli->entry || keep_entry(m, cli->entry));
 }
 
+// A library, or an empty file, can be checked but not compiled.
+static bool has_work(nm_module *m)
+{
+    static const char *const roles[] = {"train", "eval", "infer", "model"};
+    nm_each_func(f, m)
+        for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+            if (strncmp(f->name, roles[i], strlen(roles[i])) == 0)
+                return true;
+    return nm_error(m->diag, (nm_loc){0},
+                    "%s has no train, eval or infer block: there is nothing to compile", m->name);
+}
+
 static bool is_frontend(const char *pass) { return pass && strcmp(pass, "frontend") == 0; }
 
 // What the frontend gave can be dumped, and stopped at, like a pass.
@@ -79,8 +91,7 @@ static bool run_passes(nm_module *m, const nm_cli *cli)
     return ok;
 }
 
-// --- output
-// ----------------------------------------------------------------------------------------------
+// --- output --------------------------------------------------------------------------------------
 
 static void print_nmir(FILE *out, nm_module *m) { nm_print(out, m, (nm_print_opts){0}); }
 
@@ -101,6 +112,12 @@ static bool is_replaceable(const char *path)
 static bool cannot_write(nm_module *m, const char *path)
 {
     return nm_error(m->diag, (nm_loc){0}, "cannot write %s: %s", path, strerror(errno));
+}
+
+static const char *folder_of(nm_module *m, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? nm_arena_fmt(m->arena, "%.*s", (int)(slash - path) + 1, path) : ".";
 }
 
 static bool print_to(nm_module *m, const char *path, void (*print)(FILE *, nm_module *))
@@ -165,6 +182,8 @@ static bool write_output(nm_module *m, const nm_cli *cli)
         return nm_error(m->diag, (nm_loc){0},
                         "no code can be made of a module whose passes were "
                         "stopped early; use --emit=nmir");
+    if (!is_text && access(folder_of(m, path), W_OK) != 0)
+        return cannot_write(m, path);
     nm_codegen_opts opts = {.emit = row->code,
                             .out = path,
                             .cpu = cli->cpu,
@@ -173,8 +192,7 @@ static bool write_output(nm_module *m, const nm_cli *cli)
     return nm_codegen_program(m, &opts);
 }
 
-// --- the compiler
-// ------------------------------------------------------------------------------------------
+// --- the compiler --------------------------------------------------------------------------------
 
 static bool compile(nm_module *m, const nm_cli *cli)
 {
@@ -186,7 +204,7 @@ static bool compile(nm_module *m, const nm_cli *cli)
         return print_presets(prog->main), true;
     if (!run_frontend(m, prog, cli))
         return false;
-    return cli->check || (run_passes(m, cli) && write_output(m, cli));
+    return cli->check || (has_work(m) && run_passes(m, cli) && write_output(m, cli));
 }
 
 int main(int argc, char **argv)

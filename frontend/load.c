@@ -130,11 +130,23 @@ static nm_ast_file *load_source(loader *l, const nm_source *src, const chain *us
     return file;
 }
 
+static const nm_source *no_model(nm_module *m, const char *name)
+{
+    const char *near = nearest_embedded(name);
+    nm_error(m->diag, (nm_loc){0},
+             "there is no file %s, and nemocc carries no model of this name%s%s%s", name,
+             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return NULL;
+}
+
+// A file, or the name of a model that nemocc carries.
 static const nm_source *main_source(nm_module *m, const char *path)
 {
-    const nm_embedded *e =
-        strcmp(path, "-") && access(path, F_OK) != 0 ? find_embedded(path) : NULL;
-    return e ? embedded_source(m, e) : nm_source_read(m->arena, m->diag, path);
+    bool is_name = !strpbrk(path, "./-") && access(path, F_OK) != 0;
+    if (!is_name)
+        return nm_source_read(m->arena, m->diag, path);
+    const nm_embedded *e = find_embedded(path);
+    return e ? embedded_source(m, e) : no_model(m, path);
 }
 
 static const char *file_name(const char *path)

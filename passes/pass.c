@@ -46,13 +46,42 @@ static const nm_pass *find_pass(const char *name, size_t len)
     return NULL;
 }
 
+static bool unknown_pass(nm_module *m, const char *option, const char *name)
+{
+    const char *names[N_PASSES];
+    for (int i = 0; i < N_PASSES; i++)
+        names[i] = pipeline[i].name;
+    const char *near = nm_nearest(name, names, N_PASSES);
+    return nm_error(m->diag, (nm_loc){0}, "%s: no pass is called '%s'%s%s%s", option, name,
+                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static bool check_names(nm_module *m, const char *option, const char *list)
 {
     for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
         size_t n = strcspn(at, ",");
         if (!find_pass(at, n))
-            return nm_error(m->diag, (nm_loc){0}, "%s: no pass is called '%.*s'", option, (int)n,
-                            at);
+            return unknown_pass(m, option, nm_arena_fmt(m->arena, "%.*s", (int)n, at));
+    }
+    return true;
+}
+
+// Without the passes that are to be left out, does each of the others have the facts that it needs?
+static bool check_disabled(nm_module *m, const nm_pipeline_opts *o)
+{
+    unsigned facts = m->facts, lost = 0;
+    for (int i = 0; o->disable && !o->start_from && i < N_PASSES; i++) {
+        const nm_pass *p = &pipeline[i];
+        if (listed(o->disable, p->name)) {
+            lost |= p->gives;
+            continue;
+        }
+        if (p->needs & ~facts & lost)
+            return nm_error(
+                m->diag, (nm_loc){0},
+                "--disable-pass=%s: %s needs what it gives; --stop-after goes without both",
+                o->disable, p->name);
+        facts = (facts & ~p->breaks) | p->gives;
     }
     return true;
 }
@@ -63,7 +92,7 @@ static bool check_opts(nm_module *m, const nm_pipeline_opts *o)
     return check_names(m, "--dump-after", dump_all ? NULL : o->dump_after) &&
            check_names(m, "--start-from", o->start_from) &&
            check_names(m, "--stop-after", o->stop_after) && check_names(m, "--pass", o->only) &&
-           check_names(m, "--disable-pass", o->disable);
+           check_names(m, "--disable-pass", o->disable) && check_disabled(m, o);
 }
 
 // FNV-1a of the printed module.
