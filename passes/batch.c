@@ -43,6 +43,15 @@ static bool is_zero(const nm_value *v)
     return v->def && v->def->code == NM_OP_const && nm_attr_float(v->def, "value", 1) == 0;
 }
 
+// Zero, or carried by a repeat that starts it at zero: as long as it is thought FREE it is both.
+static bool starts_at_zero(const nm_value *v)
+{
+    const nm_op *repeat = v->def ? NULL : v->func->parent;
+    bool carried =
+        repeat && repeat->code == NM_OP_repeat && v->index < nm_attr_int(repeat, "carried", 0);
+    return carried ? is_zero(repeat->in[v->index]) : is_zero(v);
+}
+
 // A sum over dims that the result lacks: its parts add up.
 static bool sums(const nm_op *op) { return nm_is(op, NM_REDUCE) && op->code != NM_OP_max; }
 
@@ -96,7 +105,7 @@ static bool keeps_parts(const inner *in, const nm_op *op)
         return false;
     if (nm_is(op, NM_SUM)) {
         for (int i = 0; i < op->n_in; i++)
-            n += in->of[op->in[i]->id] == FREE && is_zero(op->in[i]);
+            n += in->of[op->in[i]->id] == FREE && starts_at_zero(op->in[i]);
         return n == op->n_in;
     }
     if (op->code == NM_OP_div)

@@ -104,7 +104,7 @@ int main(void)
 {
     int bad = 0;
     for (int i = 0; i < N_SUBJECTS; i++) {
-        bad += check_subject(&subjects[i]);
+        bad += !subjects[i].no_decode && check_subject(&subjects[i]);
         nm_arena_free(&arena);
     }
     return bad != 0;
