@@ -13,6 +13,7 @@
 #include "runtime/comm.h"
 #include "runtime/engine.h"
 #include "runtime/file.h"
+#include "runtime/json.h"
 #include "runtime/options.h"
 
 typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
@@ -43,7 +44,19 @@ nmrt_status nmrt_checkpoint_save(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *
 nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
                                  nmrt_text *passed, nmrt_error *e);
 
+// The index of one checkpoint, checked against its own checksum.
+typedef struct nmrt_index {
+    nmrt_map map;
+    nmrt_json doc; // points into the map
+} nmrt_index;
+nmrt_status nmrt_index_open(nmrt_index *x, const char *folder, nmrt_error *e);
+// `path` as of nmrt_checkpoint_load: the newest whole index. False: there is none.
+bool nmrt_index_open_newest(nmrt_index *x, const char *path);
+void nmrt_index_close(nmrt_index *x);
+
 // Shared by both halves.
+nmrt_status nmrt_checkpoint_folder(char out[NMRT_PATH], const char *dir, int64_t step,
+                                   const char *suffix, nmrt_error *e);     // DIR/step-000100SUFFIX
 void nmrt_checkpoint_tensor_name(const nmdrv_param *param, char out[512]); // as the files call it
 // Steps of the whole folders in `dir`, newest first; NULL and 0: none. The caller frees it.
 int64_t *nmrt_checkpoint_list(const char *dir, int *n);

@@ -60,8 +60,8 @@ static int64_t *list_folders(const char *dir, const char *suffix, int *n)
 
 int64_t *nmrt_checkpoint_list(const char *dir, int *n) { return list_folders(dir, "", n); }
 
-static nmrt_status step_folder(char out[NMRT_PATH], const char *dir, int64_t step,
-                               const char *suffix, nmrt_error *e)
+nmrt_status nmrt_checkpoint_folder(char out[NMRT_PATH], const char *dir, int64_t step,
+                                   const char *suffix, nmrt_error *e)
 {
     char name[64];
     snprintf(name, sizeof name, "step-%06lld%s", (long long)step, suffix);
@@ -84,7 +84,7 @@ static nmrt_status refuse_later(const char *dir, int64_t step, const nmrt_text *
     nmrt_status status = NMRT_OK;
     for (int i = 0; i < n && status == NMRT_OK; i++) {
         char path[NMRT_PATH];
-        status = step_folder(path, dir, steps[i], "", e);
+        status = nmrt_checkpoint_folder(path, dir, steps[i], "", e);
         if (status == NMRT_OK && steps[i] > step && !(passed->at && strstr(passed->at, path)))
             status = nmrt_fail(
                 e, NMRT_USAGE,
@@ -237,6 +237,8 @@ static void print_flags(const nmrt_options *o, nmrt_text *out)
             comma = ",";
         }
     for (int i = 0; i < o->hypers.n; i++) {
+        if (o->hypers.hyper[i].needed && !o->hypers.hyper[i].set)
+            continue;
         nmrt_text_add(out, ",\n    ");
         nmrt_text_add_json(out, o->hypers.hyper[i].name);
         nmrt_text_add(out, ": ");
@@ -348,8 +350,8 @@ static nmrt_status move_latest(const char *dir, const char *folder, nmrt_error *
 static nmrt_status remove_step(const char *dir, int64_t step, nmrt_error *e)
 {
     char folder[NMRT_PATH], part[NMRT_PATH];
-    NMRT_TRY(step_folder(folder, dir, step, "", e));
-    NMRT_TRY(step_folder(part, dir, step, ".part", e));
+    NMRT_TRY(nmrt_checkpoint_folder(folder, dir, step, "", e));
+    NMRT_TRY(nmrt_checkpoint_folder(part, dir, step, ".part", e));
     NMRT_TRY(nmrt_dir_remove(part, e));
     if (rename(folder, part))
         return nmrt_fail_errno(e, "cannot rename %s", folder);
@@ -376,7 +378,7 @@ static nmrt_status remove_parts(const char *dir, nmrt_error *e)
     nmrt_status status = NMRT_OK;
     for (int i = 0; i < n && status == NMRT_OK; i++) {
         char part[NMRT_PATH];
-        status = step_folder(part, dir, steps[i], ".part", e);
+        status = nmrt_checkpoint_folder(part, dir, steps[i], ".part", e);
         if (status == NMRT_OK)
             status = nmrt_dir_remove(part, e);
     }
@@ -388,8 +390,8 @@ nmrt_status nmrt_checkpoint_save(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *
 {
     const char *dir = s->options->save;
     char folder[NMRT_PATH], part[NMRT_PATH];
-    NMRT_TRY(step_folder(folder, dir, c->step, "", e));
-    NMRT_TRY(step_folder(part, dir, c->step, ".part", e));
+    NMRT_TRY(nmrt_checkpoint_folder(folder, dir, c->step, "", e));
+    NMRT_TRY(nmrt_checkpoint_folder(part, dir, c->step, ".part", e));
     nmrt_status status = write_folder(s, c, part, e);
     if (status != NMRT_OK) {
         nmrt_dir_remove(part, &(nmrt_error){""}); // the first failure is the one to tell

@@ -140,7 +140,7 @@ nmrt_status nmrt_hyper_parse(nmrt_hypers *h, const nmrt_hyper_flag *flag, const 
                              flag->n == 1 ? "a number" : "numbers with commas between",
                              flag->n == 2 ? " (A,B)" : "", text);
         h->hyper[flag->first + i].value = x;
-        h->hyper[flag->first + i].set = true;
+        h->hyper[flag->first + i].set = h->hyper[flag->first + i].given = true;
         s = end + 1;
     }
     return NMRT_OK;
@@ -265,7 +265,7 @@ nmrt_status nmrt_hypers_check(const nmrt_hypers *h, nmrt_error *e)
         return nmrt_fail(e, NMRT_USAGE,
                          "--lr-schedule: the train block gives no learning rate a schedule");
     for (int i = 0; i < h->n; i++)
-        if (h->hyper[i].set && !step_reads(h->program, h->hyper[i].name) && !schedules_read(h, i))
+        if (h->hyper[i].given && !step_reads(h->program, h->hyper[i].name) && !schedules_read(h, i))
             return nmrt_fail(
                 e, NMRT_USAGE,
                 "--%s would change nothing: neither the step nor its schedule reads it",

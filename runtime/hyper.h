@@ -12,7 +12,8 @@
 typedef struct nmrt_hyper { // a number the runtime hands to the program, or to a schedule
     const char *name;       // as the program says it
     double value;
-    bool set;    // by a flag
+    bool set;    // by a flag, or by the checkpoint that the run goes on from
+    bool given;  // by a flag
     bool needed; // has no default: a schedule that reads it wants a flag
 } nmrt_hyper;
 

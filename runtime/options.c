@@ -2,6 +2,9 @@
 // nearest name where one was misspelt.
 #include "runtime/options.h"
 
+#include "runtime/resume.h"
+#include "runtime/syms.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -115,8 +118,8 @@ static bool parse_real(const char *text, double *value)
     return end != text && !*end && isfinite(*value) && *value >= 0;
 }
 
-static void set_value(nmrt_options *o, const nmrt_option *option, const char *text,
-                      nmrt_text *problems)
+void nmrt_option_set(nmrt_options *o, const nmrt_option *option, const char *text,
+                     nmrt_text *problems)
 {
     void *at = (char *)o + option->at;
     switch (option->kind) {
@@ -148,7 +151,7 @@ static void set_defaults(nmrt_options *o)
 {
     for (int i = 0; i < nmrt_n_options; i++)
         if (*nmrt_option_table[i].def)
-            set_value(o, &nmrt_option_table[i], nmrt_option_table[i].def, &(nmrt_text){0});
+            nmrt_option_set(o, &nmrt_option_table[i], nmrt_option_table[i].def, &(nmrt_text){0});
 }
 
 void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nmrt_text *out)
@@ -178,12 +181,17 @@ typedef struct cursor {
     char **argv;
 } cursor;
 
-static const nmrt_option *find_option(const char *name)
+const nmrt_option *nmrt_option_find(const char *name)
 {
     for (int i = 0; i < nmrt_n_options; i++)
         if (strcmp(nmrt_option_table[i].name, name) == 0)
             return &nmrt_option_table[i];
     return NULL;
+}
+
+bool nmrt_option_given(const nmrt_options *o, const nmrt_option *option)
+{
+    return o->given >> (option - nmrt_option_table) & 1;
 }
 
 static const char *verb_name(nmrt_verb verb)
@@ -204,7 +212,7 @@ static nmrt_verb find_verb(const char *name)
 
 static void report_unknown(const nmrt_options *o, const char *name, nmrt_text *problems)
 {
-    const nmrt_option *other = find_option(name);
+    const nmrt_option *other = nmrt_option_find(name);
     const char *near = nearest_flag(o, name);
     nmrt_text_add(problems, other ? "--%s is no flag of %s" : "there is no flag --%s", name,
                   verb_name(o->verb));
@@ -224,7 +232,7 @@ static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
         n = MAX_NAME;
     memcpy(name, text, n);
     name[n] = 0;
-    const nmrt_option *option = find_option(name);
+    const nmrt_option *option = nmrt_option_find(name);
     if (option && !(option->verbs & o->verb))
         option = NULL;
     const nmrt_hyper_flag *hyper =
@@ -249,7 +257,7 @@ static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
         nmrt_text_add(problems, "--%s takes no value\n", name);
     else if (option) {
         o->given |= (uint64_t)1 << (option - nmrt_option_table);
-        set_value(o, option, value, problems);
+        nmrt_option_set(o, option, value, problems);
     } else if (nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
         nmrt_text_add(problems, "%s\n", e.text);
 }
@@ -296,11 +304,9 @@ static void check_pairs(const nmrt_options *o, nmrt_text *problems)
         {"eval-samples", "eval-data"},
     };
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
-        uint64_t first = (uint64_t)1 << (find_option(pair[i][0]) - nmrt_option_table),
-                 second = (uint64_t)1 << (find_option(pair[i][1]) - nmrt_option_table);
-        if ((o->given & first) && !(o->given & second))
-            nmrt_text_add(problems, "--%s needs --%s %s\n", pair[i][0], pair[i][1],
-                          find_option(pair[i][1])->arg);
+        const nmrt_option *second = nmrt_option_find(pair[i][1]);
+        if (nmrt_option_given(o, nmrt_option_find(pair[i][0])) && !nmrt_option_given(o, second))
+            nmrt_text_add(problems, "--%s needs --%s %s\n", pair[i][0], pair[i][1], second->arg);
     }
     if (strcmp(o->resume, "auto") == 0 && !o->save)
         nmrt_text_add(problems, "--resume auto needs --save DIR\n");
@@ -343,6 +349,8 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
     if (!o->global_batch)
         o->global_batch = o->micro_batch;
+    if (!o->seq)
+        o->seq = nmrt_seq_default(o->hypers.program);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
         check_train(o, problems);
 }
@@ -366,11 +374,19 @@ nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, in
             parse_flag(o, &c, problems);
         else
             nmrt_text_add(problems, "'%s' is no flag\n", argv[c.i]);
+    if (!problems->n && o->verb == NMRT_TRAIN)
+        nmrt_resume_flags(o, problems);
     o->hypers.schedule = o->lr_schedule;
+    nmrt_hypers_default(&o->hypers, o->steps);
     if (!problems->n)
         check_together(o, problems);
-    nmrt_hypers_default(&o->hypers, o->steps);
     return problems->n ? NMRT_USAGE : NMRT_OK;
 }
 
-void nmrt_options_release(nmrt_options *o) { nmrt_hypers_release(&o->hypers); }
+void nmrt_options_release(nmrt_options *o)
+{
+    for (int i = 0; i < NMRT_CARRIED; i++)
+        free(o->carried[i]);
+    nmrt_text_release(&o->notes);
+    nmrt_hypers_release(&o->hypers);
+}

@@ -18,6 +18,8 @@ typedef int64_t nmrt_option_INT, nmrt_option_COUNT;
 typedef double nmrt_option_REAL;
 typedef bool nmrt_option_SWITCH;
 
+enum { NMRT_CARRIED = 8 };
+
 typedef struct nmrt_options {
     nmrt_verb verb, help_of; // help_of: the verb that --help or `help VERB` asks about; 0: all
 #define OPTION(field, name, arg, kind, verbs, group, def, help) nmrt_option_##kind field;
@@ -25,10 +27,13 @@ typedef struct nmrt_options {
 #undef OPTION
     uint64_t given; // bit i: a flag set option i
     nmrt_hypers hypers;
+    char *carried[NMRT_CARRIED]; // owned: texts that a checkpoint gave (resume.h)
+    nmrt_text notes;             // where flags differ from the checkpoint's, a line each
 } nmrt_options;
 
 // Fills *o (release it in any case). Everything that is wrong goes into `problems`, a line each; it
-// is empty iff the status is NMRT_OK. What needs the program's sizes is checked by the verbs.
+// is empty iff the status is NMRT_OK. Where the run goes on from a checkpoint, flags that are not
+// given are the checkpoint's. What needs the program's sizes is checked by the verbs.
 nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,
                                nmrt_text *problems);
 void nmrt_options_release(nmrt_options *o);
@@ -51,6 +56,11 @@ typedef struct nmrt_option {
 } nmrt_option;
 extern const nmrt_option nmrt_option_table[];
 extern const int nmrt_n_options;
+const nmrt_option *nmrt_option_find(const char *name); // NULL: none
+bool nmrt_option_given(const nmrt_options *o, const nmrt_option *option);
+// Parses a value, which must outlive *o where it is a text.
+void nmrt_option_set(nmrt_options *o, const nmrt_option *option, const char *text,
+                     nmrt_text *problems);
 // The value that the option has now, as JSON.
 void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nmrt_text *out);
 

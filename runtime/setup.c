@@ -6,21 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_SEQ = 256, MAX_MICRO_BATCHES = 1 << 16 };
+enum { MAX_MICRO_BATCHES = 1 << 16 };
 static const int64_t MAX_TOKENS = INT32_MAX; // of a micro-batch: kernels count rows with 32 bits
-
-static int64_t default_seq(const nmdrv_program *p)
-{
-    int64_t fixed = nmrt_dim_fixed(p, "seq");
-    int i = nmrt_sym_find(p, "seq");
-    if (fixed)
-        return fixed;
-    if (i < 0)
-        return DEFAULT_SEQ;
-    const nmdrv_sym_info *s = &p->sym[i];
-    int64_t seq = s->max > 0 ? s->max : DEFAULT_SEQ > s->min ? DEFAULT_SEQ : s->min;
-    return s->multiple > 1 ? seq / s->multiple * s->multiple : seq;
-}
 
 static void collect(nmrt_error *e, const char *message)
 {
@@ -88,7 +75,7 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmdrv_program *program, const n
 {
     *s = (nmrt_setup){.program = program, .options = o, .device = nmrt_device_find(o->device)};
     s->threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
-    s->seq = o->seq ? o->seq : default_seq(program);
+    s->seq = o->seq;
     s->micro_batch = o->micro_batch;
     s->n_micro = o->verb == NMRT_TRAIN ? o->global_batch / o->micro_batch : 1;
     NMRT_TRY(check_sizes(s, e));
@@ -146,10 +133,11 @@ nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e)
 void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out)
 {
     nmrt_memory_info m = s->device->memory_info();
-    nmrt_text_add(out, "%s%s%s: micro-batch %lld, %lld a step, seq %lld, %d thread%s on %s\n\n",
-                  s->program->name, *s->program->preset ? " " : "", s->program->preset,
-                  (long long)s->micro_batch, (long long)s->n_micro, (long long)s->seq, s->threads,
-                  s->threads == 1 ? "" : "s", s->device->name);
+    nmrt_text_add(
+        out, "%s%s%s: micro-batch %lld, %lld micro-batch%s a step, seq %lld, %d thread%s on %s\n\n",
+        s->program->name, *s->program->preset ? " " : "", s->program->preset,
+        (long long)s->micro_batch, (long long)s->n_micro, s->n_micro == 1 ? "" : "es",
+        (long long)s->seq, s->threads, s->threads == 1 ? "" : "s", s->device->name);
     nmrt_plan_print(&s->plan, out);
     nmrt_text_add(out, "\n  %-18s %20lld  %10s\n  %-18s %20lld  %10s\n", "machine",
                   (long long)m.total, nmrt_bytes(m.total).s, "free now", (long long)m.available,

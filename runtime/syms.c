@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { DEFAULT_SEQ = 256 };
+
 int nmrt_sym_find(const nmdrv_program *program, const char *name)
 {
     for (int i = 0; i < program->n_syms; i++)
@@ -23,6 +25,19 @@ int64_t nmrt_dim_fixed(const nmdrv_program *program, const char *name)
 {
     const nmdrv_dim *d = find_fixed(program, name);
     return d ? d->extent : 0;
+}
+
+int64_t nmrt_seq_default(const nmdrv_program *p)
+{
+    int64_t fixed = nmrt_dim_fixed(p, "seq");
+    int i = nmrt_sym_find(p, "seq");
+    if (fixed)
+        return fixed;
+    if (i < 0)
+        return DEFAULT_SEQ;
+    const nmdrv_sym_info *s = &p->sym[i];
+    int64_t seq = s->max > 0 ? s->max : DEFAULT_SEQ > s->min ? DEFAULT_SEQ : s->min;
+    return s->multiple > 1 ? seq / s->multiple * s->multiple : seq;
 }
 
 nmrt_status nmrt_syms_bind(nmrt_syms *out, const nmdrv_program *program, const nmrt_sizes *sizes,

@@ -20,6 +20,8 @@ typedef struct nmrt_sizes {
 int nmrt_sym_find(const nmdrv_program *program, const char *name);
 // The extent of a fixed dim of that name, or 0.
 int64_t nmrt_dim_fixed(const nmdrv_program *program, const char *name);
+// Tokens of a sample where no flag says: the fixed extent, the maximum, or 256.
+int64_t nmrt_seq_default(const nmdrv_program *program);
 
 // Values for every symbol, unchecked. Fails where a symbol is none of the three.
 nmrt_status nmrt_syms_bind(nmrt_syms *out, const nmdrv_program *program, const nmrt_sizes *sizes,

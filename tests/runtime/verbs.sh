@@ -34,7 +34,7 @@ half=$("${generate[@]}" --temperature 0 --max-tokens 10)
 [ "$("$fake" generate --checkpoint "$work/ckpt" --prompt "$half" --temperature 0 --max-tokens 20)" = "$("${generate[@]}" --temperature 0)" ]
 expect 'context of 64 positions is full' "${generate[@]}" --max-tokens 100
 
-expect 'is of another model: here.w is F32\[256, 32\] there and F32\[128, 32\] here' "$other" eval --checkpoint "$work/ckpt" --data "$work/text"
+expect 'step-000080 is of the model fake tiny; this binary is other tiny' "$other" eval --checkpoint "$work/ckpt" --data "$work/text"
 expect 'other cannot generate: attention to both sides \(fake.nm:5\)' "$other" generate --checkpoint "$work/ckpt"
 expect 'there is no checkpoint in' "$fake" generate --checkpoint "$work"
 expect 'step-000080 is there already, from another run' "$fake" "${flags[@]}" --save "$work/ckpt"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# A resumed run has the flags of its checkpoint unless they are given again: it ends with the bits of a run that was
+# never stopped, and every flag that differs is told.
+set -eu
+. tests/runtime/lib.sh
+run=("$fake" --data "$work/text" --lr 0.3 --warmup 7 --min-lr 0.01 --momentum 0.8 --clip 0.5 --seq 24 --seed 9 --data-order sequential
+    --micro-batch 2 --global-batch 4 --steps 40)
+"${run[@]}" --save "$work/calm" --log-dir "$work/calm.log" >/dev/null
+"${run[@]}" --save "$work/cut" --log-dir "$work/cut.log" --save-every 1 >/dev/null
+rm -r "$work"/cut/step-0000[2-4]*
+"$fake" --save "$work/cut" --log-dir "$work/cut.log" --resume auto >"$work/out" 2>&1 || { cat "$work/out"; exit 1; }
+grep -q 'resuming from .*step-000019' "$work/out"
+! grep -q 'note:' "$work/out"
+diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/cut.log/metrics.jsonl")
+diff <(tensors "$work/calm/latest") <(tensors "$work/cut/latest")
+grep -q '"lr": 0.3,' "$work/cut/latest/index.json"
+
+cp "$work/text" "$work/other"
+"${run[@]}" --steps 45 --lr 0.2 --data "$work/other" --lr-schedule cosine --save "$work/cut" --resume auto >"$work/out" 2>&1
+grep -qx 'note: --lr 0.2 now, 0.3 in the checkpoint' "$work/out"
+grep -qx 'note: --steps 45 now, 40 in the checkpoint' "$work/out"
+grep -qx 'note: --lr-schedule cosine now, none in the checkpoint' "$work/out"
+grep -qx "note: --data $work/other now, $work/text in the checkpoint" "$work/out"
+[ "$(grep -c note: "$work/out")" -eq 4 ]
+# what is taken over counts where flags are checked together
+expect '--global-batch 4 is not a multiple of --micro-batch 3' "$fake" --micro-batch 3 --save "$work/cut" --resume auto
