@@ -3,6 +3,7 @@
 #include "runtime/eval.h"
 
 #include "runtime/checkpoint.h"
+#include "runtime/stop.h"
 
 static int64_t whole_micro_batches(const nmrt_setup *s, const nmrt_data *d, int64_t samples)
 {
@@ -29,6 +30,7 @@ nmrt_status nmrt_evaluate(nmrt_engine *en, const nmrt_setup *s, const nmrt_data 
     nmrt_syms syms = s->syms;
     nmrt_engine_fill(en, NMDRV_ACC, 0);
     for (int64_t i = 0, some; i < n; i += some) {
+        NMRT_TRY(nmrt_stop_check(e));
         some = n - i < s->micro_batch ? n - i : s->micro_batch;
         if (batch >= 0)
             syms.at[batch] = (nmdrv_sym){some, i, n};

@@ -10,6 +10,7 @@ typedef enum {
     NMRT_CORRUPT, // a file that is there but cannot be believed
     NMRT_FOREIGN, // a whole file, made by another program
     NMRT_NUMERIC, // the loss is no longer a number
+    NMRT_STOPPED, // a signal asked for the end: nothing is wrong, the work is not done
 } nmrt_status;
 
 typedef struct nmrt_error {

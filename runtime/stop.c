@@ -1,6 +1,7 @@
-// SIGINT and SIGTERM: the first asks, the second ends.
+// SIGINT and SIGTERM: the first asks, and is answered at once; the second ends.
 #include "runtime/stop.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,11 @@ static void on_signal(int number)
     if (asked)
         _exit(128 + number);
     asked = 1;
+    static const char answer[] = "\nstopping; a second signal exits without saving\n";
+    int old = errno; // the interrupted call's
+    ssize_t written = write(STDERR_FILENO, answer, sizeof answer - 1);
+    (void)written; // nobody is left to tell
+    errno = old;
 }
 
 void nmrt_stop_install(void)
@@ -26,3 +32,8 @@ void nmrt_stop_install(void)
 }
 
 bool nmrt_stop_asked(void) { return asked; }
+
+nmrt_status nmrt_stop_check(nmrt_error *e)
+{
+    return asked ? nmrt_fail(e, NMRT_STOPPED, "stopped by a signal") : NMRT_OK;
+}

@@ -50,6 +50,7 @@ static nmrt_status run_micro_batches(trainer *t, const nmrt_planned *p, nmrt_err
     nmrt_syms syms = t->setup.syms;
     int batch = nmrt_sym_find(t->program, "batch");
     for (int64_t m = 0; m < t->setup.n_micro; m++) {
+        NMRT_TRY(nmrt_stop_check(e));
         if (batch >= 0)
             syms.at[batch].offset = m * t->setup.micro_batch;
         int64_t index = t->at.samples + m * t->setup.micro_batch;
@@ -85,6 +86,7 @@ static nmrt_status check_finite(const trainer *t, double loss, nmrt_error *e)
         *t->at.path ? ". The newest checkpoint is " : "", t->at.path);
 }
 
+// Only FINISH writes weights and states: a step that is stopped before it never was.
 static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
 {
     double start = nmrt_seconds();
@@ -102,6 +104,7 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     }
     NMRT_TRY(run_micro_batches(t, t->micro, e));
     NMRT_TRY(reduce(t, NMDRV_ACC, e));
+    NMRT_TRY(nmrt_stop_check(e));
     nmrt_engine_call(&t->en, t->finish, t->setup.syms.at);
     if (!nmrt_engine_result(&t->en, t->finish, "loss", &row->loss))
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: its step gives no loss");
@@ -147,8 +150,10 @@ static nmrt_status evaluate_now_and_then(trainer *t, nmrt_row *row, nmrt_error *
 {
     if (!t->o->eval_data || (t->at.step % t->o->eval_every && t->at.step != t->o->steps))
         return NMRT_OK;
-    row->has_eval = true;
-    return nmrt_evaluate(&t->en, &t->setup, &t->eval_data, t->o->eval_samples, &row->eval_loss, e);
+    nmrt_status status =
+        nmrt_evaluate(&t->en, &t->setup, &t->eval_data, t->o->eval_samples, &row->eval_loss, e);
+    row->has_eval = status == NMRT_OK;
+    return status == NMRT_STOPPED ? NMRT_OK : status; // the step itself is done
 }
 
 static bool is_over(const trainer *t)
@@ -162,7 +167,9 @@ static nmrt_status run_steps(trainer *t, nmrt_error *e)
 {
     while (!is_over(t)) {
         nmrt_row row = {0};
-        NMRT_TRY(run_step(t, &row, e));
+        nmrt_status status = run_step(t, &row, e);
+        if (status != NMRT_OK)
+            return status == NMRT_STOPPED ? NMRT_OK : status;
         nmrt_curve_add(&t->curve, row.loss);
         NMRT_TRY(evaluate_now_and_then(t, &row, e));
         NMRT_TRY(nmrt_metrics_add(&t->metrics, &row, &t->en, t->finish, e));
@@ -229,10 +236,7 @@ static void note_changes(const trainer *t)
     if (strcmp(t->at.hash, t->program->hash) != 0)
         fprintf(t->out->note, "note: the checkpoint's program was compiled otherwise; its tensors "
                               "fit, bits may differ\n");
-    if (t->at.seed != t->o->seed)
-        fprintf(t->out->note,
-                "note: the checkpoint was made with --seed %lld, this run has --seed %lld\n",
-                (long long)t->at.seed, (long long)t->o->seed);
+    fputs(t->o->notes.at ? t->o->notes.at : "", t->out->note);
 }
 
 static nmrt_status load_or_init(trainer *t, nmrt_error *e)

@@ -4,15 +4,16 @@
 set -eu
 . tests/runtime/lib.sh
 flags=(--data "$work/text" --steps 50 --micro-batch 2 --seq 32 --threads 1)
-"$fake" "${flags[@]}" --save "$work/calm" --log-dir "$work/calm.log" >/dev/null
+long=("${flags[@]}" --steps 12 --global-batch 200) # most signals come between micro-batches
+"$fake" "${long[@]}" --save "$work/calm" --log-dir "$work/calm.log" >/dev/null
 for signal in TERM INT; do
-    (FAKE_SLEEP_MS=20 exec "$fake" "${flags[@]}" --save "$work/$signal" --log-dir "$work/$signal.log") >"$work/out" &
+    (exec "$fake" "${long[@]}" --save "$work/$signal" --log-dir "$work/$signal.log") >"$work/out" 2>&1 &
     pid=$!
     sleep 0.6
     kill -$signal $pid || true
     wait $pid
     grep -q 'stopped at step' "$work/out" || { cat "$work/out"; exit 1; }
-    "$fake" "${flags[@]}" --save "$work/$signal" --log-dir "$work/$signal.log" --resume auto >/dev/null
+    "$fake" "${long[@]}" --save "$work/$signal" --log-dir "$work/$signal.log" --resume auto >/dev/null
     diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/$signal.log/metrics.jsonl")
     diff <(tensors "$work/calm/latest") <(tensors "$work/$signal/latest")
 done
@@ -30,7 +31,7 @@ FAKE_SLEEP_MS=50 "$fake" "${flags[@]}" --steps 1000 --max-seconds 1 >"$work/out"
 [ $SECONDS -le 3 ]
 
 # a second signal ends it at once
-(FAKE_SLEEP_MS=900 exec "$fake" "${flags[@]}" --micro-batch 50 --save "$work/twice") >"$work/out" &
+(FAKE_SLEEP_MS=900 exec "$fake" "${flags[@]}" --micro-batch 50 --save "$work/twice") >"$work/out" 2>&1 &
 pid=$!
 sleep 0.7
 kill -TERM $pid
@@ -40,3 +41,16 @@ code=0
 wait $pid || code=$?
 [ $code -eq 143 ]
 [ -z "$(ls "$work/twice")" ]
+
+# a signal in the middle of a long step is answered at once; the step is given up, and the run goes on as if it never began
+flags=(--data "$work/text" --steps 3 --micro-batch 2 --global-batch 60000 --seq 32 --threads 1)
+(exec "$fake" "${flags[@]}" --save "$work/long") >"$work/out" 2>&1 &
+pid=$!
+sleep 1
+SECONDS=0
+kill -TERM $pid
+wait $pid
+[ $SECONDS -le 2 ]
+grep -qx 'stopping; a second signal exits without saving' "$work/out"
+grep -q 'stopped at step 0 of 3' "$work/out"
+grep -q '"step": 0, "samples": 0,' "$work/long/latest/index.json"
