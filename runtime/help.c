@@ -56,30 +56,11 @@ static void add_option(const nmrt_options *o, const nmrt_option *option, nmrt_te
     nmrt_text_release(&help);
 }
 
-static const char *describe_hyper(const char *flag)
-{
-    static const char *const table[][2] = {
-        {"lr", "the learning rate, or its peak"},
-        {"warmup", "steps until the learning rate has its peak"},
-        {"min-lr", "where the learning rate ends"},
-        {"hold", "steps at the end with the learning rate at its end"},
-        {"betas", "decay of the gradient's mean and of its square's mean"},
-        {"eps", "added to a denominator"},
-        {"weight-decay", "decoupled decay of weights"},
-        {"momentum", "decay of the gradient's mean"},
-        {"clip", "the largest global norm of the gradients"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (strcmp(table[i][0], flag) == 0)
-            return table[i][1];
-    return "a number of the train block";
-}
-
 static void add_hyper(const nmrt_options *o, const nmrt_hyper_flag *f, nmrt_text *out)
 {
     nmrt_text flag = {0}, help = {0};
     nmrt_text_add(&flag, "--%s %s", f->name, f->n == 1 ? "X" : f->n == 2 ? "A,B" : "A,B,...");
-    nmrt_text_add(&help, "%s (", describe_hyper(f->name));
+    nmrt_text_add(&help, "%s (", nmrt_hyper_about_find(f->name)->help);
     if (o->hypers.hyper[f->first].needed)
         nmrt_text_add(&help, "for schedules that read it");
     else

@@ -128,6 +128,43 @@ const nmrt_hyper_flag *nmrt_hyper_flag_find(const nmrt_hypers *h, const char *na
     return NULL;
 }
 
+const nmrt_hyper_about *nmrt_hyper_about_find(const char *flag)
+{
+    static const nmrt_hyper_about table[] = {
+        {"lr", "the learning rate, or its peak", 0, INFINITY, false, false},
+        {"warmup", "steps until the learning rate has its peak", 0, INFINITY, false, false},
+        {"min-lr", "where the learning rate ends", 0, INFINITY, false, false},
+        {"hold", "steps at the end with the learning rate at its end", 0, INFINITY, false, false},
+        {"decay", "the share of the run, at its end, in which wsd decays", 0, 1, true, false},
+        {"gamma", "the learning rate's factor at every decay", 0, INFINITY, true, false},
+        {"every", "steps between two decays", 0, INFINITY, true, false},
+        {"betas", "decay of the gradient's mean and of its square's mean", 0, 1, false, true},
+        {"eps", "added to a denominator", 0, INFINITY, true, false},
+        {"weight-decay", "decoupled decay of weights", 0, INFINITY, false, false},
+        {"momentum", "decay of the gradient's mean", 0, 1, false, true},
+        {"clip", "the largest global norm of the gradients; 0: any", 0, INFINITY, false, false},
+        {"", "a number of the train block", -INFINITY, INFINITY, false, false},
+    };
+    const char *dot = strrchr(flag, '.');
+    const nmrt_hyper_about *about = table;
+    while (*about->name && strcmp(about->name, dot ? dot + 1 : flag) != 0)
+        about++;
+    return about;
+}
+
+static nmrt_status check_range(const char *flag, double x, nmrt_error *e)
+{
+    const nmrt_hyper_about *a = nmrt_hyper_about_find(flag);
+    if ((x > a->low || (x == a->low && !a->low_open)) &&
+        (x < a->high || (x == a->high && !a->high_open)))
+        return NMRT_OK;
+    if (isinf(a->high))
+        return nmrt_fail(e, NMRT_USAGE, "--%s %g is not %s %g", flag, x,
+                         a->low_open ? "above" : "at least", a->low);
+    return nmrt_fail(e, NMRT_USAGE, "--%s %g is not in %c%g, %g%c", flag, x,
+                     a->low_open ? '(' : '[', a->low, a->high, a->high_open ? ')' : ']');
+}
+
 nmrt_status nmrt_hyper_parse(nmrt_hypers *h, const nmrt_hyper_flag *flag, const char *text,
                              nmrt_error *e)
 {
@@ -139,6 +176,7 @@ nmrt_status nmrt_hyper_parse(nmrt_hypers *h, const nmrt_hyper_flag *flag, const 
             return nmrt_fail(e, NMRT_USAGE, "--%s takes %s%s, not '%s'", flag->name,
                              flag->n == 1 ? "a number" : "numbers with commas between",
                              flag->n == 2 ? " (A,B)" : "", text);
+        NMRT_TRY(check_range(flag->name, x, e));
         h->hyper[flag->first + i].value = x;
         h->hyper[flag->first + i].set = h->hyper[flag->first + i].given = true;
         s = end + 1;
@@ -211,6 +249,14 @@ int nmrt_schedule_arg(const nmrt_hypers *h, int peak, const char *name)
     return i >= 0 ? i : find_hyper(h, name, strlen(name));
 }
 
+static const char *flag_of(const nmrt_hypers *h, int i)
+{
+    int k = 0;
+    while (i >= h->flag[k].first + h->flag[k].n)
+        k++;
+    return h->flag[k].name;
+}
+
 static nmrt_status check_schedule(const nmrt_hypers *h, int peak, nmrt_error *e)
 {
     const nmdrv_func *f = nmrt_schedule_of(h, peak);
@@ -222,6 +268,9 @@ static nmrt_status check_schedule(const nmrt_hypers *h, int peak, nmrt_error *e)
         int a = is_run_scalar(name) ? -1 : nmrt_schedule_arg(h, peak, name);
         if (a >= 0 && h->hyper[a].needed && !h->hyper[a].set)
             return nmrt_fail(e, NMRT_USAGE, "--lr-schedule %s needs --%s", f->entry, name);
+        if (a >= 0 && strcmp(name, "floor") == 0 && h->hyper[a].value > h->hyper[peak].value)
+            return nmrt_fail(e, NMRT_USAGE, "--%s %g is above --%s %g", flag_of(h, a),
+                             h->hyper[a].value, flag_of(h, peak), h->hyper[peak].value);
     }
     return NMRT_OK;
 }
@@ -244,14 +293,6 @@ static bool schedules_read(const nmrt_hypers *h, int i)
                 return true;
     }
     return false;
-}
-
-static const char *flag_of(const nmrt_hypers *h, int i)
-{
-    int k = 0;
-    while (i >= h->flag[k].first + h->flag[k].n)
-        k++;
-    return h->flag[k].name;
 }
 
 nmrt_status nmrt_hypers_check(const nmrt_hypers *h, nmrt_error *e)

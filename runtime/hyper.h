@@ -30,10 +30,18 @@ typedef struct nmrt_hypers { // the program's rows first, then what only schedul
     const char *schedule; // by name, of --lr-schedule; NULL: each peak's own
 } nmrt_hypers;
 
+typedef struct nmrt_hyper_about { // what numbers of a name mean wherever they occur
+    const char *name, *help;
+    double low, high;         // infinite: no limit
+    bool low_open, high_open; // the limit itself is out
+} nmrt_hyper_about;
+
 nmrt_status nmrt_hypers_init(nmrt_hypers *h, const nmdrv_program *program, nmrt_error *e);
 void nmrt_hypers_release(nmrt_hypers *h);
 const nmrt_hyper_flag *nmrt_hyper_flag_find(const nmrt_hypers *h, const char *name);
-// "0.9,0.95": as many numbers as the flag has.
+// By the last part of a flag's name: muon.lr as lr. Never NULL.
+const nmrt_hyper_about *nmrt_hyper_about_find(const char *flag);
+// "0.9,0.95": as many numbers as the flag has, each in its range.
 nmrt_status nmrt_hyper_parse(nmrt_hypers *h, const nmrt_hyper_flag *flag, const char *text,
                              nmrt_error *e);
 // Numbers that no flag set become the block's: value + per_step * steps.
@@ -48,8 +56,8 @@ const nmdrv_func *nmrt_schedule_of(const nmrt_hypers *h, int i);
 // The hyper that schedule argument `name` reads for the peak i: of the same optimizer, or any. -1:
 // none.
 int nmrt_schedule_arg(const nmrt_hypers *h, int peak, const char *name);
-// Do all schedules of this run have their numbers, and does something read every number that a flag
-// set? Says which flag is missing or idle.
+// Do all schedules of this run have their numbers and fall to a floor below their peak, and does
+// something read every number that a flag set? Says which flag is missing or idle.
 nmrt_status nmrt_hypers_check(const nmrt_hypers *h, nmrt_error *e);
 
 #endif

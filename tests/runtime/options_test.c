@@ -78,6 +78,27 @@ static void test_mistakes(void)
     expect(&o, "--data-order takes shuffle|sequential, not 'random'");
 }
 
+static void test_ranges(void)
+{
+    static const char *const mistake[][3] = {
+        {"--lr", "-1", "--lr -1 is not at least 0"},
+        {"--momentum", "1", "--momentum 1 is not in [0, 1)"},
+        {"--clip", "-0.5", "--clip -0.5 is not at least 0"},
+        {"--warmup", "-3", "--warmup -3 is not at least 0"},
+        {"--min-lr", "-1e-3", "--min-lr -0.001 is not at least 0"},
+        {"--lr", "1e-5", "--min-lr 0.05 is above --lr 1e-05"}, // the default's
+    };
+    nmrt_options o;
+    for (size_t i = 0; i < sizeof mistake / sizeof *mistake; i++) {
+        CHECK(PARSE(&o, "--data", "f", mistake[i][0], mistake[i][1]) == NMRT_USAGE);
+        expect(&o, mistake[i][2]);
+    }
+    CHECK(PARSE(&o, "--data", "f", "--momentum", "0", "--clip", "0", "--lr", "0", "--min-lr",
+                "0") == NMRT_OK);
+    nmrt_options_release(&o);
+    CHECK(nmrt_hyper_about_find("muon.eps") == nmrt_hyper_about_find("eps"));
+}
+
 static void test_help(void)
 {
     nmrt_options o;
@@ -98,6 +119,7 @@ int main(void)
 {
     test_values();
     test_mistakes();
+    test_ranges();
     test_help();
     return check_result();
 }
