@@ -15,4 +15,6 @@ seconds=${NEMOCC_DEMO_SECONDS:-180}
 demo/train_bin --data demo/bible.txt --max-seconds "$seconds" --steps 4000 --micro-batch 8 --global-batch 8 \
     --seq 256 --lr 1e-3 --warmup 100 --save demo/ckpt --save-every 200 --keep 2 --log-dir demo/logs --resume auto
 echo
-demo/train_bin generate --checkpoint demo/ckpt --prompt "In the beginning" --max-tokens 400 --temperature 0.8 --top-p 0.95
+# No further than the 256 positions that it was trained on: learned positions say nothing beyond.
+demo/train_bin generate --checkpoint demo/ckpt --prompt "In the beginning" --max-tokens 238 --temperature 0.7 --top-p 0.9
+echo
