@@ -6,24 +6,8 @@
 
 double nm_fuse_cost(const nm_op *op)
 {
-    switch (op->code) {
-    case NM_OP_const:
-    case NM_OP_size:
-    case NM_OP_index: return 0;
-    case NM_OP_random: return 40;
-    case NM_OP_exp:
-    case NM_OP_log:
-    case NM_OP_sin:
-    case NM_OP_cos:
-    case NM_OP_tanh:
-    case NM_OP_erf: return 12;
-    case NM_OP_pow: return 24;
-    case NM_OP_div:
-    case NM_OP_sqrt:
-    case NM_OP_idiv:
-    case NM_OP_mod: return 4;
-    default: return nm_is(op, NM_VIEW) ? 0 : 1;
-    }
+    int otherwise = nm_is(op, NM_VIEW) || nm_is(op, NM_FREE) ? 0 : 1;
+    return nm_info(op)->cost ? nm_info(op)->cost : otherwise;
 }
 
 bool nm_fuse_is_copy(const nm_op *op)
