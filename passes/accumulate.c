@@ -154,6 +154,19 @@ static bool starts_at_zero(const nm_op *op, int i)
     return def && def->code == NM_OP_const && nm_attr_float(def, "value", 1) == 0;
 }
 
+// Is v the carried value plus terms that do not read it? Anything else, a decay say, would act upon
+// what was accumulated before.
+static bool adds_to(const nm_value *v, const nm_value *carried)
+{
+    if (!nm_used_once(v))
+        return false;
+    if (v == carried)
+        return true;
+    const nm_op *op = v->def;
+    return op && op->code == NM_OP_add &&
+           (adds_to(op->in[0], carried) || adds_to(op->in[1], carried));
+}
+
 // The repeat's i-th result with `acc` added turn by turn; NULL: it cannot be.
 static nm_value *sink(nm_op *op, int i, nm_value *acc)
 {
@@ -162,7 +175,7 @@ static nm_value *sink(nm_op *op, int i, nm_value *acc)
     if (!nm_used_once(out) || out->type != acc->type)
         return NULL;
     if (i < carried) {
-        if (!starts_at_zero(op, i))
+        if (!starts_at_zero(op, i) || !adds_to(op->body->last->in[i], op->body->param[i]))
             return NULL;
         nm_set_operand(op, i, acc);
         return out;

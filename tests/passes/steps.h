@@ -76,6 +76,9 @@ static const subject subjects[] = {
     {.path = "models/lstm.nm",
      .define = {{"vocab", "11"}, {"d", "6"}, {"layers", "2"}},
      .no_decode = true},
+    {.path = "tests/passes/decayed.nm",
+     .define = {{"vocab", "11"}, {"d", "6"}, {"layers", "3"}},
+     .no_decode = true},
 };
 enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 
