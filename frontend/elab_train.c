@@ -27,6 +27,7 @@ typedef struct minimize {
     nm_pvar **param;
     int *opt_of; // [n_params]
     nm_value **grad;
+    nm_sym clip; // the hyperparameter
 } minimize;
 
 // --- reading the block ---------------------------------------------------------------------------
@@ -239,12 +240,7 @@ static nm_value *global_norm(nm_elab *e, minimize *z)
 static nm_value *clip_scale(nm_elab *e, minimize *z, nm_value *norm)
 {
     nm_loc loc = z->s->loc;
-    const nm_ast_setting *s = find_setting(z, "clip");
-    nm_affine v = {0};
-    if (s)
-        nm_elab_affine(e, z->f, s->value, &v);
-    nm_sym name = nm_elab_hyper(e, "clip", nm_sym_get(e->m, "minimize"), v, NULL, s ? s->loc : loc);
-    nm_value *clip = nm_efunc_scalar(e, name, NM_f32), *one = nm_elab_const(e, loc, NM_f32, 1);
+    nm_value *clip = nm_efunc_scalar(e, z->clip, NM_f32), *one = nm_elab_const(e, loc, NM_f32, 1);
     nm_value *safe = nm_elab_op2(e, loc, NM_OP_add, norm, nm_elab_const(e, loc, NM_f32, 1e-6));
     nm_value *scale =
         nm_elab_op2(e, loc, NM_OP_minimum, one, nm_elab_op2(e, loc, NM_OP_div, clip, safe));
@@ -368,9 +364,21 @@ static bool read_loss(nm_elab *e, minimize *z)
     return z->loss != NULL;
 }
 
+// minimize's own clip is called so; an optimizer's number of that name is adafactor.clip.
+static void name_clip(nm_elab *e, minimize *z)
+{
+    const nm_ast_setting *s = find_setting(z, "clip");
+    nm_affine v = {0};
+    if (s)
+        nm_elab_affine(e, z->f, s->value, &v);
+    z->clip =
+        nm_elab_hyper(e, "clip", nm_sym_get(e->m, "minimize"), v, NULL, s ? s->loc : z->s->loc);
+}
+
 static bool read_optimizers(nm_elab *e, minimize *z)
 {
     bool ok = read_settings(e, z);
+    name_clip(e, z);
     z->opt = nm_new_n(e->a, optimizer, (size_t)z->s->u.minimize.n);
     for (int i = 0; i < z->s->u.minimize.n; i++) {
         const nm_ast_min_item *item = &z->s->u.minimize.item[i];

@@ -135,7 +135,7 @@ const nmrt_hyper_about *nmrt_hyper_about_find(const char *flag)
         {"warmup", "steps until the learning rate has its peak", 0, INFINITY, false, false},
         {"min-lr", "where the learning rate ends", 0, INFINITY, false, false},
         {"hold", "steps at the end with the learning rate at its end", 0, INFINITY, false, false},
-        {"decay", "the share of the run, at its end, in which wsd decays", 0, 1, true, false},
+        {"cooldown", "the share of the run, at its end, in which wsd decays", 0, 1, true, false},
         {"gamma", "the learning rate's factor at every decay", 0, INFINITY, true, false},
         {"every", "steps between two decays", 0, INFINITY, true, false},
         {"betas", "decay of the gradient's mean and of its square's mean", 0, 1, false, true},

@@ -96,6 +96,11 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
     nmrt_schedules_run(&t->o->hypers, &t->en, t->setup.syms.at, t->numbers);
     row->lr = nmrt_learning_rate(&t->o->hypers, t->numbers);
+    if (!isfinite(row->lr))
+        return nmrt_fail(
+            e, NMRT_NUMERIC,
+            "the schedule's learning rate for step %lld is %f; the run stops before it",
+            (long long)t->at.step + 1, row->lr);
     nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
     if (t->count) {
