@@ -1,7 +1,7 @@
 # Shared by the scripts here: a scratch folder, a text, compiling, and how to compare two runs.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cat docs/*.md >"$work/text"
+awk -f tests/text.awk >"$work/text"
 
 compile() { # compile MODEL PRESET NAME
     nemocc "$1" --preset "$2" -o "$work/$3"

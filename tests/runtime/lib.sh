@@ -3,9 +3,7 @@ build=${NEMOCC_BUILD:-build}
 fake=$PWD/$build/runtime/fake
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# 40 KB of words, always the same
-awk 'BEGIN { split("the of and to a in that he shall unto for i his lord they be is him not with", w, " ")
-    x = 7; for (i = 0; i < 9000; i++) { x = (x * 75 + 74) % 65537; printf "%s%s", w[x % 20 + 1], x % 11 ? " " : ".\n" } }' >"$work/text"
+awk -f tests/text.awk >"$work/text"
 
 rows() { # metrics without what a clock says
     sed -E 's/"(tokens_per_s|step_ms|mfu)": [^,}]*//g' "$1"
