@@ -148,12 +148,6 @@ static void sort(terms *t)
         }
 }
 
-static bool starts_at_zero(const nm_op *op, int i)
-{
-    const nm_op *def = op->in[i]->def;
-    return def && def->code == NM_OP_const && nm_attr_float(def, "value", 1) == 0;
-}
-
 // Is v the carried value plus terms that do not read it? Anything else, a decay say, would act upon
 // what was accumulated before.
 static bool adds_to(const nm_value *v, const nm_value *carried)
@@ -175,7 +169,7 @@ static nm_value *sink(nm_op *op, int i, nm_value *acc)
     if (!nm_used_once(out) || out->type != acc->type)
         return NULL;
     if (i < carried) {
-        if (!starts_at_zero(op, i) || !adds_to(op->body->last->in[i], op->body->param[i]))
+        if (!nm_batch_is_zero(op->in[i]) || !adds_to(op->body->last->in[i], op->body->param[i]))
             return NULL;
         nm_set_operand(op, i, acc);
         return out;

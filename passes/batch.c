@@ -38,7 +38,7 @@ static bool body_has(const nm_batch *b, const nm_func *f)
     return false;
 }
 
-static bool is_zero(const nm_value *v)
+bool nm_batch_is_zero(const nm_value *v)
 {
     return v->def && v->def->code == NM_OP_const && nm_attr_float(v->def, "value", 1) == 0;
 }
@@ -49,7 +49,7 @@ static bool starts_at_zero(const nm_value *v)
     const nm_op *repeat = v->def ? NULL : v->func->parent;
     bool carried =
         repeat && repeat->code == NM_OP_repeat && v->index < nm_attr_int(repeat, "carried", 0);
-    return carried ? is_zero(repeat->in[v->index]) : is_zero(v);
+    return carried ? nm_batch_is_zero(repeat->in[v->index]) : nm_batch_is_zero(v);
 }
 
 // A sum over dims that the result lacks: its parts add up.
@@ -150,7 +150,7 @@ static share carry(const nm_op *op, int i, share enters, share leaves)
 {
     if (enters == leaves)
         return enters;
-    return enters == FREE && leaves == PART && is_zero(op->in[i]) ? PART : LOCAL;
+    return enters == FREE && leaves == PART && nm_batch_is_zero(op->in[i]) ? PART : LOCAL;
 }
 
 static bool shares_of_repeat(inner *in, nm_op *op)
@@ -266,7 +266,7 @@ static bool all_parts(const nm_batch *b, const nm_op *op)
 {
     for (int i = 0; i < op->n_in; i++) {
         uint32_t id = op->in[i]->id;
-        if ((b->stage[id] != NM_STAGE_part && !is_zero(op->in[i])) || b->mean[id])
+        if ((b->stage[id] != NM_STAGE_part && !nm_batch_is_zero(op->in[i])) || b->mean[id])
             return false;
     }
     return true;

@@ -37,5 +37,7 @@ typedef struct nm_batch { // of the top-level values of one function, by id
 // warned about [train-4] and marked `average`.
 bool nm_batch_analyse(nm_func *f, nm_batch *out);
 bool nm_batch_has(const nm_batch *b, const nm_type *t); // does an extent of t read batch?
+// The constant 0: complete, and a part of every sum.
+bool nm_batch_is_zero(const nm_value *v);
 
 #endif
