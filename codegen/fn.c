@@ -111,7 +111,7 @@ LLVMValueRef nm_fn_slot(nm_fn *f, LLVMTypeRef type)
 
 static LLVMValueRef load_sym(nm_fn *f, nm_sym name, nm_sym_field field)
 {
-    LLVMValueRef at = nm_fn_i64(f, 3 * nm_sym_index(f->m, name) + (int)field);
+    LLVMValueRef at = nm_fn_i64(f, NM_N_SYM_FIELDS * nm_sym_index(f->m, name) + (int)field);
     LLVMValueRef v = nm_fn_load(f, f->i64, f->sym, at);
     LLVMSetValueName2(v, name, strlen(name));
     return v;

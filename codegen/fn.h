@@ -14,6 +14,9 @@ typedef enum { // which number of a run-time extent: runtime/driver_abi.h, nmdrv
     NM_SYM_SIZE,
     NM_SYM_OFFSET,
     NM_SYM_TOTAL,
+    NM_SYM_HALF,
+    NM_SYM_JUMP,
+    NM_N_SYM_FIELDS,
 } nm_sym_field;
 
 typedef struct nm_fn_extent { // an extent's value, in the entry block

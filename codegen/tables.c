@@ -121,7 +121,8 @@ static LLVMValueRef sym_rows(nm_table *t)
         const nm_dim_decl *d = &m->dim[i];
         if (d->runtime)
             r[n++] = ROW(t, string(t, d->name), string(t, where(t, d->loc)), word(t, d->min),
-                         word(t, d->max), word(t, d->multiple));
+                         word(t, d->max), word(t, d->multiple), string(t, d->of), word(t, 0),
+                         word(t, -1), word(t, 0), word(t, 0), LLVMConstNull(t->ptr));
     }
     return rows(t, n, r, "syms");
 }
@@ -191,7 +192,7 @@ static LLVMValueRef arg_row(nm_table *t, const nm_driver *d, const nm_value *v, 
     int buffer = d->func->plan->place[v->id].buffer;
     return ROW(t, word(t, bind->kind), string(t, bind->name), word(t, buffer),
                word(t, abi_dtype(v->type->dtype)), word(t, v->type->rank), dim_list(t, v->type),
-               word(t, index_of_dim(t, bind->index_of)));
+               word(t, index_of_dim(t, bind->index_of)), string(t, bind->next), word(t, 0));
 }
 
 static LLVMValueRef arg_rows(nm_table *t, const nm_driver *d)
@@ -236,9 +237,10 @@ static LLVMValueRef func_rows(nm_table *t)
     for (int i = 0; i < p->n_drivers; i++) {
         const nm_driver *d = &p->driver[i];
         int n_bufs = d->func->plan->n_buffers + d->n_workspaces;
-        r[i] = ROW(t, string(t, d->func->name), word(t, d->role), string(t, d->entry), d->run,
-                   d->sizes, d->flops, word(t, n_bufs), word(t, d->func->n_params),
-                   word(t, d->func->n_results), buf_rows(t, d), arg_rows(t, d), result_rows(t, d));
+        r[i] = ROW(t, string(t, d->func->name), word(t, d->role), string(t, d->entry), word(t, -1),
+                   word(t, NMDRV_WHOLE), word(t, 0), word(t, -1), d->run, d->sizes, d->flops,
+                   word(t, n_bufs), word(t, d->func->n_params), word(t, d->func->n_results),
+                   buf_rows(t, d), arg_rows(t, d), result_rows(t, d));
     }
     return rows(t, p->n_drivers, r, "funcs");
 }
@@ -298,7 +300,9 @@ void nm_program_tables(nm_program *p)
             word(&t, p->target.level), word(&t, p->scratch), word(&t, nm_sym_count(m)),
             word(&t, t.n_dims), word(&t, m->n_params), word(&t, m->n_hypers),
             word(&t, p->n_drivers), word(&t, p->n_kernels), sym_rows(&t), dim_rows(&t), params,
-            hyper_rows(&t), funcs, kernel_rows(&t), string(&t, m->no_decode));
+            hyper_rows(&t), funcs, kernel_rows(&t), word(&t, 0), word(&t, 0), word(&t, 0),
+            LLVMConstNull(t.ptr), LLVMConstNull(t.ptr), word(&t, 0), string(&t, ""), string(&t, ""),
+            word(&t, 0), string(&t, m->no_decode));
     LLVMValueRef global = constant(&t, program, "nemocc_program");
     LLVMSetLinkage(global, LLVMExternalLinkage);
 }

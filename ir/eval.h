@@ -49,6 +49,8 @@ typedef struct nm_eval_op { // one op's call
 
 void nm_eval_const(nm_eval_op *e);
 void nm_eval_size(nm_eval_op *e);
+void nm_eval_offset(nm_eval_op *e);
+void nm_eval_alone(nm_eval_op *e);
 void nm_eval_index(nm_eval_op *e);
 void nm_eval_random(nm_eval_op *e);
 void nm_eval_map(nm_eval_op *e);

@@ -19,6 +19,18 @@ void nm_eval_size(nm_eval_op *e)
     e->out->data[0] = (double)nm_eval_total_of(e, nm_attr_get(e->op, "of")->u.extent);
 }
 
+void nm_eval_offset(nm_eval_op *e)
+{
+    e->out->data[0] = (double)nm_eval_offset_of(e, nm_attr_get(e->op, "of")->u.extent);
+}
+
+// One rank alone: a collective gives what it gets.
+void nm_eval_alone(nm_eval_op *e)
+{
+    for (int64_t i = 0; i < e->out->n; i++)
+        e->out->data[i] = e->in[0]->data[i];
+}
+
 void nm_eval_index(nm_eval_op *e)
 {
     int64_t first = nm_eval_offset_of(e, e->out->type->dim[0].extent);

@@ -67,7 +67,7 @@ typedef struct nm_dtype_info {
 } nm_dtype_info;
 extern const nm_dtype_info nm_dtype_table[NM_N_DTYPES];
 
-enum { NM_MAX_RANK = 12, NM_MAX_AXES = 4 };
+enum { NM_MAX_RANK = 12, NM_MAX_AXES = 8 };
 
 typedef struct nm_axes { // mesh axes, major first: seq/cp.tp
     int n;
@@ -188,13 +188,32 @@ typedef enum {
     NM_BIND_cache,  // kept between decode steps
     NM_BIND_emit,   // a result that is logged: loss, grad_norm, lm_loss
     NM_BIND_out,    // a result that is returned: logits
+    NM_BIND_link,   // what one unit of a pipeline gives to another (docs/mesh.md)
 } nm_bind_kind;
 
 typedef struct nm_bind {
     nm_bind_kind kind;
     nm_sym name;
     nm_sym index_of; // data: its values are positions in this dim (checked on loading), or NULL
+    nm_sym next;     // link, of a parameter: in the next chunk of the same unit it is this link, a
+                     // result of the same function; or NULL
 } nm_bind;
+
+typedef enum { // which part of its role's whole step a function is (docs/mesh.md)
+    NM_PHASE_none,
+    NM_PHASE_forward, // of a micro-batch
+    NM_PHASE_turn,    // the last of forward and the first of backward
+    NM_PHASE_backward,
+    NM_PHASE_before, // of the end of a step: of its owners, before what mixes them
+    NM_PHASE_middle, // on every rank
+    NM_PHASE_after,  // of its owners
+} nm_phase;
+
+typedef struct nm_part {
+    nm_phase phase;
+    uint64_t units; // bits: that it is of, or whose parameters' owners run it; 0: not cut
+    nm_sym mode;    // of the mesh: one, once, each, ...; NULL: any
+} nm_part;
 
 typedef struct nm_op_list {
     nm_op *first, *last;
@@ -205,6 +224,7 @@ struct nm_func {
     nm_func *next; // in the module; NULL for a body
     nm_op *parent; // the op whose body this is; NULL for a function of the module
     nm_sym name;   // NULL for a body
+    nm_part part;
     nm_loc loc;
     int n_params, n_results;
     nm_value **param;
@@ -227,6 +247,8 @@ typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) =
     bool runtime;            // extent is the symbol `name`, bound when the binary starts
     int64_t min, max, multiple; // of a run-time extent; max 0: none
     int64_t pad;                // storage is rounded up to this; 0: none
+    nm_sym of;                  // a local extent (ff.tp): of this dim,
+    nm_axes axes; // split over these; or a mesh axis itself: of is NULL, axes its own name
 } nm_dim_decl;
 
 typedef struct nm_mesh_row { // tp: heads kv ff vocab seq
@@ -257,6 +279,7 @@ typedef struct nm_hyper { // a number of the train block that a flag of the bina
 typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
     bool fast_casts;
+    bool mesh; // cut for pipelines and meshes (docs/mesh.md)
 } nm_options;
 
 typedef struct nm_module {
@@ -268,6 +291,7 @@ typedef struct nm_module {
 
     nm_sym name, preset; // gpt2, 124m (NULL: none)
     int n_dims, n_mesh, n_params, n_hypers;
+    int n_units; // of a micro-batch's chain: 2K + 1; 0: passes/units.c did not run
     nm_dim_decl *dim;
     nm_mesh_row *mesh;
     nm_param *param;
@@ -309,6 +333,7 @@ enum nm_traits {
     NM_BOOL = 1 << 13,          // gives bool whatever it reads: lt, eq
     NM_INT = 1 << 14,           // a map of ints only: idiv, mod
     NM_DTYPES_FREE = 1 << 15,   // operands need not agree in dtype: gather, select, attention
+    NM_COLLECTIVE = 1 << 16,    // moves a value from one form to another: all_reduce, shard
 };
 enum { NM_VARIADIC = -1 };
 

@@ -21,12 +21,12 @@ static const char *const bind_name[] = {
     [NM_BIND_none] = "none",     [NM_BIND_data] = "data",   [NM_BIND_param] = "param",
     [NM_BIND_state] = "state",   [NM_BIND_acc] = "acc",     [NM_BIND_count] = "count",
     [NM_BIND_scalar] = "scalar", [NM_BIND_cache] = "cache", [NM_BIND_emit] = "emit",
-    [NM_BIND_out] = "out",
+    [NM_BIND_out] = "out",       [NM_BIND_link] = "link",
 };
 
 int nm_text_bind(const char *word)
 {
-    for (int i = 0; i <= NM_BIND_out; i++)
+    for (int i = 0; i <= NM_BIND_link; i++)
         if (!strcmp(bind_name[i], word))
             return i;
     return -1;

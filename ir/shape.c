@@ -168,6 +168,19 @@ bool nm_shape_size(nm_module *m, nm_op *op)
                     nm_type_str(m, op->out[0].type));
 }
 
+// What a collective does to axes and pending sums is checked where forms are: here, that it keeps
+// the dims and the dtype.
+bool nm_shape_collective(nm_module *m, nm_op *op)
+{
+    const nm_type *in = op->in[0]->type, *out = op->out[0].type;
+    bool same = in->dtype == out->dtype && in->rank == out->rank;
+    for (int i = 0; same && i < in->rank; i++)
+        same = nm_has_dim(out, in->dim[i].name);
+    return same || nm_error(m->diag, op->loc,
+                            "%s gives a value with the dims of its operand, not %s [collective-1]",
+                            nm_info(op)->name, nm_type_str(m, out));
+}
+
 bool nm_shape_index(nm_module *m, nm_op *op)
 {
     const nm_type *t = op->out[0].type;

@@ -1,20 +1,62 @@
-// A communicator as a table of functions: what a run's ranks say to each other. `single` is the one
-// that is filled: one rank, for which every sum is complete and every barrier passed.
+// A communicator as a table of functions: what a run's ranks say to each other. `single` is one
+// rank alone; `local` is forked ranks over shared memory; `wire` is send and receive over a
+// transport (tcp, mpi) with the collectives written on top.
+//
+// Every member of a group calls the same collectives on it in the same order. Reductions add in the
+// order of the group's indices, so bits do not depend on timing. Each operation is noted in the
+// recorder (runtime/recorder.h) before it waits; a rank that is behind, gone, or in another
+// operation is an error that names it, on every rank.
 #ifndef NMRT_COMM_H
 #define NMRT_COMM_H
 
 #include "runtime/driver_abi.h"
 #include "runtime/status.h"
 
+#include <stdbool.h>
+
+typedef struct nmrt_group { // the ranks of a collective, in the order of their index
+    int n, me;              // rank[me] is this rank
+    const int *rank;        // [n] world ranks
+    int64_t id;             // equal on all members, different for different groups
+} nmrt_group;
+
+typedef struct nmrt_piece { // where elements of the larger side lie along `over`
+    int64_t from, n;
+} nmrt_piece;
+
+typedef struct nmrt_exchange { // one collective, as one member sees it
+    nmdrv_collective_kind kind;
+    nmdrv_dtype dtype;
+    bool max; // else the sum
+    nmrt_group group;
+    int64_t outer, len, inner; // elements: ALL_REDUCE: outer; else [outer, len, inner] is the
+                               // smaller side, [outer, n len, inner] the larger one
+    const nmrt_piece *piece; // NULL: member i has [i len, (i + 1) len); else [2 n]: two pieces each
+    void *out;               // may be `in` for ALL_REDUCE
+    const void *in;
+    const char *name, *where; // for the recorder
+} nmrt_exchange;
+
 typedef struct nmrt_comm nmrt_comm;
 struct nmrt_comm {
     const char *name;
     int rank, ranks;
-    // Sums `count` numbers at `at` over the ranks, in rank order, in place.
-    nmrt_status (*all_reduce)(nmrt_comm *c, void *at, int64_t count, nmdrv_dtype dtype,
-                              nmrt_error *e);
-    nmrt_status (*barrier)(nmrt_comm *c, nmrt_error *e);
+    // In memory that nmrt_comm.alloc gave (`local`: shared by all ranks), or any for others.
+    nmrt_status (*run)(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e);
+    // Channel `tag` from one rank to another delivers in order. send returns when `at` may be
+    // reused.
+    nmrt_status (*send)(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
+                        const char *what, nmrt_error *e);
+    nmrt_status (*recv)(nmrt_comm *c, int from, int tag, void *at, int64_t bytes, const char *what,
+                        nmrt_error *e);
+    nmrt_status (*barrier)(nmrt_comm *c, nmrt_error *e); // of all ranks
+    // Memory for buffers that collectives read and write: zeros, 64-byte aligned. NULL ops: any
+    // memory will do.
+    nmrt_status (*alloc)(nmrt_comm *c, int64_t bytes, void **at, nmrt_error *e);
+    void (*free)(nmrt_comm *c, void *at, int64_t bytes);
+    void (*abort)(nmrt_comm *c, const char *why); // all ranks stop with this sentence; returns
     void (*close)(nmrt_comm *c);
+    void *state;
 };
 
 nmrt_comm nmrt_comm_single(void);

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 1 };
+enum { NMDRV_VERSION = 2 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -16,12 +16,35 @@ typedef struct nmdrv_sym { // a run-time dim's value, for one call of a function
     int64_t size;          // indices that this call sees (of a micro-batch, a shard)
     int64_t offset;        // the global index of the first of them
     int64_t total;         // of the whole tensor (the whole batch)
+    int64_t half, jump;    // the global index of i is offset + i + (i >= half ? jump : 0)
 } nmdrv_sym;
+
+// The axes of a mesh (docs/mesh.md), in the order in which ranks are numbered: major first.
+typedef enum {
+    NMDRV_PP, NMDRV_DPR, NMDRV_DPS, NMDRV_DPP, NMDRV_EP, NMDRV_CP, NMDRV_TPK, NMDRV_TPR, NMDRV_N_AXES,
+} nmdrv_axis;
 
 typedef struct nmdrv_sym_info {
     const char *name, *where; // "seq", "gpt2.nm:3"
     int64_t min, max, multiple; // max 0: none
+    // A local extent is `of` split over axes: a fixed dim (extent) or a run-time one (of_sym, else -1).
+    const char *of;      // "ff"; "": a run-time dim itself, or a mesh axis
+    int64_t extent, of_sym;
+    int64_t pad;         // the whole is rounded up to this before it is split; 0: it has to divide
+    int64_t n_axes;
+    const int64_t *axis; // [n_axes] nmdrv_axis, major first; of a mesh axis: itself
 } nmdrv_sym_info;
+
+typedef struct nmdrv_mode { // a text of the program for some meshes
+    const char *name; // one, once, each, once_nosp, each_nosp
+    int64_t axes;     // bits of nmdrv_axis: those that may be larger than 1
+    int64_t each;     // gradients are reduced in every micro-batch (ZeRO-2, 3), else once a step
+    int64_t sp;       // seq has its second home on tp
+} nmdrv_mode;
+
+typedef enum { // which part of its role's whole step a function is
+    NMDRV_WHOLE, NMDRV_FORWARD, NMDRV_TURN, NMDRV_BACKWARD, NMDRV_BEFORE, NMDRV_MIDDLE, NMDRV_AFTER,
+} nmdrv_phase;
 
 typedef struct nmdrv_dim {
     const char *name, *where;
@@ -52,7 +75,7 @@ typedef enum {
 
 typedef enum { // what an argument or a result is; ir/ir.h: nm_bind_kind, the same order
     NMDRV_NONE, NMDRV_DATA, NMDRV_PARAM, NMDRV_STATE, NMDRV_ACC, NMDRV_CNT, NMDRV_SCALAR, NMDRV_CACHE,
-    NMDRV_EMIT, NMDRV_OUT,
+    NMDRV_EMIT, NMDRV_OUT, NMDRV_LINK,
 } nmdrv_bind;
 
 typedef struct nmdrv_arg {
@@ -63,6 +86,8 @@ typedef struct nmdrv_arg {
     int64_t rank;
     const int64_t *dim;  // [rank] indices into program.dim, outermost first
     int64_t index_of;    // data: values are positions in program.dim[index_of]; -1: not so
+    const char *next;    // a link: what it is in the next chunk of the unit; "": the same as in this one
+    int64_t chunked;     // its first dim is the unit's repeated one: a chunk sees its part
 } nmdrv_arg;
 
 typedef enum {
@@ -81,6 +106,10 @@ typedef struct nmdrv_func {
     const char *name;    // train.micro
     int64_t role;        // nmdrv_role
     const char *entry;   // of an INFER or SCHEDULE: its name; else ""
+    int64_t mode;        // index into program.mode; -1: any
+    int64_t phase;       // nmdrv_phase
+    int64_t units;       // bits: the unit that it is, or whose parameters' owners run it; 0: every rank
+    int64_t turns;       // the symbol of the repeat that may be run in chunks; -1: none
     void (*run)(nmdrv_frame *f);
     // Bytes of every buffer [n_bufs] for these sizes.
     void (*sizes)(const nmdrv_sym *sym, int64_t *bytes);
@@ -109,7 +138,23 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     void (*launch)(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg);
     void (*fill)(nmdrv_frame *f, void *dst, int64_t bytes); // with zeros
     void (*copy)(nmdrv_frame *f, void *dst, const void *src, int64_t bytes);
+    // geometry: ALL_REDUCE {elements}; REDUCE_SCATTER, ALL_GATHER {outer, len, inner}, len of the
+    // smaller side. Returns where the result lies: `in` where there was nothing to do, else `out`.
+    void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
 } nmdrv_calls;
+
+typedef enum { NMDRV_ALL_REDUCE, NMDRV_REDUCE_SCATTER, NMDRV_ALL_GATHER, NMDRV_ALL_TO_ALL } nmdrv_collective_kind;
+
+typedef struct nmdrv_collective {
+    const char *name, *where; // "reduce_scatter.grad.q.w", the model's line
+    int64_t kind;             // nmdrv_collective_kind
+    int64_t dtype;            // nmdrv_dtype
+    int64_t max;              // the maximum, not the sum
+    int64_t axes;             // bits of nmdrv_axis
+    int64_t over;             // the symbol of the split dim (the smaller side's), for the zigzag; -1: none
+    int64_t joins;            // the larger side is whole along `over`: blocks lie by their global indices
+    int64_t units;            // of its function: over pp, the group is the stages that run it
+} nmdrv_collective;
 
 struct nmdrv_frame {     // what one call of a function runs on; made by the runtime
     const nmdrv_sym *sym; // [program.n_syms]
@@ -149,6 +194,13 @@ typedef struct nmdrv_program {
     const nmdrv_hyper *hyper;
     const nmdrv_func *func;
     const nmdrv_kernel *kernel;
+    int64_t n_modes, n_collectives, n_units;
+    const nmdrv_mode *mode;
+    const nmdrv_collective *collective;
+    int64_t pp_turns;        // turns of all chunked repeats together: the most stages there can be
+    const char *pp_where;    // "layers (gpt2.nm:4)"; "": nothing to split over pp
+    const char *kv;          // the dim that factors tp: tpk = gcd(kv, tp)
+    int64_t kv_extent;       // 0: none, tpk = tp
     const char *no_decode;      // why there is no DECODE function: a sentence for the user; "" if there is one
 } nmdrv_program;
 

@@ -33,7 +33,7 @@ nmrt_status nmrt_evaluate(nmrt_engine *en, const nmrt_setup *s, const nmrt_data 
         NMRT_TRY(nmrt_stop_check(e));
         some = n - i < s->micro_batch ? n - i : s->micro_batch;
         if (batch >= 0)
-            syms.at[batch] = (nmdrv_sym){some, i, n};
+            syms.at[batch] = (nmdrv_sym){.size = some, .offset = i, .total = n};
         NMRT_TRY(nmrt_data_load(d, en, i, some, e));
         nmrt_engine_call(en, micro, syms.at);
     }

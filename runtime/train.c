@@ -60,18 +60,6 @@ static nmrt_status run_micro_batches(trainer *t, const nmrt_planned *p, nmrt_err
     return NMRT_OK;
 }
 
-// Counts and gradients are sums over ranks, too.
-static nmrt_status reduce(trainer *t, nmdrv_bind bind, nmrt_error *e)
-{
-    for (int i = 0; t->comm.ranks > 1 && i < t->setup.plan.n_slots; i++) {
-        const nmrt_slot *s = &t->setup.plan.slot[i];
-        if (s->bind == (int64_t)bind)
-            NMRT_TRY(t->comm.all_reduce(&t->comm, nmrt_engine_slot_at(&t->en, s), s->bytes / 4,
-                                        NMDRV_F32, e));
-    }
-    return NMRT_OK;
-}
-
 static nmrt_status check_finite(const trainer *t, double loss, nmrt_error *e)
 {
     double norm = 0;
@@ -103,12 +91,9 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
             (long long)t->at.step + 1, row->lr);
     nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
-    if (t->count) {
+    if (t->count)
         NMRT_TRY(run_micro_batches(t, t->count, e));
-        NMRT_TRY(reduce(t, NMDRV_CNT, e));
-    }
     NMRT_TRY(run_micro_batches(t, t->micro, e));
-    NMRT_TRY(reduce(t, NMDRV_ACC, e));
     NMRT_TRY(nmrt_stop_check(e));
     nmrt_engine_call(&t->en, t->finish, t->setup.syms.at);
     if (!nmrt_engine_result(&t->en, t->finish, "loss", &row->loss))

@@ -265,8 +265,8 @@ static const nmdrv_kernel kernels[] = {
 // --- tables ------------------------------------------------------------------------------------
 
 static const nmdrv_sym_info syms[N_SYMS] = {
-    [BATCH] = {"batch", "fake.nm:2", 1, 0, 1},
-    [SEQ] = {"seq", "fake.nm:2", 1, CONTEXT, 1},
+    [BATCH] = {"batch", "fake.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
+    [SEQ] = {"seq", "fake.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL},
 };
 static const nmdrv_dim dims[N_DIMS] = {
     [DIM_BATCH] = {"batch", "fake.nm:2", 0, BATCH},        [DIM_SEQ] = {"seq", "fake.nm:2", 0, SEQ},
@@ -287,9 +287,9 @@ static const nmdrv_param params[] = {
     {"sgd.m.out.w", 1, 0, 0, NMDRV_F32, 2, out_dims, out_shape, "sgd"},
 };
 
-#define F32(bind, name, buf, rank, dim) {bind, name, buf, NMDRV_F32, rank, dim, -1}
-#define SCALAR(name, buf, dtype)        {NMDRV_SCALAR, name, buf, dtype, 0, NULL, -1}
-#define FIELD(name, buf) {NMDRV_DATA, name, buf, NMDRV_I32, 2, tokens_dims, DIM_VOCAB}
+#define F32(bind, name, buf, rank, dim) {bind, name, buf, NMDRV_F32, rank, dim, -1, "", 0}
+#define SCALAR(name, buf, dtype)        {NMDRV_SCALAR, name, buf, dtype, 0, NULL, -1, "", 0}
+#define FIELD(name, buf) {NMDRV_DATA, name, buf, NMDRV_I32, 2, tokens_dims, DIM_VOCAB, "", 0}
 #define WEIGHTS(bind, prefix, buf)                                                                 \
     F32(bind, prefix "here.w", buf, 2, embed_dims),                                                \
         F32(bind, prefix "before.w", (buf) + 1, 2, embed_dims),                                    \
@@ -487,7 +487,8 @@ static const nmdrv_arg schedule_results[] = {F32(NMDRV_OUT, "lr", 5, 0, NULL)};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define FUNC(name, role, entry, run, sizes, flops, bufs, args, results, n_results)                 \
-    {name, role, entry, run, sizes, flops, COUNT(bufs), COUNT(args), n_results, bufs, args, results}
+    {name,  role,  entry,       -1,          NMDRV_WHOLE, 0,    -1,   run,                         \
+     sizes, flops, COUNT(bufs), COUNT(args), n_results,   bufs, args, results}
 static const nmdrv_func funcs[] = {
     FUNC("init", NMDRV_INIT, "", run_init, sizes_init, no_flops, init_bufs, init_args, init_results,
          6),

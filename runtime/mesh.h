@@ -1,0 +1,54 @@
+// The mesh of a run: how many ranks each axis has, where this rank stands, who is in a group, and
+// what follows for the program: its mode and the values of its symbols. docs/mesh.md.
+#ifndef NMRT_MESH_H
+#define NMRT_MESH_H
+
+#include "runtime/driver_abi.h"
+#include "runtime/status.h"
+#include "runtime/text.h"
+
+#include <stdbool.h>
+
+enum { NMRT_MAX_RANKS = 1 << 20 }; // of a plan; a run has as many as there are
+
+typedef struct nmrt_mesh_flags { // as the user says it
+    int64_t tp, pp, cp, dp, vp;  // dp 0: derived from world
+    int64_t zero;                // 0 .. 3
+    bool sp;
+    int64_t world; // 0: tp * pp * cp * dp
+} nmrt_mesh_flags;
+
+typedef struct nmrt_mesh {
+    const nmdrv_program *program;
+    int64_t size[NMDRV_N_AXES];  // ranks of each axis; dp = dpr * dps * dpp, tp = tpk * tpr
+    int64_t index[NMDRV_N_AXES]; // of this rank
+    int64_t world, rank, vp;
+    int mode; // index into program->mode; -1: the program has none
+} nmrt_mesh;
+
+// All that is wrong is said at once: a world that does not factor, more stages than layers, a dim
+// that its axes do not divide, with the model's line.
+nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmrt_mesh_flags *flags,
+                           nmrt_error *e);
+void nmrt_mesh_place(nmrt_mesh *m, int64_t rank);          // this rank is `rank` from now on
+int64_t nmrt_mesh_dp(const nmrt_mesh *m);                  // dpr * dps * dpp
+int64_t nmrt_mesh_ranks(const nmrt_mesh *m, int64_t axes); // of a group over these axes (bits)
+int64_t nmrt_mesh_index(const nmrt_mesh *m, int64_t axes); // of this rank in it
+// World ranks of this rank's group over `axes`, in the order of their index: [nmrt_mesh_ranks].
+void nmrt_mesh_group(const nmrt_mesh *m, int64_t axes, int *rank);
+void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out); // tp 4, pp 2, cp 1, dp 1 (ZeRO-1)
+
+// The symbols of local extents and of axes, from those of the run-time dims, which are set: size of
+// `batch` is that of a micro-batch over all of dp. zigzag: seq is dealt over cp in 2 cp chunks.
+// Symbols of repeats split over pp are set by whoever runs a chunk.
+void nmrt_mesh_bind(const nmrt_mesh *m, bool zigzag, nmdrv_sym *sym);
+// Does every local extent that the mode's functions have divide its whole? One line each into e.
+nmrt_status nmrt_mesh_check(const nmrt_mesh *m, const nmdrv_sym *sym, nmrt_error *e);
+
+// The global indices of a local extent, as at most two runs: [from, from + n) each. n_runs.
+typedef struct nmrt_run_of {
+    int64_t from, n;
+} nmrt_run_of;
+int nmrt_sym_runs(const nmdrv_sym *sym, nmrt_run_of run[2]);
+
+#endif
