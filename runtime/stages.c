@@ -1,0 +1,114 @@
+// The chain of a micro-batch, dealt out to virtual stages.
+#include "runtime/actions.h"
+
+#include <stdlib.h>
+
+static nmrt_status find_turns(nmrt_stages *s, const nmdrv_program *p, nmrt_error *e)
+{
+    s->n_units = p->n_units > 0 ? (int)p->n_units : 1;
+    if (p->n_units > NMRT_MAX_UNITS || s->n_units % 2 == 0)
+        return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: a chain of %d units",
+                         (int)p->n_units);
+    for (int u = 0; u < s->n_units; u++)
+        s->turns[u] = u % 2 == 0;
+    for (int64_t i = 0; i < p->n_funcs; i++) {
+        const nmdrv_func *f = &p->func[i];
+        if (f->phase != NMDRV_FORWARD || f->turns < 0)
+            continue;
+        for (int u = 1; u < s->n_units; u += 2)
+            if (f->units >> u & 1)
+                s->turns[u] = p->sym[f->turns].extent;
+    }
+    for (int u = 1; u < s->n_units; u += 2)
+        if (s->turns[u] < 1)
+            return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: unit %d has no turns",
+                             u);
+    return NMRT_OK;
+}
+
+static int64_t all_turns(const nmrt_stages *s)
+{
+    int64_t n = 0;
+    for (int u = 1; u < s->n_units; u += 2)
+        n += s->turns[u];
+    return n;
+}
+
+static void add_part(nmrt_stages *s, int unit, int64_t first, int64_t n)
+{
+    s->part[s->n_parts++] = (nmrt_part){unit, first, n};
+}
+
+// Stage v gets `share` turns, beginning at turn *first of unit *unit.
+static void deal(nmrt_stages *s, int v, int64_t share, int *unit, int64_t *first)
+{
+    s->at[v] = s->n_parts;
+    if (!v)
+        add_part(s, 0, 0, 1);
+    while (share > 0) {
+        int64_t left = s->turns[*unit] - *first, n = share < left ? share : left;
+        add_part(s, *unit, *first, n);
+        share -= n;
+        *first += n;
+        if (*first < s->turns[*unit])
+            continue;
+        if (*unit + 1 < s->n_units)
+            add_part(s, *unit + 1, 0, 1);
+        *unit += 2;
+        *first = 0;
+    }
+}
+
+nmrt_status nmrt_stages_init(nmrt_stages *s, const nmdrv_program *program, int pp, int vp,
+                             nmrt_error *e)
+{
+    *s = (nmrt_stages){.pp = pp, .n = pp * vp};
+    NMRT_TRY(find_turns(s, program, e));
+    int64_t turns = all_turns(s);
+    if (s->n > 1 && s->n > turns)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--pp %d%s is more stages than there are turns of %s to deal out", pp,
+                         vp > 1 ? " with --vp" : "",
+                         program->pp_where && *program->pp_where ? program->pp_where : "a repeat");
+    s->part = calloc((size_t)(s->n + 2 * s->n_units), sizeof *s->part);
+    s->at = calloc((size_t)s->n + 1, sizeof *s->at);
+    if (!s->part || !s->at) {
+        nmrt_stages_release(s);
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's stages");
+    }
+    int unit = 1;
+    int64_t first = 0;
+    for (int v = 0; v < s->n; v++)
+        deal(s, v, turns / s->n + (v < turns % s->n), &unit, &first);
+    s->at[s->n] = s->n_parts;
+    return NMRT_OK;
+}
+
+void nmrt_stages_release(nmrt_stages *s)
+{
+    free(s->part);
+    free(s->at);
+    *s = (nmrt_stages){0};
+}
+
+uint64_t nmrt_stages_units(const nmrt_stages *s, int rank)
+{
+    uint64_t units = 0;
+    for (int v = rank; v < s->n; v += s->pp)
+        for (int i = s->at[v]; i < s->at[v + 1]; i++)
+            units |= (uint64_t)1 << s->part[i].unit;
+    return units;
+}
+
+int nmrt_stages_runs(const nmrt_stages *s, int rank, int unit, nmrt_run_of *run)
+{
+    int n = 0;
+    for (int v = rank; v < s->n; v += s->pp)
+        for (int i = s->at[v]; i < s->at[v + 1]; i++)
+            if (s->part[i].unit == unit) {
+                if (run)
+                    run[n] = (nmrt_run_of){s->part[i].first, s->part[i].n};
+                n++;
+            }
+    return n;
+}
