@@ -1,5 +1,6 @@
 // Building and changing functions. Every operand slot is a link in its value's list of uses, so
 // that replacing a value and asking who reads it touch nothing else.
+#include "ir/shape.h"
 #include "ir/tables.h"
 
 #include <string.h>
@@ -169,6 +170,27 @@ static nm_op *make_op(nm_module *m, nm_func *f, const nm_proto *p)
     return op;
 }
 
+nm_proto nm_proto_of(const nm_op *op)
+{
+    nm_proto p = {.code = op->code,
+                  .loc = op->loc,
+                  .n_in = op->n_in,
+                  .in = op->in,
+                  .n_attrs = op->n_attrs,
+                  .attr = op->attr,
+                  .name = op->n_out ? op->out[0].name : NULL};
+    if (op->n_out == 1)
+        p.type = op->out[0].type;
+    if (op->n_out < 2)
+        return p;
+    const nm_type **types = nm_new_n(op->func->module->arena, const nm_type *, op->n_out);
+    for (int i = 0; i < op->n_out; i++)
+        types[i] = op->out[i].type;
+    p.n_types = op->n_out;
+    p.types = types;
+    return p;
+}
+
 static void shift_ids(nm_func *f, uint32_t by)
 {
     for (int i = 0; i < f->n_params; i++)
@@ -198,9 +220,8 @@ static void adopt(nm_func *outer, nm_op *op)
 nm_op *nm_build_op(nm_func *f, nm_op *before, const nm_proto *p)
 {
     nm_module *m = f->module;
-    const nm_op_info *info = &nm_op_table[p->code];
     nm_op *op = make_op(m, f, p);
-    if (!op || (info->shape && !info->shape(m, op)) || (info->verify && !info->verify(m, op)))
+    if (!op || !nm_shape_check(m, op))
         return NULL;
     nm_func *outer = nm_func_outer(f);
     if (op->body)

@@ -85,21 +85,11 @@ static void copy_func(nm_func *from, nm_func *to, nm_value **map);
 
 static void copy_op(const nm_op *op, nm_func *to, nm_value **map)
 {
-    nm_arena *arena = to->module->arena;
-    nm_value **in = nm_new_n(arena, nm_value *, op->n_in);
-    const nm_type **types = nm_new_n(arena, const nm_type *, op->n_out);
+    nm_value **in = nm_new_n(to->module->arena, nm_value *, op->n_in);
     for (int i = 0; i < op->n_in; i++)
         in[i] = map[op->in[i]->id];
-    for (int i = 0; i < op->n_out; i++)
-        types[i] = op->out[i].type;
-    nm_proto proto = {.code = op->code,
-                      .loc = op->loc,
-                      .n_in = op->n_in,
-                      .in = in,
-                      .n_attrs = op->n_attrs,
-                      .attr = op->attr,
-                      .n_types = op->n_out,
-                      .types = types};
+    nm_proto proto = nm_proto_of(op);
+    proto.in = in;
     if (op->body) {
         proto.body = nm_body_new(to, op->body->loc);
         copy_func(op->body, proto.body, map);
@@ -133,6 +123,7 @@ static void copy_func(nm_func *from, nm_func *to, nm_value **map)
 nm_func *nm_func_clone(nm_func *f, nm_sym name, nm_value **map)
 {
     nm_func *copy = nm_func_new(f->module, name, f->loc);
+    copy->part = f->part;
     if (!map)
         map = nm_new_n(f->module->arena, nm_value *, f->n_values);
     copy_func(f, copy, map);

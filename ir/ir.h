@@ -86,7 +86,8 @@ typedef struct nm_type { // real[batch/dp, seq, d]+tp.cp
     nm_dtype dtype;
     int rank;
     nm_dim dim[NM_MAX_RANK];
-    nm_axes pending; // axes over which the parts still have to be summed (+) or maximised (^)
+    nm_axes pending; // a set, kept sorted: axes over which the parts still have to be summed (+) or
+                     // maximised (^)
     nm_pending_kind kind;
 } nm_type;
 
@@ -98,8 +99,11 @@ const nm_type *nm_type_scalar(struct nm_module *m, nm_dtype dtype);
 const nm_type *nm_type_with_dtype(struct nm_module *m, const nm_type *t, nm_dtype dtype);
 const nm_type *nm_type_without(struct nm_module *m, const nm_type *t, nm_sym dim);
 const nm_type *nm_type_with_outer(struct nm_module *m, const nm_type *t, nm_dim dim); // dim first
+bool nm_type_is_bare(const nm_type *t); // no dim is split, nothing is pending
+const nm_type *nm_type_bare(struct nm_module *m, const nm_type *t); // without axes, complete
 // Allocated in m->arena, as it prints: "real[batch, seq, d]".
 const char *nm_type_str(struct nm_module *m, const nm_type *t);
+const char *nm_axes_str(struct nm_module *m, const nm_axes *axes); // cp.tp
 const char *nm_extent_str(struct nm_module *m, const nm_extent *e);
 
 // --- attributes ----------------------------------------------------------------------------------
@@ -407,6 +411,9 @@ void nm_func_remove(nm_func *f);         // from its module
 // the old value id to the new value, for the whole nest of bodies.
 nm_func *nm_func_clone(nm_func *f, nm_sym name, nm_value **map);
 
+// This op again, its body left out: code, place, operands, attributes, types, the first name. What
+// is to be different is overwritten.
+nm_proto nm_proto_of(const nm_op *op);
 // Insert an op before `before` (NULL: at the end of f). Types are inferred; an error in them is
 // reported at proto.loc and gives NULL.
 nm_op *nm_build_op(nm_func *f, nm_op *before, const nm_proto *proto);

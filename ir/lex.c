@@ -299,16 +299,15 @@ static bool split_axes(nm_lexer *lx, nm_loc loc, const char *text, nm_axes *out)
 {
     while (*text) {
         size_t n = strcspn(text, ".");
-        if (!n || out->n == NM_MAX_AXES)
+        if (!n || !nm_axes_append(lx->m, out, nm_intern(lx->m->syms, text, n)))
             return nm_error(lx->m->diag, loc, "axes are 1 to %d names with dots between [type-6]",
                             NM_MAX_AXES);
-        out->axis[out->n++] = nm_intern(lx->m->syms, text, n);
         text += n + (text[n] == '.');
     }
     return true;
 }
 
-static bool axes(nm_lexer *lx, nm_axes *out)
+bool nm_lex_axes(nm_lexer *lx, nm_axes *out)
 {
     nm_loc loc = lx->tok.loc;
     nm_sym list;
@@ -331,7 +330,7 @@ static bool dim(nm_lexer *lx, nm_type *t)
     if (!d.extent)
         return nm_error(lx->m->diag, loc, "dim '%s' is not declared; write %s=N [dim-6]", d.name,
                         d.name);
-    if (nm_lex_accept(lx, "/") && !axes(lx, &d.axes))
+    if (nm_lex_accept(lx, "/") && !nm_lex_axes(lx, &d.axes))
         return false;
     if (nm_has_dim(t, d.name))
         return nm_error(lx->m->diag, loc, "'%s' stands twice in one type [type-1]", d.name);
@@ -352,7 +351,7 @@ bool nm_lex_type(nm_lexer *lx, const nm_type **out)
     if (nm_lex_is(lx, "+") || nm_lex_is(lx, "^")) {
         t.kind = nm_lex_is(lx, "^") ? NM_PENDING_MAX : NM_PENDING_SUM;
         nm_lex_next(lx);
-        if (!axes(lx, &t.pending))
+        if (!nm_lex_axes(lx, &t.pending))
             return false;
     }
     *out = nm_type_get(lx->m, &t);

@@ -40,6 +40,7 @@ bool nm_lex_float(nm_lexer *lx, double *out);
 bool nm_lex_extent(nm_lexer *lx, const nm_extent **out);
 bool nm_lex_type(nm_lexer *lx, const nm_type **out);
 bool nm_lex_dtype(nm_lexer *lx, nm_dtype *out);
-bool nm_lex_at(nm_lexer *lx, nm_loc *loc); // maybe: at file:line:col
+bool nm_lex_axes(nm_lexer *lx, nm_axes *out); // cp.tp
+bool nm_lex_at(nm_lexer *lx, nm_loc *loc);    // maybe: at file:line:col
 
 #endif

@@ -145,6 +145,23 @@ static bool names(parser *p, nm_syms *out)
     return true;
 }
 
+// The axes of a collective: [dp, cp] are four.
+static bool axes(parser *p, nm_syms *list)
+{
+    nm_loc loc = p->lx.tok.loc;
+    nm_axes all = {0};
+    if (!names(p, list))
+        return false;
+    for (int i = 0; i < list->n; i++)
+        if (!nm_axes_append(p->m, &all, list->sym[i]))
+            return nm_error(p->m->diag, loc, "more than %d axes [type-6]", NM_MAX_AXES);
+    nm_sym *sym = nm_new_n(p->m->arena, nm_sym, all.n);
+    for (int i = 0; i < all.n; i++)
+        sym[i] = all.axis[i];
+    *list = (nm_syms){all.n, sym};
+    return true;
+}
+
 static bool boolean(parser *p, bool *out)
 {
     *out = nm_lex_is(&p->lx, "true");
@@ -166,7 +183,7 @@ static bool attr_value(parser *p, nm_attr *a)
     case NM_ATTR_bool: return boolean(p, &a->u.b);
     case NM_ATTR_sym: return nm_lex_name(&p->lx, &a->u.sym);
     case NM_ATTR_string: return string(p, &a->u.sym);
-    case NM_ATTR_dims: return names(p, &a->u.syms);
+    case NM_ATTR_dims: return !strcmp(a->name, "axes") ? axes(p, &a->u.syms) : names(p, &a->u.syms);
     case NM_ATTR_dtype: return nm_lex_dtype(&p->lx, &a->u.dtype);
     case NM_ATTR_extent: return nm_lex_extent(&p->lx, &a->u.extent);
     }
@@ -409,7 +426,8 @@ static bool bind_kind(parser *p, nm_bind *b)
     int kind = p->lx.tok.kind == NM_TOK_word ? nm_text_bind(p->lx.tok.sym) : -1;
     if (kind < 0)
         return nm_lex_error(&p->lx,
-                            "data, param, state, acc, count, scalar, cache, emit, out or none");
+                            "data, param, state, acc, count, scalar, cache, emit, out, link or "
+                            "none");
     b->kind = (nm_bind_kind)kind;
     nm_lex_next(&p->lx);
     return true;
@@ -418,6 +436,16 @@ static bool bind_kind(parser *p, nm_bind *b)
 static bool index_of(parser *p, nm_bind *b)
 {
     return !nm_lex_accept(&p->lx, "of") || nm_lex_name(&p->lx, &b->index_of);
+}
+
+// (grad.w), (x.in, x.out), ()
+static bool bind_names(parser *p, nm_bind *b)
+{
+    if (!nm_lex_is(&p->lx, ")") && !nm_lex_name(&p->lx, &b->name))
+        return false;
+    if (b->kind == NM_BIND_link && nm_lex_accept(&p->lx, ",") && !nm_lex_name(&p->lx, &b->next))
+        return false;
+    return nm_lex_expect(&p->lx, ")");
 }
 
 // acc(grad.w) %g: f32[d], acc %grad.w: f32[d], %x: f32[d], data %t: i32[batch] of vocab
@@ -434,9 +462,7 @@ static bool param(parser *p, nm_func *f)
         return false;
     if (is_bound && nm_lex_accept(&p->lx, "(")) {
         is_named = true;
-        if (!nm_lex_is(&p->lx, ")") && !nm_lex_name(&p->lx, &b.name))
-            return false;
-        if (!nm_lex_expect(&p->lx, ")"))
+        if (!bind_names(p, &b))
             return false;
     }
     if (!value_name(p, &name, &label, &loc) || !nm_lex_expect(&p->lx, ":") ||
@@ -490,19 +516,66 @@ static void number_values(parser *p, nm_func *f)
     f->n_values = (uint32_t)n;
 }
 
+static bool phase(parser *p, nm_phase *out)
+{
+    int phase = p->lx.tok.kind == NM_TOK_word ? nm_text_phase(p->lx.tok.sym) : -1;
+    if (phase < 0)
+        return nm_lex_error(&p->lx, "forward, turn, backward, before, middle or after");
+    *out = (nm_phase)phase;
+    nm_lex_next(&p->lx);
+    return true;
+}
+
+static bool units(parser *p, uint64_t *out)
+{
+    if (!nm_lex_expect(&p->lx, "["))
+        return false;
+    do {
+        nm_loc loc = p->lx.tok.loc;
+        int64_t unit;
+        if (!nm_lex_int(&p->lx, &unit))
+            return false;
+        if (unit < 0 || unit > 63)
+            return nm_error(p->m->diag, loc, "units are numbered from 0 to 63 [func-6]");
+        *out |= 1ull << unit;
+    } while (nm_lex_accept(&p->lx, ","));
+    return nm_lex_expect(&p->lx, "]");
+}
+
+// {phase = forward, units = [1], mode = once}
+static bool part(parser *p, nm_part *out)
+{
+    nm_lexer *lx = &p->lx;
+    if (!nm_lex_accept(lx, "{"))
+        return true;
+    do {
+        bool ok = nm_lex_accept(lx, "phase")   ? nm_lex_expect(lx, "=") && phase(p, &out->phase)
+                  : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
+                  : nm_lex_accept(lx, "mode")
+                      ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
+                      : nm_lex_error(lx, "phase, units or mode");
+        if (!ok)
+            return false;
+    } while (nm_lex_accept(lx, ","));
+    return nm_lex_expect(lx, "}");
+}
+
 static bool function(parser *p)
 {
     nm_loc loc = p->lx.tok.loc;
     nm_sym name;
+    nm_part of = {0};
     result_binds binds = {0};
     nm_arena_free(&p->scratch);
     p->names = (nm_hash_set){0};
     p->first = NULL;
     p->last = &p->first;
     p->max_label = -1;
-    if (!nm_lex_expect(&p->lx, "@") || !nm_lex_name(&p->lx, &name) || !nm_lex_expect(&p->lx, "("))
+    if (!nm_lex_expect(&p->lx, "@") || !nm_lex_name(&p->lx, &name) || !part(p, &of) ||
+        !nm_lex_expect(&p->lx, "("))
         return false;
     nm_func *f = nm_func_new(p->m, name, loc);
+    f->part = of;
     while (!nm_lex_accept(&p->lx, ")"))
         if ((f->n_params && !nm_lex_expect(&p->lx, ",")) || !param(p, f))
             return false;
@@ -534,6 +607,18 @@ static bool dim_bounds(parser *p, nm_dim_decl *d)
     return nm_lex_expect(&p->lx, ")");
 }
 
+// Behind `?`: of ff/tp, axis, or nothing.
+static bool runtime(parser *p, nm_dim_decl *d)
+{
+    d->extent = nm_extent_sym(p->m, d->name);
+    if (nm_lex_accept(&p->lx, "axis"))
+        d->axes = (nm_axes){.n = 1, .axis = {d->name}};
+    else if (nm_lex_accept(&p->lx, "of"))
+        return nm_lex_name(&p->lx, &d->of) && nm_lex_expect(&p->lx, "/") &&
+               nm_lex_axes(&p->lx, &d->axes);
+    return true;
+}
+
 static bool dims(parser *p)
 {
     do {
@@ -541,9 +626,7 @@ static bool dims(parser *p)
         if (!nm_lex_name(&p->lx, &d.name) || !dim_bounds(p, &d) || !nm_lex_expect(&p->lx, "="))
             return false;
         d.runtime = nm_lex_accept(&p->lx, "?");
-        if (d.runtime)
-            d.extent = nm_extent_sym(p->m, d.name);
-        else if (!nm_lex_extent(&p->lx, &d.extent))
+        if (d.runtime ? !runtime(p, &d) : !nm_lex_extent(&p->lx, &d.extent))
             return false;
         if (nm_dim_lookup(p->m, d.name))
             return nm_error(p->m->diag, d.loc, "dim '%s' is declared twice [dim-3]", d.name);

@@ -24,13 +24,22 @@ static const char *const bind_name[] = {
     [NM_BIND_out] = "out",       [NM_BIND_link] = "link",
 };
 
-int nm_text_bind(const char *word)
+static const char *const phase_name[] = {
+    [NM_PHASE_none] = "none",         [NM_PHASE_forward] = "forward", [NM_PHASE_turn] = "turn",
+    [NM_PHASE_backward] = "backward", [NM_PHASE_before] = "before",   [NM_PHASE_middle] = "middle",
+    [NM_PHASE_after] = "after",
+};
+
+static int find_word(const char *const *all, int n, const char *word)
 {
-    for (int i = 0; i <= NM_BIND_link; i++)
-        if (!strcmp(bind_name[i], word))
+    for (int i = 0; i < n; i++)
+        if (!strcmp(all[i], word))
             return i;
     return -1;
 }
+
+int nm_text_bind(const char *word) { return find_word(bind_name, NM_BIND_link + 1, word); }
+int nm_text_phase(const char *word) { return find_word(phase_name, NM_PHASE_after + 1, word); }
 
 // --- names ---------------------------------------------------------------------------------------
 
@@ -109,6 +118,17 @@ static void print_names(FILE *out, nm_syms list, const char *between)
     }
 }
 
+// Where a list of axes is an attribute's: [dp, tp].
+static void print_axes(FILE *out, nm_syms list)
+{
+    for (int i = 0; i < list.n;) {
+        const char *word;
+        fputs(i ? ", " : "", out);
+        i += nm_axes_word(list.n - i, &list.sym[i], &word);
+        nm_text_name(out, word);
+    }
+}
+
 static void print_quoted(FILE *out, nm_sym s)
 {
     bool is_word = nm_text_is_word(s, strlen(s));
@@ -139,7 +159,10 @@ static void print_attr(printer *p, const nm_attr *a)
     case NM_ATTR_extent: nm_text_extent(p->out, a->u.extent); break;
     case NM_ATTR_dims:
         fputc('[', p->out);
-        print_names(p->out, a->u.syms, ", ");
+        if (!strcmp(a->name, "axes"))
+            print_axes(p->out, a->u.syms);
+        else
+            print_names(p->out, a->u.syms, ", ");
         fputc(']', p->out);
         break;
     }
@@ -211,19 +234,28 @@ static void print_ops(printer *p, nm_func *f)
 
 // --- functions -----------------------------------------------------------------------------------
 
-// acc %grad.embed.w: f32[vocab, d]; acc(grad.embed.w) %g where the value has another name.
-static void print_param(printer *p, const nm_value *v, const nm_bind *b)
+// acc %grad.embed.w: f32[vocab, d]; acc(grad.embed.w) %g where the value has another name;
+// link(x.in, x.out) %x.in.
+static void print_bind(printer *p, nm_sym shown, const nm_bind *b)
 {
-    nm_sym shown = p->name[v->id];
-    if (b->kind != NM_BIND_none || b->name)
-        fputs(bind_name[b->kind], p->out);
-    if (b->name != shown && (b->kind != NM_BIND_none || b->name)) {
+    fputs(bind_name[b->kind], p->out);
+    if (b->name != shown || b->next) {
         fputc('(', p->out);
         if (b->name)
             nm_text_name(p->out, b->name);
+        if (b->next) {
+            fputs(", ", p->out);
+            nm_text_name(p->out, b->next);
+        }
         fputc(')', p->out);
     }
-    fputs(b->kind != NM_BIND_none || b->name ? " " : "", p->out);
+    fputc(' ', p->out);
+}
+
+static void print_param(printer *p, const nm_value *v, const nm_bind *b)
+{
+    if (b->kind != NM_BIND_none || b->name)
+        print_bind(p, p->name[v->id], b);
     print_value(p, v);
     fputs(": ", p->out);
     nm_text_type(p->out, p->m, v->type);
@@ -262,6 +294,38 @@ static void print_results_of(printer *p, const nm_func *f)
     fputc(')', p->out);
 }
 
+static void print_units(printer *p, uint64_t units)
+{
+    const char *between = "units = [";
+    for (int i = 0; i < 64; i++)
+        if (units >> i & 1) {
+            fprintf(p->out, "%s%d", between, i);
+            between = ", ";
+        }
+    fputc(']', p->out);
+}
+
+// {phase = forward, units = [1], mode = once}
+static void print_part(printer *p, const nm_part *part)
+{
+    const char *between = " {";
+    if (part->phase != NM_PHASE_none) {
+        fprintf(p->out, "%sphase = %s", between, phase_name[part->phase]);
+        between = ", ";
+    }
+    if (part->units) {
+        fputs(between, p->out);
+        print_units(p, part->units);
+        between = ", ";
+    }
+    if (part->mode) {
+        fprintf(p->out, "%smode = ", between);
+        nm_text_name(p->out, part->mode);
+        between = ", ";
+    }
+    fputs(*between == ',' ? "} " : "", p->out);
+}
+
 static void print_func(printer *p, nm_func *f)
 {
     p->name = nm_new_n(&p->scratch, nm_sym, f->n_values);
@@ -269,6 +333,7 @@ static void print_func(printer *p, nm_func *f)
     name_values(p, f);
     fputs("func @", p->out);
     nm_text_name(p->out, f->name ? f->name : "");
+    print_part(p, &f->part);
     fputc('(', p->out);
     for (int i = 0; i < f->n_params; i++) {
         fputs(i ? ", " : "", p->out);
@@ -299,6 +364,19 @@ static void print_bound(printer *p, const char **between, const char *name, int6
     *between = ", ";
 }
 
+// ?, ? of ff/tp, ? axis
+static void print_runtime(printer *p, const nm_dim_decl *d)
+{
+    fputc('?', p->out);
+    if (d->of) {
+        fputs(" of ", p->out);
+        nm_text_name(p->out, d->of);
+        fputc('/', p->out);
+        nm_text_axes(p->out, &d->axes);
+    } else if (d->axes.n)
+        fputs(" axis", p->out);
+}
+
 static void print_dim(printer *p, const nm_dim_decl *d)
 {
     const char *between = "(";
@@ -309,7 +387,7 @@ static void print_dim(printer *p, const nm_dim_decl *d)
     print_bound(p, &between, "multiple", d->multiple);
     fputs(*between == ',' ? ") = " : " = ", p->out);
     if (d->runtime)
-        fputc('?', p->out);
+        print_runtime(p, d);
     else
         nm_text_extent(p->out, d->extent);
     print_loc(p, d->loc);

@@ -48,6 +48,9 @@ bool nm_verify_floats(nm_module *m, nm_op *op);  // every operand is of floats
 bool nm_verify_numbers(nm_module *m, nm_op *op); // floats or ints; only ints for NM_INT
 bool nm_verify_bools(nm_module *m, nm_op *op);
 
+// The op's own rules, of which the row has two: its results' types and what operands it takes.
+bool nm_shape_check(nm_module *m, nm_op *op);
+
 // --- what rules are made of; private to ir/ ------------------------------------------------------
 
 // Result i has this type, in any order of dims; false: it was given another [type-2].

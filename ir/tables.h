@@ -64,10 +64,22 @@ const nm_extent *nm_dim_default(nm_module *m, nm_sym name);
 
 void nm_text_type(FILE *out, nm_module *m, const nm_type *t);
 void nm_text_extent(FILE *out, const nm_extent *e);
-void nm_text_name(FILE *out, nm_sym name);     // quoted, unless it is a word
-void nm_text_float(FILE *out, double value);   // the shortest digits that read back as the same
-bool nm_text_is_word(const char *s, size_t n); // [A-Za-z_][A-Za-z0-9_.]*'*
-int nm_text_bind(const char *word);            // nm_bind_kind, or -1
+void nm_text_axes(FILE *out, const nm_axes *axes); // cp.tp
+void nm_text_name(FILE *out, nm_sym name);         // quoted, unless it is a word
+void nm_text_float(FILE *out, double value);       // the shortest digits that read back as the same
+bool nm_text_is_word(const char *s, size_t n);     // [A-Za-z_][A-Za-z0-9_.]*'*
+int nm_text_bind(const char *word);                // nm_bind_kind, or -1
+int nm_text_phase(const char *word);               // nm_phase, or -1
+
+// --- axes ----------------------------------------------------------------------------------------
+
+// Factors of one axis stand as one word where they stand together: dp is dpr.dps.dpp, tp tpk.tpr.
+// How many of the n axes the first word says; *word is that word.
+int nm_axes_word(int n, const nm_sym *axis, const char **word);
+// Appends the axes that the word says; false: there are too many.
+bool nm_axes_append(nm_module *m, nm_axes *axes, nm_sym word);
+// The place of an axis among those of a mesh, major first (docs/mesh.md); others behind them.
+int nm_axis_order(nm_sym axis);
 const char *nm_attr_kind_name(nm_attr_kind kind);
 
 #endif

@@ -110,13 +110,17 @@ void nm_text_extent(FILE *out, const nm_extent *e)
 
 // --- types ---------------------------------------------------------------------------------------
 
-static void axes(FILE *out, const nm_axes *a, char mark)
+static void axes(FILE *out, const nm_axes *a, const char *mark)
 {
-    for (int i = 0; i < a->n; i++) {
-        fputc(i ? '.' : mark, out);
-        nm_text_name(out, a->axis[i]);
+    const char *word;
+    for (int i = 0; i < a->n; i += nm_axes_word(a->n - i, &a->axis[i], &word), mark = ".") {
+        nm_axes_word(a->n - i, &a->axis[i], &word);
+        fputs(mark, out);
+        nm_text_name(out, word);
     }
 }
+
+void nm_text_axes(FILE *out, const nm_axes *a) { axes(out, a, ""); }
 
 void nm_text_type(FILE *out, nm_module *m, const nm_type *t)
 {
@@ -129,8 +133,8 @@ void nm_text_type(FILE *out, nm_module *m, const nm_type *t)
             fputc('=', out);
             closed_extent(out, d->extent);
         }
-        axes(out, &d->axes, '/');
+        axes(out, &d->axes, "/");
     }
     fputc(']', out);
-    axes(out, &t->pending, t->kind == NM_PENDING_MAX ? '^' : '+');
+    axes(out, &t->pending, t->kind == NM_PENDING_MAX ? "^" : "+");
 }

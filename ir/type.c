@@ -62,6 +62,16 @@ static void clear_axes(nm_axes *axes)
         axes->axis[i] = NULL;
 }
 
+static void sort_axes(nm_axes *axes)
+{
+    for (int i = 1; i < axes->n; i++)
+        for (int k = i; k && nm_axis_order(axes->axis[k]) < nm_axis_order(axes->axis[k - 1]); k--) {
+            nm_sym axis = axes->axis[k];
+            axes->axis[k] = axes->axis[k - 1];
+            axes->axis[k - 1] = axis;
+        }
+}
+
 static void clear_unused(nm_type *t)
 {
     for (int i = 0; i < t->rank; i++)
@@ -80,11 +90,13 @@ const nm_type *nm_type_get(nm_module *m, const nm_type *t)
     for (int i = 0; i < t->rank; i++)
         if (!t->dim[i].name || !t->dim[i].extent)
             nm_bug("a type's dim %d has no %s", i, t->dim[i].name ? "extent" : "name");
+    nm_type sorted = *t;
+    sort_axes(&sorted.pending);
     struct nm_hash_slot *slot =
-        nm_hash_set_find(m->arena, &m->tables->types, hash_type(t), same_type, t);
+        nm_hash_set_find(m->arena, &m->tables->types, hash_type(&sorted), same_type, &sorted);
     if (!slot->item) {
         nm_type *copy = nm_new(m->arena, nm_type);
-        *copy = *t;
+        *copy = sorted;
         clear_unused(copy);
         slot->item = copy;
     }
@@ -145,6 +157,23 @@ const nm_type *nm_type_with_outer(nm_module *m, const nm_type *t, nm_dim dim)
     return nm_type_get(m, &n);
 }
 
+bool nm_type_is_bare(const nm_type *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i].axes.n)
+            return false;
+    return !t->pending.n;
+}
+
+const nm_type *nm_type_bare(nm_module *m, const nm_type *t)
+{
+    nm_type n = *t;
+    for (int i = 0; i < t->rank; i++)
+        n.dim[i].axes = (nm_axes){0};
+    n.pending = (nm_axes){0};
+    return nm_type_get(m, &n);
+}
+
 static const char *keep(nm_module *m, FILE *f, char **text, size_t *n)
 {
     fclose(f);
@@ -159,6 +188,15 @@ const char *nm_type_str(nm_module *m, const nm_type *t)
     size_t n;
     FILE *f = open_memstream(&text, &n);
     nm_text_type(f, m, t);
+    return keep(m, f, &text, &n);
+}
+
+const char *nm_axes_str(nm_module *m, const nm_axes *axes)
+{
+    char *text;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    nm_text_axes(f, axes);
     return keep(m, f, &text, &n);
 }
 

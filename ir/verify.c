@@ -149,7 +149,7 @@ static bool check_shape(verifier *v, nm_op *op)
     for (int i = 0; i < op->n_out; i++)
         if (!op->out[i].type)
             return fail(v, op->loc, "a result has no type [type-3]");
-    return (!info->shape || info->shape(v->m, op)) && (!info->verify || info->verify(v->m, op));
+    return nm_shape_check(v->m, op);
 }
 
 static bool check_func(verifier *v, nm_func *f, int depth);
@@ -232,6 +232,16 @@ static bool check_outer(nm_module *m, nm_func *f)
 
 // --- tables --------------------------------------------------------------------------------------
 
+// A local extent is of a declared dim, over axes; an axis is its own.
+static bool check_local(nm_module *m, const nm_dim_decl *d)
+{
+    bool ok = d->of       ? d->runtime && d->axes.n && nm_dim_lookup(m, d->of)
+              : d->axes.n ? d->runtime && d->axes.n == 1 && d->axes.axis[0] == d->name
+                          : true;
+    return ok ||
+           nm_error(m->diag, d->loc, "dim '%s' is of a dim that is not declared [dim-7]", d->name);
+}
+
 static bool check_dim(nm_module *m, const nm_dim_decl *d)
 {
     int64_t value;
@@ -245,7 +255,7 @@ static bool check_dim(nm_module *m, const nm_dim_decl *d)
                         "dim '%s': a run-time dim's extent is its own symbol [dim-5]", d->name);
     if (nm_extent_is_const(d->extent, &value) && value < 0)
         return nm_error(m->diag, d->loc, "dim '%s' has a negative extent [extent-3]", d->name);
-    return check_extent(m, d->loc, d->extent);
+    return check_extent(m, d->loc, d->extent) && check_local(m, d);
 }
 
 static bool check_param(nm_module *m, const nm_param *p)

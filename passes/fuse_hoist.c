@@ -49,14 +49,8 @@ static nm_value *compute_before(hoist *h, const nm_value *v)
     nm_value **in = nm_new_n(h->scratch, nm_value *, op->n_in + 1);
     for (int i = 0; i < op->n_in; i++)
         in[i] = compute_before(h, op->in[i]);
-    nm_proto proto = {.code = op->code,
-                      .loc = op->loc,
-                      .n_in = op->n_in,
-                      .in = in,
-                      .n_attrs = op->n_attrs,
-                      .attr = op->attr,
-                      .type = v->type,
-                      .name = v->name};
+    nm_proto proto = nm_proto_of(op);
+    proto.in = in;
     return h->outer[v->id] = nm_build(h->loop.op->func, h->loop.op, &proto);
 }
 

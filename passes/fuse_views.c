@@ -28,13 +28,10 @@ static bool touches(const nm_op *view, nm_sym dim)
 static nm_value *view_again(const nm_op *view, nm_func *f, nm_op *before, nm_value *of,
                             const nm_type *t)
 {
-    nm_proto proto = {.code = view->code,
-                      .loc = view->loc,
-                      .n_in = 1,
-                      .in = &of,
-                      .n_attrs = view->n_attrs,
-                      .attr = view->attr,
-                      .type = t};
+    nm_proto proto = nm_proto_of(view);
+    proto.in = &of;
+    proto.type = t;
+    proto.name = NULL;
     return nm_build(f, before, &proto);
 }
 
@@ -119,11 +116,10 @@ static nm_value *operand_in_turn(nm_loop *l, nm_value *v, bool stacked)
         return row_param(l, v, stacked && nm_has_dim(v->type, over));
     const nm_op *op = v->def;
     bool turns = nm_has_dim(v->type, over);
-    nm_proto proto = {.code = op->code,
-                      .loc = op->loc,
-                      .n_attrs = op->n_attrs,
-                      .attr = op->attr,
-                      .type = turns ? nm_type_without(l->body->module, v->type, over) : v->type};
+    nm_proto proto = nm_proto_of(op);
+    if (turns)
+        proto.type = nm_type_without(l->body->module, v->type, over);
+    proto.name = NULL;
     return nm_build(l->body, l->body->first, &proto);
 }
 
@@ -136,14 +132,9 @@ static void compute_in_turn(nm_loop *l, nm_loop_rows *rows, int i, nm_arena *scr
     nm_value **in = nm_new_n(scratch, nm_value *, op->n_in);
     for (int k = 0; k < op->n_in; k++)
         in[k] = operand_in_turn(l, op->in[k], rows == &l->stacked);
-    nm_proto proto = {.code = op->code,
-                      .loc = op->loc,
-                      .n_in = op->n_in,
-                      .in = in,
-                      .n_attrs = op->n_attrs,
-                      .attr = op->attr,
-                      .type = param->type,
-                      .name = rows->row[i].operand->name};
+    nm_proto proto = nm_proto_of(op);
+    proto.in = in;
+    proto.type = param->type;
     nm_replace(param, nm_build(l->body, first, &proto));
     nm_loop_drop(rows, i);
 }
