@@ -1,0 +1,258 @@
+// Ops that work on a part of a dim other than they do on the whole, written out.
+//
+//   gather over d/x        the local index is the index less the part's offset; what another rank
+//                          has gives 0. A row is the one meant if its global index is the index.
+//   scatter_add over d/x   the same: what another rank has adds 0
+//   first                  the value where the own index on every axis is 0, else 0
+//   attention              with queries split along their positions: each query's position, `at`
+//
+// `index` and `random` count globally by themselves; `shard` is a view that kernels know.
+#include "passes/localize.h"
+
+#include "ir/attn.h"
+
+typedef struct at { // new ops stand before this one
+    nm_module *m;
+    nm_op *op;
+    const nm_type *const *whole; // types before, by value id
+} at;
+
+// --- building ------------------------------------------------------------------------------------
+
+static nm_value *build(const at *x, nm_opcode code, int n, nm_value *const *in, nm_attr attr,
+                       const nm_type *type)
+{
+    nm_proto p = {.code = code, .loc = x->op->loc, .n_in = n, .in = in, .type = type};
+    p.attr = &attr;
+    p.n_attrs = attr.name != NULL;
+    return nm_build(x->op->func, x->op, &p);
+}
+
+static nm_value *build2(const at *x, nm_opcode code, nm_value *a, nm_value *b)
+{
+    return nm_build2(x->op->func, x->op, x->op->loc, code, a, b);
+}
+
+static nm_value *build_offset(const at *x, const nm_extent *of, nm_dtype dtype)
+{
+    return build(x, NM_OP_offset, 0, NULL, nm_mk_extent(x->m, "of", of),
+                 nm_type_scalar(x->m, dtype));
+}
+
+static nm_value *build_zero(const at *x, nm_dtype dtype)
+{
+    return nm_build_const(x->op->func, x->op, x->op->loc, dtype, 0);
+}
+
+static nm_value *build_index(const at *x, const nm_dim *d, nm_dtype dtype)
+{
+    nm_type t = {.dtype = dtype, .rank = 1, .dim = {*d}};
+    return build(x, NM_OP_index, 0, NULL, nm_mk_sym(x->m, "dim", d->name), nm_type_get(x->m, &t));
+}
+
+// then's order of dims, if it has all of them
+static nm_value *build_select(const at *x, nm_value *where, nm_value *then)
+{
+    bool has_all = true;
+    for (int i = 0; i < where->type->rank; i++)
+        has_all = has_all && nm_has_dim(then->type, where->type->dim[i].name);
+    nm_value *in[] = {where, then, build_zero(x, then->type->dtype)};
+    return build(x, NM_OP_select, 3, in, (nm_attr){0}, has_all ? then->type : NULL);
+}
+
+// `old` is read by nobody but `with`'s own operands from now on.
+static void replace_but(nm_value *old, nm_value *with, nm_op *reader, int operand)
+{
+    nm_replace(old, with);
+    nm_set_operand(reader, operand, old);
+}
+
+// --- by index ------------------------------------------------------------------------------------
+
+// Indices into a part: local ones, and which of them the part has.
+typedef struct part {
+    nm_value *index, *has;
+} part;
+
+// Small ints cannot hold a difference.
+static nm_value *widen(const at *x, nm_value *index)
+{
+    nm_dtype t = index->type->dtype;
+    if (t == NM_i32 || t == NM_i64)
+        return index;
+    return build(x, NM_OP_cast, 1, &index, nm_mk_dtype(x->m, "to", NM_i32), NULL);
+}
+
+static part build_part(const at *x, const nm_dim *d, nm_value *index)
+{
+    nm_value *wide = widen(x, index);
+    nm_dtype dtype = wide->type->dtype;
+    part p = {.index = build2(x, NM_OP_sub, wide, build_offset(x, d->extent, dtype))};
+    nm_value *in[] = {build_index(x, d, dtype), p.index};
+    nm_value *global = build(x, NM_OP_gather, 2, in, nm_mk_sym(x->m, "over", d->name), NULL);
+    p.has = build2(x, NM_OP_eq, global, wide);
+    return p;
+}
+
+// The dim `over` of t, whose axes it had as `whole`; false: it was not split.
+static bool split_dim(const nm_type *t, const nm_type *whole, nm_sym over, nm_dim *d)
+{
+    int i = nm_type_find(t, over), k = nm_type_find(whole, over);
+    if (i < 0 || k < 0 || !whole->dim[k].axes.n)
+        return false;
+    *d = t->dim[i];
+    return true;
+}
+
+static bool in_one_run(const at *x, const nm_type *whole, nm_sym over)
+{
+    const nm_dim *d = &whole->dim[nm_type_find(whole, over)];
+    return !nm_axes_have(&d->axes, "cp") ||
+           nm_error(x->m->diag, x->op->loc, "%s over '%s', which is split over cp, is not lowered",
+                    nm_info(x->op)->name, over);
+}
+
+static bool localize_gather(const at *x)
+{
+    nm_op *op = x->op;
+    nm_dim d;
+    nm_sym over = nm_attr_sym(op, "over");
+    if (!split_dim(op->in[0]->type, x->whole[op->in[0]->id], over, &d))
+        return true;
+    if (!in_one_run(x, x->whole[op->in[0]->id], over))
+        return false;
+    part p = build_part(x, &d, op->in[1]);
+    nm_set_operand(op, 1, p.index);
+    const at behind = {x->m, op->next, x->whole};
+    nm_value *y = build_select(&behind, p.has, &op->out[0]);
+    y->name = op->out[0].name;
+    replace_but(&op->out[0], y, y->def, 1);
+    return true;
+}
+
+static bool localize_scatter(const at *x)
+{
+    nm_op *op = x->op;
+    nm_dim d;
+    nm_sym over = nm_attr_sym(op, "over");
+    if (!split_dim(op->out[0].type, x->whole[op->out[0].id], over, &d))
+        return true;
+    if (!in_one_run(x, x->whole[op->out[0].id], over))
+        return false;
+    part p = build_part(x, &d, op->in[1]);
+    nm_set_operand(op, 0, build_select(x, p.has, op->in[0]));
+    nm_set_operand(op, 1, p.index);
+    return true;
+}
+
+// --- the others ----------------------------------------------------------------------------------
+
+static bool localize_first(const at *x)
+{
+    nm_op *op = x->op;
+    nm_syms axes = nm_attr_dims(op, "axes");
+    nm_value *sum = NULL;
+    for (int i = 0; i < axes.n; i++) {
+        nm_value *own = build_offset(x, nm_extent_sym(x->m, axes.sym[i]), NM_i32);
+        sum = sum ? build2(x, NM_OP_add, sum, own) : own;
+    }
+    if (!sum)
+        nm_bug("localize: first of no axes");
+    nm_value *is_first = build2(x, NM_OP_eq, sum, build_zero(x, NM_i32));
+    nm_value *y = build_select(x, is_first, op->in[0]);
+    y->name = op->out[0].name;
+    nm_replace(&op->out[0], y);
+    nm_erase(op);
+    return true;
+}
+
+static bool compares_positions(const nm_op *op, const nm_attn *a)
+{
+    return nm_attr_bool(op, "causal") || nm_attr_int(op, "window", 0) > 0 ||
+           a->extra[NM_ATTN_segments];
+}
+
+static nm_attr add_extra(nm_module *m, const nm_op *op, const char *name)
+{
+    nm_syms extra = nm_attr_dims(op, "extra");
+    nm_sym *sym = nm_new_n(m->arena, nm_sym, extra.n + 1);
+    for (int i = 0; i < extra.n; i++)
+        sym[i] = extra.sym[i];
+    sym[extra.n] = nm_sym_get(m, name);
+    return nm_mk_dims(m, "extra", (nm_syms){extra.n + 1, sym});
+}
+
+// The op again, with one more extra operand.
+static bool give_extra(const at *x, const char *name, nm_value *v)
+{
+    nm_op *op = x->op;
+    nm_proto p = nm_proto_of(op);
+    nm_value **in = nm_new_n(x->m->arena, nm_value *, op->n_in + 1);
+    nm_attr *attr = nm_new_n(x->m->arena, nm_attr, op->n_attrs + 1);
+    for (int i = 0; i < op->n_in; i++)
+        in[i] = op->in[i];
+    in[p.n_in++] = v;
+    p.n_attrs = 0;
+    for (int i = 0; i < op->n_attrs; i++)
+        if (op->attr[i].name != nm_sym_get(x->m, "extra"))
+            attr[p.n_attrs++] = op->attr[i];
+    attr[p.n_attrs++] = add_extra(x->m, op, name);
+    p.in = in, p.attr = attr;
+    nm_op *again = nm_build_op(op->func, op, &p);
+    if (!again)
+        return false;
+    for (int i = 0; i < op->n_out; i++) {
+        again->out[i].name = op->out[i].name;
+        nm_replace(&op->out[i], &again->out[i]);
+    }
+    nm_erase(op);
+    return true;
+}
+
+static bool localize_attention(const at *x)
+{
+    nm_op *op = x->op;
+    nm_attn a = nm_attn_of(op);
+    nm_dim d;
+    if (!a.seq || !compares_positions(op, &a) ||
+        !split_dim(op->in[0]->type, x->whole[op->in[0]->id], a.seq, &d))
+        return true;
+    if (a.extra[NM_ATTN_at])
+        return nm_error(x->m->diag, op->loc, "%s at a position, with '%s' split, is not lowered",
+                        nm_info(op)->name, a.seq);
+    return give_extra(x, "at", build_index(x, &d, NM_i32));
+}
+
+static bool localize_op(const at *x)
+{
+    switch (x->op->code) {
+    case NM_OP_gather: return localize_gather(x);
+    case NM_OP_scatter_add: return localize_scatter(x);
+    case NM_OP_first: return localize_first(x);
+    case NM_OP_attention:
+    case NM_OP_attention_grad: return localize_attention(x);
+    default: return true;
+    }
+}
+
+// The turns of a part of the layers are counted by what is stacked.
+static bool counts_turns(nm_func *f, const nm_op *op)
+{
+    nm_module *m = f->module;
+    nm_dim over = {.name = nm_attr_sym(op, "over")};
+    return op->code != NM_OP_repeat || nm_attr_int(op, "stacked", 0) ||
+           !nm_split_axes(m, nm_func_outer(f), &over).n ||
+           nm_error(m->diag, op->loc,
+                    "a repeat over '%s', which is split over pp, reads nothing stacked", over.name);
+}
+
+bool nm_localize_ops(nm_func *f, const nm_type *const *whole)
+{
+    nm_each_op_safe(op, f) {
+        if (op->body && !nm_localize_ops(op->body, whole))
+            return false;
+        if (!counts_turns(f, op) || !localize_op(&(at){f->module, op, whole}))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,361 @@
+// Padding: a dim with `pad` (vocab(pad = 128) = 50257) that is split is stored rounded up, so some
+// ranks have indices behind the total. What lies there must not matter: a reduction over the dim
+// reads an operand that is 0 there, or lowest for a maximum; parameters, states and accumulators
+// are 0 there.
+//
+// One walk forward knows which values are 0 there anyway (parameters are; linear maps of what is,
+// are) and masks where they must be and are not: with a padded vocabulary, the softmax's maximum
+// and sum, and init. A value is masked where it is computed, so that what follows from it is 0,
+// too. What is multiplied by such a zero is taken to be finite. A carried value of a repeat is zero
+// if it enters and leaves as one: a fixpoint from above.
+#include "passes/localize.h"
+
+#include <float.h>
+
+enum { MAX_PADDED = 64 };
+
+typedef uint64_t dims; // bits: padded dims of the module. Of a value: behind the total of the dim
+                       // it is 0; of a value without the dim: it is 0
+
+typedef struct padding {
+    nm_module *m;
+    int n;
+    const nm_extent *local[MAX_PADDED], *whole[MAX_PADDED];
+    uint32_t n_zero;
+    dims *zero; // by value id
+} padding;
+
+// --- which dims ----------------------------------------------------------------------------------
+
+static bool find_padded(padding *p)
+{
+    nm_module *m = p->m;
+    for (int i = 0; i < m->n_dims; i++) {
+        const nm_dim_decl *d = &m->dim[i];
+        if (!d->of || !d->pad)
+            continue;
+        if (p->n == MAX_PADDED)
+            return nm_error(m->diag, d->loc, "more than %d padded dims", MAX_PADDED);
+        p->whole[p->n] = nm_dim_lookup(m, d->of)->extent;
+        p->local[p->n++] = d->extent;
+    }
+    return true;
+}
+
+// The number of a padded dim, or -1.
+static int padded(const padding *p, const nm_dim *d)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->local[i] == d->extent)
+            return i;
+    return -1;
+}
+
+static dims padded_of(const padding *p, const nm_type *t)
+{
+    dims all = 0;
+    for (int i = 0; i < t->rank; i++) {
+        int k = padded(p, &t->dim[i]);
+        all |= k < 0 ? 0 : 1ull << k;
+    }
+    return all;
+}
+
+static dims padded_in(const padding *p, const nm_type *t, nm_sym name)
+{
+    int at = name ? nm_type_find(t, name) : -1;
+    int k = at < 0 ? -1 : padded(p, &t->dim[at]);
+    return k < 0 ? 0 : 1ull << k;
+}
+
+// The padded dims that a reduction drops.
+static dims dropped(const padding *p, const nm_op *op)
+{
+    nm_syms over = nm_attr_dims(op, "over");
+    dims all = 0;
+    for (int i = 0; i < op->n_in; i++)
+        for (int k = 0; k < over.n; k++)
+            all |= padded_in(p, op->in[i]->type, over.sym[k]);
+    return all;
+}
+
+// --- what is 0 behind the total ------------------------------------------------------------------
+
+static dims zero_at(const padding *p, const nm_op *op, int i)
+{
+    uint32_t id = op->in[i]->id;
+    return id < p->n_zero ? p->zero[id] : 0;
+}
+
+static void know(padding *p, const nm_value *v, dims zero)
+{
+    if (v->id >= p->n_zero) {
+        uint32_t n = 2 * v->id + 64;
+        dims *more = nm_new_n(p->m->arena, dims, n);
+        for (uint32_t i = 0; i < p->n_zero; i++)
+            more[i] = p->zero[i];
+        p->zero = more;
+        p->n_zero = n;
+    }
+    p->zero[v->id] = zero;
+}
+
+static dims zero_in_all(const padding *p, const nm_op *op, int first)
+{
+    dims all = ~0ull;
+    for (int i = first; i < op->n_in; i++)
+        all &= zero_at(p, op, i);
+    return all;
+}
+
+// 0 / b is 0 where b is not itself a stored number behind the total, which may be 0.
+static dims zero_of_div(const padding *p, const nm_op *op)
+{
+    return zero_at(p, op, 0) & ~padded_of(p, op->in[1]->type);
+}
+
+static dims zero_of_map(const padding *p, const nm_op *op)
+{
+    switch (op->code) {
+    case NM_OP_neg:
+    case NM_OP_abs:
+    case NM_OP_sign:
+    case NM_OP_floor:
+    case NM_OP_sqrt:
+    case NM_OP_sin:
+    case NM_OP_tanh:
+    case NM_OP_erf:
+    case NM_OP_cast:
+    case NM_OP_stop: return zero_at(p, op, 0);
+    case NM_OP_mul:
+    case NM_OP_and: return zero_at(p, op, 0) | zero_at(p, op, 1);
+    case NM_OP_add:
+    case NM_OP_sub:
+    case NM_OP_maximum:
+    case NM_OP_minimum:
+    case NM_OP_or: return zero_in_all(p, op, 0);
+    case NM_OP_select: return zero_in_all(p, op, 1) | (zero_at(p, op, 0) & zero_at(p, op, 2));
+    case NM_OP_div: return zero_of_div(p, op);
+    default: return 0;
+    }
+}
+
+// What is 0 behind the total of one local extent of a dim is so of another. The own block of a
+// whole dim is read as 0 behind its end.
+static dims zero_of_collective(const padding *p, const nm_op *op)
+{
+    nm_sym over = nm_attr_sym(op, "over");
+    dims in = padded_in(p, op->in[0]->type, over), out = padded_in(p, op->out[0].type, over);
+    bool zero = in ? zero_at(p, op, 0) & in : op->code == NM_OP_shard;
+    return zero_at(p, op, 0) | (zero ? out : 0);
+}
+
+static dims zero_of_op(const padding *p, const nm_op *op)
+{
+    dims over = 0;
+    switch (op->code) {
+    case NM_OP_const: return nm_attr_float(op, "value", 0) == 0 ? ~0ull : 0;
+    case NM_OP_dot: return zero_at(p, op, 0) | zero_at(p, op, 1);
+    case NM_OP_concat: return zero_in_all(p, op, 0);
+    case NM_OP_gather:
+        over = padded_in(p, op->in[0]->type, nm_attr_sym(op, "over"));
+        return zero_at(p, op, 0) & ~over;
+    case NM_OP_scatter_add: // no index is behind the total
+        over = padded_in(p, op->out[0].type, nm_attr_sym(op, "over"));
+        return zero_at(p, op, 0) | over;
+    default: break;
+    }
+    if (nm_is(op, NM_COLLECTIVE))
+        return zero_of_collective(p, op);
+    if (nm_is(op, NM_MAP))
+        return zero_of_map(p, op);
+    bool keeps = nm_is(op, NM_VIEW) || op->code == NM_OP_sum || op->code == NM_OP_max ||
+                 op->code == NM_OP_cumsum;
+    return keeps ? zero_at(p, op, 0) : 0;
+}
+
+// Nothing is known along a dim that the result lacks.
+static dims zero_of(const padding *p, const nm_op *op)
+{
+    dims lost = 0;
+    for (int i = 0; i < op->n_in; i++)
+        lost |= padded_of(p, op->in[i]->type) & ~padded_of(p, op->out[0].type);
+    return zero_of_op(p, op) & ~lost;
+}
+
+static bool is_kept(nm_bind_kind kind)
+{
+    return kind == NM_BIND_param || kind == NM_BIND_state || kind == NM_BIND_acc;
+}
+
+// --- masks ---------------------------------------------------------------------------------------
+
+static nm_value *free_value(nm_op *before, nm_opcode code, nm_attr attr, const nm_type *type)
+{
+    return nm_build(
+        before->func, before,
+        &(nm_proto){.code = code, .loc = before->loc, .n_attrs = 1, .attr = &attr, .type = type});
+}
+
+// v, and `otherwise` behind the total of its padded dim k.
+static nm_value *mask_dim(const padding *p, nm_op *before, nm_value *v, int k, double otherwise)
+{
+    nm_module *m = p->m;
+    int at = 0;
+    while (padded(p, &v->type->dim[at]) != k)
+        at++;
+    nm_type line = {.dtype = NM_i32, .rank = 1, .dim = {v->type->dim[at]}};
+    nm_value *index = free_value(before, NM_OP_index, nm_mk_sym(m, "dim", line.dim[0].name),
+                                 nm_type_get(m, &line));
+    nm_value *total = free_value(before, NM_OP_size, nm_mk_extent(m, "of", p->whole[k]),
+                                 nm_type_scalar(m, NM_i32));
+    nm_value *in[] = {nm_build2(before->func, before, before->loc, NM_OP_lt, index, total), v,
+                      nm_build_const(before->func, before, before->loc, v->type->dtype, otherwise)};
+    return nm_build(
+        before->func, before,
+        &(nm_proto){
+            .code = NM_OP_select, .loc = before->loc, .n_in = 3, .in = in, .type = v->type});
+}
+
+// Operand i is 0 there from where it is computed on.
+static void zero_operand(padding *p, nm_op *op, int i, dims which)
+{
+    for (int k = 0; k < p->n; k++) {
+        nm_value *v = op->in[i];
+        dims bit = 1ull << k, zero = zero_at(p, op, i);
+        if (!(which & ~zero & bit))
+            continue;
+        nm_value *masked = mask_dim(p, v->def ? v->def->next : v->func->first, v, k, 0);
+        nm_replace(v, masked);
+        nm_set_operand(masked->def, 1, v);
+        know(p, masked, zero | bit);
+    }
+}
+
+static void lower_operand(const padding *p, nm_op *op, dims which, double lowest)
+{
+    for (int k = 0; k < p->n; k++)
+        if (which >> k & 1)
+            nm_set_operand(op, 0, mask_dim(p, op, op->in[0], k, lowest));
+}
+
+// The least that is finite, and goes through casts.
+static double lowest(nm_dtype t)
+{
+    return t == NM_f64 ? -DBL_MAX : t == NM_f16 ? -65504.0 : nm_dtype_table[t].is_float ? -3e38 : 0;
+}
+
+static void mask_dot(padding *p, nm_op *op)
+{
+    dims open = dropped(p, op) & ~(zero_at(p, op, 0) | zero_at(p, op, 1));
+    dims first = open & padded_of(p, op->in[0]->type);
+    zero_operand(p, op, 0, first);
+    zero_operand(p, op, 1, open & ~first);
+}
+
+static void mask_results(padding *p, nm_op *ret)
+{
+    for (int i = 0; i < ret->n_in && !ret->func->parent; i++)
+        if (is_kept(ret->func->result_bind[i].kind))
+            zero_operand(p, ret, i, padded_of(p, ret->in[i]->type));
+}
+
+// Does the op take a padded dim apart, or go along it?
+static bool takes_apart(const padding *p, const nm_op *op)
+{
+    bool fine = nm_is(op, NM_REDUCE) || nm_is(op, NM_COLLECTIVE) || nm_is(op, NM_FREE) ||
+                op->code == NM_OP_gather || op->code == NM_OP_rename || op->code == NM_OP_repeat;
+    for (int i = 0; i < op->n_attrs && !fine; i++)
+        for (int k = 0; k < op->n_in; k++) {
+            const nm_attr *a = &op->attr[i];
+            const nm_type *t = op->in[k]->type;
+            if (a->kind == NM_ATTR_sym && padded_in(p, t, a->u.sym))
+                return true;
+            for (int d = 0; a->kind == NM_ATTR_dims && d < a->u.syms.n; d++)
+                if (padded_in(p, t, a->u.syms.sym[d]))
+                    return true;
+        }
+    return false;
+}
+
+// --- the walk ------------------------------------------------------------------------------------
+
+static void learn(padding *p, nm_func *f);
+
+// What the parameters of a repeat's body are, in every turn.
+static void learn_params(padding *p, nm_op *op)
+{
+    nm_func *body = op->body;
+    int64_t carried = nm_attr_int(op, "carried", 0);
+    for (int i = 0; i < op->n_in; i++)
+        know(p, body->param[i], zero_at(p, op, i));
+    for (bool again = true; again;) {
+        again = false;
+        learn(p, body);
+        for (int i = 0; i < carried; i++) {
+            dims in = p->zero[body->param[i]->id], both = in & zero_at(p, body->last, i);
+            again |= both != in;
+            know(p, body->param[i], both);
+        }
+    }
+}
+
+static void learn_results(padding *p, nm_op *op)
+{
+    for (int i = 0; i < op->n_out && op->code != NM_OP_repeat; i++)
+        know(p, &op->out[i], i ? 0 : zero_of(p, op));
+    int64_t carried = nm_attr_int(op, "carried", 0);
+    for (int i = 0; i < op->n_out && op->code == NM_OP_repeat; i++)
+        know(p, &op->out[i],
+             zero_at(p, op->body->last, i) & (i < carried ? zero_at(p, op, i) : ~0ull));
+}
+
+static void learn(padding *p, nm_func *f)
+{
+    nm_each_op(op, f) {
+        if (op->code == NM_OP_repeat)
+            learn_params(p, op);
+        learn_results(p, op);
+    }
+}
+
+static void mask_op(padding *p, nm_op *op)
+{
+    if (op->code == NM_OP_sum)
+        zero_operand(p, op, 0, dropped(p, op));
+    else if (op->code == NM_OP_max)
+        lower_operand(p, op, dropped(p, op), lowest(op->in[0]->type->dtype));
+    else if (op->code == NM_OP_dot)
+        mask_dot(p, op);
+    else if (op->code == NM_OP_ret)
+        mask_results(p, op);
+}
+
+static bool mask_ops(padding *p, nm_func *f)
+{
+    nm_each_op(op, f) {
+        if (takes_apart(p, op))
+            return nm_error(p->m->diag, op->loc,
+                            "%s along a padded dim that is split over a mesh is not lowered",
+                            nm_info(op)->name);
+        if (op->code == NM_OP_repeat) {
+            learn_params(p, op);
+            if (!mask_ops(p, op->body))
+                return false;
+        }
+        mask_op(p, op);
+        learn_results(p, op);
+    }
+    return true;
+}
+
+bool nm_localize_padding(nm_func *f)
+{
+    padding p = {.m = f->module};
+    if (!find_padded(&p))
+        return false;
+    for (int i = 0; i < f->n_params && p.n; i++)
+        if (is_kept(f->param_bind[i].kind))
+            know(&p, f->param[i], padded_of(&p, f->param[i]->type));
+    return !p.n || mask_ops(&p, f);
+}
