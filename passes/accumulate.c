@@ -10,9 +10,8 @@
 // Here, since the backward pass has to exist; not later, since fuse should see the adds.
 #include "ir/loop.h"
 #include "passes/batch.h"
+#include "passes/parts.h"
 #include "passes/pass.h"
-#include "passes/simplify.h"
-#include "passes/value_number.h"
 
 #include <string.h>
 
@@ -275,34 +274,10 @@ static nm_value *add_share(const nm_batch *b, nm_value *acc, nm_value *part)
 
 // --- the three functions -----------------------------------------------------------------------
 
-static void drop_unused_params(nm_func *f)
-{
-    int n = 0;
-    for (int i = 0; i < f->n_params; i++) {
-        if (!f->param[i]->uses)
-            continue;
-        f->param[i]->index = n;
-        f->param[n] = f->param[i];
-        f->param_bind[n++] = f->param_bind[i];
-    }
-    f->n_params = n;
-}
-
-static void clean(nm_func *f)
-{
-    for (bool again = true; again;) {
-        again = false;
-        nm_drop_dead(f, &again);
-        nm_value_number(f, &again);
-        nm_simplify_loops(f, &again);
-    }
-}
-
 static nm_func *copy_step(const cuts *c, const char *part, nm_value ***map)
 {
     nm_func *f = c->b.f;
-    *map = nm_new_n(f->module->arena, nm_value *, f->n_values + 1);
-    return nm_func_clone(f, nm_sym_fmt(f->module, "%s.%s", f->name, part), *map);
+    return nm_part_copy(f, nm_sym_fmt(f->module, "%s.%s", f->name, part), map);
 }
 
 static nm_value *make_param(nm_func *f, const cut *row)
@@ -358,15 +333,15 @@ static void build_sums(const cuts *c, const char *name, bool count)
     nm_loc loc = f->last->loc;
     nm_erase(f->last);
     nm_op *ret = nm_func_ret(f, loc, p.n, p.value, p.bind);
-    clean(f);
+    nm_part_clean(f);
     for (int i = 0; i < p.n; i++) {
         nm_value *acc = make_param(f, p.row[i]);
         bool mean = c->b.mean[p.row[i]->value->id];
         nm_set_operand(ret, i,
                        mean ? add_share(&c->b, acc, ret->in[i]) : accumulate(acc, ret->in[i]));
     }
-    clean(f);
-    drop_unused_params(f);
+    nm_part_clean(f);
+    nm_part_drop_params(f);
 }
 
 static void build_finish(cuts *c)
@@ -376,10 +351,10 @@ static void build_finish(cuts *c)
     nm_value **param = nm_new_n(f->module->arena, nm_value *, c->n + 1);
     for (int i = 0; i < c->n; i++)
         param[i] = provide(f, &c->row[i], map);
-    clean(f);
+    nm_part_clean(f);
     for (int i = 0; i < c->n; i++)
         c->row[i].read = param[i]->uses != NULL;
-    drop_unused_params(f);
+    nm_part_drop_params(f);
 }
 
 // finish is built first, since it says which sums are wanted; it stands last, as it runs.
