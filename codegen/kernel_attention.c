@@ -4,6 +4,7 @@
 //
 // A stride is the difference of two offsets at constant coordinates, so a view that splits or
 // renames dims needs no rule of its own here.
+#include "codegen/global.h"
 #include "codegen/kernels.h"
 #include "codegen/space.h"
 #include "codegen/templates/template.h"
@@ -237,13 +238,14 @@ enum {
     F_DROP,
     N_FIELDS
 };
+enum { D_RATE, D_KEY, D_STEP, D_TURN, D_FIRST, D_KEY_STRIDE, D_STRIDE, D_HALF, D_JUMP, N_DROP };
 
 static void make_types(nm_gen *g, nm_flash *x)
 {
     nm_fn *f = &g->fn;
     LLVMTypeRef i = f->i64, p = f->ptr, s = LLVMArrayType2(f->i64, N_AT), r = f->f32, w = f->i32;
-    LLVMTypeRef drop[] = {r, i, w, w, i, i, s};
-    x->drop = LLVMStructTypeInContext(f->ctx, drop, 7, false);
+    LLVMTypeRef drop[] = {r, i, w, w, i, i, s, i, i};
+    x->drop = LLVMStructTypeInContext(f->ctx, drop, N_DROP, false);
     LLVMTypeRef field[N_FIELDS] = {i, i, i, i, i, i, i, i, r, r, p, p, p, s, s, s, p, p,      s,
                                    s, p, p, p, p, s, s, s, s, p, s, p, p, s, s, p, s, x->drop};
     x->args = LLVMStructTypeInContext(f->ctx, field, N_FIELDS, false);
@@ -303,7 +305,7 @@ static bool set_scalars(nm_gen *g, const nm_flash *x, LLVMValueRef args)
     set(g, x, args, F_SOFTCAP, LLVMConstReal(f->f32, nm_attr_float(x->op, "softcap", 0)));
     nm_value *at = x->a.extra[NM_ATTN_at];
     nm_coords none = {0};
-    if (!at)
+    if (!at || at->type->rank)
         return true;
     LLVMValueRef v = nm_gen_value(g, at, &none);
     if (v)
@@ -365,11 +367,21 @@ static bool set_drop(nm_gen *g, const nm_flash *x, LLVMValueRef args)
         s.stride[at] = nm_index_const(g, 0);
     row_strides(g, x, &s, &first);
     LLVMValueRef drop = field(g, x, args, F_DROP);
-    LLVMValueRef word[] = {LLVMConstReal(f->f32, rate), key, step, turn, first,
-                           nm_index_const(g, 1)};
-    for (unsigned i = 0; i < 6; i++)
-        LLVMBuildStore(f->b, word[i], LLVMBuildStructGEP2(f->b, x->drop, drop, i, ""));
-    set_strides(g, LLVMBuildStructGEP2(f->b, x->drop, drop, 6, ""), &s);
+    LLVMValueRef half = nm_fn_i64(f, INT64_MAX), jump = nm_index_const(g, 0);
+    if (x->pos.name)
+        nm_gen_runs(g, &x->pos, &half, &jump);
+    LLVMValueRef word[N_DROP] = {[D_RATE] = LLVMConstReal(f->f32, rate),
+                                 [D_KEY] = key,
+                                 [D_STEP] = step,
+                                 [D_TURN] = turn,
+                                 [D_FIRST] = first,
+                                 [D_KEY_STRIDE] = nm_index_const(g, 1),
+                                 [D_HALF] = half,
+                                 [D_JUMP] = jump};
+    for (unsigned i = 0; i < N_DROP; i++)
+        if (word[i])
+            LLVMBuildStore(f->b, word[i], LLVMBuildStructGEP2(f->b, x->drop, drop, i, ""));
+    set_strides(g, LLVMBuildStructGEP2(f->b, x->drop, drop, D_STRIDE, ""), &s);
     return true;
 }
 
@@ -461,6 +473,26 @@ static bool write_bias(nm_gen *g, const nm_flash *x, LLVMValueRef *hook)
     return true;
 }
 
+// int64_t position(env, i), where `at` says it of each query
+static bool write_position(nm_gen *g, const nm_flash *x, LLVMValueRef *hook)
+{
+    nm_fn *f = &g->fn;
+    nm_value *at = x->a.extra[NM_ATTN_at];
+    *hook = LLVMConstNull(f->ptr);
+    if (!at || !at->type->rank)
+        return true;
+    LLVMTypeRef param[] = {f->ptr, f->i64};
+    LLVMValueRef fn = nm_gen_begin_hook(g, "position", LLVMFunctionType(f->i64, param, 2, false));
+    nm_coords c = {0};
+    nm_coords_set(&c, x->pos.name, LLVMGetParam(fn, 1));
+    LLVMValueRef v = nm_gen_value(g, at, &c);
+    if (!v)
+        return false;
+    nm_fn_finish(f, LLVMBuildIntCast2(f->b, v, f->i64, true, ""));
+    *hook = fn;
+    return true;
+}
+
 // --- the kernels
 // --------------------------------------------------------------------------------------------------------
 
@@ -496,19 +528,29 @@ static void write_count(nm_gen *g, nm_flash *x, const char *name)
     nm_gen_end_count(g, nm_gen_call(g, name, g->fn.i64, 1, &args));
 }
 
-static void finish(nm_gen *g, nm_flash *x, LLVMValueRef args, LLVMValueRef hook, const char *name)
+typedef struct nm_hooks {
+    LLVMValueRef bias, position;
+} nm_hooks;
+
+static bool write_hooks(nm_gen *g, const nm_flash *x, nm_hooks *hook)
 {
-    LLVMValueRef arg[] = {write_spec(g, x), args, nm_gen_env(g), hook, g->from, g->to, g->scratch};
-    nm_gen_call(g, name, g->fn.nothing, 7, arg);
+    return write_bias(g, x, &hook->bias) && write_position(g, x, &hook->position);
+}
+
+static void finish(nm_gen *g, nm_flash *x, LLVMValueRef args, nm_hooks hook, const char *name)
+{
+    LLVMValueRef arg[] = {write_spec(g, x), args,    nm_gen_env(g), hook.bias,
+                          hook.position,    g->from, g->to,         g->scratch};
+    nm_gen_call(g, name, g->fn.nothing, 8, arg);
     nm_fn_finish(&g->fn, NULL);
 }
 
 bool nm_kernel_attention(nm_gen *g)
 {
     nm_flash x;
-    LLVMValueRef hook;
+    nm_hooks hook;
     nm_op *op = nm_group_op(g, NM_OP_attention);
-    if (!find_roles(g, &x, op) || !check(g, &x) || !write_bias(g, &x, &hook))
+    if (!find_roles(g, &x, op) || !check(g, &x) || !write_hooks(g, &x, &hook))
         return false;
     int spare[2] = {unread_result(g, &x, 0), unread_result(g, &x, 1)};
     nm_gen_begin_kernel(g, "kernel");
@@ -531,9 +573,9 @@ bool nm_kernel_attention(nm_gen *g)
 bool nm_kernel_attention_grad(nm_gen *g)
 {
     nm_flash x;
-    LLVMValueRef hook;
+    nm_hooks hook;
     nm_op *op = nm_group_op(g, NM_OP_attention_grad);
-    if (!find_roles(g, &x, op) || !check(g, &x) || !write_bias(g, &x, &hook))
+    if (!find_roles(g, &x, op) || !check(g, &x) || !write_hooks(g, &x, &hook))
         return false;
     if (op->n_out > 3)
         return nm_gen_refuse(g, op, "gradients of bias and sink are not lowered yet") != NULL;

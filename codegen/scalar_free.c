@@ -1,7 +1,7 @@
 // One element of a free value: constants, extents, indices and random draws. Indices and draws are
-// those of the whole tensor: a call that sees a part of it (a micro-batch) adds its offset.
+// those of the whole tensor, whatever part of it a call sees (a micro-batch, a rank's).
 #include "base/hash.h"
-#include "codegen/gen.h"
+#include "codegen/global.h"
 
 #include <string.h>
 
@@ -31,10 +31,18 @@ static LLVMValueRef gen_size(nm_gen *g, const nm_op *op)
     return from_i64(g, v, op->out[0].type->dtype);
 }
 
+static LLVMValueRef gen_offset(nm_gen *g, const nm_op *op)
+{
+    const nm_attr *of = nm_attr_get(op, "of");
+    LLVMValueRef v = of->kind == NM_ATTR_int
+                         ? nm_index_const(g, 0)
+                         : nm_fn_extent_value(&g->fn, of->u.extent, NM_SYM_OFFSET);
+    return from_i64(g, v, op->out[0].type->dtype);
+}
+
 static LLVMValueRef global_index(nm_gen *g, const nm_dim *dim, const nm_coords *c)
 {
-    LLVMValueRef offset = nm_fn_extent_value(&g->fn, dim->extent, NM_SYM_OFFSET);
-    return nm_index_add(g, nm_coords_get(c, dim->name), offset);
+    return nm_gen_global(g, dim, nm_coords_get(c, dim->name));
 }
 
 static LLVMValueRef gen_index(nm_gen *g, const nm_op *op, const nm_coords *c)
@@ -96,6 +104,7 @@ LLVMValueRef nm_gen_free(nm_gen *g, nm_op *op, const nm_coords *c)
     switch (op->code) {
     case NM_OP_const: return gen_const(g, op);
     case NM_OP_size: return gen_size(g, op);
+    case NM_OP_offset: return gen_offset(g, op);
     case NM_OP_index: return gen_index(g, op, c);
     case NM_OP_random: return gen_random(g, op, c);
     default: return nm_gen_refuse(g, op, "this free value is not lowered yet");

@@ -2,7 +2,7 @@
 //
 // Conditions on constant coordinates are decided here, so that a loop that is unrolled over the
 // parts of a concat reads each part without a select.
-#include "codegen/gen.h"
+#include "codegen/global.h"
 
 static LLVMValueRef extent_of(nm_gen *g, const nm_type *t, nm_sym dim)
 {
@@ -140,6 +140,36 @@ static void point_windows(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_po
     guard(g, p, over, at, extent_of(g, op->in[0]->type, over));
 }
 
+// This rank's number among those of the axes, major first.
+static LLVMValueRef own_place(nm_gen *g, nm_syms axes)
+{
+    LLVMValueRef at = nm_index_const(g, 0);
+    for (int i = 0; i < axes.n; i++) {
+        const nm_extent *axis = nm_extent_sym(g->fn.m, axes.sym[i]);
+        LLVMValueRef ranks = nm_fn_extent_value(&g->fn, axis, NM_SYM_SIZE);
+        at = nm_index_add(g, nm_index_mul(g, at, ranks),
+                          nm_fn_extent_value(&g->fn, axis, NM_SYM_OFFSET));
+    }
+    return at;
+}
+
+// Of a whole dim, where global indices are; of a part, the own block of it.
+static void point_shard(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p)
+{
+    nm_sym over = nm_attr_sym(op, "over");
+    const nm_type *in = op->in[0]->type, *out = op->out[0].type;
+    const nm_dim *from = &in->dim[nm_type_find(in, over)], *to = &out->dim[nm_type_find(out, over)];
+    LLVMValueRef i = nm_coords_get(c, over);
+    if (nm_extent_is_local(g->fn.m, from->extent)) {
+        LLVMValueRef block = own_place(g, nm_attr_dims(op, "axes"));
+        i = nm_index_add(g, nm_index_mul(g, block, extent_of(g, out, over)), i);
+        nm_coords_set(&p->at, over, i);
+    } else if (nm_extent_is_padded(g->fn.m, to->extent))
+        guard(g, p, over, nm_gen_global(g, to, i), extent_of(g, in, over));
+    else
+        nm_coords_set(&p->at, over, nm_gen_global(g, to, i));
+}
+
 bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p)
 {
     nm_coords from = *c; // c may lie in p
@@ -156,6 +186,7 @@ bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point
     case NM_OP_broadcast: return true;
     case NM_OP_gather: return point_gather(g, op, &from, p);
     case NM_OP_windows: point_windows(g, op, &from, p); return true;
+    case NM_OP_shard: point_shard(g, op, &from, p); return true;
     default: nm_gen_refuse(g, op, "this view is not lowered yet"); return false;
     }
 }

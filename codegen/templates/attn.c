@@ -124,8 +124,13 @@ NMK_INLINE void do_block(const attn *a, const room *m, head h, int64_t r)
     state t[PANELS];
     for (int64_t i = 0; i < n_panels; i++)
         begin(a, m, rows_at(a, h, r + i * NR), i, &t[i]);
-    int64_t end = end_key(a, t[n_panels - 1].at.last);
-    for (int64_t key = first_key(a, t[0].at.first) / KEYS * KEYS; key < end; key += KEYS) {
+    int64_t first = t[0].at.first, last = t[0].at.last;
+    for (int64_t i = 1; i < n_panels; i++) {
+        first = min64(first, t[i].at.first);
+        last = max64(last, t[i].at.last);
+    }
+    int64_t end = end_key(a, last);
+    for (int64_t key = first_key(a, first) / KEYS * KEYS; key < end; key += KEYS) {
         int64_t n = min64(KEYS, end - key);
         nmk_attn_pack_rows(k + key * x->k_s.pos, x->k_s.pos, n, a->s->hd, m->k);
         nmk_attn_pack_across(v + key * x->v_s.pos, x->v_s.pos, n, a->s->hd_v, m->v);
@@ -144,9 +149,10 @@ NMK_ENTRY int64_t nmk_attn_count(const nmk_attn_args *x)
 }
 
 NMK_ENTRY void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env,
-                        nmk_bias *bias, int64_t from, int64_t to, void *scratch)
+                        nmk_bias *bias, nmk_position *position, int64_t from, int64_t to,
+                        void *scratch)
 {
-    attn a = {s, x, env, bias};
+    attn a = {s, x, env, bias, position};
     room m = room_in(s, scratch);
     int64_t blocks = ceil_div(x->n_q * x->g, BLOCK);
     for (; from < to; from++)

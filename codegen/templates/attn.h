@@ -15,6 +15,7 @@ typedef struct attn { // one call
     const nmk_attn_args *x;
     const void *env;
     nmk_bias *bias;
+    nmk_position *position;
 } attn;
 
 typedef struct head { // one (batch, kv head)
@@ -24,7 +25,7 @@ typedef struct head { // one (batch, kv head)
 typedef struct rows { // NR rows of one head; those from n on are not there
     head at;
     int64_t r, n;        // the first, and how many
-    vi pos[2];           // position of each among the keys: at + i
+    vi pos[2];           // position of each among the keys
     int64_t first, last; // the least and the greatest of them
 } rows;
 
@@ -41,13 +42,22 @@ NMK_INLINE head head_at(const nmk_attn_args *x, int64_t i)
     return (head){i / x->kv / x->n1, i / x->kv % x->n1, i % x->kv};
 }
 
+// The position of row r.
+NMK_INLINE int64_t position_of(const attn *a, int64_t r)
+{
+    return a->position ? a->position(a->env, r / a->x->g) : a->x->at + r / a->x->g;
+}
+
 NMK_INLINE rows rows_at(const attn *a, head h, int64_t r)
 {
     rows q = {.at = h, .r = r, .n = min64(NR, a->x->n_q * a->x->g - r)};
-    for (int64_t i = 0; i < NR; i++)
-        q.pos[i / VL][i % VL] = (int32_t)(a->x->at + (r + i) / a->x->g);
-    q.first = a->x->at + r / a->x->g;
-    q.last = a->x->at + (r + q.n - 1) / a->x->g;
+    q.first = q.last = position_of(a, r);
+    for (int64_t i = 0; i < NR; i++) {
+        int64_t at = position_of(a, r + min64(i, q.n - 1));
+        q.pos[i / VL][i % VL] = (int32_t)at;
+        q.first = min64(q.first, at);
+        q.last = max64(q.last, at);
+    }
     return q;
 }
 
@@ -107,8 +117,12 @@ NMK_INLINE vi sees(const attn *a, const rows *q, const vi *segment, int half, in
 
 NMK_INLINE void row_segments(const attn *a, const rows *q, vi segment[2])
 {
-    for (int64_t i = 0; i < q->n; i++)
-        segment[i / VL][i % VL] = a->x->seg_q[row_offset(a, &a->x->seg_q_s, q->at, q->r + i)];
+    const nmk_strides *s = &a->x->seg_q_s;
+    for (int64_t i = 0; i < q->n; i++) {
+        int64_t at = a->position ? offset(s, q->at) + q->pos[i / VL][i % VL] * s->pos
+                                 : row_offset(a, s, q->at, q->r + i);
+        segment[i / VL][i % VL] = a->x->seg_q[at];
+    }
 }
 
 NMK_INLINE void hide_keys(const attn *a, const rows *q, int64_t key, int64_t n, float *restrict s)
@@ -163,8 +177,10 @@ NMK_INLINE void draw_dropout(const attn *a, const rows *q, int64_t key, int64_t 
     const nmk_attn_drop *d = &a->x->drop;
     float rate = d->rate, kept = 1 / (1 - rate);
     int64_t base[NR];
-    for (int64_t i = 0; i < NR; i++)
-        base[i] = d->first + row_offset(a, &d->stride, q->at, q->r + i);
+    for (int64_t i = 0; i < NR; i++) {
+        int64_t jump = (q->r + i) / a->x->g >= d->half ? d->jump : 0;
+        base[i] = d->first + row_offset(a, &d->stride, q->at, q->r + i) + jump * d->stride.pos;
+    }
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = 0; i < NR; i++) {
             float u = nmk_uniform(d->key, d->step, d->turn, base[i] + (key + j) * d->key_stride);

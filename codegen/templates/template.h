@@ -75,10 +75,13 @@ typedef struct nmk_strides {
 typedef float nmk_bias(const void *env, int64_t b0, int64_t b1, int64_t kv, int64_t g, int64_t i,
                        int64_t j);
 
+// The position among the keys of query i. NULL: args.at + i.
+typedef int64_t nmk_position(const void *env, int64_t i);
+
 typedef struct nmk_attn_spec { // a constant
     int64_t hd, hd_v; // extents of the head dim of q and k, and of v and out; any up to 512
-    int64_t causal;   // key j is seen by query i only if j <= at + i
-    int64_t windowed; // args.window counts: and only if j > at + i - window; window <= 0: no limit
+    int64_t causal;   // key j is seen by the query at position p only if j <= p
+    int64_t windowed; // args.window counts: and only if j > p - window; window <= 0: no limit
     int64_t capped;   // args.softcap counts
     int64_t dropout;  // args.drop counts
     int64_t keys, segments, sink; // the pointers of args are there
@@ -89,8 +92,9 @@ typedef struct nmk_attn_drop { // a probability is 0 where uniform < rate, else 
     uint64_t key; // as nmk_uniform takes it
     uint32_t step, turn;
     int64_t first,
-        key_stride; // element index = first + stride . (b0, b1, i, kv, g) + key_stride * j
+        key_stride; // element index = first + stride . (b0, b1, i', kv, g) + key_stride * j
     nmk_strides stride;
+    int64_t half, jump; // i' = i + (i >= half ? jump : 0)
 } nmk_attn_drop;
 
 typedef struct nmk_attn_args {
@@ -105,9 +109,11 @@ typedef struct nmk_attn_args {
     const float *dout; // backward only: dout as out; dq, dk, dv as q, k, v; all are written
     float *dq, *dk, *dv;
     nmk_strides dout_s, dq_s, dk_s, dv_s;
-    const uint8_t *keys;          // bool [b0, b1, j]: 0 hides key j
-    nmk_strides keys_s;           // (kv, g unused)
-    const int32_t *seg_q, *seg_k; // [b0, b1, i], [b0, b1, j]: pairs that differ are hidden
+    const uint8_t *keys; // bool [b0, b1, j]: 0 hides key j
+    nmk_strides keys_s;  // (kv, g unused)
+    // [b0, b1, i], [b0, b1, j]: pairs that differ are hidden. With nmk_position, query i has the
+    // segment of its position.
+    const int32_t *seg_q, *seg_k;
     nmk_strides seg_q_s, seg_k_s;
     const float *sink; // [kv, g] by strides: a logit that joins the sum and nothing else
     nmk_strides sink_s;
@@ -119,12 +125,12 @@ typedef struct nmk_attn_args {
 // heads.
 int64_t nmk_attn_count(const nmk_attn_args *x);
 void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
-              int64_t from, int64_t to, void *scratch);
+              nmk_position *position, int64_t from, int64_t to, void *scratch);
 int64_t nmk_attn_grad_count(const nmk_attn_args *x);
 // dq, dk and dv; probabilities are computed again from lse. Gradients of bias and sink are not
 // given.
 void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
-                   int64_t from, int64_t to, void *scratch);
+                   nmk_position *position, int64_t from, int64_t to, void *scratch);
 #define NMK_ATTN_SCRATCH(hd, hd_v)      (((hd) + (hd_v) + 256) * 4096)
 #define NMK_ATTN_GRAD_SCRATCH(hd, hd_v) (((hd) + (hd_v) + 256) * 8192)
 

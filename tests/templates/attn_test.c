@@ -9,6 +9,7 @@
 
 typedef struct config {
     int64_t n0, n1, kv, g, n_q, n_k, hd, hd_v, at, window;
+    int64_t half, jump; // queries from `half` on are `jump` further: one rank's of a zigzag
     int causal, capped, dropout, keys, segments, sink, bias;
 } config;
 
@@ -87,9 +88,12 @@ static problem make(config c)
         .seg_k_s = {c.n1 * c.n_k, c.n_k, 1, 0, 0},
         .sink = check_floats(c.kv * c.g, 5),
         .sink_s = {0, 0, 0, c.g, 1},
-        .drop = {0.3f, 0x123456789abcdefull, 7, 3, 5, 1, {0}},
+        .drop = {0.3f, 0x123456789abcdefull, 7, 3, 5, 1, {0}, 0, 0},
     };
     p.x.drop.stride = dense(&c, c.n_q, c.kv, c.g, c.n_k);
+    p.x.drop.half = c.half, p.x.drop.jump = c.jump;
+    if (c.jump)
+        p.x.seg_q_s = p.x.seg_k_s;
     p.bias = check_floats(c.n_q * c.n_k * c.kv * c.g, 6);
     p.out = calloc((size_t)(nq * c.hd_v), 8), p.lse = calloc((size_t)nq, 8);
     p.dq = calloc((size_t)(nq * c.hd), 8), p.dk = calloc((size_t)(nk * c.hd), 8),
@@ -128,13 +132,16 @@ typedef struct place { // a row
     int64_t b0, b1, i, kv, g;
 } place;
 
+static int64_t jump_of(const config *c, int64_t i) { return i >= c->half ? c->jump : 0; }
+
 static int sees(const problem *p, place r, int64_t j)
 {
     const config *c = &p->c;
-    int64_t b = r.b0 * c->n1 + r.b1, pos = c->at + r.i;
+    int64_t b = r.b0 * c->n1 + r.b1, pos = c->at + r.i + jump_of(c, r.i);
+    int64_t seg_q = c->jump ? b * c->n_k + pos : b * c->n_q + r.i;
     return (!c->causal || j <= pos) && (c->window <= 0 || j > pos - c->window) &&
            (!c->keys || p->x.keys[b * c->n_k + j]) &&
-           (!c->segments || p->x.seg_q[b * c->n_q + r.i] == p->x.seg_k[b * c->n_k + j]);
+           (!c->segments || p->x.seg_q[seg_q] == p->x.seg_k[b * c->n_k + j]);
 }
 
 static double logit(const problem *p, place r, int64_t j, double *slope)
@@ -160,7 +167,8 @@ static double kept(const problem *p, place r, int64_t j)
     const nmk_attn_drop *d = &p->x.drop;
     if (!p->c.dropout)
         return 1;
-    int64_t index = d->first + at(d->stride, r.b0, r.b1, r.i, r.kv, r.g) + j * d->key_stride;
+    int64_t i = r.i + jump_of(&p->c, r.i);
+    int64_t index = d->first + at(d->stride, r.b0, r.b1, i, r.kv, r.g) + j * d->key_stride;
     return nmk_uniform(d->key, d->step, d->turn, index) < d->rate ? 0 : 1 / (1 - (double)d->rate);
 }
 
@@ -228,26 +236,40 @@ bias_of(const void *env, int64_t b0, int64_t b1, int64_t kv, int64_t g, int64_t 
     return p->bias[((i * p->c.n_k + j) * p->c.kv + kv) * p->c.g + g];
 }
 
+static inline __attribute__((always_inline)) int64_t position_of(const void *env, int64_t i)
+{
+    const config *c = &((const problem *)env)->c;
+    return c->at + i + jump_of(c, i);
+}
+
 typedef void kernel(const problem *p, int64_t from, int64_t to, void *scratch);
 #define KERNELS(NAME, BIAS, ...)                                                                   \
     static const nmk_attn_spec spec_##NAME = {__VA_ARGS__};                                        \
     static void forward_##NAME(const problem *p, int64_t from, int64_t to, void *scratch)          \
     {                                                                                              \
-        nmk_attn(&spec_##NAME, &p->x, p, BIAS, from, to, scratch);                                 \
+        nmk_attn(&spec_##NAME, &p->x, p, BIAS, NULL, from, to, scratch);                           \
     }                                                                                              \
     static void backward_##NAME(const problem *p, int64_t from, int64_t to, void *scratch)         \
     {                                                                                              \
-        nmk_attn_grad(&spec_##NAME, &p->x, p, BIAS, from, to, scratch);                            \
+        nmk_attn_grad(&spec_##NAME, &p->x, p, BIAS, NULL, from, to, scratch);                      \
     }
 // A spec's sizes and options, run-time here so that a few kernels do for all configurations.
 static nmk_attn_spec any;
 static void forward_any(const problem *p, int64_t from, int64_t to, void *scratch)
 {
-    nmk_attn(&any, &p->x, p, NULL, from, to, scratch);
+    nmk_attn(&any, &p->x, p, NULL, NULL, from, to, scratch);
 }
 static void backward_any(const problem *p, int64_t from, int64_t to, void *scratch)
 {
-    nmk_attn_grad(&any, &p->x, p, NULL, from, to, scratch);
+    nmk_attn_grad(&any, &p->x, p, NULL, NULL, from, to, scratch);
+}
+static void forward_dealt(const problem *p, int64_t from, int64_t to, void *scratch)
+{
+    nmk_attn(&any, &p->x, p, NULL, position_of, from, to, scratch);
+}
+static void backward_dealt(const problem *p, int64_t from, int64_t to, void *scratch)
+{
+    nmk_attn_grad(&any, &p->x, p, NULL, position_of, from, to, scratch);
 }
 KERNELS(gpt, NULL, .hd = 16, .hd_v = 16, .causal = 1, .dropout = 1)
 KERNELS(bias, bias_of, .hd = 24, .hd_v = 40, .keys = 1)
@@ -295,8 +317,22 @@ static void test(const char *name, config c)
     any = (nmk_attn_spec){c.hd,      c.hd_v, c.causal,   c.window != 0, c.capped,
                           c.dropout, c.keys, c.segments, c.sink};
     reference(&p);
-    run(name, &p, forward_any, backward_any);
+    run(name, &p, c.jump ? forward_dealt : forward_any, c.jump ? backward_dealt : backward_any);
     release(&p);
+}
+
+// One rank's queries: two chunks of the sequence, the second first or last, neither a multiple of
+// a vector.
+static void test_dealt(void)
+{
+    config c = {.n0 = 1, .n1 = 2, .kv = 2, .g = 3, .n_q = 94, .n_k = 700, .hd = 16, .hd_v = 16};
+    c.causal = 1, c.at = 47, c.half = 47, c.jump = 560;
+    test("dealt", c);
+    c.at = 620, c.jump = -590;
+    test("dealt, backwards", c);
+    c.window = 60, test("dealt, window", c);
+    c.window = 0, c.dropout = 1, test("dealt, dropout", c);
+    c.dropout = 0, c.segments = 1, test("dealt, segments", c);
 }
 
 // A NaN in q must not pass for a masked key.
@@ -365,6 +401,7 @@ int main(void)
     d.dropout = d.capped = 0, d.keys = 1, test("keys", d);
     d.keys = 0, d.segments = 1, test("segments", d);
     d.segments = 0, d.sink = 1, test("sink", d);
+    test_dealt();
     config decode = {.n0 = 3,
                      .n1 = 1,
                      .kv = 2,

@@ -1,0 +1,16 @@
+// Global indices: of a dim that is cut (a micro-batch, a rank's part) the code sees local ones.
+#ifndef NM_CODEGEN_GLOBAL_H
+#define NM_CODEGEN_GLOBAL_H
+
+#include "codegen/gen.h"
+
+// Of local index i: i + offset, and the jump from `half` on where the dim may lie in two runs.
+LLVMValueRef nm_gen_global(nm_gen *g, const nm_dim *dim, LLVMValueRef i);
+// The local index from which on global ones are `jump` further. False: the dim lies in one run.
+bool nm_gen_runs(nm_gen *g, const nm_dim *dim, LLVMValueRef *half, LLVMValueRef *jump);
+// Is the extent that of one rank's part of a dim?
+bool nm_extent_is_local(nm_module *m, const nm_extent *e);
+bool nm_extent_is_padded(nm_module *m,
+                         const nm_extent *e); // and stored with indices behind its end
+
+#endif
