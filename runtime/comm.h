@@ -9,16 +9,19 @@
 #ifndef NMRT_COMM_H
 #define NMRT_COMM_H
 
-#include "runtime/driver_abi.h"
-#include "runtime/status.h"
+#include "runtime/pool.h"
 
 #include <stdbool.h>
+
+struct nmrt_ranks;
 
 typedef struct nmrt_group { // the ranks of a collective, in the order of their index
     int n, me;              // rank[me] is this rank
     const int *rank;        // [n] world ranks
-    int64_t id;             // equal on all members, different for different groups
+    int64_t id;             // nmrt_group_id: equal on all members
 } nmrt_group;
+
+int64_t nmrt_group_id(const int *rank, int n); // of these world ranks in this order; never 0
 
 typedef struct nmrt_piece { // where elements of the larger side lie along `over`
     int64_t from, n;
@@ -34,7 +37,7 @@ typedef struct nmrt_exchange { // one collective, as one member sees it
     const nmrt_piece *piece; // NULL: member i has [i len, (i + 1) len); else [2 n]: two pieces each
     void *out;               // may be `in` for ALL_REDUCE
     const void *in;
-    const char *name, *where; // for the recorder
+    const char *name, *where; // for the recorder: texts that outlive the run
 } nmrt_exchange;
 
 typedef struct nmrt_comm nmrt_comm;
@@ -44,7 +47,7 @@ struct nmrt_comm {
     // In memory that nmrt_comm.alloc gave (`local`: shared by all ranks), or any for others.
     nmrt_status (*run)(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e);
     // Channel `tag` from one rank to another delivers in order. send returns when `at` may be
-    // reused.
+    // reused; it waits only where many messages are under way. `what` outlives the run.
     nmrt_status (*send)(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
                         const char *what, nmrt_error *e);
     nmrt_status (*recv)(nmrt_comm *c, int from, int tag, void *at, int64_t bytes, const char *what,
@@ -56,9 +59,28 @@ struct nmrt_comm {
     void (*free)(nmrt_comm *c, void *at, int64_t bytes);
     void (*abort)(nmrt_comm *c, const char *why); // all ranks stop with this sentence; returns
     void (*close)(nmrt_comm *c);
+    nmrt_pool *pool; // the device's threads, which help with large collectives; NULL: none
     void *state;
 };
 
 nmrt_comm nmrt_comm_single(void);
+// The communicator of --comm for these ranks: auto, local, tcp or mpi. Close it in any case where
+// the status is NMRT_OK.
+nmrt_status nmrt_comm_open(nmrt_comm *c, const struct nmrt_ranks *ranks, const char *which,
+                           nmrt_error *e);
+// *flag on any rank is *flag on all: how ranks agree to stop. Every rank calls it.
+nmrt_status nmrt_comm_any(nmrt_comm *c, bool *flag, nmrt_error *e);
+// Elements of the side that a member gives, and of the one that it gets.
+int64_t nmrt_exchange_in(const nmrt_exchange *x);
+int64_t nmrt_exchange_out(const nmrt_exchange *x);
+// Ends all ranks with this failure, and this process: where a collective failed in the middle of a
+// function, nothing may go on, and least of all write a checkpoint.
+_Noreturn void nmrt_comm_die(nmrt_comm *c, const nmrt_error *e);
+
+// out[i] = the sum (or maximum) of in[0][at + i], in[1][at + i], ..., in this order, for i below
+// count. bf16 is added as f32 and rounded once. out may be where one of in is. False: no sum of
+// this dtype is known.
+bool nmrt_reduce(nmdrv_dtype dtype, bool max, void *out, const void *const *in, int n, int64_t at,
+                 int64_t count);
 
 #endif

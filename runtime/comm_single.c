@@ -9,9 +9,7 @@ static nmrt_status single_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *
 {
     (void)c, (void)e;
     if (x->out != x->in)
-        memmove(x->out, x->in,
-                (size_t)(x->outer * (x->kind == NMDRV_ALL_REDUCE ? 1 : x->len * x->inner) *
-                         nmrt_dtype(x->dtype)->bits / 8));
+        memmove(x->out, x->in, (size_t)(nmrt_exchange_in(x) * nmrt_dtype(x->dtype)->bits / 8));
     return NMRT_OK;
 }
 

@@ -3,8 +3,8 @@
 #ifndef NMRT_DEVICE_H
 #define NMRT_DEVICE_H
 
-#include "runtime/driver_abi.h"
-#include "runtime/status.h"
+#include "runtime/comm.h"
+#include "runtime/mesh.h"
 
 #include <stddef.h>
 
@@ -13,7 +13,9 @@ typedef struct nmrt_device nmrt_device;
 typedef struct nmrt_device_request { // what open needs to know
     const nmdrv_program *program;
     int threads;
-} nmrt_device_request;
+    const nmrt_mesh *mesh; // of the run's ranks; NULL: one rank alone
+    nmrt_comm *comm;   // for collectives, and the source of memory if it has an `alloc`; or NULL
+} nmrt_device_request; // mesh and comm must outlive the device
 
 typedef struct nmrt_memory_info {
     int64_t total, available; // bytes

@@ -3,6 +3,7 @@
 #include "runtime/clock.h"
 #include "runtime/cpu.h"
 #include "runtime/device.h"
+#include "runtime/exchange.h"
 #include "runtime/pool.h"
 
 #include <stdio.h>
@@ -13,7 +14,30 @@
 struct nmrt_device {
     const nmdrv_program *program;
     nmrt_pool *pool;
+    nmrt_comm *comm;          // NULL: one rank alone
+    nmrt_exchanges exchanges; // where there is a comm
 };
+
+static void host_close(nmrt_device *d)
+{
+    if (!d)
+        return;
+    if (d->comm)
+        d->comm->pool = NULL;
+    nmrt_exchanges_release(&d->exchanges);
+    nmrt_pool_free(d->pool);
+    free(d);
+}
+
+// The threads help the communicator with large sums.
+static nmrt_status join_ranks(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e)
+{
+    if (!request->comm || !request->mesh)
+        return NMRT_OK;
+    d->comm = request->comm;
+    d->comm->pool = d->pool;
+    return nmrt_exchanges_init(&d->exchanges, request->mesh, e);
+}
 
 static nmrt_status host_open(nmrt_device **device, const nmrt_device_request *request,
                              nmrt_error *e)
@@ -26,19 +50,13 @@ static nmrt_status host_open(nmrt_device **device, const nmrt_device_request *re
     // the peak kernel leaves one vector there, also if no kernel of the program wants scratch
     int64_t scratch = request->program->scratch > 64 ? request->program->scratch : 64;
     nmrt_status status = nmrt_pool_new(&d->pool, request->threads, scratch, e);
+    if (status == NMRT_OK)
+        status = join_ranks(d, request, e);
     if (status != NMRT_OK) {
-        free(d);
+        host_close(d);
         *device = NULL;
     }
     return status;
-}
-
-static void host_close(nmrt_device *d)
-{
-    if (!d)
-        return;
-    nmrt_pool_free(d->pool);
-    free(d);
 }
 
 static int64_t read_number(const char *path, const char *key)
@@ -75,7 +93,8 @@ static nmrt_memory_info host_memory_info(void)
 
 static nmrt_status host_alloc(nmrt_device *d, int64_t bytes, void **at, nmrt_error *e)
 {
-    (void)d;
+    if (d->comm && d->comm->alloc)
+        return d->comm->alloc(d->comm, bytes, at, e);
     size_t n = bytes > 0 ? (size_t)bytes : 1;
     void *p =
         mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -88,8 +107,9 @@ static nmrt_status host_alloc(nmrt_device *d, int64_t bytes, void **at, nmrt_err
 
 static void host_free(nmrt_device *d, void *at, int64_t bytes)
 {
-    (void)d;
-    if (at)
+    if (d->comm && d->comm->alloc)
+        d->comm->free(d->comm, at, bytes);
+    else if (at)
         munmap(at, bytes > 0 ? (size_t)bytes : 1);
 }
 
@@ -132,12 +152,25 @@ static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     memmove(dst, src, (size_t)bytes);
 }
 
-// One rank alone has nothing to say to others.
+// In the middle of a function nobody can take a failure: it is the end of all ranks.
 static void *call_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
                              void *in)
 {
-    (void)f, (void)collective, (void)geometry, (void)out;
-    return in;
+    nmrt_device *d = f->device;
+    nmrt_exchange x;
+    nmrt_error e;
+    if (!d->comm)
+        return in;
+    nmrt_status status = nmrt_exchanges_get(&d->exchanges, collective, f->sym, geometry, &x, &e);
+    if (status == NMRT_OK && x.group.n == 1)
+        return in;
+    x.out = out;
+    x.in = in;
+    if (status == NMRT_OK)
+        status = d->comm->run(d->comm, &x, &e);
+    if (status != NMRT_OK)
+        nmrt_comm_die(d->comm, &e);
+    return out;
 }
 
 static const nmdrv_calls host_calls = {call_launch, call_fill, call_copy, call_collective};

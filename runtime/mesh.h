@@ -11,10 +11,17 @@
 
 enum { NMRT_MAX_RANKS = 1 << 20 }; // of a plan; a run has as many as there are
 
+typedef enum {        // how seq is dealt over cp
+    NMRT_ZIGZAG_AUTO, // in 2 cp chunks, rank i gets chunks i and 2 cp - 1 - i, where they are equal
+    NMRT_ZIGZAG,      // likewise, or it is an error
+    NMRT_CONTIGUOUS,
+} nmrt_balance;
+
 typedef struct nmrt_mesh_flags { // as the user says it
     int64_t tp, pp, cp, dp, vp;  // dp 0: derived from world
     int64_t zero;                // 0 .. 3
     bool sp;
+    nmrt_balance balance;
     int64_t world; // 0: tp * pp * cp * dp
 } nmrt_mesh_flags;
 
@@ -22,12 +29,15 @@ typedef struct nmrt_mesh {
     const nmdrv_program *program;
     int64_t size[NMDRV_N_AXES];  // ranks of each axis; dp = dpr * dps * dpp, tp = tpk * tpr
     int64_t index[NMDRV_N_AXES]; // of this rank
-    int64_t world, rank, vp;
-    int mode; // index into program->mode; -1: the program has none
+    int64_t world, rank, vp, zero;
+    nmrt_balance balance;
+    int mode;                   // index into program->mode; -1: the program has none
+    const int64_t *stage_units; // [pp] bits of the units that a stage runs, for groups over pp, set
+                                // by who cuts the pipeline; NULL: every stage runs all
 } nmrt_mesh;
 
-// All that is wrong is said at once: a world that does not factor, more stages than layers, a dim
-// that its axes do not divide, with the model's line.
+// All that is wrong is said at once, a line each: a world that does not factor, more stages than
+// layers, a fixed dim that its axes do not divide, with the model's line. This rank is 0.
 nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmrt_mesh_flags *flags,
                            nmrt_error *e);
 void nmrt_mesh_place(nmrt_mesh *m, int64_t rank);          // this rank is `rank` from now on
@@ -36,13 +46,19 @@ int64_t nmrt_mesh_ranks(const nmrt_mesh *m, int64_t axes); // of a group over th
 int64_t nmrt_mesh_index(const nmrt_mesh *m, int64_t axes); // of this rank in it
 // World ranks of this rank's group over `axes`, in the order of their index: [nmrt_mesh_ranks].
 void nmrt_mesh_group(const nmrt_mesh *m, int64_t axes, int *rank);
+// The same for a function of these units (0: any): over pp, only the stages that run one of them.
+// Returns how many; rank has room for nmrt_mesh_ranks.
+int nmrt_mesh_members(const nmrt_mesh *m, int64_t axes, int64_t units, int *rank);
 void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out); // tp 4, pp 2, cp 1, dp 1 (ZeRO-1)
 
 // The symbols of local extents and of axes, from those of the run-time dims, which are set: size of
-// `batch` is that of a micro-batch over all of dp. zigzag: seq is dealt over cp in 2 cp chunks.
-// Symbols of repeats split over pp are set by whoever runs a chunk.
-void nmrt_mesh_bind(const nmrt_mesh *m, bool zigzag, nmdrv_sym *sym);
-// Does every local extent that the mode's functions have divide its whole? One line each into e.
+// `batch` is that of a micro-batch over all of dp, offset that of the micro-batch. Symbols of
+// repeats split over pp are whole: who runs a chunk changes them.
+void nmrt_mesh_bind(const nmrt_mesh *m, nmdrv_sym *sym);
+// One of them, as the rank `rank` has it.
+nmdrv_sym nmrt_mesh_local(const nmrt_mesh *m, int64_t rank, int symbol, const nmdrv_sym *sym);
+// Does every local extent of a run-time dim that the mode's functions have divide its whole? One
+// line each into e. Of sym, the run-time dims are set.
 nmrt_status nmrt_mesh_check(const nmrt_mesh *m, const nmdrv_sym *sym, nmrt_error *e);
 
 // The global indices of a local extent, as at most two runs: [from, from + n) each. n_runs.

@@ -6,13 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t asked; // the one global: a signal handler has no other place
+static volatile sig_atomic_t asked;   // global: a signal handler has no other place
+static const nmrt_recorder *followed; // of a forked rank: its parent answers signals for all
 
 static void on_signal(int number)
 {
     if (asked)
         _exit(128 + number);
     asked = 1;
+    if (followed)
+        return;
     static const char answer[] = "\nstopping; a second signal exits without saving\n";
     int old = errno; // the interrupted call's
     ssize_t written = write(STDERR_FILENO, answer, sizeof answer - 1);
@@ -26,14 +29,22 @@ void nmrt_stop_install(void)
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (!followed)
+        sigaction(SIGINT, &action, NULL);
     signal(SIGXFSZ, SIG_IGN);
 }
 
-bool nmrt_stop_asked(void) { return asked; }
+// A terminal sends SIGINT to the parent and to the ranks; one answer is enough.
+void nmrt_stop_follow(const nmrt_recorder *recorder)
+{
+    followed = recorder;
+    signal(SIGINT, SIG_IGN);
+}
+
+bool nmrt_stop_asked(void) { return asked || (followed && nmrt_recorder_stop_asked(followed)); }
 
 nmrt_status nmrt_stop_check(nmrt_error *e)
 {
-    return asked ? nmrt_fail(e, NMRT_STOPPED, "stopped by a signal") : NMRT_OK;
+    return nmrt_stop_asked() ? nmrt_fail(e, NMRT_STOPPED, "stopped by a signal") : NMRT_OK;
 }

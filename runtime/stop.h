@@ -2,11 +2,14 @@
 #ifndef NMRT_STOP_H
 #define NMRT_STOP_H
 
+#include "runtime/recorder.h"
 #include "runtime/status.h"
 
 #include <stdbool.h>
 
 void nmrt_stop_install(void); // also: a full file-size limit is an error of write, not a signal
+// In a forked rank: it is asked through its parent, who says so.
+void nmrt_stop_follow(const nmrt_recorder *recorder);
 bool nmrt_stop_asked(void);
 // NMRT_STOPPED once a signal came: what long work asks between its parts.
 nmrt_status nmrt_stop_check(nmrt_error *e);

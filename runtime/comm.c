@@ -1,0 +1,90 @@
+// What all communicators share, and which one a run has.
+#include "runtime/comm.h"
+
+#include "runtime/local.h"
+#include "runtime/ranks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int64_t nmrt_group_id(const int *rank, int n)
+{
+    uint64_t h = 0xCBF29CE484222325u; // FNV-1a
+    for (int i = 0; i < n; i++)
+        h = (h ^ (unsigned)rank[i]) * 0x100000001B3u;
+    h ^= h >> 29;
+    return (int64_t)(h ? h : 1);
+}
+
+static int64_t smaller_side(const nmrt_exchange *x)
+{
+    return x->kind == NMDRV_ALL_REDUCE ? x->outer : x->outer * x->len * x->inner;
+}
+
+int64_t nmrt_exchange_in(const nmrt_exchange *x)
+{
+    return smaller_side(x) * (x->kind == NMDRV_REDUCE_SCATTER ? x->group.n : 1);
+}
+
+int64_t nmrt_exchange_out(const nmrt_exchange *x)
+{
+    return smaller_side(x) * (x->kind == NMDRV_ALL_GATHER ? x->group.n : 1);
+}
+
+nmrt_status nmrt_comm_any(nmrt_comm *c, bool *flag, nmrt_error *e)
+{
+    if (c->ranks == 1)
+        return NMRT_OK;
+    int *rank = malloc((size_t)c->ranks * sizeof *rank);
+    if (!rank)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for a group");
+    for (int i = 0; i < c->ranks; i++)
+        rank[i] = i;
+    uint8_t mine = *flag, any = 0;
+    nmrt_exchange x = {.kind = NMDRV_ALL_REDUCE,
+                       .dtype = NMDRV_U8,
+                       .max = true,
+                       .group = {c->ranks, c->rank, rank, nmrt_group_id(rank, c->ranks)},
+                       .outer = 1,
+                       .out = &any,
+                       .in = &mine,
+                       .name = "barrier",
+                       .where = ""};
+    nmrt_status status = c->run(c, &x, e);
+    *flag = any;
+    free(rank);
+    return status;
+}
+
+void nmrt_comm_die(nmrt_comm *c, const nmrt_error *e)
+{
+    c->abort(c, e->text);
+    fflush(NULL);
+    _exit(1);
+}
+
+// --- the choice --------------------------------------------------------------------------------
+
+nmrt_status nmrt_comm_open(nmrt_comm *c, const nmrt_ranks *ranks, const char *which, nmrt_error *e)
+{
+    bool automatic = strcmp(which, "auto") == 0;
+    if (ranks->world == 1) {
+        *c = nmrt_comm_single();
+        return NMRT_OK;
+    }
+    if (automatic)
+        which = ranks->local ? "local" : ranks->start == NMRT_START_TORCHRUN ? "tcp" : "mpi";
+    if (strcmp(which, "local") == 0 && ranks->local)
+        return nmrt_comm_local(c, ranks->local, ranks->rank, e);
+    if (strcmp(which, "local") == 0)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--comm local is for ranks that this binary starts itself, not for those "
+                         "of %s",
+                         nmrt_start_name(ranks->start));
+    return nmrt_fail(e, NMRT_USAGE,
+                     "--comm %s is not built into this binary: ranks of one machine that it starts "
+                     "itself talk by --comm local",
+                     which);
+}

@@ -1,0 +1,353 @@
+// Collectives of forked ranks. Members meet: each publishes where its operand and its result lie,
+// waits for the others, and then reads their memory directly; nothing is copied to be sent. A
+// meeting counts arrivals on one word: the k-th is complete at n k of them.
+//
+//     all_reduce      meet; sum one's own slice in place; meet; copy the others' slices; meet
+//     reduce_scatter  meet; sum one's own part of the operands; meet
+//     all_gather      meet; copy the others' operands; meet
+//
+// The last meeting keeps operands until all have read them. An operand of at most SMALL bytes is
+// published itself, twice over in turn, so one meeting is enough: who is at the next but one has
+// met all the others at the next, and they had read this one by then.
+#include "runtime/local.h"
+
+#include "runtime/dtype.h"
+#include "runtime/ranks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL = 2048, LINE = 64, CHUNK = 1 << 15 };
+
+typedef struct offer { // what a member publishes
+    uint64_t signature;
+    const void *in;
+    void *out;
+    _Alignas(LINE) char small[SMALL];
+} offer;
+
+typedef struct meeting { // then offer[n][2]
+    nmrt_bell arrived;
+    offer offer[];
+} meeting;
+
+typedef struct local_state {
+    nmrt_local *local;
+    nmrt_arena arena;
+    nmrt_mail *mail;
+    int rank;
+    unsigned char turn[NMRT_MAX_GROUPS]; // which of the two offers is next
+} local_state;
+
+static size_t meeting_stride(int ranks)
+{
+    return sizeof(meeting) + (size_t)ranks * 2 * sizeof(offer);
+}
+
+size_t nmrt_meetings_bytes(int ranks) { return NMRT_MAX_GROUPS * meeting_stride(ranks); }
+
+// --- one collective ----------------------------------------------------------------------------
+
+typedef struct job {
+    const nmrt_exchange *x;
+    local_state *s;
+    meeting *meeting;
+    int group, size;                // of the recorder; bytes of an element
+    bool small;                     // operands are in the offers
+    const void *in[NMRT_MAX_LOCAL]; // [n], and results
+    void *out[NMRT_MAX_LOCAL];
+    int64_t lo, hi, split;
+} job;
+
+static nmrt_status meet(const job *j, nmrt_error *e)
+{
+    const nmrt_group *g = &j->x->group;
+    local_state *s = j->s;
+    int64_t k = nmrt_recorder_arrive(s->local->recorder, s->rank, j->group, g->me);
+    unsigned target = (unsigned)((uint64_t)k * (uint64_t)g->n);
+    nmrt_bell_ring(&j->meeting->arrived);
+    return nmrt_bell_wait(s->local, s->rank, &j->meeting->arrived, target, e);
+}
+
+static uint64_t hash(uint64_t h, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ ((const unsigned char *)at)[i]) * 0x100000001B3u; // FNV-1a
+    return h;
+}
+
+static uint64_t sign(const nmrt_exchange *x)
+{
+    const int64_t word[] = {x->kind, x->dtype, x->max, x->outer, x->len, x->inner, x->group.n};
+    return hash(hash(0xCBF29CE484222325u, x->name, strlen(x->name)), word, sizeof word);
+}
+
+// Publishes the own part, meets, and takes the others' addresses.
+static nmrt_status open_meeting(job *j, nmrt_error *e)
+{
+    const nmrt_exchange *x = j->x;
+    int turn = j->s->turn[j->group], n = x->group.n;
+    j->s->turn[j->group] = (unsigned char)!turn;
+    offer *mine = &j->meeting->offer[2 * x->group.me + turn];
+    mine->signature = sign(x);
+    mine->in = x->in;
+    mine->out = x->out;
+    if (j->small)
+        memcpy(mine->small, x->in, (size_t)(nmrt_exchange_in(x) * j->size));
+    NMRT_TRY(meet(j, e));
+    for (int i = 0; i < n; i++) {
+        const offer *o = &j->meeting->offer[2 * i + turn];
+        if (o->signature != mine->signature) {
+            nmrt_recorder_diverge(j->s->local->recorder, x->group.rank[x->group.me],
+                                  x->group.rank[i]);
+            return nmrt_fail(e, NMRT_CORRUPT, "%s", nmrt_recorder_why(j->s->local->recorder));
+        }
+        j->in[i] = j->small ? o->small : o->in;
+        j->out[i] = o->out;
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status close_meeting(const job *j, nmrt_error *e)
+{
+    return j->small ? NMRT_OK : meet(j, e);
+}
+
+// Runs `fn` over [0, count) on the rank's threads.
+static void share(const job *j, nmrt_pool *pool, nmdrv_kernel_fn *fn, int64_t count, int64_t grain)
+{
+    const nmdrv_kernel kernel = {"collective", "", fn, grain};
+    void *arg[] = {(void *)(uintptr_t)j};
+    if (pool)
+        nmrt_pool_run(pool, &kernel, NULL, count, arg);
+    else
+        fn(NULL, arg, 0, count, NULL);
+}
+
+// --- all_reduce --------------------------------------------------------------------------------
+
+// Member i's slice: whole lines.
+static int64_t slice_start(const job *j, int i)
+{
+    int64_t count = j->x->outer, lines = (count * j->size + LINE - 1) / LINE, n = j->x->group.n,
+            at = (lines / n * i + (i < lines % n ? i : lines % n)) * (LINE / j->size);
+    return at < count ? at : count;
+}
+
+static void sum_slice(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
+                      void *scratch)
+{
+    (void)sym, (void)scratch;
+    const job *j = arg[0];
+    const nmrt_exchange *x = j->x;
+    nmrt_reduce(x->dtype, x->max, (char *)x->out + (j->lo + from) * j->size, j->in, x->group.n,
+                j->lo + from, to - from);
+}
+
+static void copy_slices(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
+                        void *scratch)
+{
+    (void)sym, (void)scratch;
+    const job *j = arg[0];
+    for (int i = 0; i < j->x->group.n; i++) {
+        int64_t lo = slice_start(j, i), hi = slice_start(j, i + 1);
+        lo = lo > from ? lo : from;
+        hi = hi < to ? hi : to;
+        if (i != j->x->group.me && lo < hi)
+            memcpy((char *)j->x->out + lo * j->size, (const char *)j->out[i] + lo * j->size,
+                   (size_t)((hi - lo) * j->size));
+    }
+}
+
+static nmrt_status all_reduce(job *j, nmrt_pool *pool, nmrt_error *e)
+{
+    j->lo = j->small ? 0 : slice_start(j, j->x->group.me);
+    j->hi = j->small ? j->x->outer : slice_start(j, j->x->group.me + 1);
+    share(j, pool, sum_slice, j->hi - j->lo, CHUNK);
+    if (j->small)
+        return NMRT_OK;
+    NMRT_TRY(meet(j, e));
+    share(j, pool, copy_slices, j->x->outer, CHUNK);
+    return NMRT_OK;
+}
+
+// --- reduce_scatter, all_gather ----------------------------------------------------------------
+
+typedef struct strip { // neighbours on both sides, in elements
+    int64_t large, small, n;
+} strip;
+
+// Part `part` of the k-th strip of member i: k counts outer indices and pieces.
+static strip strip_of(const job *j, int i, int64_t k, int64_t part)
+{
+    const nmrt_exchange *x = j->x;
+    const nmrt_piece whole[2] = {{i * x->len, x->len}, {0, 0}},
+                     *p = x->piece ? x->piece + 2 * i : whole;
+    int which = x->piece ? (int)(k & 1) : 0;
+    int64_t outer = x->piece ? k >> 1 : k, inner = x->inner, at = which ? p[0].n : 0;
+    strip s = {(outer * x->group.n * x->len + p[which].from) * inner, (outer * x->len + at) * inner,
+               p[which].n * inner};
+    int64_t from = part * CHUNK < s.n ? part * CHUNK : s.n;
+    s.large += from;
+    s.small += from;
+    s.n = s.n - from < CHUNK ? s.n - from : CHUNK;
+    return s;
+}
+
+static int64_t strips(const job *j) { return j->x->outer * (j->x->piece ? 2 : 1); }
+
+static void sum_strips(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
+                       void *scratch)
+{
+    (void)sym, (void)scratch;
+    const job *j = arg[0];
+    const nmrt_exchange *x = j->x;
+    for (int64_t t = from; t < to; t++) {
+        strip s = strip_of(j, x->group.me, t / j->split, t % j->split);
+        nmrt_reduce(x->dtype, x->max, (char *)x->out + s.small * j->size, j->in, x->group.n,
+                    s.large, s.n);
+    }
+}
+
+static void copy_strips(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
+                        void *scratch)
+{
+    (void)sym, (void)scratch;
+    const job *j = arg[0];
+    int64_t per_member = strips(j) * j->split;
+    for (int64_t t = from; t < to; t++) {
+        int i = (int)(t / per_member);
+        strip s = strip_of(j, i, t % per_member / j->split, t % j->split);
+        memcpy((char *)j->x->out + s.large * j->size, (const char *)j->in[i] + s.small * j->size,
+               (size_t)(s.n * j->size));
+    }
+}
+
+static void run_strips(job *j, nmrt_pool *pool, nmdrv_kernel_fn *fn, int64_t members)
+{
+    int64_t n = j->x->len * j->x->inner;
+    j->split = n > CHUNK ? (n + CHUNK - 1) / CHUNK : 1;
+    share(j, pool, fn, members * strips(j) * j->split, n < CHUNK ? CHUNK / (n > 0 ? n : 1) : 1);
+}
+
+// --- the table ---------------------------------------------------------------------------------
+
+static nmrt_status exchange(job *j, nmrt_pool *pool, nmrt_error *e)
+{
+    NMRT_TRY(open_meeting(j, e));
+    if (j->x->kind == NMDRV_ALL_REDUCE)
+        NMRT_TRY(all_reduce(j, pool, e));
+    else if (j->x->kind == NMDRV_REDUCE_SCATTER)
+        run_strips(j, pool, sum_strips, 1);
+    else
+        run_strips(j, pool, copy_strips, j->x->group.n);
+    return close_meeting(j, e);
+}
+
+static bool is_shared(const nmrt_local *l, const void *at)
+{
+    return (const char *)at >= l->base && (const char *)at < l->base + l->bytes;
+}
+
+static nmrt_status check(const job *j, nmrt_error *e)
+{
+    const nmrt_exchange *x = j->x;
+    const char *why = NULL;
+    if (x->kind == NMDRV_ALL_TO_ALL)
+        why = "an all_to_all is not built into this communicator";
+    else if (x->kind != NMDRV_ALL_GATHER && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
+        why = "no sum is known of";
+    else if (nmrt_dtype(x->dtype)->bits < 8)
+        why = "elements are parts of bytes:";
+    else if (!j->small && (!is_shared(j->s->local, x->in) || !is_shared(j->s->local, x->out)))
+        why = "memory that the ranks do not share:";
+    else if (j->group < 0)
+        why = "there are too many groups of ranks:";
+    return why ? nmrt_fail(e, NMRT_CORRUPT, "%s (%s): %s %s", x->name, x->where, why,
+                           nmrt_dtype(x->dtype)->name)
+               : NMRT_OK;
+}
+
+static nmrt_status local_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e)
+{
+    local_state *s = c->state;
+    job j = {.x = x, .s = s, .size = nmrt_dtype(x->dtype)->bits / 8};
+    if (x->group.n == 1)
+        return nmrt_comm_single().run(c, x, e);
+    j.small = nmrt_exchange_in(x) * j.size <= SMALL;
+    j.group = nmrt_recorder_group(s->local->recorder, &x->group);
+    NMRT_TRY(check(&j, e));
+    j.meeting = (meeting *)(s->local->meetings + (size_t)j.group * meeting_stride(s->local->ranks));
+    nmrt_recorder_enter(
+        s->local->recorder, s->rank,
+        &(nmrt_note){"", x->name, x->where, j.group, -1, nmrt_exchange_in(x) * j.size});
+    NMRT_TRY(exchange(&j, c->pool, e));
+    nmrt_recorder_leave(s->local->recorder, s->rank);
+    return NMRT_OK;
+}
+
+static nmrt_status local_send(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
+                              const char *what, nmrt_error *e)
+{
+    return nmrt_mail_send(((local_state *)c->state)->mail, to, tag, at, bytes, what, e);
+}
+
+static nmrt_status local_recv(nmrt_comm *c, int from, int tag, void *at, int64_t bytes,
+                              const char *what, nmrt_error *e)
+{
+    return nmrt_mail_recv(((local_state *)c->state)->mail, from, tag, at, bytes, what, e);
+}
+
+static nmrt_status local_barrier(nmrt_comm *c, nmrt_error *e)
+{
+    return nmrt_comm_any(c, &(bool){false}, e);
+}
+
+static nmrt_status local_alloc(nmrt_comm *c, int64_t bytes, void **at, nmrt_error *e)
+{
+    return nmrt_arena_alloc(&((local_state *)c->state)->arena, bytes, at, e);
+}
+
+static void local_free(nmrt_comm *c, void *at, int64_t bytes)
+{
+    nmrt_arena_free(&((local_state *)c->state)->arena, at, bytes);
+}
+
+static void local_abort(nmrt_comm *c, const char *why)
+{
+    local_state *s = c->state;
+    nmrt_recorder_fail(s->local->recorder, NMRT_FAILED_RANK, s->rank, why);
+}
+
+static void local_close(nmrt_comm *c)
+{
+    local_state *s = c->state;
+    nmrt_mail_free(s->mail);
+    free(s);
+}
+
+nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_error *e)
+{
+    local_state *s = calloc(1, sizeof *s);
+    if (!s)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the communicator");
+    s->local = local;
+    s->rank = rank;
+    s->arena = (nmrt_arena){local->arenas + (size_t)rank * local->arena, 0, local->arena};
+    *c = (nmrt_comm){.name = "local",
+                     .rank = rank,
+                     .ranks = local->ranks,
+                     .run = local_run,
+                     .send = local_send,
+                     .recv = local_recv,
+                     .barrier = local_barrier,
+                     .alloc = local_alloc,
+                     .free = local_free,
+                     .abort = local_abort,
+                     .close = local_close,
+                     .state = s};
+    nmrt_status status = nmrt_mail_new(&s->mail, local, rank, &s->arena, e);
+    if (status != NMRT_OK)
+        free(s);
+    return status;
+}

@@ -1,0 +1,105 @@
+// Who am I, by the environment that launchers set.
+#include "runtime/ranks.h"
+
+#include "runtime/cpu.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct launcher {
+    nmrt_start start;
+    const char *name;
+    const char *rank, *world, *local_rank, *local_ranks, *address, *port; // of variables; "": none
+} launcher;
+
+// The first whose rank and world are there. A launcher's own come before those of the job that it
+// runs in: torchrun, then mpirun, in a Slurm allocation.
+static const launcher launchers[] = {
+    {NMRT_START_TORCHRUN, "torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE",
+     "MASTER_ADDR", "MASTER_PORT"},
+    {NMRT_START_MPI, "mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+     "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "", ""},
+    {NMRT_START_MPI, "mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "",
+     ""},
+    {NMRT_START_SLURM, "srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
+     "SLURM_STEP_TASKS_PER_NODE", "SLURM_LAUNCH_NODE_IPADDR", ""},
+    {NMRT_START_SLURM, "srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID",
+     "SLURM_NTASKS_PER_NODE", "SLURM_LAUNCH_NODE_IPADDR", ""},
+};
+
+const char *nmrt_start_name(nmrt_start start)
+{
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++)
+        if (launchers[i].start == start)
+            return launchers[i].name;
+    return "this binary";
+}
+
+static const char *value_of(const char *variable)
+{
+    const char *value = *variable ? getenv(variable) : NULL;
+    return value && *value ? value : NULL;
+}
+
+// A number at the front of the variable's value ("4(x2)" is 4); `otherwise` where there is none.
+static nmrt_status read_number(const char *variable, int otherwise, int *number, nmrt_error *e)
+{
+    const char *value = value_of(variable);
+    *number = otherwise;
+    if (!value)
+        return NMRT_OK;
+    char *end;
+    errno = 0;
+    long n = strtol(value, &end, 10);
+    if (end == value || (*end && *end != '(' && *end != ',') || errno || n < 0 || n > 1 << 24)
+        return nmrt_fail(e, NMRT_USAGE, "the environment's %s=%s is no number", variable, value);
+    *number = (int)n;
+    return NMRT_OK;
+}
+
+static const launcher *find_launcher(void)
+{
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++)
+        if (value_of(launchers[i].rank) && value_of(launchers[i].world))
+            return &launchers[i];
+    return NULL;
+}
+
+static nmrt_status read_launcher(nmrt_ranks *r, const launcher *l, nmrt_error *e)
+{
+    NMRT_TRY(read_number(l->rank, 0, &r->rank, e));
+    NMRT_TRY(read_number(l->world, 1, &r->world, e));
+    NMRT_TRY(read_number(l->local_rank, 0, &r->local_rank, e));
+    NMRT_TRY(read_number(l->local_ranks, 1, &r->local_ranks, e));
+    NMRT_TRY(read_number(l->port, 0, &r->port, e));
+    const char *address = value_of(l->address);
+    snprintf(r->address, sizeof r->address, "%s", address ? address : "");
+    if (r->world < 1 || r->rank >= r->world)
+        return nmrt_fail(e, NMRT_USAGE, "the environment's %s=%d and %s=%d contradict each other",
+                         l->rank, r->rank, l->world, r->world);
+    if (r->local_ranks <= r->local_rank)
+        r->local_ranks = r->local_rank + 1;
+    return NMRT_OK;
+}
+
+// One task of srun or mpirun alone is a plain start, which may fork.
+nmrt_status nmrt_ranks_find(nmrt_ranks *r, nmrt_error *e)
+{
+    *r = (nmrt_ranks){.world = 1, .local_ranks = 1, .timeout = 60};
+    const launcher *l = find_launcher();
+    if (!l)
+        return NMRT_OK;
+    r->start = l->start;
+    NMRT_TRY(read_launcher(r, l, e));
+    if (r->world == 1)
+        r->start = NMRT_START_PLAIN;
+    return NMRT_OK;
+}
+
+int nmrt_ranks_threads(const nmrt_ranks *r)
+{
+    int n = nmrt_cpu_threads() / r->local_ranks;
+    return n > 0 ? n : 1;
+}

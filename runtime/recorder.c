@@ -1,0 +1,283 @@
+// The flight recorder and the watchdog that reads it.
+//
+// Every rank writes only its own record; others read it while it waits, so a text read is one of an
+// operation that is or was under way. Who is behind is a walk: from a rank that waits to a member
+// of its group that has not come to the meeting, from there on if that one waits, too, until it
+// comes to one that does not wait (it is stuck, or gone) or back to one it has seen (they diverge:
+// each waits for the other in another operation).
+#include "runtime/recorder.h"
+
+#include "runtime/clock.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct record { // what a rank does
+    _Alignas(64) atomic_int inside;
+    atomic_int group, peer, me, pid;
+    _Atomic int64_t meeting; // of the group, that it waits for
+    _Atomic int64_t bytes, sequence;
+    _Atomic(const char *) verb, name, where, last_verb, last_name, last_where;
+    atomic_int last_peer;
+} record;
+
+// A group's row is this and then, for each member, its world rank and how many meetings it came to.
+typedef struct group_row {
+    _Atomic int64_t id;
+    atomic_int n; // set when the members are written
+} group_row;
+
+typedef struct member_row {
+    atomic_int rank;
+    _Atomic int64_t meetings;
+} member_row;
+
+struct nmrt_recorder {
+    int ranks;
+    double timeout;
+    atomic_int stop, claimed, failure, failed_rank;
+    char why[1024];
+    _Alignas(64) record at[];
+};
+
+static size_t group_stride(int ranks)
+{
+    return (sizeof(group_row) + (size_t)ranks * sizeof(member_row) + 63) / 64 * 64;
+}
+
+static size_t head_bytes(int ranks)
+{
+    return sizeof(nmrt_recorder) + (size_t)ranks * sizeof(record);
+}
+
+size_t nmrt_recorder_bytes(int ranks)
+{
+    return head_bytes(ranks) + NMRT_MAX_GROUPS * group_stride(ranks);
+}
+
+nmrt_recorder *nmrt_recorder_init(void *memory, int ranks, double timeout)
+{
+    nmrt_recorder *r = memory;
+    r->ranks = ranks;
+    r->timeout = timeout;
+    atomic_store(&r->failed_rank, -1);
+    return r;
+}
+
+double nmrt_recorder_timeout(const nmrt_recorder *r) { return r->timeout; }
+
+void nmrt_recorder_set_pid(nmrt_recorder *r, int rank, int pid)
+{
+    atomic_store(&r->at[rank].pid, pid);
+}
+
+static group_row *group_at(const nmrt_recorder *r, int group)
+{
+    return (group_row *)((char *)r + head_bytes(r->ranks) + (size_t)group * group_stride(r->ranks));
+}
+
+static member_row *members_of(group_row *g) { return (member_row *)(g + 1); }
+
+// --- by each rank ------------------------------------------------------------------------------
+
+// Open addressing by id. Whoever claims the row writes the members; all members write the same.
+int nmrt_recorder_group(nmrt_recorder *r, const nmrt_group *group)
+{
+    for (int i = 0; i < NMRT_MAX_GROUPS; i++) {
+        int at = (int)(((uint64_t)group->id + (uint64_t)i) % NMRT_MAX_GROUPS);
+        group_row *g = group_at(r, at);
+        int64_t id = 0;
+        if (!atomic_compare_exchange_strong(&g->id, &id, group->id) && id != group->id)
+            continue;
+        for (int k = 0; k < group->n; k++)
+            atomic_store(&members_of(g)[k].rank, group->rank[k]);
+        atomic_store(&g->n, group->n);
+        return at;
+    }
+    return -1;
+}
+
+void nmrt_recorder_enter(nmrt_recorder *r, int rank, const nmrt_note *note)
+{
+    record *at = &r->at[rank];
+    atomic_store(&at->group, note->group);
+    atomic_store(&at->peer, note->peer);
+    atomic_store(&at->meeting, 0);
+    atomic_store(&at->bytes, note->bytes);
+    atomic_store(&at->verb, note->verb);
+    atomic_store(&at->name, note->name);
+    atomic_store(&at->where, note->where);
+    atomic_fetch_add(&at->sequence, 1);
+    atomic_store(&at->inside, 1);
+}
+
+int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me)
+{
+    int64_t meeting = 1 + atomic_fetch_add(&members_of(group_at(r, group))[me].meetings, 1);
+    atomic_store(&r->at[rank].meeting, meeting);
+    return meeting;
+}
+
+void nmrt_recorder_leave(nmrt_recorder *r, int rank)
+{
+    record *at = &r->at[rank];
+    atomic_store(&at->inside, 0);
+    atomic_store(&at->last_verb, atomic_load(&at->verb));
+    atomic_store(&at->last_name, atomic_load(&at->name));
+    atomic_store(&at->last_where, atomic_load(&at->where));
+    atomic_store(&at->last_peer, atomic_load(&at->peer));
+}
+
+// --- texts -------------------------------------------------------------------------------------
+
+typedef struct line {
+    char at[512];
+} line;
+
+// "reduce_scatter grad.q.w (llama3.nm:20)", "receive from rank 1 x (llama3.nm:8)"
+static line title(const char *verb, int peer, const char *name, const char *where)
+{
+    line l;
+    char to[64] = "";
+    int first = (int)strcspn(name, ".");
+    if (*verb)
+        snprintf(to, sizeof to, "%s rank %d ", verb, peer), first = (int)strlen(name);
+    snprintf(l.at, sizeof l.at, "%s%.*s%s%.160s%s%.100s%s", to, first < 100 ? first : 100, name,
+             name[first] ? " " : "", name[first] ? name + first + 1 : "", *where ? " (" : "", where,
+             *where ? ")" : "");
+    return l;
+}
+
+static line title_now(const nmrt_recorder *r, int rank)
+{
+    const record *at = &r->at[rank];
+    return title(atomic_load(&at->verb), atomic_load(&at->peer), atomic_load(&at->name),
+                 atomic_load(&at->where));
+}
+
+static line title_last(const nmrt_recorder *r, int rank)
+{
+    const record *at = &r->at[rank];
+    if (atomic_load(&at->inside))
+        return title_now(r, rank);
+    const char *name = atomic_load(&at->last_name);
+    if (!name)
+        return (line){"none"};
+    return title(atomic_load(&at->last_verb), atomic_load(&at->last_peer), name,
+                 atomic_load(&at->last_where));
+}
+
+// Is the process stopped by a signal (the third field of its stat)?
+static bool is_stopped(const nmrt_recorder *r, int rank)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", atomic_load(&r->at[rank].pid));
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && strlen(name_end) > 2 && (name_end[2] == 'T' || name_end[2] == 't');
+}
+
+// --- who is behind -----------------------------------------------------------------------------
+
+// The first that `rank` waits for, or -1.
+static int awaited_by(const nmrt_recorder *r, int rank)
+{
+    const record *at = &r->at[rank];
+    if (!atomic_load(&at->inside))
+        return -1;
+    int group = atomic_load(&at->group);
+    if (group < 0)
+        return atomic_load(&at->peer);
+    group_row *g = group_at(r, group);
+    for (int i = 0; i < atomic_load(&g->n); i++)
+        if (atomic_load(&members_of(g)[i].meetings) < atomic_load(&at->meeting))
+            return atomic_load(&members_of(g)[i].rank);
+    return -1;
+}
+
+bool nmrt_recorder_awaits(const nmrt_recorder *r, int rank)
+{
+    for (int i = 0; i < r->ranks; i++)
+        if (i != rank && awaited_by(r, i) == rank)
+            return true;
+    return false;
+}
+
+bool nmrt_recorder_fail(nmrt_recorder *r, nmrt_failure kind, int rank, const char *why)
+{
+    int nobody = 0;
+    if (!atomic_compare_exchange_strong(&r->claimed, &nobody, 1))
+        return false;
+    snprintf(r->why, sizeof r->why, "%s", why);
+    atomic_store(&r->failed_rank, rank);
+    atomic_store(&r->failure, (int)kind);
+    return true;
+}
+
+nmrt_failure nmrt_recorder_failure(const nmrt_recorder *r)
+{
+    return (nmrt_failure)atomic_load(&r->failure);
+}
+
+const char *nmrt_recorder_why(const nmrt_recorder *r) { return r->why; }
+int nmrt_recorder_failed_rank(const nmrt_recorder *r) { return atomic_load(&r->failed_rank); }
+
+void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other)
+{
+    char why[sizeof r->why];
+    int low = rank < other ? rank : other, high = rank < other ? other : rank;
+    snprintf(why, sizeof why, "rank %d is in %.400s, rank %d in %.400s: they diverge", low,
+             title_now(r, low).at, high, title_now(r, high).at);
+    nmrt_recorder_fail(r, NMRT_FAILED_RANK, -1, why);
+}
+
+void nmrt_recorder_blame(nmrt_recorder *r, int rank)
+{
+    char why[sizeof r->why], seen[4096] = {0};
+    int waiting = rank, behind;
+    for (;;) {
+        seen[waiting] = 1;
+        behind = awaited_by(r, waiting);
+        if (behind < 0 || !atomic_load(&r->at[behind].inside) || is_stopped(r, behind))
+            break;
+        if (seen[behind]) {
+            nmrt_recorder_diverge(r, waiting, behind);
+            return;
+        }
+        waiting = behind;
+    }
+    if (behind < 0)
+        snprintf(why, sizeof why, "rank %d waits in %.400s for %g s, and nobody is behind", waiting,
+                 title_now(r, waiting).at, r->timeout);
+    else
+        snprintf(why, sizeof why,
+                 "rank %d has not entered %.350s for %g s (%s); its last operation was %.350s",
+                 behind, title_now(r, waiting).at, r->timeout,
+                 is_stopped(r, behind) ? "stopped" : "stuck", title_last(r, behind).at);
+    nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
+}
+
+void nmrt_recorder_mourn(nmrt_recorder *r, int rank, const char *how)
+{
+    char why[sizeof r->why];
+    int waiting = -1;
+    for (int i = 0; i < r->ranks && waiting < 0; i++)
+        if (i != rank && awaited_by(r, i) == rank)
+            waiting = i;
+    int n = snprintf(why, sizeof why, "rank %d is gone (%s)", rank, how);
+    if (waiting >= 0)
+        n += snprintf(why + n, sizeof why - (size_t)n, " while the others wait in %.350s",
+                      title_now(r, waiting).at);
+    snprintf(why + n, sizeof why - (size_t)n, "; its last operation was %.350s",
+             title_last(r, rank).at);
+    nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
+}
+
+void nmrt_recorder_ask_stop(nmrt_recorder *r) { atomic_store(&r->stop, 1); }
+bool nmrt_recorder_stop_asked(const nmrt_recorder *r) { return atomic_load(&r->stop); }

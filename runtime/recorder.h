@@ -1,0 +1,62 @@
+// The flight recorder: what each rank of a run is doing with the others, noted before it waits. It
+// lies in memory that all forked ranks and their parent share, so whoever has waited too long, and
+// the parent when a rank dies, can say who is behind, on which operation and model line.
+#ifndef NMRT_RECORDER_H
+#define NMRT_RECORDER_H
+
+#include "runtime/comm.h"
+
+#include <stddef.h>
+
+typedef struct nmrt_recorder nmrt_recorder;
+
+typedef struct nmrt_note {    // one operation, as it is begun
+    const char *verb;         // "send to", "receive from"; "" for collectives
+    const char *name, *where; // "reduce_scatter.grad.q.w", "llama3.nm:20"
+    int group;                // of nmrt_recorder_group; -1: with one peer
+    int peer;
+    int64_t bytes;
+} nmrt_note;
+
+size_t nmrt_recorder_bytes(int ranks);
+// In `memory`, of nmrt_recorder_bytes(ranks), zeros, 64-byte aligned. timeout: seconds.
+nmrt_recorder *nmrt_recorder_init(void *memory, int ranks, double timeout);
+double nmrt_recorder_timeout(const nmrt_recorder *r);
+void nmrt_recorder_set_pid(nmrt_recorder *r, int rank, int pid);
+
+// --- by each rank ------------------------------------------------------------------------------
+
+// The group's number, below NMRT_MAX_GROUPS; made where it is new. -1: there are too many.
+enum { NMRT_MAX_GROUPS = 4096 };
+int nmrt_recorder_group(nmrt_recorder *r, const nmrt_group *group);
+void nmrt_recorder_enter(nmrt_recorder *r, int rank, const nmrt_note *note);
+// Member `me` comes to the group's next meeting; which one it is, counted from 1.
+int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me);
+void nmrt_recorder_leave(nmrt_recorder *r, int rank);
+
+// --- the end of a run ----------------------------------------------------------------------------
+
+typedef enum { // why a run failed first
+    NMRT_FAILED_NOT,
+    NMRT_FAILED_RANK, // a rank ended with an error, or ranks diverge
+    NMRT_FAILED_LOST, // a rank died or stalled: another start may go well
+} nmrt_failure;
+
+// The first to fail says why; all others leave with that. Returns whether it was the first.
+bool nmrt_recorder_fail(nmrt_recorder *r, nmrt_failure kind, int rank, const char *why);
+nmrt_failure nmrt_recorder_failure(const nmrt_recorder *r); // NOT until the text is complete
+const char *nmrt_recorder_why(const nmrt_recorder *r);
+int nmrt_recorder_failed_rank(const nmrt_recorder *r); // -1: all of them, or the parent
+// `rank` has waited longer than the timeout: fails the run with the name of who is behind.
+void nmrt_recorder_blame(nmrt_recorder *r, int rank);
+// Two members of a group came to one meeting with different operations.
+void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other);
+// `rank` is gone (how: "killed by signal 9"): fails the run with what the others wait for.
+void nmrt_recorder_mourn(nmrt_recorder *r, int rank, const char *how);
+bool nmrt_recorder_awaits(const nmrt_recorder *r, int rank); // does anyone wait for it?
+
+// A signal asked the run to end after the step: set by the parent, read by all.
+void nmrt_recorder_ask_stop(nmrt_recorder *r);
+bool nmrt_recorder_stop_asked(const nmrt_recorder *r);
+
+#endif

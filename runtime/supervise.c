@@ -1,0 +1,243 @@
+// The parent of forked ranks. It forks them, waits, and says in the end what went wrong, once: the
+// first failure, which a rank wrote into the recorder, or the death that it saw itself. Whoever is
+// left then is killed; a stopped process, too, dies of SIGKILL. Should the parent die, the kernel
+// kills the ranks.
+#define _GNU_SOURCE
+#include "runtime/clock.h"
+#include "runtime/local.h"
+#include "runtime/ranks.h"
+#include "runtime/stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOOK_MS = 100 };
+static const double GRACE = 5, NOTICE = 1; // seconds: to leave after a failure; to come to the dead
+
+typedef struct parent {
+    nmrt_ranks *ranks;
+    nmrt_local *local;
+    pid_t *pid; // [world]; 0: ended
+    int left, code;
+    int dead;            // the first that died of itself or of a signal; -1: none
+    char how[64];        // it died
+    double died, failed; // when; 0: not
+    int signals;         // SIGINT and SIGTERM so far
+    bool killed, forced; // the rest was told to go; by a second signal
+} parent;
+
+// --- a rank ------------------------------------------------------------------------------------
+
+// A line of the message is one mistake; a rank that speaks for itself alone says so.
+static void report(const char *message, int rank)
+{
+    while (*message) {
+        int n = (int)strcspn(message, "\n");
+        fprintf(stderr, "error: ");
+        if (rank >= 0)
+            fprintf(stderr, "rank %d: ", rank);
+        fprintf(stderr, "%.*s\n", n, message);
+        message += n + (message[n] == '\n');
+    }
+}
+
+static void watched(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGCHLD);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+static int code_of(nmrt_status status) { return status == NMRT_USAGE ? 2 : status != NMRT_OK; }
+
+static _Noreturn void be_rank(parent *p, int rank, pid_t parent_pid, nmrt_rank_body *body,
+                              void *arg)
+{
+    nmrt_ranks r = *p->ranks;
+    nmrt_error e = {""};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent_pid)
+        _exit(1);
+    r.rank = r.local_rank = rank;
+    r.local = p->local;
+    nmrt_recorder_set_pid(p->local->recorder, rank, (int)getpid());
+    nmrt_stop_follow(p->local->recorder);
+    free(p->pid);
+    sigset_t set;
+    watched(&set);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    nmrt_status status = body(&r, arg, &e);
+    if (status != NMRT_OK) // a mistake of the flags is every rank's
+        nmrt_recorder_fail(p->local->recorder, NMRT_FAILED_RANK, status == NMRT_USAGE ? -1 : rank,
+                           e.text);
+    exit(code_of(status));
+}
+
+// --- the parent --------------------------------------------------------------------------------
+
+static nmrt_status fork_all(parent *p, nmrt_rank_body *body, void *arg, nmrt_error *e)
+{
+    pid_t self = getpid();
+    fflush(NULL); // or every rank would write it again
+    for (int i = 0; i < p->ranks->world; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            be_rank(p, i, self, body, arg);
+        if (pid < 0)
+            return nmrt_fail_errno(e, "cannot start rank %d", i);
+        p->pid[i] = pid;
+        p->left++;
+    }
+    return NMRT_OK;
+}
+
+static void kill_all(parent *p)
+{
+    p->killed = true;
+    for (int i = 0; i < p->ranks->world; i++)
+        if (p->pid[i])
+            kill(p->pid[i], SIGKILL);
+}
+
+// A rank that ends without an error while others wait for it has left them, too.
+static void note_end(parent *p, int rank, int status)
+{
+    nmrt_recorder *r = p->local->recorder;
+    p->pid[rank] = 0;
+    p->left--;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    p->code = p->code ? p->code : code;
+    bool said = nmrt_recorder_failure(r) != NMRT_FAILED_NOT;
+    if (p->killed || p->dead >= 0 || said || (!code && !nmrt_recorder_awaits(r, rank)))
+        return;
+    p->dead = rank;
+    p->died = nmrt_seconds();
+    if (WIFSIGNALED(status))
+        snprintf(p->how, sizeof p->how, "killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(p->how, sizeof p->how, "ended with code %d", code);
+}
+
+static void reap(parent *p)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        for (int i = 0; i < p->ranks->world; i++)
+            if (p->pid[i] == pid)
+                note_end(p, i, status);
+}
+
+// The dead is mourned once somebody waits for it, as only then it is known for what.
+static void look_after_failure(parent *p)
+{
+    nmrt_recorder *r = p->local->recorder;
+    double now = nmrt_seconds();
+    if (p->dead >= 0 && nmrt_recorder_failure(r) == NMRT_FAILED_NOT &&
+        (nmrt_recorder_awaits(r, p->dead) || now - p->died > NOTICE || !p->left))
+        nmrt_recorder_mourn(r, p->dead, p->how);
+    if (nmrt_recorder_failure(r) == NMRT_FAILED_NOT)
+        return;
+    if (!p->failed)
+        p->failed = now;
+    if (now - p->failed > GRACE && !p->killed)
+        kill_all(p);
+}
+
+static void take_signal(parent *p, int number)
+{
+    static const char answer[] = "\nstopping; a second signal exits without saving\n";
+    if (p->signals++ == 0) {
+        fputs(answer, stderr);
+        nmrt_recorder_ask_stop(p->local->recorder);
+    } else {
+        p->forced = true;
+        p->code = 128 + number;
+        kill_all(p);
+    }
+}
+
+static void watch(parent *p)
+{
+    const struct timespec look = {0, LOOK_MS * 1000000L};
+    sigset_t set;
+    watched(&set);
+    while (p->left) {
+        int number = sigtimedwait(&set, NULL, &look);
+        if (number == SIGINT || number == SIGTERM)
+            take_signal(p, number);
+        reap(p);
+        look_after_failure(p);
+    }
+    look_after_failure(p);
+}
+
+// One life of the ranks: their exit code. *lost: another start may go well.
+static int run_once(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg, bool *lost)
+{
+    nmrt_error e;
+    parent p = {.ranks = ranks, .dead = -1};
+    p.pid = calloc((size_t)ranks->world, sizeof *p.pid);
+    nmrt_status status = p.pid ? nmrt_local_new(&p.local, ranks->world, ranks->timeout, &e)
+                               : nmrt_fail(&e, NMRT_WORLD, "no memory for the ranks");
+    if (status == NMRT_OK) {
+        status = fork_all(&p, body, arg, &e);
+        if (status != NMRT_OK)
+            kill_all(&p);
+        watch(&p);
+    }
+    if (status != NMRT_OK)
+        report(e.text, -1);
+    else if (!p.forced) {
+        nmrt_failure failure = nmrt_recorder_failure(p.local->recorder);
+        *lost = failure == NMRT_FAILED_LOST && !p.signals;
+        if (failure != NMRT_FAILED_NOT)
+            report(nmrt_recorder_why(p.local->recorder),
+                   nmrt_recorder_failed_rank(p.local->recorder));
+        p.code = failure != NMRT_FAILED_NOT && !p.code ? 1 : p.code;
+    }
+    nmrt_local_free(p.local);
+    free(p.pid);
+    return status != NMRT_OK ? 1 : p.code;
+}
+
+static int run_forked(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
+{
+    sigset_t set, before;
+    watched(&set);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    for (;; ranks->attempt++) {
+        bool lost = false;
+        int code = run_once(ranks, body, arg, &lost);
+        if (!lost || ranks->attempt >= ranks->restarts) {
+            sigprocmask(SIG_SETMASK, &before, NULL);
+            return code;
+        }
+        fprintf(stderr, "starting the ranks again, %d of %d times\n", ranks->attempt + 1,
+                ranks->restarts);
+    }
+}
+
+int nmrt_ranks_run(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
+{
+    nmrt_error e = {""};
+    if (ranks->start == NMRT_START_PLAIN && ranks->world > NMRT_MAX_LOCAL) {
+        fprintf(stderr, "error: %d ranks are more than the %d that one machine starts\n",
+                ranks->world, NMRT_MAX_LOCAL);
+        return 2;
+    }
+    if (ranks->start == NMRT_START_PLAIN && ranks->world > 1)
+        return run_forked(ranks, body, arg);
+    nmrt_status status = body(ranks, arg, &e);
+    bool everyones = status == NMRT_USAGE || ranks->world == 1;
+    if (status != NMRT_OK && (ranks->rank == 0 || !everyones))
+        report(e.text, everyones ? -1 : ranks->rank);
+    return code_of(status);
+}
