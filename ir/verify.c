@@ -1,5 +1,6 @@
 // The verifier: everything that a pass or codegen may rely on. It trusts nothing but the arena:
 // lists are walked with a bound, and a body deeper than NM_MAX_NEST is an error.
+#include "ir/form.h"
 #include "ir/shape.h"
 #include "ir/tables.h"
 
@@ -225,7 +226,8 @@ static bool check_outer(nm_module *m, nm_func *f)
     verifier v = {.m = m, .outer = f, .seen = nm_new_n(&scratch, bool, f->n_values)};
     bool ok = check_names(m, f) && check_func(&v, f, 0) &&
               (v.uses == v.links ||
-               fail(&v, f->loc, "a value is read by an op that is not in the function [use-3]"));
+               fail(&v, f->loc, "a value is read by an op that is not in the function [use-3]")) &&
+              nm_verify_forms(m, f);
     nm_arena_free(&scratch);
     return ok;
 }

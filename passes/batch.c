@@ -6,6 +6,8 @@
 // a sum over the batch, and the micro-batches' results are averaged.
 #include "passes/batch.h"
 
+#include "ir/form.h"
+
 #include <string.h>
 
 bool nm_batch_has(const nm_batch *b, const nm_type *t)
@@ -52,8 +54,11 @@ static bool starts_at_zero(const nm_value *v)
     return carried ? nm_batch_is_zero(repeat->in[v->index]) : nm_batch_is_zero(v);
 }
 
-// A sum over dims that the result lacks: its parts add up.
-static bool sums(const nm_op *op) { return nm_is(op, NM_REDUCE) && op->code != NM_OP_max; }
+// A sum over dims that the result lacks: its parts add up. What a gather picks is no sum in time.
+static bool sums(const nm_op *op)
+{
+    return nm_is(op, NM_REDUCE) && !nm_is(op, NM_VIEW) && op->code != NM_OP_max;
+}
 
 static void estimate(nm_batch *b, nm_op *op, int operand)
 {
@@ -290,7 +295,7 @@ static bool settles(const nm_batch *b, const nm_op *op)
         bool part = b->stage[op->in[i]->id] == NM_STAGE_part;
         n += part;
         was_sized &= !part || !has_run_time_size(op->in[i]->type);
-        if (part && b->mean[op->in[i]->id])
+        if (part && (b->mean[op->in[i]->id] || !nm_form_reads_parts(op, i)))
             return false;
     }
     for (int i = 0; i < op->n_out; i++)

@@ -1,0 +1,232 @@
+#include "passes/claims.h"
+
+#include <string.h>
+
+// --- the mesh table ------------------------------------------------------------------------------
+
+static bool is_listed(const nm_module *m, int n_rows, nm_sym dim)
+{
+    for (int i = 0; i < n_rows; i++)
+        if (nm_syms_has(m->mesh[i].dims, dim))
+            return true;
+    return false;
+}
+
+static nm_axes axes_named(nm_module *m, int n, const char *const *name)
+{
+    nm_axes axes = {0};
+    for (int i = 0; i < n; i++)
+        nm_axes_add(&axes, nm_sym_get(m, name[i]));
+    return axes;
+}
+
+static nm_axes tpk(nm_module *m) { return axes_named(m, 1, (const char *const[]){"tpk"}); }
+static nm_axes tpr(nm_module *m) { return axes_named(m, 1, (const char *const[]){"tpr"}); }
+static bool is_row(const nm_mesh_row *row, const char *axis) { return !strcmp(row->axis, axis); }
+
+// The axes in types of a row of the table (docs/mesh.md).
+static nm_axes axes_of_row(nm_module *m, const nm_mesh_row *row)
+{
+    if (is_row(row, "dp"))
+        return axes_named(m, 3, (const char *const[]){"dpr", "dps", "dpp"});
+    if (is_row(row, "tp"))
+        return axes_named(m, 2, (const char *const[]){"tpk", "tpr"});
+    return axes_named(m, 1, &row->axis);
+}
+
+static void add(nm_claims *c, nm_sym dim, nm_axes axes, nm_claim_kind kind)
+{
+    c->claim[c->n++] = (nm_claim){dim, axes, kind};
+}
+
+// --- heads: queries that share keys are split by both factors of tp, keys by one -----------------
+
+// The dim of the groups that split_heads made of `heads`; NULL: it did not split it.
+static nm_sym groups_of(nm_module *m, nm_sym heads)
+{
+    nm_sym name = nm_sym_fmt(m, "%s.g", heads);
+    return nm_dim_lookup(m, name) ? name : NULL;
+}
+
+static bool has_groups(nm_module *m, const nm_mesh_row *row, const nm_type *q)
+{
+    for (int i = 0; i < row->dims.n; i++) {
+        nm_sym groups = groups_of(m, row->dims.sym[i]);
+        if (groups && nm_has_dim(q, groups))
+            return true;
+    }
+    return false;
+}
+
+// Is `dim` that of keys which queries read in groups?
+static bool is_kv(nm_module *m, const nm_mesh_row *row, const nm_func *f, nm_sym dim)
+{
+    nm_each_op(op, f) {
+        if (op->body && is_kv(m, row, op->body, dim))
+            return true;
+        if (op->code == NM_OP_attention && nm_has_dim(op->in[1]->type, dim) &&
+            has_groups(m, row, op->in[0]->type))
+            return true;
+    }
+    return false;
+}
+
+static bool is_kv_somewhere(nm_module *m, const nm_mesh_row *row, nm_sym dim)
+{
+    nm_each_func(f, m)
+        if (is_kv(m, row, f, dim))
+            return true;
+    return false;
+}
+
+static void claim_tp(nm_module *m, nm_claims *c, const nm_mesh_row *row, nm_sym dim)
+{
+    nm_sym groups = groups_of(m, dim);
+    if (groups)
+        add(c, groups, tpr(m), NM_CLAIM_plain);
+    else if (is_kv_somewhere(m, row, dim))
+        add(c, dim, tpk(m), NM_CLAIM_plain);
+    else
+        add(c, dim, axes_of_row(m, row), NM_CLAIM_plain);
+}
+
+static void claim_row(nm_module *m, nm_claims *c, int i, bool also)
+{
+    const nm_mesh_row *row = &m->mesh[i];
+    for (int k = 0; k < row->dims.n; k++) {
+        nm_sym dim = row->dims.sym[k];
+        if (is_listed(m, i, dim)) {
+            if (also)
+                add(c, dim, axes_of_row(m, row), NM_CLAIM_also);
+        } else if (is_row(row, "tp"))
+            claim_tp(m, c, row, dim);
+        else
+            add(c, dim, axes_of_row(m, row), NM_CLAIM_plain);
+    }
+}
+
+// --- the dims of parameters ----------------------------------------------------------------------
+
+typedef struct candidate {
+    nm_sym dim;
+    int place; // of its declaration
+    int n;     // parameters that have it
+    bool listed;
+} candidate;
+
+static int count_params(const nm_module *m, nm_sym dim)
+{
+    int n = 0;
+    for (int i = 0; i < m->n_params; i++)
+        n += !m->param[i].state && nm_has_dim(m->param[i].type, dim);
+    return n;
+}
+
+static bool is_stage(const nm_module *m, nm_sym dim)
+{
+    for (int i = 0; i < m->n_mesh; i++)
+        if (is_row(&m->mesh[i], "pp") && nm_syms_has(m->mesh[i].dims, dim))
+            return true;
+    return false;
+}
+
+static bool is_before(const candidate *a, const candidate *b)
+{
+    if (a->listed != b->listed)
+        return !a->listed;
+    return a->n != b->n ? a->n > b->n : a->place < b->place;
+}
+
+// The dims of parameters in the order in which they are fit to split what is kept.
+static int find_candidates(nm_module *m, candidate *out)
+{
+    int n = 0;
+    for (int i = 0; i < m->n_dims; i++) {
+        nm_sym dim = m->dim[i].name;
+        candidate c = {dim, i, count_params(m, dim), is_listed(m, m->n_mesh, dim)};
+        if (!c.n || is_stage(m, dim) || !nm_extent_is_const(m->dim[i].extent, NULL))
+            continue;
+        int at = n++;
+        for (; at && is_before(&c, &out[at - 1]); at--)
+            out[at] = out[at - 1];
+        out[at] = c;
+    }
+    return n;
+}
+
+static void claim_store(nm_module *m, nm_claims *c, nm_sym dim, nm_store store)
+{
+    static const char *const axes[] = {"dpp", "dps", "cp"};
+    int n = store == NM_STORE_state ? 3 : store == NM_STORE_param;
+    for (int i = 0; i < n; i++)
+        add(c, dim, axes_named(m, 1, &axes[i]), NM_CLAIM_store);
+}
+
+nm_claims nm_claims_of(nm_module *m, bool also, nm_store store)
+{
+    int max = 3 * m->n_dims;
+    for (int i = 0; i < m->n_mesh; i++)
+        max += m->mesh[i].dims.n;
+    nm_claims c = {.claim = nm_new_n(m->arena, nm_claim, max + 1)};
+    for (int i = 0; i < m->n_mesh; i++)
+        if (!is_row(&m->mesh[i], "pp"))
+            claim_row(m, &c, i, also);
+    candidate *dims = nm_new_n(m->arena, candidate, m->n_dims + 1);
+    int n = find_candidates(m, dims);
+    for (int i = 0; i < n; i++)
+        claim_store(m, &c, dims[i].dim, store);
+    c.wide = n && !dims[0].listed ? dims[0].dim : NULL;
+    return c;
+}
+
+// --- assigning -----------------------------------------------------------------------------------
+
+static bool meets(const nm_axes *a, const nm_axes *b)
+{
+    for (int i = 0; i < a->n; i++)
+        if (nm_axes_has(b, a->axis[i]))
+            return true;
+    return false;
+}
+
+static bool lies_there(const nm_claim *c, int n, const nm_type *const *form)
+{
+    for (int i = 0; i < n; i++) {
+        int at = form[i] ? nm_type_find(form[i], c->dim) : -1;
+        if (at >= 0 && nm_axes_has(&form[i]->dim[at].axes, c->axes.axis[0]))
+            return true;
+    }
+    return false;
+}
+
+void nm_claims_assign(const nm_claims *c, nm_space *s, const nm_axes *busy, int n,
+                      const nm_type *const *form)
+{
+    nm_axes used = *busy;
+    bool is_wide = c->wide && nm_space_find(s, c->wide);
+    for (int i = 0; i < s->n; i++)
+        s->dim[i].axes = (nm_axes){0};
+    for (const nm_claim *at = c->claim; at < c->claim + c->n; at++) {
+        nm_dim *d = nm_space_find(s, at->dim);
+        if (!d || meets(&at->axes, &used) || (at->kind == NM_CLAIM_store && !s->fixed) ||
+            (at->kind == NM_CLAIM_also && !is_wide && !lies_there(at, n, form)))
+            continue;
+        for (int i = 0; i < at->axes.n; i++) {
+            nm_axes_add(&d->axes, at->axes.axis[i]);
+            nm_axes_add(&used, at->axes.axis[i]);
+        }
+    }
+}
+
+const nm_type *nm_claims_canonical(nm_module *m, const nm_claims *c, const nm_type *t)
+{
+    nm_space s = nm_space_of_type(m, t);
+    nm_type form = *t;
+    nm_claims_assign(c, &s, &(nm_axes){0}, 0, NULL);
+    for (int i = 0; i < form.rank; i++) {
+        const nm_dim *d = nm_space_find(&s, form.dim[i].name);
+        form.dim[i].axes = d ? d->axes : (nm_axes){0};
+    }
+    form.pending = (nm_axes){0};
+    return nm_type_get(m, &form);
+}

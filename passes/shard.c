@@ -1,0 +1,145 @@
+// Shard: whole tensors onto a mesh. The mesh table says which dims go to which axes; one rule gives
+// the form of every value, and where a reader demands another form a collective stands
+// (docs/mesh.md). The sizes of axes are not known here: the text is the same for all of them. What
+// does differ are modes; each function of a step is copied once a mode.
+//
+// After autodiff, since the rule needs no gradients of its own then; before fuse, which works on
+// what a rank computes. Dead code is gone: it would ask for collectives.
+#include "passes/shard.h"
+#include "passes/pass.h"
+
+#include <string.h>
+
+static const nm_mode modes[] = {
+    {.name = "one", .whole = true},
+    {.name = "once", .also = true},
+    {.name = "each", .each = true, .also = true},
+    {.name = "once_nosp"},
+    {.name = "each_nosp", .each = true},
+};
+enum { N_MODES = sizeof modes / sizeof *modes };
+
+// --- which functions, which modes ----------------------------------------------------------------
+
+static bool has_role(const nm_func *f)
+{
+    static const char *const roles[] = {"init", "train", "eval", "infer"};
+    size_t n = strcspn(f->name, ".");
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strlen(roles[i]) == n && !strncmp(f->name, roles[i], n))
+            return true;
+    return false;
+}
+
+static bool has_rules(const nm_func *f)
+{
+    nm_each_op(op, f)
+        if (!nm_form_has_rule(op) || (op->body && !has_rules(op->body)))
+            return false;
+    return true;
+}
+
+static bool can_split(nm_module *m)
+{
+    nm_claims c = nm_claims_of(m, true, NM_STORE_none);
+    nm_each_func(f, m)
+        if (has_role(f) && !has_rules(f))
+            return false;
+    return c.n > 0;
+}
+
+static bool has_second_home(nm_module *m)
+{
+    nm_claims c = nm_claims_of(m, true, NM_STORE_none);
+    for (int i = 0; i < c.n; i++)
+        if (c.claim[i].kind == NM_CLAIM_also)
+            return true;
+    return false;
+}
+
+// --- one mode ------------------------------------------------------------------------------------
+
+typedef struct functions {
+    int n;
+    nm_func **f;
+} functions;
+
+static functions find_functions(nm_module *m)
+{
+    functions all = {0};
+    nm_each_func(f, m)
+        all.n++;
+    all.f = nm_new_n(m->arena, nm_func *, all.n + 1);
+    all.n = 0;
+    nm_each_func(f, m)
+        if (has_role(f))
+            all.f[all.n++] = f;
+    return all;
+}
+
+static nm_func *copy_func(nm_func *f, const nm_mode *mode)
+{
+    nm_module *m = f->module;
+    nm_func *copy = nm_func_clone(f, nm_sym_fmt(m, "%s.%s", f->name, mode->name), NULL);
+    copy->part = f->part;
+    copy->part.mode = nm_sym_get(m, mode->name);
+    return copy;
+}
+
+// What is done once a step, beside the parameters and states themselves, is split as they are.
+static bool is_of_states(const nm_func *f)
+{
+    return f->part.phase >= NM_PHASE_before || nm_shard_gives(f, NM_BIND_param) ||
+           nm_shard_gives(f, NM_BIND_state);
+}
+
+static void infer_all(nm_shard *s, int n, nm_table *table)
+{
+    do {
+        table->changed = false;
+        for (int i = 0; i < n; i++) {
+            nm_shard_infer(&s[i]);
+            nm_shard_join_links(&s[i]);
+        }
+    } while (table->changed);
+}
+
+static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
+{
+    nm_arena scratch = {0};
+    nm_shard *s = nm_new_n(&scratch, nm_shard, all->n + 1);
+    nm_table table = {.mode = mode,
+                      .param = nm_claims_of(m, mode->also, mode->each ? NM_STORE_param : 0),
+                      .state = nm_claims_of(m, mode->also, NM_STORE_state),
+                      .data = nm_claims_of(m, false, NM_STORE_none)};
+    for (int i = 0; i < all->n; i++) {
+        s[i] = (nm_shard){.m = m, .arena = &scratch, .f = copy_func(all->f[i], mode)};
+        s[i].table = &table;
+        s[i].claims = is_of_states(s[i].f) ? &table.state : &table.param;
+        nm_shard_open(&s[i]);
+        nm_shard_place(&s[i]);
+    }
+    infer_all(s, all->n, &table);
+    for (int i = 0; i < all->n; i++)
+        nm_shard_emit(&s[i]);
+    nm_arena_free(&scratch);
+}
+
+bool nm_pass_shard(nm_module *m, bool *changed)
+{
+    functions all = find_functions(m);
+    if (!m->options.mesh || !all.n)
+        return true;
+    bool split = can_split(m), second = has_second_home(m);
+    for (int i = 0; i < N_MODES; i++) {
+        if (modes[i].whole)
+            for (int k = 0; k < all.n; k++)
+                copy_func(all.f[k], &modes[i]);
+        else if (split && (modes[i].also || second))
+            shard_mode(m, &modes[i], &all);
+    }
+    for (int i = 0; i < all.n; i++)
+        nm_func_remove(all.f[i]);
+    *changed = true;
+    return true;
+}

@@ -1,0 +1,158 @@
+// What form a parameter or a result of a function has, by what it is bound to (docs/mesh.md). Most
+// follow from the claims; of accumulators, counts and links a table of the mode says it, so that
+// all functions agree: the first that gives one says how its dims lie, each adds what is pending.
+#include "passes/shard.h"
+
+#include <string.h>
+
+bool nm_shard_gives(const nm_func *f, nm_bind_kind kind)
+{
+    for (int i = 0; i < f->n_results; i++)
+        if (f->result_bind[i].kind == kind)
+            return true;
+    return false;
+}
+
+static nm_sym role_of(const nm_func *f)
+{
+    return nm_sym_fmt(f->module, "%.*s", (int)strcspn(f->name, "."), f->name);
+}
+
+nm_bound_form *nm_shard_row(nm_shard *s, nm_bind bind)
+{
+    nm_sym role = role_of(s->f);
+    nm_table *t = s->table;
+    for (int i = 0; i < t->n; i++)
+        if (t->row[i].kind == bind.kind && t->row[i].name == bind.name && t->row[i].role == role)
+            return &t->row[i];
+    return NULL;
+}
+
+static void add_row(nm_shard *s, nm_bind bind, const nm_type *form)
+{
+    nm_table *t = s->table;
+    if (t->n == t->cap) {
+        t->cap = t->cap ? 2 * t->cap : 32;
+        nm_bound_form *bigger = nm_new_n(s->m->arena, nm_bound_form, t->cap);
+        if (t->n)
+            memcpy(bigger, t->row, (size_t)t->n * sizeof *bigger);
+        t->row = bigger;
+    }
+    t->row[t->n++] = (nm_bound_form){bind.kind, role_of(s->f), bind.name, form};
+    t->changed = true;
+}
+
+const nm_type *nm_shard_like(nm_module *m, const nm_type *t, const nm_type *form)
+{
+    nm_type like = *t;
+    for (int i = 0; i < like.rank; i++) {
+        int at = nm_type_find(form, like.dim[i].name);
+        like.dim[i].axes = at < 0 ? (nm_axes){0} : form->dim[at].axes;
+    }
+    like.pending = form->pending;
+    like.kind = form->kind;
+    return nm_type_get(m, &like);
+}
+
+// --- accumulators --------------------------------------------------------------------------------
+
+// In `each` a gradient is complete where it is added up: it lies as its parameter's states do.
+static const nm_type *settled_form(nm_shard *s, nm_bind bind)
+{
+    static const char prefix[] = "grad.";
+    size_t n = sizeof prefix - 1;
+    if (!s->table->mode->each || bind.kind != NM_BIND_acc || strncmp(bind.name, prefix, n))
+        return NULL;
+    const nm_param *p = nm_param_lookup(s->m, nm_sym_get(s->m, bind.name + n));
+    return p ? nm_claims_canonical(s->m, &s->table->state, p->type) : NULL;
+}
+
+static bool is_split_over(const nm_type *t, nm_sym axis)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (nm_axes_has(&t->dim[i].axes, axis))
+            return true;
+    return false;
+}
+
+void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part)
+{
+    const nm_type *settled = settled_form(s, bind);
+    nm_bound_form *row = nm_shard_row(s, bind);
+    if (!row) {
+        add_row(s, bind, settled ? settled : part);
+        return;
+    }
+    nm_type t = *row->form;
+    for (int i = 0; i < part->pending.n && !settled; i++)
+        if (!is_split_over(&t, part->pending.axis[i]))
+            nm_axes_add(&t.pending, part->pending.axis[i]);
+    const nm_type *both = nm_type_get(s->m, &t);
+    s->table->changed |= both != row->form;
+    row->form = both;
+}
+
+// --- links ---------------------------------------------------------------------------------------
+
+// In the next chunk of its unit the link is another one: both lie as carried values do.
+static bool is_carried(const nm_func *f, nm_sym link)
+{
+    for (int i = 0; i < f->n_params; i++) {
+        nm_bind b = f->param_bind[i];
+        if (b.kind == NM_BIND_link && b.next && (b.name == link || b.next == link))
+            return true;
+    }
+    return false;
+}
+
+static bool is_carried_somewhere(nm_module *m, nm_sym link)
+{
+    nm_each_func(f, m)
+        if (is_carried(f, link))
+            return true;
+    return false;
+}
+
+void nm_shard_join_links(nm_shard *s)
+{
+    for (int i = 0; i < s->f->n_results; i++) {
+        nm_bind bind = s->f->result_bind[i];
+        const nm_value *v = s->f->last->in[i];
+        if (bind.kind != NM_BIND_link || nm_shard_row(s, bind))
+            continue;
+        const nm_type *form = s->form[v->id];
+        if (!form || form->pending.n || is_carried_somewhere(s->m, bind.name))
+            form = nm_claims_canonical(s->m, &s->table->param, v->type);
+        add_row(s, bind, form);
+    }
+}
+
+// --- parameters and results ----------------------------------------------------------------------
+
+static const nm_type *form_of(nm_shard *s, nm_bind bind, const nm_type *t)
+{
+    const nm_bound_form *row = nm_shard_row(s, bind);
+    switch (bind.kind) {
+    case NM_BIND_scalar:
+    case NM_BIND_emit: return nm_type_bare(s->m, t);
+    case NM_BIND_param: return nm_claims_canonical(s->m, &s->table->param, t);
+    case NM_BIND_state: return nm_claims_canonical(s->m, &s->table->state, t);
+    case NM_BIND_acc:
+    case NM_BIND_count:
+    case NM_BIND_link: return nm_shard_like(s->m, t, row ? row->form : nm_type_bare(s->m, t));
+    default: return nm_claims_canonical(s->m, s->claims, t);
+    }
+}
+
+const nm_type *nm_shard_param_form(nm_shard *s, int i)
+{
+    return form_of(s, s->f->param_bind[i], s->f->param[i]->type);
+}
+
+const nm_type *nm_shard_result_form(nm_shard *s, int i)
+{
+    nm_bind bind = s->f->result_bind[i];
+    const nm_type *t = s->f->last->in[i]->type;
+    bool ends = (bind.kind == NM_BIND_acc || bind.kind == NM_BIND_count) && !s->adds;
+    return ends ? nm_type_bare(s->m, t) : form_of(s, bind, t);
+}

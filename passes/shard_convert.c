@@ -1,0 +1,241 @@
+// From one form of a value to another: the steps, small things first, so that what is sent is as
+// small as it can be.
+//
+//   1 reduce_scatter  a pending axis that the new form has next on a dim; runs of axes join
+//   2 shard           an axis that the new form has and the old lacks: local
+//   3 all_to_all      the last axes of one dim that the new form has next on another
+//   4 all_reduce      all other axes that are to be completed, jointly
+//   5 all_gather      the last axes of a dim that the new form has not; then 2 again
+//   6 first           a sum that the new form has pending: local
+//
+// A step that an earlier reader made is shared (the reader stands before, so it is computed here).
+#include "passes/shard.h"
+
+#include <string.h>
+
+typedef struct step {
+    nm_opcode code;
+    nm_sym over, to;
+    nm_axes axes;
+    const nm_type *form; // after it
+} step;
+
+enum { MAX_STEPS = 4 * NM_MAX_RANK };
+typedef struct plan {
+    nm_module *m;
+    nm_type at; // the form so far
+    const nm_type *to;
+    nm_axes done; // pending axes that are to be completed
+    int n;
+    step step[MAX_STEPS];
+} plan;
+
+static bool is_split_over(const nm_type *t, nm_sym axis)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (nm_axes_has(&t->dim[i].axes, axis))
+            return true;
+    return false;
+}
+
+static void add_step(plan *p, nm_opcode code, nm_sym over, nm_sym to, nm_axes axes)
+{
+    if (p->n == MAX_STEPS)
+        nm_bug("a conversion of more than %d steps", MAX_STEPS);
+    p->step[p->n++] = (step){code, over, to, axes, nm_type_get(p->m, &p->at)};
+}
+
+static bool is_due(const plan *p, nm_sym axis)
+{
+    return nm_axes_has(&p->done, axis) && nm_axes_has(&p->at.pending, axis);
+}
+
+// The axes that dim i gets next, all of them pending (to scatter), or none.
+static nm_axes next_run(const plan *p, int i, bool scatter)
+{
+    const nm_axes *have = &p->at.dim[i].axes, *want = &p->to->dim[i].axes;
+    nm_axes run = {0};
+    for (int k = have->n; nm_axes_begin(have, want) && k < want->n; k++) {
+        nm_sym axis = want->axis[k];
+        if (is_split_over(&p->at, axis) || is_due(p, axis) != scatter ||
+            (!scatter && nm_axes_has(&p->at.pending, axis)))
+            break;
+        nm_axes_add(&run, axis);
+    }
+    return run;
+}
+
+static void grow(plan *p, bool scatter)
+{
+    for (int i = 0; i < p->at.rank; i++) {
+        nm_axes run = next_run(p, i, scatter);
+        if (!run.n)
+            continue;
+        for (int k = 0; k < run.n; k++) {
+            nm_axes_add(&p->at.dim[i].axes, run.axis[k]);
+            nm_axes_drop(&p->at.pending, run.axis[k]);
+        }
+        add_step(p, scatter ? NM_OP_reduce_scatter : NM_OP_shard, p->at.dim[i].name, NULL, run);
+    }
+}
+
+// Scatter and cut by turns, until no dim gets more.
+static void grow_all(plan *p, bool scatter)
+{
+    int before;
+    do {
+        before = p->n;
+        if (scatter)
+            grow(p, true);
+        grow(p, false);
+    } while (p->n > before);
+}
+
+// The last axes of dim i that the new form does not have there.
+static nm_axes surplus(const plan *p, int i)
+{
+    const nm_axes *have = &p->at.dim[i].axes, *want = &p->to->dim[i].axes;
+    nm_axes rest = {0};
+    int n = 0;
+    while (n < have->n && n < want->n && have->axis[n] == want->axis[n])
+        n++;
+    for (; n < have->n; n++)
+        nm_axes_add(&rest, have->axis[n]);
+    return rest;
+}
+
+static bool follows(const nm_axes *have, const nm_axes *more, const nm_axes *want)
+{
+    nm_axes both = *have;
+    for (int i = 0; i < more->n; i++)
+        nm_axes_add(&both, more->axis[i]);
+    return nm_axes_begin(&both, want);
+}
+
+static void move(plan *p)
+{
+    for (int i = 0; i < p->at.rank; i++) {
+        nm_axes rest = surplus(p, i);
+        int k = 0;
+        while (k < p->at.rank &&
+               (k == i || !rest.n || !follows(&p->at.dim[k].axes, &rest, &p->to->dim[k].axes)))
+            k++;
+        if (k == p->at.rank)
+            continue;
+        p->at.dim[i].axes.n -= rest.n;
+        for (int a = 0; a < rest.n; a++)
+            nm_axes_add(&p->at.dim[k].axes, rest.axis[a]);
+        add_step(p, NM_OP_all_to_all, p->at.dim[i].name, p->at.dim[k].name, rest);
+    }
+}
+
+static void reduce(plan *p)
+{
+    nm_axes rest = {0};
+    for (int i = 0; i < p->at.pending.n; i++)
+        if (is_due(p, p->at.pending.axis[i]))
+            nm_axes_add(&rest, p->at.pending.axis[i]);
+    for (int i = 0; i < rest.n; i++)
+        nm_axes_drop(&p->at.pending, rest.axis[i]);
+    if (rest.n)
+        add_step(p, NM_OP_all_reduce, NULL, NULL, rest);
+}
+
+static void join(plan *p)
+{
+    for (int i = 0; i < p->at.rank; i++) {
+        nm_axes rest = surplus(p, i);
+        p->at.dim[i].axes.n -= rest.n;
+        if (rest.n)
+            add_step(p, NM_OP_all_gather, p->at.dim[i].name, NULL, rest);
+    }
+}
+
+static void mask(plan *p)
+{
+    nm_axes rest = {0};
+    for (int i = 0; i < p->to->pending.n; i++)
+        if (!nm_axes_has(&p->at.pending, p->to->pending.axis[i]))
+            nm_axes_add(&rest, p->to->pending.axis[i]);
+    for (int i = 0; i < rest.n; i++)
+        nm_axes_add(&p->at.pending, rest.axis[i]);
+    if (rest.n)
+        add_step(p, NM_OP_first, NULL, NULL, rest);
+}
+
+static plan make_plan(nm_module *m, const nm_type *from, const nm_type *to)
+{
+    plan p = {.m = m, .at = *from, .to = to};
+    bool max = from->pending.n && from->kind == NM_PENDING_MAX;
+    for (int i = 0; i < from->pending.n; i++)
+        if (max || !nm_axes_has(&to->pending, from->pending.axis[i]))
+            nm_axes_add(&p.done, from->pending.axis[i]);
+    if (max)
+        reduce(&p);
+    p.at.kind = NM_PENDING_SUM;
+    grow_all(&p, true);
+    move(&p);
+    grow_all(&p, true);
+    reduce(&p);
+    join(&p);
+    grow_all(&p, false);
+    mask(&p);
+    if (nm_type_get(m, &p.at) != to)
+        nm_bug("%s cannot become %s", nm_type_str(m, from), nm_type_str(m, to));
+    return p;
+}
+
+bool nm_shard_is_local(nm_module *m, const nm_type *from, const nm_type *to)
+{
+    plan p = make_plan(m, from, to);
+    for (int i = 0; i < p.n; i++)
+        if (p.step[i].code != NM_OP_shard && p.step[i].code != NM_OP_first)
+            return false;
+    return true;
+}
+
+// --- building ------------------------------------------------------------------------------------
+
+static nm_value *find_step(nm_value *v, const step *s)
+{
+    nm_each_use(u, v)
+        if (u->op->code == s->code && u->op->out[0].type == s->form)
+            return &u->op->out[0];
+    return NULL;
+}
+
+static nm_value *build_step(nm_value *v, const step *s, bool max, nm_op *before)
+{
+    nm_module *m = before->func->module;
+    nm_attr attr[3];
+    int n = 0;
+    if (s->code == NM_OP_all_to_all) {
+        attr[n++] = nm_mk_sym(m, "from", s->over);
+        attr[n++] = nm_mk_sym(m, "to", s->to);
+    } else if (s->over)
+        attr[n++] = nm_mk_sym(m, "over", s->over);
+    attr[n++] = nm_mk_dims(m, "axes", (nm_syms){s->axes.n, s->axes.axis});
+    if (max && s->code == NM_OP_all_reduce)
+        attr[n++] = nm_mk_bool(m, "max", true);
+    return nm_build(before->func, before,
+                    &(nm_proto){.code = s->code,
+                                .loc = before->loc,
+                                .n_in = 1,
+                                .in = &v,
+                                .n_attrs = n,
+                                .attr = attr,
+                                .type = s->form});
+}
+
+nm_value *nm_shard_convert(nm_value *v, const nm_type *form, nm_op *before)
+{
+    if (v->type == form)
+        return v;
+    bool max = v->type->kind == NM_PENDING_MAX;
+    plan p = make_plan(before->func->module, v->type, form);
+    for (int i = 0; i < p.n; i++) {
+        nm_value *there = find_step(v, &p.step[i]);
+        v = there ? there : build_step(v, &p.step[i], max, before);
+    }
+    return v;
+}
