@@ -126,7 +126,7 @@ static void bind_sizes(const nm_func *f, const literal *arg, nm_eval_sym *sym, n
             if (known || opts->n_syms == MAX_SYMS)
                 continue;
             int64_t n = arg[i].extent[d];
-            sym[opts->n_syms++] = (nm_eval_sym){dim.name, n, 0, n};
+            sym[opts->n_syms++] = nm_eval_sym_of(dim.name, n, 0, n);
         }
 }
 

@@ -14,7 +14,7 @@ typedef enum {    // operands behind q, k, v (attention) or q, k, v, out, lse, d
     NM_ATTN_seed, // of dropout
     NM_ATTN_step,
     NM_ATTN_turn,
-    NM_ATTN_at, // position of q's first index
+    NM_ATTN_at, // a scalar: the position of q's first index; or of q's dim of positions: of each
     NM_N_ATTN
 } nm_attn_extra;
 extern const char *const nm_attn_extra_name[NM_N_ATTN];

@@ -15,14 +15,21 @@ typedef struct nm_tensor { // row-major in the order of type's dims
 typedef struct nm_eval_sym { // a run-time dim in this call; the driver's nmdrv_sym
     nm_sym name;
     int64_t size, offset,
-        total; // indices of this call, the global index of the first, of the whole
+        total;          // indices of this call, the global index of the first, of the whole
+    int64_t half, jump; // the global index of i is offset + i + (i >= half ? jump : 0)
 } nm_eval_sym;
+static inline nm_eval_sym nm_eval_sym_of(nm_sym name, int64_t size, int64_t offset, int64_t total)
+{
+    return (nm_eval_sym){.name = name, .size = size, .offset = offset, .total = total};
+}
 
 typedef struct nm_eval_opts {
     nm_arena *arena; // results live here
     bool f64;        // floats are not rounded to their dtypes
     int n_syms;
     const nm_eval_sym *sym;
+    const struct nm_eval_mesh *mesh; // ir/eval_mesh.h: types have axes; NULL: one rank
+    int64_t rank;                    // in it
 } nm_eval_opts;
 
 // The results of f (as many as its ret has operands) for these arguments (as many as it has
@@ -30,7 +37,8 @@ typedef struct nm_eval_opts {
 // without a meaning (grad, extern), an unknown size, a tensor too large.
 bool nm_eval(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args, nm_tensor *results);
 // opts->arena is also scratch: it is not the module's own.
-// A tensor of the type with resolved extents and zeros; false: reported at loc.
+// A tensor of the type (of its part of it, for a rank of a mesh) with resolved extents and zeros;
+// false: reported at loc.
 bool nm_tensor_new(nm_module *m, nm_loc loc, const nm_eval_opts *opts, const nm_type *type,
                    nm_tensor *out);
 double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 saturates
@@ -44,13 +52,16 @@ typedef struct nm_eval_op { // one op's call
     const nm_tensor **in;
     nm_tensor *out;          // zeros of the result types; rounded to their dtypes afterwards
     bool failed;             // reported
-    struct nm_eval_run *run; // of ops with bodies and of calls; else it may be NULL
+    struct nm_eval_run *run; // ir/eval_run.h; may be NULL for an op of one rank
 } nm_eval_op;
+
+// Ops with bodies, calls and collectives are evaluated by all ranks at once: their rules take an
+// array, one for each rank; failed is set in the first.
 
 void nm_eval_const(nm_eval_op *e);
 void nm_eval_size(nm_eval_op *e);
 void nm_eval_offset(nm_eval_op *e);
-void nm_eval_alone(nm_eval_op *e);
+void nm_eval_collective(nm_eval_op *e);
 void nm_eval_index(nm_eval_op *e);
 void nm_eval_random(nm_eval_op *e);
 void nm_eval_map(nm_eval_op *e);

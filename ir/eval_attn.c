@@ -48,9 +48,9 @@ static int64_t row_offset(const row *r, const nm_tensor *t)
     return off;
 }
 
-static const nm_extent *dim_extent(const nm_tensor *t, nm_sym dim)
+static const nm_dim *dim_of(const nm_tensor *t, nm_sym dim)
 {
-    return t->type->dim[nm_type_find(t->type, dim)].extent;
+    return &t->type->dim[nm_type_find(t->type, dim)];
 }
 
 static uint64_t global_row(row *r)
@@ -60,8 +60,7 @@ static uint64_t global_row(row *r)
     for (int i = 0; i < q->rank; i++)
         if (q->dim[i].name != r->a.hd)
             index = index * (uint64_t)nm_eval_total_of(r->e, q->dim[i].extent) +
-                    (uint64_t)(row_coordinate(r, q->dim[i].name) +
-                               nm_eval_offset_of(r->e, q->dim[i].extent));
+                    (uint64_t)nm_eval_global(r->e, &q->dim[i], row_coordinate(r, q->dim[i].name));
     return index;
 }
 
@@ -93,12 +92,14 @@ static void place_row(row *r)
         r->base[i] = row_offset(r, e->in[i]);
     for (int x = 0; x < NM_N_ATTN; x++)
         r->extra[x] = r->extra_t[x] ? row_offset(r, r->extra_t[x]) : 0;
+    const nm_tensor *at = r->extra_t[NM_ATTN_at];
     if (r->a.seq)
-        r->position =
-            row_coordinate(r, r->a.seq) + nm_eval_offset_of(e, dim_extent(e->in[0], r->a.seq));
-    if (r->extra_t[NM_ATTN_at])
-        r->position += (int64_t)r->extra_t[NM_ATTN_at]->data[0];
-    r->first_key = nm_eval_offset_of(e, dim_extent(e->in[1], r->a.over));
+        r->position = nm_eval_global(e, dim_of(e->in[0], r->a.seq), row_coordinate(r, r->a.seq));
+    if (at && at->type->rank)
+        r->position = (int64_t)at->data[r->extra[NM_ATTN_at]];
+    else if (at)
+        r->position += (int64_t)at->data[0];
+    r->first_key = nm_eval_global(e, dim_of(e->in[1], r->a.over), 0);
     r->index = global_row(r);
 }
 
@@ -163,7 +164,7 @@ static double drop_factor(const row *r, int64_t key)
         return 1;
     const char *text = nm_attr_get(r->e->op, "key")->u.sym;
     const nm_tensor *turn = r->extra_t[NM_ATTN_turn];
-    uint64_t over = (uint64_t)nm_eval_total_of(r->e, dim_extent(r->e->in[1], r->a.over));
+    uint64_t over = (uint64_t)nm_eval_total_of(r->e, dim_of(r->e->in[1], r->a.over)->extent);
     nm_philox p = nm_philox_draw((uint64_t)(int64_t)r->extra_t[NM_ATTN_seed]->data[0],
                                  nm_hash64(text, strlen(text)),
                                  (uint32_t)(int64_t)r->extra_t[NM_ATTN_step]->data[0],

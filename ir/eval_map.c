@@ -24,18 +24,10 @@ void nm_eval_offset(nm_eval_op *e)
     e->out->data[0] = (double)nm_eval_offset_of(e, nm_attr_get(e->op, "of")->u.extent);
 }
 
-// One rank alone: a collective gives what it gets.
-void nm_eval_alone(nm_eval_op *e)
-{
-    for (int64_t i = 0; i < e->out->n; i++)
-        e->out->data[i] = e->in[0]->data[i];
-}
-
 void nm_eval_index(nm_eval_op *e)
 {
-    int64_t first = nm_eval_offset_of(e, e->out->type->dim[0].extent);
     for (int64_t i = 0; i < e->out->n; i++)
-        e->out->data[i] = (double)(first + i);
+        e->out->data[i] = (double)nm_eval_global(e, &e->out->type->dim[0], i);
 }
 
 // The element's index in the whole tensor, row-major in the order of the type's dims.
@@ -45,7 +37,7 @@ static uint64_t global_index(nm_eval_op *e, const nm_walk *w)
     uint64_t index = 0;
     for (int i = 0; i < t->rank; i++)
         index = index * (uint64_t)nm_eval_total_of(e, t->dim[i].extent) +
-                (uint64_t)(w->at[i] + nm_eval_offset_of(e, t->dim[i].extent));
+                (uint64_t)nm_eval_global(e, &t->dim[i], w->at[i]);
     return index;
 }
 

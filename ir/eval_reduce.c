@@ -96,10 +96,12 @@ void nm_eval_top_k(nm_eval_op *e)
 
 // --- writes --------------------------------------------------------------------------------------
 
+// An index outside of the whole is clamped; what is another rank's is left to it.
 void nm_eval_scatter_add(nm_eval_op *e)
 {
     nm_sym over = nm_attr_sym(e->op, "over");
-    int64_t n = nm_tensor_extent(e->out, over), step = nm_tensor_stride(e->out, over);
+    const nm_dim *d = &e->out->type->dim[nm_type_find(e->out->type, over)];
+    int64_t n = nm_eval_total_of(e, d->extent), step = nm_tensor_stride(e->out, over);
     nm_walk w = walk_operands(e, 2);
     for (int i = 0; i < w.n; i++) // an operand's dim of this name only counts; the index says where
         if (w.name[i] == over)
@@ -107,8 +109,9 @@ void nm_eval_scatter_add(nm_eval_op *e)
     nm_each_element(w) {
         double at = e->in[1]->data[w.off[1]];
         int64_t clamped = at < 0 ? 0 : at >= (double)n ? n - 1 : (int64_t)at;
-        if (n > 0)
-            e->out->data[w.off[2] + clamped * step] += e->in[0]->data[w.off[0]];
+        int64_t local = n > 0 ? nm_eval_local(e, d, clamped) : -1;
+        if (local >= 0)
+            e->out->data[w.off[2] + local * step] += e->in[0]->data[w.off[0]];
     }
 }
 

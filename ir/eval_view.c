@@ -85,9 +85,14 @@ static void from_index(nm_eval_op *e, const nm_walk *w, source *s)
     nm_sym over = nm_attr_sym(e->op, "over");
     source index = same_place(e->in[1], w);
     double at = e->in[1]->data[offset(&index)];
-    int64_t n = nm_tensor_extent(s->t, over);
-    s->none = n < 1;
-    set(s, over, at < 0 || n < 1 ? 0 : at >= (double)n ? n - 1 : (int64_t)at);
+    const nm_dim *d = &s->t->type->dim[nm_type_find(s->t->type, over)];
+    int64_t n = nm_eval_total_of(e, d->extent);
+    int64_t local = nm_eval_local(e, d,
+                                  at < 0 || n < 1   ? 0
+                                  : at >= (double)n ? n - 1
+                                                    : (int64_t)at);
+    s->none = n < 1 || local < 0; // another rank's
+    set(s, over, s->none ? 0 : local);
 }
 
 static void from_window(nm_eval_op *e, const nm_walk *w, source *s)

@@ -32,5 +32,17 @@ int64_t nm_tensor_extent(const nm_tensor *t, nm_sym dim); // 1: it has no such d
 int64_t nm_eval_size_of(nm_eval_op *e, const nm_extent *x);
 int64_t nm_eval_total_of(nm_eval_op *e, const nm_extent *x);
 int64_t nm_eval_offset_of(nm_eval_op *e, const nm_extent *x);
+// The index in the whole tensor of index i of the dim; and back, -1: another rank's or call's.
+int64_t nm_eval_global(nm_eval_op *e, const nm_dim *d, int64_t i);
+int64_t nm_eval_local(nm_eval_op *e, const nm_dim *d, int64_t global);
+
+// The same where no op is evaluated: the sizes are known.
+bool nm_eval_resolve(nm_module *m, nm_loc loc, const nm_eval_opts *opts, bool total,
+                     const nm_extent *x, int64_t *out);
+const nm_eval_sym *nm_eval_find_sym(const nm_eval_opts *opts, nm_sym name);
+// Indices that each rank is to hold of a dim whose extent in this call is n, and the first of this
+// rank's. Where the dim is padded the last ranks may have fewer.
+int64_t nm_eval_block(nm_module *m, const nm_eval_opts *opts, const nm_dim *d, int64_t n);
+int64_t nm_eval_block_start(nm_module *m, const nm_eval_opts *opts, const nm_dim *d, int64_t n);
 
 #endif

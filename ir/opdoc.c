@@ -13,7 +13,7 @@ static const struct {
     {NM_MAP, "map"},           {NM_VIEW, "view"},           {NM_FREE, "free"},
     {NM_COMMUTES, "commutes"}, {NM_LINEAR, "linear"},       {NM_SUM, "sum"},
     {NM_IDLE, "idle"},         {NM_REDUCE, "reduce"},       {NM_GIVEN, "given"},
-    {NM_BODY, "body"},         {NM_NO_GRAD, "no gradient"},
+    {NM_BODY, "body"},         {NM_NO_GRAD, "no gradient"}, {NM_COLLECTIVE, "collective"},
 };
 
 static void print_traits(FILE *out, unsigned traits)

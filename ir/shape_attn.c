@@ -169,6 +169,11 @@ static bool check_extra_dims(nm_module *m, nm_op *op, const nm_attn *a)
     return true;
 }
 
+static bool is_positions(const nm_type *t, const nm_attn *a)
+{
+    return nm_shape_is_int(t) && (t->rank == 0 || (t->rank == 1 && t->dim[0].name == a->seq));
+}
+
 static bool check_extra_dtypes(nm_module *m, nm_op *op, const nm_attn *a)
 {
     for (int x = 0; x < NM_N_ATTN; x++) {
@@ -179,6 +184,7 @@ static bool check_extra_dtypes(nm_module *m, nm_op *op, const nm_attn *a)
                   : x == NM_ATTN_mask || x == NM_ATTN_keys ? t->dtype == NM_bool
                   : x == NM_ATTN_segments                  ? nm_shape_is_int(t)
                   : x == NM_ATTN_seed                      ? t == nm_type_scalar(m, NM_i64)
+                  : x == NM_ATTN_at                        ? is_positions(t, a)
                                                            : nm_shape_is_scalar_int(t);
         if (!ok)
             return nm_error(m->diag, op->loc, "%s: %s cannot be %s [attn-5]", nm_info(op)->name,

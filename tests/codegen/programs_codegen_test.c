@@ -41,7 +41,7 @@ static int bind_syms(const nm_module *m, nm_eval_sym *sym, nmdrv_sym *abi)
             continue;
         bool batch = strcmp(d->name, "batch") == 0;
         int64_t size = batch ? 3 : strcmp(d->name, "seq") == 0 ? 5 : 11;
-        sym[n] = (nm_eval_sym){d->name, size, batch ? size : 0, batch ? 3 * size : size};
+        sym[n] = nm_eval_sym_of(d->name, size, batch ? size : 0, batch ? 3 * size : size);
         abi[n] = (nmdrv_sym){.size = sym[n].size, .offset = sym[n].offset, .total = sym[n].total};
         n++;
     }

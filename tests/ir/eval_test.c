@@ -30,7 +30,7 @@ static const char text[] =
 
 static nm_tensor *run_part(nm_func *f, nm_arena *arena, int64_t offset, int64_t size)
 {
-    nm_eval_sym batch = {nm_sym_get(f->module, "batch"), size, offset, 4};
+    nm_eval_sym batch = nm_eval_sym_of(nm_sym_get(f->module, "batch"), size, offset, 4);
     nm_eval_opts opts = {.arena = arena, .n_syms = 1, .sym = &batch};
     nm_tensor *args = input_args(f, &opts);
     for (int i = 0; i < 2; i++) // batch is outermost: the part's elements in the whole
@@ -56,7 +56,8 @@ static void refused(nm_func *f)
 {
     nm_arena arena = {0};
     nm_tensor result, args[2] = {0};
-    nm_eval_sym huge = {nm_sym_get(f->module, "batch"), INT64_MAX / 2, 0, INT64_MAX / 2};
+    nm_eval_sym huge =
+        nm_eval_sym_of(nm_sym_get(f->module, "batch"), INT64_MAX / 2, 0, INT64_MAX / 2);
     nm_eval_opts opts = {.arena = &arena};
     f->module->diag->out = NULL;
     EXPECT(!nm_eval(f, &opts, args, &result) && f->module->diag->errors == 1);

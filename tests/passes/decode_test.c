@@ -10,9 +10,9 @@ static nm_eval_opts opts = {.arena = &arena, .f64 = true, .n_syms = 3, .sym = sy
 
 static void set_sizes(nm_module *m, int64_t seq)
 {
-    sym[0] = (nm_eval_sym){nm_sym_get(m, "batch"), BATCH, 0, BATCH};
-    sym[1] = (nm_eval_sym){nm_sym_get(m, "seq"), seq, 0, seq};
-    sym[2] = (nm_eval_sym){nm_sym_get(m, "context.cache"), CONTEXT, 0, CONTEXT};
+    sym[0] = nm_eval_sym_of(nm_sym_get(m, "batch"), BATCH, 0, BATCH);
+    sym[1] = nm_eval_sym_of(nm_sym_get(m, "seq"), seq, 0, seq);
+    sym[2] = nm_eval_sym_of(nm_sym_get(m, "context.cache"), CONTEXT, 0, CONTEXT);
 }
 
 // Positions [first, first + n) of tokens [batch, seq].

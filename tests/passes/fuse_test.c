@@ -340,13 +340,10 @@ static bool all_agree(nm_module *m, run *r, bool by_plan, const char *what)
 
 static bool check_module(nm_module *m)
 {
-    static const nm_eval_sym sizes[] = {
-        {"batch", 2, 0, 2}, {"seq", 3, 0, 3}, {"context.cache", 5, 0, 5}};
     nm_eval_sym *sym = nm_new_n(m->arena, nm_eval_sym, 3);
-    for (int i = 0; i < 3; i++) {
-        sym[i] = sizes[i];
-        sym[i].name = nm_sym_get(m, sizes[i].name);
-    }
+    sym[0] = nm_eval_sym_of(nm_sym_get(m, "batch"), 2, 0, 2);
+    sym[1] = nm_eval_sym_of(nm_sym_get(m, "seq"), 3, 0, 3);
+    sym[2] = nm_eval_sym_of(nm_sym_get(m, "context.cache"), 5, 0, 5);
     run *all = nm_new_n(m->arena, run, MAX_FUNCS), *r = all;
     nm_each_func(f, m) {
         *r = (run){.f = f, .x.opts = {.arena = m->arena, .f64 = true, .n_syms = 3, .sym = sym}};

@@ -11,8 +11,8 @@ static nm_eval_opts opts = {.arena = &arena, .f64 = true, .n_syms = 2, .sym = sy
 
 static void set_batch(nm_module *m, int64_t size, int64_t offset)
 {
-    sym[0] = (nm_eval_sym){nm_sym_get(m, "batch"), size, offset, BATCH};
-    sym[1] = (nm_eval_sym){nm_sym_get(m, "seq"), SEQ, 0, SEQ};
+    sym[0] = nm_eval_sym_of(nm_sym_get(m, "batch"), size, offset, BATCH);
+    sym[1] = nm_eval_sym_of(nm_sym_get(m, "seq"), SEQ, 0, SEQ);
 }
 
 static store inputs_of(nm_func *f)

@@ -1,0 +1,166 @@
+// Whole values and the parts of them that the ranks of a mesh hold: what the runtime's loading and
+// saving do, for tests.
+#include "ir/eval_mesh.h"
+
+#include "ir/eval_walk.h"
+
+#include <math.h>
+#include <string.h>
+
+// --- places --------------------------------------------------------------------------------------
+
+// The index in the whole value of index i of a rank's part. Of a call that sees some of the whole
+// (a micro-batch) the whole is what the call sees.
+static int64_t whole_index(nm_eval_op *e, const nm_dim *d, int64_t i)
+{
+    const nm_dim_decl *local = NULL;
+    const nm_extent *x = d->extent;
+    if (x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym)
+        local = nm_dim_lookup(e->m, x->term[0].atom[0].sym);
+    if (!local || !local->of)
+        return i + nm_eval_block_start(e->m, e->opts, d, nm_eval_size_of(e, x));
+    const nm_eval_sym *of = nm_eval_find_sym(e->opts, local->of);
+    return nm_eval_global(e, d, i) - (of ? of->offset : 0);
+}
+
+// The offset in whole of the part's element at w; -1: behind its end, where a part is padded.
+static int64_t whole_offset(nm_eval_op *e, const nm_type *t, const nm_walk *w,
+                            const nm_tensor *whole)
+{
+    int64_t off = 0;
+    for (int i = 0; i < t->rank; i++) {
+        int64_t at = whole_index(e, &t->dim[i], w->at[i]);
+        if (at >= nm_tensor_extent(whole, t->dim[i].name))
+            return -1;
+        off += at * nm_tensor_stride(whole, t->dim[i].name);
+    }
+    return off;
+}
+
+// --- cutting -------------------------------------------------------------------------------------
+
+// Of v, the part that stands at `place` of n: the first takes what the others leave.
+static double share(const nm_type *t, double v, int64_t place, int64_t n, int64_t element)
+{
+    double others = 0, sign = element % 2 ? 1 : -1;
+    if (t->kind == NM_PENDING_MAX)
+        return place ? v - (double)(place + element % 3) : v;
+    if (place)
+        return sign * (double)place * 0.5;
+    for (int64_t k = 1; k < n; k++)
+        others += sign * (double)k * 0.5;
+    return v - others;
+}
+
+static bool cut_one(nm_module *m, const nm_eval_opts *opts, const nm_type *t,
+                    const nm_tensor *whole, nm_tensor *part)
+{
+    nm_eval_op e = {.m = m, .opts = opts, .op = &(nm_op){0}};
+    int64_t n = nm_mesh_group(opts->mesh, &t->pending);
+    int64_t place = nm_mesh_place(opts->mesh, &t->pending, opts->rank);
+    if (!nm_tensor_new(m, (nm_loc){0}, opts, t, part))
+        return false;
+    nm_walk w = {0};
+    nm_walk_over(&w, part, NULL, NULL);
+    nm_walk_read(&w, part);
+    nm_each_element(w) {
+        int64_t at = whole_offset(&e, t, &w, whole);
+        if (at >= 0)
+            part->data[w.off[0]] = share(t, whole->data[at], place, n, at);
+    }
+    return !e.failed;
+}
+
+bool nm_mesh_cut(nm_module *m, const nm_eval_opts *opts, const struct nm_eval_mesh *mesh,
+                 const nm_type *t, const nm_tensor *whole, nm_tensor *parts)
+{
+    for (int64_t r = 0; r < nm_mesh_ranks(mesh); r++) {
+        nm_eval_opts own = nm_mesh_opts(opts, mesh, r);
+        if (!cut_one(m, &own, t, whole, &parts[r]))
+            return false;
+    }
+    return true;
+}
+
+// --- joining -------------------------------------------------------------------------------------
+
+typedef struct joint {
+    nm_module *m;
+    nm_loc loc;
+    const nm_type *type;
+    nm_tensor *whole;
+    int64_t *holder; // [whole->n] rank + 1 of the first that holds the element at a place of the
+                     // pending group; 0: nobody yet
+} joint;
+
+static bool same_bits(double a, double b) { return !memcmp(&a, &b, sizeof a); }
+
+static void complete(const joint *j, int64_t at, double v)
+{
+    double *y = &j->whole->data[at];
+    *y = j->type->kind == NM_PENDING_MAX ? (v > *y ? v : *y) : *y + v;
+}
+
+// Adds what one place of the pending group holds; ranks at that place that hold the same element
+// are replicas.
+static bool join_place(const joint *j, const nm_eval_opts *opts, const struct nm_eval_mesh *mesh,
+                       int64_t place, const nm_tensor *parts)
+{
+    double *seen = nm_new_n(opts->arena, double, j->whole->n);
+    memset(j->holder, 0, (size_t)j->whole->n * sizeof *j->holder);
+    for (int64_t r = 0; r < nm_mesh_ranks(mesh); r++) {
+        nm_eval_opts own = nm_mesh_opts(opts, mesh, r);
+        nm_eval_op e = {.m = j->m, .opts = &own, .op = &(nm_op){0}};
+        if (nm_mesh_place(mesh, &j->type->pending, r) != place)
+            continue;
+        nm_walk w = {0};
+        nm_walk_over(&w, &parts[r], NULL, NULL);
+        nm_walk_read(&w, &parts[r]);
+        nm_each_element(w) {
+            int64_t at = whole_offset(&e, j->type, &w, j->whole);
+            double v = parts[r].data[w.off[0]];
+            if (at >= 0 && j->holder[at] && !same_bits(v, seen[at]))
+                return nm_error(j->m->diag, j->loc,
+                                "ranks %lld and %lld hold %.17g and %.17g of one element of %s",
+                                (long long)j->holder[at] - 1, (long long)r, seen[at], v,
+                                nm_type_str(j->m, j->type));
+            if (at < 0 || j->holder[at])
+                continue;
+            seen[at] = v;
+            j->holder[at] = r + 1;
+            complete(j, at, v);
+        }
+    }
+    return true;
+}
+
+// The type of the whole value: without axes, and without local extents.
+static const nm_type *whole_type(nm_module *m, const nm_type *t)
+{
+    nm_type n = *nm_type_bare(m, t);
+    for (int i = 0; i < n.rank; i++) {
+        const nm_extent *x = n.dim[i].extent;
+        const nm_dim_decl *d = x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym
+                                   ? nm_dim_lookup(m, x->term[0].atom[0].sym)
+                                   : NULL;
+        if (d && d->of)
+            n.dim[i].extent = nm_dim_of(m, d->of).extent;
+    }
+    return nm_type_get(m, &n);
+}
+
+bool nm_mesh_join(nm_module *m, nm_loc loc, const nm_eval_opts *opts,
+                  const struct nm_eval_mesh *mesh, const nm_type *t, const nm_tensor *parts,
+                  nm_tensor *whole)
+{
+    joint j = {.m = m, .loc = loc, .type = t, .whole = whole};
+    if (!nm_tensor_new(m, loc, opts, whole_type(m, t), whole))
+        return false;
+    j.holder = nm_new_n(opts->arena, int64_t, whole->n);
+    for (int64_t i = 0; t->kind == NM_PENDING_MAX && i < whole->n; i++)
+        whole->data[i] = -INFINITY;
+    for (int64_t k = 0; k < nm_mesh_group(mesh, &t->pending); k++)
+        if (!join_place(&j, opts, mesh, k, parts))
+            return false;
+    return true;
+}

@@ -1,0 +1,114 @@
+// The interpreter's sizes: extents in a call, of a rank, of the whole; which index of the whole
+// tensor a local one is.
+//
+// A dim is cut in two ways, one within the other: its extent's symbol says which indices this call
+// sees (a micro-batch; after localize also a rank's part), its axes which block of them is this
+// rank's (before localize).
+#include "ir/eval_mesh.h"
+#include "ir/eval_walk.h"
+
+typedef struct lookup {
+    const nm_eval_opts *opts;
+    bool total;
+    nm_sym unknown;
+} lookup;
+
+const nm_eval_sym *nm_eval_find_sym(const nm_eval_opts *opts, nm_sym name)
+{
+    for (int i = 0; i < opts->n_syms; i++)
+        if (opts->sym[i].name == name)
+            return &opts->sym[i];
+    return NULL;
+}
+
+static int64_t look_up(void *user, nm_sym name)
+{
+    lookup *l = user;
+    const nm_eval_sym *s = nm_eval_find_sym(l->opts, name);
+    if (s)
+        return l->total ? s->total : s->size;
+    l->unknown = name;
+    return 0;
+}
+
+bool nm_eval_resolve(nm_module *m, nm_loc loc, const nm_eval_opts *opts, bool total,
+                     const nm_extent *e, int64_t *out)
+{
+    lookup l = {.opts = opts, .total = total};
+    *out = nm_extent_eval(e, look_up, &l);
+    return !l.unknown || nm_error(m->diag, loc, "the size of '%s' is not given", l.unknown);
+}
+
+static int64_t extent_of(nm_eval_op *e, const nm_extent *x, bool total)
+{
+    int64_t v = 0;
+    e->failed |= !nm_eval_resolve(e->m, e->op->loc, e->opts, total, x, &v);
+    return v;
+}
+
+int64_t nm_eval_size_of(nm_eval_op *e, const nm_extent *x) { return extent_of(e, x, false); }
+int64_t nm_eval_total_of(nm_eval_op *e, const nm_extent *x) { return extent_of(e, x, true); }
+
+// A product of dims of which one is split: as many whole parts come before this call's first.
+int64_t nm_eval_offset_of(nm_eval_op *e, const nm_extent *x)
+{
+    if (x->n_terms != 1)
+        return 0;
+    const nm_term *t = &x->term[0];
+    int64_t first = t->factor;
+    bool split = false;
+    for (int i = 0; i < t->n_atoms; i++) {
+        const nm_eval_sym *s = t->atom[i].sym ? nm_eval_find_sym(e->opts, t->atom[i].sym) : NULL;
+        if (!s)
+            return 0;
+        bool splits = s->offset || s->size != s->total;
+        first *= splits ? s->offset : s->size;
+        split |= splits;
+    }
+    return split ? first : 0;
+}
+
+// --- blocks --------------------------------------------------------------------------------------
+
+static int64_t pad_of(nm_module *m, nm_sym name)
+{
+    const nm_dim_decl *d = nm_dim_lookup(m, name);
+    return d && d->pad ? d->pad : 1;
+}
+
+int64_t nm_eval_block(nm_module *m, const nm_eval_opts *opts, const nm_dim *d, int64_t n)
+{
+    int64_t ranks = nm_mesh_group(opts->mesh, &d->axes), pad = pad_of(m, d->name);
+    return ranks > 1 ? (n + pad - 1) / pad * pad / ranks : n;
+}
+
+int64_t nm_eval_block_start(nm_module *m, const nm_eval_opts *opts, const nm_dim *d, int64_t n)
+{
+    return nm_eval_block(m, opts, d, n) * nm_mesh_place(opts->mesh, &d->axes, opts->rank);
+}
+
+// --- global indices ------------------------------------------------------------------------------
+
+// The symbol that the extent is; NULL: another sort of extent.
+static const nm_eval_sym *symbol_of(const nm_eval_opts *opts, const nm_extent *x)
+{
+    bool single = x->n_terms == 1 && x->term[0].factor == 1 && x->term[0].n_atoms == 1;
+    return single && x->term[0].atom[0].sym ? nm_eval_find_sym(opts, x->term[0].atom[0].sym) : NULL;
+}
+
+int64_t nm_eval_global(nm_eval_op *e, const nm_dim *d, int64_t i)
+{
+    const nm_eval_sym *s = symbol_of(e->opts, d->extent);
+    int64_t in_call = i + nm_eval_block_start(e->m, e->opts, d, nm_eval_size_of(e, d->extent));
+    return in_call + nm_eval_offset_of(e, d->extent) + (s && in_call >= s->half ? s->jump : 0);
+}
+
+int64_t nm_eval_local(nm_eval_op *e, const nm_dim *d, int64_t global)
+{
+    const nm_eval_sym *s = symbol_of(e->opts, d->extent);
+    int64_t n = nm_eval_size_of(e, d->extent), in_call = global - nm_eval_offset_of(e, d->extent);
+    if (s && s->jump && in_call >= s->half)
+        in_call = in_call - s->jump < s->half ? -1 : in_call - s->jump;
+    int64_t i = in_call - nm_eval_block_start(e->m, e->opts, d, n);
+    return in_call < 0 || in_call >= n || i < 0 || i >= nm_eval_block(e->m, e->opts, d, n) ? -1 : i;
+}
