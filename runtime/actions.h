@@ -14,10 +14,10 @@
 
 enum { NMRT_MAX_UNITS = 64 };
 
-typedef struct nmrt_part { // a unit, or a run of turns of one
+typedef struct nmrt_stage_part { // a unit, or a run of turns of one
     int unit;
     int64_t first, n; // turns; of an even unit 0 and 1
-} nmrt_part;
+} nmrt_stage_part;
 
 // The chain's parts in order; virtual stage v has part[at[v]] .. part[at[v + 1]) and lives on pp
 // rank v % pp.
@@ -26,7 +26,7 @@ typedef struct nmrt_stages {
     int n_units;
     int64_t turns[NMRT_MAX_UNITS]; // of each unit; even ones 1
     int n_parts;
-    nmrt_part *part;
+    nmrt_stage_part *part;
     int *at; // [n + 1]
 } nmrt_stages;
 

@@ -12,6 +12,14 @@ static bool is_integer(int64_t dtype)
     return dtype == NMDRV_I64 || dtype == NMDRV_I32 || dtype == NMDRV_I16 || dtype == NMDRV_U8;
 }
 
+// Is it the dim of this name, or a rank's part of it?
+static bool is_dim(const nmdrv_program *program, int64_t dim, const char *name)
+{
+    const nmdrv_dim *d = &program->dim[dim];
+    return strcmp(d->name, name) == 0 ||
+           (d->sym >= 0 && strcmp(program->sym[d->sym].of, name) == 0);
+}
+
 static nmrt_status check_field(const nmdrv_program *program, const nmdrv_arg *field, nmrt_error *e)
 {
     if (strcmp(field->name, "tokens") != 0 && strcmp(field->name, "labels") != 0)
@@ -19,8 +27,7 @@ static nmrt_status check_field(const nmdrv_program *program, const nmdrv_arg *fi
                          "the model reads the field '%s'; a text has only 'tokens' and 'labels'",
                          field->name);
     bool fits = field->rank == 2 && is_integer(field->dtype) &&
-                strcmp(program->dim[field->dim[0]].name, "batch") == 0 &&
-                strcmp(program->dim[field->dim[1]].name, "seq") == 0;
+                is_dim(program, field->dim[0], "batch") && is_dim(program, field->dim[1], "seq");
     if (fits)
         return NMRT_OK;
     nmrt_text shape = {0};
@@ -77,10 +84,10 @@ int64_t nmrt_data_sample(const nmrt_data *d, int64_t index)
     return (int64_t)nmrt_permute((uint64_t)d->samples, key, (uint64_t)i);
 }
 
-static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from,
+static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from, int64_t n,
                                 nmrt_error *e)
 {
-    for (int64_t k = from; dim->extent > 0 && dim->extent < 256 && k < from + d->seq; k++)
+    for (int64_t k = from; dim->extent > 0 && dim->extent < 256 && k < from + n; k++)
         if (d->map.at[k] >= dim->extent)
             return nmrt_fail(
                 e, NMRT_USAGE, "%s: byte %d at offset %lld is not below %s = %lld (%s)", d->path,
@@ -88,28 +95,51 @@ static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_
     return NMRT_OK;
 }
 
-static nmrt_status load_field(const nmrt_data *d, nmrt_engine *en, const nmrt_slot *slot,
-                              int64_t index, int64_t n, nmrt_error *e)
+static int dim_runs(const nmdrv_dim *d, const nmdrv_sym *sym, nmrt_run_of run[2])
 {
-    const nmdrv_arg *field = slot->arg;
-    int64_t shift = strcmp(field->name, "labels") == 0;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t from = nmrt_data_sample(d, index + i) * d->seq + shift;
+    nmdrv_sym fixed = {.size = d->extent};
+    return nmrt_sym_runs(d->sym >= 0 ? &sym[d->sym] : &fixed, run);
+}
+
+// The part of one sample that this rank has, behind *at.
+static nmrt_status load_sample(const nmrt_data *d, const nmdrv_program *program,
+                               const nmdrv_arg *field, const nmdrv_sym *sym, int64_t sample,
+                               int64_t *at, nmrt_error *e)
+{
+    nmrt_run_of run[2];
+    int n = dim_runs(&program->dim[field->dim[1]], sym, run);
+    int64_t start = sample * d->seq + (strcmp(field->name, "labels") == 0);
+    for (int i = 0; i < n; i++) {
+        int64_t from = start + run[i].from;
         if (field->index_of >= 0)
-            NMRT_TRY(check_tokens(d, &en->program->dim[field->index_of], from, e));
-        for (int64_t k = 0; k < d->seq; k++)
-            d->stage[i * d->seq + k] = d->map.at[from + k];
+            NMRT_TRY(check_tokens(d, &program->dim[field->index_of], from, run[i].n, e));
+        for (int64_t k = 0; k < run[i].n; k++)
+            d->stage[(*at)++] = d->map.at[from + k];
     }
-    nmrt_tokens_store(en, slot, d->stage, n * d->seq);
     return NMRT_OK;
 }
 
-nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, int64_t index, int64_t n,
+static nmrt_status load_field(const nmrt_data *d, nmrt_engine *en, const nmrt_slot *slot,
+                              const nmdrv_sym *sym, int64_t first, nmrt_error *e)
+{
+    const nmdrv_program *program = en->program;
+    nmrt_run_of run[2];
+    int n = dim_runs(&program->dim[slot->arg->dim[0]], sym, run);
+    int64_t at = 0;
+    for (int i = 0; i < n; i++)
+        for (int64_t k = run[i].from; k < run[i].from + run[i].n; k++)
+            NMRT_TRY(
+                load_sample(d, program, slot->arg, sym, nmrt_data_sample(d, first + k), &at, e));
+    nmrt_tokens_store(en, slot, d->stage, at);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_sym *sym, int64_t first,
                            nmrt_error *e)
 {
     for (int i = 0; i < en->plan->n_slots; i++)
         if (en->plan->slot[i].bind == NMDRV_DATA)
-            NMRT_TRY(load_field(d, en, &en->plan->slot[i], index, n, e));
+            NMRT_TRY(load_field(d, en, &en->plan->slot[i], sym, first, e));
     return NMRT_OK;
 }
 

@@ -19,7 +19,7 @@ typedef struct nmrt_data { // zero-initialised: closed
 
 typedef struct nmrt_data_request {
     const char *path;
-    int64_t seq, micro_batch;
+    int64_t seq, micro_batch; // micro_batch: the most samples that are loaded at once
     bool shuffle;
     uint64_t seed;
 } nmrt_data_request;
@@ -31,8 +31,9 @@ void nmrt_data_close(nmrt_data *d);
 // Which sample of the file is the index-th of the run: index / samples is the epoch. Nothing else
 // decides it, so a run goes on anywhere.
 int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);
-// Fills the engine's data slots with samples index .. index + n - 1 of the run.
-nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, int64_t index, int64_t n,
+// Fills the engine's data slots with what this rank has, by the symbols of the fields' dims, of the
+// batch that begins with sample `first` of the run.
+nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_sym *sym, int64_t first,
                            nmrt_error *e);
 // Writes n tokens (host) to a slot of any integer dtype.
 void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *token, int64_t n);

@@ -18,29 +18,31 @@ static nmrt_status make_frames(nmrt_engine *en, nmrt_error *e)
         if (!buf)
             return nmrt_fail(e, NMRT_WORLD, "no memory for the frames");
         for (int64_t k = 0; k < p->func->n_bufs; k++)
-            buf[k] = p->slot[k] >= 0 ? en->slots + plan->slot[p->slot[k]].offset
-                                     : en->arena + p->offset[k];
+            buf[k] = p->slot[k] >= 0           ? en->slots + plan->slot[p->slot[k]].offset
+                     : p->slot[k] == NMRT_LINK ? NULL
+                                               : en->arena + p->offset[k];
     }
     return NMRT_OK;
 }
 
-static nmrt_status open_parts(nmrt_engine *en, int threads, nmrt_error *e)
+static nmrt_status open_parts(nmrt_engine *en, const nmrt_device_request *request, nmrt_error *e)
 {
-    nmrt_device_request request = {en->program, threads};
-    NMRT_TRY(en->ops->open(&en->device, &request, e));
+    NMRT_TRY(en->ops->open(&en->device, request, e));
     void *at;
     NMRT_TRY(en->ops->alloc(en->device, en->plan->slots, &at, e));
     en->slots = at;
     NMRT_TRY(en->ops->alloc(en->device, en->plan->arena, &at, e));
     en->arena = at;
+    NMRT_TRY(en->ops->alloc(en->device, en->plan->links, &at, e));
+    en->links = at;
     return make_frames(en, e);
 }
 
 nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
-                             int threads, nmrt_error *e)
+                             const nmrt_device_request *request, nmrt_error *e)
 {
     *en = (nmrt_engine){.program = plan->program, .plan = plan, .ops = ops};
-    nmrt_status status = open_parts(en, threads, e);
+    nmrt_status status = open_parts(en, request, e);
     if (status != NMRT_OK)
         nmrt_engine_close(en);
     return status;
@@ -54,19 +56,25 @@ void nmrt_engine_close(nmrt_engine *en)
     if (en->device) {
         en->ops->free(en->device, en->arena, en->plan->arena);
         en->ops->free(en->device, en->slots, en->plan->slots);
+        en->ops->free(en->device, en->links, en->plan->links);
         en->ops->close(en->device);
     }
     *en = (nmrt_engine){0};
 }
 
-void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym)
+void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym, void **buf)
 {
     if (en->check_memory) {
         en->ops->fill(en->device, en->arena, en->plan->arena, NMRT_POISON);
         en->ops->poison_scratch(en->device, NMRT_POISON);
     }
-    nmdrv_frame frame = {sym, en->buf[p - en->plan->func], en->ops->calls, en->device};
+    nmdrv_frame frame = {sym, buf, en->ops->calls, en->device};
     p->func->run(&frame);
+}
+
+void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym)
+{
+    nmrt_engine_run(en, p, sym, en->buf[p - en->plan->func]);
 }
 
 void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot)

@@ -3,6 +3,7 @@
 #define NMRT_ENGINE_H
 
 #include "runtime/device.h"
+#include "runtime/pieces.h"
 #include "runtime/plan.h"
 
 enum { NMRT_POISON = 0x7FA00000 }; // a signalling NaN as f32, and a large number as an integer
@@ -12,17 +13,20 @@ typedef struct nmrt_engine { // zero-initialised: nothing is open
     const nmrt_plan *plan; // must outlive the engine
     const nmrt_device_ops *ops;
     nmrt_device *device;
-    char *slots, *arena; // device memory
-    void ***buf;         // [plan.n_funcs][func.n_bufs]
-    bool check_memory;   // fill arena and scratch with signalling NaNs before every call
+    char *slots, *arena, *links; // device memory
+    void ***buf;                 // [plan.n_funcs][func.n_bufs]; of a link: NULL
+    nmrt_shares shares;          // what of parameters and states this rank holds
+    bool check_memory;           // fill arena and scratch with signalling NaNs before every call
 } nmrt_engine;
 
 nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
-                             int threads, nmrt_error *e);
+                             const nmrt_device_request *request, nmrt_error *e);
 void nmrt_engine_close(nmrt_engine *en);
 
 // Calls a function of the plan at these sizes (none above those it was planned for).
 void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym);
+// As nmrt_engine_call, on these buffers.
+void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym, void **buf);
 void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot);   // device memory
 void nmrt_engine_fill(nmrt_engine *en, nmdrv_bind bind, uint32_t pattern); // every slot bound so
 // Sets the scalar of this name, in whatever dtype the program wants; no such scalar is fine.

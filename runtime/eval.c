@@ -3,49 +3,56 @@
 #include "runtime/eval.h"
 
 #include "runtime/checkpoint.h"
-#include "runtime/stop.h"
 
+// Micro-batches are whole on every rank of dp.
 static int64_t whole_micro_batches(const nmrt_setup *s, const nmrt_data *d, int64_t samples)
 {
     int64_t n = samples > 0 && samples < d->samples ? samples : d->samples;
     int i = nmrt_sym_find(s->program, "batch");
-    int64_t unit = i < 0                             ? s->micro_batch
-                   : s->program->sym[i].multiple > 1 ? s->program->sym[i].multiple
-                                                     : 1;
+    int64_t dp = nmrt_mesh_dp(&s->mesh), multiple = i < 0 ? 1 : s->program->sym[i].multiple;
+    int64_t unit = i < 0 ? s->samples : multiple > 1 && multiple % dp ? multiple * dp : dp;
+    if (i >= 0 && multiple > 1 && multiple % dp == 0)
+        unit = multiple;
     return n / unit * unit;
 }
 
-nmrt_status nmrt_evaluate(nmrt_engine *en, const nmrt_setup *s, const nmrt_data *d, int64_t samples,
-                          double *loss, nmrt_error *e)
+static nmrt_status run_all(nmrt_pipe *p, const nmrt_data *d, int64_t n, nmrt_error *e)
 {
-    const nmrt_planned *micro = nmrt_plan_func(en->plan, NMDRV_EVAL_MICRO),
-                       *finish = nmrt_plan_func(en->plan, NMDRV_EVAL_FINISH);
-    int batch = nmrt_sym_find(s->program, "batch");
+    const nmrt_setup *s = p->setup;
+    nmrt_actions a;
+    nmrt_batch batch = {d, 0, s->samples, n};
+    nmrt_engine_fill(p->en, NMDRV_ACC, 0);
+    nmrt_engine_fill(p->en, NMDRV_LINK, 0);
+    NMRT_TRY(nmrt_actions_init(&a, &s->stages, (n + s->samples - 1) / s->samples, false, e));
+    nmrt_status status = nmrt_actions_check(&a, e);
+    if (status == NMRT_OK)
+        status = nmrt_pipe_run(p, &a, &batch, e);
+    if (status == NMRT_OK)
+        nmrt_pipe_finish(p, NMDRV_EVAL_FINISH);
+    nmrt_actions_release(&a);
+    return status;
+}
+
+nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_data *d, int64_t samples, double *loss,
+                          nmrt_error *e)
+{
+    const nmrt_setup *s = p->setup;
+    const nmrt_planned *finish = nmrt_plan_func(p->en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
     int64_t n = whole_micro_batches(s, d, samples);
-    if (!micro || !finish)
+    if (!p->chain->n_calls || !finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", s->program->name);
     if (!n)
         return nmrt_fail(e, NMRT_USAGE, "%s has %lld samples, too few for one micro-batch", d->path,
                          (long long)d->samples);
-    nmrt_syms syms = s->syms;
-    nmrt_engine_fill(en, NMDRV_ACC, 0);
-    for (int64_t i = 0, some; i < n; i += some) {
-        NMRT_TRY(nmrt_stop_check(e));
-        some = n - i < s->micro_batch ? n - i : s->micro_batch;
-        if (batch >= 0)
-            syms.at[batch] = (nmdrv_sym){.size = some, .offset = i, .total = n};
-        NMRT_TRY(nmrt_data_load(d, en, i, some, e));
-        nmrt_engine_call(en, micro, syms.at);
-    }
-    nmrt_engine_call(en, finish, syms.at);
-    if (!nmrt_engine_result(en, finish, "loss", loss))
+    NMRT_TRY(run_all(p, d, n, e));
+    if (!nmrt_engine_result(p->en, finish, "loss", loss))
         return nmrt_fail(e, NMRT_USAGE, "the evaluation of %s has no loss", s->program->name);
     return NMRT_OK;
 }
 
 static void print_results(const nmrt_engine *en, const nmrt_output *out)
 {
-    const nmrt_planned *finish = nmrt_plan_func(en->plan, NMDRV_EVAL_FINISH);
+    const nmrt_planned *finish = nmrt_plan_func(en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
     for (int64_t i = 0; i < finish->func->n_results; i++) {
         double value;
         const nmdrv_arg *r = &finish->func->result[i];
@@ -54,63 +61,80 @@ static void print_results(const nmrt_engine *en, const nmrt_output *out)
     }
 }
 
-static nmrt_status run_eval(nmrt_engine *en, const nmrt_setup *s, const nmrt_data *d,
-                            const nmrt_output *out, nmrt_error *e)
+static nmrt_status run_eval(nmrt_pipe *p, const nmrt_data *d, const nmrt_output *out, nmrt_error *e)
 {
+    const nmrt_options *o = p->setup->options;
+    nmrt_engine *en = p->en;
     nmrt_checkpoint c;
     nmrt_text passed = {0};
-    nmrt_status status = nmrt_checkpoint_load(s->options->checkpoint, en, false, &c, &passed, e);
+    nmrt_status status = nmrt_checkpoint_load(o->checkpoint, en, false, &c, &passed, e);
     if (passed.n)
         fprintf(out->note, "%s", passed.at);
     nmrt_text_release(&passed);
     NMRT_TRY(status);
     if (!*c.path)
-        return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", s->options->checkpoint);
-    nmrt_engine_set(en, "seed", (double)s->options->seed);
+        return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", o->checkpoint);
+    nmrt_engine_set(en, "seed", (double)o->seed);
     nmrt_engine_set(en, "step", (double)c.step);
     nmrt_engine_set(en, "steps", (double)c.step);
     double loss;
-    NMRT_TRY(nmrt_evaluate(en, s, d, s->options->samples, &loss, e));
+    NMRT_TRY(nmrt_evaluate(p, d, o->samples, &loss, e));
     fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, d->path);
     print_results(en, out);
     return NMRT_OK;
 }
 
-static nmrt_status eval_with(nmrt_setup *s, const nmrt_output *out, nmrt_error *e)
+static nmrt_status dry_run(const nmrt_setup *s, const nmrt_output *out, nmrt_error *e)
 {
-    const nmrt_options *o = s->options;
-    if (!nmrt_plan_func(&s->plan, NMDRV_EVAL_MICRO))
-        return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", s->program->name);
-    NMRT_TRY(nmrt_data_check(&s->plan, e));
-    if (o->dry_run) {
-        nmrt_text text = {0};
-        nmrt_setup_print(s, &text);
-        fputs(text.at ? text.at : "", out->text);
-        nmrt_text_release(&text);
-        return NMRT_OK;
-    }
-    NMRT_TRY(nmrt_setup_check_memory(s, e));
-    nmrt_data data = {0};
-    nmrt_engine en = {0};
-    nmrt_data_request request = {o->data, s->seq, s->micro_batch, false, 0};
-    nmrt_status status = nmrt_data_open(&data, &request, e);
-    if (status == NMRT_OK)
-        status = nmrt_engine_open(&en, &s->plan, s->device, s->threads, e);
-    if (status == NMRT_OK) {
-        en.check_memory = o->check_memory;
-        status = run_eval(&en, s, &data, out, e);
-        nmrt_engine_close(&en);
-    }
-    nmrt_data_close(&data);
+    nmrt_text text = {0};
+    nmrt_status status = nmrt_setup_print(s, &text, e);
+    fputs(text.at ? text.at : "", out->text);
+    nmrt_text_release(&text);
     return status;
 }
 
-nmrt_status nmrt_eval(const nmdrv_program *program, const nmrt_options *o, const nmrt_output *out,
-                      nmrt_error *e)
+typedef struct evaluation {
+    nmrt_setup setup;
+    nmrt_data data;
+    nmrt_engine en;
+    nmrt_pipe pipe;
+} evaluation;
+
+static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
 {
-    nmrt_setup s;
-    NMRT_TRY(nmrt_setup_init(&s, program, o, e));
-    nmrt_status status = eval_with(&s, out, e);
-    nmrt_setup_release(&s);
+    const nmrt_options *o = run->options;
+    nmrt_setup *s = &v->setup;
+    nmrt_data_request data = {o->data, s->seq, s->samples, false, 0};
+    nmrt_device_request device = {s->program, s->threads, &s->mesh, &run->comm};
+    NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
+    NMRT_TRY(nmrt_data_open(&v->data, &data, e));
+    NMRT_TRY(nmrt_setup_find_shares(s, e));
+    NMRT_TRY(nmrt_engine_open(&v->en, &s->plan, s->device, &device, e));
+    v->en.check_memory = o->check_memory;
+    v->en.shares = nmrt_setup_shares(s, &run->comm);
+    return nmrt_pipe_open(&v->pipe, s, &v->en, &run->comm, &s->eval, s->one_slot, e);
+}
+
+static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
+{
+    if (!v->setup.eval.n_calls)
+        return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation",
+                         run->program->name);
+    NMRT_TRY(nmrt_data_check(&v->setup.plan, e));
+    if (run->options->dry_run)
+        return dry_run(&v->setup, run->out, e);
+    NMRT_TRY(open_all(v, run, e));
+    return run_eval(&v->pipe, &v->data, run->out, e);
+}
+
+nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e)
+{
+    evaluation v = {0};
+    NMRT_TRY(nmrt_setup_init(&v.setup, run, e));
+    nmrt_status status = evaluate(&v, run, e);
+    nmrt_pipe_close(&v.pipe);
+    nmrt_engine_close(&v.en);
+    nmrt_data_close(&v.data);
+    nmrt_setup_release(&v.setup);
     return status;
 }

@@ -16,6 +16,8 @@ typedef struct writer {
     const nmdrv_program *program;
     const nmrt_options *o;
     const nmrt_output *out;
+    nmrt_mesh mesh; // of one rank
+    nmrt_syms syms; // as the plan was made
     nmrt_plan plan;
     nmrt_engine en;
     const nmrt_planned *decode;
@@ -41,7 +43,9 @@ static int64_t find_context(const writer *w)
 
 static nmrt_status bind_sizes(const writer *w, nmrt_syms *syms, int64_t seq, nmrt_error *e)
 {
-    return nmrt_syms_bind(syms, w->program, &(nmrt_sizes){1, 1, seq, w->context}, e);
+    NMRT_TRY(nmrt_syms_bind(syms, w->program, &(nmrt_sizes){1, 1, seq, w->context}, e));
+    nmrt_mesh_bind(&w->mesh, syms->at);
+    return NMRT_OK;
 }
 
 static nmrt_status find_shapes(writer *w, nmrt_error *e)
@@ -79,17 +83,28 @@ static nmrt_status check_prompt(const writer *w, nmrt_error *e)
     return NMRT_OK;
 }
 
+static nmrt_status add_decode(writer *w, nmrt_error *e)
+{
+    for (int64_t i = 0; i < w->program->n_funcs; i++) {
+        const nmdrv_func *f = &w->program->func[i];
+        if (f->role == NMDRV_DECODE && (f->mode < 0 || f->mode == w->mesh.mode))
+            return nmrt_plan_add(&w->plan, f, w->syms.at, NULL, e);
+    }
+    return NMRT_OK;
+}
+
 static nmrt_status plan_decode(writer *w, int threads, nmrt_error *e)
 {
-    nmrt_syms syms;
+    nmrt_mesh_flags alone = {.tp = 1, .pp = 1, .cp = 1, .dp = 1, .vp = 1, .sp = true};
+    NMRT_TRY(nmrt_mesh_init(&w->mesh, w->program, &alone, e));
     w->plan = (nmrt_plan){.program = w->program, .apart = w->o->check_memory};
     w->prompt = (int64_t)strlen(w->o->prompt);
     w->most = w->o->max_tokens;
     w->context = find_context(w);
-    NMRT_TRY(bind_sizes(w, &syms, w->prompt > 0 && w->prompt < w->context ? w->prompt : 1, e));
-    NMRT_TRY(nmrt_plan_add_role(&w->plan, NMDRV_DECODE, syms.at, e));
+    NMRT_TRY(bind_sizes(w, &w->syms, w->prompt > 0 && w->prompt < w->context ? w->prompt : 1, e));
+    NMRT_TRY(add_decode(w, e));
     nmrt_plan_finish(&w->plan, threads);
-    w->decode = nmrt_plan_func(&w->plan, NMDRV_DECODE);
+    w->decode = w->plan.n_funcs ? &w->plan.func[0] : NULL;
     if (!w->decode) {
         const char *why = w->program->no_decode;
         return nmrt_fail(e, NMRT_USAGE, "%s cannot generate: %s", w->program->name,
@@ -187,10 +202,12 @@ nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
     nmrt_status status = plan_decode(&w, threads, e);
     const nmrt_device_ops *device = nmrt_device_find(o->device);
     if (status == NMRT_OK)
-        status = nmrt_memory_check(&w.plan, device, "try fewer --max-tokens", e);
+        status = nmrt_memory_check(&w.plan, 1, device, "try fewer --max-tokens", e);
+    nmrt_device_request request = {.program = program, .threads = threads};
     if (status == NMRT_OK)
-        status = nmrt_engine_open(&w.en, &w.plan, device, threads, e);
+        status = nmrt_engine_open(&w.en, &w.plan, device, &request, e);
     if (status == NMRT_OK) {
+        w.en.shares = (nmrt_shares){.mesh = &w.mesh, .sym = w.syms.at};
         w.en.check_memory = o->check_memory;
         status = load(&w, e);
         if (status == NMRT_OK)

@@ -347,8 +347,6 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
     if (o->top_p <= 0 || o->top_p > 1)
         nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
-    if (!o->global_batch)
-        o->global_batch = o->micro_batch;
     if (!o->seq)
         o->seq = nmrt_seq_default(o->hypers.program);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)

@@ -1,6 +1,8 @@
 // The memory plan: slots for what functions share, one arena for what they do not.
 #include "runtime/plan.h"
 
+#include "runtime/syms.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +20,11 @@ static bool is_eval(const nmdrv_func *f)
     return f->role == NMDRV_EVAL_MICRO || f->role == NMDRV_EVAL_FINISH;
 }
 
+static bool is_micro(const nmdrv_func *f)
+{
+    return f->role == NMDRV_MICRO || f->role == NMDRV_EVAL_MICRO;
+}
+
 static int find_slot(const nmrt_plan *plan, int64_t bind, const char *name, bool eval)
 {
     for (int i = 0; i < plan->n_slots; i++) {
@@ -31,8 +38,11 @@ static int find_slot(const nmrt_plan *plan, int64_t bind, const char *name, bool
 static nmrt_status bind_buffer(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *arg,
                                nmrt_error *e)
 {
-    bool eval = is_eval(p->func) && arg->bind == NMDRV_ACC;
-    int64_t bytes = p->bytes[arg->buf];
+    bool eval = is_eval(p->func) && (arg->bind == NMDRV_ACC || arg->bind == NMDRV_LINK);
+    if (arg->bind == NMDRV_LINK && is_micro(p->func)) {
+        p->slot[arg->buf] = NMRT_LINK;
+        return NMRT_OK;
+    }
     int i = find_slot(plan, arg->bind, arg->name, eval);
     if (i < 0) {
         nmrt_slot *slot = realloc(plan->slot, (size_t)(plan->n_slots + 1) * sizeof *slot);
@@ -40,7 +50,7 @@ static nmrt_status bind_buffer(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg
             return no_memory(e);
         plan->slot = slot;
         i = plan->n_slots++;
-        slot[i] = (nmrt_slot){arg->bind, arg->name, eval, arg, 0, 0};
+        slot[i] = (nmrt_slot){.bind = arg->bind, .name = arg->name, .eval = eval, .arg = arg};
     }
     nmrt_slot *s = &plan->slot[i];
     if (s->arg->dtype != arg->dtype)
@@ -54,9 +64,22 @@ static nmrt_status bind_buffer(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg
                              arg->name, plan->slot[p->slot[arg->buf]].name, p->func->name);
         return NMRT_OK;
     }
-    s->bytes = bytes > s->bytes ? bytes : s->bytes;
     p->slot[arg->buf] = i;
     return NMRT_OK;
+}
+
+// `bytes` are those of all turns of this rank.
+static void size_slot(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *arg, const int64_t *bytes,
+                      const nmrt_turns *turns)
+{
+    if (p->slot[arg->buf] < 0)
+        return;
+    nmrt_slot *s = &plan->slot[p->slot[arg->buf]];
+    s->bytes = bytes[arg->buf] > s->bytes ? bytes[arg->buf] : s->bytes;
+    if (arg->chunked && p->func->turns >= 0) {
+        s->turn_bytes = bytes[arg->buf] / turns->all;
+        s->unit = __builtin_ctzll((uint64_t)p->func->units);
+    }
 }
 
 static int64_t most_alive(const nmdrv_func *f, const int64_t *bytes)
@@ -105,15 +128,42 @@ static nmrt_status bind_all(nmrt_plan *plan, nmrt_planned *p, nmrt_error *e)
     for (int64_t i = 0; i < f->n_results; i++)
         NMRT_TRY(bind_buffer(plan, p, &f->result[i], e));
     for (int64_t i = 0; i < f->n_bufs; i++)
-        if (f->buf[i].cls == NMDRV_BUF_BOUND && p->slot[i] < 0)
+        if (f->buf[i].cls == NMDRV_BUF_BOUND && p->slot[i] == NMRT_TRANSIENT)
             return nmrt_fail(e, NMRT_CORRUPT,
                              "the program is inconsistent: nothing is bound to buffer %d of %s",
                              (int)i, f->name);
     return NMRT_OK;
 }
 
+static nmrt_status ask_sizes(const nmdrv_func *f, const nmdrv_sym *sym, int64_t turns,
+                             int64_t *bytes, nmrt_error *e)
+{
+    nmdrv_sym at[NMRT_MAX_SYMS];
+    memcpy(at, sym, sizeof at);
+    if (f->turns >= 0)
+        at[f->turns].size = turns;
+    f->sizes(at, bytes);
+    for (int64_t i = 0; i < f->n_bufs; i++)
+        if (bytes[i] < 0)
+            return nmrt_fail(e, NMRT_USAGE, "%s of %s is too large to count its bytes (%s)",
+                             f->buf[i].name, f->name, f->buf[i].where);
+    return NMRT_OK;
+}
+
+static nmrt_status size_all(nmrt_plan *plan, nmrt_planned *p, const nmdrv_sym *sym,
+                            const nmrt_turns *turns, nmrt_error *e)
+{
+    const nmdrv_func *f = p->func; // offset is free until transients are packed
+    NMRT_TRY(ask_sizes(f, sym, turns ? turns->all : 0, p->offset, e));
+    for (int64_t i = 0; i < f->n_args; i++)
+        size_slot(plan, p, &f->arg[i], p->offset, turns);
+    for (int64_t i = 0; i < f->n_results; i++)
+        size_slot(plan, p, &f->result[i], p->offset, turns);
+    return ask_sizes(f, sym, turns ? turns->chunk : 0, p->bytes, e);
+}
+
 nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_sym *sym,
-                          nmrt_error *e)
+                          const nmrt_turns *turns, nmrt_error *e)
 {
     nmrt_planned *all = realloc(plan->func, (size_t)(plan->n_funcs + 1) * sizeof *all);
     if (!all)
@@ -126,23 +176,10 @@ nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_s
     if (!p->bytes || !p->offset || !p->slot)
         return no_memory(e);
     for (size_t i = 0; i < n; i++)
-        p->slot[i] = -1;
-    func->sizes(sym, p->bytes);
-    for (int64_t i = 0; i < func->n_bufs; i++)
-        if (p->bytes[i] < 0)
-            return nmrt_fail(e, NMRT_USAGE, "%s of %s is too large to count its bytes (%s)",
-                             func->buf[i].name, func->name, func->buf[i].where);
+        p->slot[i] = NMRT_TRANSIENT;
     NMRT_TRY(bind_all(plan, p, e));
+    NMRT_TRY(size_all(plan, p, sym, turns, e));
     return pack_transients(p, plan->apart, e);
-}
-
-nmrt_status nmrt_plan_add_role(nmrt_plan *plan, nmdrv_role role, const nmdrv_sym *sym,
-                               nmrt_error *e)
-{
-    for (int64_t i = 0; i < plan->program->n_funcs; i++)
-        if (plan->program->func[i].role == role)
-            NMRT_TRY(nmrt_plan_add(plan, &plan->program->func[i], sym, e));
-    return NMRT_OK;
 }
 
 static nmrt_mem class_of(int64_t bind)
@@ -171,6 +208,7 @@ void nmrt_plan_finish(nmrt_plan *plan, int threads)
     for (int i = 0; i < plan->n_funcs; i++)
         if (plan->func[i].arena > plan->arena)
             plan->arena = plan->func[i].arena;
+    plan->class[NMRT_MEM_SAVED] = plan->links;
     plan->class[NMRT_MEM_ACTIVATIONS] = plan->arena;
     plan->class[NMRT_MEM_WORKSPACE] += align(plan->program->scratch) * threads;
     for (int i = 0; i < NMRT_N_MEM; i++)
@@ -189,10 +227,20 @@ void nmrt_plan_release(nmrt_plan *plan)
     *plan = (nmrt_plan){.program = plan->program, .apart = plan->apart};
 }
 
-const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role)
+const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role, nmdrv_phase phase)
+{
+    for (int i = 0; i < plan->n_funcs; i++) {
+        const nmdrv_func *f = plan->func[i].func;
+        if (f->role == role && (f->phase == phase || f->phase == NMDRV_WHOLE))
+            return &plan->func[i];
+    }
+    return NULL;
+}
+
+const nmrt_planned *nmrt_plan_find(const nmrt_plan *plan, const nmdrv_func *func)
 {
     for (int i = 0; i < plan->n_funcs; i++)
-        if (plan->func[i].func->role == role)
+        if (plan->func[i].func == func)
             return &plan->func[i];
     return NULL;
 }
@@ -241,14 +289,18 @@ static void print_largest(const nmrt_plan *plan, nmrt_text *out)
 void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
 {
     static const char *const name[NMRT_N_MEM] = {
-        [NMRT_MEM_PARAMS] = "parameters",       [NMRT_MEM_STATES] = "optimizer state",
-        [NMRT_MEM_GRADS] = "gradients",         [NMRT_MEM_CACHES] = "caches",
-        [NMRT_MEM_ACTIVATIONS] = "activations", [NMRT_MEM_DATA] = "data",
+        [NMRT_MEM_PARAMS] = "parameters",
+        [NMRT_MEM_STATES] = "optimizer state",
+        [NMRT_MEM_GRADS] = "gradients",
+        [NMRT_MEM_CACHES] = "caches",
+        [NMRT_MEM_SAVED] = "saved activations",
+        [NMRT_MEM_ACTIVATIONS] = "activations",
+        [NMRT_MEM_DATA] = "data",
         [NMRT_MEM_WORKSPACE] = "workspace",
     };
     nmrt_text_add(out, "memory, in bytes:\n");
     for (int i = 0; i < NMRT_N_MEM; i++)
-        if (i != NMRT_MEM_CACHES || plan->class[i])
+        if ((i != NMRT_MEM_CACHES && i != NMRT_MEM_SAVED) || plan->class[i])
             print_row(out, name[i], plan->class[i]);
     print_row(out, "total", plan->total);
     print_largest(plan, out);

@@ -1,7 +1,8 @@
 // The memory plan: every byte that a verb will use, known before the first is allocated.
 //
 // What functions share (parameters, states, accumulators, counts, caches, data, scalars) has a
-// slot; a function's transients are packed into the arena, which functions use in turn.
+// slot; a function's transients are packed into the arena, which functions use in turn. Links of
+// micro-batches are not here but in the chain (chain.h), which says how many bytes they need.
 #ifndef NMRT_PLAN_H
 #define NMRT_PLAN_H
 
@@ -16,6 +17,7 @@ typedef enum {
     NMRT_MEM_STATES,
     NMRT_MEM_GRADS,
     NMRT_MEM_CACHES,
+    NMRT_MEM_SAVED,
     NMRT_MEM_ACTIVATIONS,
     NMRT_MEM_DATA,
     NMRT_MEM_WORKSPACE,
@@ -28,12 +30,20 @@ typedef struct nmrt_slot { // memory that outlives a call, by what it is bound t
     bool eval; // accumulators of training and of evaluation may share a name, never memory
     const nmdrv_arg *arg;  // dtype and dims
     int64_t bytes, offset; // within the plan's slots
+    int64_t turn_bytes;    // its first dim is turns of `unit`'s repeat, those of this rank, chunk
+    int unit;              // behind chunk: bytes of a turn; 0: it is not
 } nmrt_slot;
+
+typedef struct nmrt_turns { // of the repeat of a function's unit
+    int64_t chunk, all;     // in the largest chunk that is run at once; of all chunks of this rank
+} nmrt_turns;
+
+enum { NMRT_TRANSIENT = -1, NMRT_LINK = -2 }; // nmrt_planned.slot
 
 typedef struct nmrt_planned { // a function with the places of its buffers
     const nmdrv_func *func;
     int64_t *bytes, *offset; // [n_bufs]; offset: of a transient, in the arena
-    int *slot;               // [n_bufs]; -1: transient
+    int *slot;               // [n_bufs]; NMRT_TRANSIENT, or NMRT_LINK: a link of a micro-batch
     int64_t arena, live;     // bytes; live: the most that is alive at once, no packing needs less
 } nmrt_planned;
 
@@ -43,21 +53,22 @@ typedef struct nmrt_plan { // zero-initialised but for the first two: an empty p
     nmrt_slot *slot;
     nmrt_planned *func;
     int n_slots, n_funcs;
-    int64_t slots, arena; // bytes to allocate; valid after nmrt_plan_finish
+    int64_t links;        // bytes of links; set before nmrt_plan_finish
+    int64_t slots, arena; // bytes to allocate; valid after it
     int64_t class[NMRT_N_MEM], total;
 } nmrt_plan;
 
 // Adds a function at these sizes. A later call with smaller ones fits, as every buffer is a
-// product of extents. Fails where the program's tables contradict each other.
+// product of extents. turns: of a function that runs in chunks; else it is not read. Fails where
+// the program's tables contradict each other.
 nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_sym *sym,
-                          nmrt_error *e);
-// As nmrt_plan_add, for every function of the role; none is fine.
-nmrt_status nmrt_plan_add_role(nmrt_plan *plan, nmdrv_role role, const nmdrv_sym *sym,
-                               nmrt_error *e);
+                          const nmrt_turns *turns, nmrt_error *e);
 void nmrt_plan_finish(nmrt_plan *plan, int threads);
 void nmrt_plan_release(nmrt_plan *plan);
 
-const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role); // the first; NULL: none
+// The first of the role, of one phase or (two names of one thing) WHOLE; NULL: none.
+const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role, nmdrv_phase phase);
+const nmrt_planned *nmrt_plan_find(const nmrt_plan *plan, const nmdrv_func *func); // NULL: none
 const nmrt_slot *nmrt_plan_slot(const nmrt_plan *plan, nmdrv_bind bind,
                                 const char *name);           // NULL: none
 void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out); // the table of --dry-run

@@ -1,13 +1,16 @@
-// Sizes, the plan, will it fit.
+// Sizes, the pipeline, this rank's plan, will it fit.
 #include "runtime/setup.h"
 
 #include "runtime/cpu.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_MICRO_BATCHES = 1 << 16 };
 static const int64_t MAX_TOKENS = INT32_MAX; // of a micro-batch: kernels count rows with 32 bits
+
+// --- sizes ---------------------------------------------------------------------------------------
 
 static void collect(nmrt_error *e, const char *message)
 {
@@ -24,68 +27,125 @@ static nmrt_status check_sizes(const nmrt_setup *s, nmrt_error *e)
             e, NMRT_USAGE,
             "a micro-batch of %lld samples of %lld tokens is more than a program can index",
             (long long)s->micro_batch, (long long)s->seq);
-    if (nmrt_sym_check(s->program, "batch", s->micro_batch, &one) != NMRT_OK)
+    if (nmrt_sym_check(s->program, "batch", s->samples, &one) != NMRT_OK)
         collect(e, one.text);
     if (nmrt_sym_check(s->program, "seq", s->seq, &one) != NMRT_OK)
         collect(e, one.text);
     return e->text[0] ? NMRT_USAGE : NMRT_OK;
 }
 
-static nmrt_status add_schedules(nmrt_setup *s, nmrt_error *e)
+static nmrt_status find_sizes(nmrt_setup *s, nmrt_error *e)
 {
-    const nmrt_hypers *h = &s->options->hypers;
-    for (int i = 0; i < h->program->n_hypers; i++) {
-        const nmdrv_func *f = nmrt_schedule_of(h, i);
-        bool known = !f;
-        for (int k = 0; k < s->plan.n_funcs && !known; k++)
-            known = s->plan.func[k].func == f;
-        if (!known)
-            NMRT_TRY(nmrt_plan_add(&s->plan, f, s->syms.at, e));
-    }
-    return NMRT_OK;
-}
-
-static nmrt_status add_roles(nmrt_setup *s, const nmdrv_role *role, int n, nmrt_error *e)
-{
-    for (int i = 0; i < n; i++)
-        NMRT_TRY(nmrt_plan_add_role(&s->plan, role[i], s->syms.at, e));
-    return NMRT_OK;
-}
-
-static nmrt_status make_plan(nmrt_setup *s, nmrt_error *e)
-{
-    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH},
-                            eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
     const nmrt_options *o = s->options;
-    nmrt_sizes sizes = {s->micro_batch, s->micro_batch * s->n_micro, s->seq, s->seq};
-    s->plan = (nmrt_plan){.program = s->program, .apart = o->check_memory};
-    NMRT_TRY(nmrt_syms_bind(&s->syms, s->program, &sizes, e));
-    if (o->verb == NMRT_TRAIN) {
-        NMRT_TRY(add_roles(s, train, 4, e));
-        NMRT_TRY(add_schedules(s, e));
-    }
-    if (o->verb == NMRT_EVAL || o->eval_data)
-        NMRT_TRY(add_roles(s, eval, 2, e));
-    nmrt_plan_finish(&s->plan, s->threads);
-    return NMRT_OK;
-}
-
-nmrt_status nmrt_setup_init(nmrt_setup *s, const nmdrv_program *program, const nmrt_options *o,
-                            nmrt_error *e)
-{
-    *s = (nmrt_setup){.program = program, .options = o, .device = nmrt_device_find(o->device)};
-    s->threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
+    int64_t dp = nmrt_mesh_dp(&s->mesh), global = o->global_batch;
     s->seq = o->seq;
     s->micro_batch = o->micro_batch;
-    s->n_micro = o->verb == NMRT_TRAIN ? o->global_batch / o->micro_batch : 1;
-    NMRT_TRY(check_sizes(s, e));
-    nmrt_status status = make_plan(s, e);
+    s->samples = s->micro_batch * dp;
+    s->n_micro = o->verb == NMRT_TRAIN && global ? global / s->samples : 1;
+    if (o->verb == NMRT_TRAIN && global % s->samples)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--global-batch %lld is not a multiple of --micro-batch %lld x dp %lld",
+                         (long long)global, (long long)s->micro_batch, (long long)dp);
+    return check_sizes(s, e);
+}
+
+static nmrt_status bind_sizes(nmrt_setup *s, nmrt_error *e)
+{
+    nmrt_sizes sizes = {s->samples, s->samples * s->n_micro, s->seq, s->seq};
+    NMRT_TRY(nmrt_syms_bind(&s->syms, s->program, &sizes, e));
+    NMRT_TRY(nmrt_mesh_check(&s->mesh, s->syms.at, e));
+    nmrt_mesh_bind(&s->mesh, s->syms.at);
+    return NMRT_OK;
+}
+
+void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_t total,
+                     nmrt_syms *syms)
+{
+    int batch = nmrt_sym_find(s->program, "batch");
+    int64_t from = micro * samples, left = total - from;
+    *syms = s->syms;
+    if (batch < 0)
+        return;
+    syms->at[batch] = (nmdrv_sym){
+        .size = left < samples ? left : samples, .offset = from, .total = total, .half = samples};
+    nmrt_mesh_bind(&s->mesh, syms->at);
+}
+
+// --- the pipeline --------------------------------------------------------------------------------
+
+static nmrt_status make_chain(nmrt_setup *s, nmrt_chain *c, nmdrv_role role, const int *slots,
+                              nmrt_error *e)
+{
+    nmrt_chain_request q = {s->program, role, s->mesh.mode, s->syms.at, slots};
+    if (nmrt_func_find(&q, NMDRV_TURN, s->stages.n_units - 1))
+        return nmrt_chain_init(c, &s->stages, &q, e);
+    return NMRT_OK; // the verb says what it misses
+}
+
+static nmrt_status make_pipeline(nmrt_setup *s, nmrt_error *e)
+{
+    int pp = (int)s->mesh.size[NMDRV_PP];
+    bool training = s->options->verb == NMRT_TRAIN;
+    NMRT_TRY(nmrt_stages_init(&s->stages, s->program, pp, (int)s->mesh.vp, e));
+    s->stage_units = calloc((size_t)pp, sizeof *s->stage_units);
+    s->one_slot = calloc((size_t)s->stages.n, sizeof *s->one_slot);
+    if (!s->stage_units || !s->one_slot)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline");
+    for (int r = 0; r < pp; r++)
+        s->stage_units[r] = (int64_t)nmrt_stages_units(&s->stages, r);
+    for (int v = 0; v < s->stages.n; v++)
+        s->one_slot[v] = 1;
+    s->mesh.stage_units = s->stage_units;
+    if (training) {
+        NMRT_TRY(nmrt_actions_init(&s->actions, &s->stages, s->n_micro, true, e));
+        NMRT_TRY(nmrt_actions_check(&s->actions, e));
+        NMRT_TRY(make_chain(s, &s->train, NMDRV_MICRO, s->actions.slots, e));
+    }
+    if (!training || s->options->eval_data)
+        NMRT_TRY(make_chain(s, &s->eval, NMDRV_EVAL_MICRO, s->one_slot, e));
+    return NMRT_OK;
+}
+
+static nmrt_status set_up(nmrt_setup *s, nmrt_error *e)
+{
+    NMRT_TRY(find_sizes(s, e));
+    NMRT_TRY(bind_sizes(s, e));
+    NMRT_TRY(make_pipeline(s, e));
+    return nmrt_setup_plan(s, (int)s->mesh.index[NMDRV_PP], &s->plan, e);
+}
+
+nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e)
+{
+    const nmrt_options *o = run->options;
+    *s = (nmrt_setup){.program = run->program,
+                      .options = o,
+                      .device = nmrt_device_find(o->device),
+                      .mesh = run->mesh,
+                      .threads = run->threads ? run->threads : nmrt_cpu_threads()};
+    nmrt_status status = set_up(s, e);
     if (status != NMRT_OK)
         nmrt_setup_release(s);
     return status;
 }
 
-void nmrt_setup_release(nmrt_setup *s) { nmrt_plan_release(&s->plan); }
+void nmrt_setup_release(nmrt_setup *s)
+{
+    nmrt_plan_release(&s->plan);
+    nmrt_chain_release(&s->train);
+    nmrt_chain_release(&s->eval);
+    nmrt_actions_release(&s->actions);
+    nmrt_stages_release(&s->stages);
+    free(s->stage_units);
+    free(s->one_slot);
+    free(s->share);
+    free(s->share_turn);
+    s->stage_units = NULL;
+    s->one_slot = NULL;
+    s->share = NULL;
+    s->share_turn = NULL;
+}
+
+// --- memory --------------------------------------------------------------------------------------
 
 // The largest micro-batch below the one asked for that divides the step's samples and fits; 0:
 // none.
@@ -94,52 +154,59 @@ static int64_t largest_fitting(const nmrt_setup *s, int64_t memory)
     nmrt_error e;
     int64_t total = s->micro_batch * s->n_micro;
     for (int64_t n = s->n_micro + 1; n <= total && n <= MAX_MICRO_BATCHES; n++) {
-        nmrt_setup smaller = *s;
-        smaller.micro_batch = total / n;
-        smaller.n_micro = n;
-        if (total % n || nmrt_sym_check(s->program, "batch", smaller.micro_batch, &e) != NMRT_OK)
+        if (total % n)
             continue;
-        bool fits = make_plan(&smaller, &e) == NMRT_OK && smaller.plan.total <= memory;
+        nmrt_options o = *s->options;
+        o.micro_batch = total / n;
+        o.global_batch = total * nmrt_mesh_dp(&s->mesh);
+        nmrt_setup smaller;
+        nmrt_run run = {
+            .program = s->program, .options = &o, .mesh = s->mesh, .threads = s->threads};
+        if (nmrt_setup_init(&smaller, &run, &e) != NMRT_OK)
+            continue;
+        bool fits = smaller.plan.total <= memory;
         nmrt_setup_release(&smaller);
         if (fits)
-            return smaller.micro_batch;
+            return o.micro_batch;
     }
     return 0;
 }
 
-nmrt_status nmrt_memory_check(const nmrt_plan *plan, const nmrt_device_ops *device,
+nmrt_status nmrt_memory_check(const nmrt_plan *plan, int ranks, const nmrt_device_ops *device,
                               const char *hint, nmrt_error *e)
 {
     nmrt_memory_info m = device->memory_info();
-    if (!m.available || plan->total <= m.available)
+    if (!m.available || plan->total <= m.available / ranks)
         return NMRT_OK;
+    char times[32] = "";
+    if (ranks > 1)
+        snprintf(times, sizeof times, "%d times ", ranks);
     return nmrt_fail(e, NMRT_USAGE,
-                     "the run needs %s (%lld bytes) and %s of the machine's %s are free; %s",
-                     nmrt_bytes(plan->total).s, (long long)plan->total, nmrt_bytes(m.available).s,
-                     nmrt_bytes(m.total).s, hint);
+                     "the run needs %s%s (%lld bytes) and %s of the machine's %s are free; %s",
+                     times, nmrt_bytes(plan->total).s, (long long)plan->total,
+                     nmrt_bytes(m.available).s, nmrt_bytes(m.total).s, hint);
 }
 
-nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e)
+// What would make it fit: flags that are not at their best yet.
+static void print_hint(const nmrt_setup *s, int64_t memory, char *hint, size_t n)
 {
-    char hint[96] = "no --micro-batch would fit; try a smaller --seq or a smaller model";
-    nmrt_memory_info m = s->device->memory_info();
-    int64_t fitting =
-        m.available && s->plan.total > m.available ? largest_fitting(s, m.available) : 0;
+    int64_t fitting = s->plan.total > memory ? largest_fitting(s, memory) : 0;
     if (fitting)
-        snprintf(hint, sizeof hint, "--micro-batch %lld would fit", (long long)fitting);
-    return nmrt_memory_check(&s->plan, s->device, hint, e);
+        snprintf(hint, n, "--micro-batch %lld would fit", (long long)fitting);
+    else if (nmrt_mesh_dp(&s->mesh) > 1 && s->mesh.zero < 3)
+        snprintf(hint, n,
+                 "no --micro-batch would fit; try --zero 3, more --tp or --pp, a smaller "
+                 "--seq");
+    else
+        snprintf(hint, n, "no --micro-batch would fit; try a smaller --seq or a smaller model%s",
+                 s->mesh.world > 1 ? ", or more --tp or --pp" : "");
 }
 
-void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out)
+nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e)
 {
+    char hint[128] = "";
     nmrt_memory_info m = s->device->memory_info();
-    nmrt_text_add(
-        out, "%s%s%s: micro-batch %lld, %lld micro-batch%s a step, seq %lld, %d thread%s on %s\n\n",
-        s->program->name, *s->program->preset ? " " : "", s->program->preset,
-        (long long)s->micro_batch, (long long)s->n_micro, s->n_micro == 1 ? "" : "es",
-        (long long)s->seq, s->threads, s->threads == 1 ? "" : "s", s->device->name);
-    nmrt_plan_print(&s->plan, out);
-    nmrt_text_add(out, "\n  %-18s %20lld  %10s\n  %-18s %20lld  %10s\n", "machine",
-                  (long long)m.total, nmrt_bytes(m.total).s, "free now", (long long)m.available,
-                  nmrt_bytes(m.available).s);
+    if (m.available && s->plan.total > m.available / ranks)
+        print_hint(s, m.available / ranks, hint, sizeof hint);
+    return nmrt_memory_check(&s->plan, ranks, s->device, hint, e);
 }

@@ -1,31 +1,56 @@
-// What train, eval and generate do before they allocate anything: sizes, the plan, will it fit.
+// What train, eval and generate do before they allocate anything: sizes, the pipeline, the plan,
+// will it fit. All of it is arithmetic on the program's tables, for any mesh.
 #ifndef NMRT_SETUP_H
 #define NMRT_SETUP_H
 
+#include "runtime/chain.h"
 #include "runtime/device.h"
-#include "runtime/options.h"
+#include "runtime/pieces.h"
 #include "runtime/plan.h"
+#include "runtime/run.h"
 #include "runtime/syms.h"
 
 typedef struct nmrt_setup {
     const nmdrv_program *program;
     const nmrt_options *options;
     const nmrt_device_ops *device;
+    nmrt_mesh mesh; // its stage_units are this setup's
     int threads;
-    int64_t seq, micro_batch, n_micro; // of a step; n_micro 1 where there are no steps
-    nmrt_syms syms;                    // of one micro-batch
-    nmrt_plan plan;
+    int64_t seq, micro_batch; // tokens of a sample; samples of a micro-batch, on one rank of dp
+    int64_t n_micro, samples; // micro-batches of a step; samples of one of them over all of dp
+    nmrt_syms syms;           // of one micro-batch; symbols of turns are whole
+    int64_t *stage_units;     // [pp]
+    nmrt_stages stages;
+    nmrt_actions actions;    // of a training step, checked
+    nmrt_chain train, eval;  // n_calls 0: the verb has none
+    int *one_slot;           // [stages.n]: of an evaluation, where nothing waits for its backward
+    nmrt_plan plan;          // of this rank
+    nmrt_share *share;       // [program.n_params]
+    nmrt_run_of *share_turn; // what they point to
 } nmrt_setup;
 
-// For train and eval. Every limit of the model that the flags break is named, a line each.
-nmrt_status nmrt_setup_init(nmrt_setup *s, const nmdrv_program *program, const nmrt_options *o,
-                            nmrt_error *e);
+// For train and eval. Every limit of the model that the flags break is named, a line each. *s is
+// where it stays: others point into it.
+nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e);
 void nmrt_setup_release(nmrt_setup *s);
-// Refuses a plan above the machine's memory, and says which --micro-batch would fit.
-nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, nmrt_error *e);
+// The memory of a rank on this pp stage; the caller releases the plan in any case.
+nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e);
+// Does a rank on this pp stage run the function?
+bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *func);
+// The symbols of micro-batch `micro` of one with `total` samples, whose micro-batches have
+// `samples` over all of dp, but for the last, which may have less.
+void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_t total,
+                     nmrt_syms *syms);
+// What this rank has of the parameters: found once, before an engine runs; points into s.
+nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e);
+nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm);
+
+// Refuses a plan above the machine's memory, with `ranks` of them on it, and says which flags help.
+nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e);
 // The same for any plan, with a hint of its own.
-nmrt_status nmrt_memory_check(const nmrt_plan *plan, const nmrt_device_ops *device,
+nmrt_status nmrt_memory_check(const nmrt_plan *plan, int ranks, const nmrt_device_ops *device,
                               const char *hint, nmrt_error *e);
-void nmrt_setup_print(const nmrt_setup *s, nmrt_text *out); // the answer to --dry-run
+nmrt_status nmrt_setup_print(const nmrt_setup *s, nmrt_text *out,
+                             nmrt_error *e); // the answer to --dry-run
 
 #endif

@@ -36,7 +36,7 @@ static int64_t all_turns(const nmrt_stages *s)
 
 static void add_part(nmrt_stages *s, int unit, int64_t first, int64_t n)
 {
-    s->part[s->n_parts++] = (nmrt_part){unit, first, n};
+    s->part[s->n_parts++] = (nmrt_stage_part){unit, first, n};
 }
 
 // Stage v gets `share` turns, beginning at turn *first of unit *unit.

@@ -50,6 +50,8 @@ nmrt_status nmrt_syms_bind(nmrt_syms *out, const nmdrv_program *program, const n
     for (int i = 0; i < program->n_syms; i++) {
         const nmdrv_sym_info *s = &program->sym[i];
         nmdrv_sym *v = &out->at[i];
+        if (*s->of || s->n_axes) // the mesh's, or a repeat's turns
+            continue;
         if (strcmp(s->name, "batch") == 0)
             *v = (nmdrv_sym){.size = sizes->batch, .total = sizes->batch_total};
         else if (strcmp(s->name, "seq") == 0)

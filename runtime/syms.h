@@ -5,7 +5,7 @@
 #include "runtime/driver_abi.h"
 #include "runtime/status.h"
 
-enum { NMRT_MAX_SYMS = 16 };
+enum { NMRT_MAX_SYMS = 96 };
 
 typedef struct nmrt_syms { // [program.n_syms] are set
     nmdrv_sym at[NMRT_MAX_SYMS];

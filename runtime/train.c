@@ -1,11 +1,12 @@
 // The verb train, in the order in which a user should hear of mistakes: sizes, plan, data, device,
 // weights, folders to write; then the steps. A step is
 //
-//     learning rate <- SCHEDULE;  counts <- COUNT over the micro-batches;
-//     accumulators <- MICRO over the micro-batches;  weights, emits <- FINISH
+//     learning rate <- SCHEDULE;  then this rank's list (actions.h):
+//     counts <- COUNT over the micro-batches;  accumulators <- MICRO over the micro-batches;
+//     weights, emits <- FINISH
 //
 // and depends on nothing but the weights, the flags and its number, so a resumed run gives the same
-// bits.
+// bits. Every rank runs this; whatever ends a run early is agreed upon between steps.
 #include "runtime/train.h"
 
 #include "runtime/checkpoint.h"
@@ -16,7 +17,7 @@
 #include "runtime/metrics.h"
 #include "runtime/progress.h"
 #include "runtime/schedule.h"
-#include "runtime/setup.h"
+#include "runtime/stage.h"
 #include "runtime/stop.h"
 
 #include <math.h>
@@ -27,46 +28,34 @@ typedef struct trainer {
     const nmdrv_program *program;
     const nmrt_options *o;
     const nmrt_output *out;
+    nmrt_comm *comm;
     nmrt_setup setup;
     nmrt_engine en;
-    nmrt_comm comm;
+    nmrt_pipe pipe, eval_pipe;
     nmrt_data data, eval_data;
-    nmrt_saver saver;
+    nmrt_saver *saver; // NULL: nothing is saved
     nmrt_metrics metrics;
     nmrt_progress progress;
     nmrt_curve curve;
-    nmrt_text passed;   // checkpoints that --resume auto did not take, and why
-    nmrt_checkpoint at; // step and samples done; path: the newest checkpoint
-    int64_t saved_step; // -1: nothing is saved
-    const nmrt_planned *count, *micro, *finish; // count may be NULL
-    double *numbers;                            // [hypers.n], of this step
-    double peak, flops, start;                  // of the device, a second; of a step; of the run
+    nmrt_text passed;           // checkpoints that --resume auto did not take, and why
+    nmrt_checkpoint at;         // step and samples done; path: the newest checkpoint
+    int64_t saved_step;         // of the last save that was begun; -1: nothing is saved
+    const nmrt_planned *finish; // the part of it that gives the loss
+    double *numbers;            // [hypers.n], of this step
+    double peak, flops, start;  // of the device, a second; of a step, a rank; of the run
 } trainer;
 
 // --- one step ----------------------------------------------------------------------------------
 
-static nmrt_status run_micro_batches(trainer *t, const nmrt_planned *p, nmrt_error *e)
-{
-    nmrt_syms syms = t->setup.syms;
-    int batch = nmrt_sym_find(t->program, "batch");
-    for (int64_t m = 0; m < t->setup.n_micro; m++) {
-        NMRT_TRY(nmrt_stop_check(e));
-        if (batch >= 0)
-            syms.at[batch].offset = m * t->setup.micro_batch;
-        int64_t index = t->at.samples + m * t->setup.micro_batch;
-        NMRT_TRY(nmrt_data_load(&t->data, &t->en, index, t->setup.micro_batch, e));
-        nmrt_engine_call(&t->en, p, syms.at);
-    }
-    return NMRT_OK;
-}
-
-static nmrt_status check_finite(const trainer *t, double loss, nmrt_error *e)
+static nmrt_status check_finite(trainer *t, double loss, nmrt_error *e)
 {
     double norm = 0;
     nmrt_engine_result(&t->en, t->finish, "grad_norm", &norm);
     if (isfinite(loss) && isfinite(norm))
         return NMRT_OK;
     const char *what = isfinite(loss) ? "gradient's norm" : "loss";
+    nmrt_status saved = nmrt_checkpoint_wait(t->saver, &t->at, e); // so that its path is known
+    (void)saved;
     return nmrt_fail(
         e, NMRT_NUMERIC,
         "the %s of step %lld is %f; the run stops, and nothing of this step is saved%s%s", what,
@@ -91,22 +80,20 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
             (long long)t->at.step + 1, row->lr);
     nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
-    if (t->count)
-        NMRT_TRY(run_micro_batches(t, t->count, e));
-    NMRT_TRY(run_micro_batches(t, t->micro, e));
-    NMRT_TRY(nmrt_stop_check(e));
-    nmrt_engine_call(&t->en, t->finish, t->setup.syms.at);
+    nmrt_engine_fill(&t->en, NMDRV_LINK, 0); // of finish: what other ranks alone make is 0
+    int64_t samples = t->setup.n_micro * t->setup.samples;
+    nmrt_batch batch = {&t->data, t->at.samples, t->setup.samples, samples};
+    NMRT_TRY(nmrt_pipe_run(&t->pipe, &t->setup.actions, &batch, e));
     if (!nmrt_engine_result(&t->en, t->finish, "loss", &row->loss))
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: its step gives no loss");
     NMRT_TRY(check_finite(t, row->loss, e));
 
     double seconds = nmrt_seconds() - start;
-    int64_t tokens = t->setup.n_micro * t->setup.micro_batch * t->setup.seq;
     t->at.step++;
-    t->at.samples += t->setup.n_micro * t->setup.micro_batch;
+    t->at.samples += samples;
     row->step = t->at.step;
     row->tokens = t->at.samples * t->setup.seq;
-    row->tokens_per_s = (double)tokens / seconds;
+    row->tokens_per_s = (double)(samples * t->setup.seq) / seconds;
     row->step_ms = 1000 * seconds;
     row->mfu = t->peak > 0 ? t->flops / seconds / t->peak : 0;
     return NMRT_OK;
@@ -114,26 +101,45 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
 
 // --- the run -----------------------------------------------------------------------------------
 
+// Begins to save: the files are written while the next steps run.
 static nmrt_status save(trainer *t, nmrt_error *e)
 {
-    NMRT_TRY(nmrt_metrics_sync(&t->metrics, e)); // a checkpoint promises the rows up to its step
+    nmrt_status ready = nmrt_metrics_sync(&t->metrics, e); // a checkpoint promises their rows
     t->at.seed = t->o->seed;
-    NMRT_TRY(nmrt_checkpoint_save(&t->saver, &t->at, e));
+    NMRT_TRY(nmrt_checkpoint_begin(t->saver, &t->at, ready, e));
     t->saved_step = t->at.step;
     return NMRT_OK;
 }
 
 // Not the end: the disk may have room again by the next time.
+static void warn(trainer *t, nmrt_status status, const nmrt_error *e)
+{
+    if (status == NMRT_OK || !*e->text)
+        return;
+    nmrt_progress_end(&t->progress);
+    fprintf(t->out->note, "warning: %s\n", e->text);
+}
+
 static void save_now_and_then(trainer *t)
 {
     nmrt_error e;
-    if (!t->o->save || !t->o->save_every || t->at.step % t->o->save_every ||
+    warn(t, nmrt_checkpoint_poll(t->saver, &e), &e);
+    if (!t->saver || !t->o->save_every || t->at.step % t->o->save_every ||
         t->saved_step == t->at.step)
         return;
-    if (save(t, &e) == NMRT_OK)
-        return;
-    nmrt_progress_end(&t->progress);
-    fprintf(t->out->note, "warning: step %lld is not saved: %s\n", (long long)t->at.step, e.text);
+    warn(t, nmrt_checkpoint_wait(t->saver, &t->at, &e), &e);
+    warn(t, save(t, &e), &e);
+}
+
+// At the end all is waited for, and a last save that failed is tried once more.
+static nmrt_status save_last(trainer *t, nmrt_error *e)
+{
+    nmrt_status status = nmrt_checkpoint_wait(t->saver, &t->at, e);
+    warn(t, status, e);
+    if (!t->saver || (status == NMRT_OK && t->saved_step == t->at.step))
+        return NMRT_OK;
+    NMRT_TRY(save(t, e));
+    return nmrt_checkpoint_wait(t->saver, &t->at, e);
 }
 
 static nmrt_status evaluate_now_and_then(trainer *t, nmrt_row *row, nmrt_error *e)
@@ -141,21 +147,29 @@ static nmrt_status evaluate_now_and_then(trainer *t, nmrt_row *row, nmrt_error *
     if (!t->o->eval_data || (t->at.step % t->o->eval_every && t->at.step != t->o->steps))
         return NMRT_OK;
     nmrt_status status =
-        nmrt_evaluate(&t->en, &t->setup, &t->eval_data, t->o->eval_samples, &row->eval_loss, e);
+        nmrt_evaluate(&t->eval_pipe, &t->eval_data, t->o->eval_samples, &row->eval_loss, e);
     row->has_eval = status == NMRT_OK;
     return status == NMRT_STOPPED ? NMRT_OK : status; // the step itself is done
 }
 
-static bool is_over(const trainer *t)
+// Of several ranks, what one has seen (a signal, the time) ends all.
+static nmrt_status is_over(const trainer *t, bool *over, nmrt_error *e)
 {
     double limit = t->o->max_seconds;
-    return t->at.step >= t->o->steps || nmrt_stop_asked() ||
-           (limit > 0 && nmrt_seconds() - t->start >= limit);
+    *over = t->at.step >= t->o->steps;
+    if (*over)
+        return NMRT_OK;
+    *over = nmrt_stop_asked() || (limit > 0 && nmrt_seconds() - t->start >= limit);
+    return t->comm->ranks > 1 ? nmrt_comm_any(t->comm, over, e) : NMRT_OK;
 }
 
 static nmrt_status run_steps(trainer *t, nmrt_error *e)
 {
-    while (!is_over(t)) {
+    for (;;) {
+        bool over;
+        NMRT_TRY(is_over(t, &over, e));
+        if (over)
+            return NMRT_OK;
         nmrt_row row = {0};
         nmrt_status status = run_step(t, &row, e);
         if (status != NMRT_OK)
@@ -166,7 +180,6 @@ static nmrt_status run_steps(trainer *t, nmrt_error *e)
         nmrt_progress_step(&t->progress, &row);
         save_now_and_then(t);
     }
-    return NMRT_OK;
 }
 
 static void print_end(trainer *t, int64_t first_step)
@@ -194,8 +207,8 @@ static nmrt_status run(trainer *t, nmrt_error *e)
     int64_t first_step = t->at.step;
     nmrt_status status = run_steps(t, e);
     nmrt_progress_end(&t->progress);
-    if (status == NMRT_OK && t->o->save && t->saved_step != t->at.step)
-        status = save(t, e);
+    if (status == NMRT_OK)
+        status = save_last(t, e);
     if (status == NMRT_OK)
         print_end(t, first_step);
     return status;
@@ -203,21 +216,40 @@ static nmrt_status run(trainer *t, nmrt_error *e)
 
 // --- before the first step ---------------------------------------------------------------------
 
+static double count_flops(const trainer *t, nmdrv_role role)
+{
+    double n = 0;
+    for (int i = 0; i < t->setup.plan.n_funcs; i++) {
+        const nmdrv_func *f = t->setup.plan.func[i].func;
+        n += f->role == (int64_t)role ? (double)f->flops(t->setup.syms.at) : 0;
+    }
+    return n;
+}
+
+// Of a step; of the micro-batches a rank's part, if the stages were alike.
+static double step_flops(const trainer *t)
+{
+    double micro = 0;
+    for (int i = 0; i < t->setup.train.n_calls; i++) {
+        const nmrt_call *c = &t->setup.train.call[i];
+        nmrt_syms syms = t->setup.syms;
+        if (c->func->turns >= 0)
+            syms.at[c->func->turns] = nmrt_turns_sym(t->program, c->func, &c->part);
+        micro += (double)c->func->flops(syms.at) / t->setup.stages.pp;
+    }
+    return (double)t->setup.n_micro * (micro + count_flops(t, NMDRV_COUNT)) +
+           count_flops(t, NMDRV_FINISH);
+}
+
 static nmrt_status find_functions(trainer *t, nmrt_error *e)
 {
-    const nmrt_plan *plan = &t->setup.plan;
-    t->count = nmrt_plan_func(plan, NMDRV_COUNT);
-    t->micro = nmrt_plan_func(plan, NMDRV_MICRO);
-    t->finish = nmrt_plan_func(plan, NMDRV_FINISH);
-    if (!t->micro || !t->finish)
+    t->finish = nmrt_plan_func(&t->setup.plan, NMDRV_FINISH, NMDRV_MIDDLE);
+    if (!t->setup.train.n_calls || !t->finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without a train block", t->program->name);
-    if (t->o->eval_data && !nmrt_plan_func(plan, NMDRV_EVAL_MICRO))
+    if (t->o->eval_data && !t->setup.eval.n_calls)
         return nmrt_fail(e, NMRT_USAGE, "--eval-data: %s was compiled without an evaluation",
                          t->program->name);
-    const nmdrv_sym *sym = t->setup.syms.at;
-    double micro =
-        (double)t->micro->func->flops(sym) + (t->count ? (double)t->count->func->flops(sym) : 0);
-    t->flops = micro * (double)t->setup.n_micro + (double)t->finish->func->flops(sym);
+    t->flops = step_flops(t);
     return NMRT_OK;
 }
 
@@ -249,24 +281,21 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
             return nmrt_fail(e, NMRT_WORLD, "--resume: there is no checkpoint in %s", resume);
         fprintf(t->out->text, "no checkpoint in %s yet: starting\n", t->o->save);
     }
-    const nmrt_planned *init = nmrt_plan_func(&t->setup.plan, NMDRV_INIT);
-    if (!init)
-        return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: it has no initial values");
     if (t->o->check_memory) {
         nmrt_engine_fill(&t->en, NMDRV_PARAM, NMRT_POISON);
         nmrt_engine_fill(&t->en, NMDRV_STATE, NMRT_POISON);
     }
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
-    nmrt_engine_call(&t->en, init, t->setup.syms.at);
+    nmrt_pipe_init(&t->pipe);
     return NMRT_OK;
 }
 
 static nmrt_status open_data(trainer *t, nmrt_error *e)
 {
     const nmrt_options *o = t->o;
-    nmrt_data_request train = {o->data, t->setup.seq, t->setup.micro_batch,
+    nmrt_data_request train = {o->data, t->setup.seq, t->setup.samples,
                                strcmp(o->data_order, "shuffle") == 0, (uint64_t)o->seed},
-                      eval = {o->eval_data, t->setup.seq, t->setup.micro_batch, false, 0};
+                      eval = {o->eval_data, t->setup.seq, t->setup.samples, false, 0};
     NMRT_TRY(nmrt_data_check(&t->setup.plan, e));
     NMRT_TRY(nmrt_data_open(&t->data, &train, e));
     return o->eval_data ? nmrt_data_open(&t->eval_data, &eval, e) : NMRT_OK;
@@ -294,7 +323,7 @@ static void print_start(const trainer *t)
             p->cpu, t->peak / 1e9);
     fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
             nmrt_bytes((int64_t)t->data.map.n).s, (long long)t->data.samples,
-            (long long)t->setup.seq, (long long)(t->setup.n_micro * t->setup.micro_batch));
+            (long long)t->setup.seq, (long long)(t->setup.n_micro * t->setup.samples));
     for (int i = 0; i < t->o->hypers.n; i++)
         if (strcmp(t->o->hypers.hyper[i].name, "warmup") == 0 &&
             t->o->hypers.hyper[i].value >= (double)t->o->steps)
@@ -307,36 +336,46 @@ static void print_start(const trainer *t)
 
 static nmrt_status open_outputs(trainer *t, nmrt_error *e)
 {
-    t->saver = (nmrt_saver){&t->en, &t->comm, t->o, -1};
     if (t->o->save)
-        NMRT_TRY(nmrt_saver_open(&t->saver, t->at.step, &t->passed, e));
-    return nmrt_metrics_open(&t->metrics, t->o->log_dir, t->at.step, &t->curve, e);
+        NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, t->at.step, &t->passed, e));
+    const char *logs = t->comm->rank ? NULL : t->o->log_dir;
+    return nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e);
 }
 
-static nmrt_status dry_run(const trainer *t)
+static nmrt_status dry_run(const trainer *t, nmrt_error *e)
 {
     nmrt_text text = {0};
-    nmrt_setup_print(&t->setup, &text);
+    nmrt_status status = nmrt_setup_print(&t->setup, &text, e);
     fputs(text.at ? text.at : "", t->out->text);
     nmrt_text_release(&text);
-    return NMRT_OK;
+    NMRT_TRY(status);
+    return t->setup.mesh.world > 1 ? NMRT_OK : nmrt_setup_check_memory(&t->setup, 1, e);
 }
 
-static nmrt_status train(trainer *t, nmrt_error *e)
+static nmrt_status open_engine(trainer *t, nmrt_error *e)
+{
+    nmrt_device_request request = {t->program, t->setup.threads, &t->setup.mesh, t->comm};
+    NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
+    NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, &request, e));
+    t->en.check_memory = t->o->check_memory;
+    t->en.shares = nmrt_setup_shares(&t->setup, t->comm);
+    NMRT_TRY(nmrt_pipe_open(&t->pipe, &t->setup, &t->en, t->comm, &t->setup.train,
+                            t->setup.actions.slots, e));
+    return nmrt_pipe_open(&t->eval_pipe, &t->setup, &t->en, t->comm, &t->setup.eval,
+                          t->setup.one_slot, e);
+}
+
+static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
 {
     NMRT_TRY(find_functions(t, e));
-    if (t->o->dry_run) {
-        NMRT_TRY(dry_run(t));
-        return nmrt_setup_check_memory(&t->setup, e);
-    }
-    NMRT_TRY(nmrt_setup_check_memory(&t->setup, e));
+    if (t->o->dry_run)
+        return dry_run(t, e);
+    NMRT_TRY(nmrt_setup_check_memory(&t->setup, local_ranks, e));
     NMRT_TRY(open_data(t, e));
     t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
     if (!t->numbers)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the run's numbers");
-    NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, t->setup.threads, e));
-    t->en.check_memory = t->o->check_memory;
-    t->comm = nmrt_comm_single();
+    NMRT_TRY(open_engine(t, e));
     NMRT_TRY(load_or_init(t, e));
     NMRT_TRY(open_outputs(t, e));
     if (t->at.step >= t->o->steps) {
@@ -354,15 +393,20 @@ static nmrt_status train(trainer *t, nmrt_error *e)
     return run(t, e);
 }
 
-nmrt_status nmrt_train(const nmdrv_program *program, const nmrt_options *o, const nmrt_output *out,
-                       nmrt_error *e)
+nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
 {
-    trainer t = {.program = program, .o = o, .out = out, .saved_step = -1};
-    t.saver.lock = t.metrics.fd = -1;
-    NMRT_TRY(nmrt_setup_init(&t.setup, program, o, e));
-    nmrt_status status = train(&t, e);
+    trainer t = {.program = run->program,
+                 .o = run->options,
+                 .out = run->out,
+                 .comm = &run->comm,
+                 .saved_step = -1};
+    t.metrics.fd = -1;
+    NMRT_TRY(nmrt_setup_init(&t.setup, run, e));
+    nmrt_status status = train(&t, run->ranks ? run->ranks->local_ranks : 1, e);
     nmrt_metrics_close(&t.metrics);
-    nmrt_saver_close(&t.saver);
+    nmrt_saver_close(t.saver);
+    nmrt_pipe_close(&t.eval_pipe);
+    nmrt_pipe_close(&t.pipe);
     nmrt_engine_close(&t.en);
     nmrt_data_close(&t.eval_data);
     nmrt_data_close(&t.data);

@@ -31,7 +31,7 @@ static void test_dealing(int pp, int vp)
     for (int v = 0; v < s.n; v++) {
         int64_t here = 0;
         for (int i = s.at[v]; i < s.at[v + 1]; i++) {
-            const nmrt_part *p = &s.part[i];
+            const nmrt_stage_part *p = &s.part[i];
             CHECK(p->unit == unit || p->unit == unit + 1);
             CHECK(p->first == next[p->unit] && p->n > 0);
             unit = p->unit;

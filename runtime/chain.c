@@ -1,0 +1,376 @@
+// Calls, the values between them, and where these lie.
+#include "runtime/chain.h"
+
+#include "runtime/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static nmrt_status no_memory(nmrt_error *e)
+{
+    return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's chain");
+}
+
+// --- calls ---------------------------------------------------------------------------------------
+
+const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase, int unit)
+{
+    for (int64_t i = 0; i < q->program->n_funcs; i++) {
+        const nmdrv_func *f = &q->program->func[i];
+        bool whole = f->phase == NMDRV_WHOLE && phase == NMDRV_TURN;
+        if (f->role == (int64_t)q->role && (f->mode < 0 || f->mode == q->mode) &&
+            (whole || (f->phase == (int64_t)phase && f->units >> unit & 1)))
+            return f;
+    }
+    return NULL;
+}
+
+nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func,
+                         const nmrt_stage_part *part)
+{
+    return (nmdrv_sym){.size = part->n,
+                       .offset = part->first,
+                       .total = program->sym[func->turns].extent,
+                       .half = part->n};
+}
+
+static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
+                            nmdrv_phase phase, nmrt_error *e)
+{
+    nmrt_call *x = &c->call[c->n_calls];
+    *x = (nmrt_call){
+        .part = c->stages->part[part], .stage = stage, .backward = phase == NMDRV_BACKWARD};
+    x->func = nmrt_func_find(q, phase, x->part.unit);
+    if (!x->func && phase == NMDRV_TURN)
+        return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: it has no turn");
+    if (!x->func) // a unit that only passes on, or has nothing to train
+        return NMRT_OK;
+    x->value = malloc((size_t)(x->func->n_bufs + 1) * sizeof *x->value);
+    if (!x->value)
+        return no_memory(e);
+    memset(x->value, -1, (size_t)(x->func->n_bufs + 1) * sizeof *x->value);
+    c->n_calls++;
+    return NMRT_OK;
+}
+
+static nmrt_status add_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
+{
+    const nmrt_stages *s = c->stages;
+    int turn = s->n_units - 1;
+    for (int v = 0; v < s->n; v++)
+        for (int i = s->at[v]; i < s->at[v + 1]; i++)
+            NMRT_TRY(add_call(c, q, v, i, s->part[i].unit == turn ? NMDRV_TURN : NMDRV_FORWARD, e));
+    for (int v = s->n - 1; v >= 0 && q->role == NMDRV_MICRO; v--)
+        for (int i = s->at[v + 1] - 1; i >= s->at[v]; i--)
+            if (s->part[i].unit != turn)
+                NMRT_TRY(add_call(c, q, v, i, NMDRV_BACKWARD, e));
+    return NMRT_OK;
+}
+
+typedef struct times {                       // of a stage
+    int forward_end, backward, backward_end; // send, receive, send
+} times;
+
+static times times_of(const nmrt_chain *c, int stage)
+{
+    int n[2] = {0, 0};
+    for (int i = 0; i < c->n_calls; i++)
+        if (c->call[i].stage == stage)
+            n[c->call[i].backward]++;
+    return (times){n[0] + 1, n[0] + 2, n[0] + n[1] + 3};
+}
+
+static void set_times(nmrt_chain *c)
+{
+    for (int v = 0; v < c->stages->n; v++) {
+        times t = times_of(c, v);
+        int next[2] = {1, t.backward + 1};
+        for (int i = 0; i < c->n_calls; i++)
+            if (c->call[i].stage == v)
+                c->call[i].time = next[c->call[i].backward]++;
+    }
+}
+
+// --- values
+// ----------------------------------------------------------------------------------------
+
+static nmrt_status add_value(nmrt_chain *c, int call, const nmdrv_arg *result, int64_t bytes,
+                             nmrt_error *e)
+{
+    nmrt_call *x = &c->call[call];
+    if (x->value[result->buf] >= 0)
+        return nmrt_fail(e, NMRT_CORRUPT,
+                         "the program is inconsistent: %s and %s share a buffer "
+                         "in %s",
+                         result->name, c->value[x->value[result->buf]].name, x->func->name);
+    nmrt_value *all = realloc(c->value, (size_t)(c->n_values + 1) * sizeof *all);
+    if (!all)
+        return no_memory(e);
+    c->value = all;
+    x->value[result->buf] = c->n_values;
+    all[c->n_values++] = (nmrt_value){result->name, call, bytes};
+    return NMRT_OK;
+}
+
+static const nmdrv_arg *find_result(const nmdrv_func *f, const char *name)
+{
+    for (int64_t i = 0; i < f->n_results; i++)
+        if (f->result[i].bind == NMDRV_LINK && strcmp(f->result[i].name, name) == 0)
+            return &f->result[i];
+    return NULL;
+}
+
+static bool same_part(const nmrt_call *a, const nmrt_call *b)
+{
+    return a->part.unit == b->part.unit && a->part.first == b->part.first;
+}
+
+// The call that makes what `reader` reads as this argument; -1: none does. Of a repeat's carried
+// value that is the chunk before; of a chunked one the same chunk's.
+static int find_maker(const nmrt_chain *c, int reader, const nmdrv_arg *arg, const char **name)
+{
+    const nmrt_call *r = &c->call[reader];
+    *name = arg->next && *arg->next ? arg->next : arg->name;
+    for (int i = reader - 1; i >= 0 && *name == arg->next; i--)
+        if (c->call[i].func == r->func)
+            return i;
+    *name = arg->name;
+    for (int i = reader - 1; i >= 0; i--) {
+        const nmdrv_arg *result = find_result(c->call[i].func, arg->name);
+        if (result && (!arg->chunked || same_part(&c->call[i], r)))
+            return i;
+    }
+    return -1;
+}
+
+static nmrt_status check_read(const nmrt_chain *c, const nmrt_call *reader, const nmdrv_arg *arg,
+                              int64_t bytes, const nmrt_value *v, nmrt_error *e)
+{
+    const nmrt_call *maker = &c->call[v->made];
+    const nmdrv_arg *result = find_result(maker->func, v->name);
+    if (result->chunked && !arg->chunked && maker->part.n < c->stages->turns[maker->part.unit])
+        return nmrt_fail(e, NMRT_USAGE,
+                         "%s reads %s of all turns at once, which a pipeline has nowhere: --pp 1 "
+                         "and --vp 1 are possible",
+                         reader->func->name, v->name);
+    if (v->bytes != bytes)
+        return nmrt_fail(
+            e, NMRT_CORRUPT, "the program is inconsistent: %s has %lld bytes in %s, %lld in %s",
+            v->name, (long long)v->bytes, maker->func->name, (long long)bytes, reader->func->name);
+    return NMRT_OK;
+}
+
+static nmrt_status link_arg(nmrt_chain *c, int reader, const nmdrv_arg *arg, int64_t bytes,
+                            nmrt_error *e)
+{
+    nmrt_call *r = &c->call[reader];
+    const char *name;
+    int maker = find_maker(c, reader, arg, &name);
+    const nmdrv_arg *result = maker < 0 ? NULL : find_result(c->call[maker].func, name);
+    if (!result)
+        return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: nothing makes %s for %s",
+                         name, r->func->name);
+    r->value[arg->buf] = c->call[maker].value[result->buf];
+    return check_read(c, r, arg, bytes, &c->value[r->value[arg->buf]], e);
+}
+
+static nmrt_status link_call(nmrt_chain *c, const nmrt_chain_request *q, int call, nmdrv_sym *sym,
+                             int64_t *bytes, nmrt_error *e)
+{
+    nmrt_call *x = &c->call[call];
+    const nmdrv_func *f = x->func;
+    if (f->turns >= 0)
+        sym[f->turns] = nmrt_turns_sym(q->program, f, &x->part);
+    f->sizes(sym, bytes);
+    for (int64_t i = 0; i < f->n_args; i++)
+        if (f->arg[i].bind == NMDRV_LINK)
+            NMRT_TRY(link_arg(c, call, &f->arg[i], bytes[f->arg[i].buf], e));
+    for (int64_t i = 0; i < f->n_results; i++)
+        if (f->result[i].bind == NMDRV_LINK)
+            NMRT_TRY(add_value(c, call, &f->result[i], bytes[f->result[i].buf], e));
+    return NMRT_OK;
+}
+
+static nmrt_status link_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
+{
+    int64_t most = 0, n = q->program->n_syms;
+    for (int i = 0; i < c->n_calls; i++)
+        most = c->call[i].func->n_bufs > most ? c->call[i].func->n_bufs : most;
+    int64_t *bytes = malloc((size_t)(most + 1) * sizeof *bytes);
+    nmdrv_sym *sym = malloc((size_t)(n + 1) * sizeof *sym);
+    nmrt_status status = bytes && sym ? NMRT_OK : no_memory(e);
+    if (status == NMRT_OK)
+        memcpy(sym, q->sym, (size_t)n * sizeof *sym);
+    for (int i = 0; status == NMRT_OK && i < c->n_calls; i++)
+        status = link_call(c, q, i, sym, bytes, e);
+    free(bytes);
+    free(sym);
+    return status;
+}
+
+// --- places
+// ----------------------------------------------------------------------------------------
+
+// While places are made, place[stage * n_values + value] is one, with first > last if it is none.
+static nmrt_place *hold(nmrt_chain *c, int stage, int value, int from, int to)
+{
+    nmrt_place *p = &c->place[stage * c->n_values + value];
+    p->first = from < p->first ? from : p->first;
+    p->last = to > p->last ? to : p->last;
+    return p;
+}
+
+static void carry_forward(nmrt_chain *c, int value, int from, int to)
+{
+    for (int v = from; v < to; v++) {
+        int end = times_of(c, v).forward_end;
+        hold(c, v, value, end, end)->sent[0] = true;
+        hold(c, v + 1, value, 0, 0)->come[0] = true;
+    }
+}
+
+static void carry_backward(nmrt_chain *c, int value, int from, int to)
+{
+    for (int v = from; v > to; v--) {
+        int end = times_of(c, v).backward_end, begin = times_of(c, v - 1).backward;
+        hold(c, v, value, end, end)->sent[1] = true;
+        hold(c, v - 1, value, begin, begin)->come[1] = true;
+    }
+}
+
+static void place_reads(nmrt_chain *c, const nmrt_call *reader)
+{
+    for (int64_t b = 0; b < reader->func->n_bufs; b++) {
+        int value = reader->value[b];
+        if (value < 0)
+            continue;
+        int made = c->call[c->value[value].made].stage;
+        hold(c, reader->stage, value, reader->time, reader->time);
+        carry_forward(c, value, made, reader->stage);
+        carry_backward(c, value, made, reader->stage);
+    }
+}
+
+static void drop_absent(nmrt_chain *c)
+{
+    c->n_places = 0;
+    for (int v = 0; v < c->stages->n; v++) {
+        c->at[v] = c->n_places;
+        for (int i = v * c->n_values; i < (v + 1) * c->n_values; i++)
+            if (c->place[i].last >= 0)
+                c->place[c->n_places++] = c->place[i];
+    }
+    c->at[c->stages->n] = c->n_places;
+}
+
+static nmrt_status make_places(nmrt_chain *c, nmrt_error *e)
+{
+    int n = c->stages->n * c->n_values;
+    c->place = calloc((size_t)n + 1, sizeof *c->place);
+    if (!c->place)
+        return no_memory(e);
+    for (int i = 0; i < n; i++)
+        c->place[i] = (nmrt_place){
+            .value = i % c->n_values, .stage = i / c->n_values, .first = INT32_MAX, .last = -1};
+    for (int i = 0; i < c->n_calls; i++) // its results are among the buffers, too
+        place_reads(c, &c->call[i]);
+    drop_absent(c);
+    return NMRT_OK;
+}
+
+// --- memory
+// ----------------------------------------------------------------------------------------
+
+static int64_t align(int64_t n) { return (n + 63) / 64 * 64; }
+
+// With one slot there is no difference to the room: all are packed by their lifetimes.
+static nmrt_status pack_stage(nmrt_chain *c, int stage, int slots, nmrt_error *e)
+{
+    int from = c->at[stage], n = c->at[stage + 1] - from, k = 0;
+    int backward = times_of(c, stage).backward;
+    int64_t *table = calloc((size_t)(4 * n + 1), sizeof *table);
+    if (!table)
+        return no_memory(e);
+    int64_t *bytes = table, *first = bytes + n, *last = first + n, *offset = last + n;
+    for (int i = from; i < from + n; i++) {
+        nmrt_place *p = &c->place[i];
+        p->in_slot = slots > 1 && p->first < backward && p->last >= backward;
+        if (p->in_slot) {
+            p->offset = c->slot[stage];
+            c->slot[stage] += align(c->value[p->value].bytes);
+            continue;
+        }
+        bytes[k] = c->value[p->value].bytes;
+        first[k] = p->first;
+        last[k++] = p->last;
+    }
+    c->room[stage] = nmrt_pack(k, bytes, first, last, offset);
+    for (int i = from + n; i-- > from;)
+        if (!c->place[i].in_slot)
+            c->place[i].offset = offset[--k];
+    free(table);
+    return c->room[stage] < 0 ? no_memory(e) : NMRT_OK;
+}
+
+static nmrt_status make_chain(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
+{
+    size_t stages = (size_t)c->stages->n;
+    c->call = calloc((size_t)(2 * c->stages->n_parts), sizeof *c->call);
+    c->at = calloc(stages + 1, sizeof *c->at);
+    c->room = calloc(stages, sizeof *c->room);
+    c->slot = calloc(stages, sizeof *c->slot);
+    if (!c->call || !c->at || !c->room || !c->slot)
+        return no_memory(e);
+    NMRT_TRY(add_calls(c, q, e));
+    set_times(c);
+    NMRT_TRY(link_calls(c, q, e));
+    NMRT_TRY(make_places(c, e));
+    for (int v = 0; v < c->stages->n; v++)
+        NMRT_TRY(pack_stage(c, v, q->slots[v], e));
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_chain_init(nmrt_chain *c, const nmrt_stages *s, const nmrt_chain_request *request,
+                            nmrt_error *e)
+{
+    *c = (nmrt_chain){.stages = s};
+    nmrt_status status = make_chain(c, request, e);
+    if (status != NMRT_OK)
+        nmrt_chain_release(c);
+    return status;
+}
+
+void nmrt_chain_release(nmrt_chain *c)
+{
+    for (int i = 0; i < c->n_calls; i++)
+        free(c->call[i].value);
+    free(c->call);
+    free(c->value);
+    free(c->place);
+    free(c->at);
+    free(c->room);
+    free(c->slot);
+    *c = (nmrt_chain){0};
+}
+
+const nmrt_place *nmrt_chain_place(const nmrt_chain *c, int stage, int value)
+{
+    for (int i = c->at[stage]; i < c->at[stage + 1]; i++)
+        if (c->place[i].value == value)
+            return &c->place[i];
+    return NULL;
+}
+
+int64_t nmrt_chain_bytes(const nmrt_chain *c, int stage, int slots)
+{
+    return c->room[stage] + slots * c->slot[stage];
+}
+
+int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward)
+{
+    int64_t bytes = 0;
+    for (int i = c->at[stage]; i < c->at[stage + 1]; i++)
+        if (c->place[i].sent[backward])
+            bytes += c->value[c->place[i].value].bytes;
+    return bytes;
+}

@@ -1,0 +1,70 @@
+// The chain of a micro-batch as the calls that a pipeline makes: one function for each part of each
+// virtual stage, forward, the turn, backward. And the links between them: who makes a value, who
+// reads it, in which stages' memory it lies and from when to when. docs/mesh.md, Units.
+//
+// Times on a stage: 0 is the receive of forward, then come its forward calls, then the send; then
+// the same of backward. Only what is alive between the two halves differs from micro-batch to
+// micro-batch that is under way (it lies in a slot); all else is used from a receive to its send
+// and shares one room.
+#ifndef NMRT_CHAIN_H
+#define NMRT_CHAIN_H
+
+#include "runtime/actions.h"
+
+typedef struct nmrt_call { // one function, for one part of one stage
+    const nmdrv_func *func;
+    nmrt_stage_part part;
+    int stage, time;
+    bool backward;
+    int *value; // [func.n_bufs] index into chain.value, of a link's buffer; -1: it is none
+} nmrt_call;
+
+typedef struct nmrt_value { // what one call gives to others
+    const char *name;
+    int made; // the call
+    int64_t bytes;
+} nmrt_value;
+
+typedef struct nmrt_place { // a value in a stage's memory
+    int value, stage;
+    int first, last;       // times
+    bool sent[2], come[2]; // to or from a neighbour, with forward [0] or backward [1]
+    bool in_slot;          // else in the room
+    int64_t offset;        // there
+} nmrt_place;
+
+typedef struct nmrt_chain {
+    const nmrt_stages *stages;
+    int n_calls, n_values, n_places;
+    nmrt_call *call; // in the order of a micro-batch's way
+    nmrt_value *value;
+    nmrt_place *place;    // by stage, then by value
+    int *at;              // [stages.n + 1]: places of a stage
+    int64_t *room, *slot; // [stages.n] bytes
+} nmrt_chain;
+
+typedef struct nmrt_chain_request {
+    const nmdrv_program *program;
+    nmdrv_role role;      // MICRO or EVAL_MICRO
+    int mode;             // -1: the program has none
+    const nmdrv_sym *sym; // of a micro-batch; those of turns are set here
+    const int *slots;     // [stages.n]
+} nmrt_chain_request;
+
+// Fails where the program's tables contradict each other, or a value would have to be whole where
+// only turns of it are.
+nmrt_status nmrt_chain_init(nmrt_chain *c, const nmrt_stages *s, const nmrt_chain_request *request,
+                            nmrt_error *e);
+void nmrt_chain_release(nmrt_chain *c);
+const nmrt_place *nmrt_chain_place(const nmrt_chain *c, int stage, int value);
+int64_t nmrt_chain_bytes(const nmrt_chain *c, int stage, int slots); // of a stage's links
+// Bytes that a stage sends a micro-batch, with forward or with backward.
+int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward);
+
+// The function of a program: role, phase and one of its units; NULL: there is none.
+const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase, int unit);
+// The value of a repeat's symbol for a run of its turns.
+nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func,
+                         const nmrt_stage_part *part);
+
+#endif

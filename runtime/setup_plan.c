@@ -1,0 +1,148 @@
+// The plan of a rank: which functions it runs, with how many turns, and which of the parameters it
+// holds.
+#include "runtime/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
+{
+    if (f->mode >= 0 && f->mode != s->mesh.mode)
+        return false;
+    bool uncut = f->phase == NMDRV_WHOLE && (f->role == NMDRV_MICRO || f->role == NMDRV_EVAL_MICRO);
+    if (uncut)
+        return pp == (s->stages.n - 1) % s->stages.pp;
+    return !f->units || f->units & s->stage_units[pp];
+}
+
+// Of a function that runs in chunks, on a rank that runs it.
+static nmrt_turns turns_of(const nmrt_setup *s, int pp, const nmdrv_func *f)
+{
+    nmrt_turns t = {0, 0};
+    int unit = __builtin_ctzll((uint64_t)f->units);
+    for (int v = pp; v < s->stages.n; v += s->stages.pp)
+        for (int i = s->stages.at[v]; i < s->stages.at[v + 1]; i++) {
+            const nmrt_stage_part *part = &s->stages.part[i];
+            if (part->unit != unit)
+                continue;
+            t.all += part->n;
+            t.chunk = part->n > t.chunk ? part->n : t.chunk;
+        }
+    if (f->role == NMDRV_FINISH) // of all chunks at once
+        t.chunk = t.all;
+    return t;
+}
+
+static nmrt_status add_role(const nmrt_setup *s, int pp, nmdrv_role role, nmrt_plan *plan,
+                            nmrt_error *e)
+{
+    for (int64_t i = 0; i < s->program->n_funcs; i++) {
+        const nmdrv_func *f = &s->program->func[i];
+        if (f->role != (int64_t)role || !nmrt_setup_runs(s, pp, f))
+            continue;
+        nmrt_turns turns = {0, 0};
+        if (f->turns >= 0)
+            turns = turns_of(s, pp, f);
+        NMRT_TRY(nmrt_plan_add(plan, f, s->syms.at, &turns, e));
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status add_schedules(const nmrt_setup *s, nmrt_plan *plan, nmrt_error *e)
+{
+    const nmrt_hypers *h = &s->options->hypers;
+    for (int i = 0; i < h->program->n_hypers; i++) {
+        const nmdrv_func *f = nmrt_schedule_of(h, i);
+        if (f && !nmrt_plan_find(plan, f))
+            NMRT_TRY(nmrt_plan_add(plan, f, s->syms.at, NULL, e));
+    }
+    return NMRT_OK;
+}
+
+static int64_t link_bytes(const nmrt_setup *s, int pp, const nmrt_chain *c, const int *slots)
+{
+    int64_t bytes = 0;
+    for (int v = pp; c->n_calls && v < s->stages.n; v += s->stages.pp)
+        bytes += nmrt_chain_bytes(c, v, slots[v]);
+    return bytes;
+}
+
+nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e)
+{
+    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH},
+                            eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
+    const nmrt_options *o = s->options;
+    *plan = (nmrt_plan){.program = s->program, .apart = o->check_memory};
+    if (o->verb == NMRT_TRAIN) {
+        for (int i = 0; i < 4; i++)
+            NMRT_TRY(add_role(s, pp, train[i], plan, e));
+        NMRT_TRY(add_schedules(s, plan, e));
+    }
+    for (int i = 0; (o->verb == NMRT_EVAL || o->eval_data) && i < 2; i++)
+        NMRT_TRY(add_role(s, pp, eval[i], plan, e));
+    int64_t training = link_bytes(s, pp, &s->train, s->actions.slots),
+            evaluation = link_bytes(s, pp, &s->eval, s->one_slot);
+    plan->links = training > evaluation ? training : evaluation;
+    nmrt_plan_finish(plan, s->threads);
+    return NMRT_OK;
+}
+
+// --- shares --------------------------------------------------------------------------------------
+
+static bool binds(const nmdrv_arg *arg, int64_t n, const nmdrv_param *param)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (arg[i].bind == (param->is_state ? NMDRV_STATE : NMDRV_PARAM) &&
+            strcmp(arg[i].name, param->path) == 0)
+            return true;
+    return false;
+}
+
+// Does a rank on this stage hold the parameter?
+static bool holds(const nmrt_setup *s, int pp, const nmdrv_param *param)
+{
+    for (int i = 0; i < s->program->n_funcs; i++) {
+        const nmdrv_func *f = &s->program->func[i];
+        bool step = f->role == NMDRV_INIT || f->role == NMDRV_MICRO || f->role == NMDRV_FINISH;
+        if (step && nmrt_setup_runs(s, pp, f) &&
+            (binds(f->arg, f->n_args, param) || binds(f->result, f->n_results, param)))
+            return true;
+    }
+    return false;
+}
+
+static nmrt_share share_of(const nmrt_setup *s, int64_t param, nmrt_run_of **turn)
+{
+    int pp = (int)s->mesh.index[NMDRV_PP];
+    const nmdrv_param *p = &s->program->param[param];
+    const nmrt_slot *slot =
+        nmrt_plan_slot(&s->plan, p->is_state ? NMDRV_STATE : NMDRV_PARAM, p->path);
+    nmrt_share share = {0};
+    if (slot && slot->turn_bytes) {
+        share.turn = *turn;
+        share.n_turns = nmrt_stages_runs(&s->stages, pp, slot->unit, *turn);
+        *turn += share.n_turns;
+        return share;
+    }
+    for (int lower = 0; slot && lower < pp && !share.elsewhere; lower++)
+        share.elsewhere = holds(s, lower, p);
+    return share;
+}
+
+nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e)
+{
+    size_t n = (size_t)s->program->n_params, vp = (size_t)(s->stages.n / s->stages.pp);
+    s->share = calloc(n + 1, sizeof *s->share);
+    s->share_turn = calloc(n * vp + 1, sizeof *s->share_turn);
+    if (!s->share || !s->share_turn)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the parameters' shares");
+    nmrt_run_of *turn = s->share_turn;
+    for (size_t i = 0; i < n; i++)
+        s->share[i] = share_of(s, (int64_t)i, &turn);
+    return NMRT_OK;
+}
+
+nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm)
+{
+    return (nmrt_shares){comm, &s->mesh, s->syms.at, s->share};
+}

@@ -1,0 +1,333 @@
+// A rank's list, run.
+#include "runtime/stage.h"
+
+#include "runtime/stop.h"
+
+#include <stdlib.h>
+
+enum { TAG_FORWARD = 1, TAG_BACKWARD = 2 };
+
+static int pp_rank(const nmrt_pipe *p) { return (int)p->setup->mesh.index[NMDRV_PP]; }
+
+// --- where things lie ----------------------------------------------------------------------------
+
+static char *place_at(const nmrt_pipe *p, const nmrt_place *place, int micro, const int *slots)
+{
+    const nmrt_chain *c = p->chain;
+    int v = place->stage;
+    char *at = p->en->links + p->base[v] + place->offset;
+    return place->in_slot ? at + c->room[v] + micro % slots[v] * c->slot[v] : at;
+}
+
+// The first turn of a part, counted among those of its unit that this rank has.
+static int64_t local_turn(const nmrt_pipe *p, const nmrt_stage_part *part)
+{
+    const nmrt_stages *s = &p->setup->stages;
+    int64_t n = 0;
+    for (int v = pp_rank(p); v < s->n; v += s->pp)
+        for (int i = s->at[v]; i < s->at[v + 1]; i++)
+            if (s->part[i].unit == part->unit && s->part[i].first < part->first)
+                n += s->part[i].n;
+    return n;
+}
+
+// The buffers of a function for one part, but for links.
+static void set_buffers(nmrt_pipe *p, const nmrt_planned *f, const nmrt_stage_part *part)
+{
+    const nmrt_engine *en = p->en;
+    int64_t turn = f->func->turns >= 0 ? local_turn(p, part) : 0;
+    for (int64_t b = 0; b < f->func->n_bufs; b++) {
+        p->buf[b] = en->buf[f - en->plan->func][b];
+        if (f->slot[b] >= 0)
+            p->buf[b] = (char *)p->buf[b] + turn * en->plan->slot[f->slot[b]].turn_bytes;
+    }
+}
+
+static void run_part(nmrt_pipe *p, const nmrt_planned *f, const nmrt_stage_part *part,
+                     nmrt_syms *syms)
+{
+    if (f->func->turns >= 0)
+        syms->at[f->func->turns] = nmrt_turns_sym(p->setup->program, f->func, part);
+    nmrt_engine_run(p->en, f, syms->at, p->buf);
+}
+
+// --- a micro-batch -------------------------------------------------------------------------------
+
+typedef struct running { // what an action runs in
+    const nmrt_actions *a;
+    const nmrt_batch *batch;
+    const nmrt_action *x;
+    nmrt_syms syms;
+} running;
+
+static bool reads_data(const nmdrv_func *f)
+{
+    for (int64_t i = 0; i < f->n_args; i++)
+        if (f->arg[i].bind == NMDRV_DATA)
+            return true;
+    return false;
+}
+
+// A stage may run another micro-batch before it comes back to this one, whose data then are loaded
+// again: they are small beside what would have to be kept.
+static nmrt_status load_data(nmrt_pipe *p, const nmdrv_func *f, const running *r, nmrt_error *e)
+{
+    if (p->loaded == r->x->micro || !reads_data(f))
+        return NMRT_OK;
+    p->loaded = r->x->micro;
+    return nmrt_data_load(r->batch->data, p->en, r->syms.at, r->batch->first, e);
+}
+
+static nmrt_status run_call(nmrt_pipe *p, int call, running *r, nmrt_error *e)
+{
+    const nmrt_call *x = &p->chain->call[call];
+    const nmrt_planned *f = nmrt_plan_find(p->en->plan, x->func);
+    NMRT_TRY(load_data(p, x->func, r, e));
+    set_buffers(p, f, &x->part);
+    for (int64_t b = 0; b < x->func->n_bufs; b++) {
+        int place = p->place[call * p->most + b];
+        if (place >= 0)
+            p->buf[b] = place_at(p, &p->chain->place[place], r->x->micro, r->a->slots);
+    }
+    run_part(p, f, &x->part, &r->syms);
+    return NMRT_OK;
+}
+
+// With --check-memory: what is about to be made has no values yet.
+static void poison(nmrt_pipe *p, int stage, bool backward, const running *r)
+{
+    const nmrt_chain *c = p->chain;
+    const nmrt_device_ops *ops = p->en->ops;
+    char *room = p->en->links + p->base[stage];
+    if (!p->en->check_memory)
+        return;
+    if (!backward || c->slot[stage])
+        ops->fill(p->en->device, room, c->room[stage], NMRT_POISON);
+    if (!backward)
+        ops->fill(p->en->device,
+                  room + c->room[stage] + r->x->micro % r->a->slots[stage] * c->slot[stage],
+                  c->slot[stage], NMRT_POISON);
+}
+
+static nmrt_status run_stage(nmrt_pipe *p, running *r, nmrt_error *e)
+{
+    bool backward = r->x->act == NMRT_BACKWARD;
+    int first = backward ? p->chain->stages->n - 1 : 0;
+    if (p->comm->ranks == 1)
+        NMRT_TRY(nmrt_stop_check(e));
+    if (r->x->stage == first)
+        poison(p, first, backward, r);
+    for (int i = 0; i < p->chain->n_calls; i++)
+        if (p->chain->call[i].stage == r->x->stage && p->chain->call[i].backward == backward)
+            NMRT_TRY(run_call(p, i, r, e));
+    return NMRT_OK;
+}
+
+// --- neighbours ----------------------------------------------------------------------------------
+
+static int world_rank(const nmrt_pipe *p, int peer)
+{
+    const nmrt_mesh *m = &p->setup->mesh;
+    int64_t per_stage = m->world / m->size[NMDRV_PP];
+    return (int)(peer * per_stage + m->rank % per_stage);
+}
+
+static nmrt_status hand_over(nmrt_pipe *p, const nmrt_place *from, bool backward, const running *r,
+                             nmrt_error *e)
+{
+    const nmrt_value *value = &p->chain->value[from->value];
+    char *at = place_at(p, from, r->x->micro, r->a->slots);
+    if (p->chain->stages->pp > 1)
+        return p->comm->send(p->comm, world_rank(p, r->x->peer),
+                             backward ? TAG_BACKWARD : TAG_FORWARD, at, value->bytes, value->name,
+                             e);
+    const nmrt_place *to =
+        nmrt_chain_place(p->chain, from->stage + (backward ? -1 : 1), from->value);
+    p->en->ops->copy_out(p->en->device, place_at(p, to, r->x->micro, r->a->slots), at,
+                         value->bytes);
+    return NMRT_OK;
+}
+
+static nmrt_status send_all(nmrt_pipe *p, const running *r, nmrt_error *e)
+{
+    const nmrt_chain *c = p->chain;
+    bool backward = r->x->act == NMRT_SEND_BACKWARD;
+    if (c->stages->pp == 1)
+        poison(p, r->x->stage + (backward ? -1 : 1), backward, r);
+    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++)
+        if (c->place[i].sent[backward])
+            NMRT_TRY(hand_over(p, &c->place[i], backward, r, e));
+    return NMRT_OK;
+}
+
+static nmrt_status receive_all(nmrt_pipe *p, const running *r, nmrt_error *e)
+{
+    const nmrt_chain *c = p->chain;
+    bool backward = r->x->act == NMRT_RECV_BACKWARD;
+    poison(p, r->x->stage, backward, r);
+    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++) {
+        const nmrt_value *value = &c->value[c->place[i].value];
+        if (c->place[i].come[backward])
+            NMRT_TRY(p->comm->recv(
+                p->comm, world_rank(p, r->x->peer), backward ? TAG_BACKWARD : TAG_FORWARD,
+                place_at(p, &c->place[i], r->x->micro, r->a->slots), value->bytes, value->name, e));
+    }
+    return NMRT_OK;
+}
+
+// --- the ends of a step --------------------------------------------------------------------------
+
+// All turns that this rank has of a function's unit, which need not be neighbours: what runs so
+// does not ask which turns they are.
+static void run_whole(nmrt_pipe *p, const nmrt_planned *f, nmrt_syms *syms)
+{
+    const nmrt_stages *s = &p->setup->stages;
+    nmrt_stage_part all = {.unit =
+                               f->func->turns >= 0 ? __builtin_ctzll((uint64_t)f->func->units) : 0};
+    for (int v = s->n - 1; v >= 0; v--)
+        for (int i = s->at[v]; v % s->pp == pp_rank(p) && i < s->at[v + 1]; i++)
+            if (s->part[i].unit == all.unit) {
+                all.first = s->part[i].first;
+                all.n += s->part[i].n;
+            }
+    set_buffers(p, f, &all);
+    run_part(p, f, &all, syms);
+}
+
+static bool is_of(const nmdrv_func *f, nmdrv_role role, nmdrv_phase phase)
+{
+    bool whole = f->phase == NMDRV_WHOLE && phase == NMDRV_MIDDLE && role != NMDRV_COUNT;
+    return f->role == (int64_t)role && (whole || f->phase == (int64_t)phase);
+}
+
+static void run_phase(nmrt_pipe *p, nmdrv_role role, nmdrv_phase phase)
+{
+    nmrt_syms syms = p->setup->syms;
+    for (int i = 0; i < p->en->plan->n_funcs; i++)
+        if (is_of(p->en->plan->func[i].func, role, phase))
+            run_whole(p, &p->en->plan->func[i], &syms);
+}
+
+void nmrt_pipe_finish(nmrt_pipe *p, nmdrv_role role)
+{
+    for (int phase = NMDRV_BEFORE; phase <= NMDRV_AFTER; phase++)
+        run_phase(p, role, (nmdrv_phase)phase);
+}
+
+static nmrt_status count(nmrt_pipe *p, running *r, nmrt_error *e)
+{
+    for (int i = 0; i < p->en->plan->n_funcs; i++) {
+        const nmrt_planned *f = &p->en->plan->func[i];
+        if (!is_of(f->func, NMDRV_COUNT, NMDRV_WHOLE))
+            continue;
+        if (p->comm->ranks == 1)
+            NMRT_TRY(nmrt_stop_check(e));
+        NMRT_TRY(load_data(p, f->func, r, e));
+        nmrt_engine_call(p->en, f, r->syms.at);
+    }
+    return NMRT_OK;
+}
+
+void nmrt_pipe_init(nmrt_pipe *p)
+{
+    const nmrt_stages *s = &p->setup->stages;
+    nmrt_syms syms = p->setup->syms;
+    for (int k = 0; k < p->en->plan->n_funcs; k++) {
+        const nmrt_planned *f = &p->en->plan->func[k];
+        if (f->func->role != NMDRV_INIT)
+            continue;
+        if (f->func->turns < 0)
+            run_whole(p, f, &syms);
+        for (int v = pp_rank(p); f->func->turns >= 0 && v < s->n; v += s->pp)
+            for (int i = s->at[v]; i < s->at[v + 1]; i++)
+                if (f->func->units >> s->part[i].unit & 1) {
+                    set_buffers(p, f, &s->part[i]);
+                    run_part(p, f, &s->part[i], &syms);
+                }
+    }
+}
+
+// --- the list ------------------------------------------------------------------------------------
+
+static nmrt_status run_action(nmrt_pipe *p, running *r, nmrt_error *e)
+{
+    switch (r->x->act) {
+    case NMRT_COUNT_MICRO: return count(p, r, e);
+    case NMRT_COUNTED: run_phase(p, NMDRV_COUNT, NMDRV_MIDDLE); return NMRT_OK;
+    case NMRT_FORWARD:
+    case NMRT_BACKWARD: return run_stage(p, r, e);
+    case NMRT_SEND_FORWARD:
+    case NMRT_SEND_BACKWARD: return send_all(p, r, e);
+    case NMRT_RECV_FORWARD:
+    case NMRT_RECV_BACKWARD: return receive_all(p, r, e);
+    case NMRT_BEFORE: return p->comm->ranks == 1 ? nmrt_stop_check(e) : NMRT_OK;
+    default: return NMRT_OK;
+    }
+}
+
+static nmrt_status run_list(nmrt_pipe *p, running *r, nmrt_error *e)
+{
+    const nmrt_list *list = &r->a->list[pp_rank(p)];
+    for (int i = 0; i < list->n; i++) {
+        r->x = &list->action[i];
+        nmrt_setup_bind(p->setup, r->x->micro, r->batch->samples, r->batch->total, &r->syms);
+        NMRT_TRY(run_action(p, r, e));
+        if (r->x->act >= NMRT_BEFORE)
+            run_phase(p, NMDRV_FINISH, (nmdrv_phase)(NMDRV_BEFORE + r->x->act - NMRT_BEFORE));
+    }
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_pipe_run(nmrt_pipe *p, const nmrt_actions *a, const nmrt_batch *b, nmrt_error *e)
+{
+    running r = {.a = a, .batch = b};
+    p->loaded = -1;
+    return run_list(p, &r, e);
+}
+
+// --- open and close ------------------------------------------------------------------------------
+
+static void find_places(nmrt_pipe *p)
+{
+    const nmrt_chain *c = p->chain;
+    for (int i = 0; i < c->n_calls; i++)
+        for (int64_t b = 0; b < p->most; b++) {
+            int value = b < c->call[i].func->n_bufs ? c->call[i].value[b] : -1;
+            p->place[i * p->most + b] =
+                value < 0 ? -1 : (int)(nmrt_chain_place(c, c->call[i].stage, value) - c->place);
+        }
+}
+
+nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, nmrt_comm *comm,
+                           const nmrt_chain *chain, const int *slots, nmrt_error *e)
+{
+    *p = (nmrt_pipe){.setup = s, .en = en, .comm = comm, .chain = chain, .loaded = -1};
+    for (int i = 0; i < en->plan->n_funcs; i++)
+        if (en->plan->func[i].func->n_bufs > p->most)
+            p->most = (int)en->plan->func[i].func->n_bufs;
+    for (int i = 0; i < chain->n_calls; i++) // of other ranks' stages, too
+        if (chain->call[i].func->n_bufs > p->most)
+            p->most = (int)chain->call[i].func->n_bufs;
+    p->base = calloc((size_t)s->stages.n, sizeof *p->base);
+    p->buf = calloc((size_t)p->most + 1, sizeof *p->buf);
+    p->place = calloc((size_t)(chain->n_calls * p->most) + 1, sizeof *p->place);
+    if (!p->base || !p->buf || !p->place) {
+        nmrt_pipe_close(p);
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's frames");
+    }
+    int64_t at = 0;
+    for (int v = pp_rank(p); chain->n_calls && v < s->stages.n; v += s->stages.pp) {
+        p->base[v] = at;
+        at += nmrt_chain_bytes(chain, v, slots[v]);
+    }
+    find_places(p);
+    return NMRT_OK;
+}
+
+void nmrt_pipe_close(nmrt_pipe *p)
+{
+    free(p->base);
+    free(p->buf);
+    free(p->place);
+    *p = (nmrt_pipe){0};
+}

@@ -1,0 +1,39 @@
+// Runs a rank's list of actions: the functions of its stages on the memory that their chunk and
+// micro-batch have, and what goes to and comes from the neighbours.
+#ifndef NMRT_STAGE_H
+#define NMRT_STAGE_H
+
+#include "runtime/data.h"
+#include "runtime/setup.h"
+
+typedef struct nmrt_batch { // what the micro-batches are of
+    const nmrt_data *data;
+    int64_t first;   // sample of the run at which the batch begins
+    int64_t samples; // of a micro-batch over all of dp; of the last, what is left
+    int64_t total;
+} nmrt_batch;
+
+typedef struct nmrt_pipe {
+    const nmrt_setup *setup;
+    nmrt_engine *en;
+    nmrt_comm *comm;
+    const nmrt_chain *chain;
+    int64_t *base; // [stages.n] where a stage's links lie; of this rank's stages
+    void **buf;    // [the most buffers of a function]
+    int *place;    // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none
+    int most;
+    int64_t loaded; // micro-batch that the data slots have; -1: none
+} nmrt_pipe;
+
+// For the training step or for evaluation; all given must outlive the pipe.
+nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, nmrt_comm *comm,
+                           const nmrt_chain *chain, const int *slots, nmrt_error *e);
+void nmrt_pipe_close(nmrt_pipe *p);
+// Runs this rank's list. A rank alone stops between micro-batches where a signal asks for it
+// (NMRT_STOPPED); of several, all have to agree first, which is the caller's.
+nmrt_status nmrt_pipe_run(nmrt_pipe *p, const nmrt_actions *a, const nmrt_batch *b, nmrt_error *e);
+// The end of a step or an evaluation: the role's functions in the order before, middle, after.
+void nmrt_pipe_finish(nmrt_pipe *p, nmdrv_role role);
+void nmrt_pipe_init(nmrt_pipe *p); // first values of what this rank holds
+
+#endif
