@@ -1,91 +1,14 @@
 // The driver: one native function for each function of the module. Straight-line code that fills an
 // argument block and launches, in program order; a repeat is a loop (backwards if it is reverse).
 // Beside it the function's sizes and flops, computed from the run-time extents.
-#include "codegen/program.h"
-#include "runtime/driver_abi.h"
-
-#include <llvm-c/Analysis.h>
-#include <string.h>
-
-typedef struct nm_turn_value { // the turn of an enclosing repeat
-    const nm_op *repeat;
-    LLVMValueRef turn;
-} nm_turn_value;
-
-typedef struct nm_drive { // a driver function being written
-    nm_program *p;
-    nm_driver *d;
-    nm_fn fn;
-    LLVMValueRef frame, buf, launch, block; // frame->buf, frame->call->launch, the argument block
-    int position;                           // of the next group in launch order
-    int n_turns;
-    nm_turn_value turn[NM_MAX_TURNS + 1];
-} nm_drive;
+#include "codegen/drive.h"
 
 enum { BLOCK_ARGS = NM_MAX_ARGS };
-
-// --- arguments
-// ----------------------------------------------------------------------------------------------------
-
-static LLVMValueRef turn_of(nm_drive *w, const nm_op *repeat)
-{
-    for (int i = 0; i < w->n_turns; i++)
-        if (w->turn[i].repeat == repeat)
-            return w->turn[i].turn;
-    nm_bug("driver: a place moves with a repeat that it is not in");
-}
-
-static LLVMValueRef place_address(nm_drive *w, const nm_arg *arg)
-{
-    nm_fn *f = &w->fn;
-    const nm_place *place = arg->place;
-    LLVMValueRef at = nm_fn_i64(f, 0);
-    if (place->start)
-        at = nm_fn_extent_value(f, place->start, NM_SYM_SIZE);
-    for (int i = 0; i < place->n_turns; i++) {
-        LLVMValueRef stride = nm_fn_extent_value(f, place->turn[i].stride, NM_SYM_SIZE);
-        LLVMValueRef step = LLVMBuildMul(f->b, turn_of(w, place->turn[i].repeat), stride, "");
-        at = LLVMBuildAdd(f->b, at, step, "");
-    }
-    int bytes = nm_dtype_table[w->d->func->plan->buffer[place->buffer].dtype].bytes;
-    at = LLVMBuildMul(f->b, at, nm_fn_i64(f, bytes), "");
-    LLVMValueRef base = nm_fn_load(f, f->ptr, w->buf, nm_fn_i64(f, place->buffer));
-    return nm_fn_at(f, f->i8, base, at);
-}
-
-static int add_workspace(nm_drive *w, const nm_arg *arg, const nm_op *group)
-{
-    nm_driver *d = w->d;
-    nm_module *m = w->p->m;
-    if (d->n_workspaces == d->cap_workspaces) {
-        int cap = d->cap_workspaces ? 2 * d->cap_workspaces : 8;
-        nm_workspace *grown = nm_new_n(m->arena, nm_workspace, (size_t)cap);
-        if (d->n_workspaces)
-            memcpy(grown, d->workspace, (size_t)d->n_workspaces * sizeof *grown);
-        d->workspace = grown;
-        d->cap_workspaces = cap;
-    }
-    d->workspace[d->n_workspaces] =
-        (nm_workspace){arg->workspace, w->position, "workspace", nm_where(m, group->loc)};
-    return d->func->plan->n_buffers + d->n_workspaces++;
-}
-
-static LLVMValueRef argument(nm_drive *w, const nm_arg *arg, const nm_op *group)
-{
-    if (arg->place)
-        return place_address(w, arg);
-    if (arg->number) {
-        LLVMValueRef v = nm_fn_extent_value(&w->fn, arg->number, NM_SYM_SIZE);
-        return LLVMBuildIntToPtr(w->fn.b, v, w->fn.ptr, "");
-    }
-    int buffer = add_workspace(w, arg, group);
-    return nm_fn_load(&w->fn, w->fn.ptr, w->buf, nm_fn_i64(&w->fn, buffer));
-}
 
 // --- launches
 // -------------------------------------------------------------------------------------------------------
 
-static LLVMValueRef range_of(nm_drive *w, const nm_launch *l)
+static LLVMValueRef range_of(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
 {
     nm_fn *f = &w->fn;
     if (l->range)
@@ -94,15 +17,15 @@ static LLVMValueRef range_of(nm_drive *w, const nm_launch *l)
     LLVMValueRef fn = LLVMGetNamedFunction(f->mod, l->count);
     if (!fn)
         fn = LLVMAddFunction(f->mod, l->count, type);
-    return LLVMBuildCall2(f->b, type, fn, &f->sym, 1, "");
+    return LLVMBuildCall2(f->b, type, fn, &syms, 1, "");
 }
 
-static void write_launch(nm_drive *w, const nm_launch *l)
+static void write_launch(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
 {
     nm_fn *f = &w->fn;
     LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->ptr};
     LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 4, false);
-    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, l->kernel), range_of(w, l), w->block};
+    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, l->kernel), range_of(w, l, syms), w->block};
     LLVMBuildCall2(f->b, type, w->launch, arg, 4, "");
 }
 
@@ -113,10 +36,11 @@ static bool write_group(nm_drive *w, nm_op *group)
         return false;
     for (int i = 0; i < l.n_args; i++) {
         LLVMValueRef at = nm_fn_at(&w->fn, w->fn.ptr, w->block, nm_fn_i64(&w->fn, i));
-        LLVMBuildStore(w->fn.b, argument(w, &l.arg[i], group), at);
+        LLVMBuildStore(w->fn.b, nm_drive_argument(w, &l.arg[i], group, &l.syms), at);
     }
+    LLVMValueRef syms = nm_drive_syms(w, &l.syms);
     for (int i = 0; i < l.n; i++)
-        write_launch(w, &l.launch[i]);
+        write_launch(w, &l.launch[i], syms);
     w->position++;
     return true;
 }
@@ -165,6 +89,8 @@ static bool write_body(nm_drive *w, nm_func *body)
             ok = write_group(w, op) && ok;
         else if (op->code == NM_OP_repeat)
             ok = write_repeat(w, op) && ok;
+        else if (nm_is(op, NM_COLLECTIVE))
+            ok = nm_drive_collective(w, op) && ok;
         else if (op->code != NM_OP_ret && !nm_is(op, NM_VIEW) && !nm_is(op, NM_FREE))
             ok = nm_error(w->p->m->diag, op->loc,
                           "%s: is in no kernel and is not lowered by itself", nm_info(op)->name);
@@ -183,7 +109,7 @@ static LLVMValueRef start(nm_drive *w, const char *what, LLVMTypeRef type)
     return fn;
 }
 
-// frame: {sym, buf, call, device}; call: {launch, fill, copy}
+// frame: {sym, buf, call, device}; call: {launch, fill, copy, collective}
 static bool write_run(nm_drive *w)
 {
     nm_fn *f = &w->fn;
@@ -192,8 +118,8 @@ static bool write_run(nm_drive *w)
     LLVMBasicBlockRef back = nm_fn_enter_entry(f);
     f->sym = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 0));
     w->buf = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 1));
-    LLVMValueRef call = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 2));
-    w->launch = nm_fn_load(f, f->ptr, call, nm_fn_i64(f, 0));
+    w->call = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 2));
+    w->launch = nm_fn_load(f, f->ptr, w->call, nm_fn_i64(f, 0));
     w->block = LLVMBuildAlloca(f->b, LLVMArrayType2(f->ptr, BLOCK_ARGS), "block");
     nm_fn_leave_entry(f, back);
     bool ok = write_body(w, w->d->func);
@@ -235,6 +161,7 @@ static bool write_driver(nm_program *p, nm_driver *d)
 {
     nm_arena scratch = {0};
     nm_drive w = {.p = p, .d = d};
+    w.given = nm_new_n(&scratch, LLVMValueRef, (size_t)d->func->n_values + 1);
     nm_fn_init(&w.fn, p->m, &scratch, p->ctx, p->driver_mod);
     bool ok = write_run(&w);
     write_sizes(&w);
@@ -244,42 +171,8 @@ static bool write_driver(nm_program *p, nm_driver *d)
     return ok;
 }
 
-// --- which functions, and their roles
-// --------------------------------------------------------------------------------
-
-static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
-
-static bool ends(const char *s, const char *with)
-{
-    size_t n = strlen(s), k = strlen(with);
-    return n >= k && strcmp(s + n - k, with) == 0;
-}
-
-static int step_role(const char *name, int count, int micro, int finish)
-{
-    if (ends(name, ".count"))
-        return count;
-    return ends(name, ".micro") ? micro : ends(name, ".finish") ? finish : -1;
-}
-
-// The role is the first part of the name (docs/architecture.md). -1: only other functions read it.
-static int role_of(const nm_func *f, const char **entry)
-{
-    *entry = "";
-    if (!f->plan || starts(f->name, "model."))
-        return -1;
-    if (strcmp(f->name, "init") == 0)
-        return NMDRV_INIT;
-    if (strcmp(f->name, "decode") == 0)
-        return NMDRV_DECODE;
-    if (starts(f->name, "train."))
-        return step_role(f->name, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH);
-    if (starts(f->name, "eval."))
-        return step_role(f->name, -1, NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH);
-    const char *dot = strchr(f->name, '.');
-    *entry = dot ? dot + 1 : f->name;
-    return starts(f->name, "schedule.") ? NMDRV_SCHEDULE : NMDRV_INFER;
-}
+// --- all of them
+// ---------------------------------------------------------------------------------------------------------
 
 static int count_funcs(const nm_module *m)
 {
@@ -295,7 +188,7 @@ bool nm_program_drivers(nm_program *p)
     p->driver = nm_new_n(p->m->arena, nm_driver, (size_t)count_funcs(p->m) + 1);
     nm_each_func(f, p->m) {
         const char *entry;
-        int role = role_of(f, &entry);
+        int role = nm_role_of(f, &entry);
         if (role < 0)
             continue;
         nm_driver *d = &p->driver[p->n_drivers++];

@@ -109,11 +109,25 @@ LLVMValueRef nm_fn_slot(nm_fn *f, LLVMTypeRef type)
 // --- extents: sums of products of symbols and quotients
 // ---------------------------------------------
 
+static int own_index(nm_own_syms *own, nm_sym name)
+{
+    for (int i = 0; i < own->n; i++)
+        if (own->sym[i] == name)
+            return i;
+    if (own->n == NM_MAX_OWN_SYMS)
+        nm_bug("codegen: a kernel of more than %d run-time dims", NM_MAX_OWN_SYMS);
+    own->sym[own->n] = name;
+    return own->n++;
+}
+
+// Nothing in a kernel says which symbols its own are, so that equal kernels are equal code.
 static LLVMValueRef load_sym(nm_fn *f, nm_sym name, nm_sym_field field)
 {
-    LLVMValueRef at = nm_fn_i64(f, NM_N_SYM_FIELDS * nm_sym_index(f->m, name) + (int)field);
+    int index = f->own ? own_index(f->own, name) : nm_sym_index(f->m, name);
+    LLVMValueRef at = nm_fn_i64(f, NM_N_SYM_FIELDS * index + (int)field);
     LLVMValueRef v = nm_fn_load(f, f->i64, f->sym, at);
-    LLVMSetValueName2(v, name, strlen(name));
+    if (!f->own)
+        LLVMSetValueName2(v, name, strlen(name));
     return v;
 }
 

@@ -25,6 +25,12 @@ typedef struct nm_fn_extent { // an extent's value, in the entry block
     LLVMValueRef value;
 } nm_fn_extent;
 
+enum { NM_MAX_OWN_SYMS = 64 };
+typedef struct nm_own_syms { // symbols in the order in which a kernel first asked for them
+    int n;
+    nm_sym sym[NM_MAX_OWN_SYMS];
+} nm_own_syms;
+
 typedef struct nm_fn {
     nm_module *m;
     nm_arena *scratch; // as long as the function is being written
@@ -34,7 +40,8 @@ typedef struct nm_fn {
     LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, nothing;
     LLVMValueRef fn;
     LLVMValueRef entry_end; // the branch that ends the entry block
-    LLVMValueRef sym;       // const nmdrv_sym *
+    LLVMValueRef sym;       // const nmdrv_sym *: all of the module's, or
+    nm_own_syms *own;       // these; NULL: the module's
     int n_extents, cap_extents;
     nm_fn_extent *extent;
 } nm_fn;

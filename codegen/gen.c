@@ -92,6 +92,7 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan)
     g->group = group;
     g->plan = plan;
     g->grain = 1;
+    g->fn.own = &g->syms;
     if (group->n_in + group->n_out > NM_MAX_ARGS)
         return nm_error(g->fn.m->diag, group->loc, "group: a kernel of more than %d arguments",
                         NM_MAX_ARGS);
@@ -105,6 +106,15 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan)
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes)
 {
     return add_arg(g, (nm_arg){.dtype = NM_i8, .workspace = bytes});
+}
+
+// The argument that is the table of the symbols that this kernel asks for.
+static int syms_arg(nm_gen *g)
+{
+    for (int i = 0; i < g->n_args; i++)
+        if (g->arg[i].syms)
+            return i;
+    return add_arg(g, (nm_arg){.dtype = NM_i64, .syms = true});
 }
 
 static LLVMValueRef invariant(nm_fn *f, LLVMValueRef load)
@@ -164,8 +174,8 @@ void nm_gen_begin_kernel(nm_gen *g, const char *name)
     LLVMTypeRef params[] = {f->ptr, f->ptr, f->i64, f->i64, f->ptr};
     LLVMValueRef fn = nm_fn_start(f, name, LLVMFunctionType(f->nothing, params, 5, false));
     mark(g, "nounwind", fn);
-    f->sym = LLVMGetParam(fn, 0);
     g->argv = LLVMGetParam(fn, 1);
+    f->sym = nm_gen_pointer(g, syms_arg(g));
     g->from = LLVMGetParam(fn, 2);
     g->to = LLVMGetParam(fn, 3);
     g->scratch = LLVMGetParam(fn, 4);

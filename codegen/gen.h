@@ -33,9 +33,10 @@ void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at); // adds, or repla
 // ---------------------------------------------------------------------------
 
 typedef struct nm_arg {         // one word of a launch's argument block
-    const nm_place *place;      // a pointer; NULL: workspace of this group alone, or a number
-    const nm_extent *workspace; // its bytes
+    const nm_place *place;      // a pointer; NULL: one of the next three
+    const nm_extent *workspace; // of this group alone: its bytes
     const nm_extent *number;    // the word itself
+    bool syms;                  // a pointer to the kernel's own table of nmdrv_sym
     nm_dtype dtype;
     int alias; // class: arguments of one buffer may overlap, others never do
 } nm_arg;
@@ -63,6 +64,7 @@ typedef struct nm_index_memo { // result = a `kind` b; FLAT: a * b + c, c < b
 
 typedef struct nm_gen {
     nm_fn fn; // first: the function being written
+    nm_own_syms syms;
     nm_op *group;
     const nm_plan *plan;
     int n_args;

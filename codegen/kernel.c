@@ -146,7 +146,7 @@ static void check_module(LLVMModuleRef mod, const nm_op *group)
 
 static void list_launches(nm_program *p, nm_gen *g, int object, bool two, nm_launches *out)
 {
-    *out = (nm_launches){.n = 1 + two, .n_args = g->n_args};
+    *out = (nm_launches){.n = 1 + two, .n_args = g->n_args, .syms = g->syms};
     nm_arg *arg = nm_new_n(p->m->arena, nm_arg, (size_t)g->n_args + 1);
     memcpy(arg, g->arg, (size_t)g->n_args * sizeof *arg);
     out->arg = arg;

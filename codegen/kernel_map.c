@@ -40,7 +40,7 @@ static bool write_point(nm_gen *g, const nm_space *s, const nm_coords *at)
 bool nm_kernel_map(nm_gen *g)
 {
     nm_gen_begin_kernel(g, "kernel");
-    nm_space s = nm_space_of_result(g, g->group->out[0].type);
+    nm_space s = nm_space_of_map(g, g->group->out[0].type);
     nm_sweep w;
     nm_sweep_begin_range(g, &w, &s, g->from, g->to);
     bool ok = write_point(g, &s, &w.at);

@@ -24,6 +24,7 @@ typedef struct nm_launches { // of one group; they share the argument block
     int n, n_args;
     nm_launch launch[NM_MAX_LAUNCHES];
     const nm_arg *arg; // in the arena
+    nm_own_syms syms;  // that the kernels ask for
 } nm_launches;
 
 typedef struct nm_workspace { // a transient buffer that codegen adds to a function's plan
@@ -31,6 +32,15 @@ typedef struct nm_workspace { // a transient buffer that codegen adds to a funct
     int position;
     const char *name, *where;
 } nm_workspace;
+
+typedef struct nm_collective { // a row of the program's table of collectives: nmdrv_collective
+    const char *name, *where;
+    int kind; // nmdrv_collective_kind
+    nm_dtype dtype;
+    bool max, joins, more;
+    int64_t axes, units;
+    int over; // symbol; -1: none
+} nm_collective;
 
 typedef struct nm_driver { // one function of the module, as the tables need it
     nm_func *func;
@@ -52,6 +62,8 @@ typedef struct nm_program {
     uint64_t *hash; // [n_objects] of the bitcode, before it has a name
     nm_kernel *kernel;
     nm_driver *driver;
+    int n_collectives, cap_collectives;
+    nm_collective *collective;
     int64_t scratch;
 } nm_program;
 
@@ -59,7 +71,19 @@ typedef struct nm_program {
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out);
 // driver.c: run, sizes and flops of every function with a plan, in driver_mod. False: reported.
 bool nm_program_drivers(nm_program *p);
-// tables.c: nemocc_program, in driver_mod.
+// roles.c: the function's nmdrv_role; -1: only other functions read it. entry: of an infer or
+// schedule function, else "".
+int nm_role_of(const nm_func *f, const char **entry);
+// The run-time dim that the extent is, and its place in the table of symbols; NULL and -1: none.
+nm_dim_decl *nm_extent_decl(nm_module *m, const nm_extent *e);
+int nm_extent_sym_index(nm_module *m, const nm_extent *e);
+// The local extent over which f may be run in chunks, or NULL; and does a chunk see a part of v?
+nm_dim_decl *nm_func_turns(const nm_func *f);
+bool nm_is_chunked(const nm_func *f, const nm_value *v);
+// driver_collective.c: the bit of a mesh axis in the tables; 0: there is no such axis.
+int64_t nm_axis_bits(const char *axis);
+// tables.c: nmdrv_dtype; nemocc_program, in driver_mod.
+int64_t nm_abi_dtype(nm_dtype t);
 void nm_program_tables(nm_program *p);
 // flops.c: the floating-point operations of one call of func.
 LLVMValueRef nm_flops_of(nm_fn *f, nm_func *func);

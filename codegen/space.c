@@ -108,7 +108,7 @@ static bool add_merged(nm_space *s, const nm_op *merge)
     return true;
 }
 
-nm_space nm_space_of_result(nm_gen *g, const nm_type *t)
+nm_space nm_space_of_map(nm_gen *g, const nm_type *t)
 {
     nm_space s = {0};
     bool ok = true;

@@ -22,7 +22,7 @@ typedef struct nm_space {
 nm_space nm_space_make(nm_gen *g, int n, const nm_dim *dim);
 // The same for results of a map: a dim that the body merges from small constant dims and others
 // (the halves of a rotated pair) is walked as those, so that no element selects its part.
-nm_space nm_space_of_result(nm_gen *g, const nm_type *t);
+nm_space nm_space_of_map(nm_gen *g, const nm_type *t);
 const nm_extent *nm_space_extent(nm_gen *g, const nm_space *s); // indices that loops run over
 int nm_space_copies(const nm_space *s);                         // times that the body is written
 // at with the coordinates of copy k: the unrolled dims and then the merged ones.

@@ -5,6 +5,7 @@
 //     17 row %loss@4 %dlogits@3 = %logits@3 %labels@1
 //     repeat layers
 //       18 map %y@5+layers*(batch * seq * 128) = %x@6
+//       19 all_gather %z@7? = %y@5              (? or in its operand's place)
 #include "ir/plan.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ static void print_placed(FILE *out, const nm_plan *plan, const nm_value *v)
     print_value(out, v);
     if (p->buffer < 0)
         return;
-    fprintf(out, "@%d", p->buffer);
+    fprintf(out, "@%d%s", p->buffer, p->loose ? "?" : "");
     if (!nm_extent_is_const(p->start, &start) || start)
         fprintf(out, "+(%s)", nm_extent_str(m, p->start));
     for (int i = 0; i < p->n_turns; i++)
@@ -66,8 +67,10 @@ static void print_list(FILE *out, const nm_plan *plan, const nm_func *f, int dep
         if (op->code == NM_OP_ret)
             continue;
         fprintf(out, "%*s", 2 * depth, "");
-        if (op->code == NM_OP_group) {
-            fprintf(out, "%d %s", (*position)++, nm_attr_sym(op, "kind"));
+        if (op->code != NM_OP_repeat) {
+            bool group = op->code == NM_OP_group;
+            fprintf(out, "%d %s", *position, group ? nm_attr_sym(op, "kind") : nm_info(op)->name);
+            *position += !nm_attr_bool(op, "more");
             print_op(out, plan, op);
             continue;
         }

@@ -1,13 +1,19 @@
 // Where every stored value of a function lies: made by passes/schedule.c, read by codegen and by
 // --emit=plan. Sizes stay symbolic; the runtime packs the transient buffers once it knows them.
 //
-// Invariants. Every operand and result of a group and of a repeat has a place. A repeat's carried
-// value has one place: operand, body parameter, body result and result agree (schedule inserts map
-// groups that copy where they would not). A body parameter that is stacked, and a body result that
-// is stacked, lie in the outer value's buffer and move by `stride` elements a turn (at index i of
-// the repeated dim: start + i * stride, whichever way the turns go). Two values may share a place
-// only where the second is written in place of the first (accumulators, params, states, caches,
-// maps of a value that nobody reads any more).
+// Invariants. Every operand and result of a group, a collective and a repeat has a place. A
+// repeat's carried value has one place: operand, body parameter, body result and result agree
+// (schedule inserts map groups that copy where they would not). A body parameter that is stacked,
+// and a body result that is stacked, lie in the outer value's buffer and move by `stride` elements
+// a turn (at index i of the repeated dim: start + i * stride, whichever way the turns go). Two
+// values may share a place only where the second is written in place of the first (accumulators,
+// params, states, caches, maps of a value that nobody reads any more, a sum over ranks).
+//
+// A collective's result may at run time be its operand: axes of size one move nothing. Where the
+// result is *loose*, readers go by the pointer that the collective gave; then the operand is there
+// for as long as the result, nobody writes to it, and nothing is written over a loose value. Any
+// other result of a collective is copied to its place if it lies elsewhere. Collectives that are
+// launched together (`more`) run at one position.
 #ifndef NM_IR_PLAN_H
 #define NM_IR_PLAN_H
 
@@ -20,7 +26,8 @@ typedef struct nm_buffer {
     nm_dtype dtype;
     const nm_extent *elems; // its size, in elements
     int first, last; // transient: live from the op at position `first` to `last`, both included;
-                     // positions count groups in the order they run, bodies inside their repeat
+                     // positions count groups and collectives in the order they run, bodies inside
+                     // their repeat
 } nm_buffer;
 
 typedef struct nm_turn { // moves with the turns of an enclosing repeat
@@ -34,6 +41,7 @@ typedef struct nm_place {
     const nm_extent *start; // elements from the buffer's begin
     int n_turns;
     nm_turn turn[NM_MAX_TURNS];
+    bool loose; // here, or where the operand of the collective lies that made it
 } nm_place;
 
 typedef struct nm_plan {
@@ -44,7 +52,8 @@ typedef struct nm_plan {
     int n_positions;
 } nm_plan;
 
-// Text: one line a buffer, one line a group with its operands' places. The law of --emit=plan.
+// Text: one line a buffer, one line a group or collective with its operands' places. The law of
+// --emit=plan.
 void nm_plan_print(FILE *out, const nm_plan *plan);
 
 #endif

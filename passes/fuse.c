@@ -6,7 +6,8 @@
 // more fusible (fuse_prepare.c); then copies where a result would have no kernel (fuse_store.c);
 // what is computed where it is read (fuse_pull.c) and what is not (fuse_units.c); merging
 // (fuse_pick.c, under the laws of fuse_map.c, fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is
-// fused across the edge of a repeat.
+// fused across the edge of a repeat, or across a collective: those stay bare ops between the
+// groups.
 #include "passes/fuse.h"
 #include "passes/pass.h"
 #include "passes/value_number.h"
@@ -43,6 +44,8 @@ static bool check_op(nm_func *f, const nm_op *op)
     case NM_OP_dispatch:
     case NM_OP_combine:
     case NM_OP_extern:
+    case NM_OP_shard: // localize makes them local code
+    case NM_OP_first:
         return nm_error(f->module->diag, op->loc, "no target lowers '%s' yet", nm_info(op)->name);
     case NM_OP_call:
     case NM_OP_grad: nm_bug("fuse: '%s' is left", nm_info(op)->name);

@@ -12,7 +12,7 @@
 #include "ir/ir.h"
 #include "passes/layout.h"
 
-typedef enum { // fixed: the op alone; a repeat is fixed, too, and stays what it is
+typedef enum { // fixed: the op alone; repeats and collectives are, too, and stay what they are
     NM_CLUSTER_map,
     NM_CLUSTER_row,
     NM_CLUSTER_column,
@@ -79,6 +79,9 @@ void nm_fuse_classify(nm_fuse *g);
 // In additions, for one element. A store and a load of a float together cost about 16.
 double nm_fuse_cost(const nm_op *op);
 bool nm_fuse_is_copy(const nm_op *op); // a broadcast without a new dim: a copy, in another order
+// Is it no kernel's, but an op of the driver: a repeat, a collective? It reads what is stored and
+// stands where it is between the groups.
+bool nm_fuse_is_bare(const nm_op *op);
 
 // fuse_units.c: all the rest.
 void nm_fuse_units(nm_fuse *g);

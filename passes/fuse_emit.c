@@ -41,19 +41,8 @@ static void copy_op(emit *e, const nm_op *op)
     nm_value **in = nm_new_n(e->g->scratch, nm_value *, op->n_in + 1);
     for (int i = 0; i < op->n_in; i++)
         in[i] = inside(e, op->in[i]);
-    const nm_type **types = nm_new_n(e->g->scratch, const nm_type *, op->n_out);
-    for (int i = 0; i < op->n_out; i++)
-        types[i] = op->out[i].type;
-    nm_proto proto = {.code = op->code,
-                      .loc = op->loc,
-                      .n_in = op->n_in,
-                      .in = in,
-                      .n_attrs = op->n_attrs,
-                      .attr = op->attr,
-                      .type = types[0],
-                      .n_types = op->n_out,
-                      .types = types,
-                      .name = op->out[0].name};
+    nm_proto proto = nm_proto_of(op);
+    proto.in = in;
     nm_op *copy = nm_build_op(e->body, NULL, &proto);
     if (!copy)
         nm_bug("fuse: %s does not type in its group", nm_info(op)->name);
@@ -148,7 +137,7 @@ static void emit_cluster(emit *e, const nm_cluster *c)
 {
     nm_op *op = e->g->unit[c->anchor].op;
     e->cluster = c;
-    if (op->code == NM_OP_repeat)
+    if (nm_fuse_is_bare(op))
         nm_move_before(op, e->ret);
     else
         emit_group(e);
@@ -180,7 +169,7 @@ static void erase_old(nm_op *end)
 {
     for (nm_op *op = end, *prev; op; op = prev) {
         prev = op->prev;
-        if (op->code != NM_OP_repeat && op->code != NM_OP_group)
+        if (!nm_fuse_is_bare(op) && op->code != NM_OP_group)
             nm_erase(op);
     }
 }

@@ -15,6 +15,11 @@ bool nm_fuse_is_copy(const nm_op *op)
     return op->code == NM_OP_broadcast && op->in[0]->type->rank == op->out[0].type->rank;
 }
 
+bool nm_fuse_is_bare(const nm_op *op)
+{
+    return op->code == NM_OP_repeat || nm_is(op, NM_COLLECTIVE);
+}
+
 static bool is_pulled_view(const nm_op *op)
 {
     switch (op->code) {
@@ -121,7 +126,7 @@ static bool is_there(const nm_fuse *g, const nm_value *v)
     while (v->def && g->pulled[v->id] && v->def->n_in == 1)
         v = v->def->in[0];
     const nm_op *op = v->def;
-    return !op || op->code == NM_OP_repeat || op->code == NM_OP_attention ||
+    return !op || nm_fuse_is_bare(op) || op->code == NM_OP_attention ||
            op->code == NM_OP_attention_grad;
 }
 
@@ -177,7 +182,7 @@ void nm_fuse_classify(nm_fuse *g)
     g->stored = nm_new_n(g->scratch, bool, g->n_values);
     nm_each_op(op, g->f) {
         classify_op(g, op);
-        for (int i = 0; i < op->n_in && (op->code == NM_OP_ret || op->code == NM_OP_repeat); i++)
+        for (int i = 0; i < op->n_in && (op->code == NM_OP_ret || nm_fuse_is_bare(op)); i++)
             g->stored[op->in[i]->id] = true;
     }
     pull_cheap(g);

@@ -1,7 +1,7 @@
-// What ret and repeats read has to be stored, and once for each result. Where such a value is
-// pulled (free, or a view), a parameter that is returned as something else, or returned twice, a
-// copy (a broadcast without a new dim) stands for it, at the earliest place: the saved input of a
-// layer is copied before the layer overwrites it.
+// What ret, repeats and collectives read has to be stored, and once for each result. Where such a
+// value is pulled (free, or a view), a parameter that is returned as something else, or returned
+// twice, a copy (a broadcast without a new dim) stands for it, at the earliest place: the saved
+// input of a layer is copied before the layer overwrites it.
 #include "passes/fuse.h"
 
 static nm_value *copy_of(nm_func *f, nm_value *v)
@@ -34,7 +34,7 @@ void nm_fuse_store(nm_fuse *g)
     nm_func *f = g->f;
     nm_each_op(op, f) {
         bool ret = op->code == NM_OP_ret;
-        if (!ret && op->code != NM_OP_repeat)
+        if (!ret && !nm_fuse_is_bare(op))
             continue;
         for (int i = 0; i < op->n_in; i++) {
             nm_value *v = op->in[i];

@@ -3,9 +3,11 @@
 // Why here: only now it is known what is stored. A value that is handed through a repeat (carried,
 // stacked, whole) lies in one place, so its names form a class with one order: that of the function
 // parameter in it, or of the parameter in whose place the function's result goes; else the rank of
-// dims (layout_rank.c), with the repeated dims in front. Inside a group a value follows its
-// largest operand, a product the group's result. Where a class cannot have the order that a repeat
-// (repeated dim first) or a template (head dim last) needs, a copy is inserted.
+// dims (layout_rank.c), with the repeated dims in front. A collective's operand and result are of
+// one class, too. Links are ordered by the rank alone, so that the function that gives one and
+// those that take it agree. Inside a group a value follows its largest operand, a product the
+// group's result. Where a class cannot have the order that a repeat (repeated dim first), a
+// template (head dim last), a collective or a link needs, a copy is inserted.
 #include "passes/layout.h"
 
 #include "passes/fuse.h"
@@ -84,22 +86,62 @@ static void join_repeat(layout *l, const nm_op *op)
     }
 }
 
-static void join_repeats(layout *l, const nm_func *f)
+static void join_ops(layout *l, const nm_func *f)
 {
     nm_each_op(op, f)
         if (op->code == NM_OP_repeat) {
             join_repeat(l, op);
-            join_repeats(l, op->body);
+            join_ops(l, op->body);
+        } else if (nm_is(op, NM_COLLECTIVE)) {
+            join(l, op->in[0], &op->out[0]);
         }
+}
+
+// --- links: given by one function, taken by others ------------------------------------------
+
+// Is the dim the one over which a unit's repeat may be run in chunks?
+static bool is_chunked(nm_module *m, const nm_dim *d)
+{
+    static const char pp[] = "pp";
+    for (int i = 0; i < m->n_dims; i++) {
+        const nm_dim_decl *decl = &m->dim[i];
+        if (decl->of == d->name && decl->axes.n == 1 && !strcmp(decl->axes.axis[0], pp) &&
+            d->extent == decl->extent)
+            return true;
+    }
+    return false;
+}
+
+// By the rank, but with the chunked dim outermost: the same in all functions that name the link.
+static const nm_type *link_type(const layout *l, const nm_type *t)
+{
+    nm_type sorted = *nm_rank_sort(l->m, l->rank, t);
+    for (int i = 1; i < sorted.rank; i++) {
+        nm_dim d = sorted.dim[i];
+        if (!is_chunked(l->m, &d))
+            continue;
+        memmove(&sorted.dim[1], &sorted.dim[0], sizeof d * (size_t)i);
+        sorted.dim[0] = d;
+    }
+    return nm_type_get(l->m, &sorted);
+}
+
+static void order_links(const layout *l, nm_func *f)
+{
+    for (int i = 0; i < f->n_params; i++)
+        if (f->param_bind[i].kind == NM_BIND_link)
+            f->param[i]->type = link_type(l, f->param[i]->type);
 }
 
 // --- what is given --------------------------------------------------------------------------
 
 // The type that the place of f's result i has outside; NULL: any order will do.
-static const nm_type *outer_type(const nm_func *f, int i)
+static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
 {
     nm_bind b = f->result_bind[i];
     const nm_type *t = f->last->in[i]->type;
+    if (b.kind == NM_BIND_link)
+        return link_type(l, t);
     for (int k = 0; k < f->n_params && b.kind != NM_BIND_none; k++)
         if (f->param_bind[k].kind == b.kind && f->param_bind[k].name == b.name &&
             nm_type_same_set(f->param[k]->type, t))
@@ -115,8 +157,16 @@ static void fix_bound(layout *l, const nm_func *f)
     for (int i = 0; i < f->n_params; i++)
         fix(l, f->param[i], f->param[i]->type);
     for (int i = 0; i < f->n_results; i++)
-        if (outer_type(f, i))
-            fix(l, f->last->in[i], outer_type(f, i));
+        if (outer_type(l, f, i) && f->result_bind[i].kind != NM_BIND_link)
+            fix(l, f->last->in[i], outer_type(l, f, i));
+}
+
+// After what templates need: where they disagree, the link is a copy.
+static void fix_links(layout *l, const nm_func *f)
+{
+    for (int i = 0; i < f->n_results; i++)
+        if (f->result_bind[i].kind == NM_BIND_link)
+            fix(l, f->last->in[i], outer_type(l, f, i));
 }
 
 // What a group makes of a value whose order is fixed, or a value of which it makes such a one, has
@@ -328,11 +378,44 @@ static void copy_for_templates(nm_func *f)
             copy_for_template(op);
 }
 
+// --- what collectives need ------------------------------------------------------------------
+
+static bool same_order(const nm_type *a, const nm_type *b)
+{
+    for (int i = 0; i < a->rank; i++)
+        if (a->dim[i].name != b->dim[i].name)
+            return false;
+    return true;
+}
+
+// The operand's dims in the order of the result's.
+static const nm_type *in_order_of(nm_module *m, const nm_type *operand, const nm_type *result)
+{
+    nm_type t = *operand;
+    for (int i = 0; i < t.rank; i++)
+        t.dim[i] = operand->dim[nm_type_find(operand, result->dim[i].name)];
+    return nm_type_get(m, &t);
+}
+
+static void copy_for_collectives(nm_func *f)
+{
+    nm_each_op(op, f) {
+        if (op->code == NM_OP_repeat)
+            copy_for_collectives(op->body);
+        if (!nm_is(op, NM_COLLECTIVE) || same_order(op->in[0]->type, op->out[0].type))
+            continue;
+        const nm_type *wanted = in_order_of(f->module, op->in[0]->type, op->out[0].type);
+        nm_set_operand(op, 0, nm_copy_group(f, op, op->in[0], wanted));
+    }
+}
+
+// --- what the outside needs -----------------------------------------------------------------
+
 // A result whose place outside has another order than the class that it is in.
-static void copy_results(nm_func *f)
+static void copy_results(const layout *l, nm_func *f)
 {
     for (int i = 0; i < f->n_results; i++) {
-        const nm_type *t = outer_type(f, i);
+        const nm_type *t = outer_type(l, f, i);
         nm_value *v = f->last->in[i];
         if (t && v->type != t)
             nm_set_operand(f->last, i, nm_copy_group(f, f->last, v, t));
@@ -352,13 +435,16 @@ static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     l.front = nm_new_n(scratch, nm_syms, n);
     for (int i = 0; i < n; i++)
         l.up[i] = i;
+    order_links(&l, f);
     fix_bound(&l, f);
-    join_repeats(&l, f);
+    join_ops(&l, f);
     fix_for_templates(&l, f);
+    fix_links(&l, f);
     fix_neighbours(&l, f, true);
     fix_neighbours(&l, f, false);
     order_body(&l, f);
-    copy_results(f);
+    copy_for_collectives(f);
+    copy_results(&l, f);
     copy_for_templates(f);
     nm_arena_reset(scratch, mark);
 }

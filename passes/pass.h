@@ -11,7 +11,7 @@ enum nm_facts {
     GRADS = 1 << 2,     // no `grad` op is left
     CONCRETE = 1 << 3,  // no type is `real`
     CUT = 1 << 4,       // no whole train or eval step is left: each is cut into micro and finish
-    GROUPED = 1 << 5,   // every op is a group, a repeat or a ret
+    GROUPED = 1 << 5,   // every op is a group, a repeat, a collective or a ret
     PLANNED = 1 << 6,   // every function has a plan (ir/plan.h)
 };
 

@@ -77,7 +77,9 @@ static nm_place place_of(schedule *s, const nm_value *v)
 static void place_value(schedule *s, const nm_value *v)
 {
     add_buffer(s, v);
-    s->plan->place[v->id] = place_of(s, v);
+    nm_place *place = &s->plan->place[v->id];
+    *place = place_of(s, v);
+    place->loose = nm_places_is_loose(s->places, v);
 }
 
 static void place_values(schedule *s, const nm_func *f)
@@ -103,6 +105,8 @@ static void touch(schedule *s, const nm_value *v, int position)
         b->first = position;
     if (position > b->last)
         b->last = position;
+    if (s->plan->place[v->id].loose)
+        touch(s, v->def->in[0], position);
 }
 
 static void touch_all(schedule *s, const nm_op *op, int position)
@@ -116,8 +120,10 @@ static void touch_all(schedule *s, const nm_op *op, int position)
 static void live(schedule *s, const nm_func *f)
 {
     nm_each_op(op, f) {
-        if (op->code == NM_OP_group)
-            touch_all(s, op, s->position++);
+        if (op->code == NM_OP_group || nm_is(op, NM_COLLECTIVE)) {
+            touch_all(s, op, s->position);
+            s->position += !nm_attr_bool(op, "more");
+        }
         if (op->code != NM_OP_repeat)
             continue;
         int first = s->position;

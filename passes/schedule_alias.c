@@ -151,6 +151,36 @@ bool nm_stands_before(const nm_op *x, const nm_op *y)
     return false;
 }
 
+const nm_op *nm_launched_from(const nm_op *op)
+{
+    while (op->prev && nm_is(op->prev, NM_COLLECTIVE) && nm_attr_bool(op->prev, "more"))
+        op = op->prev;
+    return op;
+}
+
+bool nm_may_be_operand(const nm_value *v)
+{
+    if (!v->def || !nm_is(v->def, NM_COLLECTIVE))
+        return false;
+    nm_each_use(u, v)
+        if (u->op->code == NM_OP_ret || u->op->code == NM_OP_repeat)
+            return false;
+    return true;
+}
+
+bool nm_is_done_before(const nm_use *reader, const nm_op *op)
+{
+    if (!nm_stands_before(reader->op, op))
+        return false;
+    const nm_value *same = reader->op->n_out ? &reader->op->out[0] : NULL;
+    if (!same || !nm_may_be_operand(same))
+        return true;
+    nm_each_use(u, same)
+        if (!nm_is_done_before(u, op))
+            return false;
+    return true;
+}
+
 // A slice taken each turn, given back in its place by the same turn.
 static bool turned_in_place(const nm_op *repeat, int operand, int result)
 {
@@ -164,9 +194,11 @@ static bool use_allows(const nm_use *u, const nm_value *b)
 {
     const nm_op *d = b->def;
     if (u->op != d)
-        return nm_stands_before(u->op, d);
+        return nm_is_done_before(u, nm_launched_from(d));
     if (d->code == NM_OP_group)
         return nm_group_in_place(d, u->index, b->index);
+    if (nm_is(d, NM_COLLECTIVE))
+        return d->code == NM_OP_all_reduce;
     if (b->index < nm_n_carried(d))
         return u->index == b->index;
     return turned_in_place(d, u->index, b->index);

@@ -22,7 +22,7 @@ static bool consumes(const nm_op *repeat, int k)
     const nm_value *v = repeat->in[k];
     nm_each_use(u, v) {
         bool itself = u->op == repeat && u->index == k;
-        if (!itself && (u->op == repeat || !nm_stands_before(u->op, repeat)))
+        if (!itself && (u->op == repeat || !nm_is_done_before(u, repeat)))
             return false;
     }
     if (v->def)

@@ -1,6 +1,6 @@
 // Which values share a place. First those that must: what a repeat carries or hands on whole, a
 // result and the parameter it replaces; a stacked value's parts lie in it. Then results of groups
-// that may be written over an operand that nobody reads any more.
+// and sums over ranks that may be written over an operand that nobody reads any more.
 #include "passes/schedule.h"
 
 int nm_places_class(nm_places *s, const nm_value *v)
@@ -118,20 +118,25 @@ static bool later_give_way(nm_places *s, const nm_value *u, const nm_value *v)
     return true;
 }
 
+bool nm_places_is_loose(nm_places *s, const nm_value *v)
+{
+    return nm_may_be_operand(v) && nm_places_class(s, v) != nm_places_class(s, v->def->in[0]);
+}
+
 static bool may_take_over(nm_places *s, const nm_value *u, const nm_value *v)
 {
     int c = nm_places_class(s, u);
     bool own = u->def || (u->func->parent ? u->index < nm_n_carried(u->func->parent) : s->kept[c]);
-    return own && (!s->bound[c] || s->kept[c]) && !s->outer[c] && u->type == v->type &&
-           nm_gives_way(u, v) && later_give_way(s, u, v);
+    return own && !nm_places_is_loose(s, u) && (!s->bound[c] || s->kept[c]) && !s->outer[c] &&
+           u->type == v->type && nm_gives_way(u, v) && later_give_way(s, u, v);
 }
 
-static void place_over_operand(nm_places *s, nm_op *group, int r)
+static void place_over_operand(nm_places *s, nm_op *op, int r)
 {
-    nm_value *v = &group->out[r];
-    for (int i = 0; i < group->n_in; i++)
-        if (group->in[i]->type == v->type && is_alone(s, v) && may_take_over(s, group->in[i], v)) {
-            join(s, group->in[i], v);
+    nm_value *v = &op->out[r];
+    for (int i = 0; i < op->n_in; i++)
+        if (op->in[i]->type == v->type && is_alone(s, v) && may_take_over(s, op->in[i], v)) {
+            join(s, op->in[i], v);
             return;
         }
 }
@@ -141,7 +146,7 @@ static void place_over_operands(nm_places *s, nm_func *f)
     nm_each_op(op, f)
         if (op->code == NM_OP_repeat)
             place_over_operands(s, op->body);
-        else if (op->code == NM_OP_group)
+        else if (op->code == NM_OP_group || op->code == NM_OP_all_reduce)
             for (int r = 0; r < op->n_out; r++)
                 place_over_operand(s, op, r);
 }

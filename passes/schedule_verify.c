@@ -84,8 +84,13 @@ static void write(walk *w, const nm_value *v)
     set_cell(w, p, v);
 }
 
+static bool is_loose(const walk *w, const nm_value *v) { return w->plan->place[v->id].loose; }
+
+// A loose value may lie in its operand's place: that must still hold the operand, too.
 static void read(walk *w, const nm_value *v)
 {
+    if (is_loose(w, v))
+        read(w, v->def->in[0]);
     const nm_place *p = place(w, v);
     for (int i = 0; p && i < w->n_cells; i++)
         if (same_place(w->cell[i].place, p) && w->cell[i].holds == v)
@@ -112,28 +117,73 @@ static void within_life(walk *w, const nm_value *v, int first, int last)
     const nm_buffer *b = p ? &w->plan->buffer[p->buffer] : NULL;
     if (b && (first < b->first || last > b->last))
         fail(w, v, "is touched when its buffer is not live");
+    if (is_loose(w, v))
+        within_life(w, v->def->in[0], first, last);
 }
 
 // --- ops ------------------------------------------------------------------------------------
 
 static void run_list(walk *w, const nm_func *f, int *position);
 
-static void run_group(walk *w, const nm_op *op, int position)
+static void touch_all(walk *w, const nm_op *op, int position)
 {
     for (int i = 0; i < op->n_in; i++) {
         read(w, op->in[i]);
         within_life(w, op->in[i], position, position);
     }
-    for (int r = 0; r < op->n_out; r++) {
+    for (int r = 0; r < op->n_out; r++)
         within_life(w, &op->out[r], position, position);
-        for (int i = 0; i < op->n_in; i++) {
-            const nm_place *p = place(w, op->in[i]), *q = place(w, &op->out[r]);
-            if (p && q && (contains(p, q) || contains(q, p)) && !nm_group_in_place(op, i, r))
-                fail(w, &op->out[r], "is written over an operand that its kernel still reads");
-        }
-    }
+}
+
+static void write_all(walk *w, const nm_op *op)
+{
     for (int r = 0; r < op->n_out; r++)
         write(w, &op->out[r]);
+}
+
+static bool overlap(walk *w, const nm_value *a, const nm_value *b)
+{
+    const nm_place *p = place(w, a), *q = place(w, b);
+    return p && q && (contains(p, q) || contains(q, p));
+}
+
+// Is b written where a, or what a may at run time be, is still read? In its own place it may be.
+static void check_apart(walk *w, const nm_value *a, const nm_value *b, bool in_place)
+{
+    if (overlap(w, a, b) && !(in_place && !is_loose(w, a)))
+        fail(w, b, "is written over an operand that is still read");
+    if (is_loose(w, a))
+        check_apart(w, a->def->in[0], b, false);
+}
+
+static void run_group(walk *w, const nm_op *op, int position)
+{
+    touch_all(w, op, position);
+    for (int r = 0; r < op->n_out; r++)
+        for (int i = 0; i < op->n_in; i++)
+            check_apart(w, op->in[i], &op->out[r], nm_group_in_place(op, i, r));
+    write_all(w, op);
+}
+
+// The last of the collectives that are launched together with op.
+static const nm_op *launched_to(const nm_op *op)
+{
+    while (nm_attr_bool(op, "more"))
+        op = op->next;
+    return op;
+}
+
+// All are read before one is written, at one position.
+static void run_collectives(walk *w, const nm_op *first, int position)
+{
+    const nm_op *end = launched_to(first)->next;
+    for (const nm_op *op = first; op != end; op = op->next)
+        touch_all(w, op, position);
+    for (const nm_op *a = first; a != end; a = a->next)
+        for (const nm_op *b = first; b != end; b = b->next)
+            check_apart(w, a->in[0], &b->out[0], a == b && a->code == NM_OP_all_reduce);
+    for (const nm_op *op = first; op != end; op = op->next)
+        write_all(w, op);
 }
 
 static bool in_place_of_result(walk *w, const nm_op *op, const nm_value *v)
@@ -246,6 +296,8 @@ static void run_list(walk *w, const nm_func *f, int *position)
             run_group(w, op, (*position)++);
         else if (op->code == NM_OP_repeat)
             run_repeat(w, op, position);
+        else if (nm_is(op, NM_COLLECTIVE) && nm_launched_from(op) == op)
+            run_collectives(w, op, (*position)++);
     }
 }
 
@@ -259,6 +311,8 @@ static void check_results(walk *w, const nm_func *f)
             fail(w, v, "is not in the place of the parameter that it replaces");
         if (p && !w->plan->buffer[p->buffer].bound)
             fail(w, v, "is a result in a buffer of our own");
+        if (p && p->loose)
+            fail(w, v, "is a result that may lie in its operand's place");
     }
 }
 

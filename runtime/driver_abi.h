@@ -154,6 +154,9 @@ typedef struct nmdrv_collective {
     int64_t over;             // the symbol of the split dim (the smaller side's), for the zigzag; -1: none
     int64_t joins;            // the larger side is whole along `over`: blocks lie by their global indices
     int64_t units;            // of its function: over pp, the group is the stages that run it
+    int64_t more;             // the next one follows at once, of the same kind and axes, and reads
+                              // nothing of this one: the device may do both in one launch then.
+                              // It keeps the geometry; nobody looks at `out` before
 } nmdrv_collective;
 
 struct nmdrv_frame {     // what one call of a function runs on; made by the runtime

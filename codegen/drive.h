@@ -1,0 +1,43 @@
+// A driver function being written (codegen/driver.c), and the parts that write pieces of it.
+#ifndef NM_CODEGEN_DRIVE_H
+#define NM_CODEGEN_DRIVE_H
+
+#include "codegen/program.h"
+
+typedef struct nm_turn_value { // the turn of an enclosing repeat
+    const nm_op *repeat;
+    LLVMValueRef turn;
+} nm_turn_value;
+
+typedef struct nm_own_table { // nmdrv_sym rows that kernels ask for, gathered on the stack
+    nm_own_syms syms;
+    LLVMValueRef at;
+    struct nm_own_table *next;
+} nm_own_table;
+
+typedef struct nm_drive {
+    nm_program *p;
+    nm_driver *d;
+    nm_fn fn;
+    LLVMValueRef frame, buf, call; // frame->buf, frame->call
+    LLVMValueRef launch, block;    // call->launch, the argument block
+    LLVMValueRef geometry;         // of a collective, on the stack; NULL: not yet
+    int position;                  // of the next group or collective in launch order
+    int n_turns;
+    nm_turn_value turn[NM_MAX_TURNS + 1];
+    LLVMValueRef *given;  // by value id: where a collective said that its loose result lies
+    nm_own_table *tables; // of the function
+} nm_drive;
+
+// driver_args.c: the address of a place, now; of a loose one, what its collective gave.
+LLVMValueRef nm_drive_address(nm_drive *w, const nm_place *place);
+// One word of a launch's argument block. syms: of the kernel that is launched.
+LLVMValueRef nm_drive_argument(nm_drive *w, const nm_arg *arg, const nm_op *group,
+                               const nm_own_syms *syms);
+// A table of these rows of the module's, filled when the function is entered.
+LLVMValueRef nm_drive_syms(nm_drive *w, const nm_own_syms *syms);
+
+// driver_collective.c. False: reported.
+bool nm_drive_collective(nm_drive *w, nm_op *op);
+
+#endif

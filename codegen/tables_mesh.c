@@ -1,0 +1,167 @@
+// Tables of what a mesh makes of the program: symbols of local extents and axes, modes,
+// collectives, and what a pipeline can split. docs/mesh.md says what they mean.
+#include "codegen/tables.h"
+#include "runtime/driver_abi.h"
+
+#include <string.h>
+
+// --- symbols
+// ----------------------------------------------------------------------------------------------------------
+
+static LLVMValueRef axis_list(nm_table *t, const nm_axes *axes)
+{
+    LLVMValueRef r[NM_MAX_AXES];
+    for (int i = 0; i < axes->n; i++) {
+        int64_t axis = 0;
+        for (int64_t bits = nm_axis_bits(axes->axis[i]); bits > 1; bits >>= 1)
+            axis++;
+        r[i] = nm_word(t, axis);
+    }
+    return nm_rows(t, axes->n, r, "axes");
+}
+
+static LLVMValueRef sym_row(nm_table *t, const nm_dim_decl *d)
+{
+    nm_module *m = t->p->m;
+    const nm_dim_decl *of = d->of ? nm_dim_lookup(m, d->of) : NULL;
+    int64_t extent = 0;
+    if (of)
+        nm_extent_is_const(of->extent, &extent);
+    return NM_ROW(t, nm_string(t, d->name), nm_string(t, nm_where(m, d->loc)), nm_word(t, d->min),
+                  nm_word(t, d->max), nm_word(t, d->multiple), nm_string(t, d->of),
+                  nm_word(t, extent), nm_word(t, of ? nm_extent_sym_index(m, of->extent) : -1),
+                  nm_word(t, of ? of->pad : 0), nm_word(t, d->axes.n), axis_list(t, &d->axes));
+}
+
+LLVMValueRef nm_sym_rows(nm_table *t)
+{
+    nm_module *m = t->p->m;
+    LLVMValueRef *r = nm_row_list(t, m->n_dims);
+    int n = 0;
+    for (int i = 0; i < m->n_dims; i++)
+        if (m->dim[i].runtime)
+            r[n++] = sym_row(t, &m->dim[i]);
+    return nm_rows(t, n, r, "syms");
+}
+
+// --- modes
+// ------------------------------------------------------------------------------------------------------------
+
+enum { MAX_MODES = 16 };
+
+// The distinct ones, in the order of the functions.
+static int list_modes(nm_module *m, nm_sym mode[MAX_MODES])
+{
+    int n = 0;
+    nm_each_func(f, m) {
+        bool is_new = f->part.mode != NULL;
+        for (int i = 0; i < n; i++)
+            is_new = is_new && mode[i] != f->part.mode;
+        if (is_new && n == MAX_MODES)
+            nm_bug("more than %d modes", MAX_MODES);
+        if (is_new)
+            mode[n++] = f->part.mode;
+    }
+    return n;
+}
+
+int nm_mode_index(nm_module *m, nm_sym wanted)
+{
+    nm_sym mode[MAX_MODES];
+    int n = list_modes(m, mode);
+    for (int i = 0; i < n; i++)
+        if (mode[i] == wanted)
+            return i;
+    return -1;
+}
+
+static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
+
+// The axes that may be larger than 1 in the mode's texts.
+static int64_t mode_axes(nm_sym mode)
+{
+    int64_t all = (INT64_C(1) << NMDRV_N_AXES) - 1;
+    if (strcmp(mode, "one") == 0)
+        return INT64_C(1) << NMDRV_PP;
+    return starts(mode, "once") ? all & ~(INT64_C(1) << NMDRV_DPP) : all;
+}
+
+LLVMValueRef nm_mode_rows(nm_table *t, int *n)
+{
+    nm_sym mode[MAX_MODES];
+    LLVMValueRef r[MAX_MODES];
+    *n = list_modes(t->p->m, mode);
+    for (int i = 0; i < *n; i++)
+        r[i] = NM_ROW(t, nm_string(t, mode[i]), nm_word(t, mode_axes(mode[i])),
+                      nm_word(t, starts(mode[i], "each")),
+                      nm_word(t, strcmp(mode[i], "one") != 0 && !strstr(mode[i], "_nosp")));
+    return nm_rows(t, *n, r, "modes");
+}
+
+// --- collectives
+// ------------------------------------------------------------------------------------------------------
+
+LLVMValueRef nm_collective_rows(nm_table *t)
+{
+    const nm_program *p = t->p;
+    LLVMValueRef *r = nm_row_list(t, p->n_collectives);
+    for (int i = 0; i < p->n_collectives; i++) {
+        const nm_collective *c = &p->collective[i];
+        r[i] = NM_ROW(t, nm_string(t, c->name), nm_string(t, c->where), nm_word(t, c->kind),
+                      nm_word(t, nm_abi_dtype(c->dtype)), nm_word(t, c->max), nm_word(t, c->axes),
+                      nm_word(t, c->over), nm_word(t, c->joins), nm_word(t, c->units),
+                      nm_word(t, c->more));
+    }
+    return nm_rows(t, p->n_collectives, r, "collectives");
+}
+
+// --- pipelines
+// --------------------------------------------------------------------------------------------------------
+
+// The unit that the function is in the forward direction; -1: none, or it is of several.
+static int forward_unit(const nm_func *f)
+{
+    uint64_t u = f->part.units;
+    bool forward = f->part.phase == NM_PHASE_forward || f->part.phase == NM_PHASE_turn;
+    return forward && u && !(u & (u - 1)) ? __builtin_ctzll(u) : -1;
+}
+
+static int count_units(const nm_module *m)
+{
+    int n = m->n_units;
+    nm_each_func(f, m)
+        if (f->part.units && 64 - __builtin_clzll(f->part.units) > n)
+            n = 64 - __builtin_clzll(f->part.units);
+    return n;
+}
+
+// Each unit stands in the program once a mode, and for train and eval: it counts once.
+nm_pipe nm_pipe_of(nm_module *m)
+{
+    nm_pipe pipe = {.n_units = count_units(m), .where = ""};
+    uint64_t seen = 0;
+    nm_each_func(f, m) {
+        int u = forward_unit(f);
+        const nm_dim_decl *d = u >= 0 && !(seen >> u & 1) ? nm_func_turns(f) : NULL;
+        const nm_dim_decl *of = d ? nm_dim_lookup(m, d->of) : NULL;
+        int64_t turns = 0;
+        if (!of || !nm_extent_is_const(of->extent, &turns))
+            continue;
+        seen |= UINT64_C(1) << u;
+        pipe.turns += turns;
+        if (!*pipe.where)
+            pipe.where = nm_arena_fmt(m->arena, "%s (%s)", of->name, nm_where(m, of->loc));
+    }
+    return pipe;
+}
+
+// The dim that is split over tpk and not over tpr.
+nm_dim_decl *nm_kv_of(nm_module *m)
+{
+    for (int i = 0; i < m->n_dims; i++) {
+        const nm_dim_decl *d = &m->dim[i];
+        if (d->of && d->axes.n == 1 && strcmp(d->axes.axis[0], "tpk") == 0)
+            return nm_dim_lookup(m, d->of);
+    }
+    return NULL;
+}
