@@ -1,20 +1,24 @@
-// Checkpoints: folders of whole tensors.
+// Checkpoints: folders of whole tensors, which any mesh writes in pieces and any mesh reads.
 //
 //     DIR/latest -> step-000100
-//     DIR/step-000100/index.json          what the folder holds, with checksums, and one of its own
-//                     00000.safetensors   parameters under their paths, optimizer state under
-//                     optim.PATH
+//     DIR/step-000100/index.json          per tensor its dims, shape and pieces, with checksums
+//                     00000.safetensors   the pieces that rank 0 wrote; parameters under their
+//                     00001.safetensors   paths, optimizer state under optim.PATH
 //
 // A folder is written as step-000100.part, synced, then renamed: a folder without .part is whole.
 // What a save promised survives a kill at any moment.
+//
+// Saving: each rank copies the pieces that are its own to write and goes on with the next step; a
+// thread of it writes them, and leaves a note (00001.note) of what it wrote. The thread of rank 0
+// waits for the notes, checks that they cover every tensor once, writes the index and renames.
 #ifndef NMRT_CHECKPOINT_H
 #define NMRT_CHECKPOINT_H
 
-#include "runtime/comm.h"
 #include "runtime/engine.h"
 #include "runtime/file.h"
 #include "runtime/json.h"
 #include "runtime/options.h"
+#include "runtime/pieces.h"
 
 typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     int64_t step, samples, seed; // steps done; samples consumed since the run began
@@ -22,25 +26,42 @@ typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     char path[NMRT_PATH];        // its folder, after a load; "" : none was found
 } nmrt_checkpoint;
 
-typedef struct nmrt_saver {
-    const nmrt_engine *engine;
-    nmrt_comm *comm;
-    const nmrt_options *options; // the folder, --keep, and the flags to record
-    int lock;                    // file descriptor; -1: closed
-} nmrt_saver;
+// --- saving: every rank calls the same in the same order; a saver that is NULL saves nothing -----
 
-// Makes --save's folder and locks it against a second run. Checkpoints later than `step` of another
-// run in it are refused, those in `passed` (a text that names them) apart.
-nmrt_status nmrt_saver_open(nmrt_saver *s, int64_t step, const nmrt_text *passed, nmrt_error *e);
+typedef struct nmrt_saver nmrt_saver;
+
+// Rank 0 makes --save's folder and locks it against a second run. Checkpoints later than `step` of
+// another run in it are refused, those in `passed` (a text that names them) apart. Takes the memory
+// of the copy. The engine, whose `shares` say what this rank writes, must outlive the saver.
+nmrt_status nmrt_saver_open(nmrt_saver **s, const nmrt_engine *en, const nmrt_options *options,
+                            int64_t step, const nmrt_text *passed, nmrt_error *e);
+// The thread that still writes is waited for, other ranks are not.
 void nmrt_saver_close(nmrt_saver *s);
-// Writes the engine's parameters and states; c->path becomes the new folder. A failure leaves
-// nothing half-written, and what was there as it was.
-nmrt_status nmrt_checkpoint_save(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *e);
+// Memory of the copy, beyond the plan's.
+nmrt_status nmrt_saver_bytes(const nmrt_plan *plan, const nmrt_shares *shares, int64_t *bytes,
+                             nmrt_error *e);
 
-// Loads what the engine's plan has. `path` is a checkpoint, or a folder of them: then the newest
-// that is whole and fits; why others were passed over is appended to `passed`, a line each. A
-// folder that is absent or has none gives NMRT_OK and c->path "". All is verified before anything
-// is changed. whole: a tensor that the plan lacks makes it foreign.
+// Copies parameters and states, and has them written; none may be under way. ready: of rank 0, why
+// this step cannot be saved after all (in e), else NMRT_OK.
+nmrt_status nmrt_checkpoint_begin(nmrt_saver *s, const nmrt_checkpoint *c, nmrt_status ready,
+                                  nmrt_error *e);
+// Has this rank's part of what is under way failed? Tells it once. Neither waits nor is collective.
+nmrt_status nmrt_checkpoint_poll(nmrt_saver *s, nmrt_error *e);
+// Waits for what is under way. The status is that of all ranks, e is "" where it was told before.
+// c->path becomes the new folder. A failure leaves nothing half-written, and what was there as it
+// was.
+nmrt_status nmrt_checkpoint_wait(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *e);
+
+// --- loading -----------------------------------------------------------------------------------
+
+// Loads what the engine's plan has of it: this rank's boxes, from whatever pieces they meet. `path`
+// is a checkpoint, or a folder of them: then the newest that is whole and fits; why others were
+// passed over is appended to `passed`, a line each. A folder that is absent or has none gives
+// NMRT_OK and c->path "". whole: a tensor that the plan lacks makes it foreign.
+//
+// Every rank calls it. Rank 0 says which folders there are; each rank verifies all blocks of all
+// pieces that it will read; nobody changes anything before everybody has found the same folder
+// good.
 nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
                                  nmrt_text *passed, nmrt_error *e);
 
@@ -53,16 +74,10 @@ nmrt_status nmrt_index_open(nmrt_index *x, const char *folder, nmrt_error *e);
 // `path` as of nmrt_checkpoint_load: the newest whole index. False: there is none.
 bool nmrt_index_open_newest(nmrt_index *x, const char *path);
 void nmrt_index_close(nmrt_index *x);
+// The mesh that saved it: "tp 4, pp 2, cp 1, dp 2", or "one rank".
+void nmrt_index_print_mesh(const nmrt_index *x, nmrt_text *out);
 
-// Shared by both halves.
-nmrt_status nmrt_checkpoint_folder(char out[NMRT_PATH], const char *dir, int64_t step,
-                                   const char *suffix, nmrt_error *e);     // DIR/step-000100SUFFIX
-void nmrt_checkpoint_tensor_name(const nmdrv_param *param, char out[512]); // as the files call it
 // Steps of the whole folders in `dir`, newest first; NULL and 0: none. The caller frees it.
 int64_t *nmrt_checkpoint_list(const char *dir, int *n);
-enum {
-    NMRT_SEAL = 43
-}; // bytes of `,\n  "checksum": "xxh64:0123456789abcdef"\n}\n`, which end an index
-void nmrt_checkpoint_seal(char out[NMRT_SEAL + 1], const char *text, size_t n);
 
 #endif

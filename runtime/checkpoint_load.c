@@ -1,128 +1,78 @@
-// Reading checkpoints. Two passes over the tensors: the first believes nothing and changes nothing,
-// the second copies. So a damaged checkpoint can be passed over for an older one, or refused,
-// safely.
-#include "runtime/checkpoint.h"
+// Reading one checkpoint: the boxes that this rank holds, from the pieces that they meet. Two
+// passes over the tensors: the first believes nothing and changes nothing, the second copies. So a
+// damaged checkpoint can be passed over for an older one, or refused, safely. Of a piece only those
+// blocks are touched in which rows of a box lie, and each of these is checked first.
+#include "runtime/checkpoint_read.h"
 
 #include "runtime/dtype.h"
 #include "runtime/hash.h"
-#include "runtime/json.h"
-#include "runtime/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILES = 64, MAX_FILE_NAME = 128 };
-
-typedef struct data_file {
-    char name[MAX_FILE_NAME];
+typedef struct data_file { // that the index names; opened by the first piece that is read
+    char name[NMRT_FILE_NAME];
+    int node;
+    bool open;
     nmrt_map map;
     nmrt_safetensors st;
 } data_file;
 
-typedef struct reader { // one checkpoint folder, open
+struct nmrt_reader {
     const char *folder;
+    nmrt_engine *en;
     nmrt_index index;
-    data_file file[MAX_FILES];
+    int64_t block; // bytes that a checksum is of; 0: of all
+    data_file *file;
     int n_files;
-} reader;
+};
 
-static nmrt_status broken(const char *folder, nmrt_error *e, const char *what)
+typedef struct tensor { // one of the program's rows, in this checkpoint
+    const nmdrv_param *param;
+    char name[NMRT_MAX_TENSOR_NAME];
+    const nmrt_slot *slot;
+    int64_t width; // bytes of an element
+    nmrt_stored_list stored;
+    nmrt_part part;
+} tensor;
+
+static nmrt_status broken(const nmrt_reader *r, nmrt_error *e, const char *what)
 {
-    return nmrt_fail(e, NMRT_CORRUPT, "%s/index.json is damaged: %s", folder, what);
-}
-
-// --- the index ---------------------------------------------------------------------------------
-
-static nmrt_status check_index(nmrt_index *x, const char *folder, nmrt_error *e)
-{
-    char seal[NMRT_SEAL + 1], format[32];
-    const char *text = (const char *)x->map.at;
-    size_t n = x->map.n;
-    int64_t version;
-    nmrt_error inner;
-    if (n < (size_t)NMRT_SEAL)
-        return broken(folder, e, "it is cut short");
-    nmrt_checkpoint_seal(seal, text, n - NMRT_SEAL);
-    if (memcmp(seal, text + n - NMRT_SEAL, NMRT_SEAL) != 0)
-        return broken(folder, e, "its checksum does not fit");
-    if (nmrt_json_parse(&x->doc, text, n, &inner) != NMRT_OK)
-        return broken(folder, e, inner.text);
-    if (!nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, 0, "format"), format, sizeof format) ||
-        strcmp(format, "nemocc checkpoint") != 0 ||
-        !nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, 0, "version"), &version))
-        return broken(folder, e, "it is no index of a nemocc checkpoint");
-    if (version != 1)
-        return nmrt_fail(
-            e, NMRT_FOREIGN,
-            "%s has version %lld of the checkpoint format; this binary reads version 1", folder,
-            (long long)version);
-    return NMRT_OK;
-}
-
-nmrt_status nmrt_index_open(nmrt_index *x, const char *folder, nmrt_error *e)
-{
-    char path[NMRT_PATH];
-    *x = (nmrt_index){0};
-    NMRT_TRY(nmrt_path_join(path, folder, "index.json", e));
-    NMRT_TRY(nmrt_map_open(&x->map, path, e));
-    nmrt_status status = check_index(x, folder, e);
-    if (status != NMRT_OK)
-        nmrt_index_close(x);
-    return status;
-}
-
-bool nmrt_index_open_newest(nmrt_index *x, const char *path)
-{
-    nmrt_error e;
-    if (nmrt_index_open(x, path, &e) == NMRT_OK)
-        return true;
-    int n;
-    int64_t *steps = nmrt_checkpoint_list(path, &n);
-    bool open = false;
-    for (int i = 0; i < n && !open; i++) {
-        char folder[NMRT_PATH];
-        open = nmrt_checkpoint_folder(folder, path, steps[i], "", &e) == NMRT_OK &&
-               nmrt_index_open(x, folder, &e) == NMRT_OK;
-    }
-    free(steps);
-    return open;
-}
-
-void nmrt_index_close(nmrt_index *x)
-{
-    nmrt_json_release(&x->doc);
-    nmrt_map_close(&x->map);
+    return nmrt_fail(e, NMRT_CORRUPT, "%s/index.json is damaged: %s", r->folder, what);
 }
 
 // --- the files ---------------------------------------------------------------------------------
 
-static bool read_hash(const nmrt_json *doc, int node, uint64_t *hash)
+static nmrt_status list_files(nmrt_reader *r, nmrt_error *e)
 {
-    char text[32], *end;
-    if (!nmrt_json_string(doc, node, text, sizeof text) || strncmp(text, "xxh64:", 6) != 0 ||
-        strlen(text) != 22)
-        return false;
-    *hash = strtoull(text + 6, &end, 16);
-    return !*end;
+    const nmrt_json *doc = &r->index.doc;
+    int files = nmrt_json_get(doc, 0, "files"), n = 0;
+    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next)
+        n++;
+    r->file = calloc((size_t)n + 1, sizeof *r->file);
+    if (!r->file)
+        return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", r->folder);
+    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next) {
+        data_file *f = &r->file[r->n_files++];
+        f->node = i;
+        if (!nmrt_json_string(doc, nmrt_json_get(doc, i, "file"), f->name, sizeof f->name) ||
+            strchr(f->name, '/'))
+            return broken(r, e, "a file's entry is wrong");
+    }
+    return NMRT_OK;
 }
 
-static nmrt_status open_file(reader *r, int node, nmrt_error *e)
+static nmrt_status open_file(nmrt_reader *r, data_file *f, nmrt_error *e)
 {
-    if (r->n_files == MAX_FILES)
-        return broken(r->folder, e, "it names too many files");
-    data_file *f = &r->file[r->n_files++];
-    *f = (data_file){0};
+    const nmrt_json *doc = &r->index.doc;
+    char path[NMRT_PATH];
     int64_t bytes;
     uint64_t header;
-    if (!nmrt_json_string(&r->index.doc, nmrt_json_get(&r->index.doc, node, "file"), f->name,
-                          sizeof f->name) ||
-        strchr(f->name, '/') ||
-        !nmrt_json_int(&r->index.doc, nmrt_json_get(&r->index.doc, node, "bytes"), &bytes) ||
-        !read_hash(&r->index.doc, nmrt_json_get(&r->index.doc, node, "header"), &header))
-        return broken(r->folder, e, "a file's entry is wrong");
-    char path[NMRT_PATH];
     nmrt_error inner;
+    if (!nmrt_json_int(doc, nmrt_json_get(doc, f->node, "bytes"), &bytes) ||
+        !nmrt_checksum_read(doc, nmrt_json_get(doc, f->node, "header"), &header))
+        return broken(r, e, "a file's entry is wrong");
     NMRT_TRY(nmrt_path_join(path, r->folder, f->name, e));
     NMRT_TRY(nmrt_map_open(&f->map, path, e));
     if ((int64_t)f->map.n != bytes)
@@ -133,65 +83,49 @@ static nmrt_status open_file(reader *r, int node, nmrt_error *e)
     if (nmrt_hash_of(f->map.at, (size_t)f->st.n_header) != header)
         return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: its header's checksum does not fit",
                          path);
+    f->open = true;
     return NMRT_OK;
 }
 
-static nmrt_status open_reader(reader *r, const char *folder, nmrt_error *e)
+static void close_file(data_file *f)
 {
-    *r = (reader){.folder = folder};
-    NMRT_TRY(nmrt_index_open(&r->index, folder, e));
-    int files = nmrt_json_get(&r->index.doc, 0, "files");
-    for (int i = nmrt_json_first(&r->index.doc, files); i >= 0; i = r->index.doc.node[i].next)
-        NMRT_TRY(open_file(r, i, e));
+    nmrt_safetensors_release(&f->st);
+    nmrt_map_close(&f->map);
+}
+
+// Where a piece's bytes are; the file's own header has to say the same of it as the index.
+static nmrt_status find_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s,
+                              const unsigned char **at, nmrt_error *e)
+{
+    data_file *f = NULL;
+    char name[NMRT_MAX_TENSOR_NAME];
+    for (int i = 0; i < r->n_files && !f; i++)
+        f = strcmp(r->file[i].name, s->file) == 0 ? &r->file[i] : NULL;
+    if (!f)
+        return broken(r, e, "a piece is in a file that it does not list");
+    if (!f->open)
+        NMRT_TRY(open_file(r, f, e));
+    const nmrt_tensor *found = nmrt_checkpoint_piece_name(t->name, &s->box, t->param->shape, name)
+                                   ? nmrt_safetensors_find(&f->st, name)
+                                   : NULL;
+    if (!found || found->begin != s->begin || found->end != s->end)
+        return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: %s has no %s", r->folder, s->file, name);
+    *at = f->st.data + found->begin;
     return NMRT_OK;
 }
 
-static void close_reader(reader *r)
-{
-    for (int i = 0; i < r->n_files; i++) {
-        nmrt_safetensors_release(&r->file[i].st);
-        nmrt_map_close(&r->file[i].map);
-    }
-    nmrt_index_close(&r->index);
-}
+// --- what the index says of a tensor -----------------------------------------------------------
 
-// --- tensors -----------------------------------------------------------------------------------
-
-static int find_entry(const reader *r, const char *name)
+static int find_entry(const nmrt_reader *r, const char *name)
 {
-    int tensors = nmrt_json_get(&r->index.doc, 0, "tensors");
+    const nmrt_json *doc = &r->index.doc;
+    int tensors = nmrt_json_get(doc, 0, "tensors");
     char path[NMRT_MAX_TENSOR_NAME];
-    for (int i = nmrt_json_first(&r->index.doc, tensors); i >= 0; i = r->index.doc.node[i].next)
-        if (nmrt_json_string(&r->index.doc, nmrt_json_get(&r->index.doc, i, "path"), path,
-                             sizeof path) &&
+    for (int i = nmrt_json_first(doc, tensors); i >= 0; i = doc->node[i].next)
+        if (nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path) &&
             strcmp(path, name) == 0)
             return i;
     return -1;
-}
-
-// The tensor of an index entry: one piece, as the file's own header describes it.
-static nmrt_status find_tensor(const reader *r, int entry, const char *name,
-                               const unsigned char **at, const nmrt_tensor **tensor, nmrt_error *e)
-{
-    int pieces = nmrt_json_get(&r->index.doc, entry, "pieces"),
-        piece = nmrt_json_first(&r->index.doc, pieces);
-    char file[MAX_FILE_NAME];
-    if (piece < 0 || r->index.doc.node[piece].next >= 0)
-        return nmrt_fail(e, NMRT_FOREIGN, "%s stores %s in pieces; this binary reads whole tensors",
-                         r->folder, name);
-    if (!nmrt_json_string(&r->index.doc, nmrt_json_get(&r->index.doc, piece, "file"), file,
-                          sizeof file))
-        return broken(r->folder, e, "a piece names no file");
-    for (int i = 0; i < r->n_files; i++) {
-        if (strcmp(r->file[i].name, file) != 0)
-            continue;
-        *tensor = nmrt_safetensors_find(&r->file[i].st, name);
-        if (!*tensor)
-            break;
-        *at = r->file[i].st.data + (*tensor)->begin;
-        return NMRT_OK;
-    }
-    return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: %s has no %s", r->folder, file, name);
 }
 
 static void print_shape(nmrt_text *out, const char *dtype, int64_t rank, const int64_t *shape)
@@ -202,72 +136,232 @@ static void print_shape(nmrt_text *out, const char *dtype, int64_t rank, const i
     nmrt_text_add(out, "]");
 }
 
-static nmrt_status check_shape(const reader *r, const nmrt_tensor *t, const nmdrv_param *p,
-                               nmrt_error *e)
+static nmrt_status check_shape(const nmrt_reader *r, int entry, const tensor *t, nmrt_error *e)
 {
-    const char *dtype = nmrt_dtype(p->dtype)->safetensors;
-    bool same = dtype && strcmp(t->dtype, dtype) == 0 && t->rank == p->rank;
-    for (int i = 0; same && i < t->rank; i++)
-        same = t->shape[i] == p->shape[i];
+    const nmrt_json *doc = &r->index.doc;
+    const nmdrv_param *p = t->param;
+    const char *ours = nmrt_dtype(p->dtype)->safetensors;
+    char theirs[16];
+    int64_t shape[NMRT_MAX_RANK], rank = 0;
+    int list = nmrt_json_get(doc, entry, "shape");
+    if (!nmrt_json_string(doc, nmrt_json_get(doc, entry, "dtype"), theirs, sizeof theirs))
+        return broken(r, e, "a tensor has no dtype");
+    for (int i = nmrt_json_first(doc, list); i >= 0; i = doc->node[i].next)
+        if (rank == NMRT_MAX_RANK || !nmrt_json_int(doc, i, &shape[rank++]))
+            return broken(r, e, "a tensor's shape is wrong");
+    bool same = ours && strcmp(theirs, ours) == 0 && rank == p->rank;
+    for (int64_t i = 0; same && i < rank; i++)
+        same = shape[i] == p->shape[i];
     if (same)
         return NMRT_OK;
-    nmrt_text theirs = {0}, ours = {0};
-    print_shape(&theirs, t->dtype, t->rank, t->shape);
-    print_shape(&ours, dtype ? dtype : "?", p->rank, p->shape);
+    nmrt_text there = {0}, here = {0};
+    print_shape(&there, theirs, rank, shape);
+    print_shape(&here, ours ? ours : "?", p->rank, p->shape);
     nmrt_fail(e, NMRT_FOREIGN, "%s is of another model: %s is %s there and %s here", r->folder,
-              t->name, theirs.at ? theirs.at : "", ours.at ? ours.at : "");
-    nmrt_text_release(&theirs);
-    nmrt_text_release(&ours);
+              t->name, there.at ? there.at : "", here.at ? here.at : "");
+    nmrt_text_release(&there);
+    nmrt_text_release(&here);
     return NMRT_FOREIGN;
 }
 
-static nmrt_status check_tensor(const reader *r, int entry, const nmdrv_param *p, const char *name,
-                                nmrt_error *e)
+// Dims may have other names in a program that was changed; the same names in another order are a
+// mistake that equal extents would hide.
+static nmrt_status check_dims(const nmrt_reader *r, int entry, const tensor *t, nmrt_error *e)
 {
-    const unsigned char *at;
-    const nmrt_tensor *t;
-    uint64_t hash;
-    NMRT_TRY(find_tensor(r, entry, name, &at, &t, e));
-    NMRT_TRY(check_shape(r, t, p, e));
-    if (!read_hash(&r->index.doc, nmrt_json_get(&r->index.doc, entry, "checksum"), &hash))
-        return broken(r->folder, e, "a tensor has no checksum");
-    if (nmrt_hash_of(at, (size_t)(t->end - t->begin)) != hash)
-        return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: the checksum of %s does not fit",
-                         r->folder, name);
-    return NMRT_OK;
+    const nmrt_json *doc = &r->index.doc;
+    const nmdrv_dim *dim = r->en->program->dim;
+    int64_t k = 0, at = 0, moved = 0;
+    for (int i = nmrt_json_first(doc, nmrt_json_get(doc, entry, "dims")); i >= 0;
+         i = doc->node[i].next, k++) {
+        char name[128] = "";
+        nmrt_json_string(doc, i, name, sizeof name);
+        for (at = 0; at < t->param->rank && strcmp(dim[t->param->dim[at]].name, name) != 0; at++)
+            ;
+        if (at == t->param->rank)
+            return NMRT_OK;
+        if (k < t->param->rank && strcmp(dim[t->param->dim[k]].name, name) != 0)
+            moved++;
+    }
+    return moved ? nmrt_fail(e, NMRT_FOREIGN,
+                             "%s is of another model: %s has its dims in another order there",
+                             r->folder, t->name)
+                 : NMRT_OK;
 }
 
-static const nmrt_slot *slot_of(const nmrt_engine *en, const nmdrv_param *p)
+static nmrt_status read_tensor(nmrt_reader *r, int entry, tensor *t, nmrt_error *e)
 {
-    return nmrt_plan_slot(en->plan, p->is_state ? NMDRV_STATE : NMDRV_PARAM, p->path);
+    const nmrt_json *doc = &r->index.doc;
+    nmrt_box whole = nmrt_checkpoint_whole(t->param);
+    nmrt_error why;
+    NMRT_TRY(check_shape(r, entry, t, e));
+    NMRT_TRY(check_dims(r, entry, t, e));
+    nmrt_status status =
+        nmrt_stored_read(&t->stored, doc, nmrt_json_get(doc, entry, "pieces"),
+                         nmrt_json_get(doc, entry, "checksum"), &whole, t->width, &why);
+    if (status == NMRT_OK)
+        status = nmrt_stored_check(&t->stored, &whole, t->name, &why);
+    if (status != NMRT_OK)
+        return status == NMRT_CORRUPT ? broken(r, e, why.text)
+                                      : nmrt_fail(e, status, "%s", why.text);
+    return nmrt_part_init(&t->part, r->en->program, t->param - r->en->program->param, t->slot,
+                          &r->en->shares, e);
 }
 
-static nmrt_status check_tensors(const reader *r, const nmrt_engine *en, nmrt_error *e)
+static void release_tensor(tensor *t)
 {
-    for (int64_t i = 0; i < en->program->n_params; i++) {
-        const nmdrv_param *p = &en->program->param[i];
-        char name[NMRT_MAX_TENSOR_NAME];
-        if (!slot_of(en, p))
+    free(t->stored.at);
+    nmrt_part_release(&t->part);
+}
+
+// --- where a piece meets what this rank holds --------------------------------------------------
+
+static nmrt_rows rows_of(const tensor *t, const nmrt_stored *s, const nmrt_held *h,
+                         const nmrt_box *both)
+{
+    int64_t there[NMRT_MAX_RANK], here[NMRT_MAX_RANK];
+    for (int k = 0; k < both->rank; k++) {
+        there[k] = both->from[k] - s->box.from[k];
+        here[k] = both->from[k] - h->box.from[k] + h->at[k];
+    }
+    return nmrt_rows_of(both->rank, both->n, (nmrt_view){s->box.n, there},
+                        (nmrt_view){t->part.shape, here});
+}
+
+typedef struct blocks { // of a piece
+    int64_t bytes, n;   // of a block; blocks
+    bool *used;         // [n]
+    bool any;
+} blocks;
+
+static void mark_blocks(const tensor *t, const nmrt_stored *s, blocks *b)
+{
+    nmrt_box both;
+    for (int i = 0; i < t->part.n; i++) {
+        const nmrt_held *h = &t->part.held[i];
+        if (!nmrt_box_meet(&s->box, &h->box, &both))
             continue;
-        nmrt_checkpoint_tensor_name(p, name);
-        int entry = find_entry(r, name);
-        if (entry < 0)
-            return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: it has no %s", r->folder,
-                             name);
-        NMRT_TRY(check_tensor(r, entry, p, name, e));
+        b->any = true;
+        for (nmrt_rows row = rows_of(t, s, h, &both); nmrt_rows_next(&row);)
+            for (int64_t k = row.a * t->width / b->bytes;
+                 k <= ((row.a + row.n) * t->width - 1) / b->bytes; k++)
+                b->used[k] = true;
+    }
+}
+
+// The checksum of block k, which is `at` here or a text for all.
+static bool read_checksum(const nmrt_reader *r, const nmrt_stored *s, int at, uint64_t *hash)
+{
+    return nmrt_checksum_read(&r->index.doc, r->block ? at : s->checksums, hash);
+}
+
+static nmrt_status check_blocks(nmrt_reader *r, const tensor *t, const nmrt_stored *s,
+                                const blocks *b, nmrt_error *e)
+{
+    const nmrt_json *doc = &r->index.doc;
+    const unsigned char *at;
+    int node = nmrt_json_first(doc, s->checksums);
+    NMRT_TRY(find_piece(r, t, s, &at, e));
+    for (int64_t k = 0; k < b->n; k++, node = node < 0 ? -1 : doc->node[node].next) {
+        int64_t begin = k * b->bytes, end = begin + b->bytes;
+        uint64_t hash;
+        if (!b->used[k])
+            continue;
+        if (!read_checksum(r, s, node, &hash))
+            return broken(r, e, "a tensor has no checksum");
+        end = end < s->end - s->begin ? end : s->end - s->begin;
+        if (nmrt_hash_of(at + begin, (size_t)(end - begin)) != hash)
+            return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: the checksum of %s does not fit (%s)",
+                             r->folder, t->name, s->file);
     }
     return NMRT_OK;
 }
 
-static nmrt_status check_no_more(const reader *r, const nmrt_engine *en, nmrt_error *e)
+static nmrt_status verify_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s,
+                                nmrt_error *e)
 {
-    int tensors = nmrt_json_get(&r->index.doc, 0, "tensors");
-    for (int i = nmrt_json_first(&r->index.doc, tensors); i >= 0; i = r->index.doc.node[i].next) {
+    int64_t bytes = s->end - s->begin;
+    blocks b = {.bytes = r->block ? r->block : bytes};
+    if (!bytes)
+        return NMRT_OK;
+    b.n = (bytes - 1) / b.bytes + 1;
+    b.used = calloc((size_t)b.n, sizeof *b.used);
+    if (!b.used)
+        return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", r->folder);
+    mark_blocks(t, s, &b);
+    nmrt_status status = b.any ? check_blocks(r, t, s, &b, e) : NMRT_OK;
+    free(b.used);
+    return status;
+}
+
+static nmrt_status copy_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s, nmrt_error *e)
+{
+    nmrt_box both;
+    const unsigned char *from = NULL;
+    char *to = nmrt_engine_slot_at(r->en, t->slot);
+    for (int i = 0; i < t->part.n; i++) {
+        const nmrt_held *h = &t->part.held[i];
+        if (!nmrt_box_meet(&s->box, &h->box, &both))
+            continue;
+        if (!from)
+            NMRT_TRY(find_piece(r, t, s, &from, e));
+        for (nmrt_rows row = rows_of(t, s, h, &both); nmrt_rows_next(&row);)
+            r->en->ops->copy_in(r->en->device, to + row.b * t->width, from + row.a * t->width,
+                                row.n * t->width);
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status verify_tensor(nmrt_reader *r, const tensor *t, nmrt_error *e)
+{
+    for (int i = 0; i < t->stored.n; i++)
+        NMRT_TRY(verify_piece(r, t, &t->stored.at[i], e));
+    return NMRT_OK;
+}
+
+static nmrt_status copy_tensor(nmrt_reader *r, const tensor *t, nmrt_error *e)
+{
+    if (t->part.padded)
+        r->en->ops->fill(r->en->device, nmrt_engine_slot_at(r->en, t->slot), t->slot->bytes, 0);
+    for (int i = 0; i < t->stored.n; i++)
+        NMRT_TRY(copy_piece(r, t, &t->stored.at[i], e));
+    return NMRT_OK;
+}
+
+typedef nmrt_status visit(nmrt_reader *r, const tensor *t, nmrt_error *e);
+
+static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
+{
+    for (int64_t i = 0; i < r->en->program->n_params; i++) {
+        tensor t = {.param = &r->en->program->param[i]};
+        t.slot = nmrt_checkpoint_slot(r->en->plan, t.param);
+        t.width = nmrt_dtype(t.param->dtype)->bits / 8;
+        if (!t.slot)
+            continue;
+        nmrt_checkpoint_tensor_name(t.param, t.name);
+        int entry = find_entry(r, t.name);
+        if (entry < 0)
+            return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: it has no %s", r->folder,
+                             t.name);
+        nmrt_status status = read_tensor(r, entry, &t, e);
+        if (status == NMRT_OK)
+            status = do_it(r, &t, e);
+        release_tensor(&t);
+        NMRT_TRY(status);
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status check_no_more(const nmrt_reader *r, nmrt_error *e)
+{
+    const nmrt_json *doc = &r->index.doc;
+    const nmdrv_program *p = r->en->program;
+    int tensors = nmrt_json_get(doc, 0, "tensors");
+    for (int i = nmrt_json_first(doc, tensors); i >= 0; i = doc->node[i].next) {
         char path[NMRT_MAX_TENSOR_NAME] = "", name[NMRT_MAX_TENSOR_NAME];
         bool known = false;
-        nmrt_json_string(&r->index.doc, nmrt_json_get(&r->index.doc, i, "path"), path, sizeof path);
-        for (int64_t k = 0; k < en->program->n_params && !known; k++) {
-            nmrt_checkpoint_tensor_name(&en->program->param[k], name);
+        nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path);
+        for (int64_t k = 0; k < p->n_params && !known; k++) {
+            nmrt_checkpoint_tensor_name(&p->param[k], name);
             known = strcmp(path, name) == 0;
         }
         if (!known)
@@ -277,23 +371,9 @@ static nmrt_status check_no_more(const reader *r, const nmrt_engine *en, nmrt_er
     return NMRT_OK;
 }
 
-static nmrt_status copy_tensors(const reader *r, nmrt_engine *en, nmrt_error *e)
-{
-    for (int64_t i = 0; i < en->program->n_params; i++) {
-        const nmrt_slot *slot = slot_of(en, &en->program->param[i]);
-        char name[NMRT_MAX_TENSOR_NAME];
-        const unsigned char *at;
-        const nmrt_tensor *t;
-        if (!slot)
-            continue;
-        nmrt_checkpoint_tensor_name(&en->program->param[i], name);
-        NMRT_TRY(find_tensor(r, find_entry(r, name), name, &at, &t, e));
-        en->ops->copy_in(en->device, nmrt_engine_slot_at(en, slot), at, t->end - t->begin);
-    }
-    return NMRT_OK;
-}
+// --- the reader --------------------------------------------------------------------------------
 
-static nmrt_status read_facts(const reader *r, nmrt_checkpoint *c, nmrt_error *e)
+static nmrt_status read_facts(const nmrt_reader *r, nmrt_checkpoint *c, nmrt_error *e)
 {
     const nmrt_json *doc = &r->index.doc;
     if (!nmrt_json_int(doc, nmrt_json_get(doc, 0, "step"), &c->step) ||
@@ -301,16 +381,17 @@ static nmrt_status read_facts(const reader *r, nmrt_checkpoint *c, nmrt_error *e
         !nmrt_json_int(doc, nmrt_json_get(doc, 0, "seed"), &c->seed) ||
         !nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "hash"),
                           c->hash, sizeof c->hash))
-        return broken(r->folder, e, "step, samples, seed or the program's hash is missing");
+        return broken(r, e, "step, samples, seed or the program's hash is missing");
     if (c->step < 0 || c->samples < 0)
-        return broken(r->folder, e, "its step is negative");
+        return broken(r, e, "its step is negative");
     return NMRT_OK;
 }
 
 // Of what differs between two models, their names say the most.
-static nmrt_status name_models(const reader *r, const nmdrv_program *p, nmrt_error *e)
+static nmrt_status name_models(const nmrt_reader *r, nmrt_error *e)
 {
     const nmrt_json *doc = &r->index.doc;
+    const nmdrv_program *p = r->en->program;
     int program = nmrt_json_get(doc, 0, "program");
     char name[128], preset[128];
     if (nmrt_json_string(doc, nmrt_json_get(doc, program, "name"), name, sizeof name) &&
@@ -321,69 +402,52 @@ static nmrt_status name_models(const reader *r, const nmdrv_program *p, nmrt_err
     return NMRT_FOREIGN;
 }
 
-static nmrt_status load_folder(const char *folder, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
-                               nmrt_error *e)
+static nmrt_status read_block(nmrt_reader *r, nmrt_error *e)
 {
-    reader *r = malloc(sizeof *r);
+    const nmrt_json *doc = &r->index.doc;
+    int64_t version = 0;
+    nmrt_json_int(doc, nmrt_json_get(doc, 0, "version"), &version);
+    if (version > 1 &&
+        (!nmrt_json_int(doc, nmrt_json_get(doc, 0, "block"), &r->block) || r->block < 1))
+        return broken(r, e, "it does not say what its checksums are of");
+    return NMRT_OK;
+}
+
+static nmrt_status verify(nmrt_reader *r, bool whole, nmrt_checkpoint *c, nmrt_error *e)
+{
+    NMRT_TRY(nmrt_index_open(&r->index, r->folder, e));
+    NMRT_TRY(read_block(r, e));
+    NMRT_TRY(read_facts(r, c, e));
+    NMRT_TRY(list_files(r, e));
+    nmrt_status status = visit_tensors(r, verify_tensor, e);
+    if (status == NMRT_OK && whole)
+        status = check_no_more(r, e);
+    return status == NMRT_FOREIGN ? name_models(r, e) : status;
+}
+
+nmrt_status nmrt_reader_open(nmrt_reader **out, const char *folder, nmrt_engine *en, bool whole,
+                             nmrt_checkpoint *c, nmrt_error *e)
+{
+    nmrt_reader *r = *out = calloc(1, sizeof *r);
     if (!r)
         return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", folder);
-    nmrt_status status = open_reader(r, folder, e);
-    if (status == NMRT_OK)
-        status = read_facts(r, c, e);
-    if (status == NMRT_OK)
-        status = check_tensors(r, en, e);
-    if (status == NMRT_OK && whole)
-        status = check_no_more(r, en, e);
-    if (status == NMRT_FOREIGN && r->index.doc.n)
-        status = name_models(r, en->program, e);
-    if (status == NMRT_OK)
-        status = copy_tensors(r, en, e);
-    if (status == NMRT_OK)
-        snprintf(c->path, sizeof c->path, "%s", folder);
-    close_reader(r);
+    r->folder = folder;
+    r->en = en;
+    return verify(r, whole, c, e);
+}
+
+nmrt_status nmrt_reader_copy(nmrt_reader *r, nmrt_error *e)
+{
+    return visit_tensors(r, copy_tensor, e);
+}
+
+void nmrt_reader_close(nmrt_reader *r)
+{
+    for (int i = 0; r && i < r->n_files; i++)
+        close_file(&r->file[i]);
+    if (r) {
+        free(r->file);
+        nmrt_index_close(&r->index);
+    }
     free(r);
-    return status;
-}
-
-// --- which one ---------------------------------------------------------------------------------
-
-static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmrt_engine *en,
-                               bool whole, nmrt_checkpoint *c, nmrt_text *passed, nmrt_error *e)
-{
-    nmrt_error first;
-    int n_foreign = 0;
-    size_t n_passed = passed->n;
-    for (int i = 0; i < n; i++) {
-        char folder[NMRT_PATH];
-        nmrt_error why;
-        NMRT_TRY(nmrt_checkpoint_folder(folder, dir, steps[i], "", e));
-        nmrt_status status = load_folder(folder, en, whole, c, &why);
-        if (status == NMRT_OK)
-            return NMRT_OK;
-        n_foreign += status == NMRT_FOREIGN;
-        if (!i)
-            first = why;
-        nmrt_text_add(passed, "passing over %s: %s\n", folder, why.text);
-    }
-    if (n_foreign == n) { // one run's, so one reason
-        if (passed->at)
-            passed->at[passed->n = n_passed] = 0;
-        return nmrt_fail(e, NMRT_FOREIGN, "%s", first.text);
-    }
-    return nmrt_fail(e, NMRT_CORRUPT, "none of the %d checkpoints in %s can be used", n, dir);
-}
-
-nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
-                                 nmrt_text *passed, nmrt_error *e)
-{
-    char index[NMRT_PATH];
-    *c = (nmrt_checkpoint){0};
-    NMRT_TRY(nmrt_path_join(index, path, "index.json", e));
-    if (nmrt_path_exists(index))
-        return load_folder(path, en, whole, c, e);
-    int n;
-    int64_t *steps = nmrt_checkpoint_list(path, &n);
-    nmrt_status status = n ? load_newest(path, steps, n, en, whole, c, passed, e) : NMRT_OK;
-    free(steps);
-    return status;
 }

@@ -1,10 +1,7 @@
 // Checkpoints under fault injection: every file cut anywhere, every byte flipped, folders of
 // another program, a full disk. A load either gives what was saved or changes nothing and says why.
 #define _GNU_SOURCE
-#include "runtime/checkpoint.h"
-#include "runtime/setup.h"
-
-#include "tests/runtime/check.h"
+#include "tests/runtime/checkpoint_rig.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -16,40 +13,34 @@
 
 typedef struct fixture {
     char dir[64], ckpt[96];
-    nmrt_options o;
-    nmrt_setup setup;
-    nmrt_engine en;
-    nmrt_comm comm;
-    nmrt_saver saver;
+    rig rig;
+    nmdrv_arg arg[16]; // as the program's own rows
+    nmrt_saver *saver;
 } fixture;
 
-static void open_fixture(fixture *f, const char *save)
+static void open_fixture(fixture *f)
 {
-    const char *argv[] = {"x", "--data", "f", "--save", save, "--threads", "1", NULL};
-    nmrt_text problems = {0};
+    const nmdrv_arg *row[16];
+    int64_t elements[16];
     nmrt_error e;
-    CHECK(nmrt_options_parse(&f->o, &nemocc_program, 7, (char **)argv, &problems) == NMRT_OK);
-    CHECK(nmrt_setup_init(&f->setup, &nemocc_program, &f->o, &e) == NMRT_OK);
-    CHECK(nmrt_engine_open(&f->en, &f->setup.plan, f->setup.device, 1, &e) == NMRT_OK);
-    f->comm = nmrt_comm_single();
-    f->saver = (nmrt_saver){&f->en, &f->comm, &f->o, -1};
-    CHECK(nmrt_saver_open(&f->saver, 0, &(nmrt_text){0}, &e) == NMRT_OK);
+    for (int64_t i = 0; i < nemocc_program.n_params; i++) {
+        const nmdrv_param *p = &nemocc_program.param[i];
+        f->arg[i] = (nmdrv_arg){.dtype = p->dtype, .rank = p->rank, .dim = p->dim};
+        row[i] = &f->arg[i];
+        elements[i] = p->shape[0] * p->shape[1];
+    }
+    rig_open(&f->rig, &nemocc_program, row, elements, f->ckpt);
+    CHECK(nmrt_saver_open(&f->saver, &f->rig.en, &f->rig.options, 0, &(nmrt_text){0}, &e) ==
+          NMRT_OK);
 }
 
 static void close_fixture(fixture *f)
 {
-    nmrt_saver_close(&f->saver);
-    nmrt_engine_close(&f->en);
-    nmrt_setup_release(&f->setup);
-    nmrt_options_release(&f->o);
+    nmrt_saver_close(f->saver);
+    rig_close(&f->rig);
 }
 
-static float *number_of(fixture *f, int64_t param)
-{
-    const nmdrv_param *p = &nemocc_program.param[param];
-    return nmrt_engine_slot_at(
-        &f->en, nmrt_plan_slot(&f->setup.plan, p->is_state ? NMDRV_STATE : NMDRV_PARAM, p->path));
-}
+static float *number_of(fixture *f, int64_t param) { return rig_at(&f->rig, param); }
 
 static void fill(fixture *f, float value)
 {
@@ -74,14 +65,14 @@ static nmrt_status save(fixture *f, int64_t step, float value)
     nmrt_checkpoint c = {.step = step, .samples = step * 4, .seed = 7};
     nmrt_error e;
     fill(f, value);
-    return nmrt_checkpoint_save(&f->saver, &c, &e);
+    return rig_save(f->saver, &c, &e);
 }
 
 static nmrt_status load(fixture *f, const char *path, nmrt_checkpoint *c, char message[1024])
 {
     nmrt_text passed = {0};
     nmrt_error e = {""};
-    nmrt_status status = nmrt_checkpoint_load(path, &f->en, true, c, &passed, &e);
+    nmrt_status status = nmrt_checkpoint_load(path, &f->rig.en, true, c, &passed, &e);
     snprintf(message, 1024, "%s%s", passed.at ? passed.at : "", e.text);
     nmrt_text_release(&passed);
     return status;
@@ -212,24 +203,28 @@ static int count_steps(const char *dir)
     return n;
 }
 
+static nmrt_status open_second(fixture *f, nmrt_saver **s, int64_t step, nmrt_error *e)
+{
+    return nmrt_saver_open(s, &f->rig.en, &f->rig.options, step, &(nmrt_text){0}, e);
+}
+
 static void test_keep(fixture *f)
 {
     nmrt_error e;
     char stale[128];
-    f->o.keep = 2;
+    f->rig.options.keep = 2;
     snprintf(stale, sizeof stale, "%s/step-000003.part", f->ckpt); // left by a kill
     CHECK(mkdir(stale, 0777) == 0);
     for (int64_t step = 1; step <= 6; step++)
         CHECK(save(f, step, (float)step) == NMRT_OK && count_steps(f->ckpt) == (step < 2 ? 1 : 2));
     CHECK(!nmrt_path_exists(stale));
-    nmrt_saver second = {&f->en, &f->comm, &f->o, -1};
-    CHECK(nmrt_saver_open(&second, 6, &(nmrt_text){0}, &e) == NMRT_WORLD &&
-          strstr(e.text, "another run"));
-    nmrt_saver_close(&f->saver);
-    CHECK(nmrt_saver_open(&second, 0, &(nmrt_text){0}, &e) == NMRT_USAGE &&
-          strstr(e.text, "--resume auto"));
-    CHECK(nmrt_saver_open(&second, 6, &(nmrt_text){0}, &e) == NMRT_OK);
-    nmrt_saver_close(&second);
+    nmrt_saver *second;
+    CHECK(open_second(f, &second, 6, &e) == NMRT_WORLD && strstr(e.text, "another run"));
+    nmrt_saver_close(f->saver);
+    f->saver = NULL;
+    CHECK(open_second(f, &second, 0, &e) == NMRT_USAGE && strstr(e.text, "--resume auto"));
+    CHECK(open_second(f, &second, 6, &e) == NMRT_OK);
+    nmrt_saver_close(second);
 }
 
 static void with_fixture(void (*test)(fixture *f))
@@ -237,12 +232,10 @@ static void with_fixture(void (*test)(fixture *f))
     fixture f = {.dir = "/tmp/nmrt_checkpoint_XXXXXX"};
     CHECK(mkdtemp(f.dir) != NULL);
     snprintf(f.ckpt, sizeof f.ckpt, "%s/ckpt", f.dir);
-    open_fixture(&f, f.ckpt);
+    open_fixture(&f);
     test(&f);
     close_fixture(&f);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", f.dir);
-    CHECK(system(command) == 0);
+    rig_remove(f.dir);
 }
 
 int main(void)
