@@ -211,9 +211,14 @@ bool nm_form_drops(const nm_op *op, int result, nm_sym dim)
 
 // --- collectives ---------------------------------------------------------------------------------
 
+// What the ranks of other stages hold is in no type: passes/units.c says what is added over them.
+static bool is_stages(nm_sym axis) { return !strcmp(axis, "pp"); }
+
 static bool take_pending(nm_type *t, nm_syms axes)
 {
     for (int i = 0; i < axes.n; i++) {
+        if (is_stages(axes.sym[i]))
+            continue;
         if (!nm_axes_has(&t->pending, axes.sym[i]))
             return false;
         nm_axes_drop(&t->pending, axes.sym[i]);
@@ -255,6 +260,8 @@ static bool give_pending(nm_type *t, nm_syms axes)
 {
     bool ok = !t->pending.n || t->kind == NM_PENDING_SUM;
     for (int i = 0; ok && i < axes.n; i++) {
+        if (is_stages(axes.sym[i]))
+            continue;
         ok = !uses(t, axes.sym[i]) && t->pending.n < NM_MAX_AXES;
         if (ok)
             nm_axes_add(&t->pending, axes.sym[i]);

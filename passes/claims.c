@@ -90,12 +90,20 @@ static void claim_tp(nm_module *m, nm_claims *c, const nm_mesh_row *row, nm_sym 
         add(c, dim, axes_of_row(m, row), NM_CLAIM_plain);
 }
 
+// A dim has a second home on an axis if an earlier row claims it, or if the axis is that of weights
+// (tp) and the dim is not theirs: a run-time dim.
+static bool is_second(nm_module *m, int i, nm_sym dim)
+{
+    const nm_dim_decl *d = nm_dim_lookup(m, dim);
+    return is_listed(m, i, dim) || (is_row(&m->mesh[i], "tp") && d && d->runtime);
+}
+
 static void claim_row(nm_module *m, nm_claims *c, int i, bool also)
 {
     const nm_mesh_row *row = &m->mesh[i];
     for (int k = 0; k < row->dims.n; k++) {
         nm_sym dim = row->dims.sym[k];
-        if (is_listed(m, i, dim)) {
+        if (is_second(m, i, dim)) {
             if (also)
                 add(c, dim, axes_of_row(m, row), NM_CLAIM_also);
         } else if (is_row(row, "tp"))
@@ -154,12 +162,21 @@ static int find_candidates(nm_module *m, candidate *out)
     return n;
 }
 
+static bool has_row(const nm_module *m, const char *axis)
+{
+    for (int i = 0; i < m->n_mesh; i++)
+        if (is_row(&m->mesh[i], axis))
+            return true;
+    return false;
+}
+
 static void claim_store(nm_module *m, nm_claims *c, nm_sym dim, nm_store store)
 {
-    static const char *const axes[] = {"dpp", "dps", "cp"};
+    static const char *const rows[] = {"dp", "dp", "cp"}, *const axes[] = {"dpp", "dps", "cp"};
     int n = store == NM_STORE_state ? 3 : store == NM_STORE_param;
     for (int i = 0; i < n; i++)
-        add(c, dim, axes_named(m, 1, &axes[i]), NM_CLAIM_store);
+        if (has_row(m, rows[i]))
+            add(c, dim, axes_named(m, 1, &axes[i]), NM_CLAIM_store);
 }
 
 nm_claims nm_claims_of(nm_module *m, bool also, nm_store store)

@@ -108,12 +108,17 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
 {
     nm_arena scratch = {0};
     nm_shard *s = nm_new_n(&scratch, nm_shard, all->n + 1);
+    nm_func **f = nm_new_n(&scratch, nm_func *, all->n + 1);
     nm_table table = {.mode = mode,
                       .param = nm_claims_of(m, mode->also, mode->each ? NM_STORE_param : 0),
                       .state = nm_claims_of(m, mode->also, NM_STORE_state),
                       .data = nm_claims_of(m, false, NM_STORE_none)};
+    for (int i = 0; i < all->n; i++)
+        f[i] = copy_func(all->f[i], mode);
+    for (int i = 0; i < all->n * all->n && !mode->each; i++)
+        nm_shard_hand_on(f[i / all->n], f[i % all->n]);
     for (int i = 0; i < all->n; i++) {
-        s[i] = (nm_shard){.m = m, .arena = &scratch, .f = copy_func(all->f[i], mode)};
+        s[i] = (nm_shard){.m = m, .arena = &scratch, .f = f[i]};
         s[i].table = &table;
         s[i].claims = is_of_states(s[i].f) ? &table.state : &table.param;
         nm_shard_open(&s[i]);

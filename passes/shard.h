@@ -3,6 +3,7 @@
 //
 //   shard.c          modes: which functions are copied, in which order they are done
 //   shard_bound.c    forms of parameters and results of functions, by what they are bound to
+//   shard_hand_on.c  what the end of a step completes once
 //   shard_infer.c    the rule: natural forms of results, demanded forms of operands
 //   shard_place.c    where sums are completed: a minimum cut
 //   shard_convert.c  from one form to another, step by step
@@ -50,7 +51,6 @@ typedef struct nm_shard { // one function of a mode; arrays are by value id
     nm_func *f;
     nm_table *table;
     const nm_claims *claims; // of the spaces in this function
-    bool adds;               // it adds to accumulators: those stay pending
     const nm_type **form;    // natural; NULL: free (computed in whatever form is demanded)
     bool *free;
     const nm_bind **acc;    // of an accumulator's parameter or sum: what it is bound to; or NULL
@@ -76,6 +76,8 @@ const nm_type *nm_shard_result_form(nm_shard *s, int i); // once it is inferred
 // A part of this form is added to an accumulator: the form that both then have, and the row says.
 void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part);
 void nm_shard_join_links(nm_shard *s); // rows for the links that it gives
+
+void nm_shard_hand_on(nm_func *before, nm_func *after); // if they are of the same owners
 
 // --- the rule ----------------------------------------------------------------------------------
 

@@ -122,7 +122,7 @@ void nm_shard_join_links(nm_shard *s)
             continue;
         const nm_type *form = s->form[v->id];
         if (!form || form->pending.n || is_carried_somewhere(s->m, bind.name))
-            form = nm_claims_canonical(s->m, &s->table->param, v->type);
+            form = nm_claims_canonical(s->m, s->claims, v->type);
         add_row(s, bind, form);
     }
 }
@@ -137,8 +137,11 @@ static const nm_type *form_of(nm_shard *s, nm_bind bind, const nm_type *t)
     case NM_BIND_emit: return nm_type_bare(s->m, t);
     case NM_BIND_param: return nm_claims_canonical(s->m, &s->table->param, t);
     case NM_BIND_state: return nm_claims_canonical(s->m, &s->table->state, t);
-    case NM_BIND_acc:
     case NM_BIND_count:
+        if (!nm_shard_gives(s->f, NM_BIND_count))
+            return nm_type_bare(s->m, t); // @train.counted completed it
+        return nm_shard_like(s->m, t, row ? row->form : nm_type_bare(s->m, t));
+    case NM_BIND_acc:
     case NM_BIND_link: return nm_shard_like(s->m, t, row ? row->form : nm_type_bare(s->m, t));
     default: return nm_claims_canonical(s->m, s->claims, t);
     }
@@ -153,6 +156,6 @@ const nm_type *nm_shard_result_form(nm_shard *s, int i)
 {
     nm_bind bind = s->f->result_bind[i];
     const nm_type *t = s->f->last->in[i]->type;
-    bool ends = (bind.kind == NM_BIND_acc || bind.kind == NM_BIND_count) && !s->adds;
-    return ends ? nm_type_bare(s->m, t) : form_of(s, bind, t);
+    bool sum = bind.kind == NM_BIND_acc || bind.kind == NM_BIND_count;
+    return sum && s->f->part.phase == NM_PHASE_middle ? nm_type_bare(s->m, t) : form_of(s, bind, t);
 }

@@ -196,10 +196,16 @@ bool nm_shard_is_local(nm_module *m, const nm_type *from, const nm_type *to)
 
 // --- building ------------------------------------------------------------------------------------
 
+static bool is_over(const nm_op *op, const nm_axes *axes)
+{
+    nm_syms have = nm_attr_dims(op, "axes");
+    return have.n == axes->n && !memcmp(have.sym, axes->axis, (size_t)have.n * sizeof have.sym[0]);
+}
+
 static nm_value *find_step(nm_value *v, const step *s)
 {
     nm_each_use(u, v)
-        if (u->op->code == s->code && u->op->out[0].type == s->form)
+        if (u->op->code == s->code && u->op->out[0].type == s->form && is_over(u->op, &s->axes))
             return &u->op->out[0];
     return NULL;
 }

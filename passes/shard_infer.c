@@ -74,11 +74,13 @@ static void mark_func(nm_shard *s, nm_func *f)
 
 static bool is_acc(nm_bind_kind kind) { return kind == NM_BIND_acc || kind == NM_BIND_count; }
 
-// Does it take and give accumulators, without ending them?
-static bool adds_up(const nm_func *f)
+// Does it give the accumulator that it takes? The middle ends those that it takes.
+static bool adds_to(const nm_func *f, nm_bind bind)
 {
-    return f->part.phase < NM_PHASE_before &&
-           (nm_shard_gives(f, NM_BIND_acc) || nm_shard_gives(f, NM_BIND_count));
+    for (int i = 0; i < f->n_results && f->part.phase != NM_PHASE_middle; i++)
+        if (f->result_bind[i].kind == bind.kind && f->result_bind[i].name == bind.name)
+            return is_acc(bind.kind);
+    return false;
 }
 
 static void mark_param(nm_shard *s, int i)
@@ -88,7 +90,7 @@ static void mark_param(nm_shard *s, int i)
     bool scalar = bind.kind == NM_BIND_scalar ||
                   (bind.kind == NM_BIND_count && !nm_shard_gives(s->f, NM_BIND_count));
     s->free[v->id] = bind.kind == NM_BIND_data || (scalar && !v->type->rank);
-    if (s->adds && is_acc(bind.kind) && nm_shard_gives(s->f, bind.kind))
+    if (adds_to(s->f, bind))
         s->acc[v->id] = &s->f->param_bind[i];
 }
 
@@ -101,7 +103,6 @@ void nm_shard_open(nm_shard *s)
     s->keep = nm_new_n(s->arena, uint32_t, n);
     s->demand = nm_new_n(s->arena, nm_demand *, n);
     s->made = nm_new_n(s->arena, nm_made *, n);
-    s->adds = adds_up(s->f);
     for (int i = 0; i < s->f->n_params; i++)
         mark_param(s, i);
     mark_func(s, s->f);
@@ -301,11 +302,17 @@ static nm_transfer add_up(nm_shard *s, nm_op *op, const nm_value *acc)
     return (nm_transfer){form, &form[2]};
 }
 
-// A collective over stages, from units, is of values that lie as they lie.
+static const nm_type *complete(nm_shard *s, const nm_value *v)
+{
+    const nm_type *t = form_or_canonical(s, v);
+    return t->pending.n ? nm_claims_canonical(s->m, s->claims, v->type) : t;
+}
+
+// A collective over stages, from units: what is sent is complete otherwise, it is smallest then.
 static nm_transfer pass_on(nm_shard *s, nm_op *op)
 {
     const nm_type **form = nm_new_n(s->arena, const nm_type *, 1);
-    form[0] = form_or_canonical(s, op->in[0]);
+    form[0] = op->code == NM_OP_first ? form_or_canonical(s, op->in[0]) : complete(s, op->in[0]);
     return (nm_transfer){form, form};
 }
 
@@ -315,12 +322,6 @@ nm_transfer nm_shard_transfer(nm_shard *s, nm_op *op)
     if (acc)
         return add_up(s, op, acc);
     return nm_is(op, NM_COLLECTIVE) ? pass_on(s, op) : transfer(s, op);
-}
-
-static const nm_type *complete(nm_shard *s, const nm_value *v)
-{
-    const nm_type *t = form_or_canonical(s, v);
-    return t->pending.n ? nm_claims_canonical(s->m, s->claims, v->type) : t;
 }
 
 static const nm_type *acc_form(nm_shard *s, const nm_value *v)
