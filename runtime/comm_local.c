@@ -82,6 +82,19 @@ static uint64_t sign(const nmrt_exchange *x)
     return hash(hash(0xCBF29CE484222325u, x->name, strlen(x->name)), word, sizeof word);
 }
 
+// All members find the same pair that differs.
+static nmrt_status compare_signatures(const job *j, int turn, nmrt_error *e)
+{
+    const nmrt_group *g = &j->x->group;
+    const offer *all = j->meeting->offer;
+    for (int i = 1; i < g->n; i++)
+        if (all[2 * i + turn].signature != all[turn].signature) {
+            nmrt_recorder_diverge(j->s->local->recorder, g->rank[0], g->rank[i]);
+            return nmrt_fail(e, NMRT_CORRUPT, "%s", nmrt_recorder_why(j->s->local->recorder));
+        }
+    return NMRT_OK;
+}
+
 // Publishes the own part, meets, and takes the others' addresses.
 static nmrt_status open_meeting(job *j, nmrt_error *e)
 {
@@ -95,13 +108,9 @@ static nmrt_status open_meeting(job *j, nmrt_error *e)
     if (j->small)
         memcpy(mine->small, x->in, (size_t)(nmrt_exchange_in(x) * j->size));
     NMRT_TRY(meet(j, e));
+    NMRT_TRY(compare_signatures(j, turn, e));
     for (int i = 0; i < n; i++) {
         const offer *o = &j->meeting->offer[2 * i + turn];
-        if (o->signature != mine->signature) {
-            nmrt_recorder_diverge(j->s->local->recorder, x->group.rank[x->group.me],
-                                  x->group.rank[i]);
-            return nmrt_fail(e, NMRT_CORRUPT, "%s", nmrt_recorder_why(j->s->local->recorder));
-        }
         j->in[i] = j->small ? o->small : o->in;
         j->out[i] = o->out;
     }

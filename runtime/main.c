@@ -1,10 +1,12 @@
-// main() of every emitted binary: flags, then a verb. Exit codes: 0 done (also when a signal ended
-// the run and all is saved), 1 it failed, 2 the flags are wrong.
+// main() of every emitted binary: flags, then a verb; one that runs on a mesh runs as its ranks.
+// Exit codes: 0 done (also when a signal ended the run and all is saved), 1 it failed, 2 the flags
+// are wrong.
 #include "runtime/cpu.h"
 #include "runtime/eval.h"
 #include "runtime/generate.h"
 #include "runtime/info.h"
 #include "runtime/options.h"
+#include "runtime/run.h"
 #include "runtime/train.h"
 
 #include <stdlib.h>
@@ -28,17 +30,6 @@ static bool has_unicode(void)
     return false;
 }
 
-// A line of the message is one mistake.
-static int report(const char *message, int code)
-{
-    while (*message) {
-        int n = (int)strcspn(message, "\n");
-        fprintf(stderr, "error: %.*s\n", n, message);
-        message += n + (message[n] == '\n');
-    }
-    return code;
-}
-
 static nmrt_status print(nmrt_text *text, nmrt_error *e)
 {
     nmrt_status status = NMRT_OK;
@@ -50,22 +41,118 @@ static nmrt_status print(nmrt_text *text, nmrt_error *e)
     return status;
 }
 
-static nmrt_status run_verb(const nmdrv_program *program, const nmrt_options *o, const char *binary,
-                            nmrt_error *e)
+// --- verbs on a mesh ---------------------------------------------------------------------------
+
+static nmrt_mesh_flags mesh_flags(const nmrt_options *o, const nmrt_ranks *r)
+{
+    nmrt_balance balance = strcmp(o->cp_balance, "auto") == 0     ? NMRT_ZIGZAG_AUTO
+                           : strcmp(o->cp_balance, "zigzag") == 0 ? NMRT_ZIGZAG
+                                                                  : NMRT_CONTIGUOUS;
+    return (nmrt_mesh_flags){.tp = o->tp,
+                             .pp = o->pp,
+                             .cp = o->cp,
+                             .dp = o->dp,
+                             .vp = o->vp,
+                             .zero = o->zero,
+                             .sp = o->sp != 0,
+                             .balance = balance,
+                             .world = r->start == NMRT_START_PLAIN ? o->nproc : r->world};
+}
+
+static nmrt_status run_mesh_verb(nmrt_run *run, nmrt_error *e)
+{
+    return run->options->verb == NMRT_TRAIN ? nmrt_train(run, e) : nmrt_eval(run, e);
+}
+
+// What ranks other than 0 print goes nowhere.
+static nmrt_status run_quietly(nmrt_run *run, nmrt_error *e)
+{
+    FILE *nowhere = fopen("/dev/null", "we");
+    if (!nowhere)
+        return nmrt_fail_errno(e, "cannot open /dev/null");
+    nmrt_output out = {nowhere, nowhere, false, false};
+    run->out = &out;
+    nmrt_status status = run_mesh_verb(run, e);
+    fclose(nowhere);
+    return status;
+}
+
+static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
+{
+    nmrt_run run = *(const nmrt_run *)arg;
+    nmrt_options o = *run.options;
+    if (ranks->attempt > 0)
+        o.resume = "auto";
+    if (!o.global_batch)
+        o.global_batch = o.micro_batch * nmrt_mesh_dp(&run.mesh);
+    run.options = &o;
+    run.threads = o.threads ? (int)o.threads : nmrt_ranks_threads(ranks);
+    nmrt_mesh_place(&run.mesh, ranks->rank);
+    NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
+    nmrt_status status = ranks->rank ? run_quietly(&run, e) : run_mesh_verb(&run, e);
+    run.comm.close(&run.comm);
+    return status;
+}
+
+// The ranks of the environment or of the flags; on what mesh they are.
+static nmrt_status find_ranks(nmrt_ranks *ranks, nmrt_run *run, nmrt_error *e)
+{
+    const nmrt_options *o = run->options;
+    NMRT_TRY(nmrt_ranks_find(ranks, e));
+    nmrt_mesh_flags flags = mesh_flags(o, ranks);
+    NMRT_TRY(nmrt_mesh_init(&run->mesh, run->program, &flags, e));
+    ranks->timeout = o->comm_timeout;
+    ranks->restarts = (int)o->restart;
+    if (ranks->start == NMRT_START_PLAIN && !o->dry_run)
+        ranks->world = ranks->local_ranks = (int)run->mesh.world;
+    return NMRT_OK;
+}
+
+// A line of the message is one mistake.
+static int report(const char *message, int code)
+{
+    while (*message) {
+        int n = (int)strcspn(message, "\n");
+        fprintf(stderr, "error: %.*s\n", n, message);
+        message += n + (message[n] == '\n');
+    }
+    return code;
+}
+
+static int exit_code(nmrt_status status, const nmrt_error *e)
+{
+    return status == NMRT_OK ? 0 : report(e->text, status == NMRT_USAGE ? 2 : 1);
+}
+
+static int run_ranks(const nmdrv_program *program, const nmrt_options *o, const nmrt_output *out)
+{
+    nmrt_error e;
+    nmrt_ranks ranks;
+    nmrt_run run = {.program = program, .options = o, .out = out, .ranks = &ranks};
+    nmrt_status status = find_ranks(&ranks, &run, &e);
+    return status == NMRT_OK ? nmrt_ranks_run(&ranks, run_as_rank, &run) : exit_code(status, &e);
+}
+
+// --- all verbs ---------------------------------------------------------------------------------
+
+static int run_verb(const nmdrv_program *program, const nmrt_options *o, const char *binary)
 {
     nmrt_output out = {stdout, stderr, isatty(STDOUT_FILENO) != 0, has_unicode()};
     nmrt_text text = {0};
+    nmrt_error e;
     switch (o->verb) {
-    case NMRT_TRAIN: return nmrt_train(program, o, &out, e);
-    case NMRT_EVAL: return nmrt_eval(program, o, &out, e);
-    case NMRT_GENERATE: return nmrt_generate(program, o, &out, e);
+    case NMRT_TRAIN:
+    case NMRT_EVAL: return run_ranks(program, o, &out);
+    case NMRT_GENERATE: return exit_code(nmrt_generate(program, o, &out, &e), &e);
     case NMRT_INFO:
         (o->json ? nmrt_info_print_json : nmrt_info_print)(program, &o->hypers, &text);
-        return print(&text, e);
-    case NMRT_HELP: nmrt_options_help(o, binary, &text); return print(&text, e);
+        return exit_code(print(&text, &e), &e);
+    case NMRT_HELP: nmrt_options_help(o, binary, &text); return exit_code(print(&text, &e), &e);
     }
-    return NMRT_OK;
+    return 0;
 }
+
+static bool needs_processor(nmrt_verb verb) { return verb != NMRT_INFO && verb != NMRT_HELP; }
 
 int main(int argc, char **argv)
 {
@@ -81,14 +168,9 @@ int main(int argc, char **argv)
         code = report(problems.at ? problems.at : "no memory for the flags", 2);
         fprintf(stderr, "`%s --help` lists the flags\n", binary);
     } else {
-        nmrt_status status = NMRT_OK;
-        if (o.verb != NMRT_INFO && o.verb != NMRT_HELP)
-            status = nmrt_cpu_check(program, &e);
-        if (status == NMRT_OK)
-            status = run_verb(program, &o, binary, &e);
+        nmrt_status status = needs_processor(o.verb) ? nmrt_cpu_check(program, &e) : NMRT_OK;
+        code = status == NMRT_OK ? run_verb(program, &o, binary) : exit_code(status, &e);
         fflush(stdout);
-        if (status != NMRT_OK)
-            code = report(e.text, status == NMRT_USAGE ? 2 : 1);
     }
     nmrt_text_release(&problems);
     nmrt_options_release(&o);

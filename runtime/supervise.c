@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { LOOK_MS = 100 };
-static const double GRACE = 5, NOTICE = 1; // seconds: to leave after a failure; to come to the dead
+static const double GRACE = 1, NOTICE = 1; // seconds: to leave after a failure; to come to the dead
 
 typedef struct parent {
     nmrt_ranks *ranks;
