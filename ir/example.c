@@ -35,26 +35,33 @@ static const char *names(nm_module *m, const char *prefix, int n)
     return list;
 }
 
-static int count_results(nm_opcode code)
+// attention_grad has three, and one for a bias, one for a sink.
+static int count_results(nm_opcode code, const char *example)
 {
     const nm_op_info *info = &nm_op_table[code];
-    return info->n_out == NM_VARIADIC ? 3 : info->n_out ? info->n_out : 1; // attention_grad: 3
+    if (info->n_out != NM_VARIADIC)
+        return info->n_out ? info->n_out : 1;
+    return 3 + !!strstr(example, "bias") + !!strstr(example, "sink");
 }
 
 nm_func *nm_op_example(nm_module *m, nm_opcode code)
 {
+    const char *example = nm_op_table[code].example;
+    return example ? nm_example_parse(m, code, example) : NULL;
+}
+
+nm_func *nm_example_parse(nm_module *m, nm_opcode code, const char *example)
+{
     const nm_op_info *info = &nm_op_table[code];
-    const char *p = info->example, *params = "";
+    const char *p = example, *params = "";
     int n = 0;
-    if (!p)
-        return NULL;
     for (; *p && *p != '{' && *p != ':'; n++) {
         size_t len = operand_len(p);
         params = nm_arena_fmt(m->arena, "%s%s%%a%d: %.*s", params, n ? ", " : "", n, (int)len, p);
         p += len;
         p += strspn(p, ", ");
     }
-    const char *results = names(m, "r", count_results(code));
+    const char *results = names(m, "r", count_results(code, example));
     const char *text =
         nm_arena_fmt(m->arena, "func @%s(%s) {\n  %s = %s %s %s\n  ret %s\n}\n", info->name, params,
                      results, info->name, names(m, "a", n), p, results);

@@ -9,5 +9,6 @@ void nm_example_dims(nm_module *m);
 // A function @NAME in m, whose parameters are the operands of the row's .example and whose results
 // are the op's; the op is its first. NULL: the row has no example, or it is wrong (reported).
 nm_func *nm_op_example(nm_module *m, nm_opcode code);
+nm_func *nm_example_parse(nm_module *m, nm_opcode code, const char *example); // another one
 
 #endif
