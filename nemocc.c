@@ -197,6 +197,7 @@ static bool write_output(nm_module *m, const nm_cli *cli)
 static bool compile(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
+    m->options.mesh = cli->mesh;
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)
         return false;
