@@ -348,6 +348,14 @@ int64_t nm_extent_eval(const nm_extent *e, int64_t (*lookup)(void *user, nm_sym 
     return (int64_t)total;
 }
 
+static int64_t nominal(void *user, nm_sym sym)
+{
+    (void)user;
+    return strcmp(sym, "batch") == 0 ? 8 : 1024;
+}
+
+int64_t nm_extent_nominal(const nm_extent *e) { return nm_extent_eval(e, nominal, NULL); }
+
 bool nm_extent_reads(const nm_extent *e, nm_sym sym)
 {
     for (int i = 0; i < e->n_terms; i++)

@@ -1,19 +1,12 @@
 // The units of a body: what each reads, through what is pulled, and what its elements cost.
 #include "passes/fuse.h"
 
-#include <string.h>
-
-static int64_t nominal(void *user, nm_sym sym)
-{
-    (void)user;
-    return strcmp(sym, "batch") == 0 ? 8 : 1024;
-}
 
 double nm_fuse_elems(const nm_type *t)
 {
     double n = 1;
     for (int i = 0; i < t->rank; i++)
-        n *= (double)nm_extent_eval(t->dim[i].extent, nominal, NULL);
+        n *= (double)nm_extent_nominal(t->dim[i].extent);
     return n;
 }
 

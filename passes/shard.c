@@ -124,6 +124,7 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
         nm_shard_open(&s[i]);
         nm_shard_place(&s[i]);
     }
+    table.n = 0; // placement asked what could stay pending; now it is known what does
     infer_all(s, all->n, &table);
     for (int i = 0; i < all->n; i++)
         nm_shard_emit(&s[i]);

@@ -142,7 +142,10 @@ static const nm_type *form_of(nm_shard *s, nm_bind bind, const nm_type *t)
             return nm_type_bare(s->m, t); // @train.counted completed it
         return nm_shard_like(s->m, t, row ? row->form : nm_type_bare(s->m, t));
     case NM_BIND_acc:
-    case NM_BIND_link: return nm_shard_like(s->m, t, row ? row->form : nm_type_bare(s->m, t));
+    case NM_BIND_link:
+        if (row)
+            return nm_shard_like(s->m, t, row->form);
+        return nm_claims_canonical(s->m, s->claims, t);
     default: return nm_claims_canonical(s->m, s->claims, t);
     }
 }
