@@ -32,6 +32,8 @@ const nm_extent *nm_extent_div(struct nm_module *m, const nm_extent *a, const nm
 bool nm_extent_is_const(const nm_extent *e, int64_t *value); // value may be NULL
 // The extent with every symbol replaced by lookup(user, sym).
 int64_t nm_extent_eval(const nm_extent *e, int64_t (*lookup)(void *user, nm_sym sym), void *user);
+// The extent where costs are compared and sizes are not known: the same for every run and mesh.
+int64_t nm_extent_nominal(const nm_extent *e);
 bool nm_extent_reads(const nm_extent *e, nm_sym sym); // does `sym` occur in it?
 
 // An extent is read by walking its terms; codegen emits native arithmetic from this.
