@@ -24,9 +24,17 @@ target_compile_definitions(fake_other PRIVATE FAKE_VOCAB=128 "FAKE_NAME=\"other\
 target_compile_options(fake_other PRIVATE -O2 -fno-sanitize=all)
 target_link_options(fake_other PRIVATE -fno-sanitize=all)
 target_link_libraries(fake_other PRIVATE nmrt)
+add_executable(fake_units tests/runtime/fake_units.c) # cut into units, for a mesh
+target_compile_options(fake_units PRIVATE -O2 -fno-sanitize=all)
+target_link_options(fake_units PRIVATE -fno-sanitize=all)
+target_link_libraries(fake_units PRIVATE nmrt)
+add_executable(fake_units_checked ${RUNTIME_C} runtime/main.c tests/runtime/fake_units.c)
+target_compile_options(fake_units_checked PRIVATE ${NMRT_CHECKED})
+target_link_options(fake_units_checked PRIVATE ${NMRT_CHECKED})
+target_link_libraries(fake_units_checked PRIVATE m)
 add_executable(fake_checked runtime/main.c)
 target_link_libraries(fake_checked PRIVATE nmrt_checked)
-set_target_properties(fake fake_other fake_checked PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
+set_target_properties(fake fake_other fake_checked fake_units fake_units_checked PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
 
 file(GLOB NMRT_TEST_C CONFIGURE_DEPENDS tests/runtime/*_test.c)
 foreach(source ${NMRT_TEST_C})

@@ -177,6 +177,24 @@ static nmrt_status receive_all(nmrt_pipe *p, const running *r, nmrt_error *e)
 
 // --- the ends of a step --------------------------------------------------------------------------
 
+// For a function of some units the axis pp is the stages that run it.
+static void bind_owners(const nmrt_pipe *p, const nmdrv_func *f, nmrt_syms *syms)
+{
+    const nmdrv_program *program = p->setup->program;
+    int64_t n = 0, index = 0;
+    for (int r = 0; r < p->setup->stages.pp; r++) {
+        index = r == pp_rank(p) ? n : index;
+        n += nmrt_setup_runs(p->setup, r, f);
+    }
+    for (int64_t i = 0; i < program->n_syms; i++) {
+        const nmdrv_sym_info *s = &program->sym[i];
+        if (s->n_axes == 1 && s->axis[0] == NMDRV_PP && !*s->of) {
+            syms->at[i].size = n;
+            syms->at[i].offset = index;
+        }
+    }
+}
+
 // All turns that this rank has of a function's unit, which need not be neighbours: what runs so
 // does not ask which turns they are.
 static void run_whole(nmrt_pipe *p, const nmrt_planned *f, nmrt_syms *syms)
@@ -190,6 +208,7 @@ static void run_whole(nmrt_pipe *p, const nmrt_planned *f, nmrt_syms *syms)
                 all.first = s->part[i].first;
                 all.n += s->part[i].n;
             }
+    bind_owners(p, f->func, syms);
     set_buffers(p, f, &all);
     run_part(p, f, &all, syms);
 }

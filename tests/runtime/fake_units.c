@@ -1,0 +1,526 @@
+// A program that is cut into units and for a mesh, as nemocc would emit it, written by hand: two
+// repeats (10 and 12 turns), so five units,
+//
+//     x = E[token]                      unit 0        x += tanh(w1[turn] x) (1 + turn / 100)   1
+//     x = g x                           unit 2        the same with w2                         3
+//     loss = mean over tokens of |x + E[token] / 10 - E[label]|^2 / 2                          4
+//
+// trained by SGD with momentum and clipping. E is read at both ends, so it has two owners; the
+// first unit's value and its gradient pass all stages. All is elementwise in batch, seq and d,
+// which are split over dp, cp and tp. Every function runs in every mode: a collective over axes of
+// size one does nothing.
+#include "runtime/driver_abi.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V = 256, D = 64, L1 = 10, L2 = 12, CONTEXT = 64 };
+enum { BATCH, SEQ, BATCH_DP, SEQ_CP, D_TP, L1_PP, L2_PP, PP, N_SYMS };
+enum { DIM_BATCH, DIM_SEQ, DIM_D, DIM_L1, DIM_L2, DIM_VOCAB, N_DIMS };
+enum { SUM_DATA, SUM_DATA_TIED, SUM_NORM, SUM_LOSS };
+
+static int64_t width(const nmdrv_sym *s) { return s[D_TP].size; }
+static int64_t rows(const nmdrv_sym *s) { return s[BATCH_DP].size * s[SEQ_CP].size; }
+static int64_t global(const nmdrv_sym *s, int64_t i)
+{
+    return s->offset + i + (i >= s->half ? s->jump : 0);
+}
+
+static float *all_reduce(nmdrv_frame *f, int collective, void *at, int64_t n)
+{
+    return f->call->collective(f, collective, &n, at, at);
+}
+
+// --- a micro-batch -------------------------------------------------------------------------------
+
+// tokens [rows], E [V, d] -> x [rows, d]
+static void run_embed(nmdrv_frame *f)
+{
+    const int32_t *token = f->buf[0];
+    const float *e = f->buf[1];
+    float *x = f->buf[2];
+    for (int64_t r = 0, d = width(f->sym); r < rows(f->sym); r++)
+        memcpy(x + r * d, e + token[r] * d, (size_t)d * sizeof *x);
+}
+
+static float weight_of(const nmdrv_sym *turns, int64_t turn)
+{
+    return 1 + (float)global(turns, turn) / 100;
+}
+
+// x, w [turns, d] -> x', saved [turns, rows, d]: what each turn reads
+static void forward_repeat(nmdrv_frame *f, int turns)
+{
+    const nmdrv_sym *s = f->sym;
+    int64_t d = width(s), n = rows(s) * d;
+    const float *w = f->buf[1];
+    float *x = f->buf[2], *saved = f->buf[3];
+    memcpy(x, f->buf[0], (size_t)n * sizeof *x);
+    for (int64_t t = 0; t < s[turns].size; t++) {
+        memcpy(saved + t * n, x, (size_t)n * sizeof *x);
+        for (int64_t i = 0; i < n; i++)
+            x[i] += tanhf(w[t * d + i % d] * x[i]) * weight_of(&s[turns], t);
+    }
+}
+static void run_forward_1(nmdrv_frame *f) { forward_repeat(f, L1_PP); }
+static void run_forward_3(nmdrv_frame *f) { forward_repeat(f, L2_PP); }
+
+// dx', w, saved, dw += -> dx
+static void backward_repeat(nmdrv_frame *f, int turns)
+{
+    const nmdrv_sym *s = f->sym;
+    int64_t d = width(s), n = rows(s) * d;
+    const float *w = f->buf[1], *saved = f->buf[2];
+    float *dw = f->buf[3], *dx = f->buf[4];
+    memcpy(dx, f->buf[0], (size_t)n * sizeof *dx);
+    for (int64_t t = s[turns].size - 1; t >= 0; t--)
+        for (int64_t i = 0; i < n; i++) {
+            float x = saved[t * n + i], wi = w[t * d + i % d], y = tanhf(wi * x);
+            float slope = (1 - y * y) * weight_of(&s[turns], t) * dx[i];
+            dw[t * d + i % d] += slope * x;
+            dx[i] += slope * wi;
+        }
+}
+static void run_backward_1(nmdrv_frame *f) { backward_repeat(f, L1_PP); }
+static void run_backward_3(nmdrv_frame *f) { backward_repeat(f, L2_PP); }
+
+// x, g [d] -> g x
+static void run_scale(nmdrv_frame *f)
+{
+    const float *x = f->buf[0], *g = f->buf[1];
+    float *y = f->buf[2];
+    for (int64_t i = 0, d = width(f->sym); i < rows(f->sym) * d; i++)
+        y[i] = g[i % d] * x[i];
+}
+
+// dy, x, g, dg += -> dx
+static void run_scale_back(nmdrv_frame *f)
+{
+    const float *dy = f->buf[0], *x = f->buf[1], *g = f->buf[2];
+    float *dg = f->buf[3], *dx = f->buf[4];
+    for (int64_t i = 0, d = width(f->sym); i < rows(f->sym) * d; i++) {
+        dg[i % d] += dy[i] * x[i];
+        dx[i] = dy[i] * g[i % d];
+    }
+}
+
+// x, first [rows, d], E, labels -> y = x + first / 10 - E[label]; returns the sum of squares
+static float miss(nmdrv_frame *f, float *y)
+{
+    const float *x = f->buf[0], *first = f->buf[1], *e = f->buf[2];
+    const int32_t *label = f->buf[3];
+    float sum = 0;
+    for (int64_t i = 0, d = width(f->sym); i < rows(f->sym) * d; i++) {
+        y[i] = x[i] + first[i] / 10 - e[label[i / d] * d + i % d];
+        sum += y[i] * y[i];
+    }
+    return sum;
+}
+
+// x, first, E, labels, count, loss +=, dE += -> dx, dfirst
+static void run_turn(nmdrv_frame *f)
+{
+    const int32_t *label = f->buf[3];
+    float count = *(float *)f->buf[4], *de = f->buf[6], *dx = f->buf[7], *dfirst = f->buf[8];
+    *(float *)f->buf[5] += miss(f, f->buf[9]) / (2 * count);
+    for (int64_t i = 0, d = width(f->sym); i < rows(f->sym) * d; i++) {
+        dx[i] = ((float *)f->buf[9])[i] / count;
+        dfirst[i] = dx[i] / 10;
+        de[label[i / d] * d + i % d] -= dx[i];
+    }
+}
+
+// dx, dfirst, tokens, dE +=
+static void run_embed_back(nmdrv_frame *f)
+{
+    const float *dx = f->buf[0], *dfirst = f->buf[1];
+    const int32_t *token = f->buf[2];
+    float *de = f->buf[3];
+    for (int64_t i = 0, d = width(f->sym); i < rows(f->sym) * d; i++)
+        de[token[i / d] * d + i % d] += dx[i] + dfirst[i];
+}
+
+// x, first, E, labels, loss +=, rows +=
+static void run_eval_turn(nmdrv_frame *f)
+{
+    *(float *)f->buf[4] += miss(f, f->buf[6]);
+    *(float *)f->buf[5] += (float)(rows(f->sym) * width(f->sym));
+}
+
+// labels, count +=
+static void run_count(nmdrv_frame *f) { *(float *)f->buf[1] += (float)rows(f->sym); }
+static void run_counted(nmdrv_frame *f) { all_reduce(f, SUM_DATA, f->buf[0], 1); }
+
+// --- the ends of a step --------------------------------------------------------------------------
+
+static float noise(uint64_t x)
+{
+    x = (x + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 29) * 0x94D049BB133111EBu;
+    return (float)(int32_t)(x >> 32) / 2147483648.0f;
+}
+
+// seed -> w [n, d], m: by global index of both dims
+static void init(nmdrv_frame *f, const nmdrv_sym *outer, int64_t n, float base)
+{
+    const nmdrv_sym *s = f->sym;
+    uint64_t seed = (uint64_t)*(int64_t *)f->buf[0];
+    float *w = f->buf[1];
+    for (int64_t i = 0, d = width(s); i < n * d; i++) {
+        int64_t row = outer ? global(outer, i / d) : i / d;
+        w[i] = base + 0.3f * noise(seed * 977 + (uint64_t)(row * D + global(&s[D_TP], i % d)));
+    }
+    f->call->fill(f, f->buf[2], n * width(s) * 4);
+}
+static void run_init_e(nmdrv_frame *f) { init(f, NULL, V, 0); }
+static void run_init_1(nmdrv_frame *f) { init(f, &f->sym[L1_PP], f->sym[L1_PP].size, 0.1f); }
+static void run_init_2(nmdrv_frame *f) { init(f, NULL, 1, 1); }
+static void run_init_3(nmdrv_frame *f) { init(f, &f->sym[L2_PP], f->sym[L2_PP].size, -0.1f); }
+
+// gradient, norm +=: the gradient is completed, its squares are added
+static void reduce(nmdrv_frame *f, int64_t n, int collective)
+{
+    float *g = all_reduce(f, collective, f->buf[0], n), *norm = f->buf[1];
+    bool counts = collective == SUM_DATA || f->sym[PP].offset == 0; // of several owners, the first
+    for (int64_t i = 0; counts && i < n; i++)
+        *norm += g[i] * g[i];
+}
+static void run_before_e(nmdrv_frame *f) { reduce(f, V * width(f->sym), SUM_DATA_TIED); }
+static void run_before_1(nmdrv_frame *f)
+{
+    reduce(f, f->sym[L1_PP].size * width(f->sym), SUM_DATA);
+}
+static void run_before_2(nmdrv_frame *f) { reduce(f, width(f->sym), SUM_DATA); }
+static void run_before_3(nmdrv_frame *f)
+{
+    reduce(f, f->sym[L2_PP].size * width(f->sym), SUM_DATA);
+}
+
+// loss, norm, clip -> loss, grad_norm, scale
+static void run_middle(nmdrv_frame *f)
+{
+    float norm = sqrtf(*all_reduce(f, SUM_NORM, f->buf[1], 1)), clip = *(float *)f->buf[2];
+    *(float *)f->buf[3] = *all_reduce(f, SUM_LOSS, f->buf[0], 1);
+    *(float *)f->buf[4] = norm;
+    *(float *)f->buf[5] = clip > 0 && norm > clip ? clip / norm : 1;
+}
+
+// scale, lr, momentum, gradient, w, m
+static void update(nmdrv_frame *f, int64_t n)
+{
+    float scale = *(float *)f->buf[0], lr = *(float *)f->buf[1], keep = *(float *)f->buf[2];
+    float *g = f->buf[3], *w = f->buf[4], *m = f->buf[5];
+    for (int64_t i = 0; i < n; i++) {
+        m[i] = keep * m[i] + scale * g[i];
+        w[i] -= lr * m[i];
+    }
+}
+static void run_after_e(nmdrv_frame *f) { update(f, V * width(f->sym)); }
+static void run_after_1(nmdrv_frame *f) { update(f, f->sym[L1_PP].size * width(f->sym)); }
+static void run_after_2(nmdrv_frame *f) { update(f, width(f->sym)); }
+static void run_after_3(nmdrv_frame *f) { update(f, f->sym[L2_PP].size * width(f->sym)); }
+
+// loss, rows -> loss
+static void run_eval_middle(nmdrv_frame *f)
+{
+    *(float *)f->buf[2] =
+        *all_reduce(f, SUM_LOSS, f->buf[0], 1) / *all_reduce(f, SUM_LOSS, f->buf[1], 1);
+}
+
+// --- tables --------------------------------------------------------------------------------------
+
+static const int64_t ax_dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, ax_cp[] = {NMDRV_CP},
+                     ax_tp[] = {NMDRV_TPK, NMDRV_TPR}, ax_pp[] = {NMDRV_PP};
+static const nmdrv_sym_info syms[N_SYMS] = {
+    [BATCH] = {"batch", "units.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
+    [SEQ] = {"seq", "units.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL},
+    [BATCH_DP] = {"batch.dp", "units.nm:2", 1, 0, 1, "batch", 0, BATCH, 0, 3, ax_dp},
+    [SEQ_CP] = {"seq.cp", "units.nm:2", 1, 0, 1, "seq", 0, SEQ, 0, 1, ax_cp},
+    [D_TP] = {"d.tp", "units.nm:1", 1, 0, 1, "d", D, -1, 0, 2, ax_tp},
+    [L1_PP] = {"l1.pp", "units.nm:1", 1, 0, 1, "l1", L1, -1, 0, 1, ax_pp},
+    [L2_PP] = {"l2.pp", "units.nm:1", 1, 0, 1, "l2", L2, -1, 0, 1, ax_pp},
+    [PP] = {"pp", "", 1, 0, 1, "", 0, -1, 0, 1, ax_pp},
+};
+static const nmdrv_dim dims[N_DIMS] = {
+    [DIM_BATCH] = {"batch", "units.nm:2", 0, BATCH_DP},
+    [DIM_SEQ] = {"seq", "units.nm:2", 0, SEQ_CP},
+    [DIM_D] = {"d", "units.nm:1", 0, D_TP},
+    [DIM_L1] = {"l1", "units.nm:1", 0, L1_PP},
+    [DIM_L2] = {"l2", "units.nm:1", 0, L2_PP},
+    [DIM_VOCAB] = {"vocab", "units.nm:1", V, -1},
+};
+static const int64_t of_tokens[] = {DIM_BATCH, DIM_SEQ}, of_x[] = {DIM_BATCH, DIM_SEQ, DIM_D},
+                     of_e[] = {DIM_VOCAB, DIM_D}, of_1[] = {DIM_L1, DIM_D}, of_2[] = {DIM_D},
+                     of_3[] = {DIM_L2, DIM_D}, of_s1[] = {DIM_L1, DIM_BATCH, DIM_SEQ, DIM_D},
+                     of_s3[] = {DIM_L2, DIM_BATCH, DIM_SEQ, DIM_D}, e_shape[] = {V, D},
+                     w1_shape[] = {L1, D}, g_shape[] = {D}, w2_shape[] = {L2, D};
+static const nmdrv_param params[] = {
+    {"e", 0, 0, 0, NMDRV_F32, 2, of_e, e_shape, "sgd"},
+    {"w1", 0, 0, 0, NMDRV_F32, 2, of_1, w1_shape, "sgd"},
+    {"g", 0, 0, 0, NMDRV_F32, 1, of_2, g_shape, "sgd"},
+    {"w2", 0, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd"},
+    {"sgd.m.e", 1, 0, 0, NMDRV_F32, 2, of_e, e_shape, "sgd"},
+    {"sgd.m.w1", 1, 0, 0, NMDRV_F32, 2, of_1, w1_shape, "sgd"},
+    {"sgd.m.g", 1, 0, 0, NMDRV_F32, 1, of_2, g_shape, "sgd"},
+    {"sgd.m.w2", 1, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd"},
+};
+
+#define ROW(bind, name, buf, rank, dim, next, chunked)                                             \
+    {bind, name, buf, NMDRV_F32, rank, dim, -1, next, chunked}
+#define E(bind, name, buf)       ROW(bind, name, buf, 2, of_e, "", 0)
+#define W1(bind, name, buf)      ROW(bind, name, buf, 2, of_1, "", 1)
+#define G(bind, name, buf)       ROW(bind, name, buf, 1, of_2, "", 0)
+#define W2(bind, name, buf)      ROW(bind, name, buf, 2, of_3, "", 1)
+#define NUMBER(bind, name, buf)  ROW(bind, name, buf, 0, NULL, "", 0)
+#define LINK(name, buf)          ROW(NMDRV_LINK, name, buf, 3, of_x, "", 0)
+#define CARRIED(name, next, buf) ROW(NMDRV_LINK, name, buf, 3, of_x, next, 0)
+#define SAVED(name, buf, dim)    ROW(NMDRV_LINK, name, buf, 4, dim, "", 1)
+#define FIELD(name, buf)         {NMDRV_DATA, name, buf, NMDRV_I32, 2, of_tokens, DIM_VOCAB, "", 0}
+#define SEED                     {NMDRV_SCALAR, "seed", 0, NMDRV_I64, 0, NULL, -1, "", 0}
+
+// Bytes of a function's buffers, by what its rows say.
+static int64_t bytes_of(const nmdrv_sym *s, const nmdrv_arg *a)
+{
+    int64_t n = a->dtype == NMDRV_I64 ? 8 : 4;
+    for (int64_t i = 0; i < a->rank; i++)
+        n *= dims[a->dim[i]].sym < 0 ? dims[a->dim[i]].extent : s[dims[a->dim[i]].sym].size;
+    return n;
+}
+static void sizes_of(const nmdrv_sym *s, const nmdrv_arg *a, int64_t n, int64_t *bytes)
+{
+    for (int64_t i = 0; i < n; i++)
+        bytes[a[i].buf] = bytes_of(s, &a[i]);
+}
+#define COUNT(a) (int64_t)(sizeof(a) / sizeof *(a))
+#define SIZES(f)                                                                                   \
+    static void sizes_##f(const nmdrv_sym *s, int64_t *bytes)                                      \
+    {                                                                                              \
+        sizes_of(s, f##_args, COUNT(f##_args), bytes);                                             \
+        sizes_of(s, f##_results, COUNT(f##_results), bytes);                                       \
+    }
+#define ARGS(f)    static const nmdrv_arg f##_args[]
+#define RESULTS(f) static const nmdrv_arg f##_results[]
+
+#define PARAM NMDRV_PARAM
+#define STATE NMDRV_STATE
+#define ACC   NMDRV_ACC
+
+ARGS(f0) = {FIELD("tokens", 0), E(PARAM, "e", 1)};
+RESULTS(f0) = {LINK("x0", 2)};
+SIZES(f0)
+ARGS(f1) = {CARRIED("x0", "x1", 0), W1(PARAM, "w1", 1)};
+RESULTS(f1) = {LINK("x1", 2), SAVED("s1", 3, of_s1)};
+SIZES(f1)
+ARGS(f2) = {LINK("x1", 0), G(PARAM, "g", 1)};
+RESULTS(f2) = {LINK("x2", 2)};
+SIZES(f2)
+ARGS(f3) = {CARRIED("x2", "x3", 0), W2(PARAM, "w2", 1)};
+RESULTS(f3) = {LINK("x3", 2), SAVED("s3", 3, of_s3)};
+SIZES(f3)
+ARGS(turn) = {LINK("x3", 0),
+              LINK("x0", 1),
+              E(PARAM, "e", 2),
+              FIELD("labels", 3),
+              NUMBER(NMDRV_CNT, "count", 4),
+              NUMBER(ACC, "loss", 5),
+              E(ACC, "grad.e", 6)};
+RESULTS(turn) = {LINK("dx3", 7), LINK("dfirst", 8), NUMBER(ACC, "loss", 5), E(ACC, "grad.e", 6)};
+static void sizes_turn(const nmdrv_sym *s, int64_t *bytes)
+{
+    sizes_of(s, turn_args, COUNT(turn_args), bytes);
+    sizes_of(s, turn_results, COUNT(turn_results), bytes);
+    bytes[9] = bytes[0];
+}
+ARGS(b3) = {CARRIED("dx3", "dx2", 0), W2(PARAM, "w2", 1), SAVED("s3", 2, of_s3),
+            W2(ACC, "grad.w2", 3)};
+RESULTS(b3) = {LINK("dx2", 4), W2(ACC, "grad.w2", 3)};
+SIZES(b3)
+ARGS(b2) = {LINK("dx2", 0), LINK("x1", 1), G(PARAM, "g", 2), G(ACC, "grad.g", 3)};
+RESULTS(b2) = {LINK("dx1", 4), G(ACC, "grad.g", 3)};
+SIZES(b2)
+ARGS(b1) = {CARRIED("dx1", "dx0", 0), W1(PARAM, "w1", 1), SAVED("s1", 2, of_s1),
+            W1(ACC, "grad.w1", 3)};
+RESULTS(b1) = {LINK("dx0", 4), W1(ACC, "grad.w1", 3)};
+SIZES(b1)
+ARGS(b0) = {LINK("dx0", 0), LINK("dfirst", 1), FIELD("tokens", 2), E(ACC, "grad.e", 3)};
+RESULTS(b0) = {E(ACC, "grad.e", 3)};
+SIZES(b0)
+ARGS(eval_turn) = {LINK("x3", 0),      LINK("x0", 1),          E(PARAM, "e", 2),
+                   FIELD("labels", 3), NUMBER(ACC, "loss", 4), NUMBER(ACC, "rows", 5)};
+RESULTS(eval_turn) = {NUMBER(ACC, "loss", 4), NUMBER(ACC, "rows", 5)};
+static void sizes_eval_turn(const nmdrv_sym *s, int64_t *bytes)
+{
+    sizes_of(s, eval_turn_args, COUNT(eval_turn_args), bytes);
+    bytes[6] = bytes[0];
+}
+ARGS(count) = {FIELD("labels", 0), NUMBER(NMDRV_CNT, "count", 1)};
+RESULTS(count) = {NUMBER(NMDRV_CNT, "count", 1)};
+SIZES(count)
+ARGS(counted) = {NUMBER(NMDRV_CNT, "count", 0)};
+RESULTS(counted) = {NUMBER(NMDRV_CNT, "count", 0)};
+SIZES(counted)
+
+#define INIT(f, M, name)                                                                           \
+    ARGS(f) = {SEED};                                                                              \
+    RESULTS(f) = {M(PARAM, name, 1), M(STATE, "sgd.m." name, 2)};                                  \
+    SIZES(f)
+#define BEFORE(f, M, name)                                                                         \
+    ARGS(f) = {M(ACC, "grad." name, 0), NUMBER(ACC, "norm", 1)};                                   \
+    RESULTS(f) = {M(ACC, "grad." name, 0), NUMBER(ACC, "norm", 1)};                                \
+    SIZES(f)
+#define AFTER(f, M, name)                                                                          \
+    ARGS(f) = {NUMBER(NMDRV_LINK, "scale", 0),                                                     \
+               NUMBER(NMDRV_SCALAR, "lr", 1),                                                      \
+               NUMBER(NMDRV_SCALAR, "momentum", 2),                                                \
+               M(ACC, "grad." name, 3),                                                            \
+               M(PARAM, name, 4),                                                                  \
+               M(STATE, "sgd.m." name, 5)};                                                        \
+    RESULTS(f) = {M(PARAM, name, 4), M(STATE, "sgd.m." name, 5)};                                  \
+    SIZES(f)
+INIT(init_e, E, "e")
+INIT(init_1, W1, "w1")
+INIT(init_2, G, "g")
+INIT(init_3, W2, "w2")
+BEFORE(before_e, E, "e")
+BEFORE(before_1, W1, "w1")
+BEFORE(before_2, G, "g")
+BEFORE(before_3, W2, "w2")
+AFTER(after_e, E, "e")
+AFTER(after_1, W1, "w1")
+AFTER(after_2, G, "g")
+AFTER(after_3, W2, "w2")
+ARGS(middle) = {NUMBER(ACC, "loss", 0), NUMBER(ACC, "norm", 1), NUMBER(NMDRV_SCALAR, "clip", 2)};
+RESULTS(middle) = {NUMBER(NMDRV_EMIT, "loss", 3), NUMBER(NMDRV_EMIT, "grad_norm", 4),
+                   NUMBER(NMDRV_LINK, "scale", 5)};
+SIZES(middle)
+ARGS(eval_middle) = {NUMBER(ACC, "loss", 0), NUMBER(ACC, "rows", 1)};
+RESULTS(eval_middle) = {NUMBER(NMDRV_EMIT, "loss", 2)};
+SIZES(eval_middle)
+
+static int64_t flops_repeat_1(const nmdrv_sym *s) { return rows(s) * width(s) * s[L1_PP].size; }
+static int64_t flops_repeat_3(const nmdrv_sym *s) { return rows(s) * width(s) * s[L2_PP].size; }
+static int64_t flops_back_1(const nmdrv_sym *s) { return 2 * flops_repeat_1(s); }
+static int64_t flops_back_3(const nmdrv_sym *s) { return 2 * flops_repeat_3(s); }
+static int64_t no_flops(const nmdrv_sym *s)
+{
+    (void)s;
+    return 0;
+}
+
+#define BOUND {NMDRV_BUF_BOUND, 0, 0, "", ""}
+#define MISS  {NMDRV_BUF_TRANSIENT, 0, 0, "miss", "units.nm:9"}
+static const nmdrv_buf bound[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND};
+static const nmdrv_buf turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND,
+                                      BOUND, BOUND, BOUND, BOUND, MISS};
+static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND, MISS};
+
+#define FUNC(name, role, phase, units, turns, body, table, flops, bufs, n_bufs)                    \
+    {name,                                                                                         \
+     role,                                                                                         \
+     "",                                                                                           \
+     -1,                                                                                           \
+     phase,                                                                                        \
+     units,                                                                                        \
+     turns,                                                                                        \
+     body,                                                                                         \
+     sizes_##table,                                                                                \
+     flops,                                                                                        \
+     n_bufs,                                                                                       \
+     COUNT(table##_args),                                                                          \
+     COUNT(table##_results),                                                                       \
+     bufs,                                                                                         \
+     table##_args,                                                                                 \
+     table##_results}
+#define MICRO(name, phase, unit, turns, body, table, flops, n)                                     \
+    FUNC("train.micro." name, NMDRV_MICRO, phase, 1 << unit, turns, body, table, flops, bound, n)
+#define EVAL(name, unit, turns, body, table, flops, n)                                             \
+    FUNC("eval.micro." name, NMDRV_EVAL_MICRO, NMDRV_FORWARD, 1 << unit, turns, body, table,       \
+         flops, bound, n)
+#define OF_E 1 << 0 | 1 << 4
+#define OWNER(name, role, phase, units, turns, f, n)                                               \
+    FUNC(name, role, phase, units, turns, run_##f, f, no_flops, bound, n)
+static const nmdrv_func funcs[] = {
+    OWNER("init.0_4", NMDRV_INIT, NMDRV_WHOLE, OF_E, -1, init_e, 3),
+    OWNER("init.1", NMDRV_INIT, NMDRV_WHOLE, 1 << 1, L1_PP, init_1, 3),
+    OWNER("init.2", NMDRV_INIT, NMDRV_WHOLE, 1 << 2, -1, init_2, 3),
+    OWNER("init.3", NMDRV_INIT, NMDRV_WHOLE, 1 << 3, L2_PP, init_3, 3),
+    FUNC("train.count", NMDRV_COUNT, NMDRV_WHOLE, 0, -1, run_count, count, no_flops, bound, 2),
+    FUNC("train.counted", NMDRV_COUNT, NMDRV_MIDDLE, 0, -1, run_counted, counted, no_flops, bound,
+         1),
+    MICRO("forward.0", NMDRV_FORWARD, 0, -1, run_embed, f0, no_flops, 3),
+    MICRO("forward.1", NMDRV_FORWARD, 1, L1_PP, run_forward_1, f1, flops_repeat_1, 4),
+    MICRO("forward.2", NMDRV_FORWARD, 2, -1, run_scale, f2, no_flops, 3),
+    MICRO("forward.3", NMDRV_FORWARD, 3, L2_PP, run_forward_3, f3, flops_repeat_3, 4),
+    FUNC("train.micro.turn", NMDRV_MICRO, NMDRV_TURN, 1 << 4, -1, run_turn, turn, no_flops,
+         turn_bufs, 10),
+    MICRO("backward.3", NMDRV_BACKWARD, 3, L2_PP, run_backward_3, b3, flops_back_3, 5),
+    MICRO("backward.2", NMDRV_BACKWARD, 2, -1, run_scale_back, b2, no_flops, 5),
+    MICRO("backward.1", NMDRV_BACKWARD, 1, L1_PP, run_backward_1, b1, flops_back_1, 5),
+    MICRO("backward.0", NMDRV_BACKWARD, 0, -1, run_embed_back, b0, no_flops, 4),
+    OWNER("train.finish.before.0_4", NMDRV_FINISH, NMDRV_BEFORE, OF_E, -1, before_e, 2),
+    OWNER("train.finish.before.1", NMDRV_FINISH, NMDRV_BEFORE, 1 << 1, L1_PP, before_1, 2),
+    OWNER("train.finish.before.2", NMDRV_FINISH, NMDRV_BEFORE, 1 << 2, -1, before_2, 2),
+    OWNER("train.finish.before.3", NMDRV_FINISH, NMDRV_BEFORE, 1 << 3, L2_PP, before_3, 2),
+    OWNER("train.finish.middle", NMDRV_FINISH, NMDRV_MIDDLE, 0, -1, middle, 6),
+    OWNER("train.finish.after.0_4", NMDRV_FINISH, NMDRV_AFTER, OF_E, -1, after_e, 6),
+    OWNER("train.finish.after.1", NMDRV_FINISH, NMDRV_AFTER, 1 << 1, L1_PP, after_1, 6),
+    OWNER("train.finish.after.2", NMDRV_FINISH, NMDRV_AFTER, 1 << 2, -1, after_2, 6),
+    OWNER("train.finish.after.3", NMDRV_FINISH, NMDRV_AFTER, 1 << 3, L2_PP, after_3, 6),
+    EVAL("forward.0", 0, -1, run_embed, f0, no_flops, 3),
+    EVAL("forward.1", 1, L1_PP, run_forward_1, f1, flops_repeat_1, 4),
+    EVAL("forward.2", 2, -1, run_scale, f2, no_flops, 3),
+    EVAL("forward.3", 3, L2_PP, run_forward_3, f3, flops_repeat_3, 4),
+    FUNC("eval.micro.turn", NMDRV_EVAL_MICRO, NMDRV_TURN, 1 << 4, -1, run_eval_turn, eval_turn,
+         no_flops, eval_turn_bufs, 7),
+    OWNER("eval.finish.middle", NMDRV_EVAL_FINISH, NMDRV_MIDDLE, 0, -1, eval_middle, 3),
+};
+
+#define BIT(a) ((int64_t)1 << NMDRV_##a)
+#define DATA   (BIT(DPR) | BIT(DPS) | BIT(DPP) | BIT(CP))
+#define TP     (BIT(TPK) | BIT(TPR))
+static const nmdrv_mode modes[] = {{"one", BIT(PP), 0, 1},
+                                   {"once", BIT(PP) | BIT(DPR) | BIT(DPS) | BIT(CP) | TP, 0, 1}};
+static const nmdrv_collective collectives[] = {
+    [SUM_DATA] = {"all_reduce.grad", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, DATA, -1, 0, 0,
+                  0},
+    [SUM_DATA_TIED] = {"all_reduce.grad.e", "units.nm:4", NMDRV_ALL_REDUCE, NMDRV_F32, 0,
+                       DATA | BIT(PP), -1, 0, OF_E, 0},
+    [SUM_NORM] = {"all_reduce.norm", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, BIT(PP) | TP,
+                  -1, 0, 0, 0},
+    [SUM_LOSS] = {"all_reduce.loss", "units.nm:9", NMDRV_ALL_REDUCE, NMDRV_F32, 0,
+                  DATA | BIT(PP) | TP, -1, 0, 0, 0},
+};
+static const nmdrv_hyper hypers[] = {
+    {"lr", 0.1, 0, ""}, {"momentum", 0.9, 0, ""}, {"clip", 1, 0, ""}};
+
+const nmdrv_program nemocc_program = {
+    .version = NMDRV_VERSION,
+    .name = "units",
+    .preset = "tiny",
+    .hash = "0ddba11",
+    .compiler = "nobody",
+    .cpu = "x86-64",
+    .cpu_level = 1,
+    .n_syms = N_SYMS,
+    .n_dims = N_DIMS,
+    .n_params = COUNT(params),
+    .n_hypers = COUNT(hypers),
+    .n_funcs = COUNT(funcs),
+    .sym = syms,
+    .dim = dims,
+    .param = params,
+    .hyper = hypers,
+    .func = funcs,
+    .n_modes = COUNT(modes),
+    .n_collectives = COUNT(collectives),
+    .n_units = 5,
+    .mode = modes,
+    .collective = collectives,
+    .pp_turns = L1 + L2,
+    .pp_where = "l1 (units.nm:1)",
+    .kv = "",
+    .no_decode = "it has no model",
+};
