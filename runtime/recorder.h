@@ -38,8 +38,9 @@ void nmrt_recorder_leave(nmrt_recorder *r, int rank);
 
 typedef enum { // why a run failed first
     NMRT_FAILED_NOT,
-    NMRT_FAILED_RANK, // a rank ended with an error, or ranks diverge
-    NMRT_FAILED_LOST, // a rank died or stalled: another start may go well
+    NMRT_FAILED_FLAGS, // the flags are wrong, as every rank says
+    NMRT_FAILED_RANK,  // a rank ended with an error, or ranks diverge
+    NMRT_FAILED_LOST,  // a rank died or stalled: another start may go well
 } nmrt_failure;
 
 // The first to fail says why; all others leave with that. Returns whether it was the first.

@@ -75,9 +75,10 @@ static _Noreturn void be_rank(parent *p, int rank, pid_t parent_pid, nmrt_rank_b
     watched(&set);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     nmrt_status status = body(&r, arg, &e);
-    if (status != NMRT_OK) // a mistake of the flags is every rank's
-        nmrt_recorder_fail(p->local->recorder, NMRT_FAILED_RANK, status == NMRT_USAGE ? -1 : rank,
-                           e.text);
+    bool everyones = status == NMRT_USAGE;
+    if (status != NMRT_OK)
+        nmrt_recorder_fail(p->local->recorder, everyones ? NMRT_FAILED_FLAGS : NMRT_FAILED_RANK,
+                           everyones ? -1 : rank, e.text);
     exit(code_of(status));
 }
 
@@ -179,6 +180,18 @@ static void watch(parent *p)
     look_after_failure(p);
 }
 
+// Others' exit codes only say that they were told to leave.
+static void say_failure(parent *p, bool *lost)
+{
+    const nmrt_recorder *r = p->local->recorder;
+    nmrt_failure failure = nmrt_recorder_failure(r);
+    *lost = failure == NMRT_FAILED_LOST && !p->signals;
+    if (failure == NMRT_FAILED_NOT)
+        return;
+    report(nmrt_recorder_why(r), nmrt_recorder_failed_rank(r));
+    p->code = failure == NMRT_FAILED_FLAGS ? 2 : 1;
+}
+
 // One life of the ranks: their exit code. *lost: another start may go well.
 static int run_once(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg, bool *lost)
 {
@@ -195,14 +208,8 @@ static int run_once(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg, bool *lo
     }
     if (status != NMRT_OK)
         report(e.text, -1);
-    else if (!p.forced) {
-        nmrt_failure failure = nmrt_recorder_failure(p.local->recorder);
-        *lost = failure == NMRT_FAILED_LOST && !p.signals;
-        if (failure != NMRT_FAILED_NOT)
-            report(nmrt_recorder_why(p.local->recorder),
-                   nmrt_recorder_failed_rank(p.local->recorder));
-        p.code = failure != NMRT_FAILED_NOT && !p.code ? 1 : p.code;
-    }
+    else if (!p.forced)
+        say_failure(&p, lost);
     nmrt_local_free(p.local);
     free(p.pid);
     return status != NMRT_OK ? 1 : p.code;
