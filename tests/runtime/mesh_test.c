@@ -1,0 +1,446 @@
+// The mesh's arithmetic: numbers of ranks, groups, modes, symbols with the zigzag, what a row of
+// the table of collectives is on it; and every refusal.
+#include "runtime/mesh.h"
+
+#include "runtime/exchange.h"
+
+#include "tests/runtime/check.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+// --- a program: GPT-2's dims, and one of Llama's with grouped heads
+// --------------------------------
+
+enum {
+    BATCH,
+    SEQ,
+    TPK,
+    HEADS_TPK,
+    G_TPR,
+    FF_TP,
+    VOCAB_TP,
+    BATCH_DP,
+    SEQ_CP,
+    SEQ_CP_TP,
+    D_STORE,
+    LAYERS_PP,
+    N_SYMS,
+};
+enum {
+    DP_AXES = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP,
+    TP_AXES = 1 << NMDRV_TPK | 1 << NMDRV_TPR
+};
+enum { PP_AXIS = 1 << NMDRV_PP, CP_AXIS = 1 << NMDRV_CP };
+
+static const int64_t tpk[] = {NMDRV_TPK}, tpr[] = {NMDRV_TPR}, tp[] = {NMDRV_TPK, NMDRV_TPR},
+                     dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, cp[] = {NMDRV_CP},
+                     cp_tp[] = {NMDRV_CP, NMDRV_TPK, NMDRV_TPR},
+                     store[] = {NMDRV_DPS, NMDRV_DPP, NMDRV_CP}, pp[] = {NMDRV_PP};
+
+#define LOCAL(name, of, extent, of_sym, pad, axes)                                                 \
+    {name, "m.nm:4", 1, 0, 1, of, extent, of_sym, pad, sizeof(axes) / sizeof *(axes), axes}
+static const nmdrv_sym_info syms[N_SYMS] = {
+    [BATCH] = {"batch", "m.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
+    [SEQ] = {"seq", "m.nm:3", 1, 0, 1, "", 0, -1, 0, 0, NULL},
+    [TPK] = LOCAL("tpk", "", 0, -1, 0, tpk),
+    [HEADS_TPK] = LOCAL("kv.tpk", "kv", 8, -1, 0, tpk),
+    [G_TPR] = LOCAL("heads.g.tpr", "heads.g", 4, -1, 0, tpr),
+    [FF_TP] = LOCAL("ff.tp", "ff", 96, -1, 0, tp),
+    [VOCAB_TP] = LOCAL("vocab.tp", "vocab", 50257, -1, 128, tp),
+    [BATCH_DP] = LOCAL("batch.dp", "batch", 0, BATCH, 0, dp),
+    [SEQ_CP] = LOCAL("seq.cp", "seq", 0, SEQ, 0, cp),
+    [SEQ_CP_TP] = LOCAL("seq.cp.tp", "seq", 0, SEQ, 0, cp_tp),
+    [D_STORE] = LOCAL("d.dps.dpp.cp", "d", 720, -1, 0, store),
+    [LAYERS_PP] = LOCAL("layers.pp", "layers", 12, -1, 0, pp),
+};
+static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}};
+
+enum { ONE, ONCE, EACH, ONCE_NOSP, EACH_NOSP };
+enum { ALL_AXES = (1 << NMDRV_N_AXES) - 1 };
+static const nmdrv_mode modes[] = {
+    [ONE] = {"one", PP_AXIS, 0, 1},
+    [ONCE] = {"once", ALL_AXES & ~(1 << NMDRV_DPP), 0, 1},
+    [EACH] = {"each", ALL_AXES, 1, 1},
+    [ONCE_NOSP] = {"once_nosp", ALL_AXES & ~(1 << NMDRV_DPP), 0, 0},
+    [EACH_NOSP] = {"each_nosp", ALL_AXES, 1, 0},
+};
+
+#define GATHER(name, axes, over, joins)                                                            \
+    {name, "m.nm:6", NMDRV_ALL_GATHER, NMDRV_F32, 0, axes, over, joins, 0, 0}
+static const nmdrv_collective collectives[] = {
+    GATHER("all_gather.k", CP_AXIS, SEQ_CP, 1),
+    GATHER("all_gather.x", TP_AXES, SEQ_CP_TP, 0),
+    {"all_reduce.tied", "m.nm:8", NMDRV_ALL_REDUCE, NMDRV_F32, 0, PP_AXIS, -1, 0, 1 << 0 | 1 << 2,
+     0},
+    GATHER("all_gather.whole", CP_AXIS | TP_AXES, SEQ_CP_TP, 1),
+};
+
+static const nmdrv_program llama = {
+    .version = NMDRV_VERSION,
+    .name = "llama",
+    .n_syms = N_SYMS,
+    .n_dims = 1,
+    .sym = syms,
+    .dim = dims,
+    .n_modes = 5,
+    .n_collectives = 4,
+    .n_units = 3,
+    .mode = modes,
+    .collective = collectives,
+    .pp_turns = 12,
+    .pp_where = "layers (m.nm:4)",
+    .kv = "kv",
+    .kv_extent = 8,
+};
+
+static nmrt_mesh_flags flags(void)
+{
+    return (nmrt_mesh_flags){.tp = 1, .pp = 1, .cp = 1, .dp = 0, .vp = 1, .zero = 1, .sp = true};
+}
+
+static nmrt_mesh make(const nmdrv_program *p, nmrt_mesh_flags f)
+{
+    nmrt_mesh m;
+    nmrt_error e = {""};
+    nmrt_status status = nmrt_mesh_init(&m, p, &f, &e);
+    CHECK(status == NMRT_OK);
+    if (status != NMRT_OK)
+        fprintf(stderr, "  %s\n", e.text);
+    nmrt_mesh_place(&m, 0);
+    return m;
+}
+
+// --- ranks
+// -----------------------------------------------------------------------------------------
+
+static nmrt_mesh_flags big(int64_t zero)
+{
+    nmrt_mesh_flags f = flags();
+    f.tp = 16, f.pp = 3, f.cp = 2, f.dp = 5, f.zero = zero;
+    return f;
+}
+
+static void test_numbering(void)
+{
+    nmrt_mesh m = make(&llama, big(1));
+    CHECK(m.world == 16 * 3 * 2 * 5 && nmrt_mesh_dp(&m) == 5);
+    CHECK(m.size[NMDRV_TPK] == 8 && m.size[NMDRV_TPR] == 2 && m.size[NMDRV_DPS] == 5);
+    // rank = ((pp * dp + dp index) * cp + cp index) * tp + tp index
+    for (int64_t r = 0; r < m.world; r++) {
+        nmrt_mesh_place(&m, r);
+        int64_t tp_index = nmrt_mesh_index(&m, TP_AXES), dp_index = nmrt_mesh_index(&m, DP_AXES);
+        CHECK(tp_index == m.index[NMDRV_TPK] * 2 + m.index[NMDRV_TPR]);
+        CHECK(r == ((m.index[NMDRV_PP] * 5 + dp_index) * 2 + m.index[NMDRV_CP]) * 16 + tp_index);
+    }
+    CHECK(make(&llama, big(0)).size[NMDRV_DPR] == 5);
+    CHECK(make(&llama, big(2)).size[NMDRV_DPS] == 5);
+    CHECK(make(&llama, big(3)).size[NMDRV_DPP] == 5);
+}
+
+// Every rank of a group lists the same ranks, itself at its own index.
+static void test_groups(void)
+{
+    nmrt_mesh m = make(&llama, big(1));
+    for (int64_t axes = 0; axes <= ALL_AXES; axes++)
+        for (int64_t r = 0; r < m.world; r += 7) {
+            int mine[480], theirs[480];
+            nmrt_mesh_place(&m, r);
+            int64_t n = nmrt_mesh_ranks(&m, axes), me = nmrt_mesh_index(&m, axes);
+            nmrt_mesh_group(&m, axes, mine);
+            CHECK(n <= 480 && mine[me] == r);
+            nmrt_mesh_place(&m, mine[n - 1]);
+            nmrt_mesh_group(&m, axes, theirs);
+            CHECK(memcmp(mine, theirs, (size_t)n * sizeof *mine) == 0);
+        }
+}
+
+static void test_stages_of_a_group(void)
+{
+    const int64_t units[] = {1 << 0 | 1 << 1, 1 << 1, 1 << 1 | 1 << 2};
+    nmrt_mesh m = make(&llama, big(1));
+    int rank[480], per_stage = (int)m.world / 3;
+    m.stage_units = units;
+    nmrt_mesh_place(&m, 5);
+    CHECK(nmrt_mesh_members(&m, PP_AXIS, 1 << 0 | 1 << 2, rank) == 2);
+    CHECK(rank[0] == 5 && rank[1] == 5 + 2 * per_stage);
+    CHECK(nmrt_mesh_members(&m, PP_AXIS, 0, rank) == 3 && rank[1] == 5 + per_stage);
+    CHECK(nmrt_mesh_members(&m, PP_AXIS | CP_AXIS, 1 << 2, rank) == 2 &&
+          rank[0] == 5 + 2 * per_stage);
+}
+
+static int mode_of(int64_t tp_ranks, int64_t dp_ranks, int64_t zero, bool sp)
+{
+    nmrt_mesh_flags f = flags();
+    f.tp = tp_ranks, f.dp = dp_ranks, f.zero = zero, f.sp = sp, f.pp = 2;
+    return make(&llama, f).mode;
+}
+
+static void test_modes(void)
+{
+    CHECK(mode_of(1, 1, 1, true) == ONE && mode_of(1, 1, 3, false) == ONE);
+    CHECK(mode_of(2, 1, 1, true) == ONCE && mode_of(2, 1, 3, true) == ONCE);
+    CHECK(mode_of(2, 1, 1, false) == ONCE_NOSP);
+    CHECK(mode_of(1, 2, 0, true) == ONCE && mode_of(1, 2, 1, false) == ONCE);
+    CHECK(mode_of(1, 2, 2, true) == EACH && mode_of(1, 2, 3, true) == EACH);
+    CHECK(mode_of(2, 2, 3, false) == EACH_NOSP);
+}
+
+// --- symbols
+// ---------------------------------------------------------------------------------------
+
+static void bind(nmrt_mesh *m, int64_t rank, nmdrv_sym *sym)
+{
+    memset(sym, 0, N_SYMS * sizeof *sym);
+    sym[BATCH] = (nmdrv_sym){.size = 10, .offset = 30, .total = 40};
+    sym[SEQ] = (nmdrv_sym){.size = 96, .total = 96};
+    nmrt_mesh_place(m, rank);
+    nmrt_mesh_bind(m, sym);
+}
+
+static int64_t global(const nmdrv_sym *s, int64_t i)
+{
+    return s->offset + i + (i >= s->half ? s->jump : 0);
+}
+
+static void test_blocks(void)
+{
+    nmrt_mesh m = make(&llama, big(1));
+    nmdrv_sym sym[N_SYMS];
+    nmrt_mesh_place(&m, 0);
+    m.index[NMDRV_TPK] = 3;
+    int rank[16];
+    nmrt_mesh_group(&m, TP_AXES, rank);
+    bind(&m, rank[7], sym); // tpk 3, tpr 1
+    CHECK(sym[TPK].size == 8 && sym[TPK].offset == 3 && sym[TPK].total == 8);
+    CHECK(sym[HEADS_TPK].size == 1 && sym[HEADS_TPK].offset == 3 && sym[HEADS_TPK].total == 8);
+    CHECK(sym[G_TPR].size == 2 && sym[G_TPR].offset == 2);
+    CHECK(sym[FF_TP].size == 6 && sym[FF_TP].offset == 42 && sym[FF_TP].total == 96);
+    CHECK(sym[VOCAB_TP].size == 50304 / 16 && sym[VOCAB_TP].offset == 7 * 50304 / 16);
+    CHECK(sym[VOCAB_TP].total == 50257 && sym[VOCAB_TP].jump == 0);
+    CHECK(sym[LAYERS_PP].size == 12 && sym[LAYERS_PP].offset == 0 && sym[LAYERS_PP].total == 12);
+    nmrt_mesh_group(&m, DP_AXES, rank);
+    bind(&m, rank[3], sym);
+    CHECK(sym[BATCH_DP].size == 2 && sym[BATCH_DP].offset == 36 && sym[BATCH_DP].total == 40);
+    CHECK(sym[D_STORE].size == 72 && sym[D_STORE].offset == 6 * 72);
+}
+
+// Over all ranks of cp and tp, each index of seq once; a cp rank has chunks c and 2 cp - 1 - c.
+static void test_zigzag(int64_t cp_ranks, int64_t tp_ranks, nmrt_balance balance)
+{
+    nmrt_mesh_flags f = flags();
+    f.cp = cp_ranks, f.tp = tp_ranks, f.balance = balance;
+    nmrt_mesh m = make(&llama, f);
+    nmdrv_sym sym[N_SYMS];
+    int seen[96] = {0}, fine[96] = {0};
+    int64_t h = 96 / (2 * cp_ranks);
+    bool zigzag = cp_ranks > 1 && balance != NMRT_CONTIGUOUS && 96 % (2 * cp_ranks) == 0;
+    for (int64_t r = 0; r < m.world; r++) {
+        bind(&m, r, sym);
+        const nmdrv_sym *s = &sym[SEQ_CP], *t = &sym[SEQ_CP_TP];
+        int64_t c = m.index[NMDRV_CP], k = nmrt_mesh_index(&m, TP_AXES);
+        CHECK(s->size == 96 / cp_ranks && t->size == s->size / tp_ranks && s->total == 96);
+        for (int64_t i = 0; i < s->size; i++) {
+            int64_t chunk = i < h ? c : 2 * cp_ranks - 1 - c;
+            CHECK(global(s, i) == (zigzag ? chunk * h + i % h : c * s->size + i));
+            seen[global(s, i)]++;
+        }
+        for (int64_t i = 0; i < t->size; i++) {
+            CHECK(global(t, i) == global(s, k * t->size + i)); // tp cuts what cp gave
+            fine[global(t, i)]++;
+        }
+        nmrt_run_of run[2];
+        int n = nmrt_sym_runs(t, run);
+        CHECK(n == 1 || zigzag);
+        CHECK(run[0].from == t->offset && run[0].n + (n > 1 ? run[1].n : 0) == t->size);
+        CHECK(n == 1 || run[1].from == global(t, run[0].n));
+    }
+    for (int i = 0; i < 96; i++)
+        CHECK(seen[i] == tp_ranks && fine[i] == 1);
+}
+
+// --- collectives
+// -----------------------------------------------------------------------------------
+
+static void test_exchanges(void)
+{
+    nmrt_mesh_flags f = flags();
+    f.cp = 2, f.tp = 2, f.pp = 3;
+    const int64_t units[] = {1 << 0 | 1 << 1, 1 << 1, 1 << 1 | 1 << 2}, geometry[] = {3, 48, 5};
+    nmrt_mesh m = make(&llama, f);
+    m.stage_units = units;
+    nmdrv_sym sym[N_SYMS];
+    bind(&m, 2, sym); // pp 0, cp 1, tp 0
+    nmrt_exchanges all;
+    nmrt_exchange x;
+    nmrt_error e = {""};
+    CHECK(nmrt_exchanges_init(&all, &m, &e) == NMRT_OK);
+    CHECK(nmrt_exchanges_get(&all, 0, sym, geometry, &x, &e) == NMRT_OK);
+    CHECK(x.group.n == 2 && x.group.me == 1 && x.group.rank[0] == 0 && x.group.rank[1] == 2);
+    CHECK(x.outer == 3 && x.len == 48 && x.inner == 5 && x.piece != NULL);
+    const nmrt_piece zigzag[] = {{0, 24}, {72, 24}, {24, 48}, {72, 0}}; // chunks 1 and 2 meet
+    CHECK(memcmp(x.piece, zigzag, sizeof zigzag) == 0);
+    CHECK(nmrt_exchanges_get(&all, 1, sym, geometry, &x, &e) == NMRT_OK);
+    CHECK(x.group.n == 2 && x.group.me == 0 && x.group.rank[1] == 3 && !x.piece);
+    CHECK(nmrt_exchanges_get(&all, 2, sym, geometry, &x, &e) == NMRT_OK);
+    CHECK(x.group.n == 2 && x.group.rank[1] == 10 && x.outer == 3 && x.len == 1);
+    CHECK(nmrt_exchanges_get(&all, 3, sym, geometry, &x, &e) == NMRT_OK);
+    CHECK(x.group.n == 4 && x.piece && x.piece[2].from == 72 && x.piece[4].from == 24);
+    nmrt_exchanges_release(&all);
+    nmrt_mesh_place(&m, 6); // a stage that does not run it
+    CHECK(nmrt_exchanges_init(&all, &m, &e) == NMRT_OK);
+    CHECK(nmrt_exchanges_get(&all, 2, sym, geometry, &x, &e) == NMRT_CORRUPT);
+    nmrt_exchanges_release(&all);
+}
+
+// --- refusals
+// --------------------------------------------------------------------------------------
+
+static void refuse(const nmdrv_program *p, nmrt_mesh_flags f, const char *text)
+{
+    nmrt_mesh m;
+    nmrt_error e = {""};
+    CHECK(nmrt_mesh_init(&m, p, &f, &e) == NMRT_USAGE);
+    CHECK(strcmp(e.text, text) == 0);
+    if (strcmp(e.text, text) != 0)
+        fprintf(stderr, "  wanted: %s\n  got:    %s\n", text, e.text);
+}
+
+static void test_worlds(void)
+{
+    nmrt_mesh_flags f = flags();
+    f.tp = 2, f.pp = 3, f.world = 8;
+    refuse(&llama, f, "8 ranks are not divisible by --tp 2 x --pp 3 x --cp 1 = 6");
+    f = flags();
+    f.tp = 2, f.dp = 3, f.world = 8;
+    refuse(&llama, f, "--dp 3, but 8 ranks / (--tp 2 x --pp 1 x --cp 1) = 4: leave --dp out");
+    f.dp = 0;
+    nmrt_mesh m = make(&llama, f);
+    CHECK(nmrt_mesh_dp(&m) == 4 && m.world == 8);
+    f = flags();
+    f.zero = 4;
+    refuse(&llama, f, "--zero takes 0, 1, 2 or 3, not 4");
+    f = flags();
+    f.tp = 1 << 21;
+    refuse(&llama, f, "--tp 2097152 is more than 1048576");
+    f.tp = f.pp = 1 << 11;
+    refuse(&llama, f, "4194304 ranks are more than 1048576");
+}
+
+static void test_indivisible(void)
+{
+    nmrt_mesh_flags f = flags();
+    f.tp = 64; // tpk 8, tpr 8: g = 4 is not divisible, so heads are not
+    refuse(&llama, f,
+           "heads = 32 (m.nm:4) is not divisible by --tp 64\n"
+           "ff = 96 (m.nm:4) is not divisible by --tp 64");
+    f = flags();
+    f.dp = 7, f.cp = 2;
+    refuse(&llama, f, "d = 720 (m.nm:4) is not divisible by --dp 7 x --cp 2");
+    f.zero = 0; // nothing is stored in parts over dp
+    make(&llama, f);
+    // all at once
+    f = flags();
+    f.tp = 5, f.dp = 7, f.pp = 13;
+    refuse(&llama, f,
+           "--pp 13 is more stages than layers (m.nm:4) = 12\n"
+           "heads = 32 (m.nm:4) is not divisible by --tp 5\n"
+           "ff = 96 (m.nm:4) is not divisible by --tp 5\n"
+           "vocab = 50257 (m.nm:4), padded to 50304, is not divisible by --tp 5\n"
+           "d = 720 (m.nm:4) is not divisible by --dp 7");
+}
+
+// Without grouped heads: 12 = gcd 4 x 3 kv heads do not fill tp 8.
+static void test_plain_heads(void)
+{
+    static const nmdrv_sym_info only[] = {LOCAL("heads.tpk", "heads", 12, -1, 0, tpk)};
+    static const nmdrv_dim heads[] = {{"heads", "gpt2.nm:4", 12, -1}};
+    nmdrv_program gpt2 = llama;
+    gpt2.n_syms = 1, gpt2.sym = only, gpt2.dim = heads, gpt2.kv = "heads", gpt2.kv_extent = 12;
+    nmrt_mesh_flags f = flags();
+    f.tp = 8;
+    refuse(&gpt2, f, "heads = 12 (gpt2.nm:4) is not divisible by --tp 8");
+    f.tp = 6;
+    make(&gpt2, f);
+}
+
+static void test_stages(void)
+{
+    nmdrv_program flat = llama, single = llama;
+    nmrt_mesh_flags f = flags();
+    f.pp = 4, f.vp = 4;
+    refuse(&llama, f, "--pp 4 x --vp 4 are more stages than layers (m.nm:4) = 12");
+    f.pp = 1;
+    refuse(&llama, f, "--vp 4 needs --pp: one stage is not interleaved with itself");
+    f.pp = 5, f.vp = 2; // uneven stages are fine
+    make(&llama, f);
+    flat.pp_turns = 0, flat.pp_where = "";
+    refuse(&flat, f, "--pp 5: llama has nothing to split over stages");
+    single.n_modes = 0;
+    refuse(&single, f, "llama was compiled for one rank, not for 5");
+    CHECK(make(&single, flags()).mode == -1);
+    single.n_modes = 2; // one, once
+    f = flags();
+    f.dp = 2, f.zero = 3;
+    refuse(&single, f, "llama has no text for --zero 3 --sp 1 on this mesh; it has one, once");
+}
+
+static void refuse_sizes(nmrt_mesh_flags f, int64_t batch, int64_t seq, const char *text)
+{
+    nmrt_mesh m = make(&llama, f);
+    nmdrv_sym sym[N_SYMS] = {[BATCH] = {.size = batch}, [SEQ] = {.size = seq}};
+    nmrt_error e = {""};
+    CHECK(nmrt_mesh_check(&m, sym, &e) == (*text ? NMRT_USAGE : NMRT_OK));
+    CHECK(strcmp(e.text, text) == 0);
+    if (strcmp(e.text, text) != 0)
+        fprintf(stderr, "  wanted: %s\n  got:    %s\n", text, e.text);
+}
+
+static void test_sizes(void)
+{
+    nmrt_mesh_flags f = flags();
+    f.dp = 3, f.cp = 2, f.tp = 4;
+    refuse_sizes(f, 6, 24, "");
+    refuse_sizes(f, 4, 20,
+                 "batch = 4 (m.nm:4) is not divisible by --dp 3\n"
+                 "seq = 20 (m.nm:4) is not divisible by --cp 2 x --tp 4");
+    refuse_sizes(f, 3, 21, "seq = 21 (m.nm:4) is not divisible by --cp 2");
+    f.sp = false;
+    refuse_sizes(f, 6, 20, "");
+    f.balance = NMRT_ZIGZAG;
+    refuse_sizes(f, 6, 22,
+                 "seq = 22 (m.nm:4) is not divisible by 2 x --cp 2, as --cp-balance zigzag wants");
+}
+
+static void test_print(void)
+{
+    nmrt_mesh_flags f = big(1);
+    f.vp = 2;
+    nmrt_mesh m = make(&llama, f);
+    nmrt_text t = {0};
+    nmrt_mesh_print(&m, &t);
+    CHECK(strcmp(t.at, "tp 16, pp 3 (vp 2), cp 2, dp 5 (ZeRO-1)") == 0);
+    nmrt_text_release(&t);
+}
+
+int main(void)
+{
+    test_numbering();
+    test_groups();
+    test_stages_of_a_group();
+    test_modes();
+    test_blocks();
+    for (int64_t c = 1; c <= 6; c++)
+        for (int64_t t = 1; t <= 8; t *= 2)
+            for (int balance = 0; balance <= NMRT_CONTIGUOUS; balance++)
+                if (96 % (c * t) == 0)
+                    test_zigzag(c, t, (nmrt_balance)balance);
+    test_exchanges();
+    test_worlds();
+    test_indivisible();
+    test_plain_heads();
+    test_stages();
+    test_sizes();
+    test_print();
+    return check_result();
+}
