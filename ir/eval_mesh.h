@@ -41,6 +41,8 @@ int nm_mesh_syms(nm_module *m, const struct nm_eval_mesh *mesh, int64_t rank, bo
 
 // --- whole values and the ranks' parts -----------------------------------------------------------
 
+// The type of all of a value of type t: without axes, complete, of whole extents.
+const nm_type *nm_mesh_whole_type(nm_module *m, const nm_type *t);
 // parts[rank] of a value of type t, of which whole is all. A pending sum is cut into parts that
 // differ and add up (a maximum: into parts of which the first is largest).
 bool nm_mesh_cut(nm_module *m, const nm_eval_opts *opts, const struct nm_eval_mesh *mesh,

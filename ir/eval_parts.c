@@ -9,15 +9,22 @@
 
 // --- places --------------------------------------------------------------------------------------
 
+// What the extent is declared as, if it is a local one; else NULL.
+static const nm_dim_decl *local_extent(nm_module *m, const nm_extent *x)
+{
+    bool single = x->n_terms == 1 && x->term[0].factor == 1 && x->term[0].n_atoms == 1;
+    const nm_dim_decl *d =
+        single && x->term[0].atom[0].sym ? nm_dim_lookup(m, x->term[0].atom[0].sym) : NULL;
+    return d && d->of ? d : NULL;
+}
+
 // The index in the whole value of index i of a rank's part. Of a call that sees some of the whole
 // (a micro-batch) the whole is what the call sees.
 static int64_t whole_index(nm_eval_op *e, const nm_dim *d, int64_t i)
 {
-    const nm_dim_decl *local = NULL;
     const nm_extent *x = d->extent;
-    if (x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym)
-        local = nm_dim_lookup(e->m, x->term[0].atom[0].sym);
-    if (!local || !local->of)
+    const nm_dim_decl *local = local_extent(e->m, x);
+    if (!local)
         return i + nm_eval_block_start(e->m, e->opts, d, nm_eval_size_of(e, x));
     const nm_eval_sym *of = nm_eval_find_sym(e->opts, local->of);
     return nm_eval_global(e, d, i) - (of ? of->offset : 0);
@@ -134,16 +141,12 @@ static bool join_place(const joint *j, const nm_eval_opts *opts, const struct nm
     return true;
 }
 
-// The type of the whole value: without axes, and without local extents.
-static const nm_type *whole_type(nm_module *m, const nm_type *t)
+const nm_type *nm_mesh_whole_type(nm_module *m, const nm_type *t)
 {
     nm_type n = *nm_type_bare(m, t);
     for (int i = 0; i < n.rank; i++) {
-        const nm_extent *x = n.dim[i].extent;
-        const nm_dim_decl *d = x->n_terms == 1 && x->term[0].n_atoms == 1 && x->term[0].atom[0].sym
-                                   ? nm_dim_lookup(m, x->term[0].atom[0].sym)
-                                   : NULL;
-        if (d && d->of)
+        const nm_dim_decl *d = local_extent(m, n.dim[i].extent);
+        if (d)
             n.dim[i].extent = nm_dim_of(m, d->of).extent;
     }
     return nm_type_get(m, &n);
@@ -154,7 +157,7 @@ bool nm_mesh_join(nm_module *m, nm_loc loc, const nm_eval_opts *opts,
                   nm_tensor *whole)
 {
     joint j = {.m = m, .loc = loc, .type = t, .whole = whole};
-    if (!nm_tensor_new(m, loc, opts, whole_type(m, t), whole))
+    if (!nm_tensor_new(m, loc, opts, nm_mesh_whole_type(m, t), whole))
         return false;
     j.holder = nm_new_n(opts->arena, int64_t, whole->n);
     for (int64_t i = 0; t->kind == NM_PENDING_MAX && i < whole->n; i++)

@@ -26,6 +26,24 @@ static void add_axis(ranks *t, const char *name, int64_t size)
 
 static int64_t n_ranks(const ranks *t) { return nm_mesh_ranks(&t->mesh); }
 
+// Before localize all ranks have the sizes of `base`; after it each has its own symbols.
+static inline void set_sizes(ranks *t, bool local, bool zigzag, int n, const nm_eval_sym *base)
+{
+    t->opts.n_syms = n;
+    t->opts.sym = base;
+    t->mesh.sym = NULL;
+    if (!local)
+        return;
+    const nm_eval_sym **own = nm_new_n(t->opts.arena, const nm_eval_sym *, n_ranks(t));
+    for (int64_t r = 0; r < n_ranks(t); r++) {
+        nm_eval_sym *sym = nm_new_n(t->opts.arena, nm_eval_sym, t->m->n_dims);
+        t->opts.n_syms = nm_mesh_syms(t->m, &t->mesh, r, zigzag, n, base, sym);
+        own[r] = sym;
+    }
+    t->opts.sym = own[0];
+    t->mesh.sym = own;
+}
+
 // A value on every rank: [MAX_MESH_RANKS].
 static nm_tensor *cut(const ranks *t, const nm_type *type, const nm_tensor *whole)
 {

@@ -101,6 +101,7 @@ static bool parse(nm_module *m, const subject *s)
 static nm_module *load(nm_arena *arena, nm_diag *diag, const subject *s, const char *passes)
 {
     nm_module *m = nm_module_new(arena, diag);
+    m->options.mesh = true;
     bool is_text = strstr(s->path, ".nmir") != NULL;
     nm_pipeline_opts opts = {.only = passes, .verify_each = true, .dump = stdout, .log = stdout};
     bool ok = (is_text ? parse(m, s) : elaborate(m, s)) && nm_verify(m);
@@ -128,7 +129,7 @@ static nm_tensor slice_rows(const nm_tensor *t, int64_t first, int64_t n)
 
 // Call f: arguments from the store (data cut to this micro-batch; what is not there is zero),
 // results into it. false: reported.
-static bool call(nm_func *f, const nm_eval_opts *opts, store *s, int64_t batch)
+static inline bool call(nm_func *f, const nm_eval_opts *opts, store *s, int64_t batch)
 {
     nm_tensor *args = nm_new_n(opts->arena, nm_tensor, f->n_params + 1);
     const nm_eval_sym *sym = &opts->sym[0];

@@ -1,0 +1,292 @@
+// A step that is sharded is the whole step: tiny models in the modes of the texts, on meshes of up
+// to eight ranks of every axis, micro-batch by micro-batch, by the interpreter of all ranks in f64.
+// What is logged, every parameter and every state agree, and replicas are equal to the last bit.
+#include "tests/passes/mesh_run.h"
+#include "tests/passes/steps.h"
+
+enum { BATCH = 8, SEQ = 8, N_MICRO = 2 };
+static const char before[] = "split_heads,simplify,autodiff";
+static const char sharded[] = "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard";
+static const char localized[] =
+    "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard,localize";
+static const unsigned checked = 1u << NM_BIND_emit | 1u << NM_BIND_param | 1u << NM_BIND_state;
+
+static const subject models[] = {
+    {.path = "models/gpt2.nm",
+     .define = {{"vocab", "14"},
+                {"d", "8"},
+                {"heads", "4"},
+                {"hd", "8"},
+                {"ff", "16"},
+                {"layers", "2"},
+                {"context", "8"}}},
+    {.path = "models/llama3.nm",
+     .define = {{"vocab", "14"},
+                {"d", "8"},
+                {"heads", "4"},
+                {"kv", "2"},
+                {"hd", "4"},
+                {"ff", "16"},
+                {"layers", "2"}}},
+};
+
+static const struct { // of the axes in the order in which ranks are numbered
+    int64_t dpr, dps, dpp, cp, tpk, tpr;
+} meshes[] = {
+    {1, 1, 1, 1, 2, 1}, {1, 1, 1, 1, 2, 2}, {1, 1, 1, 2, 1, 1}, {2, 1, 1, 1, 1, 1},
+    {1, 2, 1, 1, 1, 1}, {1, 1, 2, 1, 1, 1}, {1, 2, 1, 2, 2, 1}, {2, 2, 1, 1, 2, 1},
+    {2, 1, 2, 1, 1, 1}, {1, 1, 1, 2, 2, 2}, {1, 4, 1, 2, 1, 1}, {1, 2, 2, 1, 1, 2},
+    {1, 1, 4, 1, 2, 1}, {1, 1, 1, 4, 2, 1},
+};
+enum { N_MESHES = sizeof meshes / sizeof *meshes };
+
+typedef struct how {
+    bool local;  // after localize
+    bool zigzag; // seq is dealt over cp
+    const char *mode;
+} how;
+
+static nm_eval_sym size[2];
+
+static nm_eval_opts sizes_of(nm_module *m, nm_arena *arena, int64_t batch, int64_t offset)
+{
+    size[0] = nm_eval_sym_of(nm_sym_get(m, "batch"), batch, offset, BATCH);
+    size[1] = nm_eval_sym_of(nm_sym_get(m, "seq"), SEQ, 0, SEQ);
+    return (nm_eval_opts){.arena = arena, .f64 = true, .n_syms = 2, .sym = size};
+}
+
+// --- the whole step ------------------------------------------------------------------------------
+
+typedef struct wanted {
+    store inputs, results;
+} wanted;
+
+static wanted *run_whole(nm_arena *arena, nm_diag *diag, const subject *what)
+{
+    nm_module *m = load(arena, diag, what, before);
+    if (!m)
+        nm_bug("%s does not compile", what->path);
+    nm_eval_opts opts = sizes_of(m, arena, BATCH, 0);
+    nm_func *f = find_func(m, "train");
+    wanted *w = nm_new(arena, wanted);
+    nm_tensor *args = input_args(f, &opts);
+    for (int i = 0; i < f->n_params; i++)
+        put(&w->inputs, f->param_bind[i], args[i]);
+    w->results = w->inputs;
+    if (!call(f, &opts, &w->results, BATCH))
+        nm_bug("%s: @train does not run", what->path);
+    return w;
+}
+
+// --- a store of the ranks' parts -----------------------------------------------------------------
+
+typedef struct part_row {
+    nm_bind_kind kind;
+    const char *name;
+    const nm_type *type;
+    nm_tensor *parts; // [rank]
+} part_row;
+
+typedef struct part_store {
+    int n;
+    part_row row[MAX_ROWS];
+} part_store;
+
+static part_row *find_part(part_store *s, nm_bind_kind kind, const char *name)
+{
+    for (int i = 0; i < s->n; i++)
+        if (s->row[i].kind == kind && !strcmp(s->row[i].name, name))
+            return &s->row[i];
+    return NULL;
+}
+
+static void put_part(part_store *s, nm_bind bind, const nm_type *type, nm_tensor *parts)
+{
+    part_row *r = find_part(s, bind.kind, bind.name);
+    if (!r) {
+        if (s->n == MAX_ROWS)
+            nm_bug("the store is full");
+        r = &s->row[s->n++];
+    }
+    *r = (part_row){bind.kind, bind.name, type, parts};
+}
+
+// The whole value of an input in this call, in the words of the sharded module; zero where there is
+// none: an accumulator's start.
+static nm_tensor whole_input(const ranks *t, store *inputs, nm_bind bind, const nm_type *type)
+{
+    nm_tensor whole;
+    row *r = find_row(inputs, bind);
+    if (!nm_tensor_new(t->m, (nm_loc){0}, &t->opts, nm_mesh_whole_type(t->m, type), &whole))
+        nm_bug("a parameter of no size");
+    if (r && bind.kind == NM_BIND_data)
+        whole.data = slice_rows(&r->t, size[0].offset, size[0].size).data;
+    else if (r)
+        whole.data = r->t.data;
+    return whole;
+}
+
+static nm_tensor *arg_of(const ranks *t, nm_func *f, int i, store *inputs, part_store *s)
+{
+    nm_bind bind = f->param_bind[i];
+    const nm_type *type = f->param[i]->type;
+    part_row *r = bind.kind == NM_BIND_data ? NULL : find_part(s, bind.kind, bind.name);
+    if (!r) {
+        bool zero = !find_row(inputs, bind);
+        nm_tensor whole = whole_input(t, inputs, bind, type);
+        nm_tensor *parts = cut(t, type, &whole);
+        for (int64_t k = 0; zero && k < n_ranks(t); k++) // also where a sum is pending
+            memset(parts[k].data, 0, (size_t)parts[k].n * sizeof(double));
+        put_part(s, bind, type, parts);
+        return parts;
+    }
+    if (r->type != type)
+        return printf("@%s reads %s as %s, and it is kept as %s\n", f->name, bind.name,
+                      nm_type_str(t->m, type), nm_type_str(t->m, r->type)),
+               NULL;
+    return r->parts;
+}
+
+static bool call_ranks(const ranks *t, nm_func *f, store *inputs, part_store *s)
+{
+    nm_tensor **args = nm_new_n(t->opts.arena, nm_tensor *, f->n_params + 1);
+    for (int i = 0; i < f->n_params; i++)
+        if (!(args[i] = arg_of(t, f, i, inputs, s)))
+            return false;
+    nm_tensor **results = run_ranks(t, f, args);
+    for (int i = 0; results && i < f->n_results; i++)
+        put_part(s, f->result_bind[i], f->last->in[i]->type, results[i]);
+    return results != NULL;
+}
+
+static bool same_layout(const nm_type *a, const nm_type *b)
+{
+    for (int i = 0; i < a->rank && i < b->rank; i++)
+        if (strcmp(a->dim[i].name, b->dim[i].name))
+            return false;
+    return a->rank == b->rank;
+}
+
+static bool agrees(const ranks *t, store *want, part_store *got)
+{
+    for (int i = 0; i < want->n; i++) {
+        row *a = &want->row[i];
+        part_row *b = checked >> a->kind & 1 ? find_part(got, a->kind, a->name) : NULL;
+        if (!(checked >> a->kind & 1))
+            continue;
+        nm_tensor whole = a->t; // its type is another module's
+        if (b)
+            whole.type = nm_mesh_whole_type(t->m, b->type);
+        if (!b || !same_layout(a->t.type, b->type) ||
+            !is_whole(t, b->type, b->parts, &whole, 1e-10))
+            return printf("%s differs\n", a->name), false;
+    }
+    return true;
+}
+
+// --- the sharded step ----------------------------------------------------------------------------
+
+// The functions of a phase of the step, in the order in which one stage runs them.
+typedef struct functions {
+    int n;
+    nm_func *f[MAX_ROWS];
+} functions;
+
+static int order_of(const nm_func *f)
+{
+    int unit = f->part.units ? __builtin_ctzll(f->part.units) : 0;
+    switch (f->part.phase) {
+    case NM_PHASE_forward: return unit;
+    case NM_PHASE_turn: return 1000;
+    case NM_PHASE_backward: return 2000 - unit;
+    default: return (int)f->part.phase;
+    }
+}
+
+static functions find_all(nm_module *m, const char *prefix, const char *mode)
+{
+    functions all = {0};
+    nm_each_func(f, m) {
+        if (!f->part.mode || strcmp(f->part.mode, mode) || strncmp(f->name, prefix, strlen(prefix)))
+            continue;
+        int at = all.n++;
+        for (; at && order_of(all.f[at - 1]) > order_of(f); at--)
+            all.f[at] = all.f[at - 1];
+        all.f[at] = f;
+    }
+    return all;
+}
+
+static bool run_phase(ranks *t, const how *how, const char *prefix, int n_calls, wanted *w,
+                      part_store *s)
+{
+    functions all = find_all(t->m, prefix, how->mode);
+    for (int i = 0; i < n_calls; i++) {
+        t->opts = sizes_of(t->m, t->opts.arena, BATCH / n_calls, i * (BATCH / n_calls));
+        set_sizes(t, how->local, how->zigzag, 2, size);
+        for (int k = 0; k < all.n; k++)
+            if (!call_ranks(t, all.f[k], &w->inputs, s))
+                return printf("@%s does not run\n", all.f[k]->name), false;
+    }
+    return true;
+}
+
+static bool run_sharded(nm_module *m, nm_arena *arena, int mesh, const how *how, wanted *w)
+{
+    ranks t = {.m = m};
+    part_store *s = nm_new(arena, part_store);
+    add_axis(&t, "dpr", meshes[mesh].dpr), add_axis(&t, "dps", meshes[mesh].dps);
+    add_axis(&t, "dpp", meshes[mesh].dpp), add_axis(&t, "cp", meshes[mesh].cp);
+    add_axis(&t, "tpk", meshes[mesh].tpk), add_axis(&t, "tpr", meshes[mesh].tpr);
+    t.opts.arena = arena;
+    return run_phase(&t, how, "train.count.", N_MICRO, w, s) &&
+           run_phase(&t, how, "train.counted.", 1, w, s) &&
+           run_phase(&t, how, "train.micro.", N_MICRO, w, s) &&
+           run_phase(&t, how, "train.finish.", 1, w, s) && agrees(&t, &w->results, s);
+}
+
+// In every mode that allows the mesh; those without seq's second home on a few.
+static int check_mesh(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
+{
+    static const char *const modes[] = {"once", "each", "once_nosp", "each_nosp"};
+    int bad = 0;
+    for (int k = 0; k < 4; k++) {
+        struct how in_mode = *how;
+        nm_arena run = {0};
+        in_mode.mode = modes[k];
+        bool skips = (k % 2 == 0 && meshes[mesh].dpp > 1) || (k > 1 && mesh % 4);
+        if (!skips && !run_sharded(m, &run, mesh, &in_mode, w))
+            bad += printf("FAIL: %s%s%s, mesh %d, %s\n", what->path, how->local ? ", local" : "",
+                          how->zigzag ? ", zigzag" : "", mesh, modes[k]) > 0;
+        nm_arena_free(&run);
+    }
+    return bad;
+}
+
+static int check_model(const subject *what)
+{
+    static const how ways[] = {{.local = false}, {.local = true}, {.local = true, .zigzag = true}};
+    nm_arena arena = {0};
+    nm_diag diag = nm_diag_to(stdout);
+    wanted *w = run_whole(&arena, &diag, what);
+    int bad = 0;
+    for (int k = 0; k < 3; k++) {
+        nm_module *m = load(&arena, &diag, what, ways[k].local ? localized : sharded);
+        if (m)
+            nm_dim_lookup(m, nm_sym_get(m, "vocab"))->pad = 4;
+        for (int i = 0; m && i < N_MESHES; i++)
+            if (!ways[k].zigzag || meshes[i].cp > 1)
+                bad += check_mesh(m, what, i, &ways[k], w);
+        bad += !m;
+    }
+    nm_arena_free(&arena);
+    return bad;
+}
+
+int main(void)
+{
+    int bad = 0;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        bad += check_model(&models[i]);
+    return bad != 0;
+}
