@@ -3,6 +3,7 @@
 #include "ir/opdoc.h"
 #include "ir/plan.h"
 #include "nemocc-opt-run.h"
+#include "passes/comm_report.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 
@@ -12,7 +13,7 @@
 typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain;
-    bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan;
+    bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm;
 } options;
 
 static const char help[] =
@@ -28,6 +29,7 @@ static const char help[] =
     "  --verbose               say why a model cannot generate\n"
     "  --quiet                 do not print the module\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
+    "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
     "  --explain='RULE@%12'    why the rule that begins so does not match at value 12\n"
     "  --list-ops-md           the table of ops, as docs/ops.md\n"
@@ -94,10 +96,11 @@ static bool take_option(options *o, const char *arg)
         const char *name;
         bool *slot;
     } flags[] = {
-        {"--locs", &o->locs},       {"--verify-diagnostics", &o->verify_diagnostics},
-        {"--run", &o->run},         {"-Rfuse", &o->remarks},
-        {"--passes", &o->passes},   {"--quiet", &o->quiet},
-        {"--verbose", &o->verbose}, {"--plan", &o->plan},
+        {"--locs", &o->locs},         {"--verify-diagnostics", &o->verify_diagnostics},
+        {"--run", &o->run},           {"-Rfuse", &o->remarks},
+        {"--passes", &o->passes},     {"--quiet", &o->quiet},
+        {"--verbose", &o->verbose},   {"--plan", &o->plan},
+        {"--explain-comm", &o->comm},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i].name))
@@ -159,7 +162,9 @@ static bool process(nm_module *m, const nm_source *src, const options *o)
     nm_each_func(f, m)
         if (o->plan && f->plan)
             nm_plan_print(stdout, f->plan);
-    if (!o->quiet && !o->run && !o->plan)
+    if (o->comm)
+        nm_comm_print(stdout, m);
+    if (!o->quiet && !o->run && !o->plan && !o->comm)
         nm_print(stdout, m, (nm_print_opts){.locs = o->locs});
     return true;
 }

@@ -6,6 +6,7 @@
 #include "frontend/weights.h"
 #include "graph.h"
 #include "ir/plan.h"
+#include "passes/comm_report.h"
 #include "passes/rewrite.h"
 
 #include <errno.h>
@@ -192,12 +193,20 @@ static bool write_output(nm_module *m, const nm_cli *cli)
     return nm_codegen_program(m, &opts);
 }
 
+// Collectives are read best where types are still of whole tensors.
+static bool explain_comm(nm_module *m, const nm_cli *cli)
+{
+    nm_cli until = *cli;
+    until.passes.stop_after = "shard";
+    return has_work(m) && run_passes(m, &until) && write_text(m, cli->out, nm_comm_print);
+}
+
 // --- the compiler --------------------------------------------------------------------------------
 
 static bool compile(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
-    m->options.mesh = cli->mesh;
+    m->options.mesh = cli->mesh || cli->explain_comm;
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)
         return false;
@@ -205,6 +214,8 @@ static bool compile(nm_module *m, const nm_cli *cli)
         return print_presets(prog->main), true;
     if (!run_frontend(m, prog, cli))
         return false;
+    if (cli->explain_comm)
+        return explain_comm(m, cli);
     return cli->check || (has_work(m) && run_passes(m, cli) && write_output(m, cli));
 }
 

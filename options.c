@@ -31,6 +31,7 @@ static const option options[] = {
     GROUP("target"),
     TEXT("--target", "NAME", "host", target),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
+    FLAG("--explain-comm", "list what ranks send each other: bytes, and the model's line", explain_comm),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
     FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help

@@ -15,7 +15,7 @@ typedef struct nm_cli { // what the command line says
     const char *emit; // what to write: binary, nmir, ...
     int n_defines;
     nm_define define[NM_MAX_DEFINES];
-    bool check, list_presets, remarks_fuse, mesh;
+    bool check, list_presets, remarks_fuse, mesh, explain_comm;
     bool help, version, print_pipeline;
     nm_pipeline_opts passes;
 } nm_cli;
