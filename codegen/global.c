@@ -25,12 +25,22 @@ bool nm_extent_is_padded(nm_module *m, const nm_extent *e)
     return d && d->pad;
 }
 
-// Context parallelism deals two chunks to a rank, so that causal attention is level.
-static bool in_two_runs(const nm_dim_decl *d)
+const nm_extent *nm_extent_whole(nm_module *m, const nm_extent *e)
+{
+    const nm_dim_decl *d = part_in(m, e);
+    if (!d)
+        return e;
+    const nm_extent *others = nm_extent_div(m, e, d->extent);
+    return nm_extent_mul(m, others, nm_dim_lookup(m, d->of)->extent);
+}
+
+// Context parallelism deals two chunks of a run-time dim to a rank, so that causal attention is
+// level.
+static bool in_two_runs(nm_module *m, const nm_dim_decl *d)
 {
     for (int i = 0; i < d->axes.n; i++)
         if (!strcmp(d->axes.axis[i], "cp"))
-            return true;
+            return nm_dim_lookup(m, d->of)->runtime;
     return false;
 }
 
@@ -38,7 +48,7 @@ bool nm_gen_runs(nm_gen *g, const nm_dim *dim, LLVMValueRef *half, LLVMValueRef 
 {
     nm_fn *f = &g->fn;
     const nm_dim_decl *d = part_in(f->m, dim->extent);
-    if (!d || !in_two_runs(d))
+    if (!d || !in_two_runs(f->m, d))
         return false;
     const nm_extent *inner = nm_extent_div(f->m, dim->extent, d->extent);
     LLVMValueRef n = nm_fn_extent_value(f, inner, NM_SYM_SIZE);
@@ -56,4 +66,18 @@ LLVMValueRef nm_gen_global(nm_gen *g, const nm_dim *dim, LLVMValueRef i)
         return at;
     LLVMValueRef late = LLVMBuildICmp(b, LLVMIntSGE, i, half, "");
     return nm_index_add(g, at, LLVMBuildSelect(b, late, jump, nm_index_const(g, 0), ""));
+}
+
+LLVMValueRef nm_gen_local(nm_gen *g, const nm_dim *dim, LLVMValueRef global)
+{
+    LLVMBuilderRef b = g->fn.b;
+    LLVMValueRef half, jump, offset = nm_fn_extent_value(&g->fn, dim->extent, NM_SYM_OFFSET);
+    LLVMValueRef i = LLVMBuildSub(b, global, offset, "");
+    if (!nm_gen_runs(g, dim, &half, &jump))
+        return i;
+    LLVMValueRef late = LLVMBuildICmp(b, LLVMIntSGE, i, half, "");
+    LLVMValueRef back = LLVMBuildSub(b, i, jump, "");
+    LLVMValueRef there = LLVMBuildICmp(b, LLVMIntSGE, back, half, "");
+    back = LLVMBuildSelect(b, there, back, nm_index_const(g, -1), "");
+    return LLVMBuildSelect(b, late, back, i, "");
 }

@@ -1,5 +1,6 @@
 // Scatter kernels: rows of the result gather the values whose index names them, in order, so no two
 // threads write one element and the sum's order is fixed (template.h: nmk_scatter_add).
+#include "codegen/global.h"
 #include "codegen/kernels.h"
 #include "codegen/space.h"
 
@@ -70,7 +71,10 @@ static LLVMValueRef write_index(nm_gen *g, nm_scatter *s)
     if (!at)
         return NULL;
     bool is_unsigned = s->op->in[1]->type->dtype == NM_u8;
-    nm_fn_finish(f, LLVMBuildIntCast2(f->b, at, f->i64, !is_unsigned, ""));
+    at = LLVMBuildIntCast2(f->b, at, f->i64, !is_unsigned, "");
+    if (nm_extent_is_local(f->m, s->over.extent))
+        at = nm_gen_local(g, &s->over, at);
+    nm_fn_finish(f, at);
     return fn;
 }
 

@@ -111,20 +111,55 @@ static void point_pad(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point 
         guard(g, p, over, at, extent);
 }
 
+// Are the indices those of one rank's own block of the dim? They are all there, then.
+static bool is_own_block(nm_gen *g, const nm_op *gather, const nm_dim *from)
+{
+    const nm_op *index = gather->in[1]->def;
+    if (!index || index->code != NM_OP_index || index->out[0].type->dim[0].name != from->name)
+        return false;
+    const nm_extent *own = index->out[0].type->dim[0].extent;
+    return nm_extent_whole(g->fn.m, own) == nm_extent_whole(g->fn.m, from->extent) &&
+           !nm_extent_is_padded(g->fn.m, own);
+}
+
+static LLVMValueRef clamp_index(nm_gen *g, LLVMValueRef index, LLVMValueRef n)
+{
+    LLVMBuilderRef b = g->fn.b;
+    LLVMValueRef zero = nm_index_const(g, 0), one = nm_index_const(g, 1);
+    LLVMValueRef low = LLVMBuildICmp(b, LLVMIntSLT, index, zero, "");
+    index = LLVMBuildSelect(b, low, zero, index, "");
+    return nm_fn_min(&g->fn, index, LLVMBuildSub(b, n, one, ""));
+}
+
+// Of a dim of which a rank has a part the indices are global; what another rank has gives 0.
+static void point_part(nm_gen *g, const nm_dim *dim, LLVMValueRef global, bool own,
+                       nm_source_point *p)
+{
+    if (!own)
+        global = clamp_index(g, global, nm_fn_extent_value(&g->fn, dim->extent, NM_SYM_TOTAL));
+    LLVMValueRef at = nm_gen_local(g, dim, global);
+    if (own)
+        nm_coords_set(&p->at, dim->name, at);
+    else
+        guard(g, p, dim->name, at, nm_fn_extent_value(&g->fn, dim->extent, NM_SYM_SIZE));
+}
+
 static bool point_gather(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p)
 {
     nm_sym over = nm_attr_sym(op, "over");
-    LLVMBuilderRef b = g->fn.b;
-    LLVMValueRef index = nm_gen_value(g, op->in[1], c);
+    const nm_dim *dim = &op->in[0]->type->dim[nm_type_find(op->in[0]->type, over)];
+    bool own = is_own_block(g, op, dim);
+    LLVMValueRef index = own ? nm_gen_global(g, &op->in[1]->type->dim[0], nm_coords_get(c, over))
+                             : nm_gen_value(g, op->in[1], c);
     if (!index)
         return false;
     bool is_unsigned = op->in[1]->type->dtype == NM_u8;
-    index = LLVMBuildIntCast2(b, index, g->fn.i64, !is_unsigned, "");
-    LLVMValueRef zero = nm_index_const(g, 0), one = nm_index_const(g, 1);
-    LLVMValueRef last = LLVMBuildSub(b, extent_of(g, op->in[0]->type, over), one, "");
-    LLVMValueRef low = LLVMBuildICmp(b, LLVMIntSLT, index, zero, "");
-    index = nm_fn_min(&g->fn, LLVMBuildSelect(b, low, zero, index, ""), last);
-    nm_coords_set(&p->at, over, index);
+    index = LLVMBuildIntCast2(g->fn.b, index, g->fn.i64, !is_unsigned, "");
+    if (nm_extent_is_local(g->fn.m, dim->extent))
+        point_part(g, dim, index, own, p);
+    else
+        nm_coords_set(&p->at, over,
+                      own ? index : clamp_index(g, index, extent_of(g, op->in[0]->type, over)));
     return true;
 }
 
@@ -138,36 +173,6 @@ static void point_windows(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_po
     LLVMValueRef before = nm_index_const(g, -nm_attr_int(op, "before", 0));
     LLVMValueRef at = nm_index_add(g, nm_index_add(g, t, tap), before);
     guard(g, p, over, at, extent_of(g, op->in[0]->type, over));
-}
-
-// This rank's number among those of the axes, major first.
-static LLVMValueRef own_place(nm_gen *g, nm_syms axes)
-{
-    LLVMValueRef at = nm_index_const(g, 0);
-    for (int i = 0; i < axes.n; i++) {
-        const nm_extent *axis = nm_extent_sym(g->fn.m, axes.sym[i]);
-        LLVMValueRef ranks = nm_fn_extent_value(&g->fn, axis, NM_SYM_SIZE);
-        at = nm_index_add(g, nm_index_mul(g, at, ranks),
-                          nm_fn_extent_value(&g->fn, axis, NM_SYM_OFFSET));
-    }
-    return at;
-}
-
-// Of a whole dim, where global indices are; of a part, the own block of it.
-static void point_shard(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p)
-{
-    nm_sym over = nm_attr_sym(op, "over");
-    const nm_type *in = op->in[0]->type, *out = op->out[0].type;
-    const nm_dim *from = &in->dim[nm_type_find(in, over)], *to = &out->dim[nm_type_find(out, over)];
-    LLVMValueRef i = nm_coords_get(c, over);
-    if (nm_extent_is_local(g->fn.m, from->extent)) {
-        LLVMValueRef block = own_place(g, nm_attr_dims(op, "axes"));
-        i = nm_index_add(g, nm_index_mul(g, block, extent_of(g, out, over)), i);
-        nm_coords_set(&p->at, over, i);
-    } else if (nm_extent_is_padded(g->fn.m, to->extent))
-        guard(g, p, over, nm_gen_global(g, to, i), extent_of(g, in, over));
-    else
-        nm_coords_set(&p->at, over, nm_gen_global(g, to, i));
 }
 
 bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p)
@@ -186,7 +191,6 @@ bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point
     case NM_OP_broadcast: return true;
     case NM_OP_gather: return point_gather(g, op, &from, p);
     case NM_OP_windows: point_windows(g, op, &from, p); return true;
-    case NM_OP_shard: point_shard(g, op, &from, p); return true;
     default: nm_gen_refuse(g, op, "this view is not lowered yet"); return false;
     }
 }

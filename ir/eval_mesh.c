@@ -79,25 +79,32 @@ static int64_t member(const struct nm_eval_mesh *mesh, const nm_axes *axes, int6
 
 // --- collectives ---------------------------------------------------------------------------------
 
+static const nm_dim *dim_of(const nm_tensor *t, nm_sym name)
+{
+    return &t->type->dim[nm_type_find(t->type, name)];
+}
+
 typedef struct exchange { // what one rank takes from one member of its group
-    nm_eval_op *to;
-    const nm_tensor *from;
-    nm_sym gather, scatter;  // dims; NULL: none
-    int64_t put_at, take_at; // where the member's block stands in `gather`, the own in `scatter`
+    nm_eval_op *to, *from;
+    nm_sym gather, scatter; // dims whose indices the ranks share otherwise afterwards; NULL: none
     enum { TAKE, ADD, MOST } how;
 } exchange;
 
-// The offset in x->from of the element at w in the result; -1: it is not the member's.
+// The member's offset of the element at w in the result; -1: it is not the member's. Where a dim is
+// cut otherwise than before, an index is found by the global one: blocks may lie in two runs.
 static int64_t element_of(const exchange *x, const nm_walk *w)
 {
+    const nm_tensor *in = x->from->in[0];
     int64_t off = 0;
     for (int i = 0; i < w->n; i++) {
         int64_t at = w->at[i];
-        at -= w->name[i] == x->gather ? x->put_at : 0;
-        at += w->name[i] == x->scatter ? x->take_at : 0;
-        if (at < 0 || at >= nm_tensor_extent(x->from, w->name[i]))
+        if (w->name[i] == x->gather || w->name[i] == x->scatter) {
+            int64_t global = nm_eval_global(x->to, dim_of(x->to->out, w->name[i]), at);
+            at = nm_eval_local(x->from, dim_of(in, w->name[i]), global);
+        }
+        if (at < 0)
             return -1;
-        off += at * nm_tensor_stride(x->from, w->name[i]);
+        off += at * nm_tensor_stride(in, w->name[i]);
     }
     return off;
 }
@@ -111,16 +118,9 @@ static void take(const exchange *x)
         int64_t from = element_of(x, &w);
         if (from < 0)
             continue;
-        double v = x->from->data[from], *y = &x->to->out->data[w.off[0]];
+        double v = x->from->in[0]->data[from], *y = &x->to->out->data[w.off[0]];
         *y = x->how == ADD ? *y + v : x->how == MOST && *y >= v ? *y : v;
     }
-}
-
-// Indices that a rank is to hold of the dim: of which the blocks before it are made.
-static int64_t block_of(nm_eval_op *e, const nm_type *t, nm_sym dim)
-{
-    const nm_dim *d = dim ? &t->dim[nm_type_find(t, dim)] : NULL;
-    return d ? nm_eval_block(e->m, e->opts, d, nm_eval_size_of(e, d->extent)) : 0;
 }
 
 static nm_axes axes_of(const nm_op *op)
@@ -156,14 +156,12 @@ static void collect(nm_eval_op *all, int64_t r)
     exchange x = start_exchange(e);
     bool alone = e->op->code == NM_OP_shard || e->op->code == NM_OP_first;
     int64_t own = nm_mesh_place(mesh, &axes, e->opts->rank);
-    x.take_at = own * block_of(e, e->out->type, x.scatter);
     for (int64_t i = 0; x.how == MOST && i < e->out->n; i++)
         e->out->data[i] = -INFINITY;
     for (int64_t k = 0; k < nm_mesh_group(mesh, &axes); k++) {
         if ((alone && k != own) || (e->op->code == NM_OP_first && k))
             continue;
-        x.from = all[r + member(mesh, &axes, e->opts->rank, k) - e->opts->rank].in[0];
-        x.put_at = k * block_of(e, e->op->in[0]->type, x.gather);
+        x.from = &all[r + member(mesh, &axes, e->opts->rank, k) - e->opts->rank];
         take(&x);
     }
 }

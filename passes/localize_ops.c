@@ -1,12 +1,11 @@
-// Ops that work on a part of a dim other than they do on the whole, written out.
+// Ops that are written out otherwise for a part:
 //
-//   gather over d/x        the local index is the index less the part's offset; what another rank
-//                          has gives 0. A row is the one meant if its global index is the index.
-//   scatter_add over d/x   the same: what another rank has adds 0
-//   first                  the value where the own index on every axis is 0, else 0
-//   attention              with queries split along their positions: each query's position, `at`
+//   shard      the elements of a at the global indices that the own part of the dim has
+//   first      the value where the own index on every axis is 0, else 0
+//   attention  with queries split along their positions: each query's position is given, `at`
 //
-// `index` and `random` count globally by themselves; `shard` is a view that kernels know.
+// The others mean the same on a part: `index` and `random` count globally, `gather` and
+// `scatter_add` take global indices (another rank's give nothing).
 #include "passes/localize.h"
 
 #include "ir/attn.h"
@@ -50,102 +49,23 @@ static nm_value *build_index(const at *x, const nm_dim *d, nm_dtype dtype)
     return build(x, NM_OP_index, 0, NULL, nm_mk_sym(x->m, "dim", d->name), nm_type_get(x->m, &t));
 }
 
-// then's order of dims, if it has all of them
-static nm_value *build_select(const at *x, nm_value *where, nm_value *then)
-{
-    bool has_all = true;
-    for (int i = 0; i < where->type->rank; i++)
-        has_all = has_all && nm_has_dim(then->type, where->type->dim[i].name);
-    nm_value *in[] = {where, then, build_zero(x, then->type->dtype)};
-    return build(x, NM_OP_select, 3, in, (nm_attr){0}, has_all ? then->type : NULL);
-}
+// --- the ops ----------------------------------------------------------------------------------
 
-// `old` is read by nobody but `with`'s own operands from now on.
-static void replace_but(nm_value *old, nm_value *with, nm_op *reader, int operand)
-{
-    nm_replace(old, with);
-    nm_set_operand(reader, operand, old);
-}
-
-// --- by index ------------------------------------------------------------------------------------
-
-// Indices into a part: local ones, and which of them the part has.
-typedef struct part {
-    nm_value *index, *has;
-} part;
-
-// Small ints cannot hold a difference.
-static nm_value *widen(const at *x, nm_value *index)
-{
-    nm_dtype t = index->type->dtype;
-    if (t == NM_i32 || t == NM_i64)
-        return index;
-    return build(x, NM_OP_cast, 1, &index, nm_mk_dtype(x->m, "to", NM_i32), NULL);
-}
-
-static part build_part(const at *x, const nm_dim *d, nm_value *index)
-{
-    nm_value *wide = widen(x, index);
-    nm_dtype dtype = wide->type->dtype;
-    part p = {.index = build2(x, NM_OP_sub, wide, build_offset(x, d->extent, dtype))};
-    nm_value *in[] = {build_index(x, d, dtype), p.index};
-    nm_value *global = build(x, NM_OP_gather, 2, in, nm_mk_sym(x->m, "over", d->name), NULL);
-    p.has = build2(x, NM_OP_eq, global, wide);
-    return p;
-}
-
-// The dim `over` of t, whose axes it had as `whole`; false: it was not split.
-static bool split_dim(const nm_type *t, const nm_type *whole, nm_sym over, nm_dim *d)
-{
-    int i = nm_type_find(t, over), k = nm_type_find(whole, over);
-    if (i < 0 || k < 0 || !whole->dim[k].axes.n)
-        return false;
-    *d = t->dim[i];
-    return true;
-}
-
-static bool in_one_run(const at *x, const nm_type *whole, nm_sym over)
-{
-    const nm_dim *d = &whole->dim[nm_type_find(whole, over)];
-    return !nm_axes_have(&d->axes, "cp") ||
-           nm_error(x->m->diag, x->op->loc, "%s over '%s', which is split over cp, is not lowered",
-                    nm_info(x->op)->name, over);
-}
-
-static bool localize_gather(const at *x)
+static bool localize_shard(const at *x)
 {
     nm_op *op = x->op;
-    nm_dim d;
     nm_sym over = nm_attr_sym(op, "over");
-    if (!split_dim(op->in[0]->type, x->whole[op->in[0]->id], over, &d))
-        return true;
-    if (!in_one_run(x, x->whole[op->in[0]->id], over))
+    const nm_type *out = op->out[0].type;
+    const nm_dim *own = &out->dim[nm_type_find(out, over)];
+    nm_value *in[] = {op->in[0], build_index(x, own, NM_i32)};
+    nm_value *y = build(x, NM_OP_gather, 2, in, nm_mk_sym(x->m, "over", over), out);
+    if (!y)
         return false;
-    part p = build_part(x, &d, op->in[1]);
-    nm_set_operand(op, 1, p.index);
-    const at behind = {x->m, op->next, x->whole};
-    nm_value *y = build_select(&behind, p.has, &op->out[0]);
     y->name = op->out[0].name;
-    replace_but(&op->out[0], y, y->def, 1);
+    nm_replace(&op->out[0], y);
+    nm_erase(op);
     return true;
 }
-
-static bool localize_scatter(const at *x)
-{
-    nm_op *op = x->op;
-    nm_dim d;
-    nm_sym over = nm_attr_sym(op, "over");
-    if (!split_dim(op->out[0].type, x->whole[op->out[0].id], over, &d))
-        return true;
-    if (!in_one_run(x, x->whole[op->out[0].id], over))
-        return false;
-    part p = build_part(x, &d, op->in[1]);
-    nm_set_operand(op, 0, build_select(x, p.has, op->in[0]));
-    nm_set_operand(op, 1, p.index);
-    return true;
-}
-
-// --- the others ----------------------------------------------------------------------------------
 
 static bool localize_first(const at *x)
 {
@@ -158,11 +78,22 @@ static bool localize_first(const at *x)
     }
     if (!sum)
         nm_bug("localize: first of no axes");
-    nm_value *is_first = build2(x, NM_OP_eq, sum, build_zero(x, NM_i32));
-    nm_value *y = build_select(x, is_first, op->in[0]);
+    nm_value *in[] = {build2(x, NM_OP_eq, sum, build_zero(x, NM_i32)), op->in[0],
+                      build_zero(x, op->in[0]->type->dtype)};
+    nm_value *y = build(x, NM_OP_select, 3, in, (nm_attr){0}, op->in[0]->type);
     y->name = op->out[0].name;
     nm_replace(&op->out[0], y);
     nm_erase(op);
+    return true;
+}
+
+// The dim `over` of t, whose axes it had as `whole`; false: it was not split.
+static bool split_dim(const nm_type *t, const nm_type *whole, nm_sym over, nm_dim *d)
+{
+    int i = nm_type_find(t, over), k = nm_type_find(whole, over);
+    if (i < 0 || k < 0 || !whole->dim[k].axes.n)
+        return false;
+    *d = t->dim[i];
     return true;
 }
 
@@ -226,8 +157,7 @@ static bool localize_attention(const at *x)
 static bool localize_op(const at *x)
 {
     switch (x->op->code) {
-    case NM_OP_gather: return localize_gather(x);
-    case NM_OP_scatter_add: return localize_scatter(x);
+    case NM_OP_shard: return localize_shard(x);
     case NM_OP_first: return localize_first(x);
     case NM_OP_attention:
     case NM_OP_attention_grad: return localize_attention(x);

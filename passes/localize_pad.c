@@ -146,8 +146,7 @@ static dims zero_of_collective(const padding *p, const nm_op *op)
 {
     nm_sym over = nm_attr_sym(op, "over");
     dims in = padded_in(p, op->in[0]->type, over), out = padded_in(p, op->out[0].type, over);
-    bool zero = in ? zero_at(p, op, 0) & in : op->code == NM_OP_shard;
-    return zero_at(p, op, 0) | (zero ? out : 0);
+    return zero_at(p, op, 0) | (zero_at(p, op, 0) & in ? out : 0);
 }
 
 static dims zero_of_op(const padding *p, const nm_op *op)
