@@ -22,12 +22,34 @@ nm_sym nm_units_role(const nm_func *f, const char *suffix)
     return nm_sym_fmt(f->module, "%.*s", (int)(n - k), f->name);
 }
 
-static nm_syms dims_of(const nm_module *m, const char *axis)
+static bool is_repeated(const nm_units *u, nm_sym dim)
 {
+    nm_each_func(f, u->m)
+        for (nm_op *op = nm_units_role(f, ".micro") ? f->first : NULL; op; op = op->next)
+            if (op->code == NM_OP_repeat && nm_attr_sym(op, "over") == dim)
+                return true;
+    return false;
+}
+
+// The row pp keeps the dims that a step repeats over: a stage has its part of those, and of no
+// other. The turns of a repeat that is written for them may have been grouped, or there may be one
+// alone.
+static void find_dims(nm_units *u)
+{
+    nm_module *m = u->m;
+    nm_mesh_row *row = NULL;
     for (int i = 0; i < m->n_mesh; i++)
-        if (!strcmp(m->mesh[i].axis, axis))
-            return m->mesh[i].dims;
-    return (nm_syms){0};
+        if (!strcmp(m->mesh[i].axis, "pp"))
+            row = &m->mesh[i];
+    nm_sym *kept = nm_new_n(m->arena, nm_sym, row ? row->dims.n : 0);
+    for (int i = 0; row && i < row->dims.n; i++)
+        if (is_repeated(u, row->dims.sym[i]))
+            kept[u->dims.n++] = row->dims.sym[i];
+    u->dims.sym = kept;
+    if (row && u->dims.n)
+        row->dims = u->dims;
+    else if (row)
+        memmove(row, row + 1, (size_t)(&m->mesh[m->n_mesh--] - row - 1) * sizeof *row);
 }
 
 typedef bool cutter(nm_units *u, nm_func *f);
@@ -72,10 +94,11 @@ static bool add_counted(nm_units *u, nm_func *count)
 
 bool nm_pass_units(nm_module *m, bool *changed)
 {
-    nm_units u = {.m = m, .dims = dims_of(m, "pp"), .k = -1};
+    nm_units u = {.m = m, .k = -1};
     if (!m->options.mesh)
         return true;
     *changed = true;
+    find_dims(&u);
     if (!cut_each(&u, ".micro", nm_units_cut_micro) || !nm_units_own(&u) ||
         !cut_each(&u, ".finish", nm_units_cut_finish) || !cut_inits(&u) ||
         !cut_each(&u, ".count", add_counted))

@@ -235,7 +235,8 @@ static bool build_part(nm_units *u, const links *l, int at)
     }
     nm_part_end(g, &gives);
     note_reads(u, l, at, g);
-    return nm_units_check(u, g, repeat ? nm_attr_sym(repeat, "over") : NULL);
+    u->over[nm_unit_of(&l->p, at)] = repeat ? nm_attr_sym(repeat, "over") : NULL;
+    return nm_units_check(u, g, u->over[nm_unit_of(&l->p, at)]);
 }
 
 // Train and eval run on the same stages.

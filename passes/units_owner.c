@@ -89,11 +89,21 @@ static nm_owned *param_of(const nm_units *u, nm_sym acc)
     return grad ? find(u, NM_BIND_param, NULL, nm_sym_get(u->m, acc + 5)) : NULL;
 }
 
+// Of what no unit reads: the unit whose stages share out its turns, else the first.
+static uint64_t home_of(const nm_units *u, const nm_type *type)
+{
+    nm_sym dim = nm_units_dim_in(u, type);
+    for (int i = 1; dim && i < NM_MAX_UNITS; i += 2)
+        if (u->over[i] == dim)
+            return (uint64_t)1 << i;
+    return 1;
+}
+
 int nm_units_owner(nm_units *u, nm_sym role, nm_bind bind, const nm_type *type)
 {
     const nm_owned *o = find(u, bind.kind, bind.kind == NM_BIND_acc ? role : NULL, bind.name);
     if (bind.kind != NM_BIND_acc)
-        return owner_of(u, o ? o->units : 1, type);
+        return owner_of(u, o ? o->units : home_of(u, type), type);
     const nm_owned *param = param_of(u, bind.name);
     if (param)
         return owner_of(u, param->units, type);
@@ -134,20 +144,16 @@ static void mark_readers(const nm_func *f, const nm_value *v, bool *reads)
     }
 }
 
-static uint64_t units_of_result(nm_units *u, nm_bind bind)
-{
-    const nm_owned *o = find(u, NM_BIND_param, NULL, bind.name);
-    return o ? o->units : 1;
-}
-
 // The owners of the parameters whose update reads v.
 static uint64_t units_updating(nm_units *u, const nm_func *f, const nm_value *v, bool *reads)
 {
     uint64_t units = 0;
     mark_readers(f, v, reads);
     for (int i = 0; i < f->n_results; i++)
-        if (f->result_bind[i].kind == NM_BIND_param && reads[f->last->in[i]->id])
-            units |= units_of_result(u, f->result_bind[i]);
+        if (f->result_bind[i].kind == NM_BIND_param && reads[f->last->in[i]->id]) {
+            int owner = nm_units_owner(u, NULL, f->result_bind[i], f->last->in[i]->type);
+            units |= u->owner[owner].units;
+        }
     return units;
 }
 
@@ -178,7 +184,7 @@ static uint64_t units_of_state(nm_units *u, const nm_func *f, nm_sym role, int r
         units = units_behind(u, f, role, result, NM_BIND_param, reads);
     if (!units)
         units = units_behind(u, f, role, result, NM_BIND_acc, reads);
-    return units ? units : 1;
+    return units ? units : home_of(u, f->last->in[result]->type);
 }
 
 static void note_states(nm_units *u, nm_func *f)

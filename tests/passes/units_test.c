@@ -1,0 +1,462 @@
+// A pipeline of units is the whole step. Three ranks run the chains of two micro-batches in f64, as
+// the runtime does: units and chunks of turns are dealt out to them, each rank has accumulators of
+// its own, and a chunk sees its part of what is stacked. An all_reduce over pp adds what the ranks
+// of its function have; `first` is 0 on all of them but one.
+#include "passes/retype.h"
+#include "tests/passes/steps.h"
+
+enum { BATCH = 4, MICRO = 2, SEQ = 3, RANKS = 3, MAX_UNITS = 16 };
+
+static const subject mixed[] = {
+    {.path = "models/gpt2.nm",
+     .define = {{"vocab", "11"},
+                {"d", "8"},
+                {"heads", "2"},
+                {"hd", "4"},
+                {"ff", "12"},
+                {"layers", "3"},
+                {"context", "8"}}},
+    {.path = "models/t5.nm",
+     .define = {{"vocab", "11"},
+                {"d", "8"},
+                {"heads", "2"},
+                {"hd", "4"},
+                {"ff", "12"},
+                {"enc_layers", "2"},
+                {"dec_layers", "3"},
+                {"context", "8"},
+                {"absolute", "true"}}},
+    {.path = "tests/passes/units_mixed.nm",
+     .define = {{"vocab", "11"}, {"d", "6"}, {"layers", "3"}, {"more", "2"}}},
+};
+enum { N_MIXED = sizeof mixed / sizeof *mixed };
+
+static nm_arena arena;
+
+// --- the world ---------------------------------------------------------------------------------
+
+typedef struct world {
+    nm_module *m;
+    int chunk;                // turns
+    nm_sym over[MAX_UNITS];   // an odd unit's dim
+    int64_t total[MAX_UNITS]; // its extent
+    store shared;             // params, states, data, scalars, counts: whole
+    store done;               // what a function of finish or init gave
+    store links;
+    store acc[RANKS], before[RANKS]; // before: when the phase began
+} world;
+
+typedef struct turns { // that one call runs; of no repeat: 0 to 1
+    int unit, rank;
+    int64_t first, end, total;
+} turns;
+
+static nm_eval_sym sym[6];
+static nm_eval_opts opts = {.arena = &arena, .f64 = true, .sym = sym};
+
+static void set_syms(const world *w, const turns *t, int64_t first, int64_t end)
+{
+    static const char *const seqs[] = {"seq", "src", "dst"};
+    opts.n_syms = 0;
+    sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_get(w->m, "batch"), end - first, first, BATCH);
+    for (int i = 0; i < 3; i++)
+        sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_get(w->m, seqs[i]), SEQ, 0, SEQ);
+    if (t && w->over[t->unit])
+        sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_fmt(w->m, "%s.pp", w->over[t->unit]),
+                                            t->end - t->first, t->first, t->total);
+}
+
+// The unit of a function of one unit; -1: of several, or of all.
+static int unit_of(const nm_func *f)
+{
+    for (int u = 0; u < MAX_UNITS; u++)
+        if (f->part.units == (uint64_t)1 << u)
+            return u;
+    return -1;
+}
+
+static const nm_type *chunked(nm_module *m, const nm_type *t, void *user)
+{
+    nm_sym over = user;
+    nm_type local = *t;
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i].name == over)
+            local.dim[i].extent = nm_extent_sym(m, nm_sym_fmt(m, "%s.pp", over));
+    return nm_type_get(m, &local);
+}
+
+static bool is_pp(const nm_module *m, nm_sym dim)
+{
+    for (int i = 0; i < m->n_mesh; i++)
+        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, dim))
+            return true;
+    return false;
+}
+
+// The extent of an odd unit's dim becomes a symbol in its functions, as localize has it.
+static void open_chunks(world *w)
+{
+    bool ignored = false;
+    nm_each_func(f, w->m)
+        for (nm_op *op = f->first; unit_of(f) >= 0 && op; op = op->next) {
+            nm_sym over = op->code == NM_OP_repeat ? nm_attr_sym(op, "over") : NULL;
+            if (!over || !is_pp(w->m, over))
+                continue;
+            nm_sym local = nm_sym_fmt(w->m, "%s.pp", over);
+            nm_dim_declare(w->m, (nm_dim_decl){.name = local,
+                                               .extent = nm_extent_sym(w->m, local),
+                                               .runtime = true,
+                                               .min = 1});
+            w->over[unit_of(f)] = over;
+            nm_extent_is_const(nm_dim_of(w->m, over).extent, &w->total[unit_of(f)]);
+        }
+    nm_each_func(f, w->m)
+        if (unit_of(f) >= 0 && w->over[unit_of(f)])
+            nm_retype_func(f, chunked, (void *)w->over[unit_of(f)], &ignored);
+    if (!nm_verify(w->m))
+        nm_bug("units are not valid with a run of their turns");
+}
+
+// --- tensors by chunks -------------------------------------------------------------------------
+
+static bool is_stacked(const world *w, const turns *t, const nm_type *type)
+{
+    return w->over[t->unit] && type->rank && type->dim[0].name == w->over[t->unit];
+}
+
+// Results of a chunk go to their place in the whole.
+static void put_turns(const world *w, store *s, nm_bind bind, const nm_tensor *part, const turns *t)
+{
+    row *r = find_row(s, bind);
+    bind.next = NULL;
+    if (!is_stacked(w, t, part->type)) {
+        put(s, bind, *part);
+        return;
+    }
+    int64_t size = part->n / (t->end - t->first);
+    nm_tensor whole = *part;
+    whole.extent[0] = t->total;
+    whole.n = size * t->total;
+    whole.data = nm_new_n(&arena, double, whole.n);
+    if (r)
+        memcpy(whole.data, r->t.data, (size_t)whole.n * sizeof(double));
+    memcpy(whole.data + t->first * size, part->data, (size_t)part->n * sizeof(double));
+    put(s, bind, whole);
+}
+
+static bool reads_reduced(const nm_value *v)
+{
+    return v->uses && v->uses->op->code == NM_OP_all_reduce;
+}
+
+// The sum of what the ranks had when the phase began.
+static bool sum_ranks(world *w, nm_bind bind, uint64_t ranks, nm_tensor *out)
+{
+    for (int r = 0; r < RANKS; r++) {
+        row *part = ranks >> r & 1 ? find_row(&w->before[r], bind) : NULL;
+        for (int64_t i = 0; part && i < out->n; i++)
+            out->data[i] += part->t.data[i];
+    }
+    return true;
+}
+
+static row *find_arg(world *w, const turns *t, nm_bind bind, bool first)
+{
+    if (bind.kind == NM_BIND_acc)
+        return find_row(&w->acc[t->rank], bind);
+    if (bind.kind == NM_BIND_link && bind.next && !first)
+        return find_row(&w->links, (nm_bind){.kind = NM_BIND_link, .name = bind.next});
+    return find_row(bind.kind == NM_BIND_link ? &w->links : &w->shared, bind);
+}
+
+typedef struct span { // of the batch
+    int64_t first, end;
+} span;
+
+// One argument; what is not there yet is an accumulator, and zero.
+static bool take(world *w, nm_func *f, int i, const turns *t, span batch, uint64_t ranks,
+                 nm_tensor *out)
+{
+    nm_bind bind = f->param_bind[i];
+    const nm_type *type = f->param[i]->type;
+    bool reverse = f->part.phase == NM_PHASE_backward;
+    row *r = find_arg(w, t, bind, reverse ? t->end == t->total : t->first == 0);
+    if (!r && bind.kind != NM_BIND_acc && bind.kind != NM_BIND_count)
+        return printf("%s needs %s\n", f->name, bind.name), false;
+    if (!r || (bind.kind == NM_BIND_acc && reads_reduced(f->param[i])))
+        return nm_tensor_new(f->module, f->loc, &opts, type, out) &&
+               (bind.kind != NM_BIND_acc || !reads_reduced(f->param[i]) ||
+                sum_ranks(w, bind, ranks, out));
+    *out = r->t;
+    if (bind.kind == NM_BIND_data)
+        *out = slice_rows(&r->t, batch.first, batch.end - batch.first);
+    else if (is_stacked(w, t, type))
+        *out = slice_rows(&r->t, t->first, t->end - t->first);
+    out->type = type;
+    return true;
+}
+
+static bool agrees(world *w, nm_bind bind, const nm_tensor *t)
+{
+    row *r = find_row(&w->done, bind);
+    for (int64_t i = 0; r && i < t->n; i++)
+        if (!is_near(r->t.data[i], t->data[i], 1e-9))
+            return printf("ranks differ in %s\n", bind.name), false;
+    return true;
+}
+
+static bool keep(world *w, nm_bind bind, const nm_tensor *result, const turns *t)
+{
+    if (bind.kind == NM_BIND_count)
+        put(&w->shared, bind, *result);
+    else if (bind.kind == NM_BIND_acc)
+        put_turns(w, &w->acc[t->rank], bind, result, t);
+    else if (bind.kind == NM_BIND_link)
+        put_turns(w, &w->links, bind, result, t);
+    else {
+        bool same = is_stacked(w, t, result->type) || agrees(w, bind, result);
+        put_turns(w, &w->done, bind, result, t);
+        return same;
+    }
+    return true;
+}
+
+static bool run(world *w, nm_func *f, const turns *t, span batch, uint64_t ranks)
+{
+    nm_tensor *args = nm_new_n(&arena, nm_tensor, f->n_params + 1);
+    set_syms(w, t, batch.first, batch.end);
+    for (int i = 0; i < f->n_params; i++)
+        if (!take(w, f, i, t, batch, ranks, &args[i]))
+            return false;
+    nm_tensor *results = run_func(f, &opts, args);
+    for (int i = 0; results && i < f->n_results; i++) {
+        results[i].type = f->last->in[i]->type;
+        if (!keep(w, f->result_bind[i], &results[i], t))
+            return false;
+    }
+    return results != NULL;
+}
+
+// --- who runs what -----------------------------------------------------------------------------
+
+static bool has_turns(const world *w, const nm_func *f)
+{
+    int unit = unit_of(f);
+    if (unit < 0 || !w->over[unit])
+        return false;
+    for (int i = 0; i < f->n_params; i++)
+        if (f->param[i]->type->rank && f->param[i]->type->dim[0].name == w->over[unit])
+            return true;
+    for (int i = 0; i < f->n_results; i++)
+        if (nm_has_dim(f->last->in[i]->type, w->over[unit]))
+            return true;
+    return false;
+}
+
+static int n_chunks(const world *w, int unit)
+{
+    return w->over[unit] ? (int)((w->total[unit] + w->chunk - 1) / w->chunk) : 1;
+}
+
+static turns chunk_of(const world *w, int unit, int i)
+{
+    int64_t total = w->over[unit] ? w->total[unit] : 1, first = (int64_t)i * w->chunk;
+    int64_t end = first + w->chunk < total ? first + w->chunk : total;
+    bool odd = w->over[unit] != NULL;
+    return (turns){unit, (unit / 2 + i) % RANKS, odd ? first : 0, odd ? end : 1, total};
+}
+
+static uint64_t ranks_of(const world *w, uint64_t units)
+{
+    uint64_t ranks = 0;
+    for (int u = 0; u < w->m->n_units; u++)
+        for (int i = 0; (!units || units >> u & 1) && i < n_chunks(w, u); i++)
+            ranks |= (uint64_t)1 << chunk_of(w, u, i).rank;
+    return units ? ranks : ((uint64_t)1 << RANKS) - 1;
+}
+
+// All chunks of an odd unit, in the direction of the phase; other functions once on each rank.
+static bool run_chunks(world *w, nm_func *f, span batch)
+{
+    int unit = unit_of(f), n = n_chunks(w, unit);
+    for (int i = 0; i < n; i++) {
+        turns t = chunk_of(w, unit, f->part.phase == NM_PHASE_backward ? n - 1 - i : i);
+        if (!run(w, f, &t, batch, ranks_of(w, f->part.units)))
+            return false;
+    }
+    return true;
+}
+
+// f where it is not the first of the ranks that hold the same values.
+static nm_func *without_first(nm_func *f)
+{
+    nm_func *g = nm_func_clone(f, nm_sym_fmt(f->module, "%s.rest", f->name), NULL);
+    nm_each_op(op, g)
+        if (op->code == NM_OP_first)
+            nm_replace(&op->out[0], nm_build_const(g, op, op->loc, op->out[0].type->dtype, 0));
+    return g;
+}
+
+static bool run_ranks(world *w, nm_func *f)
+{
+    bool counts = !f->part.units && f->part.phase == NM_PHASE_none; // for all ranks at once
+    uint64_t ranks = counts ? 1 : ranks_of(w, f->part.units);
+    int unit = unit_of(f) < 0 ? 0 : unit_of(f);
+    bool first = true;
+    memcpy(w->before, w->acc, sizeof w->acc);
+    for (int r = 0; r < RANKS; r++) {
+        turns t = {.unit = unit, .rank = r, .first = 0, .end = 1, .total = 1};
+        if (!(ranks >> r & 1))
+            continue;
+        nm_func *g = first ? f : without_first(f);
+        if (!run(w, g, &t, (span){0, BATCH}, ranks))
+            return false;
+        if (g != f)
+            nm_func_remove(g);
+        first = false;
+    }
+    return true;
+}
+
+static bool has_prefix(const nm_func *f, const char *prefix)
+{
+    return !strncmp(f->name, prefix, strlen(prefix));
+}
+
+static bool run_all(world *w, const char *prefix)
+{
+    for (nm_func *f = w->m->first_func, *next; f; f = next) {
+        next = f->next;
+        bool in_turns = has_prefix(f, prefix) && has_turns(w, f);
+        if (has_prefix(f, prefix) &&
+            !(in_turns ? run_chunks(w, f, (span){0, BATCH}) : run_ranks(w, f)))
+            return false;
+    }
+    return true;
+}
+
+static bool run_chains(world *w, const char *prefix)
+{
+    for (int64_t first = 0; first < BATCH; first += MICRO) {
+        w->links.n = 0;
+        nm_each_func(f, w->m)
+            if (has_prefix(f, prefix) && !run_chunks(w, f, (span){first, first + MICRO}))
+                return false;
+    }
+    w->links.n = 0;
+    return true;
+}
+
+// --- the whole ---------------------------------------------------------------------------------
+
+// Hyperparameters below 1: betas are.
+static store whole_inputs(nm_func *f)
+{
+    store s = {0};
+    nm_tensor *args = input_args(f, &opts);
+    for (int i = 0; i < f->n_params; i++) {
+        if (f->param_bind[i].kind == NM_BIND_scalar && nm_dtype_table[args[i].type->dtype].is_float)
+            args[i].data[0] *= 0.5;
+        put(&s, f->param_bind[i], args[i]);
+    }
+    return s;
+}
+
+static bool run_whole(nm_func *f, store *inputs, store *results)
+{
+    nm_tensor *args = nm_new_n(&arena, nm_tensor, f->n_params + 1);
+    for (int i = 0; i < f->n_params; i++)
+        args[i] = find_row(inputs, f->param_bind[i])->t;
+    nm_tensor *out = run_func(f, &opts, args);
+    for (int i = 0; out && i < f->n_results; i++)
+        put(results, f->result_bind[i], out[i]);
+    return out != NULL;
+}
+
+static nm_module *load_cut(nm_diag *diag, const subject *what)
+{
+    nm_module *m = nm_module_new(&arena, diag);
+    nm_pipeline_opts pipeline = {
+        .only = "split_heads,simplify,autodiff,tidy,precision,accumulate,units",
+        .verify_each = true,
+        .dump = stdout,
+        .log = stdout};
+    bool is_text = strstr(what->path, ".nmir") != NULL;
+    m->options.mesh = true;
+    bool ok = (is_text ? parse(m, what) : elaborate(m, what)) && nm_verify(m) &&
+              nm_pipeline_run(m, &pipeline);
+    return ok ? m : NULL;
+}
+
+static const unsigned checked = 1u << NM_BIND_emit | 1u << NM_BIND_param | 1u << NM_BIND_state;
+
+// A step, or an evaluation, by chains of units; it starts from `inputs`.
+static bool check_role(world *w, const char *role, const store *inputs, store *want)
+{
+    memset(w->acc, 0, sizeof w->acc);
+    w->shared = *inputs, w->done.n = 0;
+    return run_all(w, nm_arena_fmt(&arena, "%s.count", role)) &&
+           run_chains(w, nm_arena_fmt(&arena, "%s.micro.", role)) &&
+           run_all(w, nm_arena_fmt(&arena, "%s.finish.before.", role)) &&
+           run_all(w, nm_arena_fmt(&arena, "%s.finish.middle", role)) &&
+           run_all(w, nm_arena_fmt(&arena, "%s.finish.after.", role)) &&
+           same_rows(want, &w->done, checked, 1e-9);
+}
+
+typedef struct role {
+    const char *name;
+    nm_func *whole;
+    store inputs, want;
+} role;
+
+static int check_chunks(world *w, role *roles, int n, const char *path)
+{
+    int bad = 0;
+    for (int i = 0; i < n; i++) {
+        bool init = !strcmp(roles[i].name, "init");
+        w->done.n = 0, w->shared = roles[i].inputs;
+        bool ok = init ? run_all(w, "init.") && same_rows(&roles[i].want, &w->done, checked, 1e-9)
+                       : check_role(w, roles[i].name, &roles[i].inputs, &roles[i].want);
+        if (!ok)
+            bad += printf("FAIL: %s: @%s by units, %d turns a chunk\n", path, roles[i].name,
+                          w->chunk) > 0;
+    }
+    return bad;
+}
+
+static int check_subject(const subject *what)
+{
+    static role roles[] = {{.name = "train"}, {.name = "eval"}, {.name = "init"}};
+    static world w;
+    nm_diag diag = nm_diag_to(stderr);
+    nm_module *whole = load(&arena, &diag, what, "split_heads,simplify,autodiff");
+    int n = 0, bad = 0;
+    w = (world){.m = whole};
+    for (int i = 0; whole && i < 3; i++) {
+        role r = {.name = roles[i].name, .whole = find_func(whole, roles[i].name)};
+        if (!r.whole)
+            continue;
+        set_syms(&w, NULL, 0, BATCH);
+        r.inputs = whole_inputs(r.whole);
+        if (!run_whole(r.whole, &r.inputs, &r.want))
+            nm_bug("%s: @%s does not run", what->path, r.name);
+        roles[n++] = r;
+    }
+    w = (world){.m = load_cut(&diag, what)};
+    if (!n || !w.m)
+        return printf("FAIL: %s does not compile\n", what->path) > 0;
+    open_chunks(&w);
+    for (w.chunk = 1; w.chunk <= 3; w.chunk++)
+        bad += check_chunks(&w, roles, n, what->path);
+    return bad;
+}
+
+int main(void)
+{
+    int bad = 0;
+    for (int i = 0; i < N_SUBJECTS + N_MIXED; i++) {
+        bad += check_subject(i < N_SUBJECTS ? &subjects[i] : &mixed[i - N_SUBJECTS]);
+        nm_arena_free(&arena);
+    }
+    return bad != 0;
+}
