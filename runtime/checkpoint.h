@@ -23,6 +23,7 @@
 typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     int64_t step, samples, seed; // steps done; samples consumed since the run began
     char hash[80];               // of the program that wrote it
+    char mesh[64];               // that wrote it: "tp 4, pp 2, cp 1, dp 2", "one rank"
     char path[NMRT_PATH];        // its folder, after a load; "" : none was found
 } nmrt_checkpoint;
 
@@ -74,8 +75,8 @@ nmrt_status nmrt_index_open(nmrt_index *x, const char *folder, nmrt_error *e);
 // `path` as of nmrt_checkpoint_load: the newest whole index. False: there is none.
 bool nmrt_index_open_newest(nmrt_index *x, const char *path);
 void nmrt_index_close(nmrt_index *x);
-// The mesh that saved it: "tp 4, pp 2, cp 1, dp 2", or "one rank".
-void nmrt_index_print_mesh(const nmrt_index *x, nmrt_text *out);
+// The mesh that saved it, as nmrt_checkpoint has it.
+void nmrt_index_print_mesh(const nmrt_index *x, char out[64]);
 
 // Steps of the whole folders in `dir`, newest first; NULL and 0: none. The caller frees it.
 int64_t *nmrt_checkpoint_list(const char *dir, int *n);

@@ -34,6 +34,10 @@ nmrt_box nmrt_checkpoint_whole(const nmdrv_param *param);
 bool nmrt_checkpoint_piece_name(const char *tensor, const nmrt_box *box, const int64_t *whole,
                                 char out[NMRT_MAX_TENSOR_NAME]);
 
+// A text is sealed by its own checksum at its end.
+nmrt_status nmrt_sealed_open(nmrt_index *x, const char *path, nmrt_error *e);
+void nmrt_seal(nmrt_text *text);
+
 typedef struct nmrt_stored { // a piece of a tensor, as an index or a note has it
     char file[NMRT_FILE_NAME];
     int64_t begin, end; // bytes, from the start of the file's data
@@ -53,7 +57,9 @@ nmrt_status nmrt_stored_check(const nmrt_stored_list *list, const nmrt_box *whol
                               nmrt_error *e); // is every element in exactly one piece?
 bool nmrt_checksum_read(const nmrt_json *doc, int node, uint64_t *hash);
 
-// What a rank has written, as text, and back. A text is sealed by its own checksum at its end.
+// --- written (checkpoint_print.c) --------------------------------------------------------------
+
+// What a rank has written, for its note.
 typedef struct nmrt_written {
     const char *file;       // its name; NULL: this rank writes none
     int64_t bytes;          // of the file
@@ -62,9 +68,6 @@ typedef struct nmrt_written {
 } nmrt_written;
 void nmrt_stored_print(const nmrt_stored *s, const uint64_t *hash, int64_t n, nmrt_text *out);
 void nmrt_written_print(const nmrt_written *w, int64_t n_params, nmrt_text *out);
-
-nmrt_status nmrt_sealed_open(nmrt_index *x, const char *path, nmrt_error *e);
-void nmrt_seal(nmrt_text *text);
 
 typedef struct nmrt_index_facts {
     const nmdrv_program *program;

@@ -135,6 +135,16 @@ static int run_ranks(const nmdrv_program *program, const nmrt_options *o, const 
 
 // --- all verbs ---------------------------------------------------------------------------------
 
+static nmrt_status run_info(const nmdrv_program *program, const nmrt_options *o, nmrt_error *e)
+{
+    nmrt_text text = {0};
+    if (!o->checkpoint)
+        (o->json ? nmrt_info_print_json : nmrt_info_print)(program, &o->hypers, &text);
+    else if (nmrt_info_print_checkpoint(o, &text, e) != NMRT_OK)
+        return NMRT_WORLD;
+    return print(&text, e);
+}
+
 static int run_verb(const nmdrv_program *program, const nmrt_options *o, const char *binary)
 {
     nmrt_output out = {stdout, stderr, isatty(STDOUT_FILENO) != 0, has_unicode()};
@@ -144,9 +154,7 @@ static int run_verb(const nmdrv_program *program, const nmrt_options *o, const c
     case NMRT_TRAIN:
     case NMRT_EVAL: return run_ranks(program, o, &out);
     case NMRT_GENERATE: return exit_code(nmrt_generate(program, o, &out, &e), &e);
-    case NMRT_INFO:
-        (o->json ? nmrt_info_print_json : nmrt_info_print)(program, &o->hypers, &text);
-        return exit_code(print(&text, &e), &e);
+    case NMRT_INFO: return exit_code(run_info(program, o, &e), &e);
     case NMRT_HELP: nmrt_options_help(o, binary, &text); return exit_code(print(&text, &e), &e);
     }
     return 0;

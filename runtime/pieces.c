@@ -47,9 +47,10 @@ static void add_run(runs *r, int64_t from, int64_t n)
 
 static void add_runs_of(runs *r, const nmdrv_sym *s)
 {
-    int64_t half = s->jump && s->half < s->size ? s->half : s->size;
-    add_run(r, s->offset, half);
-    add_run(r, s->offset + half + s->jump, s->size - half);
+    nmrt_run_of part[2];
+    int n = nmrt_sym_runs(s, part);
+    for (int i = 0; i < n; i++)
+        add_run(r, part[i].from, part[i].n);
 }
 
 static bool find_runs(runs *r, const nmdrv_program *program, int64_t dim, const nmdrv_sym *sym,

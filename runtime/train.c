@@ -272,7 +272,7 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
             fprintf(t->out->note, "%s", t->passed.at);
         NMRT_TRY(status);
         if (*t->at.path) {
-            fprintf(t->out->text, "resuming from %s\n", t->at.path);
+            fprintf(t->out->text, "resuming from %s, saved by %s\n", t->at.path, t->at.mesh);
             note_changes(t);
             t->saved_step = automatic ? t->at.step : -1;
             return NMRT_OK;
@@ -313,14 +313,25 @@ static double count_params(const nmdrv_program *p)
     return n;
 }
 
+static void print_mesh(const trainer *t)
+{
+    nmrt_text text = {0};
+    nmrt_mesh_print(&t->setup.mesh, &text);
+    fprintf(t->out->text, "%lld ranks: %s\n", (long long)t->setup.mesh.world,
+            text.at ? text.at : "");
+    nmrt_text_release(&text);
+}
+
 static void print_start(const trainer *t)
 {
     const nmdrv_program *p = t->program;
     fprintf(t->out->text,
-            "%s%s%s: %s parameters; %s of memory; %d thread%s, %s, %.0f GFLOP/s at most\n", p->name,
-            *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s,
-            nmrt_bytes(t->setup.plan.total).s, t->setup.threads, t->setup.threads == 1 ? "" : "s",
-            p->cpu, t->peak / 1e9);
+            "%s%s%s: %s parameters; %s of memory%s; %d thread%s, %s, %.0f GFLOP/s at most\n",
+            p->name, *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s,
+            nmrt_bytes(t->setup.plan.total).s, t->comm->ranks > 1 ? " a rank" : "",
+            t->setup.threads, t->setup.threads == 1 ? "" : "s", p->cpu, t->peak / 1e9);
+    if (t->comm->ranks > 1)
+        print_mesh(t);
     fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
             nmrt_bytes((int64_t)t->data.map.n).s, (long long)t->data.samples,
             (long long)t->setup.seq, (long long)(t->setup.n_micro * t->setup.samples));
@@ -342,10 +353,26 @@ static nmrt_status open_outputs(trainer *t, nmrt_error *e)
     return nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e);
 }
 
-static nmrt_status dry_run(const trainer *t, nmrt_error *e)
+// The memory that saving takes beyond the plan's.
+static nmrt_status print_copy(trainer *t, nmrt_text *out, nmrt_error *e)
+{
+    int64_t bytes;
+    if (!t->o->save)
+        return NMRT_OK;
+    NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
+    nmrt_shares shares = nmrt_setup_shares(&t->setup, NULL);
+    NMRT_TRY(nmrt_saver_bytes(&t->setup.plan, &shares, &bytes, e));
+    nmrt_text_add(out, "  %-18s %20lld  %10s\n", "checkpoint copy", (long long)bytes,
+                  nmrt_bytes(bytes).s);
+    return NMRT_OK;
+}
+
+static nmrt_status dry_run(trainer *t, nmrt_error *e)
 {
     nmrt_text text = {0};
     nmrt_status status = nmrt_setup_print(&t->setup, &text, e);
+    if (status == NMRT_OK)
+        status = print_copy(t, &text, e);
     fputs(text.at ? text.at : "", t->out->text);
     nmrt_text_release(&text);
     NMRT_TRY(status);

@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-enum { LAYERS = 6, FF = 24, D = 16, VOCAB = 37, POS = 32, BIG = 3 << 20 };
+enum { LAYERS = 6, FF = 24, D = 16, VOCAB = 37, POS = 32 };
 enum { S_FF, S_DDPP, S_DDPS, S_VOCAB, S_POS, S_BOTH, S_TURNS, N_SYMS };
 enum {
     L_LAYERS,
@@ -16,7 +16,6 @@ enum {
     L_D,
     L_VOCAB,
     L_POS,
-    L_BIG,
     P_FF,
     P_DDPP,
     P_DDPS,
@@ -52,7 +51,7 @@ static const nmdrv_dim mesh_dims[N_DIMS] = {
     [L_D] = {"d", "t.nm:1", D, -1},
     [L_VOCAB] = {"vocab", "t.nm:1", VOCAB, -1},
     [L_POS] = {"pos", "t.nm:1", POS, -1},
-    [L_BIG] = {"big", "t.nm:1", BIG, -1},
+
     [P_FF] = {"ff", "t.nm:1", 0, S_FF},
     [P_DDPP] = {"d", "t.nm:1", 0, S_DDPP},
     [P_DDPS] = {"d", "t.nm:1", 0, S_DDPS},

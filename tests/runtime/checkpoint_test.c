@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "tests/runtime/checkpoint_rig.h"
 
+#include "runtime/hash.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -227,6 +229,61 @@ static void test_keep(fixture *f)
     nmrt_saver_close(second);
 }
 
+// Version 1 of the format: a file of whole tensors, and one checksum for each.
+static void print_old_index(const char *folder, nmrt_text *out)
+{
+    char data[160];
+    nmrt_map map;
+    nmrt_safetensors st;
+    nmrt_error e;
+    snprintf(data, sizeof data, "%s/00000.safetensors", folder);
+    CHECK(nmrt_map_open(&map, data, &e) == NMRT_OK);
+    CHECK(nmrt_safetensors_parse(&st, map.at, map.n, &e) == NMRT_OK);
+    nmrt_text_add(out,
+                  "{\"format\": \"nemocc checkpoint\", \"version\": 1, \"program\": {\"hash\": "
+                  "\"00c0ffee\"}, \"step\": 10, \"samples\": 40, \"seed\": 7, \"files\": "
+                  "[{\"file\": \"00000.safetensors\", \"bytes\": %zu, \"header\": "
+                  "\"xxh64:%016llx\"}], \"tensors\": [",
+                  map.n, (unsigned long long)nmrt_hash_of(map.at, (size_t)st.n_header));
+    for (int i = 0; i < st.n; i++) {
+        const nmrt_tensor *t = &st.tensor[i];
+        nmrt_text_add(
+            out,
+            "%s{\"path\": \"%s\", \"dtype\": \"%s\", \"shape\": [%lld, %lld], "
+            "\"pieces\": [{\"file\": \"00000.safetensors\", \"offsets\": [%lld, "
+            "%lld]}], \"checksum\": \"xxh64:%016llx\"}",
+            i ? ", " : "", t->name, t->dtype, (long long)t->shape[0], (long long)t->shape[1],
+            (long long)t->begin, (long long)t->end,
+            (unsigned long long)nmrt_hash_of(st.data + t->begin, (size_t)(t->end - t->begin)));
+    }
+    nmrt_text_add(out, "]");
+    CHECK(st.n == nemocc_program.n_params);
+    nmrt_safetensors_release(&st);
+    nmrt_map_close(&map);
+}
+
+static void test_old_format(fixture *f)
+{
+    nmrt_checkpoint c;
+    nmrt_error e;
+    nmrt_text index = {0};
+    char message[1024], folder[128], path[160];
+    snprintf(folder, sizeof folder, "%s/step-000010", f->ckpt);
+    snprintf(path, sizeof path, "%s/index.json", folder);
+    CHECK(save(f, 5, 100) == NMRT_OK && save(f, 10, 200) == NMRT_OK);
+    print_old_index(folder, &index);
+    nmrt_text_add(&index, ",\n  \"checksum\": \"xxh64:%016llx\"\n}\n",
+                  (unsigned long long)nmrt_hash_of(index.at, index.n));
+    CHECK(unlink(path) == 0 && nmrt_file_create(path, index.at, index.n, &e) == NMRT_OK);
+    fill(f, 0);
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 10 && holds(f, 200) && !*message);
+    CHECK(strcmp(c.mesh, "one rank") == 0);
+    snprintf(path, sizeof path, "%s/00000.safetensors", folder);
+    flip(path, size_of(path) - 1, 0);
+    expect_passed_over(f);
+    nmrt_text_release(&index);
+}
+
 static void with_fixture(void (*test)(fixture *f))
 {
     fixture f = {.dir = "/tmp/nmrt_checkpoint_XXXXXX"};
@@ -244,5 +301,6 @@ int main(void)
     with_fixture(test_damage);
     with_fixture(test_full_disk);
     with_fixture(test_keep);
+    with_fixture(test_old_format);
     return check_result();
 }

@@ -50,6 +50,10 @@ expect '--micro-batch [0-9]+ would fit' "$fake" --dry-run --micro-batch 20000000
 expect 'optimizer state +98304 ' "$fake" --dry-run
 expect '"parameters": 24576' "$fake" info --json
 expect 'hyperparameters' "$fake" info
+expect 'mesh: +one rank' "$fake" info --checkpoint "$work/ckpt"
+expect '"step": 90, .*"mesh": "one rank", "files": 1, .*"tensors": 6, "pieces": 6' "$fake" info --checkpoint "$work/ckpt" --json
+expect 'there is no checkpoint in' "$fake" info --checkpoint "$work"
+expect 'checkpoint copy +196608 ' "$fake" --dry-run --save "$work/ckpt"
 # a full disk: the metrics cannot be written
 mkdir "$work/full"
 expect 'cannot write .*File too large' bash -c "ulimit -f 1; exec '$fake' --data '$work/text' --steps 80 --seq 32 --log-dir '$work/full'"
