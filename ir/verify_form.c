@@ -178,7 +178,11 @@ static bool check_repeat(nm_module *m, const nm_op *op)
     const nm_op *ret = op->body->last;
     for (int i = 0; i < op->n_in; i++) {
         const nm_type *t = op->in[i]->type;
-        if (i >= carried && i < carried + stacked)
+        bool is_stacked = i >= carried && i < carried + stacked;
+        if (is_stacked && t->dim[nm_type_find(t, over)].axes.n)
+            return nm_error(m->diag, op->loc, "repeat needs '%s' whole, and %s is split [form-1]",
+                            over, nm_type_str(m, t));
+        if (is_stacked)
             t = nm_type_without(m, t, over);
         if (!same(m, op, t, op->body->param[i]->type))
             return false;

@@ -111,8 +111,7 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
     nm_func **f = nm_new_n(&scratch, nm_func *, all->n + 1);
     nm_table table = {.mode = mode,
                       .param = nm_claims_of(m, mode->also, mode->each ? NM_STORE_param : 0),
-                      .state = nm_claims_of(m, mode->also, NM_STORE_state),
-                      .data = nm_claims_of(m, false, NM_STORE_none)};
+                      .state = nm_claims_of(m, mode->also, NM_STORE_state)};
     for (int i = 0; i < all->n; i++)
         f[i] = copy_func(all->f[i], mode);
     for (int i = 0; i < all->n * all->n && !mode->each; i++)
@@ -126,6 +125,8 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
     }
     table.n = 0; // placement asked what could stay pending; now it is known what does
     infer_all(s, all->n, &table);
+    for (int i = 0; i < all->n; i++)
+        nm_shard_demand(&s[i]);
     for (int i = 0; i < all->n; i++)
         nm_shard_emit(&s[i]);
     nm_arena_free(&scratch);

@@ -7,6 +7,7 @@
 //   shard_infer.c    the rule: natural forms of results, demanded forms of operands
 //   shard_place.c    where sums are completed: a minimum cut
 //   shard_convert.c  from one form to another, step by step
+//   shard_demand.c   who reads what in which form
 //   shard_emit.c     types and collectives into the function
 #ifndef NM_PASSES_SHARD_H
 #define NM_PASSES_SHARD_H
@@ -21,7 +22,7 @@ typedef struct nm_mode {
 } nm_mode;
 
 // A form is a type: the dims, dtype and order of the value, with axes and pending sums.
-typedef struct nm_bound_form { // of an accumulator, a count, a link: all functions agree
+typedef struct nm_bound_form { // of data, an accumulator, a count, a link: all functions agree
     nm_bind_kind kind;
     nm_sym role, name; // role: train, eval: two of them may have an accumulator of one name
     const nm_type *form;
@@ -29,7 +30,7 @@ typedef struct nm_bound_form { // of an accumulator, a count, a link: all functi
 
 typedef struct nm_table { // of one mode
     const nm_mode *mode;
-    nm_claims param, state, data; // what parameters rest in, what states do, how data is loaded
+    nm_claims param, state; // what parameters rest in; what states do
     int n, cap;
     nm_bound_form *row;
     bool changed; // since the functions were last inferred
@@ -76,6 +77,8 @@ const nm_type *nm_shard_result_form(nm_shard *s, int i); // once it is inferred
 // A part of this form is added to an accumulator: the form that both then have, and the row says.
 void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part);
 void nm_shard_join_links(nm_shard *s); // rows for the links that it gives
+// Parameter i is read in the form; if it is data, each rank loads the part that is in all of those.
+void nm_shard_join_data(nm_shard *s, int i, const nm_type *form);
 
 void nm_shard_hand_on(nm_func *before, nm_func *after); // if they are of the same owners
 
@@ -92,6 +95,11 @@ void nm_shard_place(nm_shard *s);                      // sets s->keep
 // reader.
 nm_value *nm_shard_convert(nm_value *v, const nm_type *form, nm_op *before);
 bool nm_shard_is_local(nm_module *m, const nm_type *from, const nm_type *to); // nothing is sent
+bool nm_shard_is_free(const nm_shard *s, const nm_op *op);
+const nm_type **nm_shard_needs(nm_shard *s, nm_op *op); // of an op's operands; op is not free
+// The form of operand i that makes a free op's result have `form`.
+const nm_type *nm_shard_form_behind(nm_shard *s, const nm_op *op, int i, const nm_type *form);
+void nm_shard_demand(nm_shard *s); // collects s->demand, and what data is read
 void nm_shard_emit(nm_shard *s);
 
 #endif

@@ -127,12 +127,43 @@ void nm_shard_join_links(nm_shard *s)
     }
 }
 
+// --- data ----------------------------------------------------------------------------------------
+
+// The axes that both begin with.
+static nm_axes common(const nm_axes *a, const nm_axes *b)
+{
+    nm_axes both = {0};
+    while (both.n < a->n && both.n < b->n && a->axis[both.n] == b->axis[both.n])
+        nm_axes_add(&both, a->axis[both.n]);
+    return both;
+}
+
+void nm_shard_join_data(nm_shard *s, int i, const nm_type *form)
+{
+    nm_bind bind = s->f->param_bind[i];
+    nm_bound_form *row = nm_shard_row(s, bind);
+    nm_type t = *form;
+    t.pending = (nm_axes){0};
+    if (bind.kind != NM_BIND_data)
+        return;
+    if (!row) {
+        add_row(s, bind, nm_type_get(s->m, &t));
+        return;
+    }
+    for (int k = 0; k < t.rank; k++) {
+        int at = nm_type_find(row->form, t.dim[k].name);
+        t.dim[k].axes = common(&t.dim[k].axes, &row->form->dim[at].axes);
+    }
+    row->form = nm_type_get(s->m, &t);
+}
+
 // --- parameters and results ----------------------------------------------------------------------
 
 static const nm_type *form_of(nm_shard *s, nm_bind bind, const nm_type *t)
 {
     const nm_bound_form *row = nm_shard_row(s, bind);
     switch (bind.kind) {
+    case NM_BIND_data: return row ? nm_shard_like(s->m, t, row->form) : nm_type_bare(s->m, t);
     case NM_BIND_scalar:
     case NM_BIND_emit: return nm_type_bare(s->m, t);
     case NM_BIND_param: return nm_claims_canonical(s->m, &s->table->param, t);
