@@ -135,6 +135,21 @@ static void order_links(const layout *l, nm_func *f)
 
 // --- what is given --------------------------------------------------------------------------
 
+// t in the order of `like`, whose extents may be of the whole; NULL: it has other dims.
+static const nm_type *ordered_like(nm_module *m, const nm_type *t, const nm_type *like)
+{
+    nm_type ordered = *t;
+    if (t->rank != like->rank)
+        return NULL;
+    for (int i = 0; i < t->rank; i++) {
+        int k = nm_type_find(t, like->dim[i].name);
+        if (k < 0)
+            return NULL;
+        ordered.dim[i] = t->dim[k];
+    }
+    return nm_type_get(m, &ordered);
+}
+
 // The type that the place of f's result i has outside; NULL: any order will do.
 static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
 {
@@ -149,7 +164,7 @@ static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
     if (b.kind != NM_BIND_param && b.kind != NM_BIND_state)
         return NULL;
     const nm_param *row = nm_param_lookup(f->module, b.name);
-    return row && nm_type_same_set(row->type, t) ? row->type : NULL;
+    return row ? ordered_like(f->module, t, row->type) : NULL;
 }
 
 static void fix_bound(layout *l, const nm_func *f)
@@ -243,8 +258,11 @@ static nm_rank order_from(const layout *l, nm_syms front, const nm_type *like)
     return r;
 }
 
+// The numbers of a draw go by its own order of dims.
 static void order_value(layout *l, nm_value *v)
 {
+    if (v->def && v->def->code == NM_OP_random)
+        return;
     int c = class_of(l, v);
     nm_rank r = order_from(l, l->front[c], l->fixed[c]);
     v->type = nm_rank_sort(l->m, &r, v->type);
