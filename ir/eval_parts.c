@@ -9,25 +9,31 @@
 
 // --- places --------------------------------------------------------------------------------------
 
-// What the extent is declared as, if it is a local one; else NULL.
-static const nm_dim_decl *local_extent(nm_module *m, const nm_extent *x)
+// The extent with every local one in it replaced by that of which it is a part.
+static const nm_extent *whole_extent(nm_module *m, const nm_extent *x)
 {
-    bool single = x->n_terms == 1 && x->term[0].factor == 1 && x->term[0].n_atoms == 1;
-    const nm_dim_decl *d =
-        single && x->term[0].atom[0].sym ? nm_dim_lookup(m, x->term[0].atom[0].sym) : NULL;
-    return d && d->of ? d : NULL;
+    const nm_extent *sum = nm_extent_const(m, 0);
+    for (int i = 0; i < x->n_terms; i++) {
+        const nm_extent *product = nm_extent_const(m, x->term[i].factor);
+        for (int k = 0; k < x->term[i].n_atoms; k++) {
+            const nm_atom *a = &x->term[i].atom[k];
+            const nm_dim_decl *d = a->sym ? nm_dim_lookup(m, a->sym) : NULL;
+            const nm_extent *atom =
+                !a->sym      ? nm_extent_div(m, whole_extent(m, a->num), whole_extent(m, a->den))
+                : d && d->of ? nm_dim_of(m, d->of).extent
+                             : nm_extent_sym(m, a->sym);
+            product = nm_extent_mul(m, product, atom);
+        }
+        sum = nm_extent_add(m, sum, product);
+    }
+    return sum;
 }
 
 // The index in the whole value of index i of a rank's part. Of a call that sees some of the whole
 // (a micro-batch) the whole is what the call sees.
 static int64_t whole_index(nm_eval_op *e, const nm_dim *d, int64_t i)
 {
-    const nm_extent *x = d->extent;
-    const nm_dim_decl *local = local_extent(e->m, x);
-    if (!local)
-        return i + nm_eval_block_start(e->m, e->opts, d, nm_eval_size_of(e, x));
-    const nm_eval_sym *of = nm_eval_find_sym(e->opts, local->of);
-    return nm_eval_global(e, d, i) - (of ? of->offset : 0);
+    return nm_eval_global(e, d, i) - nm_eval_offset_of(e, whole_extent(e->m, d->extent));
 }
 
 // The offset in whole of the part's element at w; -1: behind its end, where a part is padded.
@@ -144,11 +150,8 @@ static bool join_place(const joint *j, const nm_eval_opts *opts, const struct nm
 const nm_type *nm_mesh_whole_type(nm_module *m, const nm_type *t)
 {
     nm_type n = *nm_type_bare(m, t);
-    for (int i = 0; i < n.rank; i++) {
-        const nm_dim_decl *d = local_extent(m, n.dim[i].extent);
-        if (d)
-            n.dim[i].extent = nm_dim_of(m, d->of).extent;
-    }
+    for (int i = 0; i < n.rank; i++)
+        n.dim[i].extent = whole_extent(m, n.dim[i].extent);
     return nm_type_get(m, &n);
 }
 
