@@ -202,7 +202,8 @@ nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
     nmrt_status status = plan_decode(&w, threads, e);
     const nmrt_device_ops *device = nmrt_device_find(o->device);
     if (status == NMRT_OK)
-        status = nmrt_memory_check(&w.plan, 1, device, "try fewer --max-tokens", e);
+        status =
+            nmrt_memory_check(w.plan.total, device, "the run needs", "try fewer --max-tokens", e);
     nmrt_device_request request = {.program = program, .threads = threads};
     if (status == NMRT_OK)
         status = nmrt_engine_open(&w.en, &w.plan, device, &request, e);

@@ -209,6 +209,7 @@ void nmrt_plan_finish(nmrt_plan *plan, int threads)
         if (plan->func[i].arena > plan->arena)
             plan->arena = plan->func[i].arena;
     plan->class[NMRT_MEM_SAVED] = plan->links;
+    plan->class[NMRT_MEM_COPY] = plan->copy;
     plan->class[NMRT_MEM_ACTIVATIONS] = plan->arena;
     plan->class[NMRT_MEM_WORKSPACE] += align(plan->program->scratch) * threads;
     for (int i = 0; i < NMRT_N_MEM; i++)
@@ -286,6 +287,12 @@ static void print_largest(const nmrt_plan *plan, nmrt_text *out)
     }
 }
 
+// Not in every program or verb: no row where there is none.
+static bool is_rare(int class)
+{
+    return class == NMRT_MEM_CACHES || class == NMRT_MEM_SAVED || class == NMRT_MEM_COPY;
+}
+
 void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
 {
     static const char *const name[NMRT_N_MEM] = {
@@ -296,11 +303,12 @@ void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
         [NMRT_MEM_SAVED] = "saved activations",
         [NMRT_MEM_ACTIVATIONS] = "activations",
         [NMRT_MEM_DATA] = "data",
+        [NMRT_MEM_COPY] = "checkpoint copy",
         [NMRT_MEM_WORKSPACE] = "workspace",
     };
     nmrt_text_add(out, "memory, in bytes:\n");
     for (int i = 0; i < NMRT_N_MEM; i++)
-        if ((i != NMRT_MEM_CACHES && i != NMRT_MEM_SAVED) || plan->class[i])
+        if (!is_rare(i) || plan->class[i])
             print_row(out, name[i], plan->class[i]);
     print_row(out, "total", plan->total);
     print_largest(plan, out);

@@ -20,6 +20,7 @@ typedef enum {
     NMRT_MEM_SAVED,
     NMRT_MEM_ACTIVATIONS,
     NMRT_MEM_DATA,
+    NMRT_MEM_COPY,
     NMRT_MEM_WORKSPACE,
     NMRT_N_MEM,
 } nmrt_mem;
@@ -53,7 +54,7 @@ typedef struct nmrt_plan { // zero-initialised but for the first two: an empty p
     nmrt_slot *slot;
     nmrt_planned *func;
     int n_slots, n_funcs;
-    int64_t links;        // bytes of links; set before nmrt_plan_finish
+    int64_t links, copy;  // bytes of links; of a copy to save from; set before nmrt_plan_finish
     int64_t slots, arena; // bytes to allocate; valid after it
     int64_t class[NMRT_N_MEM], total;
 } nmrt_plan;

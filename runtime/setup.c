@@ -147,66 +147,84 @@ void nmrt_setup_release(nmrt_setup *s)
 
 // --- memory --------------------------------------------------------------------------------------
 
-// The largest micro-batch below the one asked for that divides the step's samples and fits; 0:
-// none.
-static int64_t largest_fitting(const nmrt_setup *s, int64_t memory)
+// Of `ranks` ranks on one machine: of all of the world, or each as the one that needs most.
+static nmrt_status machine_bytes(const nmrt_setup *s, int ranks, int64_t *bytes, nmrt_error *e)
+{
+    int64_t sum = 0, most = 0, *memory = calloc((size_t)s->stages.pp, sizeof *memory);
+    if (!memory)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the stages' memory");
+    nmrt_status status = nmrt_setup_memory(s, memory, e);
+    for (int r = 0; status == NMRT_OK && r < s->stages.pp; r++) {
+        sum += memory[r];
+        most = memory[r] > most ? memory[r] : most;
+    }
+    free(memory);
+    *bytes = ranks == s->mesh.world ? sum * (s->mesh.world / s->stages.pp) : most * ranks;
+    return status;
+}
+
+static bool fits_with(const nmrt_setup *s, int64_t n_micro, int64_t total, int ranks,
+                      int64_t memory)
 {
     nmrt_error e;
+    nmrt_options o = *s->options;
+    o.micro_batch = total / n_micro;
+    o.global_batch = total * nmrt_mesh_dp(&s->mesh);
+    nmrt_setup smaller;
+    nmrt_run run = {.program = s->program, .options = &o, .mesh = s->mesh, .threads = s->threads};
+    if (nmrt_setup_init(&smaller, &run, &e) != NMRT_OK)
+        return false;
+    int64_t bytes;
+    bool fits = machine_bytes(&smaller, ranks, &bytes, &e) == NMRT_OK && bytes <= memory;
+    nmrt_setup_release(&smaller);
+    return fits;
+}
+
+// The largest micro-batch below the one asked for that divides the step's samples and fits; 0:
+// none.
+static int64_t largest_fitting(const nmrt_setup *s, int ranks, int64_t memory)
+{
     int64_t total = s->micro_batch * s->n_micro;
-    for (int64_t n = s->n_micro + 1; n <= total && n <= MAX_MICRO_BATCHES; n++) {
-        if (total % n)
-            continue;
-        nmrt_options o = *s->options;
-        o.micro_batch = total / n;
-        o.global_batch = total * nmrt_mesh_dp(&s->mesh);
-        nmrt_setup smaller;
-        nmrt_run run = {
-            .program = s->program, .options = &o, .mesh = s->mesh, .threads = s->threads};
-        if (nmrt_setup_init(&smaller, &run, &e) != NMRT_OK)
-            continue;
-        bool fits = smaller.plan.total <= memory;
-        nmrt_setup_release(&smaller);
-        if (fits)
-            return o.micro_batch;
-    }
+    for (int64_t n = s->n_micro + 1; n <= total && n <= MAX_MICRO_BATCHES; n++)
+        if (total % n == 0 && fits_with(s, n, total, ranks, memory))
+            return total / n;
     return 0;
 }
 
-nmrt_status nmrt_memory_check(const nmrt_plan *plan, int ranks, const nmrt_device_ops *device,
+nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, const char *who,
                               const char *hint, nmrt_error *e)
 {
     nmrt_memory_info m = device->memory_info();
-    if (!m.available || plan->total <= m.available / ranks)
+    if (!m.available || bytes <= m.available)
         return NMRT_OK;
-    char times[32] = "";
-    if (ranks > 1)
-        snprintf(times, sizeof times, "%d times ", ranks);
-    return nmrt_fail(e, NMRT_USAGE,
-                     "the run needs %s%s (%lld bytes) and %s of the machine's %s are free; %s",
-                     times, nmrt_bytes(plan->total).s, (long long)plan->total,
-                     nmrt_bytes(m.available).s, nmrt_bytes(m.total).s, hint);
+    return nmrt_fail(e, NMRT_USAGE, "%s %s (%lld bytes) and %s of the machine's %s are free; %s",
+                     who, nmrt_bytes(bytes).s, (long long)bytes, nmrt_bytes(m.available).s,
+                     nmrt_bytes(m.total).s, hint);
 }
 
 // What would make it fit: flags that are not at their best yet.
-static void print_hint(const nmrt_setup *s, int64_t memory, char *hint, size_t n)
+static void print_hint(const nmrt_setup *s, int ranks, int64_t memory, char *hint, size_t n)
 {
-    int64_t fitting = s->plan.total > memory ? largest_fitting(s, memory) : 0;
+    int64_t fitting = largest_fitting(s, ranks, memory);
     if (fitting)
         snprintf(hint, n, "--micro-batch %lld would fit", (long long)fitting);
     else if (nmrt_mesh_dp(&s->mesh) > 1 && s->mesh.zero < 3)
-        snprintf(hint, n,
-                 "no --micro-batch would fit; try --zero 3, more --tp or --pp, a smaller "
-                 "--seq");
+        snprintf(hint, n, "no --micro-batch would fit; try --zero %d or a smaller --seq",
+                 s->mesh.zero ? 3 : 1);
     else
         snprintf(hint, n, "no --micro-batch would fit; try a smaller --seq or a smaller model%s",
-                 s->mesh.world > 1 ? ", or more --tp or --pp" : "");
+                 s->mesh.world > ranks ? ", or more --tp or --pp" : "");
 }
 
 nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e)
 {
-    char hint[128] = "";
+    char hint[128] = "", who[64] = "the run needs";
     nmrt_memory_info m = s->device->memory_info();
-    if (m.available && s->plan.total > m.available / ranks)
-        print_hint(s, m.available / ranks, hint, sizeof hint);
-    return nmrt_memory_check(&s->plan, ranks, s->device, hint, e);
+    int64_t bytes;
+    NMRT_TRY(machine_bytes(s, ranks, &bytes, e));
+    if (m.available && bytes > m.available)
+        print_hint(s, ranks, m.available, hint, sizeof hint);
+    if (ranks > 1)
+        snprintf(who, sizeof who, "the %d ranks on this machine need", ranks);
+    return nmrt_memory_check(bytes, s->device, who, hint, e);
 }

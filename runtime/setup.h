@@ -37,6 +37,12 @@ void nmrt_setup_release(nmrt_setup *s);
 nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e);
 // Does a rank on this pp stage run the function?
 bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *func);
+// Of a function that runs in chunks, on a rank that runs it.
+nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *func);
+// As a rank of another stage sees it, but for plan and shares; owns nothing.
+nmrt_setup nmrt_setup_seen_from(const nmrt_setup *s, int pp);
+// Bytes that a rank of each pp stage needs, [pp].
+nmrt_status nmrt_setup_memory(const nmrt_setup *s, int64_t *bytes, nmrt_error *e);
 // The symbols of micro-batch `micro` of one with `total` samples, whose micro-batches have
 // `samples` over all of dp, but for the last, which may have less.
 void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_t total,
@@ -45,10 +51,11 @@ void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_
 nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e);
 nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm);
 
-// Refuses a plan above the machine's memory, with `ranks` of them on it, and says which flags help.
+// Refuses what is above this machine's memory, which has `ranks` of the ranks, and says which flags
+// help. All ranks find the same.
 nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e);
-// The same for any plan, with a hint of its own.
-nmrt_status nmrt_memory_check(const nmrt_plan *plan, int ranks, const nmrt_device_ops *device,
+// The same for any number of bytes, with a hint of its own. who: "the run needs".
+nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, const char *who,
                               const char *hint, nmrt_error *e);
 nmrt_status nmrt_setup_print(const nmrt_setup *s, nmrt_text *out,
                              nmrt_error *e); // the answer to --dry-run

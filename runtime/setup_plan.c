@@ -1,5 +1,6 @@
 // The plan of a rank: which functions it runs, with how many turns, and which of the parameters it
 // holds.
+#include "runtime/checkpoint.h"
 #include "runtime/setup.h"
 
 #include <stdlib.h>
@@ -15,8 +16,7 @@ bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
     return !f->units || f->units & s->stage_units[pp];
 }
 
-// Of a function that runs in chunks, on a rank that runs it.
-static nmrt_turns turns_of(const nmrt_setup *s, int pp, const nmdrv_func *f)
+nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *f)
 {
     nmrt_turns t = {0, 0};
     int unit = __builtin_ctzll((uint64_t)f->units);
@@ -42,7 +42,7 @@ static nmrt_status add_role(const nmrt_setup *s, int pp, nmdrv_role role, nmrt_p
             continue;
         nmrt_turns turns = {0, 0};
         if (f->turns >= 0)
-            turns = turns_of(s, pp, f);
+            turns = nmrt_setup_turns(s, pp, f);
         NMRT_TRY(nmrt_plan_add(plan, f, s->syms.at, &turns, e));
     }
     return NMRT_OK;
@@ -65,26 +65,6 @@ static int64_t link_bytes(const nmrt_setup *s, int pp, const nmrt_chain *c, cons
     for (int v = pp; c->n_calls && v < s->stages.n; v += s->stages.pp)
         bytes += nmrt_chain_bytes(c, v, slots[v]);
     return bytes;
-}
-
-nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e)
-{
-    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH},
-                            eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
-    const nmrt_options *o = s->options;
-    *plan = (nmrt_plan){.program = s->program, .apart = o->check_memory};
-    if (o->verb == NMRT_TRAIN) {
-        for (int i = 0; i < 4; i++)
-            NMRT_TRY(add_role(s, pp, train[i], plan, e));
-        NMRT_TRY(add_schedules(s, plan, e));
-    }
-    for (int i = 0; (o->verb == NMRT_EVAL || o->eval_data) && i < 2; i++)
-        NMRT_TRY(add_role(s, pp, eval[i], plan, e));
-    int64_t training = link_bytes(s, pp, &s->train, s->actions.slots),
-            evaluation = link_bytes(s, pp, &s->eval, s->one_slot);
-    plan->links = training > evaluation ? training : evaluation;
-    nmrt_plan_finish(plan, s->threads);
-    return NMRT_OK;
 }
 
 // --- shares --------------------------------------------------------------------------------------
@@ -145,4 +125,64 @@ nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e)
 nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm)
 {
     return (nmrt_shares){comm, &s->mesh, s->syms.at, s->share};
+}
+
+nmrt_setup nmrt_setup_seen_from(const nmrt_setup *s, int pp)
+{
+    nmrt_setup at = *s;
+    nmrt_mesh_place(&at.mesh, pp * (s->mesh.world / s->mesh.size[NMDRV_PP]));
+    nmrt_mesh_bind(&at.mesh, at.syms.at);
+    return at;
+}
+
+// What a save copies before the next step changes it.
+static nmrt_status add_copy(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e)
+{
+    nmrt_setup at = nmrt_setup_seen_from(s, pp);
+    at.plan = *plan;
+    at.share = NULL;
+    at.share_turn = NULL;
+    nmrt_status status = nmrt_setup_find_shares(&at, e);
+    nmrt_shares shares = nmrt_setup_shares(&at, NULL);
+    if (status == NMRT_OK)
+        status = nmrt_saver_bytes(plan, &shares, &plan->copy, e);
+    free(at.share);
+    free(at.share_turn);
+    return status;
+}
+
+// --- the plan ------------------------------------------------------------------------------------
+
+nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e)
+{
+    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH},
+                            eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
+    const nmrt_options *o = s->options;
+    *plan = (nmrt_plan){.program = s->program, .apart = o->check_memory};
+    if (o->verb == NMRT_TRAIN) {
+        for (int i = 0; i < 4; i++)
+            NMRT_TRY(add_role(s, pp, train[i], plan, e));
+        NMRT_TRY(add_schedules(s, plan, e));
+    }
+    for (int i = 0; (o->verb == NMRT_EVAL || o->eval_data) && i < 2; i++)
+        NMRT_TRY(add_role(s, pp, eval[i], plan, e));
+    int64_t training = link_bytes(s, pp, &s->train, s->actions.slots),
+            evaluation = link_bytes(s, pp, &s->eval, s->one_slot);
+    plan->links = training > evaluation ? training : evaluation;
+    if (o->verb == NMRT_TRAIN && o->save)
+        NMRT_TRY(add_copy(s, pp, plan, e));
+    nmrt_plan_finish(plan, s->threads);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_setup_memory(const nmrt_setup *s, int64_t *bytes, nmrt_error *e)
+{
+    for (int r = 0; r < s->stages.pp; r++) {
+        nmrt_plan plan;
+        nmrt_status status = nmrt_setup_plan(s, r, &plan, e);
+        bytes[r] = plan.total;
+        nmrt_plan_release(&plan);
+        NMRT_TRY(status);
+    }
+    return NMRT_OK;
 }

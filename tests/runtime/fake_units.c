@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { V = 256, D = 64, L1 = 10, L2 = 12, CONTEXT = 64 };
 enum { BATCH, SEQ, BATCH_DP, SEQ_CP, D_TP, L1_PP, L2_PP, PP, N_SYMS };
@@ -29,15 +30,28 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
     return s->offset + i + (i >= s->half ? s->jump : 0);
 }
 
-static float *all_reduce(nmdrv_frame *f, int collective, void *at, int64_t n)
-{
-    return f->call->collective(f, collective, &n, at, at);
-}
+// A function is one kernel, but for the collectives before it; a driver touches no memory itself.
+#define KERNELS(K)                                                                                 \
+    K(embed)                                                                                       \
+    K(forward_1) K(forward_3) K(backward_1) K(backward_3) K(scale) K(scale_back) K(turn)           \
+        K(embed_back) K(eval_turn) K(count) K(init_e) K(init_1) K(init_2) K(init_3) K(before_e)    \
+            K(before_1) K(before_2) K(before_3) K(middle) K(after_e) K(after_1) K(after_2)         \
+                K(after_3) K(eval_middle)
+enum {
+#define K(name) K_##name,
+    KERNELS(K)
+#undef K
+};
+
+typedef struct call { // a kernel's arguments
+    const nmdrv_sym *sym;
+    void *const *buf;
+} call;
 
 // --- a micro-batch -------------------------------------------------------------------------------
 
 // tokens [rows], E [V, d] -> x [rows, d]
-static void run_embed(nmdrv_frame *f)
+static void embed(const call *f)
 {
     const int32_t *token = f->buf[0];
     const float *e = f->buf[1];
@@ -52,7 +66,7 @@ static float weight_of(const nmdrv_sym *turns, int64_t turn)
 }
 
 // x, w [turns, d] -> x', saved [turns, rows, d]: what each turn reads
-static void forward_repeat(nmdrv_frame *f, int turns)
+static void forward_repeat(const call *f, int turns)
 {
     const nmdrv_sym *s = f->sym;
     int64_t d = width(s), n = rows(s) * d;
@@ -65,11 +79,11 @@ static void forward_repeat(nmdrv_frame *f, int turns)
             x[i] += tanhf(w[t * d + i % d] * x[i]) * weight_of(&s[turns], t);
     }
 }
-static void run_forward_1(nmdrv_frame *f) { forward_repeat(f, L1_PP); }
-static void run_forward_3(nmdrv_frame *f) { forward_repeat(f, L2_PP); }
+static void forward_1(const call *f) { forward_repeat(f, L1_PP); }
+static void forward_3(const call *f) { forward_repeat(f, L2_PP); }
 
 // dx', w, saved, dw += -> dx
-static void backward_repeat(nmdrv_frame *f, int turns)
+static void backward_repeat(const call *f, int turns)
 {
     const nmdrv_sym *s = f->sym;
     int64_t d = width(s), n = rows(s) * d;
@@ -84,11 +98,11 @@ static void backward_repeat(nmdrv_frame *f, int turns)
             dx[i] += slope * wi;
         }
 }
-static void run_backward_1(nmdrv_frame *f) { backward_repeat(f, L1_PP); }
-static void run_backward_3(nmdrv_frame *f) { backward_repeat(f, L2_PP); }
+static void backward_1(const call *f) { backward_repeat(f, L1_PP); }
+static void backward_3(const call *f) { backward_repeat(f, L2_PP); }
 
 // x, g [d] -> g x
-static void run_scale(nmdrv_frame *f)
+static void scale(const call *f)
 {
     const float *x = f->buf[0], *g = f->buf[1];
     float *y = f->buf[2];
@@ -97,7 +111,7 @@ static void run_scale(nmdrv_frame *f)
 }
 
 // dy, x, g, dg += -> dx
-static void run_scale_back(nmdrv_frame *f)
+static void scale_back(const call *f)
 {
     const float *dy = f->buf[0], *x = f->buf[1], *g = f->buf[2];
     float *dg = f->buf[3], *dx = f->buf[4];
@@ -108,7 +122,7 @@ static void run_scale_back(nmdrv_frame *f)
 }
 
 // x, first [rows, d], E, labels -> y = x + first / 10 - E[label]; returns the sum of squares
-static float miss(nmdrv_frame *f, float *y)
+static float miss(const call *f, float *y)
 {
     const float *x = f->buf[0], *first = f->buf[1], *e = f->buf[2];
     const int32_t *label = f->buf[3];
@@ -121,7 +135,7 @@ static float miss(nmdrv_frame *f, float *y)
 }
 
 // x, first, E, labels, count, loss +=, dE += -> dx, dfirst
-static void run_turn(nmdrv_frame *f)
+static void turn(const call *f)
 {
     const int32_t *label = f->buf[3];
     float count = *(float *)f->buf[4], *de = f->buf[6], *dx = f->buf[7], *dfirst = f->buf[8];
@@ -134,7 +148,7 @@ static void run_turn(nmdrv_frame *f)
 }
 
 // dx, dfirst, tokens, dE +=
-static void run_embed_back(nmdrv_frame *f)
+static void embed_back(const call *f)
 {
     const float *dx = f->buf[0], *dfirst = f->buf[1];
     const int32_t *token = f->buf[2];
@@ -144,15 +158,14 @@ static void run_embed_back(nmdrv_frame *f)
 }
 
 // x, first, E, labels, loss +=, rows +=
-static void run_eval_turn(nmdrv_frame *f)
+static void eval_turn(const call *f)
 {
     *(float *)f->buf[4] += miss(f, f->buf[6]);
     *(float *)f->buf[5] += (float)(rows(f->sym) * width(f->sym));
 }
 
 // labels, count +=
-static void run_count(nmdrv_frame *f) { *(float *)f->buf[1] += (float)rows(f->sym); }
-static void run_counted(nmdrv_frame *f) { all_reduce(f, SUM_DATA, f->buf[0], 1); }
+static void count(const call *f) { *(float *)f->buf[1] += (float)rows(f->sym); }
 
 // --- the ends of a step --------------------------------------------------------------------------
 
@@ -164,7 +177,7 @@ static float noise(uint64_t x)
 }
 
 // seed -> w [n, d], m: by global index of both dims
-static void init(nmdrv_frame *f, const nmdrv_sym *outer, int64_t n, float base)
+static void init_rows(const call *f, const nmdrv_sym *outer, int64_t n, float base)
 {
     const nmdrv_sym *s = f->sym;
     uint64_t seed = (uint64_t)*(int64_t *)f->buf[0];
@@ -173,43 +186,36 @@ static void init(nmdrv_frame *f, const nmdrv_sym *outer, int64_t n, float base)
         int64_t row = outer ? global(outer, i / d) : i / d;
         w[i] = base + 0.3f * noise(seed * 977 + (uint64_t)(row * D + global(&s[D_TP], i % d)));
     }
-    f->call->fill(f, f->buf[2], n * width(s) * 4);
+    memset(f->buf[2], 0, (size_t)(n * width(s)) * sizeof *w);
 }
-static void run_init_e(nmdrv_frame *f) { init(f, NULL, V, 0); }
-static void run_init_1(nmdrv_frame *f) { init(f, &f->sym[L1_PP], f->sym[L1_PP].size, 0.1f); }
-static void run_init_2(nmdrv_frame *f) { init(f, NULL, 1, 1); }
-static void run_init_3(nmdrv_frame *f) { init(f, &f->sym[L2_PP], f->sym[L2_PP].size, -0.1f); }
+static void init_e(const call *f) { init_rows(f, NULL, V, 0); }
+static void init_1(const call *f) { init_rows(f, &f->sym[L1_PP], f->sym[L1_PP].size, 0.1f); }
+static void init_2(const call *f) { init_rows(f, NULL, 1, 1); }
+static void init_3(const call *f) { init_rows(f, &f->sym[L2_PP], f->sym[L2_PP].size, -0.1f); }
 
-// gradient, norm +=: the gradient is completed, its squares are added
-static void reduce(nmdrv_frame *f, int64_t n, int collective)
+// gradient, norm +=: its squares; of several owners, the first one's
+static void squares(const call *f, int64_t n, bool counts)
 {
-    float *g = all_reduce(f, collective, f->buf[0], n), *norm = f->buf[1];
-    bool counts = collective == SUM_DATA || f->sym[PP].offset == 0; // of several owners, the first
+    const float *g = f->buf[0];
     for (int64_t i = 0; counts && i < n; i++)
-        *norm += g[i] * g[i];
+        *(float *)f->buf[1] += g[i] * g[i];
 }
-static void run_before_e(nmdrv_frame *f) { reduce(f, V * width(f->sym), SUM_DATA_TIED); }
-static void run_before_1(nmdrv_frame *f)
-{
-    reduce(f, f->sym[L1_PP].size * width(f->sym), SUM_DATA);
-}
-static void run_before_2(nmdrv_frame *f) { reduce(f, width(f->sym), SUM_DATA); }
-static void run_before_3(nmdrv_frame *f)
-{
-    reduce(f, f->sym[L2_PP].size * width(f->sym), SUM_DATA);
-}
+static void before_e(const call *f) { squares(f, V * width(f->sym), f->sym[PP].offset == 0); }
+static void before_1(const call *f) { squares(f, f->sym[L1_PP].size * width(f->sym), true); }
+static void before_2(const call *f) { squares(f, width(f->sym), true); }
+static void before_3(const call *f) { squares(f, f->sym[L2_PP].size * width(f->sym), true); }
 
 // loss, norm, clip -> loss, grad_norm, scale
-static void run_middle(nmdrv_frame *f)
+static void middle(const call *f)
 {
-    float norm = sqrtf(*all_reduce(f, SUM_NORM, f->buf[1], 1)), clip = *(float *)f->buf[2];
-    *(float *)f->buf[3] = *all_reduce(f, SUM_LOSS, f->buf[0], 1);
+    float norm = sqrtf(*(float *)f->buf[1]), clip = *(float *)f->buf[2];
+    *(float *)f->buf[3] = *(float *)f->buf[0];
     *(float *)f->buf[4] = norm;
     *(float *)f->buf[5] = clip > 0 && norm > clip ? clip / norm : 1;
 }
 
 // scale, lr, momentum, gradient, w, m
-static void update(nmdrv_frame *f, int64_t n)
+static void update(const call *f, int64_t n)
 {
     float scale = *(float *)f->buf[0], lr = *(float *)f->buf[1], keep = *(float *)f->buf[2];
     float *g = f->buf[3], *w = f->buf[4], *m = f->buf[5];
@@ -218,16 +224,81 @@ static void update(nmdrv_frame *f, int64_t n)
         w[i] -= lr * m[i];
     }
 }
-static void run_after_e(nmdrv_frame *f) { update(f, V * width(f->sym)); }
-static void run_after_1(nmdrv_frame *f) { update(f, f->sym[L1_PP].size * width(f->sym)); }
-static void run_after_2(nmdrv_frame *f) { update(f, width(f->sym)); }
-static void run_after_3(nmdrv_frame *f) { update(f, f->sym[L2_PP].size * width(f->sym)); }
+static void after_e(const call *f) { update(f, V * width(f->sym)); }
+static void after_1(const call *f) { update(f, f->sym[L1_PP].size * width(f->sym)); }
+static void after_2(const call *f) { update(f, width(f->sym)); }
+static void after_3(const call *f) { update(f, f->sym[L2_PP].size * width(f->sym)); }
 
 // loss, rows -> loss
+static void eval_middle(const call *f)
+{
+    *(float *)f->buf[2] = *(float *)f->buf[0] / *(float *)f->buf[1];
+}
+
+// --- drivers -------------------------------------------------------------------------------------
+
+#define K(name)                                                                                    \
+    static void k_##name(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,         \
+                         void *scratch)                                                            \
+    {                                                                                              \
+        (void)from, (void)to, (void)scratch;                                                       \
+        name(&(call){sym, arg});                                                                   \
+    }                                                                                              \
+    static void launch_##name(nmdrv_frame *f) { f->call->launch(f, K_##name, 1, f->buf); }
+KERNELS(K)
+#undef K
+static const nmdrv_kernel kernels[] = {
+#define K(name) [K_##name] = {"map." #name, "units.nm:4", k_##name, 1},
+    KERNELS(K)
+#undef K
+};
+
+static void all_reduce(nmdrv_frame *f, int collective, int buf, int64_t n)
+{
+    f->call->collective(f, collective, &n, f->buf[buf], f->buf[buf]);
+}
+static void run_counted(nmdrv_frame *f) { all_reduce(f, SUM_DATA, 0, 1); }
+static void run_before_e(nmdrv_frame *f)
+{
+    all_reduce(f, SUM_DATA_TIED, 0, V * width(f->sym));
+    launch_before_e(f);
+}
+static void run_before_1(nmdrv_frame *f)
+{
+    all_reduce(f, SUM_DATA, 0, f->sym[L1_PP].size * width(f->sym));
+    launch_before_1(f);
+}
+static void run_before_2(nmdrv_frame *f)
+{
+    all_reduce(f, SUM_DATA, 0, width(f->sym));
+    launch_before_2(f);
+}
+static void run_before_3(nmdrv_frame *f)
+{
+    all_reduce(f, SUM_DATA, 0, f->sym[L2_PP].size * width(f->sym));
+    launch_before_3(f);
+}
+// Steps that tests can meet under way.
+static void dawdle(void)
+{
+    const char *ms = getenv("FAKE_SLEEP_MS");
+    struct timespec left = {0, ms ? atoi(ms) * 1000000L : 0};
+    while (nanosleep(&left, &left)) // a signal does not shorten it
+        ;
+}
+
+static void run_middle(nmdrv_frame *f)
+{
+    dawdle();
+    all_reduce(f, SUM_NORM, 1, 1);
+    all_reduce(f, SUM_LOSS, 0, 1);
+    launch_middle(f);
+}
 static void run_eval_middle(nmdrv_frame *f)
 {
-    *(float *)f->buf[2] =
-        *all_reduce(f, SUM_LOSS, f->buf[0], 1) / *all_reduce(f, SUM_LOSS, f->buf[1], 1);
+    all_reduce(f, SUM_LOSS, 0, 1);
+    all_reduce(f, SUM_LOSS, 1, 1);
+    launch_eval_middle(f);
 }
 
 // --- tables --------------------------------------------------------------------------------------
@@ -440,42 +511,51 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
     FUNC("eval.micro." name, NMDRV_EVAL_MICRO, NMDRV_FORWARD, 1 << unit, turns, body, table,       \
          flops, bound, n)
 #define OF_E 1 << 0 | 1 << 4
-#define OWNER(name, role, phase, units, turns, f, n)                                               \
-    FUNC(name, role, phase, units, turns, run_##f, f, no_flops, bound, n)
+#define OWNER(name, role, phase, units, turns, run, f, n)                                          \
+    FUNC(name, role, phase, units, turns, run, f, no_flops, bound, n)
 static const nmdrv_func funcs[] = {
-    OWNER("init.0_4", NMDRV_INIT, NMDRV_WHOLE, OF_E, -1, init_e, 3),
-    OWNER("init.1", NMDRV_INIT, NMDRV_WHOLE, 1 << 1, L1_PP, init_1, 3),
-    OWNER("init.2", NMDRV_INIT, NMDRV_WHOLE, 1 << 2, -1, init_2, 3),
-    OWNER("init.3", NMDRV_INIT, NMDRV_WHOLE, 1 << 3, L2_PP, init_3, 3),
-    FUNC("train.count", NMDRV_COUNT, NMDRV_WHOLE, 0, -1, run_count, count, no_flops, bound, 2),
+    OWNER("init.0_4", NMDRV_INIT, NMDRV_WHOLE, OF_E, -1, launch_init_e, init_e, 3),
+    OWNER("init.1", NMDRV_INIT, NMDRV_WHOLE, 1 << 1, L1_PP, launch_init_1, init_1, 3),
+    OWNER("init.2", NMDRV_INIT, NMDRV_WHOLE, 1 << 2, -1, launch_init_2, init_2, 3),
+    OWNER("init.3", NMDRV_INIT, NMDRV_WHOLE, 1 << 3, L2_PP, launch_init_3, init_3, 3),
+    FUNC("train.count", NMDRV_COUNT, NMDRV_WHOLE, 0, -1, launch_count, count, no_flops, bound, 2),
     FUNC("train.counted", NMDRV_COUNT, NMDRV_MIDDLE, 0, -1, run_counted, counted, no_flops, bound,
          1),
-    MICRO("forward.0", NMDRV_FORWARD, 0, -1, run_embed, f0, no_flops, 3),
-    MICRO("forward.1", NMDRV_FORWARD, 1, L1_PP, run_forward_1, f1, flops_repeat_1, 4),
-    MICRO("forward.2", NMDRV_FORWARD, 2, -1, run_scale, f2, no_flops, 3),
-    MICRO("forward.3", NMDRV_FORWARD, 3, L2_PP, run_forward_3, f3, flops_repeat_3, 4),
-    FUNC("train.micro.turn", NMDRV_MICRO, NMDRV_TURN, 1 << 4, -1, run_turn, turn, no_flops,
+    MICRO("forward.0", NMDRV_FORWARD, 0, -1, launch_embed, f0, no_flops, 3),
+    MICRO("forward.1", NMDRV_FORWARD, 1, L1_PP, launch_forward_1, f1, flops_repeat_1, 4),
+    MICRO("forward.2", NMDRV_FORWARD, 2, -1, launch_scale, f2, no_flops, 3),
+    MICRO("forward.3", NMDRV_FORWARD, 3, L2_PP, launch_forward_3, f3, flops_repeat_3, 4),
+    FUNC("train.micro.turn", NMDRV_MICRO, NMDRV_TURN, 1 << 4, -1, launch_turn, turn, no_flops,
          turn_bufs, 10),
-    MICRO("backward.3", NMDRV_BACKWARD, 3, L2_PP, run_backward_3, b3, flops_back_3, 5),
-    MICRO("backward.2", NMDRV_BACKWARD, 2, -1, run_scale_back, b2, no_flops, 5),
-    MICRO("backward.1", NMDRV_BACKWARD, 1, L1_PP, run_backward_1, b1, flops_back_1, 5),
-    MICRO("backward.0", NMDRV_BACKWARD, 0, -1, run_embed_back, b0, no_flops, 4),
-    OWNER("train.finish.before.0_4", NMDRV_FINISH, NMDRV_BEFORE, OF_E, -1, before_e, 2),
-    OWNER("train.finish.before.1", NMDRV_FINISH, NMDRV_BEFORE, 1 << 1, L1_PP, before_1, 2),
-    OWNER("train.finish.before.2", NMDRV_FINISH, NMDRV_BEFORE, 1 << 2, -1, before_2, 2),
-    OWNER("train.finish.before.3", NMDRV_FINISH, NMDRV_BEFORE, 1 << 3, L2_PP, before_3, 2),
-    OWNER("train.finish.middle", NMDRV_FINISH, NMDRV_MIDDLE, 0, -1, middle, 6),
-    OWNER("train.finish.after.0_4", NMDRV_FINISH, NMDRV_AFTER, OF_E, -1, after_e, 6),
-    OWNER("train.finish.after.1", NMDRV_FINISH, NMDRV_AFTER, 1 << 1, L1_PP, after_1, 6),
-    OWNER("train.finish.after.2", NMDRV_FINISH, NMDRV_AFTER, 1 << 2, -1, after_2, 6),
-    OWNER("train.finish.after.3", NMDRV_FINISH, NMDRV_AFTER, 1 << 3, L2_PP, after_3, 6),
-    EVAL("forward.0", 0, -1, run_embed, f0, no_flops, 3),
-    EVAL("forward.1", 1, L1_PP, run_forward_1, f1, flops_repeat_1, 4),
-    EVAL("forward.2", 2, -1, run_scale, f2, no_flops, 3),
-    EVAL("forward.3", 3, L2_PP, run_forward_3, f3, flops_repeat_3, 4),
-    FUNC("eval.micro.turn", NMDRV_EVAL_MICRO, NMDRV_TURN, 1 << 4, -1, run_eval_turn, eval_turn,
+    MICRO("backward.3", NMDRV_BACKWARD, 3, L2_PP, launch_backward_3, b3, flops_back_3, 5),
+    MICRO("backward.2", NMDRV_BACKWARD, 2, -1, launch_scale_back, b2, no_flops, 5),
+    MICRO("backward.1", NMDRV_BACKWARD, 1, L1_PP, launch_backward_1, b1, flops_back_1, 5),
+    MICRO("backward.0", NMDRV_BACKWARD, 0, -1, launch_embed_back, b0, no_flops, 4),
+    OWNER("train.finish.before.0_4", NMDRV_FINISH, NMDRV_BEFORE, OF_E, -1, run_before_e, before_e,
+          2),
+    OWNER("train.finish.before.1", NMDRV_FINISH, NMDRV_BEFORE, 1 << 1, L1_PP, run_before_1,
+          before_1, 2),
+    OWNER("train.finish.before.2", NMDRV_FINISH, NMDRV_BEFORE, 1 << 2, -1, run_before_2, before_2,
+          2),
+    OWNER("train.finish.before.3", NMDRV_FINISH, NMDRV_BEFORE, 1 << 3, L2_PP, run_before_3,
+          before_3, 2),
+    OWNER("train.finish.middle", NMDRV_FINISH, NMDRV_MIDDLE, 0, -1, run_middle, middle, 6),
+    OWNER("train.finish.after.0_4", NMDRV_FINISH, NMDRV_AFTER, OF_E, -1, launch_after_e, after_e,
+          6),
+    OWNER("train.finish.after.1", NMDRV_FINISH, NMDRV_AFTER, 1 << 1, L1_PP, launch_after_1, after_1,
+          6),
+    OWNER("train.finish.after.2", NMDRV_FINISH, NMDRV_AFTER, 1 << 2, -1, launch_after_2, after_2,
+          6),
+    OWNER("train.finish.after.3", NMDRV_FINISH, NMDRV_AFTER, 1 << 3, L2_PP, launch_after_3, after_3,
+          6),
+    EVAL("forward.0", 0, -1, launch_embed, f0, no_flops, 3),
+    EVAL("forward.1", 1, L1_PP, launch_forward_1, f1, flops_repeat_1, 4),
+    EVAL("forward.2", 2, -1, launch_scale, f2, no_flops, 3),
+    EVAL("forward.3", 3, L2_PP, launch_forward_3, f3, flops_repeat_3, 4),
+    FUNC("eval.micro.turn", NMDRV_EVAL_MICRO, NMDRV_TURN, 1 << 4, -1, launch_eval_turn, eval_turn,
          no_flops, eval_turn_bufs, 7),
-    OWNER("eval.finish.middle", NMDRV_EVAL_FINISH, NMDRV_MIDDLE, 0, -1, eval_middle, 3),
+    OWNER("eval.finish.middle", NMDRV_EVAL_FINISH, NMDRV_MIDDLE, 0, -1, run_eval_middle,
+          eval_middle, 3),
 };
 
 #define BIT(a) ((int64_t)1 << NMDRV_##a)
@@ -514,6 +594,8 @@ const nmdrv_program nemocc_program = {
     .param = params,
     .hyper = hypers,
     .func = funcs,
+    .kernel = kernels,
+    .n_kernels = COUNT(kernels),
     .n_modes = COUNT(modes),
     .n_collectives = COUNT(collectives),
     .n_units = 5,

@@ -1,0 +1,143 @@
+// Collectives of a step, counted.
+#include "runtime/tally.h"
+
+#include "runtime/dtype.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct counting { // the frame's device
+    nmrt_tally *tally;
+    int64_t times;
+    int *group; // [world]: room for a group
+} counting;
+
+static void null_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
+{
+    (void)f, (void)kernel, (void)count, (void)arg;
+}
+
+static void null_fill(nmdrv_frame *f, void *dst, int64_t bytes) { (void)f, (void)dst, (void)bytes; }
+
+static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
+{
+    (void)f, (void)dst, (void)src, (void)bytes;
+}
+
+static int64_t elements(const nmdrv_collective *c, const int64_t *geometry, int64_t members)
+{
+    if (c->kind == NMDRV_ALL_REDUCE)
+        return geometry[0];
+    int64_t n = geometry[0] * geometry[1] * geometry[2];
+    return c->kind == NMDRV_ALL_TO_ALL ? n : n * members;
+}
+
+static void *count_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry,
+                              void *out, void *in)
+{
+    counting *x = (counting *)f->device;
+    const nmrt_mesh *mesh = x->tally->mesh;
+    const nmdrv_collective *c = &mesh->program->collective[collective];
+    int members = nmrt_mesh_members(mesh, c->axes, c->units, x->group);
+    if (members < 2)
+        return in;
+    x->tally->count[collective] += x->times;
+    x->tally->bytes[collective] +=
+        x->times * elements(c, geometry, members) * nmrt_dtype(c->dtype)->bits / 8;
+    return out;
+}
+
+static const nmdrv_calls null_calls = {null_launch, null_fill, null_copy, count_collective};
+
+nmrt_status nmrt_tally_init(nmrt_tally *t, const nmrt_mesh *mesh, nmrt_error *e)
+{
+    size_t n = (size_t)mesh->program->n_collectives + 1;
+    *t = (nmrt_tally){mesh, calloc(n, sizeof *t->count), calloc(n, sizeof *t->bytes)};
+    if (t->count && t->bytes)
+        return NMRT_OK;
+    nmrt_tally_release(t);
+    return nmrt_fail(e, NMRT_WORLD, "no memory to count collectives");
+}
+
+void nmrt_tally_release(nmrt_tally *t)
+{
+    free(t->count);
+    free(t->bytes);
+    *t = (nmrt_tally){0};
+}
+
+nmrt_status nmrt_tally_add(nmrt_tally *t, const nmdrv_func *func, const nmdrv_sym *sym,
+                           int64_t times, nmrt_error *e)
+{
+    counting x = {t, times, malloc((size_t)t->mesh->world * sizeof *x.group)};
+    void **buf = calloc((size_t)func->n_bufs + 1, sizeof *buf); // nobody looks behind them
+    nmrt_status status = NMRT_OK;
+    nmdrv_frame frame = {sym, buf, &null_calls, &x};
+    if (x.group && buf)
+        func->run(&frame);
+    else
+        status = nmrt_fail(e, NMRT_WORLD, "no memory to count collectives");
+    free(x.group);
+    free(buf);
+    return status;
+}
+
+// --- printing ------------------------------------------------------------------------------------
+
+// The axes as flags call them: dp tp.
+static void print_axes(const nmrt_mesh *m, int64_t axes, nmrt_text *out)
+{
+    static const struct {
+        int64_t axes;
+        const char *name;
+    } flag[] = {{1 << NMDRV_PP, "pp"},
+                {1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP, "dp"},
+                {1 << NMDRV_EP, "ep"},
+                {1 << NMDRV_CP, "cp"},
+                {1 << NMDRV_TPK | 1 << NMDRV_TPR, "tp"}};
+    const char *sep = "";
+    for (size_t i = 0; i < sizeof flag / sizeof *flag; i++)
+        if (nmrt_mesh_ranks(m, axes & flag[i].axes) > 1) {
+            nmrt_text_add(out, "%s%s", sep, flag[i].name);
+            sep = " ";
+        }
+}
+
+// Of axes with more than one rank, which is what tells groups apart.
+static int64_t real_axes(const nmrt_mesh *m, int64_t axes)
+{
+    for (int a = 0; a < NMDRV_N_AXES; a++)
+        if (m->size[a] == 1)
+            axes &= ~((int64_t)1 << a);
+    return axes;
+}
+
+static void print_group(const nmrt_tally *t, int64_t kind, int64_t axes, nmrt_text *out)
+{
+    static const char *const name[] = {"all_reduce", "reduce_scatter", "all_gather", "all_to_all"};
+    const nmdrv_program *p = t->mesh->program;
+    int64_t count = 0, bytes = 0;
+    for (int64_t i = 0; i < p->n_collectives; i++)
+        if (p->collective[i].kind == kind && real_axes(t->mesh, p->collective[i].axes) == axes) {
+            count += t->count[i];
+            bytes += t->bytes[i];
+        }
+    nmrt_text over = {0};
+    print_axes(t->mesh, axes, &over);
+    nmrt_text_add(out, "  %-14s %-11s %10lld %12s\n", name[kind], over.at ? over.at : "",
+                  (long long)count, nmrt_bytes(bytes).s);
+    nmrt_text_release(&over);
+}
+
+void nmrt_tally_print(const nmrt_tally *t, nmrt_text *out)
+{
+    const nmdrv_program *p = t->mesh->program;
+    for (int64_t i = 0; i < p->n_collectives; i++) {
+        int64_t axes = real_axes(t->mesh, p->collective[i].axes), k = 0;
+        while (k < i && !(t->count[k] && p->collective[k].kind == p->collective[i].kind &&
+                          real_axes(t->mesh, p->collective[k].axes) == axes))
+            k++;
+        if (k == i && t->count[i]) // the first of its kind and group
+            print_group(t, p->collective[i].kind, axes, out);
+    }
+}

@@ -1,0 +1,22 @@
+// What ranks say to each other in a step, counted and not said: a function's driver is run on a
+// device that launches nothing, has no memory, and notes each collective.
+#ifndef NMRT_TALLY_H
+#define NMRT_TALLY_H
+
+#include "runtime/mesh.h"
+
+typedef struct nmrt_tally {
+    const nmrt_mesh *mesh; // this rank's
+    int64_t *count;        // [program.n_collectives] of a step
+    int64_t *bytes;        // the same; of the larger side
+} nmrt_tally;
+
+nmrt_status nmrt_tally_init(nmrt_tally *t, const nmrt_mesh *mesh, nmrt_error *e);
+void nmrt_tally_release(nmrt_tally *t);
+// Adds what `times` calls of the function give. A group of one says nothing.
+nmrt_status nmrt_tally_add(nmrt_tally *t, const nmdrv_func *func, const nmdrv_sym *sym,
+                           int64_t times, nmrt_error *e);
+// A line for each kind and group of axes: how often, how many bytes.
+void nmrt_tally_print(const nmrt_tally *t, nmrt_text *out);
+
+#endif
