@@ -7,6 +7,8 @@
 #include "ir/eval_mesh.h"
 #include "ir/eval_walk.h"
 
+#include <string.h>
+
 typedef struct lookup {
     const nm_eval_opts *opts;
     bool total;
@@ -70,9 +72,12 @@ int64_t nm_eval_offset_of(nm_eval_op *e, const nm_extent *x)
 
 // --- blocks --------------------------------------------------------------------------------------
 
+// An undeclared d' is padded as d.
 static int64_t pad_of(nm_module *m, nm_sym name)
 {
     const nm_dim_decl *d = nm_dim_lookup(m, name);
+    for (size_t n = strlen(name); !d && n > 1 && name[n - 1] == '\''; n--)
+        d = nm_dim_lookup(m, nm_intern(m->syms, name, n - 1));
     return d && d->pad ? d->pad : 1;
 }
 

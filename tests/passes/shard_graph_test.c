@@ -25,7 +25,7 @@ static int64_t room_of(const nm_dim_decl *d)
 {
     int64_t extent = 1;
     nm_extent_is_const(d->extent, &extent);
-    return strcmp(d->name, "k") ? extent : 2;
+    return !strcmp(d->name, "k") ? 2 : d->pad ? d->pad : extent;
 }
 
 // The ranks of all rows that list it, or with which it shares axes.
@@ -109,6 +109,7 @@ static int check_program(uint64_t seed, int *n_split)
     t.m->options.mesh = true;
     nm_func *f = random_func(t.m, seed);
     f->name = nm_sym_get(t.m, "train");
+    nm_dim_lookup(t.m, nm_sym_get(t.m, "j"))->pad = draw_below(&state, 2) ? 4 : 0;
     draw_mesh(&t, &state);
     nm_tensor *args = input_args(f, &t.opts), *want = run_func(f, &t.opts, args);
     bool ok = want && nm_pass_shard(t.m, &changed) && nm_verify(t.m);
