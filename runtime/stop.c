@@ -6,16 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t asked;   // global: a signal handler has no other place
-static const nmrt_recorder *followed; // of a forked rank: its parent answers signals for all
+static volatile sig_atomic_t asked; // global: a signal handler has no other place
+static nmrt_recorder *followed;     // of a forked rank: its parent answers signals for all
 
 static void on_signal(int number)
 {
     if (asked)
         _exit(128 + number);
     asked = 1;
-    if (followed)
+    if (followed) {
+        nmrt_recorder_ask_stop(followed); // one atomic store
         return;
+    }
     static const char answer[] = "\nstopping; a second signal exits without saving\n";
     int old = errno; // the interrupted call's
     ssize_t written = write(STDERR_FILENO, answer, sizeof answer - 1);
@@ -36,7 +38,7 @@ void nmrt_stop_install(void)
 }
 
 // A terminal sends SIGINT to the parent and to the ranks; one answer is enough.
-void nmrt_stop_follow(const nmrt_recorder *recorder)
+void nmrt_stop_follow(nmrt_recorder *recorder)
 {
     followed = recorder;
     signal(SIGINT, SIG_IGN);

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 void nmrt_stop_install(void); // also: a full file-size limit is an error of write, not a signal
-// In a forked rank: it is asked through its parent, who says so.
-void nmrt_stop_follow(const nmrt_recorder *recorder);
+// In a forked rank: what asks one asks all, and the parent says so.
+void nmrt_stop_follow(nmrt_recorder *recorder);
 bool nmrt_stop_asked(void);
 // NMRT_STOPPED once a signal came: what long work asks between its parts.
 nmrt_status nmrt_stop_check(nmrt_error *e);

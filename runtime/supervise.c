@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 enum { LOOK_MS = 100 };
-static const double GRACE = 1, NOTICE = 1; // seconds: to leave after a failure; to come to the dead
+static const double GRACE = 1,
+                    NOTICE = 0.5; // seconds: to leave after a failure; to come to the dead
 
 typedef struct parent {
     nmrt_ranks *ranks;
@@ -29,6 +30,8 @@ typedef struct parent {
     int dead;            // the first that died of itself or of a signal; -1: none
     char how[64];        // it died
     double died, failed; // when; 0: not
+    int suspect;         // has ended while another seems to wait for it; -1: none
+    double suspected;    // since
     int signals;         // SIGINT and SIGTERM so far
     bool killed, forced; // the rest was told to go; by a second signal
 } parent;
@@ -108,16 +111,18 @@ static void kill_all(parent *p)
             kill(p->pid[i], SIGKILL);
 }
 
-// A rank that ends without an error while others wait for it has left them, too.
+static bool has_failed(const parent *p)
+{
+    return nmrt_recorder_failure(p->local->recorder) != NMRT_FAILED_NOT;
+}
+
 static void note_end(parent *p, int rank, int status)
 {
-    nmrt_recorder *r = p->local->recorder;
     p->pid[rank] = 0;
     p->left--;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     p->code = p->code ? p->code : code;
-    bool said = nmrt_recorder_failure(r) != NMRT_FAILED_NOT;
-    if (p->killed || p->dead >= 0 || said || (!code && !nmrt_recorder_awaits(r, rank)))
+    if (!code || p->killed || p->dead >= 0 || has_failed(p))
         return;
     p->dead = rank;
     p->died = nmrt_seconds();
@@ -125,6 +130,24 @@ static void note_end(parent *p, int rank, int status)
         snprintf(p->how, sizeof p->how, "killed by signal %d", WTERMSIG(status));
     else
         snprintf(p->how, sizeof p->how, "ended with code %d", code);
+}
+
+// A rank that has ended well while another waits for it for good has left it, too. What is noted as
+// awaited may have come a moment ago, so it counts only if it stays.
+static void look_for_deserters(parent *p, double now)
+{
+    int found = -1;
+    for (int i = 0; i < p->ranks->world && found < 0 && p->dead < 0; i++)
+        if (!p->pid[i] && nmrt_recorder_awaits(p->local->recorder, i))
+            found = i;
+    if (found != p->suspect)
+        p->suspected = now;
+    p->suspect = found;
+    if (found < 0 || now - p->suspected < NOTICE)
+        return;
+    p->dead = found;
+    p->died = now;
+    snprintf(p->how, sizeof p->how, "ended with code 0");
 }
 
 static void reap(parent *p)
@@ -141,10 +164,11 @@ static void look_after_failure(parent *p)
 {
     nmrt_recorder *r = p->local->recorder;
     double now = nmrt_seconds();
-    if (p->dead >= 0 && nmrt_recorder_failure(r) == NMRT_FAILED_NOT &&
+    look_for_deserters(p, now);
+    if (p->dead >= 0 && !has_failed(p) &&
         (nmrt_recorder_awaits(r, p->dead) || now - p->died > NOTICE || !p->left))
         nmrt_recorder_mourn(r, p->dead, p->how);
-    if (nmrt_recorder_failure(r) == NMRT_FAILED_NOT)
+    if (!has_failed(p))
         return;
     if (!p->failed)
         p->failed = now;
@@ -196,7 +220,7 @@ static void say_failure(parent *p, bool *lost)
 static int run_once(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg, bool *lost)
 {
     nmrt_error e;
-    parent p = {.ranks = ranks, .dead = -1};
+    parent p = {.ranks = ranks, .dead = -1, .suspect = -1};
     p.pid = calloc((size_t)ranks->world, sizeof *p.pid);
     nmrt_status status = p.pid ? nmrt_local_new(&p.local, ranks->world, ranks->timeout, &e)
                                : nmrt_fail(&e, NMRT_WORLD, "no memory for the ranks");

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Ranks of a real run: one killed, one stopped, signals to the parent and to a rank, --restart, mistakes in the flags.
+# Nothing hangs, what happened is said once, no process is left, and --resume auto goes on with the same numbers.
+set -eu
+. tests/runtime/lib.sh
+units=$PWD/$build/runtime/fake_units
+mesh=(--pp 2 --dp 2)
+flags=(--data "$work/text" --steps 40 --seq 32 --threads 1 --micro-batch 2 --global-batch 12)
+slow=(env FAKE_SLEEP_MS=60 "$units" "${flags[@]}" "${mesh[@]}" --save-every 5)
+
+start() { # start FOLDER FLAG...: in the background, $parent; waits until its first checkpoint is there
+    local folder=$1
+    shift
+    "${slow[@]}" --save "$folder" --log-dir "$folder.log" "$@" >"$work/out" 2>&1 &
+    parent=$!
+    for _ in $(seq 200); do
+        [ -e "$folder/latest" ] && return
+        sleep 0.05
+    done
+    cat "$work/out" && return 1
+}
+ranks() { pgrep -P "$parent"; }
+rank() { ranks | sed -n "$(($1 + 1))p"; }
+ends() { # ends CODE: the parent does, and nobody is left
+    local code=0 left
+    left=$(ranks)
+    wait "$parent" || code=$?
+    [ "$code" -eq "$1" ] || { echo "code $code" && cat "$work/out" && return 1; }
+    for pid in $left; do
+        [ ! -d "/proc/$pid" ] || { echo "rank $pid is left" && return 1; }
+    done
+}
+says() { # says PATTERN: in one line of error, the only one
+    [ "$(grep -c '^error' "$work/out")" -eq 1 ] && grep -qE "$1" "$work/out" || { cat "$work/out" && return 1; }
+}
+same() { # the run in FOLDER, resumed, is the calm one
+    "$units" "${flags[@]}" "${mesh[@]}" --save "$1" --log-dir "$1.log" --resume auto >/dev/null
+    diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$1.log/metrics.jsonl")
+}
+
+"$units" "${flags[@]}" "${mesh[@]}" --log-dir "$work/calm.log" >"$work/out"
+[ "$(grep -c 'done at step' "$work/out")" -eq 1 ] # rank 0 alone speaks
+
+start "$work/killed"
+kill -KILL "$(rank 3)"
+ends 1
+says '^error: rank 3 is gone \(killed by signal 9\) while the others wait in .+; its last operation was .+'
+same "$work/killed"
+
+start "$work/stalled" --comm-timeout 1
+kill -STOP "$(rank 1)"
+ends 1
+says '^error: rank 1 has not entered .+ for 1 s \(stopped\); its last operation was .+'
+same "$work/stalled"
+
+start "$work/again" --restart 2
+kill -KILL "$(rank 2)"
+ends 0
+grep -q '^starting the ranks again, 1 of 2 times' "$work/out"
+grep -q '^resuming from ' "$work/out"
+diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/again.log/metrics.jsonl")
+
+# the parent, a rank: either way all stop together, save, and it is no failure
+start "$work/term"
+kill -TERM "$parent"
+ends 0
+grep -q '^stopped at step' "$work/out"
+same "$work/term"
+start "$work/one"
+kill -TERM "$(rank 1)"
+ends 0
+grep -q '^stopped at step' "$work/out"
+same "$work/one"
+
+# a parent that is killed takes its ranks along
+start "$work/orphans"
+left=$(ranks)
+kill -KILL "$parent"
+wait "$parent" || true
+for _ in $(seq 40); do
+    alive=$(for pid in $left; do [ ! -d "/proc/$pid" ] || grep -q '^State:.Z' "/proc/$pid/status" || echo "$pid"; done)
+    [ -n "$alive" ] || break
+    sleep 0.05
+done
+[ -z "$alive" ]
+
+# a rank's own failure, and one of the flags, are said once
+code=0
+"$units" "${flags[@]}" "${mesh[@]}" --data "$work/nothing" >"$work/out" 2>&1 || code=$?
+[ $code -eq 1 ] && says 'cannot .*nothing'
+code=0
+"$units" "${flags[@]}" --tp 3 --cp 3 >"$work/out" 2>&1 || code=$?
+[ $code -eq 2 ]
+grep -qE '^error: .* is not divisible by --tp 3$' "$work/out"
+expect 'RANK=4 and WORLD_SIZE=4 contradict' env RANK=4 WORLD_SIZE=4 "$units" "${flags[@]}"
+expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
+expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
