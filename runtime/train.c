@@ -353,26 +353,10 @@ static nmrt_status open_outputs(trainer *t, nmrt_error *e)
     return nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e);
 }
 
-// The memory that saving takes beyond the plan's.
-static nmrt_status print_copy(trainer *t, nmrt_text *out, nmrt_error *e)
-{
-    int64_t bytes;
-    if (!t->o->save)
-        return NMRT_OK;
-    NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
-    nmrt_shares shares = nmrt_setup_shares(&t->setup, NULL);
-    NMRT_TRY(nmrt_saver_bytes(&t->setup.plan, &shares, &bytes, e));
-    nmrt_text_add(out, "  %-18s %20lld  %10s\n", "checkpoint copy", (long long)bytes,
-                  nmrt_bytes(bytes).s);
-    return NMRT_OK;
-}
-
-static nmrt_status dry_run(trainer *t, nmrt_error *e)
+static nmrt_status dry_run(const trainer *t, nmrt_error *e)
 {
     nmrt_text text = {0};
     nmrt_status status = nmrt_setup_print(&t->setup, &text, e);
-    if (status == NMRT_OK)
-        status = print_copy(t, &text, e);
     fputs(text.at ? text.at : "", t->out->text);
     nmrt_text_release(&text);
     NMRT_TRY(status);
