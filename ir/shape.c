@@ -1,5 +1,5 @@
-// Shape rules: the general ones. Because dims have names there are few, and what a pending sum may
-// pass through follows from traits in one place (nm_shape_pending), not from each op.
+// Shape rules: the general ones. Because dims have names there are few. They see whole tensors:
+// axes and pending sums are put aside before (ir/shape_bare.c).
 #include "ir/shape.h"
 
 #include "ir/tables.h"
@@ -46,37 +46,6 @@ bool nm_shape_dtypes(nm_module *m, nm_op *op)
     return true;
 }
 
-static bool same_axes(const nm_axes *a, const nm_axes *b)
-{
-    return a->n == b->n && !memcmp(a->axis, b->axis, (size_t)a->n * sizeof a->axis[0]);
-}
-
-// f(a + a') = f(a) + f(a') is what lets an op work on the parts of a sum.
-bool nm_shape_pending(nm_module *m, nm_op *op, nm_type *out)
-{
-    int n = 0, last = 0;
-    bool same = true;
-    for (int i = 0; i < op->n_in; i++) {
-        const nm_type *t = op->in[i]->type;
-        if (!t->pending.n)
-            continue;
-        same = same && (!n || same_axes(&t->pending, &op->in[last]->type->pending));
-        last = i;
-        n++;
-    }
-    if (!n)
-        return true;
-    const nm_type *t = op->in[last]->type;
-    out->pending = t->pending;
-    out->kind = t->kind;
-    if (t->kind == NM_PENDING_SUM && same &&
-        ((n == 1 && nm_is(op, NM_LINEAR)) || (n == op->n_in && nm_is(op, NM_SUM))))
-        return true;
-    return nm_error(m->diag, op->loc, "%s: operand %d is still a partial %s over %s [pending-1]",
-                    name_of(op), last, t->kind == NM_PENDING_SUM ? "sum" : "maximum",
-                    t->pending.axis[0]);
-}
-
 bool nm_shape_join(nm_module *m, nm_op *op, nm_type *t, const nm_dim *d)
 {
     int i = nm_type_find(t, d->name);
@@ -87,9 +56,7 @@ bool nm_shape_join(nm_module *m, nm_op *op, nm_type *t, const nm_dim *d)
         return nm_error(m->diag, op->loc, "%s: one operand has %s = %s, another %s = %s [align-3]",
                         name_of(op), d->name, nm_extent_str(m, have->extent), d->name,
                         nm_extent_str(m, d->extent));
-    return same_axes(&have->axes, &d->axes) ||
-           nm_error(m->diag, op->loc, "%s: operands have %s split over different axes [align-4]",
-                    name_of(op), d->name);
+    return true;
 }
 
 bool nm_shape_replace(nm_module *m, nm_op *op, nm_type *t, int at, int n, const nm_dim *dim)
@@ -154,13 +121,6 @@ bool nm_verify_numbers(nm_module *m, nm_op *op)
 
 // --- free values ---------------------------------------------------------------------------------
 
-bool nm_shape_given(nm_module *m, nm_op *op)
-{
-    return !op->out[0].type->pending.n ||
-           nm_error(m->diag, op->loc, "%s: the type of a free value is complete [pending-2]",
-                    name_of(op));
-}
-
 bool nm_shape_size(nm_module *m, nm_op *op)
 {
     return (op->out[0].type->rank == 0 && is_number(op->out[0].type)) ||
@@ -204,7 +164,7 @@ bool nm_shape_random(nm_module *m, nm_op *op)
     if (strcmp(dist, "uniform") && strcmp(dist, "normal"))
         return nm_error(m->diag, op->loc, "random: dist is uniform or normal, not '%s' [random-2]",
                         dist);
-    return (is_float(op->out[0].type) && nm_shape_given(m, op)) ||
+    return is_float(op->out[0].type) ||
            nm_error(m->diag, op->loc, "random gives floats, not %s [random-3]",
                     nm_type_str(m, op->out[0].type));
 }
@@ -218,7 +178,7 @@ static bool align(nm_module *m, nm_op *op, nm_type *out)
         for (int k = 0; k < op->in[i]->type->rank; k++)
             if (!nm_shape_join(m, op, out, &op->in[i]->type->dim[k]))
                 return false;
-    return nm_shape_pending(m, op, out);
+    return true;
 }
 
 bool nm_shape_align(nm_module *m, nm_op *op)
@@ -257,17 +217,6 @@ bool nm_shape_select(nm_module *m, nm_op *op)
 
 // --- reductions ----------------------------------------------------------------------------------
 
-static bool add_pending(nm_module *m, nm_op *op, nm_type *t, const nm_axes *axes)
-{
-    for (int i = 0; i < axes->n; i++) {
-        if (t->pending.n == NM_MAX_AXES || !nm_is(op, NM_REDUCE))
-            return nm_error(m->diag, op->loc, "%s drops a dim that is split over %s [pending-3]",
-                            name_of(op), axes->axis[i]);
-        t->pending.axis[t->pending.n++] = axes->axis[i];
-    }
-    return true;
-}
-
 // The dims `over`, each once, each of some operand.
 static bool check_over(nm_module *m, nm_op *op, const nm_type *all, nm_syms over)
 {
@@ -288,14 +237,10 @@ bool nm_shape_drop(nm_module *m, nm_op *op)
     nm_syms over = nm_attr_dims(op, "over");
     if (!nm_shape_dtypes(m, op) || !align(m, op, &all) || !check_over(m, op, &all, over))
         return false;
-    nm_type t = {.dtype = all.dtype, .pending = all.pending, .kind = all.kind};
+    nm_type t = {.dtype = all.dtype};
     for (int i = 0; i < all.rank; i++)
         if (!nm_syms_has(over, all.dim[i].name))
             t.dim[t.rank++] = all.dim[i];
-        else if (!add_pending(m, op, &t, &all.dim[i].axes))
-            return false;
-    if (op->code == NM_OP_max)
-        t.kind = NM_PENDING_MAX;
     return nm_shape_give(m, op, 0, nm_type_get(m, &t));
 }
 
@@ -315,7 +260,7 @@ bool nm_shape_top_k(nm_module *m, nm_op *op)
         return nm_error(m->diag, op->loc, "top_k: k = %lld of %s = %s [top_k-1]", (long long)k,
                         t.dim[at].name, nm_extent_str(m, t.dim[at].extent));
     nm_dim choice = {.name = nm_attr_sym(op, "choice"), .extent = nm_extent_const(m, k)};
-    if (!nm_shape_pending(m, op, &t) || !nm_shape_replace(m, op, &t, at, 1, &choice))
+    if (!nm_shape_replace(m, op, &t, at, 1, &choice))
         return false;
     const nm_type *values = nm_type_get(m, &t);
     return nm_shape_give(m, op, 0, values) &&

@@ -8,7 +8,6 @@
 
 #include "ir/ir.h"
 
-bool nm_shape_given(nm_module *m, nm_op *op); // const: any complete type
 bool nm_shape_size(nm_module *m, nm_op *op);
 bool nm_shape_collective(nm_module *m, nm_op *op);
 bool nm_shape_index(nm_module *m, nm_op *op);
@@ -59,9 +58,7 @@ bool nm_shape_give(nm_module *m, nm_op *op, int i, const nm_type *t);
 bool nm_shape_results(nm_module *m, nm_op *op, int n);
 // Operands agree in dtype [dtype-1].
 bool nm_shape_dtypes(nm_module *m, nm_op *op);
-// The pending sum with which the result is left [pending-1], from those of the operands.
-bool nm_shape_pending(nm_module *m, nm_op *op, nm_type *out);
-// t gains d, or has it with the same extent and axes [align-3, align-4, rank-1].
+// t gains d, or has it with the same extent [align-3, rank-1].
 bool nm_shape_join(nm_module *m, nm_op *op, nm_type *t, const nm_dim *d);
 // The n dims take the place of t's dim number `at` [rank-1, type-1].
 bool nm_shape_replace(nm_module *m, nm_op *op, nm_type *t, int at, int n, const nm_dim *dim);

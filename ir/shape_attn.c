@@ -215,12 +215,11 @@ static bool check_attrs(nm_module *m, nm_op *op, const nm_attn *a)
 
 static bool check_attention(nm_module *m, nm_op *op, int first)
 {
-    nm_type ignored = {0};
     if (!check_extra_names(m, op, first) || !check_qkv(m, op))
         return false;
     nm_attn a = nm_attn_of(op);
     return check_heads(m, op, &a) && check_extra_dtypes(m, op, &a) && check_extra_dims(m, op, &a) &&
-           check_attrs(m, op, &a) && nm_shape_pending(m, op, &ignored);
+           check_attrs(m, op, &a);
 }
 
 // --- the rules -----------------------------------------------------------------------------------

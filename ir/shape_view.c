@@ -13,7 +13,7 @@ static bool fail(nm_module *m, nm_op *op, const char *what, const char *number)
 
 static bool give(nm_module *m, nm_op *op, nm_type *t)
 {
-    return nm_shape_pending(m, op, t) && nm_shape_give(m, op, 0, nm_type_get(m, t));
+    return nm_shape_give(m, op, 0, nm_type_get(m, t));
 }
 
 // The dim `name` as the given result type has it.
@@ -84,10 +84,6 @@ bool nm_shape_split(nm_module *m, nm_op *op)
     if (p != from.extent)
         return nm_error(m->diag, op->loc, "split: %s = %s is not %s [split-2]", from.name,
                         nm_extent_str(m, from.extent), nm_extent_str(m, p));
-    for (int i = 1; i < into.n; i++)
-        if (part[i].axes.n)
-            return fail(m, op, "only the major part of a split dim is split over axes", "3");
-    part[0].axes = from.axes;
     return nm_shape_replace(m, op, &t, at, into.n, part) && give(m, op, &t);
 }
 
@@ -100,8 +96,6 @@ static bool take_parts(nm_module *m, nm_op *op, nm_syms from, nm_type *t, nm_dim
             return nm_error(m->diag, op->loc, "merge: the operand %s lacks the dim '%s' [dim-1]",
                             nm_type_str(m, op->in[0]->type), from.sym[i]);
         part[i] = t->dim[k];
-        if (i && part[i].axes.n)
-            return fail(m, op, "only the major part may be split over axes", "2");
         if (i == 0) {
             *at = k;
             continue;
@@ -126,7 +120,6 @@ bool nm_shape_merge(nm_module *m, nm_op *op)
             return fail(m, op, "a dim stands twice in from", "1");
     if (!take_parts(m, op, from, &t, part, &at) || !(into.extent = product(m, op, from.n, part)))
         return false;
-    into.axes = part[0].axes;
     return nm_shape_replace(m, op, &t, at, 1, &into) && give(m, op, &t);
 }
 
@@ -150,8 +143,6 @@ bool nm_shape_slice(nm_module *m, nm_op *op)
         return nm_error(m->diag, op->loc, "slice: %s indices from %s of %s = %s [slice-1]",
                         nm_extent_str(m, count), nm_extent_str(m, start), d.name,
                         nm_extent_str(m, t.dim[at].extent));
-    if (t.dim[at].axes.n)
-        return fail(m, op, "a dim that is split over axes is gathered first", "2");
     return nm_shape_replace(m, op, &t, at, kept, &d) && give(m, op, &t);
 }
 
@@ -170,7 +161,7 @@ static bool check_pad(nm_module *m, nm_op *op, const nm_dim *from, const nm_dim 
     if (strcmp(mode, "reflect") == 0 &&
         (is_known_negative(minus(m, last, before)) || is_known_negative(minus(m, last, after))))
         return fail(m, op, "reflect pads by less than the extent", "3");
-    return !from->axes.n || fail(m, op, "a dim that is split over axes is gathered first", "4");
+    return true;
 }
 
 bool nm_shape_pad(nm_module *m, nm_op *op)
@@ -237,8 +228,6 @@ bool nm_shape_gather(nm_module *m, nm_op *op)
     if (at < 0 || !want_int(m, op, 1))
         return false;
     nm_type t = *op->in[0]->type;
-    if (t.dim[at].axes.n)
-        return fail(m, op, "a dim that is split over axes is gathered first", "2");
     for (int i = 0; i < b->rank; i++)
         if (b->dim[i].name == over || !nm_has_dim(&t, b->dim[i].name))
             own[n++] = b->dim[i];
@@ -288,8 +277,6 @@ bool nm_shape_windows(nm_module *m, nm_op *op)
         !given_dim(m, op, nm_attr_sym(op, "tap"), &d[1]))
         return false;
     nm_type t = *op->in[0]->type;
-    if (t.dim[at].axes.n)
-        return fail(m, op, "a dim that is split over axes is gathered first", "2");
     return nm_shape_replace(m, op, &t, at, 2, d) && give(m, op, &t);
 }
 
@@ -300,10 +287,8 @@ bool nm_shape_overlap_add(nm_module *m, nm_op *op)
     if (at < 0 || tap < 0 || !check_steps(m, op) || !given_dim(m, op, nm_attr_sym(op, "into"), &d))
         return false;
     if (at == tap)
-        return fail(m, op, "over and tap are two dims", "3");
+        return fail(m, op, "over and tap are two dims", "2");
     nm_type t = *op->in[0]->type;
-    if (t.dim[at].axes.n || t.dim[tap].axes.n)
-        return fail(m, op, "a dim that is split over axes is gathered first", "2");
     return nm_shape_replace(m, op, &t, tap, 0, NULL) &&
            nm_shape_replace(m, op, &t, at - (tap < at), 1, &d) && give(m, op, &t);
 }
