@@ -94,7 +94,8 @@ static bool complete(const nm_units *u, nm_ends *e, const nm_value *v, nm_loc at
 {
     if (e->kind[v->id] == NM_END_after)
         return cannot(e, at, "this reads what several stages compute last of a step");
-    if (nm_units_dim_in(u, v->type) && u->owner[e->owner[v->id]].stacked)
+    int owner = e->owner[v->id];
+    if (owner >= 0 && u->owner[owner].stacked && nm_units_dim_in(u, v->type))
         return cannot(e, at, "this reads all turns of a repeat, which stages share out");
     e->whole[v->id] = true;
     return true;
@@ -111,7 +112,7 @@ static bool take(const nm_units *u, nm_ends *e, const nm_value *v, int owner, nm
 static bool is_part(const nm_units *u, const nm_ends *e, const nm_value *v)
 {
     nm_end kind = e->kind[v->id];
-    return kind == NM_END_pending || (kind == NM_END_owned && !nm_units_dim_in(u, v->type));
+    return (kind == NM_END_pending || kind == NM_END_owned) && !nm_units_dim_in(u, v->type);
 }
 
 static bool sums_parts(const nm_units *u, const nm_ends *e, const nm_op *op)

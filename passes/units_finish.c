@@ -82,12 +82,13 @@ static nm_value *sum_param(nm_func *f, const nm_type *type, nm_sym name)
                          (nm_bind){.kind = NM_BIND_acc, .name = name});
 }
 
-// Readers of a parameter read its sum over the stages instead.
-static void reduce_param(nm_func *f, nm_value *param)
+// Readers of a parameter read its sum over the stages instead, which this gives.
+static nm_value *reduce_param(nm_func *f, nm_value *param)
 {
     nm_value *sum = build_over_pp(f, f->first, NM_OP_all_reduce, param);
     nm_replace(param, sum);
     nm_set_operand(sum->def, 0, param);
+    return sum;
 }
 
 static nm_func *start(const finish *x, const char *phase, nm_part part, nm_value ***map)
@@ -158,10 +159,8 @@ static void reduce_shared(finish *x, const terms *t, nm_func *g, nm_gives *gives
         uint32_t id = f->param[i]->id;
         if (f->param_bind[i].kind != NM_BIND_acc || x->e.owner[id] != t->owner || !t->needs[id])
             continue;
-        nm_value *param = g->param[i];
-        reduce_param(g, param);
         x->is_reduced[id] = true;
-        nm_part_give(gives, &param->uses->op->out[0], f->param_bind[i]);
+        nm_part_give(gives, reduce_param(g, g->param[i]), f->param_bind[i]);
     }
 }
 
@@ -203,10 +202,8 @@ static void read_sums(const finish *x, nm_func *g, nm_value **map)
     for (int i = 0; i < f->n_params; i++) {
         nm_value *param = g->param[i];
         uint32_t id = f->param[i]->id;
-        if (f->param_bind[i].kind == NM_BIND_acc && x->e.kind[id] == NM_END_middle && param->uses) {
-            reduce_param(g, param);
-            map[id] = &param->uses->op->out[0];
-        }
+        if (f->param_bind[i].kind == NM_BIND_acc && x->e.kind[id] == NM_END_middle && param->uses)
+            map[id] = reduce_param(g, param);
         read_sum(x, g, f->param[i], map);
     }
     nm_each_op(op, f)
