@@ -121,6 +121,12 @@ bool nm_verify_numbers(nm_module *m, nm_op *op)
 
 // --- free values ---------------------------------------------------------------------------------
 
+bool nm_shape_given(nm_module *m, nm_op *op)
+{
+    (void)m;
+    return op->out[0].type != NULL;
+}
+
 bool nm_shape_size(nm_module *m, nm_op *op)
 {
     return (op->out[0].type->rank == 0 && is_number(op->out[0].type)) ||

@@ -8,6 +8,7 @@
 
 #include "ir/ir.h"
 
+bool nm_shape_given(nm_module *m, nm_op *op); // const: any type
 bool nm_shape_size(nm_module *m, nm_op *op);
 bool nm_shape_collective(nm_module *m, nm_op *op);
 bool nm_shape_index(nm_module *m, nm_op *op);
