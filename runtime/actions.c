@@ -31,7 +31,7 @@ static nmrt_status add_forward(nmrt_actions *a, int rank, int stage, int micro, 
 {
     const nmrt_stages *s = a->stages;
     nmrt_list *list = &a->list[rank];
-    if (stage > 0 && s->pp > 1)
+    if (stage > 0)
         NMRT_TRY(add(list, (nmrt_action){NMRT_RECV_FORWARD, stage, micro, (stage - 1) % s->pp}, e));
     NMRT_TRY(add(list, (nmrt_action){NMRT_FORWARD, stage, micro, 0}, e));
     if (stage + 1 < s->n)
@@ -43,7 +43,7 @@ static nmrt_status add_backward(nmrt_actions *a, int rank, int stage, int micro,
 {
     const nmrt_stages *s = a->stages;
     nmrt_list *list = &a->list[rank];
-    if (stage + 1 < s->n && s->pp > 1)
+    if (stage + 1 < s->n)
         NMRT_TRY(
             add(list, (nmrt_action){NMRT_RECV_BACKWARD, stage, micro, (stage + 1) % s->pp}, e));
     NMRT_TRY(add(list, (nmrt_action){NMRT_BACKWARD, stage, micro, 0}, e));
@@ -88,17 +88,6 @@ static nmrt_status add_pipeline(nmrt_actions *a, int rank, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status add_alone(nmrt_actions *a, nmrt_error *e)
-{
-    for (int m = 0; m < a->n_micro; m++) {
-        for (int v = 0; v < a->stages->n; v++)
-            NMRT_TRY(add_forward(a, 0, v, m, e));
-        for (int v = a->stages->n - 1; a->training && v >= 0; v--)
-            NMRT_TRY(add_backward(a, 0, v, m, e));
-    }
-    return NMRT_OK;
-}
-
 static nmrt_status make_list(nmrt_actions *a, int rank, nmrt_error *e)
 {
     nmrt_list *list = &a->list[rank];
@@ -106,7 +95,7 @@ static nmrt_status make_list(nmrt_actions *a, int rank, nmrt_error *e)
         NMRT_TRY(add(list, (nmrt_action){NMRT_COUNT_MICRO, 0, m, 0}, e));
     if (a->training)
         NMRT_TRY(add(list, (nmrt_action){NMRT_COUNTED, 0, 0, 0}, e));
-    NMRT_TRY(a->stages->pp == 1 ? add_alone(a, e) : add_pipeline(a, rank, e));
+    NMRT_TRY(add_pipeline(a, rank, e));
     for (int act = NMRT_BEFORE; a->training && act <= NMRT_AFTER; act++)
         NMRT_TRY(add(list, (nmrt_action){act, 0, 0, 0}, e));
     return NMRT_OK;
@@ -132,7 +121,7 @@ nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_m
                               nmrt_error *e)
 {
     *a = (nmrt_actions){.stages = s, .n_micro = (int)n_micro, .training = training};
-    if (training && s->pp > 1 && s->n > s->pp && n_micro % s->pp)
+    if (training && s->n > s->pp && n_micro % s->pp)
         return nmrt_fail(e, NMRT_USAGE,
                          "--vp %d needs the micro-batches of a step, %lld, to be a multiple of "
                          "--pp %d",

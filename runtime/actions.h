@@ -33,7 +33,8 @@ typedef struct nmrt_stages {
 // All turns of all repeats are dealt out as evenly as can be; where that leaves a rest, the first
 // stages have one more, so the last, which has the head, is never the heaviest by turns. Unit 0 is
 // on the first stage, what stands between two repeats where the earlier one ends, the turn on the
-// last. Fails with more stages than turns. A program that was never cut is one turn.
+// last. Fails with more stages than turns, and with several stages on a rank alone. A program that
+// was never cut is one turn.
 nmrt_status nmrt_stages_init(nmrt_stages *s, const nmdrv_program *program, int pp, int vp,
                              nmrt_error *e);
 void nmrt_stages_release(nmrt_stages *s);
@@ -47,12 +48,12 @@ int nmrt_stages_runs(const nmrt_stages *s, int rank, int unit, nmrt_run_of *run)
 // -----------------------------------------------------------------------------------------
 
 typedef enum {
-    NMRT_COUNT_MICRO,   // COUNT of a micro-batch, on every rank
-    NMRT_COUNTED,       // completes the counts
-    NMRT_FORWARD,       // the stage's forward functions; on the last stage, the turn, too
-    NMRT_BACKWARD,      // the stage's backward functions
-    NMRT_SEND_FORWARD,  // what the next stage needs of this micro-batch; peer: its rank. To oneself
-    NMRT_RECV_FORWARD,  // (pp = 1) a send is a copy, and there is no receive
+    NMRT_COUNT_MICRO,  // COUNT of a micro-batch, on every rank
+    NMRT_COUNTED,      // completes the counts
+    NMRT_FORWARD,      // the stage's forward functions; on the last stage, the turn, too
+    NMRT_BACKWARD,     // the stage's backward functions
+    NMRT_SEND_FORWARD, // what the next stage needs of this micro-batch; peer: its rank
+    NMRT_RECV_FORWARD,
     NMRT_SEND_BACKWARD, // what the stage before needs
     NMRT_RECV_BACKWARD,
     NMRT_BEFORE, // the three parts of finish
@@ -83,8 +84,7 @@ typedef struct nmrt_actions {
 } nmrt_actions;
 
 // 1F1B (Narayanan et al. 2021, "Efficient Large-Scale Language Model Training on GPU Clusters"),
-// interleaved where there are several stages a rank: then n_micro must be a multiple of pp. One
-// rank runs all stages of a micro-batch, then the next.
+// interleaved where there are several stages a rank: then n_micro must be a multiple of pp.
 nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_micro, bool training,
                               nmrt_error *e);
 void nmrt_actions_release(nmrt_actions *a);

@@ -115,13 +115,6 @@ static nmrt_status take_slot(walk *w, int rank, const nmrt_action *x, nmrt_error
 
 // --- messages ------------------------------------------------------------------------------------
 
-static void deliver(walk *w, const nmrt_action *x, int stage, double at)
-{
-    micro_state *to = state_of(w, stage, x->micro);
-    to->done[is_backward(x->act) ? NMRT_RECV_BACKWARD : NMRT_RECV_FORWARD] = 1;
-    to->arrived = at;
-}
-
 static nmrt_status send(walk *w, int rank, const nmrt_action *x, nmrt_error *e)
 {
     bool backward = is_backward(x->act);
@@ -135,14 +128,8 @@ static nmrt_status send(walk *w, int rank, const nmrt_action *x, nmrt_error *e)
         w->busy[backward][x->stage] != x->micro)
         return wrong(w, rank, e, "there is nothing to send");
     w->busy[backward][x->stage] = -1;
-    if (pp > 1) {
-        w->queue[w->n_queue++] =
-            (message){rank, x->peer, stage, x->micro, backward, w->clock[rank]};
-        return NMRT_OK;
-    }
-    nmrt_action to = {x->act, stage, x->micro, 0};
-    deliver(w, x, stage, w->clock[rank]);
-    return take_room(w, rank, &to, e);
+    w->queue[w->n_queue++] = (message){rank, x->peer, stage, x->micro, backward, w->clock[rank]};
+    return NMRT_OK;
 }
 
 // The channel's oldest message; NULL: the receiver has to wait.
@@ -165,7 +152,7 @@ static nmrt_status receive(walk *w, int rank, const nmrt_action *x, bool *waits,
     if (m->stage != x->stage || m->micro != x->micro)
         return wrong(w, rank, e, "what comes is of micro-batch %d for stage %d", m->micro,
                      m->stage);
-    deliver(w, x, x->stage, m->at);
+    state_of(w, x->stage, x->micro)->arrived = m->at;
     w->n_queue--;
     memmove(m, m + 1, (size_t)(&w->queue[w->n_queue] - m) * sizeof *m);
     return take_room(w, rank, x, e);

@@ -119,27 +119,17 @@ static nmrt_status load_sample(const nmrt_data *d, const nmdrv_program *program,
     return NMRT_OK;
 }
 
-static nmrt_status load_field(const nmrt_data *d, nmrt_engine *en, const nmrt_slot *slot,
-                              const nmdrv_sym *sym, int64_t first, nmrt_error *e)
+nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_arg *field,
+                           const nmdrv_sym *sym, int64_t first, nmrt_error *e)
 {
     const nmdrv_program *program = en->program;
     nmrt_run_of run[2];
-    int n = dim_runs(&program->dim[slot->arg->dim[0]], sym, run);
+    int n = dim_runs(&program->dim[field->dim[0]], sym, run);
     int64_t at = 0;
     for (int i = 0; i < n; i++)
         for (int64_t k = run[i].from; k < run[i].from + run[i].n; k++)
-            NMRT_TRY(
-                load_sample(d, program, slot->arg, sym, nmrt_data_sample(d, first + k), &at, e));
-    nmrt_tokens_store(en, slot, d->stage, at);
-    return NMRT_OK;
-}
-
-nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_sym *sym, int64_t first,
-                           nmrt_error *e)
-{
-    for (int i = 0; i < en->plan->n_slots; i++)
-        if (en->plan->slot[i].bind == NMDRV_DATA)
-            NMRT_TRY(load_field(d, en, &en->plan->slot[i], sym, first, e));
+            NMRT_TRY(load_sample(d, program, field, sym, nmrt_data_sample(d, first + k), &at, e));
+    nmrt_tokens_store(en, nmrt_plan_slot(en->plan, NMDRV_DATA, field->name), d->stage, at);
     return NMRT_OK;
 }
 

@@ -31,10 +31,10 @@ void nmrt_data_close(nmrt_data *d);
 // Which sample of the file is the index-th of the run: index / samples is the epoch. Nothing else
 // decides it, so a run goes on anywhere.
 int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);
-// Fills the engine's data slots with what this rank has, by the symbols of the fields' dims, of the
-// batch that begins with sample `first` of the run.
-nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_sym *sym, int64_t first,
-                           nmrt_error *e);
+// Fills the field's slot with what this rank has of it, by the symbols of its dims, of the batch
+// that begins with sample `first` of the run.
+nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_arg *field,
+                           const nmdrv_sym *sym, int64_t first, nmrt_error *e);
 // Writes n tokens (host) to a slot of any integer dtype.
 void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *token, int64_t n);
 

@@ -68,18 +68,25 @@ static nmrt_status bind_buffer(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg
     return NMRT_OK;
 }
 
-// `bytes` are those of all turns of this rank.
-static void size_slot(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *arg, const int64_t *bytes,
-                      const nmrt_turns *turns)
+// `bytes` are those of all turns of this rank. Data is loaded as each function wants it; everything
+// else has one form, so one size.
+static nmrt_status size_slot(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *arg,
+                             const int64_t *bytes, const nmrt_turns *turns, nmrt_error *e)
 {
     if (p->slot[arg->buf] < 0)
-        return;
+        return NMRT_OK;
     nmrt_slot *s = &plan->slot[p->slot[arg->buf]];
+    bool kept = arg->bind == NMDRV_PARAM || arg->bind == NMDRV_STATE || arg->bind == NMDRV_ACC;
+    if (kept && s->bytes && s->bytes != bytes[arg->buf])
+        return nmrt_fail(e, NMRT_CORRUPT,
+                         "the program is inconsistent: %s has %lld bytes in %s, elsewhere %lld",
+                         arg->name, (long long)bytes[arg->buf], p->func->name, (long long)s->bytes);
     s->bytes = bytes[arg->buf] > s->bytes ? bytes[arg->buf] : s->bytes;
     if (arg->chunked && p->func->turns >= 0) {
         s->turn_bytes = bytes[arg->buf] / turns->all;
         s->unit = __builtin_ctzll((uint64_t)p->func->units);
     }
+    return NMRT_OK;
 }
 
 static int64_t most_alive(const nmdrv_func *f, const int64_t *bytes)
@@ -156,9 +163,9 @@ static nmrt_status size_all(nmrt_plan *plan, nmrt_planned *p, const nmdrv_sym *s
     const nmdrv_func *f = p->func; // offset is free until transients are packed
     NMRT_TRY(ask_sizes(f, sym, turns ? turns->all : 0, p->offset, e));
     for (int64_t i = 0; i < f->n_args; i++)
-        size_slot(plan, p, &f->arg[i], p->offset, turns);
+        NMRT_TRY(size_slot(plan, p, &f->arg[i], p->offset, turns, e));
     for (int64_t i = 0; i < f->n_results; i++)
-        size_slot(plan, p, &f->result[i], p->offset, turns);
+        NMRT_TRY(size_slot(plan, p, &f->result[i], p->offset, turns, e));
     return ask_sizes(f, sym, turns ? turns->chunk : 0, p->bytes, e);
 }
 

@@ -4,6 +4,7 @@
 #include "runtime/stop.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TAG_FORWARD = 1, TAG_BACKWARD = 2 };
 
@@ -60,29 +61,37 @@ typedef struct running { // what an action runs in
     nmrt_syms syms;
 } running;
 
-static bool reads_data(const nmdrv_func *f)
+static bool same_form(const nmdrv_arg *a, const nmdrv_arg *b)
 {
-    for (int64_t i = 0; i < f->n_args; i++)
-        if (f->arg[i].bind == NMDRV_DATA)
-            return true;
-    return false;
+    for (int64_t i = 0; i < a->rank; i++)
+        if (a->dim[i] != b->dim[i])
+            return false;
+    return a->rank == b->rank;
 }
 
-// A stage may run another micro-batch before it comes back to this one, whose data then are loaded
-// again: they are small beside what would have to be kept.
-static nmrt_status load_data(nmrt_pipe *p, const nmdrv_func *f, const running *r, nmrt_error *e)
+// What the function reads, in the form in which it does. A stage may run another micro-batch before
+// it comes back to this one, whose data then are loaded again: they are small beside what would
+// have to be kept.
+static nmrt_status load_data(nmrt_pipe *p, const nmrt_planned *f, const running *r, nmrt_error *e)
 {
-    if (p->loaded == r->x->micro || !reads_data(f))
-        return NMRT_OK;
-    p->loaded = r->x->micro;
-    return nmrt_data_load(r->batch->data, p->en, r->syms.at, r->batch->first, e);
+    for (int64_t i = 0; i < f->func->n_args; i++) {
+        const nmdrv_arg *arg = &f->func->arg[i];
+        if (arg->bind != NMDRV_DATA)
+            continue;
+        nmrt_loaded *has = &p->loaded[f->slot[arg->buf]];
+        if (has->arg && has->micro == r->x->micro && same_form(has->arg, arg))
+            continue;
+        *has = (nmrt_loaded){arg, r->x->micro};
+        NMRT_TRY(nmrt_data_load(r->batch->data, p->en, arg, r->syms.at, r->batch->first, e));
+    }
+    return NMRT_OK;
 }
 
 static nmrt_status run_call(nmrt_pipe *p, int call, running *r, nmrt_error *e)
 {
     const nmrt_call *x = &p->chain->call[call];
     const nmrt_planned *f = nmrt_plan_find(p->en->plan, x->func);
-    NMRT_TRY(load_data(p, x->func, r, e));
+    NMRT_TRY(load_data(p, f, r, e));
     set_buffers(p, f, &x->part);
     for (int64_t b = 0; b < x->func->n_bufs; b++) {
         int place = p->place[call * p->most + b];
@@ -132,31 +141,17 @@ static int world_rank(const nmrt_pipe *p, int peer)
     return (int)(peer * per_stage + m->rank % per_stage);
 }
 
-static nmrt_status hand_over(nmrt_pipe *p, const nmrt_place *from, bool backward, const running *r,
-                             nmrt_error *e)
-{
-    const nmrt_value *value = &p->chain->value[from->value];
-    char *at = place_at(p, from, r->x->micro, r->a->slots);
-    if (p->chain->stages->pp > 1)
-        return p->comm->send(p->comm, world_rank(p, r->x->peer),
-                             backward ? TAG_BACKWARD : TAG_FORWARD, at, value->bytes, value->name,
-                             e);
-    const nmrt_place *to =
-        nmrt_chain_place(p->chain, from->stage + (backward ? -1 : 1), from->value);
-    p->en->ops->copy_out(p->en->device, place_at(p, to, r->x->micro, r->a->slots), at,
-                         value->bytes);
-    return NMRT_OK;
-}
-
 static nmrt_status send_all(nmrt_pipe *p, const running *r, nmrt_error *e)
 {
     const nmrt_chain *c = p->chain;
     bool backward = r->x->act == NMRT_SEND_BACKWARD;
-    if (c->stages->pp == 1)
-        poison(p, r->x->stage + (backward ? -1 : 1), backward, r);
-    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++)
+    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++) {
+        const nmrt_value *value = &c->value[c->place[i].value];
         if (c->place[i].sent[backward])
-            NMRT_TRY(hand_over(p, &c->place[i], backward, r, e));
+            NMRT_TRY(p->comm->send(
+                p->comm, world_rank(p, r->x->peer), backward ? TAG_BACKWARD : TAG_FORWARD,
+                place_at(p, &c->place[i], r->x->micro, r->a->slots), value->bytes, value->name, e));
+    }
     return NMRT_OK;
 }
 
@@ -241,7 +236,7 @@ static nmrt_status count(nmrt_pipe *p, running *r, nmrt_error *e)
             continue;
         if (p->comm->ranks == 1)
             NMRT_TRY(nmrt_stop_check(e));
-        NMRT_TRY(load_data(p, f->func, r, e));
+        NMRT_TRY(load_data(p, f, r, e));
         nmrt_engine_call(p->en, f, r->syms.at);
     }
     return NMRT_OK;
@@ -300,7 +295,7 @@ static nmrt_status run_list(nmrt_pipe *p, running *r, nmrt_error *e)
 nmrt_status nmrt_pipe_run(nmrt_pipe *p, const nmrt_actions *a, const nmrt_batch *b, nmrt_error *e)
 {
     running r = {.a = a, .batch = b};
-    p->loaded = -1;
+    memset(p->loaded, 0, (size_t)p->en->plan->n_slots * sizeof *p->loaded);
     return run_list(p, &r, e);
 }
 
@@ -320,7 +315,7 @@ static void find_places(nmrt_pipe *p)
 nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, nmrt_comm *comm,
                            const nmrt_chain *chain, const int *slots, nmrt_error *e)
 {
-    *p = (nmrt_pipe){.setup = s, .en = en, .comm = comm, .chain = chain, .loaded = -1};
+    *p = (nmrt_pipe){.setup = s, .en = en, .comm = comm, .chain = chain};
     for (int i = 0; i < en->plan->n_funcs; i++)
         if (en->plan->func[i].func->n_bufs > p->most)
             p->most = (int)en->plan->func[i].func->n_bufs;
@@ -330,7 +325,8 @@ nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, n
     p->base = calloc((size_t)s->stages.n, sizeof *p->base);
     p->buf = calloc((size_t)p->most + 1, sizeof *p->buf);
     p->place = calloc((size_t)(chain->n_calls * p->most) + 1, sizeof *p->place);
-    if (!p->base || !p->buf || !p->place) {
+    p->loaded = calloc((size_t)en->plan->n_slots + 1, sizeof *p->loaded);
+    if (!p->base || !p->buf || !p->place || !p->loaded) {
         nmrt_pipe_close(p);
         return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's frames");
     }
@@ -348,5 +344,6 @@ void nmrt_pipe_close(nmrt_pipe *p)
     free(p->base);
     free(p->buf);
     free(p->place);
+    free(p->loaded);
     *p = (nmrt_pipe){0};
 }

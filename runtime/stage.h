@@ -13,6 +13,11 @@ typedef struct nmrt_batch { // what the micro-batches are of
     int64_t total;
 } nmrt_batch;
 
+typedef struct nmrt_loaded { // what a data slot has
+    const nmdrv_arg *arg;    // in the form of this; NULL: nothing
+    int micro;
+} nmrt_loaded;
+
 typedef struct nmrt_pipe {
     const nmrt_setup *setup;
     nmrt_engine *en;
@@ -22,7 +27,7 @@ typedef struct nmrt_pipe {
     void **buf;    // [the most buffers of a function]
     int *place;    // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none
     int most;
-    int64_t loaded; // micro-batch that the data slots have; -1: none
+    nmrt_loaded *loaded; // [plan.n_slots], of data
 } nmrt_pipe;
 
 // For the training step or for evaluation; all given must outlive the pipe.

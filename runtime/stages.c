@@ -65,6 +65,9 @@ nmrt_status nmrt_stages_init(nmrt_stages *s, const nmdrv_program *program, int p
     *s = (nmrt_stages){.pp = pp, .n = pp * vp};
     NMRT_TRY(find_turns(s, program, e));
     int64_t turns = all_turns(s);
+    if (pp == 1 && vp > 1)
+        return nmrt_fail(e, NMRT_USAGE, "--vp %d needs --pp: one stage has nothing to wait for",
+                         vp);
     if (s->n > 1 && s->n > turns)
         return nmrt_fail(e, NMRT_USAGE,
                          "--pp %d%s is more stages than there are turns of %s to deal out", pp,
