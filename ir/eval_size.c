@@ -94,26 +94,42 @@ int64_t nm_eval_block_start(nm_module *m, const nm_eval_opts *opts, const nm_dim
 
 // --- global indices ------------------------------------------------------------------------------
 
-// The symbol that the extent is; NULL: another sort of extent.
-static const nm_eval_sym *symbol_of(const nm_eval_opts *opts, const nm_extent *x)
+typedef struct runs { // indices from half on are jump further
+    int64_t half, jump;
+} runs;
+
+// Of a product, the dim that lies in two runs is the outermost.
+static runs runs_of(const nm_eval_opts *opts, const nm_extent *x)
 {
-    bool single = x->n_terms == 1 && x->term[0].factor == 1 && x->term[0].n_atoms == 1;
-    return single && x->term[0].atom[0].sym ? nm_eval_find_sym(opts, x->term[0].atom[0].sym) : NULL;
+    runs r = {INT64_MAX, 0};
+    const nm_term *t = x->term;
+    for (int i = 0; x->n_terms == 1 && i < t->n_atoms; i++) {
+        const nm_eval_sym *s = t->atom[i].sym ? nm_eval_find_sym(opts, t->atom[i].sym) : NULL;
+        if (!s || !s->jump)
+            continue;
+        int64_t others = t->factor;
+        for (int k = 0; k < t->n_atoms; k++) {
+            const nm_eval_sym *o = t->atom[k].sym ? nm_eval_find_sym(opts, t->atom[k].sym) : NULL;
+            others *= k != i && o ? o->size : 1;
+        }
+        r = (runs){s->half * others, s->jump * others};
+    }
+    return r;
 }
 
 int64_t nm_eval_global(nm_eval_op *e, const nm_dim *d, int64_t i)
 {
-    const nm_eval_sym *s = symbol_of(e->opts, d->extent);
+    runs r = runs_of(e->opts, d->extent);
     int64_t in_call = i + nm_eval_block_start(e->m, e->opts, d, nm_eval_size_of(e, d->extent));
-    return in_call + nm_eval_offset_of(e, d->extent) + (s && in_call >= s->half ? s->jump : 0);
+    return in_call + nm_eval_offset_of(e, d->extent) + (in_call >= r.half ? r.jump : 0);
 }
 
 int64_t nm_eval_local(nm_eval_op *e, const nm_dim *d, int64_t global)
 {
-    const nm_eval_sym *s = symbol_of(e->opts, d->extent);
+    runs r = runs_of(e->opts, d->extent);
     int64_t n = nm_eval_size_of(e, d->extent), in_call = global - nm_eval_offset_of(e, d->extent);
-    if (s && s->jump && in_call >= s->half)
-        in_call = in_call - s->jump < s->half ? -1 : in_call - s->jump;
+    if (in_call >= r.half)
+        in_call = in_call - r.jump < r.half ? -1 : in_call - r.jump;
     int64_t i = in_call - nm_eval_block_start(e->m, e->opts, d, n);
     return in_call < 0 || in_call >= n || i < 0 || i >= nm_eval_block(e->m, e->opts, d, n) ? -1 : i;
 }
