@@ -1,5 +1,6 @@
 // Mesh axes by name. An axis that a run factors (docs/mesh.md) is written as one word where all of
 // its factors stand in order.
+#include "ir/form.h"
 #include "ir/tables.h"
 
 #include <string.h>

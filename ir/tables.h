@@ -78,8 +78,6 @@ int nm_text_phase(const char *word);               // nm_phase, or -1
 int nm_axes_word(int n, const nm_sym *axis, const char **word);
 // Appends the axes that the word says; false: there are too many.
 bool nm_axes_append(nm_module *m, nm_axes *axes, nm_sym word);
-// The place of an axis among those of a mesh, major first (docs/mesh.md); others behind them.
-int nm_axis_order(nm_sym axis);
 const char *nm_attr_kind_name(nm_attr_kind kind);
 
 #endif

@@ -1,5 +1,6 @@
 // Types, interned. Only what a type uses is compared: dims behind its rank and axes behind their
 // number are cleared.
+#include "ir/form.h"
 #include "ir/tables.h"
 
 #include "base/hash.h"

@@ -4,6 +4,7 @@
 //   shard.c          modes: which functions are copied, in which order they are done
 //   shard_bound.c    forms of parameters and results of functions, by what they are bound to
 //   shard_hand_on.c  what the end of a step completes once
+//   shard_mark.c     what is free, what accumulates
 //   shard_infer.c    the rule: natural forms of results, demanded forms of operands
 //   shard_place.c    where sums are completed: a minimum cut
 //   shard_convert.c  from one form to another, step by step
@@ -84,10 +85,11 @@ void nm_shard_hand_on(nm_func *before, nm_func *after); // if they are of the sa
 
 // --- the rule ----------------------------------------------------------------------------------
 
-void nm_shard_open(nm_shard *s);  // allocates, and finds what is free and what accumulates
-void nm_shard_infer(nm_shard *s); // one forward walk
-nm_transfer nm_shard_transfer(nm_shard *s, nm_op *op); // by the forms of its operands
-void nm_shard_place(nm_shard *s);                      // sets s->keep
+void nm_shard_open(nm_shard *s); // allocates, and finds what is free and what accumulates
+nm_value *nm_shard_acc_of(const nm_shard *s, const nm_op *op); // of acc' = acc + part; or NULL
+void nm_shard_infer(nm_shard *s);                              // one forward walk
+nm_transfer nm_shard_transfer(nm_shard *s, nm_op *op);         // by the forms of its operands
+void nm_shard_place(nm_shard *s);                              // sets s->keep
 
 // --- conversion --------------------------------------------------------------------------------
 

@@ -12,102 +12,6 @@
 // no form. acc' = acc + part takes the form of the part.
 #include "passes/shard.h"
 
-#include "ir/tables.h"
-
-#include <string.h>
-
-// --- what is free, what accumulates
-// ----------------------------------------------------------------
-
-static bool reads_free(const nm_shard *s, const nm_op *op)
-{
-    for (int i = 0; i < op->n_in; i++)
-        if (!s->free[op->in[i]->id])
-            return false;
-    return true;
-}
-
-static bool is_free(const nm_shard *s, const nm_op *op)
-{
-    bool moves_nothing = nm_is(op, NM_MAP) || op->code == NM_OP_broadcast || nm_form_is_rename(op);
-    return nm_is(op, NM_FREE) || (moves_nothing && reads_free(s, op));
-}
-
-static void mark_func(nm_shard *s, nm_func *f);
-
-static void mark_repeat(nm_shard *s, nm_op *op)
-{
-    int carried = (int)nm_attr_int(op, "carried", 0);
-    nm_op *ret = op->body->last;
-    for (int i = 0; i < op->n_in; i++) {
-        const nm_value *param = op->body->param[i];
-        s->acc[param->id] = s->acc[op->in[i]->id];
-        s->free[param->id] = i >= carried && !param->type->rank && s->free[op->in[i]->id];
-    }
-    mark_func(s, op->body);
-    for (int i = 0; i < op->n_out; i++)
-        s->acc[op->out[i].id] = s->acc[ret->in[i]->id];
-}
-
-// acc' of acc + part; a sum of two accumulators is none.
-static nm_value *acc_of(const nm_shard *s, const nm_op *op)
-{
-    if (op->code != NM_OP_add || !s->acc[op->in[0]->id] == !s->acc[op->in[1]->id])
-        return NULL;
-    return op->in[s->acc[op->in[0]->id] ? 0 : 1];
-}
-
-static void mark_func(nm_shard *s, nm_func *f)
-{
-    nm_each_op(op, f) {
-        if (op->code == NM_OP_repeat) {
-            mark_repeat(s, op);
-            continue;
-        }
-        nm_value *acc = acc_of(s, op);
-        for (int i = 0; i < op->n_out; i++) {
-            s->free[op->out[i].id] = is_free(s, op);
-            s->acc[op->out[i].id] = acc ? s->acc[acc->id] : NULL;
-        }
-    }
-}
-
-static bool is_acc(nm_bind_kind kind) { return kind == NM_BIND_acc || kind == NM_BIND_count; }
-
-// Does it give the accumulator that it takes? The middle ends those that it takes.
-static bool adds_to(const nm_func *f, nm_bind bind)
-{
-    for (int i = 0; i < f->n_results && f->part.phase != NM_PHASE_middle; i++)
-        if (f->result_bind[i].kind == bind.kind && f->result_bind[i].name == bind.name)
-            return is_acc(bind.kind);
-    return false;
-}
-
-static void mark_param(nm_shard *s, int i)
-{
-    nm_value *v = s->f->param[i];
-    nm_bind bind = s->f->param_bind[i];
-    bool scalar = bind.kind == NM_BIND_scalar ||
-                  (bind.kind == NM_BIND_count && !nm_shard_gives(s->f, NM_BIND_count));
-    s->free[v->id] = bind.kind == NM_BIND_data || (scalar && !v->type->rank);
-    if (adds_to(s->f, bind))
-        s->acc[v->id] = &s->f->param_bind[i];
-}
-
-void nm_shard_open(nm_shard *s)
-{
-    uint32_t n = s->f->n_values + 1;
-    s->form = nm_new_n(s->arena, const nm_type *, n);
-    s->free = nm_new_n(s->arena, bool, n);
-    s->acc = nm_new_n(s->arena, const nm_bind *, n);
-    s->keep = nm_new_n(s->arena, uint32_t, n);
-    s->demand = nm_new_n(s->arena, nm_demand *, n);
-    s->made = nm_new_n(s->arena, nm_made *, n);
-    for (int i = 0; i < s->f->n_params; i++)
-        mark_param(s, i);
-    mark_func(s, s->f);
-}
-
 // --- keep ----------------------------------------------------------------------------------------
 
 typedef struct reading { // of an op that is being inferred
@@ -318,7 +222,7 @@ static nm_transfer pass_on(nm_shard *s, nm_op *op)
 
 nm_transfer nm_shard_transfer(nm_shard *s, nm_op *op)
 {
-    const nm_value *acc = acc_of(s, op);
+    const nm_value *acc = nm_shard_acc_of(s, op);
     if (acc)
         return add_up(s, op, acc);
     return nm_is(op, NM_COLLECTIVE) ? pass_on(s, op) : transfer(s, op);
@@ -350,9 +254,9 @@ static void infer_repeat(nm_shard *s, nm_op *op)
     infer_func(s, op->body);
     for (int i = 0; i < op->n_out; i++) {
         nm_value *out = &op->out[i], *inner = op->body->last->in[i];
-        s->form[out->id] = s->acc[out->id] ? acc_form(s, out)
-                           : i < carried   ? s->form[op->body->param[i]->id]
-                                           : nm_shard_like(s->m, out->type, complete(s, inner));
+        s->form[out->id] = s->acc[inner->id] ? nm_shard_like(s->m, out->type, acc_form(s, inner))
+                           : i < carried     ? s->form[op->body->param[i]->id]
+                                             : nm_shard_like(s->m, out->type, complete(s, inner));
     }
 }
 

@@ -6,7 +6,6 @@
 //
 // Sizes are nominal, never those of a mesh.
 #include "ir/flow.h"
-#include "ir/tables.h"
 #include "passes/shard.h"
 
 #include <string.h>
@@ -108,7 +107,7 @@ static void add_op(place *p, nm_op *op)
     nm_transfer t = plain ? nm_shard_transfer(p->s, op) : (nm_transfer){0};
     for (int i = 0; i < op->n_in; i++)
         add_reader(p, op, i, plain ? t.need[i] : NULL);
-    bool born = plain && !keeps(p, op, &t);
+    bool born = !plain || !keeps(p, op, &t);
     for (int i = 0; i < op->n_out; i++)
         add_value(p, &op->out[i], born);
 }
