@@ -4,15 +4,18 @@
 
 #include "runtime/checkpoint.h"
 
-// Micro-batches are whole on every rank of dp.
+static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+
+// Every micro-batch, the last and smaller one too, is dealt out evenly over dp.
 static int64_t whole_micro_batches(const nmrt_setup *s, const nmrt_data *d, int64_t samples)
 {
     int64_t n = samples > 0 && samples < d->samples ? samples : d->samples;
+    int64_t dp = nmrt_mesh_dp(&s->mesh), unit = s->samples;
     int i = nmrt_sym_find(s->program, "batch");
-    int64_t dp = nmrt_mesh_dp(&s->mesh), multiple = i < 0 ? 1 : s->program->sym[i].multiple;
-    int64_t unit = i < 0 ? s->samples : multiple > 1 && multiple % dp ? multiple * dp : dp;
-    if (i >= 0 && multiple > 1 && multiple % dp == 0)
-        unit = multiple;
+    if (i >= 0) {
+        int64_t multiple = s->program->sym[i].multiple > 1 ? s->program->sym[i].multiple : 1;
+        unit = multiple / gcd(multiple, dp) * dp;
+    }
     return n / unit * unit;
 }
 

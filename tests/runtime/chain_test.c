@@ -1,0 +1,147 @@
+// Links: on which stages a value lies, from when to when, in a slot or in the room, and what
+// programs are refused. Three units, six turns:
+//
+//     forward 0 -> x;  forward 1: x -> y a turn, saved;  turn: y, x -> dy
+//     backward 1: dy, saved -> dx a turn;  backward 0: dx, y
+#include "runtime/chain.h"
+
+#include "tests/runtime/check.h"
+
+#include <string.h>
+
+enum { ROWS = 1000 }; // bytes of a value, or of a turn of one
+
+static void no_run(nmdrv_frame *f) { (void)f; }
+
+#define LINK(name, buf, next, chunked) {NMDRV_LINK, name, buf, NMDRV_U8, 1, NULL, -1, next, chunked}
+static nmdrv_arg forward_0[] = {LINK("x", 0, "", 0)}, forward_1[] = {LINK("x", 0, "y", 0)},
+                 forward_1_out[] = {LINK("y", 1, "", 0), LINK("saved", 2, "", 1)},
+                 turn[] = {LINK("y", 0, "", 0), LINK("x", 1, "", 0)},
+                 turn_out[] = {LINK("dy", 2, "", 0)},
+                 backward_1[] = {LINK("dy", 0, "dx", 0), LINK("saved", 1, "", 1)},
+                 backward_1_out[] = {LINK("dx", 2, "", 0)},
+                 backward_0[] = {LINK("dx", 0, "", 0), LINK("y", 1, "", 0)};
+
+static int64_t saved_buf(const nmdrv_sym *sym, int64_t *bytes, int64_t n, int64_t saved)
+{
+    for (int64_t i = 0; i < n; i++)
+        bytes[i] = i == saved ? ROWS * sym[0].size : ROWS;
+    return n;
+}
+static void sizes_plain(const nmdrv_sym *sym, int64_t *bytes) { saved_buf(sym, bytes, 3, -1); }
+static void sizes_forward(const nmdrv_sym *sym, int64_t *bytes) { saved_buf(sym, bytes, 3, 2); }
+static void sizes_backward(const nmdrv_sym *sym, int64_t *bytes) { saved_buf(sym, bytes, 3, 1); }
+static int64_t no_flops(const nmdrv_sym *sym)
+{
+    (void)sym;
+    return 0;
+}
+
+#define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
+    {"f",   NMDRV_MICRO, "", -1,     phase,     1 << unit, turns, no_run,                          \
+     sizes, no_flops,    3,  n_args, n_results, NULL,      args,  results}
+static const nmdrv_func func[] = {
+    FUNC(NMDRV_FORWARD, 0, -1, sizes_plain, NULL, 0, forward_0, 1),
+    FUNC(NMDRV_FORWARD, 1, 0, sizes_forward, forward_1, 1, forward_1_out, 2),
+    FUNC(NMDRV_TURN, 2, -1, sizes_plain, turn, 2, turn_out, 1),
+    FUNC(NMDRV_BACKWARD, 1, 0, sizes_backward, backward_1, 2, backward_1_out, 1),
+    FUNC(NMDRV_BACKWARD, 0, -1, sizes_plain, backward_0, 2, NULL, 0),
+};
+static const nmdrv_sym_info sym[] = {{.name = "layers.pp", .of = "layers", .extent = 6}};
+static const nmdrv_program program = {
+    .n_units = 3, .n_funcs = sizeof func / sizeof *func, .func = func, .n_syms = 1, .sym = sym};
+static const nmdrv_sym at[1] = {{.size = 6, .total = 6}};
+
+static nmrt_status open_chain(nmrt_chain *c, nmrt_stages *s, int pp, const int *slots,
+                              nmrt_error *e)
+{
+    nmrt_chain_request q = {&program, NMDRV_MICRO, -1, at, slots};
+    CHECK(nmrt_stages_init(s, &program, pp, 1, e) == NMRT_OK);
+    return nmrt_chain_init(c, s, &q, e);
+}
+
+static const nmrt_place *find(const nmrt_chain *c, int stage, const char *name, int64_t made)
+{
+    for (int i = c->at[stage]; i < c->at[stage + 1]; i++) {
+        const nmrt_value *v = &c->value[c->place[i].value];
+        if (strcmp(v->name, name) == 0 && c->call[v->made].stage == made)
+            return &c->place[i];
+    }
+    return NULL;
+}
+
+static void test_places(void)
+{
+    nmrt_chain c;
+    nmrt_stages s;
+    nmrt_error e;
+    const int slots[] = {3, 2, 1};
+    CHECK(open_chain(&c, &s, 3, slots, &e) == NMRT_OK);
+    CHECK(c.n_calls == 9);                     // two ends, the turn, three chunks each way
+    const nmrt_place *p = find(&c, 0, "x", 0); // for the next chunk it is y; the turn reads it
+    CHECK(p && p->sent[0] && !p->come[0] && !p->in_slot);
+    p = find(&c, 1, "x", 0);
+    CHECK(p && p->sent[0] && p->come[0] && !p->sent[1] && !p->in_slot);
+    p = find(&c, 2, "x", 0);
+    CHECK(p && !p->sent[0] && p->come[0]);
+    p = find(&c, 1, "y", 0); // of the first chunk: read by the second
+    CHECK(p && p->come[0] && !p->sent[0]);
+    CHECK(!find(&c, 2, "y", 0));
+    p = find(&c, 1, "y", 2); // of the last: read at the other end, on the way back
+    CHECK(p && p->come[1] && p->sent[1] && !p->come[0] && !p->in_slot);
+    p = find(&c, 0, "saved", 0); // kept from forward to backward, of this chunk alone
+    CHECK(p && p->in_slot && c.value[p->value].bytes == 2 * ROWS);
+    CHECK(!find(&c, 1, "saved", 0));
+    CHECK(nmrt_chain_sent(&c, 0, false) == 2 * ROWS && nmrt_chain_sent(&c, 1, true) == 2 * ROWS);
+    CHECK(c.slot[0] >= 2 * ROWS && c.slot[1] >= 2 * ROWS && c.slot[2] == 0);
+    CHECK(nmrt_chain_bytes(&c, 0, 3) == c.room[0] + 3 * c.slot[0]);
+    nmrt_chain_release(&c);
+    nmrt_stages_release(&s);
+}
+
+// What is alive together on a stage never shares memory.
+static void test_memory(int pp, const int *slots)
+{
+    nmrt_chain c;
+    nmrt_stages s;
+    nmrt_error e;
+    CHECK(open_chain(&c, &s, pp, slots, &e) == NMRT_OK);
+    for (int i = 0; i < c.n_places; i++)
+        for (int k = 0; k < i; k++) {
+            const nmrt_place *a = &c.place[i], *b = &c.place[k];
+            bool together = a->stage == b->stage && a->in_slot == b->in_slot &&
+                            (a->in_slot || (a->first <= b->last && b->first <= a->last));
+            int64_t a_end = a->offset + c.value[a->value].bytes,
+                    b_end = b->offset + c.value[b->value].bytes;
+            CHECK(!together || a->offset >= b_end || b->offset >= a_end);
+            CHECK(a_end <= (a->in_slot ? c.slot : c.room)[a->stage]);
+        }
+    nmrt_chain_release(&c);
+    nmrt_stages_release(&s);
+}
+
+static void test_refused(nmdrv_arg *arg, nmdrv_arg wrong, int pp, const char *why)
+{
+    nmrt_chain c;
+    nmrt_stages s;
+    nmrt_error e = {""};
+    nmdrv_arg was = *arg;
+    *arg = wrong;
+    CHECK(open_chain(&c, &s, pp, (const int[]){1, 1, 1, 1, 1, 1}, &e) != NMRT_OK);
+    CHECK(strstr(e.text, why) != NULL);
+    nmrt_stages_release(&s);
+    *arg = was;
+}
+
+int main(void)
+{
+    test_places();
+    test_memory(1, (const int[]){1});
+    test_memory(3, (const int[]){1, 1, 1});
+    test_memory(6, (const int[]){6, 5, 4, 3, 2, 1});
+    test_refused(&turn[1], (nmdrv_arg)LINK("nobody", 1, "", 0), 2, "nothing makes nobody");
+    test_refused(&turn[1], (nmdrv_arg)LINK("saved", 1, "", 0), 2, "of all turns at once");
+    test_refused(&backward_1[1], (nmdrv_arg)LINK("x", 1, "", 0), 2, "bytes in");
+    test_refused(&forward_1_out[1], (nmdrv_arg)LINK("saved", 1, "", 1), 2, "share a buffer");
+    return check_result();
+}
