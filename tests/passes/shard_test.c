@@ -1,8 +1,7 @@
 // A step that is sharded is the whole step: tiny models in the modes of the texts, on meshes of up
 // to eight ranks of every axis, micro-batch by micro-batch, by the interpreter of all ranks in f64.
 // What is logged, every parameter and every state agree, and replicas are equal to the last bit.
-#include "tests/passes/mesh_run.h"
-#include "tests/passes/steps.h"
+#include "tests/passes/part_store.h"
 
 enum { BATCH = 8, SEQ = 8, N_MICRO = 2 };
 static const char before[] = "split_heads,simplify,autodiff";
@@ -43,6 +42,7 @@ enum { N_MESHES = sizeof meshes / sizeof *meshes };
 typedef struct how {
     bool local;  // after localize
     bool zigzag; // seq is dealt over cp
+    int chunks;  // in which a pipeline's unit is run; 0: as a whole
     const char *mode;
 } how;
 
@@ -78,86 +78,7 @@ static wanted *run_whole(nm_arena *arena, nm_diag *diag, const subject *what)
     return w;
 }
 
-// --- a store of the ranks' parts -----------------------------------------------------------------
-
-typedef struct part_row {
-    nm_bind_kind kind;
-    const char *name;
-    const nm_type *type;
-    nm_tensor *parts; // [rank]
-} part_row;
-
-typedef struct part_store {
-    int n;
-    part_row row[MAX_ROWS];
-} part_store;
-
-static part_row *find_part(part_store *s, nm_bind_kind kind, const char *name)
-{
-    for (int i = 0; i < s->n; i++)
-        if (s->row[i].kind == kind && !strcmp(s->row[i].name, name))
-            return &s->row[i];
-    return NULL;
-}
-
-static void put_part(part_store *s, nm_bind bind, const nm_type *type, nm_tensor *parts)
-{
-    part_row *r = find_part(s, bind.kind, bind.name);
-    if (!r) {
-        if (s->n == MAX_ROWS)
-            nm_bug("the store is full");
-        r = &s->row[s->n++];
-    }
-    *r = (part_row){bind.kind, bind.name, type, parts};
-}
-
-// The whole value of an input in this call, in the words of the sharded module; zero where there is
-// none: an accumulator's start.
-static nm_tensor whole_input(const ranks *t, store *inputs, nm_bind bind, const nm_type *type)
-{
-    nm_tensor whole;
-    row *r = find_row(inputs, bind);
-    if (!nm_tensor_new(t->m, (nm_loc){0}, &t->opts, nm_mesh_whole_type(t->m, type), &whole))
-        nm_bug("a parameter of no size");
-    if (r && bind.kind == NM_BIND_data)
-        whole.data = slice_rows(&r->t, size[0].offset, size[0].size).data;
-    else if (r)
-        whole.data = r->t.data;
-    return whole;
-}
-
-static nm_tensor *arg_of(const ranks *t, nm_func *f, int i, store *inputs, part_store *s)
-{
-    nm_bind bind = f->param_bind[i];
-    const nm_type *type = f->param[i]->type;
-    part_row *r = bind.kind == NM_BIND_data ? NULL : find_part(s, bind.kind, bind.name);
-    if (!r) {
-        bool zero = !find_row(inputs, bind);
-        nm_tensor whole = whole_input(t, inputs, bind, type);
-        nm_tensor *parts = cut(t, type, &whole);
-        for (int64_t k = 0; zero && k < n_ranks(t); k++) // also where a sum is pending
-            memset(parts[k].data, 0, (size_t)parts[k].n * sizeof(double));
-        put_part(s, bind, type, parts);
-        return parts;
-    }
-    if (r->type != type)
-        return printf("@%s reads %s as %s, and it is kept as %s\n", f->name, bind.name,
-                      nm_type_str(t->m, type), nm_type_str(t->m, r->type)),
-               NULL;
-    return r->parts;
-}
-
-static bool call_ranks(const ranks *t, nm_func *f, store *inputs, part_store *s)
-{
-    nm_tensor **args = nm_new_n(t->opts.arena, nm_tensor *, f->n_params + 1);
-    for (int i = 0; i < f->n_params; i++)
-        if (!(args[i] = arg_of(t, f, i, inputs, s)))
-            return false;
-    nm_tensor **results = run_ranks(t, f, args);
-    for (int i = 0; results && i < f->n_results; i++)
-        put_part(s, f->result_bind[i], f->last->in[i]->type, results[i]);
-    return results != NULL;
-}
+// --- what is compared ----------------------------------------------------------------------------
 
 static bool same_layout(const nm_type *a, const nm_type *b)
 {
@@ -217,6 +138,14 @@ static functions find_all(nm_module *m, const char *prefix, const char *mode)
     return all;
 }
 
+static bool call_part(const ranks *t, const how *how, nm_func *f, wanted *w, part_store *s)
+{
+    bool repeats = f->part.phase == NM_PHASE_forward || f->part.phase == NM_PHASE_backward;
+    bool odd = f->part.units & 0xaaaaaaaaaaaaaaaa;
+    return how->chunks && repeats && odd ? call_chunks(t, f, how->chunks, &w->inputs, &size[0], s)
+                                         : call_ranks(t, f, &w->inputs, &size[0], s);
+}
+
 static bool run_phase(ranks *t, const how *how, const char *prefix, int n_calls, wanted *w,
                       part_store *s)
 {
@@ -225,7 +154,7 @@ static bool run_phase(ranks *t, const how *how, const char *prefix, int n_calls,
         t->opts = sizes_of(t->m, t->opts.arena, BATCH / n_calls, i * (BATCH / n_calls));
         set_sizes(t, how->local, how->zigzag, 2, size);
         for (int k = 0; k < all.n; k++)
-            if (!call_ranks(t, all.f[k], &w->inputs, s))
+            if (!call_part(t, how, all.f[k], w, s))
                 return printf("@%s does not run\n", all.f[k]->name), false;
     }
     return true;
@@ -254,10 +183,13 @@ static int check_mesh(nm_module *m, const subject *what, int mesh, const how *ho
         struct how in_mode = *how;
         nm_arena run = {0};
         in_mode.mode = modes[k];
-        bool skips = (k % 2 == 0 && meshes[mesh].dpp > 1) || (k > 1 && mesh % 4);
+        bool skips = (k % 2 == 0 && meshes[mesh].dpp > 1) || (k > 1 && (how->local || mesh % 4));
         if (!skips && !run_sharded(m, &run, mesh, &in_mode, w))
             bad += printf("FAIL: %s%s%s, mesh %d, %s\n", what->path, how->local ? ", local" : "",
-                          how->zigzag ? ", zigzag" : "", mesh, modes[k]) > 0;
+                          how->zigzag   ? ", zigzag"
+                          : how->chunks ? ", chunks"
+                                        : "",
+                          mesh, modes[k]) > 0;
         nm_arena_free(&run);
     }
     return bad;
@@ -265,17 +197,20 @@ static int check_mesh(nm_module *m, const subject *what, int mesh, const how *ho
 
 static int check_model(const subject *what)
 {
-    static const how ways[] = {{.local = false}, {.local = true}, {.local = true, .zigzag = true}};
+    static const how ways[] = {{.local = false},
+                               {.local = true},
+                               {.local = true, .zigzag = true},
+                               {.local = true, .chunks = 2}};
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stdout);
     wanted *w = run_whole(&arena, &diag, what);
     int bad = 0;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         nm_module *m = load(&arena, &diag, what, ways[k].local ? localized : sharded);
         if (m)
             nm_dim_lookup(m, nm_sym_get(m, "vocab"))->pad = 4;
         for (int i = 0; m && i < N_MESHES; i++)
-            if (!ways[k].zigzag || meshes[i].cp > 1)
+            if ((!ways[k].zigzag || meshes[i].cp > 1) && (!ways[k].chunks || i % 3 == 0))
                 bad += check_mesh(m, what, i, &ways[k], w);
         bad += !m;
     }
