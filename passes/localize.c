@@ -59,8 +59,8 @@ bool nm_pass_localize(nm_module *m, bool *changed)
     nm_splits *splits = nm_splits_find(m);
     if (!splits)
         return false;
+    bool ok = true;
     nm_each_func(f, m)
-        if (!localize(splits, f, changed))
-            return false;
-    return true;
+        ok &= localize(splits, f, changed);
+    return ok;
 }
