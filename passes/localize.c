@@ -56,10 +56,12 @@ bool nm_pass_localize(nm_module *m, bool *changed)
 {
     if (!m->options.mesh)
         return true;
+    int n_dims = m->n_dims;
     nm_splits *splits = nm_splits_find(m);
     if (!splits)
         return false;
     bool ok = true;
+    *changed |= m->n_dims != n_dims;
     nm_each_func(f, m)
         ok &= localize(splits, f, changed);
     return ok;
