@@ -61,7 +61,9 @@ nmrt_status nmrt_comm_any(nmrt_comm *c, bool *flag, nmrt_error *e)
 void nmrt_comm_die(nmrt_comm *c, const nmrt_error *e)
 {
     c->abort(c, e->text);
-    fflush(NULL);
+    fflush(stdout);
+    if (!c->watched)
+        fprintf(stderr, "error: rank %d: %s\n", c->rank, e->text);
     _exit(1);
 }
 

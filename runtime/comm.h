@@ -59,6 +59,7 @@ struct nmrt_comm {
     void (*free)(nmrt_comm *c, void *at, int64_t bytes);
     void (*abort)(nmrt_comm *c, const char *why); // all ranks stop with this sentence; returns
     void (*close)(nmrt_comm *c);
+    bool watched;    // a parent will say why the ranks failed: abort tells it
     nmrt_pool *pool; // the device's threads, which help with large collectives; NULL: none
     void *state;
 };

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL = 2048, LINE = 64, CHUNK = 1 << 15 };
+enum { SMALL = 8192, LINE = 64, CHUNK = 1 << 15 };
 
 typedef struct offer { // what a member publishes
     uint64_t signature;
@@ -354,6 +354,7 @@ nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_erro
                      .free = local_free,
                      .abort = local_abort,
                      .close = local_close,
+                     .watched = true,
                      .state = s};
     nmrt_status status = nmrt_mail_new(&s->mail, local, rank, &s->arena, e);
     if (status != NMRT_OK)

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SPIN = 2000, HUGE = 2 << 20, LINE = 64 };
+enum { SPIN = 2000, HUGE = 2 << 20, LINE = 64, LEAST = 64 << 20 };
 
 // --- the mapping -------------------------------------------------------------------------------
 
@@ -30,6 +30,20 @@ static size_t arena_size(int ranks)
     return round_to(2 * memory < most ? 2 * memory : most, HUGE);
 }
 
+// Where the kernel promises no more than it has, the arenas have to be smaller.
+static bool map(nmrt_local *l, size_t tables)
+{
+    for (l->arena = arena_size(l->ranks);; l->arena = round_to(l->arena / 2, HUGE)) {
+        l->bytes = tables + (size_t)l->ranks * l->arena + HUGE;
+        l->base = mmap(NULL, l->bytes, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (l->base != MAP_FAILED)
+            return true;
+        if (l->arena < LEAST)
+            return false;
+    }
+}
+
 nmrt_status nmrt_local_new(nmrt_local **local, int ranks, double timeout, nmrt_error *e)
 {
     nmrt_local *l = *local = calloc(1, sizeof *l);
@@ -40,11 +54,7 @@ nmrt_status nmrt_local_new(nmrt_local **local, int ranks, double timeout, nmrt_e
            channels = round_to(nmrt_mail_bytes(), HUGE);
     l->ranks = ranks;
     l->spin = ranks <= nmrt_cpu_threads() ? SPIN : 0;
-    l->arena = arena_size(ranks);
-    l->bytes = recorder + meetings + channels + (size_t)ranks * l->arena + HUGE;
-    l->base = mmap(NULL, l->bytes, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (l->base == MAP_FAILED) {
+    if (!map(l, recorder + meetings + channels)) {
         free(l);
         *local = NULL;
         return nmrt_fail_errno(e, "cannot map memory for %d ranks to share", ranks);

@@ -86,6 +86,7 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     if (!o.global_batch)
         o.global_batch = o.micro_batch * nmrt_mesh_dp(&run.mesh);
     run.options = &o;
+    run.ranks = ranks;
     run.threads = o.threads ? (int)o.threads : nmrt_ranks_threads(ranks);
     nmrt_mesh_place(&run.mesh, ranks->rank);
     NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
@@ -94,16 +95,22 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     return status;
 }
 
-// The ranks of the environment or of the flags; on what mesh they are.
+// The ranks of the environment or of the flags; on what mesh they are. A dry run is one rank's,
+// which looks at the whole mesh.
 static nmrt_status find_ranks(nmrt_ranks *ranks, nmrt_run *run, nmrt_error *e)
 {
     const nmrt_options *o = run->options;
     NMRT_TRY(nmrt_ranks_find(ranks, e));
+    if (ranks->start != NMRT_START_PLAIN && o->nproc)
+        return nmrt_fail(e, NMRT_USAGE, "--nproc %lld, but %s has started %d ranks",
+                         (long long)o->nproc, nmrt_start_name(ranks->start), ranks->world);
     nmrt_mesh_flags flags = mesh_flags(o, ranks);
     NMRT_TRY(nmrt_mesh_init(&run->mesh, run->program, &flags, e));
     ranks->timeout = o->comm_timeout;
     ranks->restarts = (int)o->restart;
-    if (ranks->start == NMRT_START_PLAIN && !o->dry_run)
+    if (o->dry_run)
+        ranks->world = 1;
+    else if (ranks->start == NMRT_START_PLAIN)
         ranks->world = ranks->local_ranks = (int)run->mesh.world;
     return NMRT_OK;
 }

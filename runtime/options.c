@@ -298,10 +298,8 @@ static bool asks_for_help(nmrt_options *o, const cursor *c)
 static void check_pairs(const nmrt_options *o, nmrt_text *problems)
 {
     static const char *const pair[][2] = {
-        {"save-every", "save"},
-        {"keep", "save"},
-        {"eval-every", "eval-data"},
-        {"eval-samples", "eval-data"},
+        {"save-every", "save"},        {"keep", "save"},    {"eval-every", "eval-data"},
+        {"eval-samples", "eval-data"}, {"restart", "save"},
     };
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         const nmrt_option *second = nmrt_option_find(pair[i][1]);
@@ -337,6 +335,15 @@ static void check_train(const nmrt_options *o, nmrt_text *problems)
     check_schedule(o, problems);
 }
 
+static void check_mesh(const nmrt_options *o, nmrt_text *problems)
+{
+    if (o->sp > 1)
+        nmrt_text_add(problems, "--sp takes 0 or 1, not '%lld'\n", (long long)o->sp);
+    if (o->comm_timeout <= 0)
+        nmrt_text_add(problems, "--comm-timeout takes a number above 0, not '%g'\n",
+                      o->comm_timeout);
+}
+
 static void check_together(nmrt_options *o, nmrt_text *problems)
 {
     if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
@@ -347,6 +354,7 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
     if (o->top_p <= 0 || o->top_p > 1)
         nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
+    check_mesh(o, problems);
     if (!o->seq)
         o->seq = nmrt_seq_default(o->hypers.program);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)

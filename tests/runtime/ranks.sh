@@ -93,5 +93,11 @@ code=0
 [ $code -eq 2 ]
 grep -qE '^error: .* is not divisible by --tp 3$' "$work/out"
 expect 'RANK=4 and WORLD_SIZE=4 contradict' env RANK=4 WORLD_SIZE=4 "$units" "${flags[@]}"
+expect 'torchrun has started 2 ranks' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --nproc 2
+expect 'comm tcp is not built in' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2
+expect 'not for those of mpirun' env PMI_RANK=0 PMI_SIZE=2 "$units" "${flags[@]}" --comm local
+expect '--restart needs --save DIR' "$units" "${flags[@]}" --dp 2 --restart 1
+expect '--sp takes 0 or 1' "$units" "${flags[@]}" --sp 2
+expect '--comm-timeout takes a number above 0' "$units" "${flags[@]}" --comm-timeout 0
 expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
 expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
