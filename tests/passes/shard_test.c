@@ -27,6 +27,7 @@ static const subject models[] = {
                 {"hd", "4"},
                 {"ff", "16"},
                 {"layers", "2"}}},
+    {.path = "tests/passes/decayed.nm", .define = {{"vocab", "12"}, {"d", "8"}, {"layers", "4"}}},
 };
 
 static const struct { // of the axes in the order in which ranks are numbered
