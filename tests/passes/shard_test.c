@@ -184,7 +184,9 @@ static int check_mesh(nm_module *m, const subject *what, int mesh, const how *ho
         struct how in_mode = *how;
         nm_arena run = {0};
         in_mode.mode = modes[k];
-        bool skips = (k % 2 == 0 && meshes[mesh].dpp > 1) || (k > 1 && (how->local || mesh % 4));
+        bool has_dpp = meshes[mesh].dpp > 1, either = how->zigzag || how->chunks;
+        bool skips = (k % 2 == 0 && has_dpp) || (k > 1 && (how->local || mesh % 4)) ||
+                     (either && k != has_dpp);
         if (!skips && !run_sharded(m, &run, mesh, &in_mode, w))
             bad += printf("FAIL: %s%s%s, mesh %d, %s\n", what->path, how->local ? ", local" : "",
                           how->zigzag   ? ", zigzag"
