@@ -88,9 +88,10 @@ typedef struct nmrt_actions {
 nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_micro, bool training,
                               nmrt_error *e);
 void nmrt_actions_release(nmrt_actions *a);
-// Runs all lists together without doing anything, a send never waiting. Fails, with the first rank
-// and action that is wrong, unless every list ends, every receive gets what it is for, every
-// micro-batch passes every stage once in each direction, and no slot is written while it is live.
+// Runs all lists together without doing anything, with room for one message on each channel. Fails,
+// with the first rank and action that is wrong, unless every list ends, every receive gets what it
+// is for, every micro-batch passes every stage once in each direction, and no slot is written while
+// it is live.
 nmrt_status nmrt_actions_check(const nmrt_actions *a, nmrt_error *e);
 // What a rank idles of a step, 0 .. 1, if its stages' forward and backward take this long
 // [stages.n] and sending no time.

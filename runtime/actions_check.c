@@ -1,5 +1,7 @@
-// All ranks' lists run together with nothing behind them: first with sends that never wait and only
-// the order of things, to prove the lists; and with a time for each action, for the bubble.
+// All ranks' lists run together with nothing behind them. To prove them, a send waits while one
+// message of its channel is under way: ranks that only wait for each other reach the same end
+// whatever the timing (Kahn 1974), so what ends with so little room ends on any transport that has
+// it. For the bubble, with a time for each action and sends that never wait.
 #include "runtime/actions.h"
 
 #include <stdarg.h>
@@ -115,7 +117,18 @@ static nmrt_status take_slot(walk *w, int rank, const nmrt_action *x, nmrt_error
 
 // --- messages ------------------------------------------------------------------------------------
 
-static nmrt_status send(walk *w, int rank, const nmrt_action *x, nmrt_error *e)
+// The channel's oldest message; NULL: there is none.
+static message *head(walk *w, int from, int to, bool backward)
+{
+    for (int i = 0; i < w->n_queue; i++) {
+        message *m = &w->queue[i];
+        if (m->from == from && m->to == to && m->backward == backward)
+            return m;
+    }
+    return NULL;
+}
+
+static nmrt_status send(walk *w, int rank, const nmrt_action *x, bool *waits, nmrt_error *e)
 {
     bool backward = is_backward(x->act);
     int stage = x->stage + (backward ? -1 : 1), pp = w->a->stages->pp;
@@ -127,20 +140,12 @@ static nmrt_status send(walk *w, int rank, const nmrt_action *x, nmrt_error *e)
     if (!state_of(w, x->stage, x->micro)->done[backward ? NMRT_BACKWARD : NMRT_FORWARD] ||
         w->busy[backward][x->stage] != x->micro)
         return wrong(w, rank, e, "there is nothing to send");
+    *waits = !w->cost[0] && head(w, rank, x->peer, backward);
+    if (*waits)
+        return NMRT_OK;
     w->busy[backward][x->stage] = -1;
     w->queue[w->n_queue++] = (message){rank, x->peer, stage, x->micro, backward, w->clock[rank]};
     return NMRT_OK;
-}
-
-// The channel's oldest message; NULL: the receiver has to wait.
-static message *head(walk *w, int from, int to, bool backward)
-{
-    for (int i = 0; i < w->n_queue; i++) {
-        message *m = &w->queue[i];
-        if (m->from == from && m->to == to && m->backward == backward)
-            return m;
-    }
-    return NULL;
 }
 
 static nmrt_status receive(walk *w, int rank, const nmrt_action *x, bool *waits, nmrt_error *e)
@@ -208,7 +213,7 @@ static nmrt_status step(walk *w, int rank, bool *waits, nmrt_error *e)
     if (x->act == NMRT_RECV_FORWARD || x->act == NMRT_RECV_BACKWARD)
         status = receive(w, rank, x, waits, e);
     else if (x->act == NMRT_SEND_FORWARD || x->act == NMRT_SEND_BACKWARD)
-        status = send(w, rank, x, e);
+        status = send(w, rank, x, waits, e);
     else if (x->act == NMRT_FORWARD)
         status = forward(w, rank, x, e);
     else if (x->act == NMRT_BACKWARD)

@@ -58,6 +58,23 @@ static void print_params(const nmdrv_program *p, nmrt_text *out)
     }
 }
 
+// Which meshes the program has texts for, in the flags' words.
+static void print_modes(const nmdrv_program *p, nmrt_text *out)
+{
+    static const char *const axis[NMDRV_N_AXES] = {"pp", "dp", NULL, NULL, "ep", "cp", "tp", NULL};
+    if (p->n_modes)
+        nmrt_text_add(out, "\nmeshes:\n");
+    for (int64_t i = 0; i < p->n_modes; i++) {
+        nmrt_text_add(out, "  %-24s", p->mode[i].name);
+        for (int a = 0; a < NMDRV_N_AXES; a++)
+            if (axis[a] && p->mode[i].axes >> a & 1)
+                nmrt_text_add(out, " --%s", axis[a]);
+        nmrt_text_add(out, "%s\n", p->mode[i].each ? ", ZeRO-2 and 3" : "");
+    }
+    if (p->n_modes && p->pp_turns)
+        nmrt_text_add(out, "  at most %lld stages, of %s\n", (long long)p->pp_turns, p->pp_where);
+}
+
 void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
     nmrt_text_add(out,
@@ -77,9 +94,10 @@ void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *ou
                       *schedule ? ", schedule " : "", schedule);
         nmrt_text_release(&value);
     }
+    print_modes(p, out);
     nmrt_text_add(out, "\nfunctions:\n");
     for (int64_t i = 0; i < p->n_funcs; i++)
-        nmrt_text_add(out, "  %-24s %4lld buffers\n", p->func[i].name,
+        nmrt_text_add(out, "  %-32s %4lld buffers\n", p->func[i].name,
                       (long long)p->func[i].n_bufs);
     if (p->no_decode && *p->no_decode)
         nmrt_text_add(out, "  no generation: %s\n", p->no_decode);
@@ -145,7 +163,13 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
         nmrt_text_add(out, ": ");
         nmrt_text_add_f32(out, (float)h->hyper[i].value);
     }
-    nmrt_text_add(out, "}, \"functions\": [");
+    nmrt_text_add(out, "}, \"modes\": [");
+    for (int i = 0; i < p->n_modes; i++) {
+        nmrt_text_add(out, i ? ", " : "");
+        nmrt_text_add_json(out, p->mode[i].name);
+    }
+    nmrt_text_add(out, "], \"stages\": %lld, \"functions\": [",
+                  (long long)(p->pp_turns ? p->pp_turns : 1));
     for (int64_t i = 0; i < p->n_funcs; i++) {
         nmrt_text_add(out, i ? ", " : "");
         nmrt_text_add_json(out, p->func[i].name);
