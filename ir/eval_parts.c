@@ -36,16 +36,35 @@ static int64_t whole_index(nm_eval_op *e, const nm_dim *d, int64_t i)
     return nm_eval_global(e, d, i) - nm_eval_offset_of(e, whole_extent(e->m, d->extent));
 }
 
-// The offset in whole of the part's element at w; -1: behind its end, where a part is padded.
-static int64_t whole_offset(nm_eval_op *e, const nm_type *t, const nm_walk *w,
-                            const nm_tensor *whole)
+typedef struct places { // of the elements of a part in the whole: [dim of the part][index]
+    int rank;
+    int64_t *offset[NM_MAX_RANK]; // in elements; -1: behind the end, where a part is padded
+} places;
+
+static places places_of(nm_eval_op *e, const nm_tensor *part, const nm_tensor *whole)
+{
+    places p = {.rank = part->type->rank};
+    for (int d = 0; d < p.rank; d++) {
+        const nm_dim *dim = &part->type->dim[d];
+        p.offset[d] = nm_new_n(e->opts->arena, int64_t, part->extent[d]);
+        for (int64_t i = 0; i < part->extent[d]; i++) {
+            int64_t at = whole_index(e, dim, i);
+            bool behind = at >= nm_tensor_extent(whole, dim->name);
+            p.offset[d][i] = behind ? -1 : at * nm_tensor_stride(whole, dim->name);
+        }
+    }
+    return p;
+}
+
+// The offset in the whole of the part's element at w, whose dims are the part's; or -1.
+static int64_t whole_offset(const places *p, const nm_walk *w)
 {
     int64_t off = 0;
-    for (int i = 0; i < t->rank; i++) {
-        int64_t at = whole_index(e, &t->dim[i], w->at[i]);
-        if (at >= nm_tensor_extent(whole, t->dim[i].name))
+    for (int d = 0; d < p->rank; d++) {
+        int64_t at = p->offset[d][w->at[d]];
+        if (at < 0)
             return -1;
-        off += at * nm_tensor_stride(whole, t->dim[i].name);
+        off += at;
     }
     return off;
 }
@@ -73,11 +92,12 @@ static bool cut_one(nm_module *m, const nm_eval_opts *opts, const nm_type *t,
     int64_t place = nm_mesh_place(opts->mesh, &t->pending, opts->rank);
     if (!nm_tensor_new(m, (nm_loc){0}, opts, t, part))
         return false;
+    places p = places_of(&e, part, whole);
     nm_walk w = {0};
     nm_walk_over(&w, part, NULL, NULL);
     nm_walk_read(&w, part);
     nm_each_element(w) {
-        int64_t at = whole_offset(&e, t, &w, whole);
+        int64_t at = whole_offset(&p, &w);
         if (at >= 0)
             part->data[w.off[0]] = share(t, whole->data[at], place, n, at);
     }
@@ -126,11 +146,12 @@ static bool join_place(const joint *j, const nm_eval_opts *opts, const struct nm
         nm_eval_op e = {.m = j->m, .opts = &own, .op = &(nm_op){0}};
         if (nm_mesh_place(mesh, &j->type->pending, r) != place)
             continue;
+        places p = places_of(&e, &parts[r], j->whole);
         nm_walk w = {0};
         nm_walk_over(&w, &parts[r], NULL, NULL);
         nm_walk_read(&w, &parts[r]);
         nm_each_element(w) {
-            int64_t at = whole_offset(&e, j->type, &w, j->whole);
+            int64_t at = whole_offset(&p, &w);
             double v = parts[r].data[w.off[0]];
             if (at >= 0 && j->holder[at] && !same_bits(v, seen[at]))
                 return nm_error(j->m->diag, j->loc,
