@@ -129,7 +129,7 @@ static nmrt_status print_collectives(const nmrt_setup *s, int pp, nmrt_text *out
         return NMRT_OK;
     NMRT_TRY(nmrt_tally_init(&t, &at.mesh, e));
     nmrt_status status = tally_step(&at, &t, e);
-    nmrt_text_add(out, "\n  %-14s %-11s %10s %12s\n", "collectives", "over", "a step", "bytes");
+    nmrt_text_add(out, "\n  %-14s %-11s %10s %12s\n", "of a step", "over", "launches", "bytes");
     if (status == NMRT_OK)
         nmrt_tally_print(&t, out);
     nmrt_tally_release(&t);

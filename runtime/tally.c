@@ -41,7 +41,7 @@ static void *count_collective(nmdrv_frame *f, int64_t collective, const int64_t 
     int members = nmrt_mesh_members(mesh, c->axes, c->units, x->group);
     if (members < 2)
         return in;
-    x->tally->count[collective] += x->times;
+    x->tally->count[collective] += c->more ? 0 : x->times; // what joins the next is one launch
     x->tally->bytes[collective] +=
         x->times * elements(c, geometry, members) * nmrt_dtype(c->dtype)->bits / 8;
     return out;
@@ -134,10 +134,10 @@ void nmrt_tally_print(const nmrt_tally *t, nmrt_text *out)
     const nmdrv_program *p = t->mesh->program;
     for (int64_t i = 0; i < p->n_collectives; i++) {
         int64_t axes = real_axes(t->mesh, p->collective[i].axes), k = 0;
-        while (k < i && !(t->count[k] && p->collective[k].kind == p->collective[i].kind &&
+        while (k < i && !(t->bytes[k] && p->collective[k].kind == p->collective[i].kind &&
                           real_axes(t->mesh, p->collective[k].axes) == axes))
             k++;
-        if (k == i && t->count[i]) // the first of its kind and group
+        if (k == i && t->bytes[i]) // the first of its kind and group
             print_group(t, p->collective[i].kind, axes, out);
     }
 }

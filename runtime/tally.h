@@ -7,8 +7,8 @@
 
 typedef struct nmrt_tally {
     const nmrt_mesh *mesh; // this rank's
-    int64_t *count;        // [program.n_collectives] of a step
-    int64_t *bytes;        // the same; of the larger side
+    int64_t *count;        // [program.n_collectives] launches of a step
+    int64_t *bytes;        // [program.n_collectives] of the larger side
 } nmrt_tally;
 
 nmrt_status nmrt_tally_init(nmrt_tally *t, const nmrt_mesh *mesh, nmrt_error *e);

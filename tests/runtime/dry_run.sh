@@ -39,7 +39,7 @@ a rank of pp rank 0, which needs most; memory, in bytes:
         15          1          1    256.0 KiB     49.3 KiB
 pipeline bubble, by operations: 43.1 % of a step
 
-  collectives    over            a step        bytes
+  of a step      over          launches        bytes
   all_reduce     dp                   2         68 B
   all_reduce     pp dp                1      8.0 KiB
   all_reduce     pp tp                1          4 B

@@ -39,3 +39,9 @@ MESHES
 expect '12 is not a multiple of --micro-batch 2 x dp 5' "$units" "${flags[@]}" --dp 5
 expect 'to be a multiple of --pp 4' "$units" "${flags[@]}" --pp 4 --vp 2
 expect '23 is more stages than l1 \(units.nm:1\) = 22' "$units" "${flags[@]}" --pp 23
+expect 'the 4 ranks on this machine need .* --micro-batch [0-9]+ would fit' "$units" --data "$work/text" --pp 2 --dp 2 --micro-batch 20000000
+# saved by one mesh, gone on with on another, with the global batch of the first
+"$units" "${flags[@]}" --steps 3 --pp 2 --dp 2 --save "$work/ckpt" --log-dir "$work/moved" >/dev/null
+"$units" --data "$work/text" --eval-data "$work/text" --eval-every 3 --eval-samples 18 --steps 6 --threads 1 --pp 3 --vp 2 --tp 2 \
+    --micro-batch 1 --resume auto --save "$work/ckpt" --log-dir "$work/moved" >/dev/null 2>&1
+same "$work/one" "$work/moved"
