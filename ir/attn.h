@@ -29,5 +29,7 @@ typedef struct nm_attn {
 
 // Of an attention or attention_grad that verifies.
 nm_attn nm_attn_of(const nm_op *op);
+// The op again in its place, with these extra operands; the old one is erased. NULL: reported.
+nm_op *nm_attn_rebuild(nm_op *op, const nm_attn *a);
 
 #endif

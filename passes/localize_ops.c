@@ -103,43 +103,6 @@ static bool compares_positions(const nm_op *op, const nm_attn *a)
            a->extra[NM_ATTN_segments];
 }
 
-static nm_attr add_extra(nm_module *m, const nm_op *op, const char *name)
-{
-    nm_syms extra = nm_attr_dims(op, "extra");
-    nm_sym *sym = nm_new_n(m->arena, nm_sym, extra.n + 1);
-    for (int i = 0; i < extra.n; i++)
-        sym[i] = extra.sym[i];
-    sym[extra.n] = nm_sym_get(m, name);
-    return nm_mk_dims(m, "extra", (nm_syms){extra.n + 1, sym});
-}
-
-// The op again, with one more extra operand.
-static bool give_extra(const at *x, const char *name, nm_value *v)
-{
-    nm_op *op = x->op;
-    nm_proto p = nm_proto_of(op);
-    nm_value **in = nm_new_n(x->m->arena, nm_value *, op->n_in + 1);
-    nm_attr *attr = nm_new_n(x->m->arena, nm_attr, op->n_attrs + 1);
-    for (int i = 0; i < op->n_in; i++)
-        in[i] = op->in[i];
-    in[p.n_in++] = v;
-    p.n_attrs = 0;
-    for (int i = 0; i < op->n_attrs; i++)
-        if (op->attr[i].name != nm_sym_get(x->m, "extra"))
-            attr[p.n_attrs++] = op->attr[i];
-    attr[p.n_attrs++] = add_extra(x->m, op, name);
-    p.in = in, p.attr = attr;
-    nm_op *again = nm_build_op(op->func, op, &p);
-    if (!again)
-        return false;
-    for (int i = 0; i < op->n_out; i++) {
-        again->out[i].name = op->out[i].name;
-        nm_replace(&op->out[i], &again->out[i]);
-    }
-    nm_erase(op);
-    return true;
-}
-
 static bool localize_attention(const at *x)
 {
     nm_op *op = x->op;
@@ -148,10 +111,11 @@ static bool localize_attention(const at *x)
     if (!a.seq || !compares_positions(op, &a) ||
         !split_dim(op->in[0]->type, x->whole[op->in[0]->id], a.seq, &d))
         return true;
-    if (a.extra[NM_ATTN_at])
-        return nm_error(x->m->diag, op->loc, "%s at a position, with '%s' split, is not lowered",
-                        nm_info(op)->name, a.seq);
-    return give_extra(x, "at", build_index(x, &d, NM_i32));
+    if (a.extra[NM_ATTN_at] || a.extra[NM_ATTN_segments])
+        return nm_error(x->m->diag, op->loc, "%s with '%s' split takes no %s", nm_info(op)->name,
+                        a.seq, a.extra[NM_ATTN_at] ? "position" : "segments");
+    a.extra[NM_ATTN_at] = build_index(x, &d, NM_i32);
+    return nm_attn_rebuild(op, &a) != NULL;
 }
 
 static bool localize_op(const at *x)

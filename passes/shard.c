@@ -6,6 +6,7 @@
 // After autodiff, since the rule needs no gradients of its own then; before fuse, which works on
 // what a rank computes. Dead code is gone: it would ask for collectives.
 #include "passes/shard.h"
+#include "passes/mask_segments.h"
 #include "passes/pass.h"
 
 #include <string.h>
@@ -83,6 +84,8 @@ static nm_func *copy_func(nm_func *f, const nm_mode *mode)
     nm_func *copy = nm_func_clone(f, nm_sym_fmt(m, "%s.%s", f->name, mode->name), NULL);
     copy->part = f->part;
     copy->part.mode = nm_sym_get(m, mode->name);
+    if (!mode->whole)
+        nm_mask_segments(copy);
     return copy;
 }
 

@@ -27,6 +27,7 @@ static const subject models[] = {
                 {"hd", "4"},
                 {"ff", "24"},
                 {"layers", "2"}}},
+    {.path = "tests/passes/localize_segments.nmir"},
 };
 
 typedef struct side { // the program of one of the two forms
@@ -244,7 +245,7 @@ static void check_mesh(side *axes, side *local, const int64_t *size)
         nm_arena_reset(&arena, mark);
         n++;
     }
-    EXPECT(n > 10);
+    EXPECT(n > 0);
     nm_arena_free(&arena);
 }
 
@@ -261,7 +262,7 @@ static void check_model(const subject *s)
     bool ok = make(&arena[0], &diag, s, false, &axes) && make(&arena[1], &diag, s, true, &local);
     EXPECT(ok);
     for (size_t i = 0; ok && i < sizeof size / sizeof *size; i++)
-        if (size[i][6] == 1 || strstr(s->path, "llama3"))
+        if (size[i][6] == 1 || !strstr(s->path, "gpt2"))
             check_mesh(&axes, &local, size[i]);
     nm_arena_free(&arena[0]);
     nm_arena_free(&arena[1]);
