@@ -142,11 +142,12 @@ static nmrt_status bind_all(nmrt_plan *plan, nmrt_planned *p, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status ask_sizes(const nmdrv_func *f, const nmdrv_sym *sym, int64_t turns,
-                             int64_t *bytes, nmrt_error *e)
+static nmrt_status ask_sizes(const nmrt_plan *plan, const nmdrv_func *f, const nmdrv_sym *sym,
+                             int64_t turns, int64_t *bytes, nmrt_error *e)
 {
     nmdrv_sym at[NMRT_MAX_SYMS];
-    memcpy(at, sym, sizeof at);
+    memcpy(at, sym,
+           (size_t)plan->program->n_syms * sizeof *at); // no more than that: nmrt_syms_bind
     if (f->turns >= 0)
         at[f->turns].size = turns;
     f->sizes(at, bytes);
@@ -161,12 +162,12 @@ static nmrt_status size_all(nmrt_plan *plan, nmrt_planned *p, const nmdrv_sym *s
                             const nmrt_turns *turns, nmrt_error *e)
 {
     const nmdrv_func *f = p->func; // offset is free until transients are packed
-    NMRT_TRY(ask_sizes(f, sym, turns ? turns->all : 0, p->offset, e));
+    NMRT_TRY(ask_sizes(plan, f, sym, turns ? turns->all : 0, p->offset, e));
     for (int64_t i = 0; i < f->n_args; i++)
         NMRT_TRY(size_slot(plan, p, &f->arg[i], p->offset, turns, e));
     for (int64_t i = 0; i < f->n_results; i++)
         NMRT_TRY(size_slot(plan, p, &f->result[i], p->offset, turns, e));
-    return ask_sizes(f, sym, turns ? turns->chunk : 0, p->bytes, e);
+    return ask_sizes(plan, f, sym, turns ? turns->chunk : 0, p->bytes, e);
 }
 
 nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_sym *sym,

@@ -1,11 +1,12 @@
-// The run-time dims of a program (batch, seq, context) and the values they have in a call.
+// The run-time dims of a program (batch, seq, context) and the values they have in a call. Symbols
+// of local extents, axes and turns are the mesh's (mesh.h) and the pipeline's (stage.h).
 #ifndef NMRT_SYMS_H
 #define NMRT_SYMS_H
 
 #include "runtime/driver_abi.h"
 #include "runtime/status.h"
 
-enum { NMRT_MAX_SYMS = 96 };
+enum { NMRT_MAX_SYMS = 256 };
 
 typedef struct nmrt_syms { // [program.n_syms] are set
     nmdrv_sym at[NMRT_MAX_SYMS];
@@ -23,7 +24,7 @@ int64_t nmrt_dim_fixed(const nmdrv_program *program, const char *name);
 // Tokens of a sample where no flag says: the fixed extent, the maximum, or 256.
 int64_t nmrt_seq_default(const nmdrv_program *program);
 
-// Values for every symbol, unchecked. Fails where a symbol is none of the three.
+// Values for every run-time dim, unchecked. Fails where one is none of the three.
 nmrt_status nmrt_syms_bind(nmrt_syms *out, const nmdrv_program *program, const nmrt_sizes *sizes,
                            nmrt_error *e);
 // Is `value` within the symbol's min, max and multiple? The message names the model's line.
