@@ -33,6 +33,15 @@ int64_t nmrt_exchange_out(const nmrt_exchange *x)
     return smaller_side(x) * (x->kind == NMDRV_ALL_GATHER ? x->group.n : 1);
 }
 
+nmrt_status nmrt_comm_run_all(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e)
+{
+    if (c->run_all && n > 1)
+        return c->run_all(c, x, n, e);
+    for (int i = 0; i < n; i++)
+        NMRT_TRY(c->run(c, &x[i], e));
+    return NMRT_OK;
+}
+
 nmrt_status nmrt_comm_any(nmrt_comm *c, bool *flag, nmrt_error *e)
 {
     if (c->ranks == 1)

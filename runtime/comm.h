@@ -46,6 +46,9 @@ struct nmrt_comm {
     int rank, ranks;
     // In memory that nmrt_comm.alloc gave (`local`: shared by all ranks), or any for others.
     nmrt_status (*run)(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e);
+    // Several of one kind and group, none of which reads what another gives, as one; NULL: `run`
+    // them one by one (nmrt_comm_run_all does). At most NMRT_MAX_BATCH.
+    nmrt_status (*run_all)(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e);
     // Channel `tag` from one rank to another delivers in order. send returns when `at` may be
     // reused; it waits only where many messages are under way. `what` outlives the run.
     nmrt_status (*send)(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
@@ -64,7 +67,10 @@ struct nmrt_comm {
     void *state;
 };
 
+enum { NMRT_MAX_BATCH = 64 };
+
 nmrt_comm nmrt_comm_single(void);
+nmrt_status nmrt_comm_run_all(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e);
 // The communicator of --comm for these ranks: auto, local, tcp or mpi. Close it in any case where
 // the status is NMRT_OK.
 nmrt_status nmrt_comm_open(nmrt_comm *c, const struct nmrt_ranks *ranks, const char *which,

@@ -6,9 +6,10 @@
 //     reduce_scatter  meet; sum one's own part of the operands; meet
 //     all_gather      meet; copy the others' operands; meet
 //
-// The last meeting keeps operands until all have read them. An operand of at most SMALL bytes is
-// published itself, twice over in turn, so one meeting is enough: who is at the next but one has
-// met all the others at the next, and they had read this one by then.
+// Several collectives of a kind share these meetings. The last one keeps operands until all have
+// read them. Operands of at most SMALL bytes are published themselves, twice over in turn, so one
+// meeting is enough: who is at the next but one has met all the others at the next, and they had
+// read this one by then.
 #include "runtime/local.h"
 
 #include "runtime/dtype.h"
@@ -19,10 +20,14 @@
 
 enum { SMALL = 8192, LINE = 64, CHUNK = 1 << 15 };
 
-typedef struct offer { // what a member publishes
-    uint64_t signature;
+typedef struct place { // of one collective's operand and result
     const void *in;
     void *out;
+} place;
+
+typedef struct offer { // what a member publishes
+    uint64_t signature;
+    place place[NMRT_MAX_BATCH];
     _Alignas(LINE) char small[SMALL];
 } offer;
 
@@ -48,20 +53,35 @@ size_t nmrt_meetings_bytes(int ranks) { return NMRT_MAX_GROUPS * meeting_stride(
 
 // --- one collective ----------------------------------------------------------------------------
 
-typedef struct job {
-    const nmrt_exchange *x;
+typedef struct job {              // collectives of one kind and group
+    const nmrt_exchange *all, *x; // the one in hand: x = all + k
+    int n;
     local_state *s;
     meeting *meeting;
-    int group, size;                // of the recorder; bytes of an element
+    int group, turn, size;          // of the recorder; which offers; bytes of an element of x
     bool small;                     // operands are in the offers
-    const void *in[NMRT_MAX_LOCAL]; // [n], and results
+    const void *in[NMRT_MAX_LOCAL]; // [group.n], and results, of x
     void *out[NMRT_MAX_LOCAL];
     int64_t lo, hi, split;
 } job;
 
+static int64_t bytes_in(const nmrt_exchange *x)
+{
+    return nmrt_exchange_in(x) * nmrt_dtype(x->dtype)->bits / 8;
+}
+
+// Where the operand of all[k] lies in a small offer; of all[n]: its end.
+static int64_t small_at(const job *j, int k)
+{
+    int64_t at = 0;
+    for (int i = 0; i < k && at <= SMALL; i++)
+        at += (bytes_in(&j->all[i]) + LINE - 1) / LINE * LINE;
+    return at;
+}
+
 static nmrt_status meet(const job *j, nmrt_error *e)
 {
-    const nmrt_group *g = &j->x->group;
+    const nmrt_group *g = &j->all->group;
     local_state *s = j->s;
     int64_t k = nmrt_recorder_arrive(s->local->recorder, s->rank, j->group, g->me);
     unsigned target = (unsigned)((uint64_t)k * (uint64_t)g->n);
@@ -76,50 +96,58 @@ static uint64_t hash(uint64_t h, const void *at, size_t n)
     return h;
 }
 
-static uint64_t sign(const nmrt_exchange *x)
+static uint64_t sign(const job *j)
 {
-    const int64_t word[] = {x->kind, x->dtype, x->max, x->outer, x->len, x->inner, x->group.n};
-    return hash(hash(0xCBF29CE484222325u, x->name, strlen(x->name)), word, sizeof word);
+    uint64_t h = 0xCBF29CE484222325u;
+    for (int k = 0; k < j->n; k++) {
+        const nmrt_exchange *x = &j->all[k];
+        const int64_t word[] = {x->kind, x->dtype, x->max,     x->outer,
+                                x->len,  x->inner, x->group.n, j->n};
+        h = hash(hash(h, x->name, strlen(x->name)), word, sizeof word);
+    }
+    return h;
 }
 
 // All members find the same pair that differs.
-static nmrt_status compare_signatures(const job *j, int turn, nmrt_error *e)
+static nmrt_status compare_signatures(const job *j, nmrt_error *e)
 {
-    const nmrt_group *g = &j->x->group;
+    const nmrt_group *g = &j->all->group;
     const offer *all = j->meeting->offer;
     for (int i = 1; i < g->n; i++)
-        if (all[2 * i + turn].signature != all[turn].signature) {
+        if (all[2 * i + j->turn].signature != all[j->turn].signature) {
             nmrt_recorder_diverge(j->s->local->recorder, g->rank[0], g->rank[i]);
             return nmrt_fail(e, NMRT_CORRUPT, "%s", nmrt_recorder_why(j->s->local->recorder));
         }
     return NMRT_OK;
 }
 
-// Publishes the own part, meets, and takes the others' addresses.
+// Publishes the own part and meets.
 static nmrt_status open_meeting(job *j, nmrt_error *e)
 {
-    const nmrt_exchange *x = j->x;
-    int turn = j->s->turn[j->group], n = x->group.n;
-    j->s->turn[j->group] = (unsigned char)!turn;
-    offer *mine = &j->meeting->offer[2 * x->group.me + turn];
-    mine->signature = sign(x);
-    mine->in = x->in;
-    mine->out = x->out;
-    if (j->small)
-        memcpy(mine->small, x->in, (size_t)(nmrt_exchange_in(x) * j->size));
-    NMRT_TRY(meet(j, e));
-    NMRT_TRY(compare_signatures(j, turn, e));
-    for (int i = 0; i < n; i++) {
-        const offer *o = &j->meeting->offer[2 * i + turn];
-        j->in[i] = j->small ? o->small : o->in;
-        j->out[i] = o->out;
+    j->turn = j->s->turn[j->group];
+    j->s->turn[j->group] = (unsigned char)!j->turn;
+    offer *mine = &j->meeting->offer[2 * j->all->group.me + j->turn];
+    mine->signature = sign(j);
+    for (int k = 0; k < j->n; k++) {
+        const nmrt_exchange *x = &j->all[k];
+        mine->place[k] = (place){x->in, x->out};
+        if (j->small)
+            memcpy(mine->small + small_at(j, k), x->in, (size_t)bytes_in(x));
     }
-    return NMRT_OK;
+    NMRT_TRY(meet(j, e));
+    return compare_signatures(j, e);
 }
 
-static nmrt_status close_meeting(const job *j, nmrt_error *e)
+// Takes the k-th in hand: all members' addresses of it.
+static void take(job *j, int k)
 {
-    return j->small ? NMRT_OK : meet(j, e);
+    j->x = &j->all[k];
+    j->size = nmrt_dtype(j->x->dtype)->bits / 8;
+    for (int i = 0; i < j->x->group.n; i++) {
+        const offer *o = &j->meeting->offer[2 * i + j->turn];
+        j->in[i] = j->small ? o->small + small_at(j, k) : o->place[k].in;
+        j->out[i] = o->place[k].out;
+    }
 }
 
 // Runs `fn` over [0, count) on the rank's threads.
@@ -168,16 +196,11 @@ static void copy_slices(const nmdrv_sym *sym, void *const *arg, int64_t from, in
     }
 }
 
-static nmrt_status all_reduce(job *j, nmrt_pool *pool, nmrt_error *e)
+static void sum_own(job *j, nmrt_pool *pool)
 {
     j->lo = j->small ? 0 : slice_start(j, j->x->group.me);
     j->hi = j->small ? j->x->outer : slice_start(j, j->x->group.me + 1);
     share(j, pool, sum_slice, j->hi - j->lo, CHUNK);
-    if (j->small)
-        return NMRT_OK;
-    NMRT_TRY(meet(j, e));
-    share(j, pool, copy_slices, j->x->outer, CHUNK);
-    return NMRT_OK;
 }
 
 // --- reduce_scatter, all_gather ----------------------------------------------------------------
@@ -243,14 +266,26 @@ static void run_strips(job *j, nmrt_pool *pool, nmdrv_kernel_fn *fn, int64_t mem
 
 static nmrt_status exchange(job *j, nmrt_pool *pool, nmrt_error *e)
 {
+    nmdrv_collective_kind kind = j->all->kind;
     NMRT_TRY(open_meeting(j, e));
-    if (j->x->kind == NMDRV_ALL_REDUCE)
-        NMRT_TRY(all_reduce(j, pool, e));
-    else if (j->x->kind == NMDRV_REDUCE_SCATTER)
-        run_strips(j, pool, sum_strips, 1);
-    else
-        run_strips(j, pool, copy_strips, j->x->group.n);
-    return close_meeting(j, e);
+    for (int k = 0; k < j->n; k++) {
+        take(j, k);
+        if (kind == NMDRV_ALL_REDUCE)
+            sum_own(j, pool);
+        else if (kind == NMDRV_REDUCE_SCATTER)
+            run_strips(j, pool, sum_strips, 1);
+        else
+            run_strips(j, pool, copy_strips, j->x->group.n);
+    }
+    if (j->small)
+        return NMRT_OK;
+    if (kind == NMDRV_ALL_REDUCE)
+        NMRT_TRY(meet(j, e));
+    for (int k = 0; kind == NMDRV_ALL_REDUCE && k < j->n; k++) {
+        take(j, k);
+        share(j, pool, copy_slices, j->x->outer, CHUNK);
+    }
+    return meet(j, e);
 }
 
 static bool is_shared(const nmrt_local *l, const void *at)
@@ -258,9 +293,8 @@ static bool is_shared(const nmrt_local *l, const void *at)
     return (const char *)at >= l->base && (const char *)at < l->base + l->bytes;
 }
 
-static nmrt_status check(const job *j, nmrt_error *e)
+static nmrt_status check(const job *j, const nmrt_exchange *x, nmrt_error *e)
 {
-    const nmrt_exchange *x = j->x;
     const char *why = NULL;
     if (x->kind == NMDRV_ALL_TO_ALL)
         why = "an all_to_all is not built into this communicator";
@@ -277,22 +311,27 @@ static nmrt_status check(const job *j, nmrt_error *e)
                : NMRT_OK;
 }
 
-static nmrt_status local_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e)
+static nmrt_status local_run_all(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e)
 {
     local_state *s = c->state;
-    job j = {.x = x, .s = s, .size = nmrt_dtype(x->dtype)->bits / 8};
-    if (x->group.n == 1)
-        return nmrt_comm_single().run(c, x, e);
-    j.small = nmrt_exchange_in(x) * j.size <= SMALL;
-    j.group = nmrt_recorder_group(s->local->recorder, &x->group);
-    NMRT_TRY(check(&j, e));
+    nmrt_recorder *r = s->local->recorder;
+    job j = {.all = x, .n = n, .s = s, .group = nmrt_recorder_group(r, &x->group)};
+    j.small = small_at(&j, n) <= SMALL;
+    int64_t bytes = 0;
+    for (int k = 0; k < n; k++) {
+        NMRT_TRY(check(&j, &x[k], e));
+        bytes += bytes_in(&x[k]);
+    }
     j.meeting = (meeting *)(s->local->meetings + (size_t)j.group * meeting_stride(s->local->ranks));
-    nmrt_recorder_enter(
-        s->local->recorder, s->rank,
-        &(nmrt_note){"", x->name, x->where, j.group, -1, nmrt_exchange_in(x) * j.size});
+    nmrt_recorder_enter(r, s->rank, &(nmrt_note){"", x->name, x->where, j.group, -1, bytes});
     NMRT_TRY(exchange(&j, c->pool, e));
-    nmrt_recorder_leave(s->local->recorder, s->rank);
+    nmrt_recorder_leave(r, s->rank);
     return NMRT_OK;
+}
+
+static nmrt_status local_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e)
+{
+    return x->group.n == 1 ? nmrt_comm_single().run(c, x, e) : local_run_all(c, x, 1, e);
 }
 
 static nmrt_status local_send(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
@@ -347,6 +386,7 @@ nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_erro
                      .rank = rank,
                      .ranks = local->ranks,
                      .run = local_run,
+                     .run_all = local_run_all,
                      .send = local_send,
                      .recv = local_recv,
                      .barrier = local_barrier,

@@ -14,8 +14,10 @@
 struct nmrt_device {
     const nmdrv_program *program;
     nmrt_pool *pool;
-    nmrt_comm *comm;          // NULL: one rank alone
-    nmrt_exchanges exchanges; // where there is a comm
+    nmrt_comm *comm;                     // NULL: one rank alone
+    nmrt_exchanges exchanges;            // where there is a comm
+    nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
+    int n_batch;
 };
 
 static void host_close(nmrt_device *d)
@@ -152,24 +154,29 @@ static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     memmove(dst, src, (size_t)bytes);
 }
 
-// In the middle of a function nobody can take a failure: it is the end of all ranks.
+// Those that follow each other at once wait for the last of them. In the middle of a function
+// nobody can take a failure: it is the end of all ranks.
 static void *call_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
                              void *in)
 {
     nmrt_device *d = f->device;
-    nmrt_exchange x;
     nmrt_error e;
     if (!d->comm)
         return in;
-    nmrt_status status = nmrt_exchanges_get(&d->exchanges, collective, f->sym, geometry, &x, &e);
-    if (status == NMRT_OK && x.group.n == 1)
+    nmrt_exchange *x = &d->batch[d->n_batch];
+    nmrt_status status = nmrt_exchanges_get(&d->exchanges, collective, f->sym, geometry, x, &e);
+    if (status == NMRT_OK && x->group.n == 1)
         return in;
-    x.out = out;
-    x.in = in;
+    x->out = out;
+    x->in = in;
+    d->n_batch++;
+    if (status == NMRT_OK && d->program->collective[collective].more && d->n_batch < NMRT_MAX_BATCH)
+        return out;
     if (status == NMRT_OK)
-        status = d->comm->run(d->comm, &x, &e);
+        status = nmrt_comm_run_all(d->comm, d->batch, d->n_batch, &e);
     if (status != NMRT_OK)
         nmrt_comm_die(d->comm, &e);
+    d->n_batch = 0;
     return out;
 }
 

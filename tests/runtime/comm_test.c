@@ -1,5 +1,6 @@
 // The communicator of forked ranks against plain loops, to the last bit: every collective, dtype
-// and group size, shapes of one element and of many lines, zigzag pieces, subgroups, messages.
+// and group size, shapes of one element and of many lines, zigzag pieces, batches, subgroups, and
+// messages.
 #include "runtime/dtype.h"
 
 #include "tests/runtime/ranks.h"
@@ -130,26 +131,66 @@ typedef struct bench {
     void *in, *out, *wanted;
 } bench;
 
+static void fill(const bench *b, const nmrt_exchange *x, void *in, void *out)
+{
+    for (int64_t i = 0; i < nmrt_exchange_in(x); i++)
+        put(x->dtype, in, i, given(x->dtype, b->c->rank, i));
+    if (out != in)
+        memset(out, 0xA5, (size_t)(nmrt_exchange_out(x) * nmrt_dtype(x->dtype)->bits / 8));
+}
+
+static void compare(const bench *b, const nmrt_exchange *x)
+{
+    expect(x, b->wanted);
+    size_t bytes = (size_t)(nmrt_exchange_out(x) * nmrt_dtype(x->dtype)->bits / 8);
+    bool same = memcmp(x->out, b->wanted, bytes) == 0;
+    CHECK(same);
+    if (!same)
+        fprintf(stderr, "  kind %d dtype %s max %d group %d of %d shape %d %d %d pieces %d\n",
+                (int)x->kind, nmrt_dtype(x->dtype)->name, x->max, x->group.me, x->group.n,
+                (int)x->outer, (int)x->len, (int)x->inner, x->piece != NULL);
+}
+
 static void check_one(bench *b, nmrt_exchange *x, bool in_place)
 {
     nmrt_error e = {""};
-    int64_t n_in = nmrt_exchange_in(x), n_out = nmrt_exchange_out(x),
-            size = nmrt_dtype(x->dtype)->bits / 8;
-    CHECK(n_in <= MOST && n_out <= MOST);
-    for (int64_t i = 0; i < n_in; i++)
-        put(x->dtype, b->in, i, given(x->dtype, b->c->rank, i));
-    memset(b->out, 0xA5, (size_t)(n_out * size));
+    CHECK(nmrt_exchange_in(x) <= MOST && nmrt_exchange_out(x) <= MOST);
     x->in = b->in;
     x->out = in_place ? b->in : b->out;
-    nmrt_status status = b->c->run(b->c, x, &e);
-    CHECK(status == NMRT_OK);
-    expect(x, b->wanted);
-    bool same = memcmp(x->out, b->wanted, (size_t)(n_out * size)) == 0;
-    CHECK(same);
-    if (status != NMRT_OK || !same)
-        fprintf(stderr, "  %s: kind %d dtype %s max %d group %d of %d shape %d %d %d pieces %d\n",
-                e.text, (int)x->kind, nmrt_dtype(x->dtype)->name, x->max, x->group.me, x->group.n,
-                (int)x->outer, (int)x->len, (int)x->inner, x->piece != NULL);
+    fill(b, x, b->in, x->out);
+    CHECK(b->c->run(b->c, x, &e) == NMRT_OK);
+    compare(b, x);
+}
+
+// Several of a kind as one, all small or some large.
+static void check_batch(bench *b, nmrt_exchange base, const shape *s, int n)
+{
+    enum { ROOM = MOST / 8 };
+    nmrt_error e = {""};
+    nmrt_exchange x[8];
+    for (int i = 0; i < n; i++) {
+        x[i] = base;
+        x[i].dtype = dtypes[i % 3];
+        x[i].outer = s[i].outer, x[i].len = s[i].len, x[i].inner = s[i].inner;
+        x[i].in = (char *)b->in + i * ROOM * 8;
+        x[i].out = (char *)b->out + i * ROOM * 8;
+        CHECK(nmrt_exchange_in(&x[i]) <= ROOM && nmrt_exchange_out(&x[i]) <= ROOM);
+        fill(b, &x[i], (char *)b->in + i * ROOM * 8, x[i].out);
+    }
+    CHECK(nmrt_comm_run_all(b->c, x, n, &e) == NMRT_OK);
+    for (int i = 0; i < n; i++)
+        compare(b, &x[i]);
+}
+
+static void check_batches(bench *b, nmrt_exchange x)
+{
+    static const shape small[] = {{1, 1, 1}, {3, 2, 5}, {1, 6, 1}, {5, 2, 4}},
+                       mixed[] = {{3, 2, 5}, {1, 2000, 1}, {1, 1, 1}, {7, 25, 11}, {2, 4, 33}};
+    for (int turn = 0; turn < 3; turn++) {
+        check_batch(b, x, small, 4);
+        check_batch(b, x, mixed, 5);
+        check_batch(b, x, small + 1, 2);
+    }
 }
 
 static void check_shapes(bench *b, nmrt_exchange x)
@@ -192,6 +233,8 @@ static void check_group(bench *b, const int *rank, int n)
                                .name = "test.x",
                                .where = "t.nm:1"};
             check_shapes(b, x);
+            if (d == 0)
+                check_batches(b, x);
             if (kind != NMDRV_ALL_REDUCE)
                 check_zigzag(b, x);
             x.max = kind != NMDRV_ALL_GATHER;
