@@ -18,7 +18,7 @@ static double input_element(const nm_type *t, int arg, int64_t i)
 }
 
 // The arguments of f; NULL: reported.
-static nm_tensor *input_args(nm_func *f, const nm_eval_opts *opts)
+static inline nm_tensor *input_args(nm_func *f, const nm_eval_opts *opts)
 {
     nm_tensor *args = nm_new_n(opts->arena, nm_tensor, f->n_params + 1);
     for (int i = 0; i < f->n_params; i++) {
@@ -31,7 +31,7 @@ static nm_tensor *input_args(nm_func *f, const nm_eval_opts *opts)
 }
 
 // The results of f for them; NULL: reported.
-static nm_tensor *run_func(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args)
+static inline nm_tensor *run_func(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args)
 {
     nm_tensor *results = nm_new_n(opts->arena, nm_tensor, f->n_results + 1);
     return nm_eval(f, opts, args, results) ? results : NULL;
