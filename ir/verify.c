@@ -220,11 +220,30 @@ static bool check_names(nm_module *m, nm_func *f)
     return true;
 }
 
+static bool gives_link(const nm_func *f, nm_sym name)
+{
+    for (int i = 0; i < f->n_results; i++)
+        if (f->result_bind[i].kind == NM_BIND_link && f->result_bind[i].name == name)
+            return true;
+    return false;
+}
+
+static bool check_links(nm_module *m, const nm_func *f)
+{
+    for (int i = 0; i < f->n_params; i++) {
+        nm_sym next = f->param_bind[i].next;
+        if (next && !gives_link(f, next))
+            return nm_error(m->diag, f->loc, "@%s gives no link '%s' to its next chunk [func-7]",
+                            f->name, next);
+    }
+    return true;
+}
+
 static bool check_outer(nm_module *m, nm_func *f)
 {
     nm_arena scratch = {0};
     verifier v = {.m = m, .outer = f, .seen = nm_new_n(&scratch, bool, f->n_values)};
-    bool ok = check_names(m, f) && check_func(&v, f, 0) &&
+    bool ok = check_names(m, f) && check_func(&v, f, 0) && check_links(m, f) &&
               (v.uses == v.links ||
                fail(&v, f->loc, "a value is read by an op that is not in the function [use-3]")) &&
               nm_verify_forms(m, f);
