@@ -91,10 +91,12 @@ static void claim_tp(nm_module *m, nm_claims *c, const nm_mesh_row *row, nm_sym 
 }
 
 // A dim has a second home on an axis if an earlier row claims it, or if the axis is that of weights
-// (tp) and the dim is not theirs: a run-time dim.
+// (tp) and the dim is not theirs: a run-time dim. Where no experts are, ep splits as dp does.
 static bool is_second(nm_module *m, int i, nm_sym dim)
 {
     const nm_dim_decl *d = nm_dim_lookup(m, dim);
+    if (is_row(&m->mesh[i], "ep"))
+        return false;
     return is_listed(m, i, dim) || (is_row(&m->mesh[i], "tp") && d && d->runtime);
 }
 

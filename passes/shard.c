@@ -135,11 +135,31 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
     nm_arena_free(&scratch);
 }
 
+// A run can only ask for the axes that the runtime has flags for.
+static bool check_axes(nm_module *m)
+{
+    static const char *const axes[] = {"dp", "ep", "cp", "tp", "pp"};
+    enum { N_AXES = sizeof axes / sizeof *axes };
+    bool ok = true;
+    for (int i = 0; i < m->n_mesh; i++) {
+        bool known = false;
+        for (int k = 0; k < N_AXES; k++)
+            known |= !strcmp(m->mesh[i].axis, axes[k]);
+        if (!known)
+            ok = nm_error(m->diag, m->mesh[i].loc,
+                          "a mesh has no axis '%s': its axes are dp, ep, cp, tp and pp [mesh-7]",
+                          m->mesh[i].axis);
+    }
+    return ok;
+}
+
 bool nm_pass_shard(nm_module *m, bool *changed)
 {
     functions all = find_functions(m);
     if (!m->options.mesh || !all.n)
         return true;
+    if (!check_axes(m))
+        return false;
     bool split = can_split(m), second = has_second_home(m);
     for (int i = 0; i < N_MODES; i++) {
         if (modes[i].whole)
