@@ -53,3 +53,8 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   target_link_libraries(runtime_fuzz PRIVATE m)
   set_target_properties(runtime_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
 endif()
+
+# What tests/mesh compares checkpoints with.
+add_executable(compare tests/tools/compare.c)
+target_link_libraries(compare PRIVATE nmrt_checked)
+set_target_properties(compare PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/tools)

@@ -4,7 +4,7 @@
 # Usage: tests/invariance.sh [--all] [MODEL ...]   (default gpt2 llama3)
 set -eu
 cd "$(dirname "$0")/.."
-PATH=$PWD/${BUILD:-build}/bin:$PATH
+BUILD=${BUILD:-$PWD/build} PATH=${BUILD:-$PWD/build}/bin:$PATH
 . tests/mesh/lib.sh
 all=
 [ "${1:-}" != --all ] || { all=1 && shift; }

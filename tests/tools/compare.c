@@ -1,0 +1,148 @@
+// Are two checkpoints the same numbers, whatever meshes wrote them?
+//
+//     compare [--prefix NAME] [--tolerance T] FOLDER FOLDER
+//
+// Tensors whose names begin so have to differ by at most T of the second's norm. The last line is
+// the worst; exit 1 where one differs by more, is missing, or is no number.
+#include "runtime/checkpoint_format.h"
+#include "runtime/safetensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct tensor {
+    int64_t shape[NMRT_MAX_RANK], n;
+    int rank;
+    double *at;
+} tensor;
+
+static void give_up(const nmrt_error *e)
+{
+    fprintf(stderr, "compare: %s\n", e->text);
+    exit(2);
+}
+
+static void copy_piece(tensor *t, const char *folder, const nmrt_stored *piece)
+{
+    char path[NMRT_PATH];
+    nmrt_error e;
+    nmrt_map map;
+    uint64_t header;
+    int64_t origin[NMRT_MAX_RANK] = {0};
+    if (nmrt_path_join(path, folder, piece->file, &e) || nmrt_map_open(&map, path, &e))
+        give_up(&e);
+    memcpy(&header, map.at, sizeof header);
+    const unsigned char *data = map.at + 8 + header + piece->begin;
+    nmrt_rows r = nmrt_rows_of(t->rank, piece->box.n, (nmrt_view){piece->box.n, origin},
+                               (nmrt_view){t->shape, piece->box.from});
+    while (nmrt_rows_next(&r))
+        for (int64_t i = 0; i < r.n; i++) {
+            float x;
+            memcpy(&x, data + 4 * (r.a + i), sizeof x);
+            t->at[r.b + i] = x;
+        }
+    nmrt_map_close(&map);
+}
+
+static tensor read_tensor(const nmrt_index *x, const char *folder, int node)
+{
+    tensor t = {.n = 1};
+    nmrt_stored_list pieces = {0};
+    nmrt_error e;
+    int shape = nmrt_json_get(&x->doc, node, "shape");
+    for (int i = nmrt_json_first(&x->doc, shape); i >= 0; i = x->doc.node[i].next) {
+        nmrt_json_int(&x->doc, i, &t.shape[t.rank]);
+        t.n *= t.shape[t.rank++];
+    }
+    nmrt_box whole = {.rank = t.rank};
+    memcpy(whole.n, t.shape, sizeof t.shape);
+    if (nmrt_stored_read(&pieces, &x->doc, nmrt_json_get(&x->doc, node, "pieces"),
+                         nmrt_json_get(&x->doc, node, "checksum"), &whole, 4, &e))
+        give_up(&e);
+    t.at = calloc((size_t)t.n + 1, sizeof *t.at);
+    for (int i = 0; i < pieces.n; i++)
+        copy_piece(&t, folder, &pieces.at[i]);
+    free(pieces.at);
+    return t;
+}
+
+// ||a - b|| / ||b||
+static double distance(const tensor *a, const tensor *b)
+{
+    double d = 0, n = 0;
+    if (a->n != b->n)
+        return INFINITY;
+    for (int64_t i = 0; i < a->n; i++) {
+        d += (a->at[i] - b->at[i]) * (a->at[i] - b->at[i]);
+        n += b->at[i] * b->at[i];
+    }
+    return n > 0 ? sqrt(d / n) : d > 0 ? INFINITY : d;
+}
+
+static int find_tensor(const nmrt_index *x, const char *name)
+{
+    char path[NMRT_MAX_TENSOR_NAME];
+    int list = nmrt_json_get(&x->doc, 0, "tensors");
+    for (int i = nmrt_json_first(&x->doc, list); i >= 0; i = x->doc.node[i].next)
+        if (nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, i, "path"), path, sizeof path) &&
+            strcmp(path, name) == 0)
+            return i;
+    return -1;
+}
+
+static double compare(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *name)
+{
+    int node[2] = {find_tensor(&x[0], name), find_tensor(&x[1], name)};
+    if (node[0] < 0 || node[1] < 0)
+        return INFINITY;
+    tensor a = read_tensor(&x[0], folder[0], node[0]), b = read_tensor(&x[1], folder[1], node[1]);
+    double d = distance(&a, &b);
+    free(a.at);
+    free(b.at);
+    return d;
+}
+
+static int compare_all(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *prefix,
+                       double tolerance)
+{
+    char name[NMRT_MAX_TENSOR_NAME];
+    double worst = 0;
+    int n = 0, wrong = 0, list = nmrt_json_get(&x[1].doc, 0, "tensors");
+    for (int i = nmrt_json_first(&x[1].doc, list); i >= 0; i = x[1].doc.node[i].next) {
+        if (!nmrt_json_string(&x[1].doc, nmrt_json_get(&x[1].doc, i, "path"), name, sizeof name) ||
+            strncmp(name, prefix, strlen(prefix)) != 0)
+            continue;
+        double d = compare(x, folder, name);
+        if (!(d <= tolerance) && ++wrong <= 5)
+            printf("%s differs by %g of its norm\n", name, d);
+        worst = d > worst || isnan(d) ? d : worst;
+        n++;
+    }
+    printf("%d tensors, the worst differs by %g of its norm\n", n, worst);
+    return n == 0 || wrong;
+}
+
+int main(int argc, char **argv)
+{
+    const char *prefix = "";
+    double tolerance = 0;
+    char folder[2][NMRT_PATH];
+    nmrt_index x[2];
+    nmrt_error e;
+    for (; argc > 4; argc -= 2, argv += 2)
+        if (strcmp(argv[1], "--prefix") == 0)
+            prefix = argv[2];
+        else if (strcmp(argv[1], "--tolerance") == 0)
+            tolerance = atof(argv[2]);
+    if (argc != 3) {
+        fputs("usage: compare [--prefix NAME] [--tolerance T] FOLDER FOLDER\n", stderr);
+        return 2;
+    }
+    for (int i = 0; i < 2; i++)
+        if (nmrt_path_join(folder[i], argv[1 + i], "latest", &e) ||
+            nmrt_index_open(&x[i], folder[i], &e))
+            give_up(&e);
+    return compare_all(x, folder, prefix, tolerance);
+}
