@@ -203,10 +203,20 @@ static bool explain_comm(nm_module *m, const nm_cli *cli)
 
 // --- the compiler --------------------------------------------------------------------------------
 
+static void keep_fixes(nm_module *m, const nm_cli *cli)
+{
+    nm_fix *fix = nm_new_n(m->arena, nm_fix, (size_t)cli->n_fixes + 1);
+    for (int i = 0; i < cli->n_fixes; i++)
+        fix[i] = (nm_fix){nm_sym_get(m, cli->fix[i].name), cli->fix[i].value};
+    m->options.fix = fix;
+    m->options.n_fixes = cli->n_fixes;
+}
+
 static bool compile(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
     m->options.mesh = cli->mesh || cli->explain_comm;
+    keep_fixes(m, cli);
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)
         return false;

@@ -32,6 +32,7 @@ static const option options[] = {
     TEXT("--target", "NAME", "host", target),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     FLAG("--explain-comm", "list what ranks send each other: bytes, and the model's line", explain_comm),
+    TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
     FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help
@@ -125,6 +126,19 @@ static bool add_define(nm_cli *cli, char *text)
     return true;
 }
 
+static bool add_fix(nm_cli *cli, char *text)
+{
+    char *eq = strchr(text, '='), *end = eq;
+    long long value = eq && eq != text ? strtoll(eq + 1, &end, 10) : 0;
+    if (!eq || end == eq + 1 || *end || value < 1)
+        return usage("--fix takes NAME=NUMBER, not '%s'", text);
+    if (cli->n_fixes == NM_MAX_FIXES)
+        return usage("%s: too many --fix", text);
+    *eq = 0;
+    cli->fix[cli->n_fixes++] = (nm_fix){.name = text, .value = value};
+    return true;
+}
+
 static const option *find_option(const char *arg, char **value)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -157,6 +171,8 @@ static bool read_option(nm_cli *cli, const option *o, char *value, int *i, int a
         return usage("%s needs a value", o->name);
     if (strcmp(o->name, "-D") == 0)
         return add_define(cli, value);
+    if (strcmp(o->name, "--fix") == 0)
+        return add_fix(cli, value);
     *(const char **)slot = value;
     return true;
 }

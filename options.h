@@ -6,15 +6,16 @@
 #include "passes/pass.h"
 
 enum { NM_EXIT_OK = 0, NM_EXIT_MODEL = 1, NM_EXIT_USAGE = 2 }; // the compiler's exit codes
-enum { NM_MAX_DEFINES = 64 };
+enum { NM_MAX_DEFINES = 64, NM_MAX_FIXES = 16 };
 
 typedef struct nm_cli { // what the command line says
     const char *file;   // the model
     const char *out;    // NULL: train_bin, or standard output for text
     const char *preset, *cpu, *target, *entry;
     const char *emit; // what to write: binary, nmir, ...
-    int n_defines;
+    int n_defines, n_fixes;
     nm_define define[NM_MAX_DEFINES];
+    nm_fix fix[NM_MAX_FIXES]; // names are not interned
     bool check, list_presets, remarks_fuse, mesh, explain_comm;
     bool help, version, print_pipeline;
     nm_pipeline_opts passes;

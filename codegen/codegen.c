@@ -34,7 +34,7 @@ static bool generate(nm_program *p)
     if (ok) {
         nm_program_tables(p);
         check_driver(p);
-        int driver = nm_program_add_object(p, p->driver_mod, 4);
+        int driver = nm_program_add_object(p, p->driver_mod, 32);
         p->object[driver].name = NULL;
     } else {
         LLVMDisposeModule(p->driver_mod);

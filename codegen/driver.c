@@ -163,6 +163,7 @@ static bool write_driver(nm_program *p, nm_driver *d)
     nm_drive w = {.p = p, .d = d};
     w.given = nm_new_n(&scratch, LLVMValueRef, (size_t)d->func->n_values + 1);
     nm_fn_init(&w.fn, p->m, &scratch, p->ctx, p->driver_mod);
+    nm_fn_serve(&w.fn, d->func);
     bool ok = write_run(&w);
     write_sizes(&w);
     write_flops(&w);

@@ -18,6 +18,13 @@ void nm_fn_init(nm_fn *f, nm_module *m, nm_arena *scratch, LLVMContextRef ctx, L
     f->nothing = LLVMVoidTypeInContext(ctx);
 }
 
+void nm_fn_serve(nm_fn *f, const nm_func *func)
+{
+    while (func->parent)
+        func = func->parent->func;
+    f->trains = strncmp(func->name, "train.", 6) == 0;
+}
+
 void nm_fn_release(nm_fn *f) { LLVMDisposeBuilder(f->b); }
 
 LLVMValueRef nm_fn_start(nm_fn *f, const char *name, LLVMTypeRef type)
@@ -123,6 +130,9 @@ static int own_index(nm_own_syms *own, nm_sym name)
 // Nothing in a kernel says which symbols its own are, so that equal kernels are equal code.
 static LLVMValueRef load_sym(nm_fn *f, nm_sym name, nm_sym_field field)
 {
+    int64_t fixed = f->trains && field == NM_SYM_SIZE ? nm_dim_lookup(f->m, name)->fixed : 0;
+    if (fixed)
+        return nm_fn_i64(f, fixed);
     int index = f->own ? own_index(f->own, name) : nm_sym_index(f->m, name);
     LLVMValueRef at = nm_fn_i64(f, NM_N_SYM_FIELDS * index + (int)field);
     LLVMValueRef v = nm_fn_load(f, f->i64, f->sym, at);

@@ -42,6 +42,7 @@ typedef struct nm_fn {
     LLVMValueRef entry_end; // the branch that ends the entry block
     LLVMValueRef sym;       // const nmdrv_sym *: all of the module's, or
     nm_own_syms *own;       // these; NULL: the module's
+    bool trains;            // of a train function: sizes that nemocc was told (--fix) hold
     int n_extents, cap_extents;
     nm_fn_extent *extent;
 } nm_fn;
@@ -49,6 +50,7 @@ typedef struct nm_fn {
 // Types and builder for a module; nm_fn_start then begins a function of it.
 void nm_fn_init(nm_fn *f, nm_module *m, nm_arena *scratch, LLVMContextRef ctx, LLVMModuleRef mod);
 void nm_fn_release(nm_fn *f);
+void nm_fn_serve(nm_fn *f, const nm_func *func); // what is written is for this function
 // A function in `mod` with a fresh entry block; the builder stands in the block behind it.
 LLVMValueRef nm_fn_start(nm_fn *f, const char *name, LLVMTypeRef type);
 void nm_fn_finish(nm_fn *f, LLVMValueRef result); // result NULL: void

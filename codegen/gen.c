@@ -93,6 +93,7 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan)
     g->plan = plan;
     g->grain = 1;
     g->fn.own = &g->syms;
+    nm_fn_serve(&g->fn, group->func);
     if (group->n_in + group->n_out > NM_MAX_ARGS)
         return nm_error(g->fn.m->diag, group->loc, "group: a kernel of more than %d arguments",
                         NM_MAX_ARGS);

@@ -77,12 +77,26 @@ int nm_mode_index(nm_module *m, nm_sym wanted)
 
 static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
 
+// Those that nemocc was told to be 1 (passes/fix.c).
+static int64_t fixed_axes(const nm_module *m)
+{
+    int64_t bits = 0;
+    for (int i = 0; i < m->options.n_fixes; i++) {
+        const char *name = m->options.fix[i].name;
+        int64_t tp = 1 << NMDRV_TPK | 1 << NMDRV_TPR;
+        int64_t dp = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP;
+        bits |= !strcmp(name, "tp") ? tp : !strcmp(name, "dp") ? dp : nm_axis_bits(name);
+    }
+    return bits;
+}
+
 // The axes that may be larger than 1 in the mode's texts.
-static int64_t mode_axes(nm_sym mode)
+static int64_t mode_axes(const nm_module *m, nm_sym mode)
 {
     int64_t all = (INT64_C(1) << NMDRV_N_AXES) - 1;
+    all &= ~fixed_axes(m);
     if (strcmp(mode, "one") == 0)
-        return INT64_C(1) << NMDRV_PP;
+        return all & INT64_C(1) << NMDRV_PP;
     return starts(mode, "once") ? all & ~(INT64_C(1) << NMDRV_DPP) : all;
 }
 
@@ -92,7 +106,7 @@ LLVMValueRef nm_mode_rows(nm_table *t, int *n)
     LLVMValueRef r[MAX_MODES];
     *n = list_modes(t->p->m, mode);
     for (int i = 0; i < *n; i++)
-        r[i] = NM_ROW(t, nm_string(t, mode[i]), nm_word(t, mode_axes(mode[i])),
+        r[i] = NM_ROW(t, nm_string(t, mode[i]), nm_word(t, mode_axes(t->p->m, mode[i])),
                       nm_word(t, starts(mode[i], "each")),
                       nm_word(t, strcmp(mode[i], "one") != 0 && !strstr(mode[i], "_nosp")));
     return nm_rows(t, *n, r, "modes");

@@ -252,6 +252,7 @@ typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) =
     const nm_extent *extent; // of a type's dim that says nothing else; a symbol if bound at start
     bool runtime;            // extent is the symbol `name`, bound when the binary starts
     int64_t min, max, multiple; // of a run-time extent; max 0: none
+    int64_t fixed;              // its size in train functions, by passes/fix.c; 0: not known
     int64_t pad;                // storage is rounded up to this; 0: none
     nm_sym of;                  // a local extent (ff.tp): of this dim,
     nm_axes axes; // split over these; or a mesh axis itself: of is NULL, axes its own name
@@ -282,10 +283,17 @@ typedef struct nm_hyper { // a number of the train block that a flag of the bina
     nm_loc loc;
 } nm_hyper;
 
+typedef struct nm_fix { // --fix tp=1
+    nm_sym name;
+    int64_t value;
+} nm_fix;
+
 typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
     bool fast_casts;
     bool mesh; // cut for pipelines and meshes (docs/mesh.md)
+    int n_fixes;
+    const nm_fix *fix; // what passes/fix.c bakes in
 } nm_options;
 
 typedef struct nm_module {
