@@ -173,6 +173,7 @@ static void emit(nm_worker *w, nm_object *o, LLVMModuleRef mod)
     LLVMCodeGenFileType type = w->work->emit == NM_EMIT_asm ? LLVMAssemblyFile : LLVMObjectFile;
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
+    LLVMSetTargetMachineFastISel(w->machine, !o->name); // the driver: as driver_pipeline
     if (LLVMTargetMachineEmitToMemoryBuffer(w->machine, mod, type, &message, &buffer)) {
         fail(o, "LLVM's code generator", message);
         LLVMDisposeMessage(message);
