@@ -36,7 +36,6 @@ static const option options[] = {
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
     FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help
-    FLAG("--mesh", NULL, mesh),
     FLAG("--version", "print the version", version),
     FLAG("--help", "print this", help),
 };

@@ -4,7 +4,7 @@
 fail() { echo "$1" >&2; exit 1; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-compile() { nemocc models/llama3.nm --preset tiny --mesh "$@"; }
+compile() { nemocc models/llama3.nm --preset tiny "$@"; }
 
 axes() { compile "$@" --emit=nmir --stop-after=localize | grep -oE 'axes = \[[a-z, ]*\]' | grep -oE '\b(tp|tpk|tpr|cp|dp[rsp]?)\b' | sort -u | tr '\n' ' '; }
 case $(axes) in *cp*dp*tp*) ;; *) fail "without --fix, nothing is sent over tp, cp, dp" ;; esac
