@@ -68,17 +68,23 @@ static tensor read_tensor(const nmrt_index *x, const char *folder, int node)
     return t;
 }
 
-// ||a - b|| / ||b||
-static double distance(const tensor *a, const tensor *b)
+static double norm(const tensor *t)
 {
-    double d = 0, n = 0;
+    double n = 0;
+    for (int64_t i = 0; i < t->n; i++)
+        n += t->at[i] * t->at[i];
+    return sqrt(n);
+}
+
+// ||a - b|| / max(||b||, least)
+static double distance(const tensor *a, const tensor *b, double least)
+{
+    double d = 0, n = fmax(norm(b), least);
     if (a->n != b->n)
         return INFINITY;
-    for (int64_t i = 0; i < a->n; i++) {
+    for (int64_t i = 0; i < a->n; i++)
         d += (a->at[i] - b->at[i]) * (a->at[i] - b->at[i]);
-        n += b->at[i] * b->at[i];
-    }
-    return n > 0 ? sqrt(d / n) : d > 0 ? INFINITY : d;
+    return n > 0 ? sqrt(d) / n : d > 0 ? INFINITY : d;
 }
 
 static int find_tensor(const nmrt_index *x, const char *name)
@@ -92,13 +98,32 @@ static int find_tensor(const nmrt_index *x, const char *name)
     return -1;
 }
 
+// The largest norm of tensors called alike: parameters, first moments, second ones.
+static double largest(const nmrt_index *x, const char *folder, const char *name)
+{
+    char path[NMRT_MAX_TENSOR_NAME];
+    double most = 0;
+    size_t alike = strncmp(name, "optim.", 6) == 0 ? strcspn(name + 6, ".") : 0; // optim.adamw.m.
+    alike = alike ? 6 + alike + 3 : 0;
+    int list = nmrt_json_get(&x->doc, 0, "tensors");
+    for (int i = nmrt_json_first(&x->doc, list); i >= 0; i = x->doc.node[i].next) {
+        if (!nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, i, "path"), path, sizeof path) ||
+            strncmp(path, name, alike) != 0)
+            continue;
+        tensor t = read_tensor(x, folder, i);
+        most = fmax(most, norm(&t));
+        free(t.at);
+    }
+    return most;
+}
+
 static double compare(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *name)
 {
     int node[2] = {find_tensor(&x[0], name), find_tensor(&x[1], name)};
     if (node[0] < 0 || node[1] < 0)
         return INFINITY;
     tensor a = read_tensor(&x[0], folder[0], node[0]), b = read_tensor(&x[1], folder[1], node[1]);
-    double d = distance(&a, &b);
+    double d = distance(&a, &b, 1e-4 * largest(&x[1], folder[1], name));
     free(a.at);
     free(b.at);
     return d;
