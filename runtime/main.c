@@ -6,6 +6,7 @@
 #include "runtime/generate.h"
 #include "runtime/info.h"
 #include "runtime/options.h"
+#include "runtime/planner.h"
 #include "runtime/run.h"
 #include "runtime/train.h"
 
@@ -152,6 +153,16 @@ static nmrt_status run_info(const nmdrv_program *program, const nmrt_options *o,
     return print(&text, e);
 }
 
+static nmrt_status run_plan(const nmdrv_program *program, const nmrt_options *o, nmrt_error *e)
+{
+    nmrt_text text = {0};
+    nmrt_status status = nmrt_planner_run(program, o, &text, e);
+    if (status == NMRT_OK)
+        return print(&text, e);
+    nmrt_text_release(&text);
+    return status;
+}
+
 static int run_verb(const nmdrv_program *program, const nmrt_options *o, const char *binary)
 {
     nmrt_output out = {stdout, stderr, isatty(STDOUT_FILENO) != 0, has_unicode()};
@@ -162,6 +173,7 @@ static int run_verb(const nmdrv_program *program, const nmrt_options *o, const c
     case NMRT_EVAL: return run_ranks(program, o, &out);
     case NMRT_GENERATE: return exit_code(nmrt_generate(program, o, &out, &e), &e);
     case NMRT_INFO: return exit_code(run_info(program, o, &e), &e);
+    case NMRT_PLAN: return exit_code(run_plan(program, o, &e), &e);
     case NMRT_HELP: nmrt_options_help(o, binary, &text); return exit_code(print(&text, &e), &e);
     }
     return 0;

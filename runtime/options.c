@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T = NMRT_TRAIN, E = NMRT_EVAL, G = NMRT_GENERATE, I = NMRT_INFO };
+enum { T = NMRT_TRAIN, E = NMRT_EVAL, G = NMRT_GENERATE, I = NMRT_INFO, P = NMRT_PLAN };
 
 const nmrt_option nmrt_option_table[] = {
 #define OPTION(field, name, arg, kind, verbs, group, def, help)                                    \
@@ -26,6 +26,7 @@ const nmrt_verb_info nmrt_verbs[] = {
     {NMRT_EVAL, "eval", "the loss of a checkpoint on a text"},
     {NMRT_GENERATE, "generate", "let a checkpoint write"},
     {NMRT_INFO, "info", "what this binary holds"},
+    {NMRT_PLAN, "plan", "the best meshes to train it on a cluster of GPUs"},
     {NMRT_HELP, "help", "help, or help VERB: the flags of a verb"},
     {0, NULL, NULL},
 };
@@ -344,6 +345,17 @@ static void check_mesh(const nmrt_options *o, nmrt_text *problems)
                       o->comm_timeout);
 }
 
+static void check_plan(const nmrt_options *o, nmrt_text *problems)
+{
+    if (!o->gpus)
+        nmrt_text_add(problems, "--gpus N is missing: how many GPUs there are\n");
+    if (!o->global_batch)
+        nmrt_text_add(problems, "--global-batch N is missing: the samples of a step\n");
+    if (o->node > INT_MAX || o->top > 1000)
+        nmrt_text_add(problems, "--%s %lld is too many\n", o->top > 1000 ? "top" : "node",
+                      (long long)(o->top > 1000 ? o->top : o->node));
+}
+
 static void check_together(nmrt_options *o, nmrt_text *problems)
 {
     if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
@@ -359,6 +371,8 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
         o->seq = nmrt_seq_default(o->hypers.program);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
         check_train(o, problems);
+    if (o->verb == NMRT_PLAN)
+        check_plan(o, problems);
 }
 
 nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,

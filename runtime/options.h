@@ -10,7 +10,8 @@ typedef enum {
     NMRT_EVAL = 2,
     NMRT_GENERATE = 4,
     NMRT_INFO = 8,
-    NMRT_HELP = 16
+    NMRT_HELP = 16,
+    NMRT_PLAN = 32
 } nmrt_verb;
 
 typedef const char *nmrt_option_STRING, *nmrt_option_CHOICE;

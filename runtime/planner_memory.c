@@ -1,0 +1,158 @@
+// What a GPU holds: the program's plan for the stage, class by class in the dtypes of a GPU. The
+// program is f32; in bf16 weights and activations have 2 bytes, and weights an f32 master beside
+// the optimizer's moments. Gradients, moments and what finish computes with stay f32.
+#include "runtime/planner.h"
+
+#include "runtime/dtype.h"
+
+#include <string.h>
+
+static double activation(const nmrt_cluster *c, double bytes)
+{
+    return c->bf16 ? bytes / 4 * nmrt_costs.activation_bytes : bytes;
+}
+
+// --- parameters ----------------------------------------------------------------------------------
+
+// Is this the path of a state of the parameter? adamw.m.decoder.q.w
+static bool is_state_of(const char *state, const char *param)
+{
+    size_t n = strlen(state), k = strlen(param);
+    return n > k && state[n - k - 1] == '.' && strcmp(state + n - k, param) == 0;
+}
+
+static bool is_trained(const nmdrv_program *p, const char *path)
+{
+    for (int64_t i = 0; i < p->n_params; i++)
+        if (!p->param[i].is_state && strcmp(p->param[i].path, path) == 0)
+            return !p->param[i].frozen;
+    return false;
+}
+
+// Elements of the master: as many as a state has, which is split as masters are; without states, as
+// the parameter.
+static double master_elements(const nmrt_plan *plan, const nmrt_slot *param)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_STATE && is_state_of(plan->slot[i].name, param->name))
+            return (double)plan->slot[i].bytes * 8 / nmrt_dtype(plan->slot[i].arg->dtype)->bits;
+    return (double)param->bytes * 8 / nmrt_dtype(param->arg->dtype)->bits;
+}
+
+static void add_param(const nmrt_cluster *c, const nmrt_plan *plan, const nmrt_slot *slot,
+                      nmrt_need *need)
+{
+    bool narrow = c->bf16 && slot->arg->dtype == NMDRV_F32;
+    need->of[NMRT_HOLDS_WEIGHTS] +=
+        (double)slot->bytes * (narrow ? nmrt_costs.weight_bytes / 4 : 1);
+    if (narrow && is_trained(c->program, slot->name))
+        need->of[NMRT_HOLDS_STATES] += nmrt_costs.master_bytes * master_elements(plan, slot);
+}
+
+static void add_slots(const nmrt_cluster *c, const nmrt_plan *plan, nmrt_need *need)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_PARAM)
+            add_param(c, plan, &plan->slot[i], need);
+    need->of[NMRT_HOLDS_STATES] += (double)plan->class[NMRT_MEM_STATES];
+    need->of[NMRT_HOLDS_GRADIENTS] += (double)plan->class[NMRT_MEM_GRADS];
+    need->of[NMRT_HOLDS_WORK] +=
+        (double)(plan->class[NMRT_MEM_DATA] + plan->class[NMRT_MEM_WORKSPACE]);
+}
+
+static double arena(const nmrt_cluster *c, const nmrt_plan *plan)
+{
+    double most = 0;
+    for (int i = 0; i < plan->n_funcs; i++) {
+        double bytes = (double)plan->func[i].arena;
+        if (plan->func[i].func->role == NMDRV_MICRO)
+            bytes = activation(c, bytes);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+// --- saved activations ---------------------------------------------------------------------------
+
+static const nmrt_call *backward_of(const nmrt_chain *chain, const nmrt_call *forward)
+{
+    for (int i = 0; i < chain->n_calls; i++) {
+        const nmrt_call *x = &chain->call[i];
+        if (x->backward && x->part.unit == forward->part.unit &&
+            x->part.first == forward->part.first)
+            return x;
+    }
+    return NULL;
+}
+
+static bool reads(const nmrt_call *call, int value)
+{
+    for (int64_t b = 0; b < call->func->n_bufs; b++)
+        if (call->value[b] == value)
+            return true;
+    return false;
+}
+
+// Of a repeat's forward: bytes that all its turns save for backward.
+static double saved_by(const nmrt_chain *chain, const nmrt_call *call)
+{
+    const nmrt_call *backward = backward_of(chain, call);
+    double bytes = 0;
+    for (int64_t i = 0; backward && i < call->func->n_results; i++) {
+        const nmdrv_arg *result = &call->func->result[i];
+        if (result->bind == NMDRV_LINK && result->chunked &&
+            reads(backward, call->value[result->buf]))
+            bytes += (double)chain->value[call->value[result->buf]].bytes;
+    }
+    return bytes;
+}
+
+// Bytes of what each turn is given by the one before.
+static double carried_by(const nmrt_chain *chain, const nmrt_call *call)
+{
+    double bytes = 0;
+    for (int64_t i = 0; i < call->func->n_args; i++) {
+        const nmdrv_arg *arg = &call->func->arg[i];
+        if (arg->bind == NMDRV_LINK && arg->next && *arg->next)
+            bytes += (double)chain->value[call->value[arg->buf]].bytes;
+    }
+    return bytes;
+}
+
+// With recomputation: a turn keeps what it is given, and one turn at a time is all there.
+static double saved_again(const nmrt_setup *s, int pp)
+{
+    double bytes = 0, one_turn = 0;
+    for (int i = 0; i < s->train.n_calls; i++) {
+        const nmrt_call *x = &s->train.call[i];
+        if (x->stage % s->stages.pp != pp || x->func->phase != NMDRV_FORWARD ||
+            x->part.unit % 2 == 0)
+            continue;
+        double turns = (double)x->part.n, saved = saved_by(&s->train, x),
+               carried = turns * carried_by(&s->train, x);
+        if (carried >= saved)
+            continue;
+        bytes += s->actions.slots[x->stage] * (carried - saved);
+        one_turn = saved / turns > one_turn ? saved / turns : one_turn;
+    }
+    return bytes + one_turn;
+}
+
+nmrt_status nmrt_planner_need(const nmrt_cluster *c, const nmrt_setup *s, int pp, bool recompute,
+                              nmrt_need *need, nmrt_error *e)
+{
+    nmrt_plan plan;
+    nmrt_status status = nmrt_setup_plan(s, pp, &plan, e);
+    *need = (nmrt_need){0};
+    if (status == NMRT_OK) {
+        double saved = (double)plan.links + (recompute ? saved_again(s, pp) : 0);
+        add_slots(c, &plan, need);
+        need->of[NMRT_HOLDS_SAVED] = activation(c, saved);
+        need->of[NMRT_HOLDS_WORK] += arena(c, &plan);
+        need->of[NMRT_HOLDS_RESERVE] = nmrt_costs.reserve * (1 << 30);
+        for (int i = 0; i < NMRT_N_HOLDS; i++)
+            need->total += need->of[i];
+    }
+    nmrt_plan_release(&plan);
+    return status;
+}

@@ -1,0 +1,311 @@
+// The search: every mesh that divides, ordered by an optimistic estimate (stages perfectly even,
+// nothing once a step), priced in that order until no later one can be among the best (branch and
+// bound; Land and Doig 1960). What cannot fit by its parameters alone is never priced.
+#include "runtime/planner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct search {
+    const nmrt_cluster *cluster;
+    nmrt_candidate *all;
+    int n, cap;
+    nmrt_candidate *best;
+    int n_best, most;
+    double trained, frozen, states; // elements
+    double least_memory;            // of what does not fit
+    nmrt_error why;                 // the first mesh that the program refuses
+} search;
+
+// --- memory, from below --------------------------------------------------------------------------
+
+static void count_elements(search *s)
+{
+    const nmdrv_program *p = s->cluster->program;
+    for (int64_t i = 0; i < p->n_params; i++) {
+        double n = 1;
+        for (int64_t k = 0; k < p->param[i].rank; k++)
+            n *= (double)p->param[i].shape[k];
+        *(p->param[i].is_state ? &s->states : p->param[i].frozen ? &s->frozen : &s->trained) += n;
+    }
+}
+
+// No stage that needs most needs less: parameters, gradients, states, split wherever they could be.
+static double memory_from_below(const search *s, const nmrt_mesh_flags *f)
+{
+    bool bf16 = s->cluster->bf16;
+    double model = (double)(f->tp * f->pp), all = (double)(f->dp * f->cp),
+           weight = bf16 ? nmrt_costs.weight_bytes : 4, master = bf16 ? nmrt_costs.master_bytes : 0;
+    double weights = weight * (s->trained + s->frozen) / (f->zero == 3 ? (double)f->dp : 1),
+           gradients = 4 * s->trained / (f->zero >= 2 ? all : 1),
+           states = (master * s->trained + 4 * s->states) / (f->zero ? all : 1);
+    return (weights + gradients + states) / model + nmrt_costs.reserve * (1 << 30);
+}
+
+// --- time, from below ----------------------------------------------------------------------------
+
+typedef struct even { // a micro-batch, all stages
+    double all, again;
+} even;
+
+static nmrt_status bind(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro_batch,
+                        nmrt_syms *syms, nmrt_error *e)
+{
+    const nmrt_options *o = c->options;
+    nmrt_sizes sizes = {micro_batch * nmrt_mesh_dp(m), o->global_batch, o->seq, o->seq};
+    NMRT_TRY(nmrt_sym_check(c->program, "batch", sizes.batch, e));
+    NMRT_TRY(nmrt_sym_check(c->program, "seq", sizes.seq, e));
+    NMRT_TRY(nmrt_syms_bind(syms, c->program, &sizes, e));
+    NMRT_TRY(nmrt_mesh_check(m, syms->at, e));
+    nmrt_mesh_bind(m, syms->at);
+    return NMRT_OK;
+}
+
+static nmrt_status price_evenly(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro_batch,
+                                even *time, nmrt_error *e)
+{
+    nmrt_syms syms;
+    nmrt_cost_model model;
+    void **buf;
+    NMRT_TRY(bind(c, m, micro_batch, &syms, e));
+    NMRT_TRY(nmrt_planner_model(c, m, micro_batch, &model, &buf, e));
+    *time = (even){0};
+    for (int64_t i = 0; i < c->program->n_funcs; i++) {
+        const nmdrv_func *f = &c->program->func[i];
+        if (f->role != NMDRV_MICRO || (f->mode >= 0 && f->mode != m->mode))
+            continue;
+        nmrt_syms at = syms;
+        if (f->turns >= 0)
+            at.at[f->turns] = (nmdrv_sym){.size = c->program->sym[f->turns].extent,
+                                          .total = c->program->sym[f->turns].extent,
+                                          .half = c->program->sym[f->turns].extent};
+        nmrt_cost cost = nmrt_cost_of(&model, f, at.at, buf);
+        time->all += nmrt_cost_total(&cost);
+        time->again += f->phase == NMDRV_FORWARD && f->turns >= 0 ? nmrt_cost_total(&cost) : 0;
+    }
+    free(model.rank);
+    free(buf);
+    return NMRT_OK;
+}
+
+// --- candidates ----------------------------------------------------------------------------------
+
+static nmrt_status add_candidate(search *s, const nmrt_candidate *x, nmrt_error *e)
+{
+    if (s->n == s->cap) {
+        int cap = s->cap ? 2 * s->cap : 256;
+        nmrt_candidate *all = realloc(s->all, (size_t)cap * sizeof *all);
+        if (!all)
+            return nmrt_fail(e, NMRT_WORLD, "no memory for the candidates");
+        s->all = all;
+        s->cap = cap;
+    }
+    s->all[s->n] = *x;
+    s->all[s->n].order = s->n;
+    s->n++;
+    return NMRT_OK;
+}
+
+static nmrt_status add_both(search *s, nmrt_candidate *x, const even *time, nmrt_error *e)
+{
+    double pp = (double)x->flags.pp,
+           n_micro =
+               (double)s->cluster->options->global_batch / (double)(x->micro_batch * x->flags.dp),
+           stretch = n_micro / pp + (pp - 1) / pp / (double)x->flags.vp;
+    for (int again = 0; again < (time->again > 0 ? 2 : 1); again++) {
+        x->recompute = again;
+        x->least = (time->all + (again ? time->again : 0)) * stretch;
+        NMRT_TRY(add_candidate(s, x, e));
+    }
+    return NMRT_OK;
+}
+
+// Of all vp whose largest chunk has as many turns, the smallest.
+static nmrt_status add_chunked(search *s, nmrt_candidate *x, const even *time, nmrt_error *e)
+{
+    int64_t turns = s->cluster->program->pp_turns, pp = x->flags.pp, last = 0;
+    int64_t n_micro = s->cluster->options->global_batch / (x->micro_batch * x->flags.dp);
+    for (x->flags.vp = 1; x->flags.vp == 1 || pp * x->flags.vp <= turns; x->flags.vp++) {
+        int64_t stages = pp * x->flags.vp, chunk = (turns + stages - 1) / stages;
+        if (x->flags.vp > 1 && (pp == 1 || n_micro % pp))
+            break;
+        if (chunk != last || x->flags.vp == 1)
+            NMRT_TRY(add_both(s, x, time, e));
+        last = chunk;
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status add_micro_batches(search *s, const nmrt_mesh_flags *f, nmrt_error *e)
+{
+    int64_t samples = s->cluster->options->global_batch / f->dp;
+    nmrt_mesh mesh;
+    nmrt_error why;
+    if (nmrt_mesh_init(&mesh, s->cluster->program, f, &why) != NMRT_OK) {
+        s->why = *s->why.text ? s->why : why;
+        return NMRT_OK;
+    }
+    for (int64_t n = 1; n <= samples && samples % n == 0; n *= 2) {
+        nmrt_candidate x = {.flags = *f, .micro_batch = n};
+        even time;
+        if (price_evenly(s->cluster, &mesh, n, &time, &why) == NMRT_OK)
+            NMRT_TRY(add_chunked(s, &x, &time, e));
+        else if (!*s->why.text)
+            s->why = why;
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status add_zeros(search *s, nmrt_mesh_flags *f, nmrt_error *e)
+{
+    if (s->cluster->options->global_batch % f->dp)
+        return NMRT_OK;
+    for (f->zero = f->dp > 1 ? 0 : 1; f->zero <= (f->dp > 1 ? 3 : 1); f->zero++) {
+        double memory = memory_from_below(s, f);
+        if (memory <= (double)s->cluster->memory)
+            NMRT_TRY(add_micro_batches(s, f, e));
+        else if (memory < s->least_memory)
+            s->least_memory = memory;
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status make_candidates(search *s, nmrt_error *e)
+{
+    int64_t gpus = s->cluster->gpus, stages = s->cluster->program->pp_turns;
+    for (int64_t tp = 1; tp <= s->cluster->node; tp++)
+        for (int64_t pp = 1; gpus % tp == 0 && pp <= (stages > 1 ? stages : 1); pp++)
+            for (int64_t cp = 1; gpus % (tp * pp) == 0 && cp <= gpus / (tp * pp); cp++) {
+                nmrt_mesh_flags f = {.tp = tp, .pp = pp, .cp = cp, .vp = 1, .sp = true};
+                f.dp = gpus / (tp * pp * cp);
+                if (tp * pp * cp * f.dp == gpus)
+                    NMRT_TRY(add_zeros(s, &f, e));
+            }
+    return NMRT_OK;
+}
+
+// --- the best ------------------------------------------------------------------------------------
+
+static int by_least(const void *a, const void *b)
+{
+    const nmrt_candidate *x = a, *y = b;
+    if (x->least != y->least)
+        return x->least < y->least ? -1 : 1;
+    return x->order - y->order;
+}
+
+static bool better(const nmrt_candidate *a, const nmrt_candidate *b)
+{
+    if (a->seconds != b->seconds)
+        return a->seconds < b->seconds;
+    return a->need.total != b->need.total ? a->need.total < b->need.total : a->order < b->order;
+}
+
+static bool same_mesh(const nmrt_candidate *a, const nmrt_candidate *b)
+{
+    return a->flags.tp == b->flags.tp && a->flags.pp == b->flags.pp && a->flags.vp == b->flags.vp &&
+           a->flags.cp == b->flags.cp;
+}
+
+static void keep(search *s, const nmrt_candidate *x)
+{
+    int at = 0, n = s->n_best;
+    for (int i = 0; i < n; i++)
+        if (same_mesh(&s->best[i], x)) {
+            if (!better(x, &s->best[i]))
+                return;
+            memmove(s->best + i, s->best + i + 1, (size_t)(--n - i) * sizeof *x);
+        }
+    while (at < n && better(&s->best[at], x))
+        at++;
+    if (at == s->most)
+        return;
+    n = n < s->most ? n + 1 : n;
+    memmove(s->best + at + 1, s->best + at, (size_t)(n - 1 - at) * sizeof *x);
+    s->best[at] = *x;
+    s->n_best = n;
+}
+
+static bool fits(search *s, const nmrt_need *need)
+{
+    if (need->total <= (double)s->cluster->memory)
+        return true;
+    s->least_memory = need->total < s->least_memory ? need->total : s->least_memory;
+    return false;
+}
+
+// The first stage, which has most micro-batches under way, first: most that do not fit end there.
+static nmrt_status price(search *s, const nmrt_setup *setup, nmrt_candidate *x, bool *fit,
+                         nmrt_error *e)
+{
+    *fit = true;
+    for (int r = 0; r < setup->stages.pp && *fit; r++) {
+        nmrt_need need;
+        NMRT_TRY(nmrt_planner_need(s->cluster, setup, r, x->recompute, &need, e));
+        *fit = fits(s, &need);
+        x->need = need.total > x->need.total ? need : x->need;
+    }
+    return *fit ? nmrt_planner_step(s->cluster, setup, x, e) : NMRT_OK;
+}
+
+static nmrt_status consider(search *s, nmrt_candidate *x, nmrt_error *e)
+{
+    nmrt_options o = *s->cluster->options;
+    nmrt_run run = {.program = s->cluster->program, .options = &o, .threads = 1};
+    nmrt_setup setup;
+    bool fit;
+    o.micro_batch = x->micro_batch;
+    NMRT_TRY(nmrt_mesh_init(&run.mesh, run.program, &x->flags, e));
+    NMRT_TRY(nmrt_setup_init(&setup, &run, e));
+    nmrt_status status = price(s, &setup, x, &fit, e);
+    nmrt_setup_release(&setup);
+    if (status == NMRT_OK && fit)
+        keep(s, x);
+    return status;
+}
+
+// A candidate that the program refuses is none; what goes wrong here ends the search.
+static nmrt_status find_best(search *s, nmrt_error *e)
+{
+    qsort(s->all, (size_t)s->n, sizeof *s->all, by_least);
+    for (int i = 0; i < s->n; i++) {
+        if (s->n_best == s->most && s->all[i].least > s->best[s->most - 1].seconds)
+            break;
+        nmrt_status status = consider(s, &s->all[i], e);
+        if (status != NMRT_OK && status != NMRT_USAGE)
+            return status;
+        if (status == NMRT_USAGE && !*s->why.text)
+            s->why = *e;
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status explain(const search *s, nmrt_error *e)
+{
+    const nmrt_cluster *c = s->cluster;
+    if (s->least_memory < 1e300)
+        return nmrt_fail(
+            e, NMRT_USAGE,
+            "no mesh of --gpus %lld holds %s: a GPU needs at least %s and has %s; more "
+            "--gpus, a larger --global-batch or a smaller --seq may help",
+            (long long)c->gpus, c->program->name, nmrt_bytes((int64_t)s->least_memory).s,
+            nmrt_bytes(c->memory).s);
+    return nmrt_fail(e, NMRT_USAGE, "no mesh of --gpus %lld divides --global-batch %lld and %s%s%s",
+                     (long long)c->gpus, (long long)c->options->global_batch, c->program->name,
+                     *s->why.text ? ": " : "", s->why.text);
+}
+
+nmrt_status nmrt_planner_search(const nmrt_cluster *c, int most, nmrt_candidate *best, int *n,
+                                nmrt_error *e)
+{
+    search s = {.cluster = c, .best = best, .most = most, .least_memory = 1e300};
+    count_elements(&s);
+    nmrt_status status = make_candidates(&s, e);
+    if (status == NMRT_OK)
+        status = find_best(&s, e);
+    if (status == NMRT_OK && !s.n_best)
+        status = explain(&s, e);
+    free(s.all);
+    *n = s.n_best;
+    return status;
+}
