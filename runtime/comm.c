@@ -3,6 +3,7 @@
 
 #include "runtime/local.h"
 #include "runtime/ranks.h"
+#include "runtime/wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,33 +70,43 @@ nmrt_status nmrt_comm_any(nmrt_comm *c, bool *flag, nmrt_error *e)
 
 void nmrt_comm_die(nmrt_comm *c, const nmrt_error *e)
 {
-    c->abort(c, e->text);
+    nmrt_error said = *e;
+    c->abort(c, NMRT_WORLD, &said);
     fflush(stdout);
-    if (!c->watched)
-        fprintf(stderr, "error: rank %d: %s\n", c->rank, e->text);
+    if (said.text[0])
+        fprintf(stderr, "error: %s\n", said.text);
     _exit(1);
 }
 
 // --- the choice --------------------------------------------------------------------------------
 
+// Ranks of mpirun talk by MPI where its library is; mpirun starts programs without it as well.
+static const char *choose(const nmrt_ranks *ranks)
+{
+    if (ranks->local)
+        return "local";
+    return ranks->start == NMRT_START_MPI && nmrt_wire_has_mpi() ? "mpi" : "tcp";
+}
+
 nmrt_status nmrt_comm_open(nmrt_comm *c, const nmrt_ranks *ranks, const char *which, nmrt_error *e)
 {
-    bool automatic = strcmp(which, "auto") == 0;
     if (ranks->world == 1) {
         *c = nmrt_comm_single();
         return NMRT_OK;
     }
-    if (automatic)
-        which = ranks->local ? "local" : ranks->start == NMRT_START_TORCHRUN ? "tcp" : "mpi";
-    if (strcmp(which, "local") == 0 && ranks->local)
-        return nmrt_comm_local(c, ranks->local, ranks->rank, e);
-    if (strcmp(which, "local") == 0)
-        return nmrt_fail(e, NMRT_USAGE,
-                         "--comm local is for ranks that this binary starts itself, not for those "
-                         "of %s",
-                         nmrt_start_name(ranks->start));
+    if (strcmp(which, "auto") == 0)
+        which = choose(ranks);
+    if (strcmp(which, "local") != 0 && !ranks->local)
+        return nmrt_comm_wire(c, ranks, which, e);
+    if (ranks->local)
+        return strcmp(which, "local") == 0
+                   ? nmrt_comm_local(c, ranks->local, ranks->rank, e)
+                   : nmrt_fail(e, NMRT_USAGE,
+                               "--comm %s is for ranks that mpirun, srun or torchrun start: those "
+                               "of this binary itself talk by --comm local",
+                               which);
     return nmrt_fail(e, NMRT_USAGE,
-                     "--comm %s is not built into this binary: ranks of one machine that it starts "
-                     "itself talk by --comm local",
-                     which);
+                     "--comm local is for ranks that this binary starts itself, not for those "
+                     "of %s",
+                     nmrt_start_name(ranks->start));
 }

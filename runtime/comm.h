@@ -60,9 +60,10 @@ struct nmrt_comm {
     // memory will do.
     nmrt_status (*alloc)(nmrt_comm *c, int64_t bytes, void **at, nmrt_error *e);
     void (*free)(nmrt_comm *c, void *at, int64_t bytes);
-    void (*abort)(nmrt_comm *c, const char *why); // all ranks stop with this sentence; returns
+    // All ranks stop with this failure; returns. e becomes what is left for this rank to say: ""
+    // where a parent or another rank says it.
+    void (*abort)(nmrt_comm *c, nmrt_status status, nmrt_error *e);
     void (*close)(nmrt_comm *c);
-    bool watched;    // a parent will say why the ranks failed: abort tells it
     nmrt_pool *pool; // the device's threads, which help with large collectives; NULL: none
     void *state;
 };

@@ -361,10 +361,13 @@ static void local_free(nmrt_comm *c, void *at, int64_t bytes)
     nmrt_arena_free(&((local_state *)c->state)->arena, at, bytes);
 }
 
-static void local_abort(nmrt_comm *c, const char *why)
+static void local_abort(nmrt_comm *c, nmrt_status status, nmrt_error *e)
 {
     local_state *s = c->state;
-    nmrt_recorder_fail(s->local->recorder, NMRT_FAILED_RANK, s->rank, why);
+    bool everyones = status == NMRT_USAGE;
+    nmrt_recorder_fail(s->local->recorder, everyones ? NMRT_FAILED_FLAGS : NMRT_FAILED_RANK,
+                       everyones ? -1 : s->rank, e->text);
+    e->text[0] = 0;
 }
 
 static void local_close(nmrt_comm *c)
@@ -394,7 +397,6 @@ nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_erro
                      .free = local_free,
                      .abort = local_abort,
                      .close = local_close,
-                     .watched = true,
                      .state = s};
     nmrt_status status = nmrt_mail_new(&s->mail, local, rank, &s->arena, e);
     if (status != NMRT_OK)

@@ -33,7 +33,10 @@ static nmrt_status single_barrier(nmrt_comm *c, nmrt_error *e)
     return NMRT_OK;
 }
 
-static void single_abort(nmrt_comm *c, const char *why) { (void)c, (void)why; }
+static void single_abort(nmrt_comm *c, nmrt_status status, nmrt_error *e)
+{
+    (void)c, (void)status, (void)e;
+}
 static void single_close(nmrt_comm *c) { (void)c; }
 
 nmrt_comm nmrt_comm_single(void)

@@ -92,6 +92,8 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     nmrt_mesh_place(&run.mesh, ranks->rank);
     NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
     nmrt_status status = ranks->rank ? run_quietly(&run, e) : run_mesh_verb(&run, e);
+    if (status != NMRT_OK && !ranks->local)
+        run.comm.abort(&run.comm, status, e);
     run.comm.close(&run.comm);
     return status;
 }
@@ -108,6 +110,7 @@ static nmrt_status find_ranks(nmrt_ranks *ranks, nmrt_run *run, nmrt_error *e)
     nmrt_mesh_flags flags = mesh_flags(o, ranks);
     NMRT_TRY(nmrt_mesh_init(&run->mesh, run->program, &flags, e));
     ranks->timeout = o->comm_timeout;
+    ranks->program = run->program->hash;
     ranks->restarts = (int)o->restart;
     if (o->dry_run)
         ranks->world = 1;

@@ -11,22 +11,20 @@
 typedef struct launcher {
     nmrt_start start;
     const char *name;
-    const char *rank, *world, *local_rank, *local_ranks, *address, *port; // of variables; "": none
+    const char *rank, *world, *local_rank, *local_ranks; // of variables
 } launcher;
 
 // The first whose rank and world are there. A launcher's own come before those of the job that it
 // runs in: torchrun, then mpirun, in a Slurm allocation.
 static const launcher launchers[] = {
-    {NMRT_START_TORCHRUN, "torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE",
-     "MASTER_ADDR", "MASTER_PORT"},
+    {NMRT_START_TORCHRUN, "torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
     {NMRT_START_MPI, "mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-     "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "", ""},
-    {NMRT_START_MPI, "mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "",
-     ""},
+     "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {NMRT_START_MPI, "mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
     {NMRT_START_SLURM, "srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
-     "SLURM_STEP_TASKS_PER_NODE", "SLURM_LAUNCH_NODE_IPADDR", ""},
+     "SLURM_STEP_TASKS_PER_NODE"},
     {NMRT_START_SLURM, "srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID",
-     "SLURM_NTASKS_PER_NODE", "SLURM_LAUNCH_NODE_IPADDR", ""},
+     "SLURM_NTASKS_PER_NODE"},
 };
 
 const char *nmrt_start_name(nmrt_start start)
@@ -39,7 +37,7 @@ const char *nmrt_start_name(nmrt_start start)
 
 static const char *value_of(const char *variable)
 {
-    const char *value = *variable ? getenv(variable) : NULL;
+    const char *value = getenv(variable);
     return value && *value ? value : NULL;
 }
 
@@ -73,8 +71,8 @@ static nmrt_status read_launcher(nmrt_ranks *r, const launcher *l, nmrt_error *e
     NMRT_TRY(read_number(l->world, 1, &r->world, e));
     NMRT_TRY(read_number(l->local_rank, 0, &r->local_rank, e));
     NMRT_TRY(read_number(l->local_ranks, 1, &r->local_ranks, e));
-    NMRT_TRY(read_number(l->port, 0, &r->port, e));
-    const char *address = value_of(l->address);
+    NMRT_TRY(read_number("MASTER_PORT", 0, &r->port, e));
+    const char *address = value_of("MASTER_ADDR");
     snprintf(r->address, sizeof r->address, "%s", address ? address : "");
     if (r->world < 1 || r->rank >= r->world)
         return nmrt_fail(e, NMRT_USAGE, "the environment's %s=%d and %s=%d contradict each other",

@@ -2,9 +2,11 @@
 // this binary forked.
 //
 //     plain start             world = --nproc or tp * pp * cp * dp ranks are forked on this machine
-//     torchrun and its kin    RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR,
-//     MASTER_PORT mpirun                  OMPI_COMM_WORLD_*, PMI_* srun SLURM_PROCID, SLURM_NTASKS,
-//     SLURM_LOCALID, SLURM_STEP_NODELIST
+//     torchrun and its kin    RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE
+//     mpirun                  OMPI_COMM_WORLD_*, PMI_*
+//     srun                    SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID
+//
+// and with any of them MASTER_ADDR and MASTER_PORT, where rank 0 can be reached.
 #ifndef NMRT_RANKS_H
 #define NMRT_RANKS_H
 
@@ -27,6 +29,7 @@ typedef struct nmrt_ranks {
     char address[NMRT_HOST];     // where rank 0 can be reached; "": nobody said
     int port;                    // 0: nobody said
     double timeout;              // --comm-timeout, seconds
+    const char *program;         // hash of the program: all ranks run the same; NULL: not known
     int restarts, attempt;       // --restart; how often the ranks have been started again
     struct nmrt_local *local;    // what forked ranks share; NULL: nothing
 } nmrt_ranks;

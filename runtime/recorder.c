@@ -15,7 +15,7 @@
 
 typedef struct record { // what a rank does
     _Alignas(64) atomic_int inside;
-    atomic_int group, peer, me, pid;
+    atomic_int group, peer, me, pid, silent;
     _Atomic int64_t meeting; // of the group, that it waits for
     _Atomic int64_t bytes, sequence;
     _Atomic(const char *) verb, name, where, last_verb, last_name, last_where;
@@ -119,6 +119,17 @@ int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me)
     return meeting;
 }
 
+void nmrt_recorder_attend(nmrt_recorder *r, int rank, int group, int me, int64_t meeting)
+{
+    atomic_store(&members_of(group_at(r, group))[me].meetings, meeting);
+    atomic_store(&r->at[rank].meeting, meeting);
+}
+
+void nmrt_recorder_set_silent(nmrt_recorder *r, int rank, bool silent)
+{
+    atomic_store(&r->at[rank].silent, silent);
+}
+
 void nmrt_recorder_leave(nmrt_recorder *r, int rank)
 {
     record *at = &r->at[rank];
@@ -131,41 +142,41 @@ void nmrt_recorder_leave(nmrt_recorder *r, int rank)
 
 // --- texts -------------------------------------------------------------------------------------
 
-typedef struct line {
-    char at[512];
-} line;
-
-// "reduce_scatter grad.q.w (llama3.nm:20)", "receive from rank 1 x (llama3.nm:8)"
-static line title(const char *verb, int peer, const char *name, const char *where)
+nmrt_title nmrt_note_title(const nmrt_note *note)
 {
-    line l;
+    nmrt_title t;
+    const char *name = note->name;
     char to[64] = "";
     int first = (int)strcspn(name, ".");
-    if (*verb)
-        snprintf(to, sizeof to, "%s rank %d ", verb, peer), first = (int)strlen(name);
-    snprintf(l.at, sizeof l.at, "%s%.*s%s%.160s%s%.100s%s", to, first < 100 ? first : 100, name,
-             name[first] ? " " : "", name[first] ? name + first + 1 : "", *where ? " (" : "", where,
-             *where ? ")" : "");
-    return l;
+    if (*note->verb)
+        snprintf(to, sizeof to, "%s rank %d ", note->verb, note->peer), first = (int)strlen(name);
+    snprintf(t.at, sizeof t.at, "%s%.*s%s%.160s%s%.100s%s", to, first < 100 ? first : 100, name,
+             name[first] ? " " : "", name[first] ? name + first + 1 : "", *note->where ? " (" : "",
+             note->where, *note->where ? ")" : "");
+    return t;
 }
 
-static line title_now(const nmrt_recorder *r, int rank)
+static nmrt_title title_now(const nmrt_recorder *r, int rank)
 {
     const record *at = &r->at[rank];
-    return title(atomic_load(&at->verb), atomic_load(&at->peer), atomic_load(&at->name),
-                 atomic_load(&at->where));
+    return nmrt_note_title(&(nmrt_note){.verb = atomic_load(&at->verb),
+                                        .name = atomic_load(&at->name),
+                                        .where = atomic_load(&at->where),
+                                        .peer = atomic_load(&at->peer)});
 }
 
-static line title_last(const nmrt_recorder *r, int rank)
+nmrt_title nmrt_recorder_title(const nmrt_recorder *r, int rank)
 {
     const record *at = &r->at[rank];
     if (atomic_load(&at->inside))
         return title_now(r, rank);
     const char *name = atomic_load(&at->last_name);
     if (!name)
-        return (line){"none"};
-    return title(atomic_load(&at->last_verb), atomic_load(&at->last_peer), name,
-                 atomic_load(&at->last_where));
+        return (nmrt_title){"none"};
+    return nmrt_note_title(&(nmrt_note){.verb = atomic_load(&at->last_verb),
+                                        .name = name,
+                                        .where = atomic_load(&at->last_where),
+                                        .peer = atomic_load(&at->last_peer)});
 }
 
 // Is the process stopped by a signal (the third field of its stat)?
@@ -181,6 +192,18 @@ static bool is_stopped(const nmrt_recorder *r, int rank)
     text[n] = 0;
     const char *name_end = strrchr(text, ')');
     return name_end && strlen(name_end) > 2 && (name_end[2] == 'T' || name_end[2] == 't');
+}
+
+static const char *state_of(const nmrt_recorder *r, int rank)
+{
+    return atomic_load(&r->at[rank].silent) ? "no sign of life: stopped, or cut off"
+           : is_stopped(r, rank)            ? "stopped"
+                                            : "stuck";
+}
+
+static bool is_frozen(const nmrt_recorder *r, int rank)
+{
+    return atomic_load(&r->at[rank].silent) || is_stopped(r, rank);
 }
 
 // --- who is behind -----------------------------------------------------------------------------
@@ -244,7 +267,7 @@ void nmrt_recorder_blame(nmrt_recorder *r, int rank)
     for (;;) {
         seen[waiting] = 1;
         behind = awaited_by(r, waiting);
-        if (behind < 0 || !atomic_load(&r->at[behind].inside) || is_stopped(r, behind))
+        if (behind < 0 || !atomic_load(&r->at[behind].inside) || is_frozen(r, behind))
             break;
         if (seen[behind]) {
             nmrt_recorder_diverge(r, waiting, behind);
@@ -258,8 +281,8 @@ void nmrt_recorder_blame(nmrt_recorder *r, int rank)
     else
         snprintf(why, sizeof why,
                  "rank %d has not entered %.350s for %g s (%s); its last operation was %.350s",
-                 behind, title_now(r, waiting).at, r->timeout,
-                 is_stopped(r, behind) ? "stopped" : "stuck", title_last(r, behind).at);
+                 behind, title_now(r, waiting).at, r->timeout, state_of(r, behind),
+                 nmrt_recorder_title(r, behind).at);
     nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
 }
 
@@ -275,7 +298,7 @@ void nmrt_recorder_mourn(nmrt_recorder *r, int rank, const char *how)
         n += snprintf(why + n, sizeof why - (size_t)n, " while the others wait in %.350s",
                       title_now(r, waiting).at);
     snprintf(why + n, sizeof why - (size_t)n, "; its last operation was %.350s",
-             title_last(r, rank).at);
+             nmrt_recorder_title(r, rank).at);
     nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
 }
 

@@ -32,7 +32,11 @@ int nmrt_recorder_group(nmrt_recorder *r, const nmrt_group *group);
 void nmrt_recorder_enter(nmrt_recorder *r, int rank, const nmrt_note *note);
 // Member `me` comes to the group's next meeting; which one it is, counted from 1.
 int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me);
+// As arrive, where the rank counts its meetings itself.
+void nmrt_recorder_attend(nmrt_recorder *r, int rank, int group, int me, int64_t meeting);
 void nmrt_recorder_leave(nmrt_recorder *r, int rank);
+// A rank of another host gives no sign of life, or does again.
+void nmrt_recorder_set_silent(nmrt_recorder *r, int rank, bool silent);
 
 // --- the end of a run ----------------------------------------------------------------------------
 
@@ -55,6 +59,13 @@ void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other);
 // `rank` is gone (how: "killed by signal 9"): fails the run with what the others wait for.
 void nmrt_recorder_mourn(nmrt_recorder *r, int rank, const char *how);
 bool nmrt_recorder_awaits(const nmrt_recorder *r, int rank); // does anyone wait for it?
+
+typedef struct nmrt_title { // an operation, for people
+    char at[512];
+} nmrt_title;
+nmrt_title nmrt_note_title(const nmrt_note *note); // "reduce_scatter grad.q.w (llama3.nm:20)"
+// What the rank is in, or else was in last, or "none".
+nmrt_title nmrt_recorder_title(const nmrt_recorder *r, int rank);
 
 // A signal asked the run to end after the step: set by the parent, read by all.
 void nmrt_recorder_ask_stop(nmrt_recorder *r);

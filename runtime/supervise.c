@@ -267,8 +267,7 @@ int nmrt_ranks_run(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
     if (ranks->start == NMRT_START_PLAIN && ranks->world > 1)
         return run_forked(ranks, body, arg);
     nmrt_status status = body(ranks, arg, &e);
-    bool everyones = status == NMRT_USAGE || ranks->world == 1;
-    if (status != NMRT_OK && (ranks->rank == 0 || !everyones))
-        report(e.text, everyones ? -1 : ranks->rank);
+    if (status != NMRT_OK && (ranks->rank == 0 || status != NMRT_USAGE)) // all say it of the flags
+        report(e.text, -1);
     return code_of(status);
 }

@@ -1,0 +1,378 @@
+// The communicator of ranks that share no memory, over TCP on this machine's loopback: the same
+// collectives to the last bit as forked ranks; who dies, stalls or diverges is named on a rank that
+// is left, and all end; ranks that cannot meet say why.
+#include "runtime/wire.h"
+
+#include "tests/runtime/collectives.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { WORLD = 4, LARGE = 700001 };
+
+// --- processes -----------------------------------------------------------------------------------
+
+typedef struct launch {
+    int world, port;
+    double timeout;
+    int code[8]; // -1: killed by a signal
+    char said[8192];
+} launch;
+
+static int free_port(void)
+{
+    nmrt_error e;
+    int fd, port;
+    CHECK(nmrt_socket_listen(0, &fd, &e) == NMRT_OK);
+    port = nmrt_socket_port(fd);
+    close(fd);
+    return port;
+}
+
+static nmrt_ranks rank_of(const launch *l, int rank)
+{
+    return (nmrt_ranks){.start = NMRT_START_TORCHRUN,
+                        .rank = rank,
+                        .world = l->world,
+                        .local_rank = rank,
+                        .local_ranks = l->world,
+                        .address = "127.0.0.1",
+                        .port = l->port,
+                        .timeout = l->timeout,
+                        .program = "test"};
+}
+
+typedef void change_rank(nmrt_ranks *r); // what one rank has otherwise
+
+static pid_t start_rank(const launch *l, int rank, change_rank *change, nmrt_rank_body *body,
+                        void *arg, int out)
+{
+    pid_t pid = fork();
+    if (pid)
+        return pid;
+    nmrt_ranks r = rank_of(l, rank);
+    dup2(out, STDERR_FILENO);
+    if (change)
+        change(&r);
+    exit(nmrt_ranks_run(&r, body, arg));
+}
+
+// A stopped rank ends by none but us.
+static int end_of(pid_t pid)
+{
+    int status = 0;
+    for (int i = 0; i < 3000 && waitpid(pid, &status, WNOHANG) == 0; i++)
+        usleep(10000);
+    if (kill(pid, 0) == 0)
+        kill(pid, SIGKILL), waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void run(launch *l, change_rank *change, nmrt_rank_body *body, void *arg)
+{
+    pid_t pid[8];
+    FILE *f = tmpfile();
+    failures_before = check_failures;
+    l->port = free_port();
+    fflush(NULL);
+    for (int i = 0; i < l->world; i++)
+        pid[i] = start_rank(l, i, change, body, arg, fileno(f));
+    int stopped = -1;
+    for (int i = 0; i < l->world; i++) {
+        siginfo_t info = {0};
+        waitid(P_PID, (id_t)pid[i], &info, WEXITED | WSTOPPED | WNOWAIT);
+        if (info.si_code == CLD_STOPPED)
+            stopped = i;
+        else
+            l->code[i] = end_of(pid[i]);
+    }
+    if (stopped >= 0) {
+        kill(pid[stopped], SIGKILL);
+        l->code[stopped] = end_of(pid[stopped]);
+    }
+    rewind(f);
+    l->said[fread(l->said, 1, sizeof l->said - 1, f)] = 0;
+    fclose(f);
+}
+
+// --- collectives ---------------------------------------------------------------------------------
+
+static void test_collectives(void)
+{
+    for (int world = 2; world <= 8; world += world == 5 ? 3 : 1) {
+        launch l = {.world = world, .timeout = 60};
+        run(&l, NULL, all_checks, &(int){1 + (world == 3)});
+        for (int i = 0; i < world; i++)
+            CHECK(l.code[i] == 0);
+        CHECK(is_in(l.said, ""));
+    }
+}
+
+// Sums whose order shows, and blocks that go in many chunks: the same bits as forked ranks have.
+static uint64_t sum_bits(nmrt_comm *c, nmdrv_collective_kind kind, float *in, float *out)
+{
+    nmrt_error e;
+    int rank[WORLD] = {0, 1, 2, 3};
+    uint64_t h = 0xCBF29CE484222325u;
+    nmrt_exchange x = {.kind = kind,
+                       .dtype = NMDRV_F32,
+                       .group = {WORLD, c->rank, rank, nmrt_group_id(rank, WORLD)},
+                       .outer = kind == NMDRV_ALL_REDUCE ? LARGE : 7,
+                       .len = LARGE / 7,
+                       .inner = 1,
+                       .out = out,
+                       .in = in,
+                       .name = "test.large",
+                       .where = "t.nm:1"};
+    int64_t n = nmrt_exchange_out(&x);
+    CHECK(c->run(c, &x, &e) == NMRT_OK);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &out[i], sizeof bits);
+        h = (h ^ bits) * 0x100000001B3u;
+    }
+    return h;
+}
+
+static nmrt_status large_sums(nmrt_ranks *r, void *arg, nmrt_error *e)
+{
+    nmrt_comm c;
+    void *in, *out;
+    size_t bytes = (size_t)LARGE * WORLD * sizeof(float);
+    uint64_t *bits = arg; // [WORLD][3], shared
+    NMRT_TRY(nmrt_comm_open(&c, r, "auto", e));
+    if (c.alloc) {
+        NMRT_TRY(c.alloc(&c, (int64_t)bytes, &in, e));
+        NMRT_TRY(c.alloc(&c, (int64_t)bytes, &out, e));
+    } else {
+        in = malloc(bytes), out = malloc(bytes);
+    }
+    for (int64_t i = 0; i < (int64_t)LARGE * WORLD; i++)
+        ((float *)in)[i] =
+            (float)((i * 2654435761u + (unsigned)r->rank * 40503u) % 20011) / 7 - 1e3f;
+    for (int kind = NMDRV_ALL_REDUCE; kind <= NMDRV_ALL_GATHER; kind++)
+        bits[r->rank * 3 + kind] = sum_bits(&c, (nmdrv_collective_kind)kind, in, out);
+    if (!c.alloc)
+        free(in), free(out);
+    c.close(&c);
+    return checked(e);
+}
+
+static void test_same_bits(void)
+{
+    nmrt_local *shared; // only for memory that processes share
+    nmrt_error e;
+    launch l = {.world = WORLD, .timeout = 60};
+    CHECK(nmrt_local_new(&shared, 1, 1, &e) == NMRT_OK);
+    uint64_t (*bits)[WORLD * 3] = (void *)shared->arenas;
+    CHECK(run_ranks(WORLD, 60, 0, large_sums, bits[0], NULL) == 0);
+    run(&l, NULL, large_sums, bits[1]);
+    CHECK(l.code[0] == 0 && l.code[3] == 0);
+    CHECK(memcmp(bits[0], bits[1], sizeof bits[0]) == 0 && bits[0][0] != 0);
+    nmrt_local_free(shared);
+}
+
+// --- what goes wrong -----------------------------------------------------------------------------
+
+typedef enum {
+    NOTHING,
+    KILLED,
+    FIRST_KILLED,
+    STOPPED,
+    STUCK,
+    ENDS_EARLY,
+    FAILS,
+    ALL_FAIL,
+    DIVERGE,
+    WRONG_SIZE,
+    CYCLE
+} trouble;
+
+static nmrt_status reduce(nmrt_comm *c, const char *name, const char *where, const int *rank, int n,
+                          nmrt_error *e)
+{
+    int64_t one = 1, sum;
+    nmrt_exchange x = {.kind = NMDRV_ALL_REDUCE,
+                       .dtype = NMDRV_I64,
+                       .group = {n, 0, rank, nmrt_group_id(rank, n)},
+                       .outer = 1,
+                       .out = &sum,
+                       .in = &one,
+                       .name = name,
+                       .where = where};
+    for (int i = 0; i < n; i++)
+        x.group.me = rank[i] == c->rank ? i : x.group.me;
+    return c->run(c, &x, e);
+}
+
+static const int everyone[WORLD] = {0, 1, 2, 3};
+
+static nmrt_status go_wrong(nmrt_comm *c, trouble what, nmrt_error *e)
+{
+    static const int pair[3][2] = {{0, 1}, {1, 2}, {0, 2}};
+    bool one = c->rank == (what == FIRST_KILLED ? 0 : 2);
+    int64_t word = 0;
+    if (one && (what == KILLED || what == FIRST_KILLED))
+        raise(SIGKILL);
+    if (one && what == STOPPED)
+        raise(SIGSTOP);
+    if (one && what == STUCK)
+        sleep(25);
+    if (one && what == ENDS_EARLY)
+        return NMRT_OK;
+    if (one && what == FAILS)
+        return nmrt_fail(e, NMRT_WORLD, "the disk is full");
+    if (what == ALL_FAIL)
+        return nmrt_fail(e, NMRT_USAGE, "seq is wrong");
+    if (one && what == DIVERGE)
+        return reduce(c, "all_gather.x", "t.nm:3", everyone, WORLD, e);
+    if (what == WRONG_SIZE && c->rank < 2)
+        return c->rank ? c->send(c, 0, 0, &word, 4, "forward.x", e)
+                       : c->recv(c, 1, 0, &word, 8, "forward.x", e);
+    if (what == CYCLE && c->rank < 3)
+        return reduce(c, "all_gather.a", "t.nm:3", pair[c->rank], 2, e);
+    return reduce(c, "reduce_scatter.grad.q.w", "t.nm:20", everyone, WORLD, e);
+}
+
+static nmrt_status troubled(nmrt_ranks *r, void *arg, nmrt_error *e)
+{
+    nmrt_comm c;
+    NMRT_TRY(nmrt_comm_open(&c, r, "tcp", e));
+    nmrt_status status = reduce(&c, "all_reduce.norm", "t.nm:11", everyone, WORLD, e);
+    if (status == NMRT_OK)
+        status = go_wrong(&c, *(const trouble *)arg, e);
+    if (status != NMRT_OK)
+        c.abort(&c, status, e);
+    c.close(&c);
+    return status;
+}
+
+static int lines(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+// All but `lost` end with `code`, and one rank says `text`.
+static void test(trouble what, int lost, int code, const char *text)
+{
+    launch l = {.world = WORLD, .timeout = 2};
+    run(&l, NULL, troubled, &what);
+    for (int i = 0; i < WORLD; i++)
+        CHECK(i == lost ? l.code[i] != 0 : l.code[i] == code);
+    CHECK(is_in(text, l.said));
+    CHECK(what == FIRST_KILLED || lines(l.said) == (code != 0));
+}
+
+#define Q_W  "reduce_scatter grad.q.w (t.nm:20)"
+#define LAST "its last operation was all_reduce norm (t.nm:11)"
+
+static void test_troubles(void)
+{
+    test(NOTHING, -1, 0, "");
+    test(KILLED, 2, 1,
+         "error: rank 2 is gone (its connection closed) while the others wait in " Q_W "; " LAST);
+    test(FIRST_KILLED, 0, 1,
+         "error: rank 0 is gone (its connection closed); rank 2's last operation is " Q_W);
+    test(STOPPED, 2, 1,
+         "error: rank 2 has not entered " Q_W
+         " for 2 s (no sign of life: stopped, or cut off); " LAST);
+    test(STUCK, 2, 1, "error: rank 2 has not entered " Q_W " for 2 s (stuck); " LAST);
+    test(ENDS_EARLY, 2, 1,
+         "error: rank 2 is gone (ended with code 0) while the others wait in " Q_W "; " LAST);
+    test(FAILS, 2, 1, "error: rank 2: the disk is full\n");
+    test(ALL_FAIL, -1, 2, "error: seq is wrong\n");
+    test(DIVERGE, -1, 1, "rank 2 in all_gather x (t.nm:3)");
+    test(WRONG_SIZE, -1, 1,
+         "receive from rank 1 forward.x: rank 1 sent 4 bytes, and rank 0 wants 8: they diverge");
+    test(CYCLE, -1, 1, ": they diverge\n");
+}
+
+// --- meeting -------------------------------------------------------------------------------------
+
+static void other_program(nmrt_ranks *r) { r->program = r->rank == 2 ? "other" : "test"; }
+static void other_world(nmrt_ranks *r) { r->world -= r->rank == 2; }
+static void same_rank(nmrt_ranks *r) { r->rank = r->rank == 3 ? 2 : r->rank; }
+static void no_such_host(nmrt_ranks *r)
+{
+    if (r->rank)
+        snprintf(r->address, sizeof r->address, "no-such-host.invalid");
+}
+
+static void other_port(nmrt_ranks *r)
+{
+    if (r->rank == 2) // nobody is on port 1
+        r->port = 1;
+}
+
+static void test_meeting_of(change_rank *change, const char *text)
+{
+    launch l = {.world = WORLD, .timeout = 2};
+    trouble what = NOTHING;
+    run(&l, change, troubled, &what);
+    for (int i = 0; i < WORLD; i++)
+        CHECK(l.code[i] != 0);
+    CHECK(is_in(text, l.said));
+}
+
+static void test_meetings(void)
+{
+    test_meeting_of(other_program, "rank 2 runs another program than rank 0: other, not test");
+    test_meeting_of(other_world, "rank 2 is one of 3 ranks, and rank 0 one of 4");
+    test_meeting_of(same_rank, "two processes say that they are rank 2");
+    test_meeting_of(no_such_host, "cannot find the host 'no-such-host.invalid' of rank 0");
+    test_meeting_of(no_such_host, "ranks 1, 2, 3 have not come to rank 0 for 2 s");
+    test_meeting_of(other_port, "rank 2 has not come to rank 0 for 2 s");
+    test_meeting_of(other_port, "rank 2 cannot reach rank 0 at 127.0.0.1, port 1, for 2 s");
+}
+
+static void test_port_in_use(void)
+{
+    int fd;
+    nmrt_error e;
+    nmrt_comm c;
+    launch l = {.world = 2, .timeout = 2};
+    CHECK(nmrt_socket_listen(0, &fd, &e) == NMRT_OK);
+    l.port = nmrt_socket_port(fd);
+    nmrt_ranks r = rank_of(&l, 0);
+    CHECK(nmrt_comm_open(&c, &r, "tcp", &e) == NMRT_WORLD);
+    CHECK(is_in("is in use on the host of rank 0: choose another MASTER_PORT", e.text));
+    close(fd);
+}
+
+// Where rank 0 is, by what launchers say.
+static void find(nmrt_start start, int local_ranks, const char *host, int port)
+{
+    nmrt_ranks r = {.start = start, .world = 4, .local_ranks = local_ranks, .port = port};
+    nmrt_error e;
+    char found[NMRT_HOST];
+    int at;
+    CHECK(nmrt_wire_find(&r, found, &at, &e) == (host ? NMRT_OK : NMRT_USAGE));
+    CHECK(is_in(host ? host : "set MASTER_ADDR", host ? found : e.text));
+    CHECK(!port || !host || at == port);
+}
+
+static void test_finding(void)
+{
+    find(NMRT_START_MPI, 4, "127.0.0.1", 0);
+    find(NMRT_START_MPI, 2, NULL, 0);
+    setenv("SLURM_NODELIST", "node[03-07,9],login", 1);
+    find(NMRT_START_SLURM, 2, "node03", 31000);
+    setenv("SLURM_STEP_NODELIST", "alpha,beta", 1);
+    find(NMRT_START_SLURM, 2, "alpha", 31000);
+    unsetenv("SLURM_NODELIST"), unsetenv("SLURM_STEP_NODELIST");
+    find(NMRT_START_SLURM, 2, NULL, 0);
+}
+
+int main(void)
+{
+    test_finding();
+    test_collectives();
+    test_same_bits();
+    test_troubles();
+    test_meetings();
+    test_port_in_use();
+    return check_result();
+}
