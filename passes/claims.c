@@ -192,8 +192,8 @@ nm_claims nm_claims_of(nm_module *m, bool also, nm_store store)
             claim_row(m, &c, i, also);
     candidate *dims = nm_new_n(m->arena, candidate, m->n_dims + 1);
     int n = find_candidates(m, dims);
-    for (int i = 0; i < n; i++)
-        claim_store(m, &c, dims[i].dim, store);
+    if (n) // one dim alone: a parameter without it, a bias, is small, and every dim has to divide
+        claim_store(m, &c, dims[0].dim, store);
     c.wide = n && !dims[0].listed ? dims[0].dim : NULL;
     return c;
 }

@@ -264,6 +264,32 @@ static void check_stages(const nmrt_mesh *m, nmrt_error *e)
                  (long long)p->pp_turns);
 }
 
+// --- what is kept once, over how many ranks of dp ----------------------------------------------
+
+static bool store_divides(const nmrt_mesh *m, int axis)
+{
+    for (int64_t i = 0; i < m->program->n_syms; i++) {
+        const nmdrv_sym_info *s = &m->program->sym[i];
+        if (is_local(s) && s->of_sym < 0 && axes_of(s) >> axis & 1 &&
+            round_up(s->extent, s->pad) % parts_of(m, s))
+            return false;
+    }
+    return true;
+}
+
+// ZeRO splits over as many ranks of dp as divide the dims; the others hold the same again.
+static void settle_store(nmrt_mesh *m, int axis)
+{
+    int64_t dp = m->size[axis], part = dp;
+    for (; part > 1; part--) {
+        m->size[axis] = part;
+        if (dp % part == 0 && store_divides(m, axis))
+            break;
+    }
+    m->size[axis] = part;
+    m->size[NMDRV_DPR] *= dp / part;
+}
+
 nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmrt_mesh_flags *flags,
                            nmrt_error *e)
 {
@@ -278,6 +304,7 @@ nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmr
     if (world > NMRT_MAX_RANKS)
         return nmrt_fail(e, NMRT_USAGE, "%.0f ranks are more than %d", world, NMRT_MAX_RANKS);
     set_sizes(m, flags, dp);
+    settle_store(m, flags->zero == 3 ? NMDRV_DPP : NMDRV_DPS);
     choose_mode(m, flags->sp, e);
     check_stages(m, e);
     check_fixed(m, e);
@@ -360,7 +387,10 @@ void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out)
         nmrt_text_add(out, " (vp %lld)", (long long)m->vp);
     nmrt_text_add(out, ", cp %lld, dp %lld", (long long)m->size[NMDRV_CP],
                   (long long)nmrt_mesh_dp(m));
-    if (nmrt_mesh_dp(m) > 1)
+    int64_t dp = nmrt_mesh_dp(m), part = m->size[NMDRV_DPS] * m->size[NMDRV_DPP];
+    if (dp > 1 && m->zero && part < dp)
+        nmrt_text_add(out, " (ZeRO-%lld over %lld of them)", (long long)m->zero, (long long)part);
+    else if (dp > 1)
         nmrt_text_add(out, " (ZeRO-%lld)", (long long)m->zero);
 }
 
