@@ -48,6 +48,9 @@ static void add_option(const nmrt_options *o, const nmrt_option *option, nmrt_te
         add_schedules(o, &help);
     else if (strcmp(option->def, "\n") == 0)
         nmrt_text_add(&help, " (a line end)");
+    else if (o->help_of == NMRT_PLAN && option->verbs & NMRT_TRAIN &&
+             (strcmp(option->group, "Mesh") == 0 || strcmp(option->name, "micro-batch") == 0))
+        nmrt_text_add(&help, " (searched)");
     else if (*option->def && strcmp(option->def, "0") != 0)
         nmrt_text_add(&help, " (%s)", option->def);
     if (!flag.failed && !help.failed)

@@ -52,14 +52,15 @@ static double element_bytes(const pricing *x, const nmdrv_collective *c)
     return nmrt_dtype(c->dtype)->bits / 8.0;
 }
 
-// The widest axis that the group spans names its time.
-static nmrt_time time_of(const nmrt_mesh *m, int64_t axes)
+// The widest axis that the group spans names its time; gradients are reduced over cp as over dp.
+static nmrt_time time_of(const nmrt_mesh *m, int64_t axes, bool finish)
 {
+    bool cp = axes >> NMDRV_CP & 1 && m->size[NMDRV_CP] > 1;
     if (nmrt_mesh_ranks(m, axes & PP) > 1)
         return NMRT_TIME_PP;
-    if (nmrt_mesh_ranks(m, axes & DP) > 1)
+    if (nmrt_mesh_ranks(m, axes & DP) > 1 || (finish && cp))
         return NMRT_TIME_DP;
-    return axes >> NMDRV_CP & 1 && m->size[NMDRV_CP] > 1 ? NMRT_TIME_CP : NMRT_TIME_TP;
+    return cp ? NMRT_TIME_CP : NMRT_TIME_TP;
 }
 
 static void *price_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry,
@@ -73,7 +74,7 @@ static void *price_collective(nmdrv_frame *f, int64_t collective, const int64_t 
     double bytes = elements(c, geometry, g.ranks) * element_bytes(x, c) / g.ranks * (g.ranks - 1);
     int times = c->kind == NMDRV_ALL_REDUCE ? 2 : 1;
     double s = nmrt_ring_seconds(x->model->gpu, g, times * bytes, times * (g.ranks - 1));
-    x->time[time_of(x->model->mesh, c->axes)] += s - (c->more ? nmrt_costs.launch : 0);
+    x->time[time_of(x->model->mesh, c->axes, x->finish)] += s - (c->more ? nmrt_costs.launch : 0);
     return out;
 }
 

@@ -1,6 +1,8 @@
 // The answer of plan: a table for people, an object for programs.
 #include "runtime/planner.h"
 
+#include <stdio.h>
+
 static double tokens_per_gpu(const nmrt_cluster *c, const nmrt_candidate *x)
 {
     return (double)(c->options->global_batch * c->options->seq) / x->seconds / (double)c->gpus;
@@ -30,14 +32,22 @@ static void print_head(const nmrt_cluster *c, nmrt_text *out)
                   "bubble");
 }
 
+static nmrt_human step_time(double seconds)
+{
+    nmrt_human h;
+    snprintf(h.s, sizeof h.s, seconds < 0.1 ? "%.2f ms" : "%.2f s",
+             seconds < 0.1 ? 1e3 * seconds : seconds);
+    return h;
+}
+
 static void print_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *out)
 {
     const nmrt_mesh_flags *f = &x->flags;
     nmrt_text_add(out, "%4lld %3lld %3lld %3lld %5lld %5lld %6lld %10s    ", (long long)f->tp,
                   (long long)f->pp, (long long)f->vp, (long long)f->cp, (long long)f->dp,
                   (long long)f->zero, (long long)x->micro_batch, x->recompute ? "full*" : "none");
-    nmrt_text_add(out, "%9s %7.2f s %9.0f %3.0f %%  ", nmrt_bytes((int64_t)x->need.total).s,
-                  x->seconds, tokens_per_gpu(c, x), 100 * mfu(c, x));
+    nmrt_text_add(out, "%9s %9s %9.0f %3.0f %%  ", nmrt_bytes((int64_t)x->need.total).s,
+                  step_time(x->seconds).s, tokens_per_gpu(c, x), 100 * mfu(c, x));
     static const int width[NMRT_N_TIMES] = {8, 5, 5, 5, 5, 7};
     for (int i = 0; i < NMRT_N_TIMES; i++)
         nmrt_text_add(out, "%*.1f", width[i], 100 * x->step.time[i] / x->seconds);

@@ -17,6 +17,12 @@ typedef struct search {
     nmrt_error why;                 // the first mesh that the program refuses
 } search;
 
+// A mesh flag that is given is kept; of others all values are tried.
+static bool is_wanted(const search *s, const char *flag, int64_t asked, int64_t value)
+{
+    return !nmrt_option_given(s->cluster->options, nmrt_option_find(flag)) || asked == value;
+}
+
 // --- memory, from below --------------------------------------------------------------------------
 
 static void count_elements(search *s)
@@ -120,32 +126,37 @@ static nmrt_status add_both(search *s, nmrt_candidate *x, const even *time, nmrt
     return NMRT_OK;
 }
 
-// Of all vp whose largest chunk has as many turns, the smallest.
+// Of all vp whose largest chunk has as many turns, the smallest, if none is asked for.
 static nmrt_status add_chunked(search *s, nmrt_candidate *x, const even *time, nmrt_error *e)
 {
+    const nmrt_options *o = s->cluster->options;
     int64_t turns = s->cluster->program->pp_turns, pp = x->flags.pp, last = 0;
-    int64_t n_micro = s->cluster->options->global_batch / (x->micro_batch * x->flags.dp);
-    for (x->flags.vp = 1; x->flags.vp == 1 || pp * x->flags.vp <= turns; x->flags.vp++) {
-        int64_t stages = pp * x->flags.vp, chunk = (turns + stages - 1) / stages;
-        if (x->flags.vp > 1 && (pp == 1 || n_micro % pp))
-            break;
-        if (chunk != last || x->flags.vp == 1)
-            NMRT_TRY(add_both(s, x, time, e));
+    bool asked = nmrt_option_given(o, nmrt_option_find("vp")),
+         chunks = pp > 1 && o->global_batch / (x->micro_batch * x->flags.dp) % pp == 0;
+    for (int64_t vp = 1; vp == 1 || (chunks && pp * vp <= turns); vp++) {
+        int64_t chunk = (turns + pp * vp - 1) / (pp * vp);
+        bool wanted = asked ? vp == o->vp : vp == 1 || chunk != last;
         last = chunk;
+        x->flags.vp = vp;
+        if (wanted)
+            NMRT_TRY(add_both(s, x, time, e));
     }
     return NMRT_OK;
 }
 
 static nmrt_status add_micro_batches(search *s, const nmrt_mesh_flags *f, nmrt_error *e)
 {
-    int64_t samples = s->cluster->options->global_batch / f->dp;
+    const nmrt_options *o = s->cluster->options;
+    bool asked = nmrt_option_given(o, nmrt_option_find("micro-batch"));
+    int64_t samples = o->global_batch / f->dp, first = asked ? o->micro_batch : 1,
+            last = asked ? first : samples;
     nmrt_mesh mesh;
     nmrt_error why;
     if (nmrt_mesh_init(&mesh, s->cluster->program, f, &why) != NMRT_OK) {
         s->why = *s->why.text ? s->why : why;
         return NMRT_OK;
     }
-    for (int64_t n = 1; n <= samples && samples % n == 0; n *= 2) {
+    for (int64_t n = first; n <= last && samples % n == 0; n *= 2) {
         nmrt_candidate x = {.flags = *f, .micro_batch = n};
         even time;
         if (price_evenly(s->cluster, &mesh, n, &time, &why) == NMRT_OK)
@@ -162,12 +173,21 @@ static nmrt_status add_zeros(search *s, nmrt_mesh_flags *f, nmrt_error *e)
         return NMRT_OK;
     for (f->zero = f->dp > 1 ? 0 : 1; f->zero <= (f->dp > 1 ? 3 : 1); f->zero++) {
         double memory = memory_from_below(s, f);
+        if (!is_wanted(s, "zero", s->cluster->options->zero, f->zero))
+            continue;
         if (memory <= (double)s->cluster->memory)
             NMRT_TRY(add_micro_batches(s, f, e));
         else if (memory < s->least_memory)
             s->least_memory = memory;
     }
     return NMRT_OK;
+}
+
+static bool is_asked_for(const search *s, const nmrt_mesh_flags *f)
+{
+    const nmrt_options *o = s->cluster->options;
+    return is_wanted(s, "tp", o->tp, f->tp) && is_wanted(s, "pp", o->pp, f->pp) &&
+           is_wanted(s, "cp", o->cp, f->cp) && is_wanted(s, "dp", o->dp, f->dp);
 }
 
 static nmrt_status make_candidates(search *s, nmrt_error *e)
@@ -178,7 +198,7 @@ static nmrt_status make_candidates(search *s, nmrt_error *e)
             for (int64_t cp = 1; gpus % (tp * pp) == 0 && cp <= gpus / (tp * pp); cp++) {
                 nmrt_mesh_flags f = {.tp = tp, .pp = pp, .cp = cp, .vp = 1, .sp = true};
                 f.dp = gpus / (tp * pp * cp);
-                if (tp * pp * cp * f.dp == gpus)
+                if (tp * pp * cp * f.dp == gpus && is_asked_for(s, &f))
                     NMRT_TRY(add_zeros(s, &f, e));
             }
     return NMRT_OK;
@@ -267,7 +287,8 @@ static nmrt_status consider(search *s, nmrt_candidate *x, nmrt_error *e)
 // A candidate that the program refuses is none; what goes wrong here ends the search.
 static nmrt_status find_best(search *s, nmrt_error *e)
 {
-    qsort(s->all, (size_t)s->n, sizeof *s->all, by_least);
+    if (s->n)
+        qsort(s->all, (size_t)s->n, sizeof *s->all, by_least);
     for (int i = 0; i < s->n; i++) {
         if (s->n_best == s->most && s->all[i].least > s->best[s->most - 1].seconds)
             break;
@@ -290,9 +311,10 @@ static nmrt_status explain(const search *s, nmrt_error *e)
             "--gpus, a larger --global-batch or a smaller --seq may help",
             (long long)c->gpus, c->program->name, nmrt_bytes((int64_t)s->least_memory).s,
             nmrt_bytes(c->memory).s);
-    return nmrt_fail(e, NMRT_USAGE, "no mesh of --gpus %lld divides --global-batch %lld and %s%s%s",
-                     (long long)c->gpus, (long long)c->options->global_batch, c->program->name,
-                     *s->why.text ? ": " : "", s->why.text);
+    const char *rule = "tp x pp x cp x dp has to be --gpus, and dp x --micro-batch has to divide "
+                       "--global-batch";
+    return nmrt_fail(e, NMRT_USAGE, "no mesh of --gpus %lld suits these flags and %s: %s",
+                     (long long)c->gpus, c->program->name, *s->why.text ? s->why.text : rule);
 }
 
 nmrt_status nmrt_planner_search(const nmrt_cluster *c, int most, nmrt_candidate *best, int *n,

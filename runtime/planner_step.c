@@ -154,6 +154,7 @@ static void price_step(step *x, nmrt_candidate *to)
     const nmrt_setup *s = x->setup;
     price_micro(x);
     double bubble = nmrt_actions_bubble(&s->actions, x->forward, x->back);
+    bubble = bubble > 0 ? bubble : 0; // of one stage: rounding
     to->step = (nmrt_cost){0};
     nmrt_cost_add(&to->step, &x->all, (double)s->n_micro / s->stages.pp);
     to->step.time[NMRT_TIME_BUBBLE] = nmrt_cost_total(&to->step) * bubble / (1 - bubble);

@@ -37,7 +37,7 @@ a rank of pp rank 0, which needs most; memory, in bytes:
         13          1          3    512.0 KiB     25.3 KiB
         14          1          2    512.0 KiB     21.3 KiB
         15          1          1    256.0 KiB     49.3 KiB
-pipeline bubble, by operations: 43.1 % of a step
+pipeline bubble, by operations: 43.1 % of a step; of even stages, (pp - 1) / (pp - 1 + vp x micro-batches) = 15 / 47 = 31.9 %
 
   of a step      over          launches        bytes
   all_reduce     dp                   2         68 B
