@@ -336,9 +336,13 @@ static void test_indivisible(void)
            "ff = 96 (m.nm:4) is not divisible by --tp 64");
     f = flags();
     f.dp = 7, f.cp = 2;
-    refuse(&llama, f, "d = 720 (m.nm:4) is not divisible by --dp 7 x --cp 2");
-    f.zero = 0; // nothing is stored in parts over dp
-    make(&llama, f);
+    nmrt_mesh partly = make(&llama, f); // 7 does not divide d = 720: all seven hold the same
+    CHECK(partly.size[NMDRV_DPR] == 7 && partly.size[NMDRV_DPS] == 1);
+    f.dp = 14, f.cp = 1; // but 2 does
+    partly = make(&llama, f);
+    CHECK(partly.size[NMDRV_DPR] == 7 && partly.size[NMDRV_DPS] == 2);
+    f.dp = 1, f.cp = 7;
+    refuse(&llama, f, "d = 720 (m.nm:4) is not divisible by --cp 7");
     // all at once
     f = flags();
     f.tp = 5, f.dp = 7, f.pp = 13;
@@ -346,8 +350,7 @@ static void test_indivisible(void)
            "--pp 13 is more stages than layers (m.nm:4) = 12\n"
            "heads = 32 (m.nm:4) is not divisible by --tp 5\n"
            "ff = 96 (m.nm:4) is not divisible by --tp 5\n"
-           "vocab = 50257 (m.nm:4), padded to 50304, is not divisible by --tp 5\n"
-           "d = 720 (m.nm:4) is not divisible by --dp 7");
+           "vocab = 50257 (m.nm:4), padded to 50304, is not divisible by --tp 5");
 }
 
 // Without grouped heads: 12 = gcd 4 x 3 kv heads do not fill tp 8.
