@@ -334,7 +334,7 @@ static void follow(nmrt_health *h)
     if (atomic_load(&h->asked_fail) && !h->told_fail) {
         tell(first, FAIL, &h->asked, sizeof h->asked);
         h->told_fail = nmrt_seconds();
-    } else if (h->told_fail && nmrt_seconds() - h->told_fail > TELL) {
+    } else if (h->told_fail && !h->decided && nmrt_seconds() - h->told_fail > TELL) {
         atomic_store(&h->alone, true);
         fail_at_once(h, &h->asked);
     }
@@ -344,11 +344,13 @@ static void follow(nmrt_health *h)
     }
     if (first->bye)
         atomic_store(&h->may_leave, true);
+    else if (h->decided)
+        return;
     else if (first->how) {
         snprintf(what, sizeof what, "is gone (%s)", first->how);
         tell_state(h, 0);
         decide_alone(h, what);
-    } else if (first->silence > h->timeout) {
+    } else if (first->silence > h->timeout + SILENT) {
         snprintf(what, sizeof what, "gives no sign of life for %g s (stopped, or cut off)",
                  h->timeout);
         decide_alone(h, what);

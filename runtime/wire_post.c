@@ -109,11 +109,11 @@ static void diverge(nmrt_post *p, int peer, const nmrt_packet *theirs)
     fail(p, NMRT_FAILED_RANK, -1, &e);
 }
 
-static void mismatch(nmrt_post *p, int peer, const nmrt_packet *theirs, int64_t wanted)
+static void mismatch(nmrt_post *p, int peer, int64_t sent, const nmrt_packet *wanted)
 {
     nmrt_error e;
     nmrt_fail(&e, NMRT_CORRUPT, "%s: rank %d sent %lld bytes, and rank %d wants %lld: they diverge",
-              theirs->title, peer, (long long)theirs->bytes, p->rank, (long long)wanted);
+              wanted->title, peer, (long long)sent, p->rank, (long long)wanted->bytes);
     fail(p, NMRT_FAILED_RANK, p->rank, &e);
 }
 
@@ -166,7 +166,7 @@ static bool fits(nmrt_post *p, int from, const nmrt_packet *head, const nmrt_tic
 {
     if (head->bytes == wanted->head.bytes)
         return true;
-    mismatch(p, from, head, wanted->head.bytes);
+    mismatch(p, from, head->bytes, &wanted->head);
     return false;
 }
 
