@@ -38,8 +38,9 @@ typedef struct nmrt_cost_model {
     int n_rings; // rings found so far
 } nmrt_cost_model;
 
-// `finish`: once a step, where reductions are of f32 gradients and time over dp is whole: who knows
-// the step says what hides it. sym: with the function's turns. buf: [the most n_bufs] NULLs.
+// sym: with the function's turns. buf: [the most n_bufs] NULLs. Of finish, which runs once a step,
+// reductions are of f32 gradients, and the time over dp is whole: who knows the step says what
+// hides it.
 nmrt_cost nmrt_cost_of(nmrt_cost_model *model, const nmdrv_func *func, const nmdrv_sym *sym,
                        void **buf);
 // A send of `bytes` to the next stage.
