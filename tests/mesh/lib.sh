@@ -23,5 +23,5 @@ same_numbers() {
     paste <(losses "$1") <(losses "$2") | awk '
         { d = ($1 - $2) / $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
         END { if (n != 20 || !(worst < 1e-4)) { printf "losses differ by %g over %d steps; ", worst, n; exit 1 } }' &&
-        "$BUILD/tests/tools/compare" --prefix optim. --tolerance 1e-5 "$work/$1/first" "$work/$2/first"
+        "$BUILD/tests/tools/compare" --prefix optim.adamw.m. --tolerance 1e-5 "$work/$1/first" "$work/$2/first"
 }

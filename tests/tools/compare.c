@@ -2,11 +2,14 @@
 //
 //     compare [--prefix NAME] [--tolerance T] FOLDER FOLDER
 //
-// Tensors whose names begin so have to differ by at most T of the second's norm. The last line is
-// the worst; exit 1 where one differs by more, is missing, or is no number.
+// Tensors whose names begin so have to differ by at most T of the second's norm. One that is zero
+// but for rounding (both norms are below the last bit of all tensors' together, as a key's bias has
+// no gradient) is equal. The last line is the worst; exit 1 where one differs by more, is missing,
+// or is no number.
 #include "runtime/checkpoint_format.h"
 #include "runtime/safetensors.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,15 +79,17 @@ static double norm(const tensor *t)
     return sqrt(n);
 }
 
-// ||a - b|| / max(||b||, least)
-static double distance(const tensor *a, const tensor *b, double least)
+// ||a - b|| / ||b||; 0 where neither is above zero.
+static double distance(const tensor *a, const tensor *b, double zero)
 {
-    double d = 0, n = fmax(norm(b), least);
+    double d = 0, n = norm(b);
     if (a->n != b->n)
         return INFINITY;
+    if (n <= zero && norm(a) <= zero)
+        return 0;
     for (int64_t i = 0; i < a->n; i++)
         d += (a->at[i] - b->at[i]) * (a->at[i] - b->at[i]);
-    return n > 0 ? sqrt(d) / n : d > 0 ? INFINITY : d;
+    return sqrt(d) / n;
 }
 
 static int find_tensor(const nmrt_index *x, const char *name)
@@ -98,52 +103,61 @@ static int find_tensor(const nmrt_index *x, const char *name)
     return -1;
 }
 
-// The largest norm of tensors called alike: parameters, first moments, second ones.
-static double largest(const nmrt_index *x, const char *folder, const char *name)
-{
-    char path[NMRT_MAX_TENSOR_NAME];
-    double most = 0;
-    size_t alike = strncmp(name, "optim.", 6) == 0 ? strcspn(name + 6, ".") : 0; // optim.adamw.m.
-    alike = alike ? 6 + alike + 3 : 0;
-    int list = nmrt_json_get(&x->doc, 0, "tensors");
-    for (int i = nmrt_json_first(&x->doc, list); i >= 0; i = x->doc.node[i].next) {
-        if (!nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, i, "path"), path, sizeof path) ||
-            strncmp(path, name, alike) != 0)
-            continue;
-        tensor t = read_tensor(x, folder, i);
-        most = fmax(most, norm(&t));
-        free(t.at);
-    }
-    return most;
-}
-
-static double compare(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *name)
+static double compare(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *name,
+                      double zero)
 {
     int node[2] = {find_tensor(&x[0], name), find_tensor(&x[1], name)};
     if (node[0] < 0 || node[1] < 0)
         return INFINITY;
     tensor a = read_tensor(&x[0], folder[0], node[0]), b = read_tensor(&x[1], folder[1], node[1]);
-    double d = distance(&a, &b, 1e-4 * largest(&x[1], folder[1], name));
+    double d = distance(&a, &b, zero);
     free(a.at);
     free(b.at);
     return d;
+}
+
+// The next tensor of the list, from `node` on, whose name begins so; its name. -1: none.
+static int next_tensor(const nmrt_index *x, int node, const char *prefix,
+                       char name[NMRT_MAX_TENSOR_NAME])
+{
+    for (; node >= 0; node = x->doc.node[node].next)
+        if (nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, node, "path"), name,
+                             NMRT_MAX_TENSOR_NAME) &&
+            strncmp(name, prefix, strlen(prefix)) == 0)
+            break;
+    return node;
+}
+
+static int first_tensor(const nmrt_index *x)
+{
+    return nmrt_json_first(&x->doc, nmrt_json_get(&x->doc, 0, "tensors"));
+}
+
+static double norm_of_all(const nmrt_index *x, const char *folder, const char *prefix)
+{
+    char name[NMRT_MAX_TENSOR_NAME];
+    double all = 0;
+    for (int i = first_tensor(x); (i = next_tensor(x, i, prefix, name)) >= 0;
+         i = x->doc.node[i].next) {
+        tensor t = read_tensor(x, folder, i);
+        all = hypot(all, norm(&t));
+        free(t.at);
+    }
+    return all;
 }
 
 static int compare_all(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *prefix,
                        double tolerance)
 {
     char name[NMRT_MAX_TENSOR_NAME];
-    double worst = 0;
-    int n = 0, wrong = 0, list = nmrt_json_get(&x[1].doc, 0, "tensors");
-    for (int i = nmrt_json_first(&x[1].doc, list); i >= 0; i = x[1].doc.node[i].next) {
-        if (!nmrt_json_string(&x[1].doc, nmrt_json_get(&x[1].doc, i, "path"), name, sizeof name) ||
-            strncmp(name, prefix, strlen(prefix)) != 0)
-            continue;
-        double d = compare(x, folder, name);
+    double worst = 0, zero = FLT_EPSILON * norm_of_all(&x[1], folder[1], prefix);
+    int n = 0, wrong = 0;
+    for (int i = first_tensor(&x[1]); (i = next_tensor(&x[1], i, prefix, name)) >= 0;
+         i = x[1].doc.node[i].next, n++) {
+        double d = compare(x, folder, name, zero);
         if (!(d <= tolerance) && ++wrong <= 5)
             printf("%s differs by %g of its norm\n", name, d);
         worst = d > worst || isnan(d) ? d : worst;
-        n++;
     }
     printf("%d tensors, the worst differs by %g of its norm\n", n, worst);
     return n == 0 || wrong;
