@@ -1,13 +1,12 @@
 # Shared by the mesh scripts: runs of one binary on many meshes, and how they compare with one rank's.
 . tests/models/lib.sh
-NEMOCC_FLAGS=${NEMOCC_FLAGS:-}
 
 build_model() { # build_model MODEL NAME [FLAGS]: the tiny preset
     local model=$1 name=$2
     shift 2
-    nemocc "models/$model.nm" --preset tiny $NEMOCC_FLAGS "$@" -o "$work/$name"
+    nemocc "models/$model.nm" --preset tiny "$@" -o "$work/$name"
 }
-# train NAME FOLDER FLAGS...: 20 steps of 24 samples, a checkpoint behind the first and the last. The first step's
+# train NAME FOLDER FLAGS...: 20 steps of 8 samples, a checkpoint behind the first and the last. The first step's
 # moments are its gradients, times a number: adamw.m = (1 - beta) g.
 train() {
     local program=$work/$1 folder=$work/$2
