@@ -109,7 +109,7 @@ static nmrt_status load_library(library *l, nmrt_error *e)
     const char *missing = NULL;
     void *so = open_library(&l->name);
     if (!so)
-        return nmrt_fail(e, NMRT_USAGE,
+        return nmrt_fail(e, NMRT_WORLD,
                          "cannot load MPI (%s): install Open MPI or MPICH, set NEMOCC_MPI_PATH to "
                          "its library, or take --comm tcp",
                          dlerror());
@@ -136,7 +136,7 @@ static nmrt_status load_library(library *l, nmrt_error *e)
     FIND(Finalize);
 #undef FIND
     if (missing || !l->world || !l->byte || !l->errors_return)
-        return nmrt_fail(e, NMRT_USAGE, "%s is no MPI library that is known here: it lacks %s",
+        return nmrt_fail(e, NMRT_WORLD, "%s is no MPI library that is known here: it lacks %s",
                          l->name, missing ? missing : "its constants");
     return NMRT_OK;
 }
@@ -350,7 +350,7 @@ static nmrt_status init_library(mpi *t, const nmrt_ranks *ranks, nmrt_error *e)
     l->Comm_rank(l->world, &rank);
     l->Comm_size(l->world, &size);
     if (rank != ranks->rank || size != ranks->world)
-        return nmrt_fail(e, NMRT_USAGE,
+        return nmrt_fail(e, NMRT_WORLD,
                          "by %s this is rank %d of %d, by %s it is rank %d of %d: set "
                          "NEMOCC_MPI_PATH to the library that belongs to the launcher, or take "
                          "--comm tcp",
