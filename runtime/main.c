@@ -92,8 +92,10 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     nmrt_mesh_place(&run.mesh, ranks->rank);
     NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
     nmrt_status status = ranks->rank ? run_quietly(&run, e) : run_mesh_verb(&run, e);
-    if (status != NMRT_OK && !ranks->local)
+    if (status != NMRT_OK && !ranks->local) {
         run.comm.abort(&run.comm, status, e);
+        nmrt_ranks_say(ranks, status, e);
+    }
     run.comm.close(&run.comm);
     return status;
 }

@@ -45,5 +45,8 @@ typedef nmrt_status nmrt_rank_body(nmrt_ranks *r, void *arg, nmrt_error *e);
 // in a plain start with world > 1, as the parent that forks and watches them all. Call it before
 // there are threads. Failures are said on standard error, once each.
 int nmrt_ranks_run(nmrt_ranks *r, nmrt_rank_body *body, void *arg);
+// Says a failure of this rank at once, if it is one that it says, and empties e: before others hear
+// of it and leave, as a launcher may end all when the first one does.
+void nmrt_ranks_say(const nmrt_ranks *ranks, nmrt_status status, nmrt_error *e);
 
 #endif

@@ -256,6 +256,13 @@ static int run_forked(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
     }
 }
 
+void nmrt_ranks_say(const nmrt_ranks *ranks, nmrt_status status, nmrt_error *e)
+{
+    if (status != NMRT_OK && (ranks->rank == 0 || status != NMRT_USAGE)) // all say it of the flags
+        report(e->text, -1);
+    e->text[0] = 0;
+}
+
 int nmrt_ranks_run(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
 {
     nmrt_error e = {""};
@@ -267,7 +274,6 @@ int nmrt_ranks_run(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
     if (ranks->start == NMRT_START_PLAIN && ranks->world > 1)
         return run_forked(ranks, body, arg);
     nmrt_status status = body(ranks, arg, &e);
-    if (status != NMRT_OK && (ranks->rank == 0 || status != NMRT_USAGE)) // all say it of the flags
-        report(e.text, -1);
+    nmrt_ranks_say(ranks, status, &e);
     return code_of(status);
 }

@@ -489,13 +489,13 @@ nmrt_status nmrt_health_open(nmrt_health **health, const nmrt_ranks *ranks, nmrt
     return NMRT_OK;
 }
 
-// Until the others have read what was said: they close their ends then. Rank 0 is the last.
+// Until the others have read what was said: they close their ends then.
 static void linger(nmrt_health *h)
 {
     double until = nmrt_seconds() + LEAVE;
     for (int i = 0; i < (h->rank ? 1 : h->ranks); i++) {
         char byte[256];
-        if (h->peer[i].fd < 0)
+        if (h->peer[i].fd < 0 || h->peer[i].silence > SILENT)
             continue;
         if (h->rank == 0)
             shutdown(h->peer[i].fd, SHUT_WR);
