@@ -4,6 +4,7 @@
 //     wire_socket.c     connect, listen, send and receive before a deadline
 //     wire_meet.c       the ranks find each other: rank 0 hosts, the others join
 //     wire_health.c     a thread a rank: signs of life to rank 0, which says who is behind
+//     wire_journal.c    what a rank is doing, as bytes
 //     wire_tcp.c, wire_mpi.c   transports: bytes from one rank to another, in order
 //     wire_post.c       packets over a transport: who asks early waits, who comes early is kept
 //     comm_wire.c       the communicator: collectives out of packets

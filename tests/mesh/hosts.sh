@@ -33,7 +33,7 @@ start() { # start: two ranks on each host, in the background; ${pid[RANK]}
 reaches() { # reaches STEP: a checkpoint of that step, or a later one, is there
     for _ in $(seq 200); do
         local latest
-        latest=$(readlink "$work/hosts/ckpt/latest" || cat "$work/hosts/ckpt/latest" || true) 2>/dev/null
+        latest=$(readlink "$work/hosts/ckpt/latest" || true)
         latest=${latest//[!0-9]/}
         [ -z "$latest" ] || [ $((10#$latest)) -lt "$1" ] || return 0
         sleep 0.05
