@@ -109,6 +109,11 @@ static nmrt_status find_ranks(nmrt_ranks *ranks, nmrt_run *run, nmrt_error *e)
     if (ranks->start != NMRT_START_PLAIN && o->nproc)
         return nmrt_fail(e, NMRT_USAGE, "--nproc %lld, but %s has started %d ranks",
                          (long long)o->nproc, nmrt_start_name(ranks->start), ranks->world);
+    if (ranks->start != NMRT_START_PLAIN && o->restart)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--restart is for ranks that this binary starts itself, not for those of "
+                         "%s: start it again with --resume auto",
+                         nmrt_start_name(ranks->start));
     nmrt_mesh_flags flags = mesh_flags(o, ranks);
     NMRT_TRY(nmrt_mesh_init(&run->mesh, run->program, &flags, e));
     ranks->timeout = o->comm_timeout;

@@ -97,6 +97,7 @@ expect 'torchrun has started 2 ranks' env RANK=0 WORLD_SIZE=2 "$units" "${flags[
 expect 'comm tcp is not built in' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2
 expect 'not for those of mpirun' env PMI_RANK=0 PMI_SIZE=2 "$units" "${flags[@]}" --comm local
 expect '--restart needs --save DIR' "$units" "${flags[@]}" --dp 2 --restart 1
+expect '--restart is for ranks that this binary starts itself, not for those of torchrun' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2 --restart 1 --save "$work/none"
 expect '--sp takes 0 or 1' "$units" "${flags[@]}" --sp 2
 expect '--comm-timeout takes a number above 0' "$units" "${flags[@]}" --comm-timeout 0
 expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
