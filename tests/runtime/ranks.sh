@@ -94,7 +94,7 @@ code=0
 grep -qE '^error: .* is not divisible by --tp 3$' "$work/out"
 expect 'RANK=4 and WORLD_SIZE=4 contradict' env RANK=4 WORLD_SIZE=4 "$units" "${flags[@]}"
 expect 'torchrun has started 2 ranks' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --nproc 2
-expect 'comm tcp is not built in' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2
+expect 'nobody says where rank 0 can be reached' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2
 expect 'not for those of mpirun' env PMI_RANK=0 PMI_SIZE=2 "$units" "${flags[@]}" --comm local
 expect '--restart needs --save DIR' "$units" "${flags[@]}" --dp 2 --restart 1
 expect '--restart is for ranks that this binary starts itself, not for those of torchrun' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2 --restart 1 --save "$work/none"
