@@ -128,6 +128,15 @@ static int own_index(nm_own_syms *own, nm_sym name)
 }
 
 // Nothing in a kernel says which symbols its own are, so that equal kernels are equal code.
+// Sizes do not change under a function: without this no loop that stores could keep one in a
+// register.
+static void mark_invariant(nm_fn *f, LLVMValueRef load)
+{
+    unsigned kind = LLVMGetMDKindIDInContext(f->ctx, "invariant.load", 14);
+    LLVMMetadataRef none = LLVMMDNodeInContext2(f->ctx, NULL, 0);
+    LLVMSetMetadata(load, kind, LLVMMetadataAsValue(f->ctx, none));
+}
+
 static LLVMValueRef load_sym(nm_fn *f, nm_sym name, nm_sym_field field)
 {
     int64_t fixed = f->trains && field == NM_SYM_SIZE ? nm_dim_lookup(f->m, name)->fixed : 0;
@@ -136,6 +145,7 @@ static LLVMValueRef load_sym(nm_fn *f, nm_sym name, nm_sym_field field)
     int index = f->own ? own_index(f->own, name) : nm_sym_index(f->m, name);
     LLVMValueRef at = nm_fn_i64(f, NM_N_SYM_FIELDS * index + (int)field);
     LLVMValueRef v = nm_fn_load(f, f->i64, f->sym, at);
+    mark_invariant(f, v);
     if (!f->own)
         LLVMSetValueName2(v, name, strlen(name));
     return v;
