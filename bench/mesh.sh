@@ -4,7 +4,7 @@
 # Usage: bench/mesh.sh [B T]   (default 4 256)
 set -eu
 cd "$(dirname "$0")/.."
-nemocc=build/bin/nemocc
+nemocc=${BUILD:-build}/bin/nemocc
 [ -x $nemocc ] || { echo "bench: no $nemocc: run scripts/build.sh first" >&2; exit 1; }
 b=${1:-4} t=${2:-256}
 work=$(mktemp -d)
@@ -19,7 +19,7 @@ run() { # run NAME PROGRAM FLAGS...: its steps join the others of the name
     shift 2
     rm -rf "$work/logs"
     "$program" --data "$work/text" --steps "${STEPS:-6}" --global-batch "$b" --seq "$t" --log-dir "$work/logs" "$@" >/dev/null
-    tail -n +3 "$work/logs/metrics.jsonl" | sed -n 's/.*"tokens_per_s": *\([0-9.e+-]*\).*/\1/p' >>"$work/$name"
+    tail -n +3 "$work/logs/metrics.jsonl" | sed -n 's/.*"tokens_per_s": *\([0-9.e+-]*\).*/\1/p' >>"$work/$name.rates"
 }
 for round in 1 2; do
     run one any --micro-batch "$b"
@@ -29,7 +29,7 @@ for round in 1 2; do
 done
 grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'
 printf '%-28s %10s %10s\n' "GPT-2 124M, B=$b T=$t" tokens/s ratio
-one=$(median <"$work/one")
+one=$(median <"$work/one.rates")
 for name in one tp dp fixed; do
-    printf '%-28s %10.1f %10.3f\n' "$name" "$(median <"$work/$name")" "$(awk "BEGIN {print $(median <"$work/$name") / $one}")"
+    printf '%-28s %10.1f %10.3f\n' "$name" "$(median <"$work/$name.rates")" "$(awk "BEGIN {print $(median <"$work/$name.rates") / $one}")"
 done
