@@ -124,8 +124,23 @@ static bool is_odd(nm_module *m, const nm_dim *d)
     return d->extent != nm_dim_default(m, d->name);
 }
 
-// The dims that the attributes in the row's `.whole` name.
-static void drop_listed(nm_space *s, const nm_op *op)
+static bool is_listed(const nm_op *op, const char *attr, nm_sym dim)
+{
+    nm_syms names = names_of(op, attr);
+    for (int i = 0; i < names.n; i++)
+        if (names.sym[i] == dim)
+            return true;
+    return false;
+}
+
+bool nm_form_looks_up(const nm_op *op, nm_sym dim)
+{
+    const nm_attr *over = nm_attr_get(op, "over");
+    return over && over->kind == NM_ATTR_sym && over->u.sym == dim && nm_is(op, NM_REDUCE) &&
+           op->n_in == 2;
+}
+
+bool nm_form_needs_whole(const nm_op *op, nm_sym dim)
 {
     const char *list = nm_info(op)->whole;
     for (const char *at = list; at && *at; at += strspn(at, ", ")) {
@@ -133,21 +148,18 @@ static void drop_listed(nm_space *s, const nm_op *op)
         char attr[32];
         memcpy(attr, at, n);
         attr[n] = 0;
-        nm_syms names = names_of(op, attr);
-        for (int i = 0; i < names.n; i++)
-            drop_dim(s, names.sym[i]);
+        if (is_listed(op, attr, dim))
+            return true;
         at += n;
     }
+    return nm_form_looks_up(op, dim) && nm_has_dim(op->in[1]->type, dim);
 }
 
-// Where an index has the dim that it points into, that name is two dims: the one looked up and the
-// one kept.
-static void drop_indexed(nm_space *s, const nm_op *op)
+static void drop_whole(nm_space *s, const nm_op *op)
 {
-    const nm_attr *over = nm_attr_get(op, "over");
-    bool looks_up = over && over->kind == NM_ATTR_sym && nm_is(op, NM_REDUCE) && op->n_in == 2;
-    if (looks_up && nm_has_dim(op->in[1]->type, over->u.sym))
-        drop_dim(s, over->u.sym);
+    for (int i = s->n - 1; i >= 0; i--)
+        if (nm_form_needs_whole(op, s->dim[i].name))
+            drop_dim(s, s->dim[i].name);
 }
 
 static void drop_odd(nm_space *s, const nm_op *op)
@@ -176,8 +188,7 @@ nm_space nm_space_of(const nm_op *op)
             const nm_dim *d = &op->out[i].type->dim[k];
             add_dim(&s, nm_space_of_result(op, d->name), d);
         }
-    drop_listed(&s, op);
-    drop_indexed(&s, op);
+    drop_whole(&s, op);
     drop_odd(&s, op);
     return s;
 }

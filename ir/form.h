@@ -36,6 +36,12 @@ nm_dim *nm_space_find(nm_space *s, nm_sym dim); // NULL: not in it
 nm_sym nm_space_of_operand(const nm_op *op, nm_sym name);
 nm_sym nm_space_of_result(const nm_op *op, nm_sym name);
 
+// An op that looks up, or writes, at indices of the dim.
+bool nm_form_looks_up(const nm_op *op, nm_sym dim);
+// The row's `.whole` names it, or it is looked up and kept: where an index has the dim that it
+// points into, that name is two dims.
+bool nm_form_needs_whole(const nm_op *op, nm_sym dim);
+
 // --- what an op may read -------------------------------------------------------------------------
 
 bool nm_form_has_rule(const nm_op *op);           // else it runs on one rank alone

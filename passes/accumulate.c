@@ -321,7 +321,7 @@ static part pick_sums(const cuts *c, bool count, nm_value **map)
 }
 
 // The part that computes the counts, or the accumulators: each added to its parameter.
-static void build_sums(const cuts *c, const char *name, bool count)
+static bool build_sums(const cuts *c, const char *name, bool count)
 {
     nm_value **map;
     nm_func *f = copy_step(c, name, &map);
@@ -336,12 +336,13 @@ static void build_sums(const cuts *c, const char *name, bool count)
     nm_part_clean(f);
     for (int i = 0; i < p.n; i++) {
         nm_value *acc = make_param(f, p.row[i]);
-        bool mean = c->b.mean[p.row[i]->value->id];
+        bool mean = c->b.form[p.row[i]->value->id] == NM_MB_mean;
         nm_set_operand(ret, i,
                        mean ? add_share(&c->b, acc, ret->in[i]) : accumulate(acc, ret->in[i]));
     }
     nm_part_clean(f);
     nm_part_drop_params(f);
+    return nm_batch_check(f, c->b.average);
 }
 
 static void build_finish(cuts *c)
@@ -369,9 +370,10 @@ static bool cut_step(nm_func *f)
         has_counts |= c.row[i].count;
     build_finish(&c);
     nm_func *finish = f->module->last_func;
-    if (has_counts)
-        build_sums(&c, "count", true);
-    build_sums(&c, "micro", false);
+    if (!nm_batch_check(finish, c.b.average))
+        return false;
+    if ((has_counts && !build_sums(&c, "count", true)) || !build_sums(&c, "micro", false))
+        return false;
     nm_func_remove(finish);
     finish->module->last_func->next = finish;
     finish->module->last_func = finish;
@@ -385,21 +387,36 @@ static bool ends_in(nm_sym name, const char *suffix)
     return n > k && !strcmp(name + n - k, suffix);
 }
 
-// @train, @train.NAME, @eval, @eval.NAME, and not yet a part of one.
-static bool is_step(const nm_func *f)
+static bool is_part(const nm_func *f)
+{
+    return ends_in(f->name, ".count") || ends_in(f->name, ".micro") || ends_in(f->name, ".finish");
+}
+
+// @train, @train.NAME, @eval, @eval.NAME, or a part of one.
+static bool is_of_step(const nm_func *f)
 {
     size_t role = strcspn(f->name, ".");
-    bool fits =
-        (role == 5 && !strncmp(f->name, "train", 5)) || (role == 4 && !strncmp(f->name, "eval", 4));
-    return fits && !ends_in(f->name, ".count") && !ends_in(f->name, ".micro") &&
-           !ends_in(f->name, ".finish");
+    return (role == 5 && !strncmp(f->name, "train", 5)) ||
+           (role == 4 && !strncmp(f->name, "eval", 4));
+}
+
+// Parts that are given, not cut here, are held to the same.
+static bool check_parts(nm_module *m)
+{
+    bool ok = true;
+    nm_each_func(f, m)
+        if (is_of_step(f) && is_part(f))
+            ok &= nm_batch_check(f, false);
+    return ok;
 }
 
 bool nm_pass_accumulate(nm_module *m, bool *changed)
 {
+    if (!check_parts(m))
+        return false;
     for (nm_func *f = m->first_func, *next; f; f = next) {
         next = f->next;
-        if (!is_step(f))
+        if (!is_of_step(f) || is_part(f))
             continue;
         if (!cut_step(f))
             return false;
