@@ -224,10 +224,9 @@ static bool infer_repeat(nm_batch *b, nm_op *op, bool inside)
     if (!open_body(b, op, inside) || !settle_carried(b, op))
         return false;
     for (int i = 0; i < op->n_out; i++) {
-        const nm_value *inner = op->body->last->in[i], *param = op->body->param[i];
-        uint32_t id = op->out[i].id;
+        const nm_value *inner = i < carried ? op->body->param[i] : op->body->last->in[i];
         bool split = nm_batch_has(b, op->out[i].type);
-        b->form[id] = split ? NM_MB_split : b->form[i < carried ? param->id : inner->id];
+        b->form[op->out[i].id] = split ? NM_MB_split : b->form[inner->id];
     }
     return true;
 }

@@ -296,7 +296,7 @@ static void grow(graph *g, int ops, int depth)
     }
 }
 
-// @f of some parameters; its results are scalars.
+// @f of some parameters; its results are scalars. A dim that is declared stays as it is.
 static nm_func *random_func(nm_module *m, uint64_t seed)
 {
     static const struct {
@@ -305,8 +305,9 @@ static nm_func *random_func(nm_module *m, uint64_t seed)
     } dims[] = {{"i", 2}, {"j", 3}, {"k", 4}, {"p", 2}, {"q", 2}, {"layers", 3}, {"turns", 2}};
     static const char *const shape[] = {"i", "ij", "jk", "", "k"};
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
-        nm_dim_declare(m, (nm_dim_decl){.name = nm_sym_get(m, dims[i].name),
-                                        .extent = nm_extent_const(m, dims[i].n)});
+        if (!nm_dim_lookup(m, nm_sym_get(m, dims[i].name)))
+            nm_dim_declare(m, (nm_dim_decl){.name = nm_sym_get(m, dims[i].name),
+                                            .extent = nm_extent_const(m, dims[i].n)});
     graph g = {.f = nm_func_new(m, nm_sym_get(m, "f"), (nm_loc){0}), .state = seed};
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
         nm_type t = {.dtype = NM_f32};
