@@ -202,7 +202,7 @@ static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t wh
         return;
     nmrt_text what = {0};
     nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)whole, s->where);
-    if (s->pad > 1)
+    if (round_up(whole, s->pad) != whole)
         nmrt_text_add(&what, ", padded to %lld,", (long long)round_up(whole, s->pad));
     if (!what.failed && !is_said(e, what.at)) // `d` over dp, and over dp and cp: once
         add_indivisible(m, what.at, axes_of(s), e);
@@ -242,6 +242,30 @@ static void check_fixed(const nmrt_mesh *m, nmrt_error *e)
         const nmdrv_sym_info *s = &p->sym[i];
         if (is_local(s) && s->of_sym < 0 && axes_of(s) != 1 << NMDRV_TPR)
             check_extent(m, s, s->extent, e);
+    }
+}
+
+// Has any value a dim on one of these axes, and on none of `without`?
+static bool splits(const nmdrv_program *p, int64_t axes, int64_t without)
+{
+    for (int64_t i = 0; i < p->n_syms; i++)
+        if (is_local(&p->sym[i]) && axes_of(&p->sym[i]) & axes && !(axes_of(&p->sym[i]) & without))
+            return true;
+    return false;
+}
+
+// Ranks that would do what others do. What is on dp and cp is only stored so.
+static void check_rows(const nmrt_mesh *m, nmrt_error *e)
+{
+    const struct {
+        const char *name;
+        int64_t axes, without;
+    } row[] = {{"tp", TP, 0}, {"cp", 1 << NMDRV_CP, DP}, {"dp", DP, 0}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        int64_t n = nmrt_mesh_ranks(m, row[i].axes);
+        if (m->mode >= 0 && n > 1 && !splits(m->program, row[i].axes, row[i].without))
+            add_line(e, "--%s %lld: %s has nothing to split over %s", row[i].name, (long long)n,
+                     m->program->name, row[i].name);
     }
 }
 
@@ -306,6 +330,7 @@ nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmr
     set_sizes(m, flags, dp);
     settle_store(m, flags->zero == 3 ? NMDRV_DPP : NMDRV_DPS);
     choose_mode(m, flags->sp, e);
+    check_rows(m, e);
     check_stages(m, e);
     check_fixed(m, e);
     return *e->text ? NMRT_USAGE : NMRT_OK;

@@ -26,3 +26,8 @@ refuses "--global-batch 8 is not a multiple of --micro-batch 1 x dp 3" --dp 3
 # several mistakes are several lines
 refuses '--pp 5 is more stages than layers (models/gpt2.nm:2) = 4' --tp 8 --pp 5
 grep -q 'heads = 12' "$work/out"
+
+# ranks that would all do the same
+nemocc models/lstm.nm --preset large -D vocab=256 -D d=64 -o "$work/t"
+refuses '--cp 2: lstm has nothing to split over cp' --cp 2
+refuses '--pp 2: lstm has nothing to split over stages' --pp 2
