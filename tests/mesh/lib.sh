@@ -1,5 +1,6 @@
 # Shared by the mesh scripts: runs of one binary on many meshes, and how they compare with one rank's.
 . tests/models/lib.sh
+BUILD=${BUILD:-$PWD/build}
 
 build_model() { # build_model MODEL NAME [FLAGS]: the tiny preset
     local model=$1 name=$2
