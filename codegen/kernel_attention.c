@@ -153,13 +153,17 @@ static bool check_inner(nm_gen *g, const nm_flash *x, nm_value *v)
     if (!nm_has_dim(v->type, x->hd.name))
         return true;
     int arg;
+    int64_t hd, step;
     LLVMValueRef zero = nm_gen_offset(g, v, &c, &arg);
-    nm_coords_set(&c, x->hd.name, nm_index_const(g, 1));
-    LLVMValueRef one = zero ? nm_gen_offset(g, v, &c, &arg) : NULL;
-    int64_t step;
-    if (!one)
+    if (!zero)
         return false;
-    if (nm_fn_is_const(LLVMBuildSub(g->fn.b, one, zero, ""), &step) && step == 1)
+    bool contiguous = nm_extent_is_const(x->hd.extent, &hd);
+    for (int64_t i = 1; contiguous && i < hd; i++) { // a merge may jump anywhere
+        nm_coords_set(&c, x->hd.name, nm_index_const(g, i));
+        LLVMValueRef at = nm_gen_offset(g, v, &c, &arg);
+        contiguous = nm_fn_is_const(LLVMBuildSub(g->fn.b, at, zero, ""), &step) && step == i;
+    }
+    if (contiguous)
         return true;
     return nm_gen_refuse(g, x->op,
                          "an operand whose head dim is not innermost is not lowered yet") != NULL;

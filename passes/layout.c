@@ -337,17 +337,6 @@ static void order_body(layout *l, nm_func *f)
 
 // --- what templates need --------------------------------------------------------------------
 
-// Attention reads and writes vectors along the head dim.
-static const nm_type *with_innermost(nm_module *m, const nm_type *type, nm_sym dim)
-{
-    nm_type t = *type;
-    int at = nm_type_find(&t, dim);
-    nm_dim moved = t.dim[at];
-    memmove(&t.dim[at], &t.dim[at + 1], sizeof moved * (size_t)(t.rank - at - 1));
-    t.dim[t.rank - 1] = moved;
-    return nm_type_get(m, &t);
-}
-
 // What an attention writes, where nothing else says its order.
 static void fix_for_templates(layout *l, const nm_func *f)
 {
@@ -360,40 +349,9 @@ static void fix_for_templates(layout *l, const nm_func *f)
         for (int i = 0; a && i < op->n_out; i++)
             if (nm_has_dim(op->out[i].type, nm_attr_sym(a, "hd"))) {
                 const nm_type *sorted = nm_rank_sort(l->m, l->rank, op->out[i].type);
-                fix(l, &op->out[i], with_innermost(l->m, sorted, nm_attr_sym(a, "hd")));
+                fix(l, &op->out[i], nm_layout_innermost(l->m, sorted, nm_attr_sym(a, "hd")));
             }
     }
-}
-
-static bool needs_innermost(const nm_op *op, const nm_value *v, nm_sym hd)
-{
-    bool attention = op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
-    int at = attention ? nm_type_find(v->type, hd) : -1;
-    return at >= 0 && at != v->type->rank - 1;
-}
-
-static void copy_for_template(nm_op *group)
-{
-    nm_func *f = group->func, *body = group->body;
-    nm_each_op(op, body)
-        for (int i = 0; i < op->n_in; i++) {
-            nm_value *v = op->in[i];
-            nm_sym hd = nm_attr_get(op, "hd") ? nm_attr_sym(op, "hd") : NULL;
-            if (v->def || !hd || !needs_innermost(op, v, hd))
-                continue;
-            const nm_type *wanted = with_innermost(f->module, v->type, hd);
-            nm_set_operand(group, v->index, nm_copy_group(f, group, group->in[v->index], wanted));
-            v->type = wanted;
-        }
-}
-
-static void copy_for_templates(nm_func *f)
-{
-    nm_each_op(op, f)
-        if (op->code == NM_OP_repeat)
-            copy_for_templates(op->body);
-        else if (op->code == NM_OP_group)
-            copy_for_template(op);
 }
 
 // --- what collectives need ------------------------------------------------------------------
@@ -463,7 +421,7 @@ static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     order_body(&l, f);
     copy_for_collectives(f);
     copy_results(&l, f);
-    copy_for_templates(f);
+    nm_layout_copy_for_templates(f);
     nm_arena_reset(scratch, mark);
 }
 

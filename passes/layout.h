@@ -18,4 +18,8 @@ const nm_type *nm_rank_sort(nm_module *m, const nm_rank *rank, const nm_type *t)
 // A map group that copies v, of f, into a value of type t (v's dims in any order), before `before`.
 nm_value *nm_copy_group(nm_func *f, nm_op *before, nm_value *v, const nm_type *t);
 
+// In layout_template.c: t with `dim` innermost; copies where a template's operand lies otherwise.
+const nm_type *nm_layout_innermost(nm_module *m, const nm_type *t, nm_sym dim);
+void nm_layout_copy_for_templates(nm_func *f);
+
 #endif

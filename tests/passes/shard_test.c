@@ -27,6 +27,17 @@ static const subject models[] = {
                 {"hd", "4"},
                 {"ff", "16"},
                 {"layers", "2"}}},
+    {.path = "tests/models/two_attentions.nm",
+     .define = {{"vocab", "14"},
+                {"d", "8"},
+                {"heads", "4"},
+                {"kv", "2"},
+                {"hd", "4"},
+                {"heads2", "4"},
+                {"kv2", "2"},
+                {"hd2", "4"},
+                {"ff", "16"},
+                {"layers", "2"}}},
     {.path = "tests/passes/decayed.nm", .define = {{"vocab", "12"}, {"d", "8"}, {"layers", "4"}}},
 };
 
