@@ -1,6 +1,7 @@
 // main() of every emitted binary: flags, then a verb; one that runs on a mesh runs as its ranks.
 // Exit codes: 0 done (also when a signal ended the run and all is saved), 1 it failed, 2 the flags
 // are wrong.
+#include "runtime/checkpoint.h"
 #include "runtime/cpu.h"
 #include "runtime/eval.h"
 #include "runtime/generate.h"
@@ -78,12 +79,21 @@ static nmrt_status run_quietly(nmrt_run *run, nmrt_error *e)
     return status;
 }
 
+// Ranks that are started again go on from what was saved meanwhile, or else from where they began.
+static const char *resume_of(const nmrt_options *o, const nmrt_ranks *ranks)
+{
+    nmrt_index index;
+    if (ranks->attempt == 0 || !nmrt_index_open_newest(&index, o->save))
+        return o->resume;
+    nmrt_index_close(&index);
+    return "auto";
+}
+
 static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
 {
     nmrt_run run = *(const nmrt_run *)arg;
     nmrt_options o = *run.options;
-    if (ranks->attempt > 0)
-        o.resume = "auto";
+    o.resume = resume_of(&o, ranks);
     if (!o.global_batch)
         o.global_batch = o.micro_batch * nmrt_mesh_dp(&run.mesh);
     run.options = &o;
@@ -118,7 +128,7 @@ static nmrt_status find_ranks(nmrt_ranks *ranks, nmrt_run *run, nmrt_error *e)
     NMRT_TRY(nmrt_mesh_init(&run->mesh, run->program, &flags, e));
     ranks->timeout = o->comm_timeout;
     ranks->program = run->program->hash;
-    ranks->restarts = (int)o->restart;
+    ranks->restarts = o->dry_run ? 0 : (int)o->restart;
     if (o->dry_run)
         ranks->world = 1;
     else if (ranks->start == NMRT_START_PLAIN)

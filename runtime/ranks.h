@@ -42,8 +42,8 @@ const char *nmrt_start_name(nmrt_start start); // "torchrun"
 
 typedef nmrt_status nmrt_rank_body(nmrt_ranks *r, void *arg, nmrt_error *e);
 // Runs `body` as each rank and returns this process's exit code: as the one rank that it is, or,
-// in a plain start with world > 1, as the parent that forks and watches them all. Call it before
-// there are threads. Failures are said on standard error, once each.
+// in a plain start with world > 1 or restarts, as the parent that forks and watches them all. Call
+// it before there are threads. Failures are said on standard error, once each.
 int nmrt_ranks_run(nmrt_ranks *r, nmrt_rank_body *body, void *arg);
 // Says a failure of this rank at once, if it is one that it says, and empties e: before others hear
 // of it and leave, as a launcher may end all when the first one does.

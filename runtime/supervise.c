@@ -271,7 +271,7 @@ int nmrt_ranks_run(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
                 ranks->world, NMRT_MAX_LOCAL);
         return 2;
     }
-    if (ranks->start == NMRT_START_PLAIN && ranks->world > 1)
+    if (ranks->start == NMRT_START_PLAIN && (ranks->world > 1 || ranks->restarts))
         return run_forked(ranks, body, arg);
     nmrt_status status = body(ranks, arg, &e);
     nmrt_ranks_say(ranks, status, &e);

@@ -60,6 +60,33 @@ grep -q '^starting the ranks again, 1 of 2 times' "$work/out"
 grep -q '^resuming from ' "$work/out"
 diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/again.log/metrics.jsonl")
 
+# before the first save of its own, a run that is started again goes on from where it began
+kill_one() { # kill_one OUTPUT PATTERN: a rank of $parent, once the output has the pattern
+    for _ in $(seq 200); do
+        ! grep -q -- "$2" "$1" || break
+        sleep 0.05
+    done
+    kill -KILL "$(rank 0)"
+}
+"${slow[@]}" --save "$work/later" --log-dir "$work/later.log" --save-every 0 --resume "$work/killed/step-000005" \
+    --restart 1 --log-every 1 >"$work/out" 2>&1 &
+parent=$!
+kill_one "$work/out" 'step *8'
+ends 0
+[ "$(grep -c '^resuming from .*/killed/step-000005' "$work/out")" -eq 2 ] || { cat "$work/out" && exit 1; }
+diff <(rows "$work/calm.log/metrics.jsonl" | tail -n +6) <(rows "$work/later.log/metrics.jsonl")
+
+# a rank that is alone is started again, too
+alone=(env FAKE_SLEEP_MS=60 "$units" "${flags[@]}")
+"${alone[@]}" --log-dir "$work/alone.log" --steps 12 >/dev/null
+"${alone[@]}" --log-dir "$work/alone.again" --steps 12 --save "$work/alone" --save-every 5 --restart 1 --log-every 1 \
+    >"$work/out" 2>&1 &
+parent=$!
+kill_one "$work/out" 'step *7'
+wait "$parent" || { cat "$work/out" && exit 1; }
+grep -q '^starting the ranks again, 1 of 1 times' "$work/out"
+diff <(rows "$work/alone.log/metrics.jsonl") <(rows "$work/alone.again/metrics.jsonl")
+
 # the parent, a rank: either way all stop together, save, and it is no failure
 start "$work/term"
 kill -TERM "$parent"
