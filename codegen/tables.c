@@ -276,20 +276,16 @@ void nm_program_tables(nm_program *p)
     int n_modes;
     LLVMValueRef modes = nm_mode_rows(&t, &n_modes);
     nm_pipe pipe = nm_pipe_of(m);
-    const nm_dim_decl *kv = nm_kv_of(m);
-    int64_t kv_extent = 0;
-    if (kv)
-        nm_extent_is_const(kv->extent, &kv_extent);
-    LLVMValueRef program = NM_ROW(
-        &t, nm_word(&t, NMDRV_VERSION), nm_string(&t, m->name), nm_string(&t, m->preset),
-        nm_string(&t, hash_module(m)), nm_string(&t, p->opts->version),
-        nm_string(&t, p->target.name), nm_word(&t, p->target.level), nm_word(&t, p->scratch),
-        nm_word(&t, nm_sym_count(m)), nm_word(&t, t.n_dims), nm_word(&t, m->n_params),
-        nm_word(&t, m->n_hypers), nm_word(&t, p->n_drivers), nm_word(&t, p->n_kernels),
-        nm_sym_rows(&t), dim_rows(&t), params, hyper_rows(&t), funcs, kernel_rows(&t),
-        nm_word(&t, n_modes), nm_word(&t, p->n_collectives), nm_word(&t, pipe.n_units), modes,
-        nm_collective_rows(&t), nm_word(&t, pipe.turns), nm_string(&t, pipe.where),
-        nm_string(&t, kv ? kv->name : ""), nm_word(&t, kv_extent), nm_string(&t, m->no_decode));
+    LLVMValueRef program =
+        NM_ROW(&t, nm_word(&t, NMDRV_VERSION), nm_string(&t, m->name), nm_string(&t, m->preset),
+               nm_string(&t, hash_module(m)), nm_string(&t, p->opts->version),
+               nm_string(&t, p->target.name), nm_word(&t, p->target.level), nm_word(&t, p->scratch),
+               nm_word(&t, nm_sym_count(m)), nm_word(&t, t.n_dims), nm_word(&t, m->n_params),
+               nm_word(&t, m->n_hypers), nm_word(&t, p->n_drivers), nm_word(&t, p->n_kernels),
+               nm_sym_rows(&t), dim_rows(&t), params, hyper_rows(&t), funcs, kernel_rows(&t),
+               nm_word(&t, n_modes), nm_word(&t, p->n_collectives), nm_word(&t, pipe.n_units),
+               modes, nm_collective_rows(&t), nm_word(&t, pipe.turns), nm_string(&t, pipe.where),
+               nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode));
     LLVMValueRef global = constant(&t, program, "nemocc_program");
     LLVMSetLinkage(global, LLVMExternalLinkage);
 }

@@ -35,6 +35,6 @@ typedef struct nm_pipe { // what --pp can split
     const char *where; // "layers (gpt2.nm:4)"; "": nothing
 } nm_pipe;
 nm_pipe nm_pipe_of(nm_module *m);
-nm_dim_decl *nm_kv_of(nm_module *m); // the dim by which tp is factored; NULL: none
+int64_t nm_kv_extent(nm_module *m); // gcd of the dims by which tp is factored; 0: none
 
 #endif

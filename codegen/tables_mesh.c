@@ -169,13 +169,17 @@ nm_pipe nm_pipe_of(nm_module *m)
     return pipe;
 }
 
-// The dim that is split over tpk and not over tpr.
-nm_dim_decl *nm_kv_of(nm_module *m)
+static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+
+// Of all dims that are split over tpk and not over tpr.
+int64_t nm_kv_extent(nm_module *m)
 {
+    int64_t all = 0, one;
     for (int i = 0; i < m->n_dims; i++) {
-        const nm_dim_decl *d = &m->dim[i];
-        if (d->of && d->axes.n == 1 && strcmp(d->axes.axis[0], "tpk") == 0)
-            return nm_dim_lookup(m, d->of);
+        const nm_dim_decl *d = &m->dim[i], *of = d->of ? nm_dim_lookup(m, d->of) : NULL;
+        bool is_kv = of && d->axes.n == 1 && strcmp(d->axes.axis[0], "tpk") == 0;
+        if (is_kv && nm_extent_is_const(of->extent, &one))
+            all = gcd(all, one);
     }
-    return NULL;
+    return all;
 }

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 2 };
+enum { NMDRV_VERSION = 3 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -202,8 +202,7 @@ typedef struct nmdrv_program {
     const nmdrv_collective *collective;
     int64_t pp_turns;        // turns of all chunked repeats together: the most stages there can be
     const char *pp_where;    // "layers (gpt2.nm:4)"; "": nothing to split over pp
-    const char *kv;          // the dim that factors tp: tpk = gcd(kv, tp)
-    int64_t kv_extent;       // 0: none, tpk = tp
+    int64_t kv_extent;       // gcd of all dims of key heads, tpk = gcd of it and tp; 0: none, tpk = tp
     const char *no_decode;      // why there is no DECODE function: a sentence for the user; "" if there is one
 } nmdrv_program;
 

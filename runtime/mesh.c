@@ -209,27 +209,52 @@ static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t wh
     nmrt_text_release(&what);
 }
 
-// The heads of queries are kv heads times g, over tpk times tpr. g that is not divisible by tpr,
-// or not there, is heads that are not divisible by tp.
-static void check_heads(const nmrt_mesh *m, nmrt_error *e)
+static bool is_on(const nmdrv_sym_info *s, int axis) { return axes_of(s) == 1 << axis; }
+
+static const nmdrv_dim *find_dim(const nmdrv_program *p, const char *name, size_t n)
 {
-    const nmdrv_program *p = m->program;
-    const char *name = p->kv, *where = "";
-    int64_t g = 1;
-    if (m->size[NMDRV_TPR] == 1)
-        return;
     for (int64_t i = 0; i < p->n_dims; i++)
-        if (strcmp(p->dim[i].name, p->kv) == 0)
-            where = p->dim[i].where;
-    for (int64_t i = 0; i < p->n_syms; i++)
-        if (is_local(&p->sym[i]) && axes_of(&p->sym[i]) == 1 << NMDRV_TPR)
-            g = p->sym[i].extent, name = p->sym[i].of, where = p->sym[i].where;
-    if (g % m->size[NMDRV_TPR] == 0)
-        return;
+        if (strncmp(p->dim[i].name, name, n) == 0 && !p->dim[i].name[n])
+            return &p->dim[i];
+    return NULL;
+}
+
+// Heads of queries are kv heads times groups, over tpk times tpr. Groups that tpr does not divide
+// are heads that tp does not divide, unless another kind of key heads keeps tpk small.
+static void check_groups(const nmrt_mesh *m, const nmdrv_sym_info *s, nmrt_error *e)
+{
+    const char *end = strrchr(s->of, '.'); // heads.g
+    size_t n = end ? (size_t)(end - s->of) : strlen(s->of);
+    const nmdrv_dim *heads = find_dim(m->program, s->of, n);
+    int64_t tpk = m->size[NMDRV_TPK], tp = tpk * m->size[NMDRV_TPR];
     nmrt_text what = {0};
-    nmrt_text_add(&what, "%.*s = %lld (%s)", (int)strcspn(name, "."), name,
-                  (long long)(g * p->kv_extent), where);
-    if (!what.failed)
+    if (!heads || s->extent % m->size[NMDRV_TPR] == 0)
+        return;
+    nmrt_text_add(&what, "%s = %lld (%s)", heads->name, (long long)heads->extent, heads->where);
+    if (!what.failed && heads->extent % tp == 0)
+        add_line(e,
+                 "%s, in groups of %lld, is not divisible by --tp %lld / %lld: all key heads "
+                 "together divide into %lld",
+                 what.at, (long long)s->extent, (long long)tp, (long long)tpk, (long long)tpk);
+    else if (!what.failed)
+        add_indivisible(m, what.at, TP, e);
+    nmrt_text_release(&what);
+}
+
+static bool has_groups(const nmdrv_program *p)
+{
+    for (int64_t i = 0; i < p->n_syms; i++)
+        if (is_local(&p->sym[i]) && is_on(&p->sym[i], NMDRV_TPR))
+            return true;
+    return false;
+}
+
+// Heads without groups have to fill tp alone.
+static void check_plain(const nmrt_mesh *m, const nmdrv_sym_info *s, nmrt_error *e)
+{
+    nmrt_text what = {0};
+    nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)s->extent, s->where);
+    if (!what.failed && m->size[NMDRV_TPR] > 1 && !has_groups(m->program))
         add_indivisible(m, what.at, TP, e);
     nmrt_text_release(&what);
 }
@@ -237,10 +262,15 @@ static void check_heads(const nmrt_mesh *m, nmrt_error *e)
 static void check_fixed(const nmrt_mesh *m, nmrt_error *e)
 {
     const nmdrv_program *p = m->program;
-    check_heads(m, e);
     for (int64_t i = 0; i < p->n_syms; i++) {
         const nmdrv_sym_info *s = &p->sym[i];
-        if (is_local(s) && s->of_sym < 0 && axes_of(s) != 1 << NMDRV_TPR)
+        if (!is_local(s) || s->of_sym >= 0)
+            continue;
+        if (is_on(s, NMDRV_TPR))
+            check_groups(m, s, e);
+        else if (is_on(s, NMDRV_TPK))
+            check_plain(m, s, e);
+        else
             check_extent(m, s, s->extent, e);
     }
 }

@@ -27,6 +27,37 @@ refuses "--global-batch 8 is not a multiple of --micro-batch 1 x dp 3" --dp 3
 refuses '--pp 5 is more stages than layers (models/gpt2.nm:2) = 4' --tp 8 --pp 5
 grep -q 'heads = 12' "$work/out"
 
+# two kinds of grouped heads: each kind is checked, and tp is factored by what divides both
+cat >"$work/two.nm" <<'MODEL'
+mesh { dp: batch   tp: heads kv heads2 kv2 vocab }
+dims vocab = 256, d = 48, heads = 6, heads2 = 8, kv = 2, kv2 = 2, hd = 8, hd2 = 8
+dims batch = ?, seq = ?
+module block(x[batch, seq, d], heads: dim, kv: dim, hd: dim) {
+  q = q: linear(x, d -> heads hd)
+  k = k: linear(x, d -> kv hd)
+  v = v: linear(x, d -> kv hd)
+  return x + o: linear(attention(q, k, v, seq, hd, causal), heads hd -> d)
+}
+model two(tokens: vocab[batch, seq]) {
+  x = embed(tokens, vocab -> d)
+  x = one: block(x, heads, kv, hd)
+  x = two: block(x, heads2, kv2, hd2)
+  return head: linear(x, d -> vocab)
+}
+train (tokens: vocab[batch, seq], labels: vocab[batch, seq]) {
+  minimize cross_entropy(two(tokens), labels, vocab) { sgd(lr = 1e-2) }
+}
+MODEL
+two() { nemocc "$work/two.nm" "$@" -o "$work/t"; }
+two
+refuses "heads = 6 ($work/two.nm:2) is not divisible by --tp 4" --tp 4
+two -D heads=8 -D heads2=6
+refuses "heads2 = 6 ($work/two.nm:2) is not divisible by --tp 4" --tp 4
+two -D heads=8 -D kv2=4 -D heads2=4
+refuses "heads2 = 4 ($work/two.nm:2), in groups of 1, is not divisible by --tp 4 / 2: all key heads together divide into 2" --tp 4
+two -D heads=8 -D kv2=4
+"$work/t" --data "$work/text" --steps 1 --seq 48 --threads 1 --tp 4 >"$work/out" 2>&1
+
 # ranks that would all do the same
 nemocc models/lstm.nm --preset large -D vocab=256 -D d=64 -o "$work/t"
 refuses '--cp 2: lstm has nothing to split over cp' --cp 2

@@ -603,6 +603,5 @@ const nmdrv_program nemocc_program = {
     .collective = collectives,
     .pp_turns = L1 + L2,
     .pp_where = "l1 (units.nm:1)",
-    .kv = "",
     .no_decode = "it has no model",
 };

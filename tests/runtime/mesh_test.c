@@ -54,7 +54,7 @@ static const nmdrv_sym_info syms[N_SYMS] = {
     [D_STORE] = LOCAL("d.dps.dpp.cp", "d", 720, -1, 0, store),
     [LAYERS_PP] = LOCAL("layers.pp", "layers", 12, -1, 0, pp),
 };
-static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}};
+static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}, {"heads", "m.nm:4", 32, -1}};
 
 enum { ONE, ONCE, EACH, ONCE_NOSP, EACH_NOSP };
 enum { ALL_AXES = (1 << NMDRV_N_AXES) - 1 };
@@ -80,7 +80,7 @@ static const nmdrv_program llama = {
     .version = NMDRV_VERSION,
     .name = "llama",
     .n_syms = N_SYMS,
-    .n_dims = 1,
+    .n_dims = 2,
     .sym = syms,
     .dim = dims,
     .n_modes = 5,
@@ -90,7 +90,6 @@ static const nmdrv_program llama = {
     .collective = collectives,
     .pp_turns = 12,
     .pp_where = "layers (m.nm:4)",
-    .kv = "kv",
     .kv_extent = 8,
 };
 
@@ -357,14 +356,52 @@ static void test_indivisible(void)
 static void test_plain_heads(void)
 {
     static const nmdrv_sym_info only[] = {LOCAL("heads.tpk", "heads", 12, -1, 0, tpk)};
-    static const nmdrv_dim heads[] = {{"heads", "gpt2.nm:4", 12, -1}};
     nmdrv_program gpt2 = llama;
-    gpt2.n_syms = 1, gpt2.sym = only, gpt2.dim = heads, gpt2.kv = "heads", gpt2.kv_extent = 12;
+    gpt2.n_syms = 1, gpt2.sym = only, gpt2.kv_extent = 12;
     nmrt_mesh_flags f = flags();
     f.tp = 8;
-    refuse(&gpt2, f, "heads = 12 (gpt2.nm:4) is not divisible by --tp 8");
+    refuse(&gpt2, f, "heads = 12 (m.nm:4) is not divisible by --tp 8");
     f.tp = 6;
     make(&gpt2, f);
+}
+
+// Two kinds of heads: each is checked, and tpk is what divides both kinds of key heads.
+static void test_two_kinds(void)
+{
+    const nmdrv_sym_info locals[] = {
+        LOCAL("kv.tpk", "kv", 2, -1, 0, tpk), LOCAL("heads.g.tpr", "heads.g", 3, -1, 0, tpr),
+        LOCAL("kv2.tpk", "kv2", 4, -1, 0, tpk), LOCAL("heads2.g.tpr", "heads2.g", 4, -1, 0, tpr)};
+    const nmdrv_dim heads[] = {{"heads", "m.nm:2", 6, -1}, {"heads2", "m.nm:3", 16, -1}};
+    nmdrv_program two = llama;
+    two.n_syms = 4, two.sym = locals, two.n_dims = 2, two.dim = heads, two.kv_extent = 2;
+    nmrt_mesh_flags f = flags();
+    f.tp = 4;
+    refuse(&two, f, "heads = 6 (m.nm:2) is not divisible by --tp 4");
+    f.tp = 24; // tpk 2, tpr 12: heads, and heads2, both are not
+    refuse(&two, f,
+           "heads = 6 (m.nm:2) is not divisible by --tp 24\n"
+           "heads2 = 16 (m.nm:3) is not divisible by --tp 24");
+    f.tp = 6;
+    refuse(&two, f, "heads2 = 16 (m.nm:3) is not divisible by --tp 6");
+    f.tp = 2;
+    CHECK(make(&two, f).size[NMDRV_TPK] == 2);
+}
+
+// tp divides the heads, but the key heads of others leave more of it to their groups than these
+// have.
+static void test_small_groups(void)
+{
+    const nmdrv_sym_info locals[] = {
+        LOCAL("kv.tpk", "kv", 2, -1, 0, tpk), LOCAL("heads.g.tpr", "heads.g", 4, -1, 0, tpr),
+        LOCAL("kv2.tpk", "kv2", 4, -1, 0, tpk), LOCAL("heads2.g.tpr", "heads2.g", 1, -1, 0, tpr)};
+    const nmdrv_dim heads[] = {{"heads", "m.nm:2", 8, -1}, {"heads2", "m.nm:3", 4, -1}};
+    nmdrv_program two = llama;
+    two.n_syms = 4, two.sym = locals, two.n_dims = 2, two.dim = heads, two.kv_extent = 2;
+    nmrt_mesh_flags f = flags();
+    f.tp = 4;
+    refuse(&two, f,
+           "heads2 = 4 (m.nm:3), in groups of 1, is not divisible by --tp 4 / 2: all key heads "
+           "together divide into 2");
 }
 
 static void test_stages(void)
@@ -442,6 +479,8 @@ int main(void)
     test_worlds();
     test_indivisible();
     test_plain_heads();
+    test_two_kinds();
+    test_small_groups();
     test_stages();
     test_sizes();
     test_print();
