@@ -17,6 +17,7 @@ static int kind_of(const nm_op *op)
     case NM_OP_all_reduce: return NMDRV_ALL_REDUCE;
     case NM_OP_reduce_scatter: return NMDRV_REDUCE_SCATTER;
     case NM_OP_all_gather: return NMDRV_ALL_GATHER;
+    case NM_OP_rotate: return NMDRV_ROTATE;
     default: return -1;
     }
 }
@@ -56,6 +57,9 @@ static const nm_type *larger_side(const nm_op *op)
     return op->code == NM_OP_all_gather ? op->out[0].type : op->in[0]->type;
 }
 
+// Do the ranks share a dim? Else all elements are alike.
+static bool is_along_dim(const nm_op *op) { return nm_attr_sym(op, "over") != NULL; }
+
 static const nm_extent *extent_over(const nm_op *op, const nm_type *t)
 {
     return t->dim[nm_type_find(t, nm_attr_sym(op, "over"))].extent;
@@ -93,7 +97,7 @@ static bool list_collective(nm_drive *w, const nm_op *op)
     c.more = nm_attr_bool(op, "more");
     c.units = w->d->func->part.units;
     c.over = -1;
-    if (c.kind != NMDRV_ALL_REDUCE) {
+    if (is_along_dim(op)) {
         c.over = nm_extent_sym_index(m, extent_over(op, smaller_side(op)));
         nm_dim_decl *local = nm_extent_decl(m, extent_over(op, larger_side(op)));
         c.joins = !local || !local->of;
@@ -117,7 +121,7 @@ static void write_geometry(nm_drive *w, const nm_op *op)
     if (!w->geometry)
         w->geometry = nm_fn_slot(&w->fn, LLVMArrayType2(w->fn.i64, 3));
     const nm_type *t = smaller_side(op);
-    if (op->code == NM_OP_all_reduce) {
+    if (!is_along_dim(op)) {
         set_geometry(w, 0, t->rank, t->dim);
         return;
     }

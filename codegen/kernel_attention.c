@@ -332,7 +332,8 @@ static void row_strides(nm_gen *g, const nm_flash *x, nm_strided *s, LLVMValueRe
     nm_fn *f = &g->fn;
     const nm_type *q = x->op->in[0]->type;
     LLVMValueRef step = nm_fn_extent_value(f, x->over.extent, NM_SYM_TOTAL);
-    *first = nm_fn_extent_value(f, x->over.extent, NM_SYM_OFFSET);
+    *first = x->a.extra[NM_ATTN_key_at] ? nm_index_const(g, 0)
+                                        : nm_fn_extent_value(f, x->over.extent, NM_SYM_OFFSET);
     for (int i = q->rank; i-- > 0;) {
         if (q->dim[i].name == x->hd.name)
             continue;
@@ -477,18 +478,17 @@ static bool write_bias(nm_gen *g, const nm_flash *x, LLVMValueRef *hook)
     return true;
 }
 
-// int64_t position(env, i), where `at` says it of each query
-static bool write_position(nm_gen *g, const nm_flash *x, LLVMValueRef *hook)
+// int64_t position(env, i), where `at` says it of each query or key
+static bool write_position(nm_gen *g, const char *name, nm_value *at, LLVMValueRef *hook)
 {
     nm_fn *f = &g->fn;
-    nm_value *at = x->a.extra[NM_ATTN_at];
     *hook = LLVMConstNull(f->ptr);
     if (!at || !at->type->rank)
         return true;
     LLVMTypeRef param[] = {f->ptr, f->i64};
-    LLVMValueRef fn = nm_gen_begin_hook(g, "position", LLVMFunctionType(f->i64, param, 2, false));
+    LLVMValueRef fn = nm_gen_begin_hook(g, name, LLVMFunctionType(f->i64, param, 2, false));
     nm_coords c = {0};
-    nm_coords_set(&c, x->pos.name, LLVMGetParam(fn, 1));
+    nm_coords_set(&c, at->type->dim[0].name, LLVMGetParam(fn, 1));
     LLVMValueRef v = nm_gen_value(g, at, &c);
     if (!v)
         return false;
@@ -533,19 +533,22 @@ static void write_count(nm_gen *g, nm_flash *x, const char *name)
 }
 
 typedef struct nm_hooks {
-    LLVMValueRef bias, position;
+    LLVMValueRef bias, position, key_position;
 } nm_hooks;
 
 static bool write_hooks(nm_gen *g, const nm_flash *x, nm_hooks *hook)
 {
-    return write_bias(g, x, &hook->bias) && write_position(g, x, &hook->position);
+    nm_value *const *e = x->a.extra;
+    return write_bias(g, x, &hook->bias) &&
+           write_position(g, "position", e[NM_ATTN_at], &hook->position) &&
+           write_position(g, "key_position", e[NM_ATTN_key_at], &hook->key_position);
 }
 
 static void finish(nm_gen *g, nm_flash *x, LLVMValueRef args, nm_hooks hook, const char *name)
 {
-    LLVMValueRef arg[] = {write_spec(g, x), args,    nm_gen_env(g), hook.bias,
-                          hook.position,    g->from, g->to,         g->scratch};
-    nm_gen_call(g, name, g->fn.nothing, 8, arg);
+    LLVMValueRef arg[] = {write_spec(g, x), args, nm_gen_env(g), hook.bias, hook.position,
+                          hook.key_position, g->from, g->to, g->scratch};
+    nm_gen_call(g, name, g->fn.nothing, 9, arg);
     nm_fn_finish(&g->fn, NULL);
 }
 

@@ -108,7 +108,8 @@ LLVMValueRef nm_mode_rows(nm_table *t, int *n)
     for (int i = 0; i < *n; i++)
         r[i] = NM_ROW(t, nm_string(t, mode[i]), nm_word(t, mode_axes(t->p->m, mode[i])),
                       nm_word(t, starts(mode[i], "each")),
-                      nm_word(t, strcmp(mode[i], "one") != 0 && !strstr(mode[i], "_nosp")));
+                      nm_word(t, strcmp(mode[i], "one") != 0 && !strstr(mode[i], "_nosp")),
+                      nm_word(t, strstr(mode[i], "_ring") != NULL));
     return nm_rows(t, *n, r, "modes");
 }
 

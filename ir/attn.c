@@ -13,30 +13,44 @@ static int list_extra(nm_module *m, const nm_attn *a, nm_value **in, nm_sym *nam
     return n;
 }
 
-static nm_op *build_again(nm_op *op, const nm_attn *a)
+// like's order of dims, where the results have its dims: those of dk and dv may be a part's.
+static const nm_type **result_types(nm_module *m, const nm_op *like, nm_value *const *in)
 {
-    nm_module *m = op->func->module;
-    nm_proto p = nm_proto_of(op);
-    nm_value **in = nm_new_n(m->arena, nm_value *, a->first_extra + NM_N_ATTN);
-    nm_attr *attr = nm_new_n(m->arena, nm_attr, op->n_attrs + 1);
+    const nm_type **type = nm_new_n(m->arena, const nm_type *, like->n_out);
+    for (int i = 0; i < like->n_out; i++) {
+        bool of_operand = like->code == NM_OP_attention_grad && i < 3;
+        const nm_type *t = like->out[i].type;
+        type[i] = of_operand && !nm_type_same_set(t, in[i]->type) ? NULL : t;
+    }
+    return type;
+}
+
+nm_op *nm_attn_build(nm_func *f, nm_op *before, const nm_op *like, nm_value *const *in,
+                     const nm_attn *a)
+{
+    nm_module *m = f->module;
+    nm_proto p = nm_proto_of(like);
+    nm_value **all = nm_new_n(m->arena, nm_value *, a->first_extra + NM_N_ATTN);
+    nm_attr *attr = nm_new_n(m->arena, nm_attr, like->n_attrs + 1);
     nm_sym name[NM_N_ATTN];
     for (int i = 0; i < a->first_extra; i++)
-        in[i] = op->in[i];
-    int n = list_extra(m, a, in + a->first_extra, name);
+        all[i] = in[i];
+    int n = list_extra(m, a, all + a->first_extra, name);
     p.n_attrs = 0;
-    for (int i = 0; i < op->n_attrs; i++)
-        if (op->attr[i].name != nm_sym_get(m, "extra"))
-            attr[p.n_attrs++] = op->attr[i];
+    for (int i = 0; i < like->n_attrs; i++)
+        if (like->attr[i].name != nm_sym_get(m, "extra"))
+            attr[p.n_attrs++] = like->attr[i];
     attr[p.n_attrs++] = nm_mk_dims(m, "extra", (nm_syms){n, name});
     p.n_in = a->first_extra + n;
-    p.in = in;
+    p.in = all;
+    p.types = result_types(m, like, in);
     p.attr = attr;
-    return nm_build_op(op->func, op, &p);
+    return nm_build_op(f, before, &p);
 }
 
 nm_op *nm_attn_rebuild(nm_op *op, const nm_attn *a)
 {
-    nm_op *again = build_again(op, a);
+    nm_op *again = nm_attn_build(op->func, op, op, op->in, a);
     if (!again)
         return NULL;
     for (int i = 0; i < op->n_out; i++) {

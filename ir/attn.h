@@ -15,6 +15,7 @@ typedef enum {    // operands behind q, k, v (attention) or q, k, v, out, lse, d
     NM_ATTN_step,
     NM_ATTN_turn,
     NM_ATTN_at, // a scalar: the position of q's first index; or of q's dim of positions: of each
+    NM_ATTN_key_at, // of `over`: the position of each key, ascending; absent: its index
     NM_N_ATTN
 } nm_attn_extra;
 extern const char *const nm_attn_extra_name[NM_N_ATTN];
@@ -29,6 +30,10 @@ typedef struct nm_attn {
 
 // Of an attention or attention_grad that verifies.
 nm_attn nm_attn_of(const nm_op *op);
+// The op again, on other operands of the same number (in[a->first_extra], then a's extra ones),
+// before `before` in f. NULL: reported.
+nm_op *nm_attn_build(nm_func *f, nm_op *before, const nm_op *like, nm_value *const *in,
+                     const nm_attn *a);
 // The op again in its place, with these extra operands; the old one is erased. NULL: reported.
 nm_op *nm_attn_rebuild(nm_op *op, const nm_attn *a);
 

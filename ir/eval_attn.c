@@ -22,7 +22,7 @@ typedef struct row { // of q; the other tensors' elements that belong to it
     int64_t base[6]; // offset of the row in q, k, v, out, lse, dout; k and v at key 0
     int64_t extra[NM_N_ATTN];
     const nm_tensor *extra_t[NM_N_ATTN];
-    int64_t position, first_key;      // global positions: of the row, of key 0
+    int64_t position, first_key;      // global positions: of the row, of key 0 by its index
     uint64_t index;                   // global index of the row
     double *score, *p, *drop, *slope; // [n_keys]; slope: of the softcap
     double lse, p_sink;
@@ -109,6 +109,12 @@ static double extra_at(const row *r, int x, int64_t key)
     return t->data[r->extra[x] + key * nm_tensor_stride(t, r->a.over)];
 }
 
+static int64_t key_position(const row *r, int64_t key)
+{
+    return r->extra_t[NM_ATTN_key_at] ? (int64_t)extra_at(r, NM_ATTN_key_at, key)
+                                      : r->first_key + key;
+}
+
 static bool same_segment(const row *r, int64_t key)
 {
     const nm_tensor *t = r->extra_t[NM_ATTN_segments];
@@ -121,7 +127,7 @@ static bool same_segment(const row *r, int64_t key)
 static bool sees(const row *r, int64_t key)
 {
     int64_t window = nm_attr_int(r->e->op, "window", 0);
-    int64_t distance = r->position - (r->first_key + key);
+    int64_t distance = r->position - key_position(r, key);
     if (nm_attr_bool(r->e->op, "causal") && distance < 0)
         return false;
     if (window && distance >= window)
@@ -169,26 +175,35 @@ static double drop_factor(const row *r, int64_t key)
                                  nm_hash64(text, strlen(text)),
                                  (uint32_t)(int64_t)r->extra_t[NM_ATTN_step]->data[0],
                                  turn ? (uint32_t)(int64_t)turn->data[0] : 0,
-                                 r->index * over + (uint64_t)(r->first_key + key));
+                                 r->index * over + (uint64_t)key_position(r, key));
     return nm_philox_uniform(p) < (float)r->rate ? 0 : 1 / (1 - r->rate);
 }
 
-// Scores, probabilities and dropout of the row.
+static double sum_row(const row *r, double sink)
+{
+    double most = sink, sum = 0;
+    for (int64_t j = 0; j < r->n_keys; j++)
+        most = r->score[j] > most ? r->score[j] : most;
+    if (most == -INFINITY)
+        return most;
+    for (int64_t j = 0; j < r->n_keys; j++)
+        sum += exp(r->score[j] - most);
+    return most + log(sum + exp(sink - most));
+}
+
+// Scores, probabilities and dropout of the row. The gradient's log-sum-exp is given: it may be of
+// more keys than these.
 static void solve_row(row *r)
 {
     place_row(r);
     double sink = r->extra_t[NM_ATTN_sink] ? extra_at(r, NM_ATTN_sink, 0) : -INFINITY;
-    double most = sink, sum = 0;
     for (int64_t j = 0; j < r->n_keys; j++) {
         score_key(r, j);
         r->drop[j] = drop_factor(r, j);
-        most = r->score[j] > most ? r->score[j] : most;
     }
-    bool empty = most == -INFINITY;
-    for (int64_t j = 0; j < r->n_keys; j++)
-        sum += empty ? 0 : exp(r->score[j] - most);
-    sum += empty ? 0 : exp(sink - most);
-    r->lse = empty ? -INFINITY : most + log(sum);
+    bool given = r->e->op->code == NM_OP_attention_grad;
+    r->lse = given ? r->e->in[4]->data[r->base[4]] : sum_row(r, sink);
+    bool empty = r->lse == -INFINITY;
     for (int64_t j = 0; j < r->n_keys; j++)
         r->p[j] = empty ? 0 : exp(r->score[j] - r->lse);
     r->p_sink = empty ? 0 : exp(sink - r->lse);
@@ -266,8 +281,8 @@ void nm_eval_attention_grad(nm_eval_op *e)
         double mean = 0;
         solve_row(&r);
         grad_p(&r, dp);
-        for (int64_t j = 0; j < r.n_keys; j++)
-            mean += r.p[j] * dp[j];
+        for (int64_t x = 0; x < r.n_hd; x++)
+            mean += q_like(&r, 5, x) * q_like(&r, 3, x); // of p and dp over all keys
         add_grads(&r, &g, dp, mean);
     }
 }

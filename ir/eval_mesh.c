@@ -155,11 +155,12 @@ static void collect(nm_eval_op *all, int64_t r)
     nm_axes axes = axes_of(e->op);
     exchange x = start_exchange(e);
     bool alone = e->op->code == NM_OP_shard || e->op->code == NM_OP_first;
-    int64_t own = nm_mesh_place(mesh, &axes, e->opts->rank);
+    int64_t n = nm_mesh_group(mesh, &axes), own = nm_mesh_place(mesh, &axes, e->opts->rank);
     for (int64_t i = 0; x.how == MOST && i < e->out->n; i++)
         e->out->data[i] = -INFINITY;
-    for (int64_t k = 0; k < nm_mesh_group(mesh, &axes); k++) {
-        if ((alone && k != own) || (e->op->code == NM_OP_first && k))
+    for (int64_t k = 0; k < n; k++) {
+        bool next = e->op->code != NM_OP_rotate || k == (own + 1) % n;
+        if (!next || (alone && k != own) || (e->op->code == NM_OP_first && k))
             continue;
         x.from = &all[r + member(mesh, &axes, e->opts->rank, k) - e->opts->rank];
         take(&x);

@@ -13,6 +13,7 @@ const char *const nm_attn_extra_name[NM_N_ATTN] = {
     [NM_ATTN_bias] = "bias", [NM_ATTN_mask] = "mask", [NM_ATTN_segments] = "segments",
     [NM_ATTN_keys] = "keys", [NM_ATTN_sink] = "sink", [NM_ATTN_seed] = "seed",
     [NM_ATTN_step] = "step", [NM_ATTN_turn] = "turn", [NM_ATTN_at] = "at",
+    [NM_ATTN_key_at] = "key_at",
 };
 
 // --- parts ---------------------------------------------------------------------------------------
@@ -158,11 +159,11 @@ static bool check_extra_dims(nm_module *m, nm_op *op, const nm_attn *a)
             continue;
         const nm_type *t = a->extra[x]->type;
         bool pairs = x == NM_ATTN_bias || x == NM_ATTN_mask;
-        bool ok = pairs ? dims_of(m, op, x, t, q, a->hd, NULL, over)
-                  : x == NM_ATTN_segments || x == NM_ATTN_seed || x >= NM_ATTN_step
-                      ? dims_of(m, op, x, t, q, a->hd, NULL, NULL)
-                  : x == NM_ATTN_keys ? dims_of(m, op, x, t, k, a->hd, NULL, NULL)
-                                      : dims_of(m, op, x, t, q, a->hd, a->seq, NULL);
+        bool of_k = x == NM_ATTN_keys || x == NM_ATTN_key_at;
+        bool ok = pairs               ? dims_of(m, op, x, t, q, a->hd, NULL, over)
+                  : of_k              ? dims_of(m, op, x, t, k, a->hd, NULL, NULL)
+                  : x == NM_ATTN_sink ? dims_of(m, op, x, t, q, a->hd, a->seq, NULL)
+                                      : dims_of(m, op, x, t, q, a->hd, NULL, NULL);
         if (!ok)
             return false;
     }
@@ -172,6 +173,11 @@ static bool check_extra_dims(nm_module *m, nm_op *op, const nm_attn *a)
 static bool is_positions(const nm_type *t, const nm_attn *a)
 {
     return nm_shape_is_int(t) && (t->rank == 0 || (t->rank == 1 && t->dim[0].name == a->seq));
+}
+
+static bool is_key_positions(const nm_type *t, const nm_attn *a)
+{
+    return nm_shape_is_int(t) && t->rank == 1 && t->dim[0].name == a->over;
 }
 
 static bool check_extra_dtypes(nm_module *m, nm_op *op, const nm_attn *a)
@@ -185,6 +191,7 @@ static bool check_extra_dtypes(nm_module *m, nm_op *op, const nm_attn *a)
                   : x == NM_ATTN_segments                  ? nm_shape_is_int(t)
                   : x == NM_ATTN_seed                      ? t == nm_type_scalar(m, NM_i64)
                   : x == NM_ATTN_at                        ? is_positions(t, a)
+                  : x == NM_ATTN_key_at                    ? is_key_positions(t, a)
                                                            : nm_shape_is_scalar_int(t);
         if (!ok)
             return nm_error(m->diag, op->loc, "%s: %s cannot be %s [attn-5]", nm_info(op)->name,
@@ -197,11 +204,11 @@ static bool check_attrs(nm_module *m, nm_op *op, const nm_attn *a)
 {
     double dropout = nm_attr_float(op, "dropout", 0);
     bool compares = nm_attr_bool(op, "causal") || nm_attr_int(op, "window", 0) ||
-                    a->extra[NM_ATTN_segments] || a->extra[NM_ATTN_at];
+                    a->extra[NM_ATTN_segments] || a->extra[NM_ATTN_at] || a->extra[NM_ATTN_key_at];
     if (compares && !a->seq)
         return nm_error(
             m->diag, op->loc,
-            "%s: causal, window, segments and at compare positions of one dim, and q = %s "
+            "%s: causal, window, segments, at and key_at compare positions of one dim, and q = %s "
             "has no dim that is '%s' without its prime [attn-3]",
             nm_info(op)->name, nm_type_str(m, op->in[0]->type), a->over);
     if (nm_attr_int(op, "window", 0) < 0 || nm_attr_float(op, "softcap", 0) < 0)

@@ -72,10 +72,17 @@ static void place_ops(nm_rank *r, const nm_func *f)
     }
 }
 
-static void place_params(nm_rank *r, const nm_func *f, bool data)
+typedef enum { DATA, STORED, LINKED } what;
+
+static what what_is(nm_bind_kind kind)
+{
+    return kind == NM_BIND_data ? DATA : kind == NM_BIND_link ? LINKED : STORED;
+}
+
+static void place_params(nm_rank *r, const nm_func *f, what kind)
 {
     for (int i = 0; i < f->n_params; i++)
-        if ((f->param_bind[i].kind == NM_BIND_data) == data)
+        if (what_is(f->param_bind[i].kind) == kind)
             append_type(r, f->param[i]->type);
 }
 
@@ -87,14 +94,16 @@ nm_rank *nm_rank_new(nm_module *m, nm_arena *arena)
     nm_rank *r = nm_new(arena, nm_rank);
     r->dim = nm_new_n(arena, nm_sym, room);
     nm_each_func(f, m)
-        place_params(r, f, true);
+        place_params(r, f, DATA);
     for (int i = 0; i < m->n_dims; i++)
         if (m->dim[i].runtime)
             insert(r, r->n, m->dim[i].name);
     nm_each_func(f, m)
-        place_params(r, f, false);
+        place_params(r, f, STORED);
     nm_each_func(f, m)
         place_ops(r, f);
+    nm_each_func(f, m) // behind ops: seq' of a link is what a rename says of seq
+        place_params(r, f, LINKED);
     return r;
 }
 

@@ -160,8 +160,8 @@ const nm_op *nm_launched_from(const nm_op *op)
 
 bool nm_may_be_operand(const nm_value *v)
 {
-    if (!v->def || !nm_is(v->def, NM_COLLECTIVE))
-        return false;
+    if (!v->def || !nm_is(v->def, NM_COLLECTIVE) || v->def->code == NM_OP_rotate)
+        return false; // what is rotated takes its operand's place in the next turn
     nm_each_use(u, v)
         if (u->op->code == NM_OP_ret || u->op->code == NM_OP_repeat)
             return false;

@@ -8,6 +8,7 @@
 #include "passes/shard.h"
 #include "passes/mask_segments.h"
 #include "passes/pass.h"
+#include "passes/ring.h"
 
 #include <string.h>
 
@@ -17,6 +18,8 @@ static const nm_mode modes[] = {
     {.name = "each", .each = true, .also = true},
     {.name = "once_nosp"},
     {.name = "each_nosp", .each = true},
+    {.name = "once_ring", .also = true, .ring = true},
+    {.name = "each_ring", .each = true, .also = true, .ring = true},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
 
@@ -160,12 +163,12 @@ bool nm_pass_shard(nm_module *m, bool *changed)
         return true;
     if (!check_axes(m))
         return false;
-    bool split = can_split(m), second = has_second_home(m);
+    bool split = can_split(m), second = has_second_home(m), ring = nm_ring_wanted(m);
     for (int i = 0; i < N_MODES; i++) {
         if (modes[i].whole)
             for (int k = 0; k < all.n; k++)
                 copy_func(all.f[k], &modes[i]);
-        else if (split && (modes[i].also || second))
+        else if (split && (modes[i].also || second) && (!modes[i].ring || ring))
             shard_mode(m, &modes[i], &all);
     }
     for (int i = 0; i < all.n; i++)

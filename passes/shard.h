@@ -20,6 +20,7 @@ typedef struct nm_mode {
     bool whole; // nothing is split
     bool each;  // gradients are reduced in every micro-batch
     bool also;  // sequence parallelism
+    bool ring;  // attention sends keys and values round (passes/ring.c)
 } nm_mode;
 
 // A form is a type: the dims, dtype and order of the value, with axes and pending sums.

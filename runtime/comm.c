@@ -21,7 +21,8 @@ int64_t nmrt_group_id(const int *rank, int n)
 
 static int64_t smaller_side(const nmrt_exchange *x)
 {
-    return x->kind == NMDRV_ALL_REDUCE ? x->outer : x->outer * x->len * x->inner;
+    bool flat = x->kind == NMDRV_ALL_REDUCE || x->kind == NMDRV_ROTATE;
+    return flat ? x->outer : x->outer * x->len * x->inner;
 }
 
 int64_t nmrt_exchange_in(const nmrt_exchange *x)

@@ -5,6 +5,7 @@
 //     all_reduce      meet; sum one's own slice in place; meet; copy the others' slices; meet
 //     reduce_scatter  meet; sum one's own part of the operands; meet
 //     all_gather      meet; copy the others' operands; meet
+//     rotate          meet; copy the next member's operand; meet
 //
 // Several collectives of a kind share these meetings. The last one keeps operands until all have
 // read them. Operands of at most SMALL bytes are published themselves, twice over in turn, so one
@@ -262,6 +263,18 @@ static void run_strips(job *j, nmrt_pool *pool, nmdrv_kernel_fn *fn, int64_t mem
     share(j, pool, fn, members * strips(j) * j->split, n < CHUNK ? CHUNK / (n > 0 ? n : 1) : 1);
 }
 
+// --- rotate ------------------------------------------------------------------------------------
+
+static void copy_next(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
+                      void *scratch)
+{
+    (void)sym, (void)scratch;
+    const job *j = arg[0];
+    const nmrt_group *g = &j->x->group;
+    memcpy((char *)j->x->out + from * j->size,
+           (const char *)j->in[(g->me + 1) % g->n] + from * j->size, (size_t)((to - from) * j->size));
+}
+
 // --- the table ---------------------------------------------------------------------------------
 
 static nmrt_status exchange(job *j, nmrt_pool *pool, nmrt_error *e)
@@ -274,6 +287,8 @@ static nmrt_status exchange(job *j, nmrt_pool *pool, nmrt_error *e)
             sum_own(j, pool);
         else if (kind == NMDRV_REDUCE_SCATTER)
             run_strips(j, pool, sum_strips, 1);
+        else if (kind == NMDRV_ROTATE)
+            share(j, pool, copy_next, j->x->outer, CHUNK);
         else
             run_strips(j, pool, copy_strips, j->x->group.n);
     }
@@ -288,6 +303,11 @@ static nmrt_status exchange(job *j, nmrt_pool *pool, nmrt_error *e)
     return meet(j, e);
 }
 
+static bool adds(nmdrv_collective_kind kind)
+{
+    return kind == NMDRV_ALL_REDUCE || kind == NMDRV_REDUCE_SCATTER;
+}
+
 static bool is_shared(const nmrt_local *l, const void *at)
 {
     return (const char *)at >= l->base && (const char *)at < l->base + l->bytes;
@@ -298,7 +318,7 @@ static nmrt_status check(const job *j, const nmrt_exchange *x, nmrt_error *e)
     const char *why = NULL;
     if (x->kind == NMDRV_ALL_TO_ALL)
         why = "an all_to_all is not built into this communicator";
-    else if (x->kind != NMDRV_ALL_GATHER && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
+    else if (adds(x->kind) && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
         why = "no sum is known of";
     else if (nmrt_dtype(x->dtype)->bits < 8)
         why = "elements are parts of bytes:";

@@ -36,10 +36,11 @@ typedef struct nmdrv_sym_info {
 } nmdrv_sym_info;
 
 typedef struct nmdrv_mode { // a text of the program for some meshes
-    const char *name; // one, once, each, once_nosp, each_nosp
+    const char *name; // one, once, each, once_nosp, each_nosp, once_ring, each_ring
     int64_t axes;     // bits of nmdrv_axis: those that may be larger than 1
     int64_t each;     // gradients are reduced in every micro-batch (ZeRO-2, 3), else once a step
     int64_t sp;       // seq has its second home on tp
+    int64_t ring;     // over cp, keys and values go round instead of being gathered
 } nmdrv_mode;
 
 typedef enum { // which part of its role's whole step a function is
@@ -138,12 +139,15 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     void (*launch)(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg);
     void (*fill)(nmdrv_frame *f, void *dst, int64_t bytes); // with zeros
     void (*copy)(nmdrv_frame *f, void *dst, const void *src, int64_t bytes);
-    // geometry: ALL_REDUCE {elements}; REDUCE_SCATTER, ALL_GATHER {outer, len, inner}, len of the
+    // geometry: ALL_REDUCE, ROTATE {elements}; REDUCE_SCATTER, ALL_GATHER {outer, len, inner}, len of the
     // smaller side. Returns where the result lies: `in` where there was nothing to do, else `out`.
     void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
 } nmdrv_calls;
 
-typedef enum { NMDRV_ALL_REDUCE, NMDRV_REDUCE_SCATTER, NMDRV_ALL_GATHER, NMDRV_ALL_TO_ALL } nmdrv_collective_kind;
+typedef enum {
+    NMDRV_ALL_REDUCE, NMDRV_REDUCE_SCATTER, NMDRV_ALL_GATHER, NMDRV_ALL_TO_ALL,
+    NMDRV_ROTATE, // the next member's operand
+} nmdrv_collective_kind;
 
 typedef struct nmdrv_collective {
     const char *name, *where; // "reduce_scatter.grad.q.w", the model's line

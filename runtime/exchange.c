@@ -71,7 +71,7 @@ nmrt_status nmrt_exchanges_get(nmrt_exchanges *x, int64_t collective, const nmdr
 {
     const nmdrv_collective *c = &x->mesh->program->collective[collective];
     nmrt_exchange_row *row = &x->row[collective];
-    bool whole = c->kind == NMDRV_ALL_REDUCE;
+    bool whole = c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE;
     if (!row->group.n)
         NMRT_TRY(make_row(x->mesh, c, row, e));
     *out = (nmrt_exchange){.kind = (nmdrv_collective_kind)c->kind,

@@ -58,6 +58,7 @@ static nmrt_mesh_flags mesh_flags(const nmrt_options *o, const nmrt_ranks *r)
                              .zero = o->zero,
                              .sp = o->sp != 0,
                              .balance = balance,
+                             .ring = strcmp(o->cp_comm, "ring") == 0,
                              .world = r->start == NMRT_START_PLAIN ? o->nproc : r->world};
 }
 

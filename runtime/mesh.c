@@ -116,12 +116,12 @@ static void set_sizes(nmrt_mesh *m, const nmrt_mesh_flags *f, int64_t dp)
 // --- the mode ----------------------------------------------------------------------------------
 
 // How well a mode's text fits; -1: not at all.
-static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp)
+static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
 {
     int64_t need = 0, alone = 1 << NMDRV_PP;
     for (int a = 0; a < NMDRV_N_AXES; a++)
         need |= (int64_t)(m->size[a] > 1) << a;
-    if (need & ~mode->axes)
+    if (need & ~mode->axes || (mode->ring != 0) != (ring && m->size[NMDRV_CP] > 1))
         return -1;
     if (!(need & ~alone))
         return 4 + !(mode->axes & ~alone); // nothing is cut: the text that fuses everything
@@ -133,7 +133,7 @@ static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp)
     return (mode->sp != 0) == sp ? 3 : -1;
 }
 
-static void choose_mode(nmrt_mesh *m, bool sp, nmrt_error *e)
+static void choose_mode(nmrt_mesh *m, bool sp, bool ring, nmrt_error *e)
 {
     const nmdrv_program *p = m->program;
     m->mode = -1;
@@ -144,7 +144,7 @@ static void choose_mode(nmrt_mesh *m, bool sp, nmrt_error *e)
     }
     int best = -1;
     for (int i = 0; i < p->n_modes; i++) {
-        int n = fit(m, &p->mode[i], sp);
+        int n = fit(m, &p->mode[i], sp, ring);
         if (n > best)
             best = n, m->mode = i;
     }
@@ -153,8 +153,8 @@ static void choose_mode(nmrt_mesh *m, bool sp, nmrt_error *e)
     nmrt_text has = {0};
     for (int i = 0; i < p->n_modes; i++)
         nmrt_text_add(&has, "%s %s", i ? "," : "", p->mode[i].name);
-    add_line(e, "%s has no text for --zero %lld --sp %d on this mesh; it has%s", p->name,
-             (long long)m->zero, (int)sp, has.failed ? "" : has.at);
+    add_line(e, "%s has no text for --zero %lld --sp %d%s on this mesh; it has%s", p->name,
+             (long long)m->zero, (int)sp, ring ? " --cp-comm ring" : "", has.failed ? "" : has.at);
     nmrt_text_release(&has);
 }
 
@@ -359,7 +359,7 @@ nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmr
         return nmrt_fail(e, NMRT_USAGE, "%.0f ranks are more than %d", world, NMRT_MAX_RANKS);
     set_sizes(m, flags, dp);
     settle_store(m, flags->zero == 3 ? NMDRV_DPP : NMDRV_DPS);
-    choose_mode(m, flags->sp, e);
+    choose_mode(m, flags->sp, flags->ring, e);
     check_rows(m, e);
     check_stages(m, e);
     check_fixed(m, e);

@@ -26,7 +26,7 @@ static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 
 static int64_t elements(const nmdrv_collective *c, const int64_t *geometry, int64_t members)
 {
-    if (c->kind == NMDRV_ALL_REDUCE)
+    if (c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE)
         return geometry[0];
     int64_t n = geometry[0] * geometry[1] * geometry[2];
     return c->kind == NMDRV_ALL_TO_ALL ? n : n * members;
@@ -114,7 +114,8 @@ static int64_t real_axes(const nmrt_mesh *m, int64_t axes)
 
 static void print_group(const nmrt_tally *t, int64_t kind, int64_t axes, nmrt_text *out)
 {
-    static const char *const name[] = {"all_reduce", "reduce_scatter", "all_gather", "all_to_all"};
+    static const char *const name[] = {"all_reduce", "reduce_scatter", "all_gather", "all_to_all",
+                                       "rotate"};
     const nmdrv_program *p = t->mesh->program;
     int64_t count = 0, bytes = 0;
     for (int64_t i = 0; i < p->n_collectives; i++)

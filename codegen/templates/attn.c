@@ -149,10 +149,10 @@ NMK_ENTRY int64_t nmk_attn_count(const nmk_attn_args *x)
 }
 
 NMK_ENTRY void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env,
-                        nmk_bias *bias, nmk_position *position, int64_t from, int64_t to,
+                        nmk_bias *bias, nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
                         void *scratch)
 {
-    attn a = {s, x, env, bias, position};
+    attn a = {s, x, env, bias, position, key_position};
     room m = room_in(s, scratch);
     int64_t blocks = ceil_div(x->n_q * x->g, BLOCK);
     for (; from < to; from++)

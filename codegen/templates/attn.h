@@ -15,7 +15,7 @@ typedef struct attn { // one call
     const nmk_attn_args *x;
     const void *env;
     nmk_bias *bias;
-    nmk_position *position;
+    nmk_position *position, *key_position;
 } attn;
 
 typedef struct head { // one (batch, kv head)
@@ -62,14 +62,37 @@ NMK_INLINE rows rows_at(const attn *a, head h, int64_t r)
 }
 
 NMK_INLINE int64_t limited(const attn *a) { return a->s->windowed && a->x->window > 0; }
+
+// The position of key j.
+NMK_INLINE int64_t key_at(const attn *a, int64_t j)
+{
+    return a->key_position ? a->key_position(a->env, j) : j;
+}
+
+// How many keys stand before the position: positions ascend.
+NMK_INLINE int64_t keys_before(const attn *a, int64_t position)
+{
+    int64_t n = a->x->n_k, lo = 0, hi = n;
+    if (!a->key_position)
+        return max64(0, min64(n, position));
+    while (lo < hi) {
+        int64_t mid = (lo + hi) / 2;
+        if (key_at(a, mid) < position)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 // The keys that rows between two positions may see: [first_key, end_key).
 NMK_INLINE int64_t end_key(const attn *a, int64_t last)
 {
-    return a->s->causal ? max64(0, min64(a->x->n_k, last + 1)) : a->x->n_k;
+    return a->s->causal ? keys_before(a, last + 1) : a->x->n_k;
 }
 NMK_INLINE int64_t first_key(const attn *a, int64_t first)
 {
-    return limited(a) ? max64(0, first - a->x->window + 1) : 0;
+    return limited(a) ? keys_before(a, first - a->x->window + 1) : 0;
 }
 
 // --- exp ---------------------------------------------------------------------------------------
@@ -101,7 +124,7 @@ NMK_INLINE vf vexp(vf x)
 // Which rows see key j.
 NMK_INLINE vi sees(const attn *a, const rows *q, const vi *segment, int half, int64_t j)
 {
-    int32_t key = (int32_t)j;
+    int32_t key = (int32_t)key_at(a, j);
     vi yes = (vi){0} == (vi){0};
     if (a->s->causal)
         yes &= key <= q->pos[half];
@@ -162,8 +185,8 @@ NMK_INLINE void make_logits(const attn *a, const rows *q, int64_t key, int64_t n
         }
     if (a->bias)
         add_bias(a, q, key, n, s);
-    int64_t all_seen =
-        (!a->s->causal || key + n - 1 <= q->first) && (!limited(a) || key > q->last - a->x->window);
+    int64_t all_seen = (!a->s->causal || key_at(a, key + n - 1) <= q->first) &&
+                       (!limited(a) || key_at(a, key) > q->last - a->x->window);
     if (a->s->keys || a->s->segments || !all_seen)
         hide_keys(a, q, key, n, s);
 }
@@ -181,11 +204,13 @@ NMK_INLINE void draw_dropout(const attn *a, const rows *q, int64_t key, int64_t 
         int64_t jump = (q->r + i) / a->x->g >= d->half ? d->jump : 0;
         base[i] = d->first + row_offset(a, &d->stride, q->at, q->r + i) + jump * d->stride.pos;
     }
-    for (int64_t j = 0; j < n; j++)
+    for (int64_t j = 0; j < n; j++) {
+        int64_t column = key_at(a, key + j) * d->key_stride;
         for (int64_t i = 0; i < NR; i++) {
-            float u = nmk_uniform(d->key, d->step, d->turn, base[i] + (key + j) * d->key_stride);
+            float u = nmk_uniform(d->key, d->step, d->turn, base[i] + column);
             keep[j * NR + i] = u < rate ? 0 : kept;
         }
+    }
 }
 
 // --- packing -----------------------------------------------------------------------------------

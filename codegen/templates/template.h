@@ -75,12 +75,12 @@ typedef struct nmk_strides {
 typedef float nmk_bias(const void *env, int64_t b0, int64_t b1, int64_t kv, int64_t g, int64_t i,
                        int64_t j);
 
-// The position among the keys of query i. NULL: args.at + i.
+// The position of query i, of key j; of keys they ascend. NULL: args.at + i, j.
 typedef int64_t nmk_position(const void *env, int64_t i);
 
 typedef struct nmk_attn_spec { // a constant
     int64_t hd, hd_v; // extents of the head dim of q and k, and of v and out; any up to 512
-    int64_t causal;   // key j is seen by the query at position p only if j <= p
+    int64_t causal;   // a key at position j is seen by the query at position p only if j <= p
     int64_t windowed; // args.window counts: and only if j > p - window; window <= 0: no limit
     int64_t capped;   // args.softcap counts
     int64_t dropout;  // args.drop counts
@@ -92,7 +92,7 @@ typedef struct nmk_attn_drop { // a probability is 0 where uniform < rate, else 
     uint64_t key; // as nmk_uniform takes it
     uint32_t step, turn;
     int64_t first,
-        key_stride; // element index = first + stride . (b0, b1, i', kv, g) + key_stride * j
+        key_stride; // element index = first + stride . (b0, b1, i', kv, g) + key_stride * j, the key's position
     nmk_strides stride;
     int64_t half, jump; // i' = i + (i >= half ? jump : 0)
 } nmk_attn_drop;
@@ -125,12 +125,12 @@ typedef struct nmk_attn_args {
 // heads.
 int64_t nmk_attn_count(const nmk_attn_args *x);
 void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
-              nmk_position *position, int64_t from, int64_t to, void *scratch);
+              nmk_position *position, nmk_position *key_position, int64_t from, int64_t to, void *scratch);
 int64_t nmk_attn_grad_count(const nmk_attn_args *x);
 // dq, dk and dv; probabilities are computed again from lse. Gradients of bias and sink are not
 // given.
 void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
-                   nmk_position *position, int64_t from, int64_t to, void *scratch);
+                   nmk_position *position, nmk_position *key_position, int64_t from, int64_t to, void *scratch);
 #define NMK_ATTN_SCRATCH(hd, hd_v)      (((hd) + (hd_v) + 256) * 4096)
 #define NMK_ATTN_GRAD_SCRATCH(hd, hd_v) (((hd) + (hd_v) + 256) * 8192)
 
