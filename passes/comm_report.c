@@ -1,5 +1,7 @@
 #include "passes/comm_report.h"
 
+#include "passes/ring.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -54,15 +56,35 @@ static char *bytes_of(nm_module *m, const nm_type *t)
     return text;
 }
 
+// Where attention sends blocks round, they stand in the text as if they were gathered.
+static bool goes_round(const nm_op *op)
+{
+    return nm_ring_mode(nm_func_outer(op->func)) && nm_ring_around(op);
+}
+
+static const nm_type *smaller_side(const nm_op *op)
+{
+    return op->code == NM_OP_all_gather ? op->in[0]->type : op->out[0].type;
+}
+
+// Keys and values are sent on to all but their own rank, their gradients home, too.
+static const char *what_is_sent(const nm_op *op, bool round)
+{
+    if (round)
+        return op->code == NM_OP_all_gather ? "cp - 1 times rotate" : "cp times rotate";
+    return nm_info(op)->name;
+}
+
 static void print_collective(FILE *out, nm_module *m, const nm_op *op, const char *indent)
 {
     nm_syms list = nm_attr_dims(op, "axes");
     nm_axes axes = {.n = list.n};
     for (int i = 0; i < list.n; i++)
         axes.axis[i] = list.sym[i];
-    const nm_type *t = larger_side(op);
+    bool round = goes_round(op);
+    const nm_type *t = round ? smaller_side(op) : larger_side(op);
     char *bytes = bytes_of(m, t);
-    fprintf(out, "%s%s%s over %s: %s, %s bytes", indent, nm_info(op)->name,
+    fprintf(out, "%s%s%s over %s: %s, %s bytes", indent, what_is_sent(op, round),
             nm_attr_bool(op, "max") ? " max" : "", nm_axes_str(m, &axes), nm_type_str(m, t), bytes);
     free(bytes);
     if (op->loc.src)

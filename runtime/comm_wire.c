@@ -8,6 +8,7 @@
 //     reduce_scatter  to each owner its block, from each member ours; add
 //     all_gather      the ring: n - 1 times the block that came last goes on to the next
 //     all_reduce      reduce_scatter of slices, then all_gather of them
+//     rotate          to the member before ours, from the next one theirs
 //     small           all_reduce and all_gather: everybody's operand to all in log2 n rounds
 //                     (Bruck et al., 1997), then each adds alone
 //
@@ -318,12 +319,33 @@ static nmrt_status all_gather(const job *j, nmrt_error *e)
     return gather_blocks(j, e);
 }
 
+static nmrt_status rotate(const job *j, nmrt_error *e)
+{
+    const nmrt_exchange *x = j->x;
+    const nmrt_group *g = &x->group;
+    int next = g->rank[(g->me + 1) % g->n], before = g->rank[(g->me + g->n - 1) % g->n];
+    int64_t bytes = x->outer * j->size;
+    for (int64_t from = 0; from < bytes; from += CHUNK) {
+        int64_t n = least(CHUNK, bytes - from);
+        nmrt_post_recv(j->s->post, next, from, (char *)x->out + from, n, &j->s->ticket[0]);
+        nmrt_post_send(j->s->post, before, from, (const char *)x->in + from, n, &j->s->ticket[1]);
+        NMRT_TRY(nmrt_post_wait(j->s->post, e));
+    }
+    return NMRT_OK;
+}
+
+static bool adds(nmdrv_collective_kind kind)
+{
+    return kind == NMDRV_ALL_REDUCE || kind == NMDRV_REDUCE_SCATTER;
+}
+
 static nmrt_status exchange(const job *j, nmrt_error *e)
 {
     bool small = nmrt_exchange_in(j->x) * j->size <= SMALL;
     switch (j->x->kind) {
     case NMDRV_ALL_REDUCE: return small ? all_reduce_small(j, e) : all_reduce(j, e);
     case NMDRV_ALL_GATHER: return small ? all_gather_small(j, e) : all_gather(j, e);
+    case NMDRV_ROTATE: return rotate(j, e);
     default: return reduce_blocks(j, j->x->out, e);
     }
 }
@@ -349,7 +371,7 @@ static nmrt_status check(const job *j, nmrt_error *e)
     const char *why = NULL;
     if (x->kind == NMDRV_ALL_TO_ALL)
         why = "an all_to_all is not built into this communicator";
-    else if (x->kind != NMDRV_ALL_GATHER && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
+    else if (adds(x->kind) && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
         why = "no sum is known of";
     else if (nmrt_dtype(x->dtype)->bits < 8)
         why = "elements are parts of bytes:";

@@ -36,7 +36,7 @@ static nmrt_ring find_ring(nmrt_cost_model *model, const nmdrv_collective *c)
 
 static double elements(const nmdrv_collective *c, const int64_t *geometry, int ranks)
 {
-    if (c->kind == NMDRV_ALL_REDUCE)
+    if (c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE)
         return (double)geometry[0];
     double n = (double)geometry[0] * (double)geometry[1] * (double)geometry[2];
     return c->kind == NMDRV_ALL_TO_ALL ? n : n * ranks;
@@ -71,9 +71,11 @@ static void *price_collective(nmdrv_frame *f, int64_t collective, const int64_t 
     nmrt_ring g = find_ring(x->model, c);
     if (g.ranks < 2)
         return in;
-    double bytes = elements(c, geometry, g.ranks) * element_bytes(x, c) / g.ranks * (g.ranks - 1);
-    int times = c->kind == NMDRV_ALL_REDUCE ? 2 : 1;
-    double s = nmrt_ring_seconds(x->model->gpu, g, times * bytes, times * (g.ranks - 1));
+    bool hop = c->kind == NMDRV_ROTATE; // one step of what the others go all around
+    double bytes = elements(c, geometry, g.ranks) * element_bytes(x, c);
+    bytes *= hop ? 1 : (double)(g.ranks - 1) / g.ranks;
+    int times = c->kind == NMDRV_ALL_REDUCE ? 2 : 1, steps = hop ? 1 : times * (g.ranks - 1);
+    double s = nmrt_ring_seconds(x->model->gpu, g, times * bytes, steps);
     x->time[time_of(x->model->mesh, c->axes, x->finish)] += s - (c->more ? nmrt_costs.launch : 0);
     return out;
 }

@@ -109,13 +109,18 @@ static int64_t at(const nmrt_exchange *x, int64_t o, int64_t len, int64_t a, int
     return (o * len + a) * x->inner + i;
 }
 
+static bool is_flat(nmdrv_collective_kind kind)
+{
+    return kind == NMDRV_ALL_REDUCE || kind == NMDRV_ROTATE;
+}
+
 static void expect(const nmrt_exchange *x, void *out)
 {
     int64_t len = x->len, whole = len * x->group.n;
-    if (x->kind == NMDRV_ALL_REDUCE)
-        for (int64_t i = 0; i < x->outer; i++)
-            put(x->dtype, out, i, joined(x, i));
-    for (int64_t o = 0; x->kind != NMDRV_ALL_REDUCE && o < x->outer; o++)
+    int next = (x->group.me + 1) % x->group.n;
+    for (int64_t i = 0; is_flat(x->kind) && i < x->outer; i++)
+        put(x->dtype, out, i, x->kind == NMDRV_ROTATE ? given_by(x, next, i) : joined(x, i));
+    for (int64_t o = 0; !is_flat(x->kind) && o < x->outer; o++)
         for (int64_t a = 0; a < len; a++)
             for (int64_t i = 0; i < x->inner; i++)
                 if (x->kind == NMDRV_REDUCE_SCATTER)
@@ -200,10 +205,10 @@ static void check_shapes(bench *b, nmrt_exchange x)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         x.outer = shapes[i].outer, x.len = shapes[i].len, x.inner = shapes[i].inner;
-        if (x.kind == NMDRV_ALL_REDUCE) {
+        if (is_flat(x.kind))
             x.outer *= x.len * x.inner;
+        if (x.kind == NMDRV_ALL_REDUCE)
             check_one(b, &x, true);
-        }
         check_one(b, &x, false);
     }
 }
@@ -229,8 +234,10 @@ static void check_group(bench *b, const int *rank, int n)
     for (int i = 0; i < n; i++)
         group.me = rank[i] == b->c->rank ? i : group.me;
     for (size_t d = 0; group.me >= 0 && d < sizeof dtypes / sizeof *dtypes; d++)
-        for (int kind = NMDRV_ALL_REDUCE; kind <= NMDRV_ALL_GATHER; kind++) {
-            nmrt_exchange x = {.kind = (nmdrv_collective_kind)kind,
+        for (int k = 0; k < 4; k++) {
+            static const nmdrv_collective_kind kinds[] = {NMDRV_ALL_REDUCE, NMDRV_REDUCE_SCATTER,
+                                                          NMDRV_ALL_GATHER, NMDRV_ROTATE};
+            nmrt_exchange x = {.kind = kinds[k],
                                .dtype = dtypes[d],
                                .group = group,
                                .name = "test.x",
@@ -238,9 +245,9 @@ static void check_group(bench *b, const int *rank, int n)
             check_shapes(b, x);
             if (d == 0)
                 check_batches(b, x);
-            if (kind != NMDRV_ALL_REDUCE)
+            if (!is_flat(x.kind))
                 check_zigzag(b, x);
-            x.max = kind != NMDRV_ALL_GATHER;
+            x.max = x.kind == NMDRV_ALL_REDUCE || x.kind == NMDRV_REDUCE_SCATTER;
             if (x.max)
                 check_shapes(b, x);
         }

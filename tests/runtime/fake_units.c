@@ -561,8 +561,8 @@ static const nmdrv_func funcs[] = {
 #define BIT(a) ((int64_t)1 << NMDRV_##a)
 #define DATA   (BIT(DPR) | BIT(DPS) | BIT(DPP) | BIT(CP))
 #define TP     (BIT(TPK) | BIT(TPR))
-static const nmdrv_mode modes[] = {{"one", BIT(PP), 0, 1},
-                                   {"once", BIT(PP) | BIT(DPR) | BIT(DPS) | BIT(CP) | TP, 0, 1}};
+static const nmdrv_mode modes[] = {{"one", BIT(PP), 0, 1, 0},
+                                   {"once", BIT(PP) | BIT(DPR) | BIT(DPS) | BIT(CP) | TP, 0, 1, 0}};
 static const nmdrv_collective collectives[] = {
     [SUM_DATA] = {"all_reduce.grad", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, DATA, -1, 0, 0,
                   0},

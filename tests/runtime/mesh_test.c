@@ -56,14 +56,16 @@ static const nmdrv_sym_info syms[N_SYMS] = {
 };
 static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}, {"heads", "m.nm:4", 32, -1}};
 
-enum { ONE, ONCE, EACH, ONCE_NOSP, EACH_NOSP };
+enum { ONE, ONCE, EACH, ONCE_NOSP, EACH_NOSP, ONCE_RING, EACH_RING };
 enum { ALL_AXES = (1 << NMDRV_N_AXES) - 1 };
 static const nmdrv_mode modes[] = {
-    [ONE] = {"one", PP_AXIS, 0, 1},
-    [ONCE] = {"once", ALL_AXES & ~(1 << NMDRV_DPP), 0, 1},
-    [EACH] = {"each", ALL_AXES, 1, 1},
-    [ONCE_NOSP] = {"once_nosp", ALL_AXES & ~(1 << NMDRV_DPP), 0, 0},
-    [EACH_NOSP] = {"each_nosp", ALL_AXES, 1, 0},
+    [ONE] = {"one", PP_AXIS, 0, 1, 0},
+    [ONCE] = {"once", ALL_AXES & ~(1 << NMDRV_DPP), 0, 1, 0},
+    [EACH] = {"each", ALL_AXES, 1, 1, 0},
+    [ONCE_NOSP] = {"once_nosp", ALL_AXES & ~(1 << NMDRV_DPP), 0, 0, 0},
+    [EACH_NOSP] = {"each_nosp", ALL_AXES, 1, 0, 0},
+    [ONCE_RING] = {"once_ring", ALL_AXES & ~(1 << NMDRV_DPP), 0, 1, 1},
+    [EACH_RING] = {"each_ring", ALL_AXES, 1, 1, 1},
 };
 
 #define GATHER(name, axes, over, joins)                                                            \
@@ -83,7 +85,7 @@ static const nmdrv_program llama = {
     .n_dims = 2,
     .sym = syms,
     .dim = dims,
-    .n_modes = 5,
+    .n_modes = 7,
     .n_collectives = 4,
     .n_units = 3,
     .mode = modes,
@@ -305,6 +307,25 @@ static void refuse(const nmdrv_program *p, nmrt_mesh_flags f, const char *text)
         fprintf(stderr, "  wanted: %s\n  got:    %s\n", text, e.text);
 }
 
+static int ring_of(int64_t n, int64_t tp_ranks, int64_t zero)
+{
+    nmrt_mesh_flags f = flags();
+    f.tp = tp_ranks, f.cp = n, f.dp = 2, f.zero = zero, f.ring = true;
+    return make(&llama, f).mode;
+}
+
+static void test_ring_modes(void)
+{
+    CHECK(ring_of(2, 1, 1) == ONCE_RING && ring_of(2, 2, 3) == EACH_RING);
+    CHECK(ring_of(1, 2, 1) == ONCE); // nothing to go around
+    nmrt_mesh_flags f = flags();
+    f.cp = 2;
+    CHECK(make(&llama, f).mode == ONCE);
+    f.tp = 2, f.sp = false, f.ring = true;
+    refuse(&llama, f, "llama has no text for --zero 1 --sp 0 --cp-comm ring on this mesh; it has "
+                      "one, once, each, once_nosp, each_nosp, once_ring, each_ring");
+}
+
 static void test_worlds(void)
 {
     nmrt_mesh_flags f = flags();
@@ -469,6 +490,7 @@ int main(void)
     test_groups();
     test_stages_of_a_group();
     test_modes();
+    test_ring_modes();
     test_blocks();
     for (int64_t c = 1; c <= 6; c++)
         for (int64_t t = 1; t <= 8; t *= 2)

@@ -10,6 +10,7 @@
 typedef struct config {
     int64_t n0, n1, kv, g, n_q, n_k, hd, hd_v, at, window;
     int64_t half, jump; // queries from `half` on are `jump` further: one rank's of a zigzag
+    int64_t block, key_at, key_half, key_jump; // keys of another rank: likewise, from key_at on
     int causal, capped, dropout, keys, segments, sink, bias;
 } config;
 
@@ -133,13 +134,18 @@ typedef struct place { // a row
 } place;
 
 static int64_t jump_of(const config *c, int64_t i) { return i >= c->half ? c->jump : 0; }
+static int64_t key_position(const config *c, int64_t j)
+{
+    return c->block ? c->key_at + j + (j >= c->key_half ? c->key_jump : 0) : j;
+}
 
 static int sees(const problem *p, place r, int64_t j)
 {
     const config *c = &p->c;
     int64_t b = r.b0 * c->n1 + r.b1, pos = c->at + r.i + jump_of(c, r.i);
     int64_t seg_q = c->jump ? b * c->n_k + pos : b * c->n_q + r.i;
-    return (!c->causal || j <= pos) && (c->window <= 0 || j > pos - c->window) &&
+    int64_t key = key_position(c, j);
+    return (!c->causal || key <= pos) && (c->window <= 0 || key > pos - c->window) &&
            (!c->keys || p->x.keys[b * c->n_k + j]) &&
            (!c->segments || p->x.seg_q[seg_q] == p->x.seg_k[b * c->n_k + j]);
 }
@@ -168,7 +174,8 @@ static double kept(const problem *p, place r, int64_t j)
     if (!p->c.dropout)
         return 1;
     int64_t i = r.i + jump_of(&p->c, r.i);
-    int64_t index = d->first + at(d->stride, r.b0, r.b1, i, r.kv, r.g) + j * d->key_stride;
+    int64_t key = key_position(&p->c, j);
+    int64_t index = d->first + at(d->stride, r.b0, r.b1, i, r.kv, r.g) + key * d->key_stride;
     return nmk_uniform(d->key, d->step, d->turn, index) < d->rate ? 0 : 1 / (1 - (double)d->rate);
 }
 
@@ -242,34 +249,47 @@ static inline __attribute__((always_inline)) int64_t position_of(const void *env
     return c->at + i + jump_of(c, i);
 }
 
+static int64_t position_of_key(const void *env, int64_t j)
+{
+    return key_position(&((const problem *)env)->c, j);
+}
+
 typedef void kernel(const problem *p, int64_t from, int64_t to, void *scratch);
 #define KERNELS(NAME, BIAS, ...)                                                                   \
     static const nmk_attn_spec spec_##NAME = {__VA_ARGS__};                                        \
     static void forward_##NAME(const problem *p, int64_t from, int64_t to, void *scratch)          \
     {                                                                                              \
-        nmk_attn(&spec_##NAME, &p->x, p, BIAS, NULL, from, to, scratch);                           \
+        nmk_attn(&spec_##NAME, &p->x, p, BIAS, NULL, NULL, from, to, scratch);                           \
     }                                                                                              \
     static void backward_##NAME(const problem *p, int64_t from, int64_t to, void *scratch)         \
     {                                                                                              \
-        nmk_attn_grad(&spec_##NAME, &p->x, p, BIAS, NULL, from, to, scratch);                      \
+        nmk_attn_grad(&spec_##NAME, &p->x, p, BIAS, NULL, NULL, from, to, scratch);                      \
     }
 // A spec's sizes and options, run-time here so that a few kernels do for all configurations.
 static nmk_attn_spec any;
 static void forward_any(const problem *p, int64_t from, int64_t to, void *scratch)
 {
-    nmk_attn(&any, &p->x, p, NULL, NULL, from, to, scratch);
+    nmk_attn(&any, &p->x, p, NULL, NULL, NULL, from, to, scratch);
 }
 static void backward_any(const problem *p, int64_t from, int64_t to, void *scratch)
 {
-    nmk_attn_grad(&any, &p->x, p, NULL, NULL, from, to, scratch);
+    nmk_attn_grad(&any, &p->x, p, NULL, NULL, NULL, from, to, scratch);
 }
 static void forward_dealt(const problem *p, int64_t from, int64_t to, void *scratch)
 {
-    nmk_attn(&any, &p->x, p, NULL, position_of, from, to, scratch);
+    nmk_attn(&any, &p->x, p, NULL, position_of, NULL, from, to, scratch);
 }
 static void backward_dealt(const problem *p, int64_t from, int64_t to, void *scratch)
 {
-    nmk_attn_grad(&any, &p->x, p, NULL, position_of, from, to, scratch);
+    nmk_attn_grad(&any, &p->x, p, NULL, position_of, NULL, from, to, scratch);
+}
+static void forward_block(const problem *p, int64_t from, int64_t to, void *scratch)
+{
+    nmk_attn(&any, &p->x, p, NULL, position_of, position_of_key, from, to, scratch);
+}
+static void backward_block(const problem *p, int64_t from, int64_t to, void *scratch)
+{
+    nmk_attn_grad(&any, &p->x, p, NULL, position_of, position_of_key, from, to, scratch);
 }
 KERNELS(gpt, NULL, .hd = 16, .hd_v = 16, .causal = 1, .dropout = 1)
 KERNELS(bias, bias_of, .hd = 24, .hd_v = 40, .keys = 1)
@@ -317,7 +337,8 @@ static void test(const char *name, config c)
     any = (nmk_attn_spec){c.hd,      c.hd_v, c.causal,   c.window != 0, c.capped,
                           c.dropout, c.keys, c.segments, c.sink};
     reference(&p);
-    run(name, &p, c.jump ? forward_dealt : forward_any, c.jump ? backward_dealt : backward_any);
+    run(name, &p, c.block ? forward_block : c.jump ? forward_dealt : forward_any,
+        c.block ? backward_block : c.jump ? backward_dealt : backward_any);
     release(&p);
 }
 
@@ -333,6 +354,22 @@ static void test_dealt(void)
     c.window = 60, test("dealt, window", c);
     c.window = 0, c.dropout = 1, test("dealt, dropout", c);
     c.dropout = 0, c.segments = 1, test("dealt, segments", c);
+}
+
+// Another rank's keys: two chunks before, around and behind the queries'; blocks of keys lie across
+// their border. The last ones are all in the future.
+static void test_block(void)
+{
+    config c = {.n0 = 1, .n1 = 2, .kv = 2, .g = 3, .n_q = 94, .n_k = 300, .hd = 16, .hd_v = 16};
+    c.block = 1, c.at = 470, c.half = 47, c.jump = 400, c.key_half = 150;
+    for (c.key_at = 0; c.key_at < 1200; c.key_at += 199) {
+        c.causal = 1, c.key_jump = 600, test("block", c);
+        c.key_jump = 37, test("block, near", c);
+        c.window = 70, test("block, window", c);
+        c.window = 0, c.dropout = 1, test("block, dropout", c);
+        c.causal = 0, test("block, dropout, not causal", c);
+        c.dropout = 0;
+    }
 }
 
 // A NaN in q must not pass for a masked key.
@@ -402,6 +439,7 @@ int main(void)
     d.keys = 0, d.segments = 1, test("segments", d);
     d.segments = 0, d.sink = 1, test("sink", d);
     test_dealt();
+    test_block();
     config decode = {.n0 = 3,
                      .n1 = 1,
                      .kv = 2,
