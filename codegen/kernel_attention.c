@@ -546,8 +546,8 @@ static bool write_hooks(nm_gen *g, const nm_flash *x, nm_hooks *hook)
 
 static void finish(nm_gen *g, nm_flash *x, LLVMValueRef args, nm_hooks hook, const char *name)
 {
-    LLVMValueRef arg[] = {write_spec(g, x), args, nm_gen_env(g), hook.bias, hook.position,
-                          hook.key_position, g->from, g->to, g->scratch};
+    LLVMValueRef arg[] = {write_spec(g, x),  args,    nm_gen_env(g), hook.bias, hook.position,
+                          hook.key_position, g->from, g->to,         g->scratch};
     nm_gen_call(g, name, g->fn.nothing, 9, arg);
     nm_fn_finish(&g->fn, NULL);
 }

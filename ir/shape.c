@@ -147,10 +147,7 @@ bool nm_shape_collective(nm_module *m, nm_op *op)
                             nm_info(op)->name, nm_type_str(m, out));
 }
 
-bool nm_shape_rotate(nm_module *m, nm_op *op)
-{
-    return nm_shape_give(m, op, 0, op->in[0]->type);
-}
+bool nm_shape_rotate(nm_module *m, nm_op *op) { return nm_shape_give(m, op, 0, op->in[0]->type); }
 
 bool nm_shape_index(nm_module *m, nm_op *op)
 {

@@ -10,9 +10,9 @@
 #include <string.h>
 
 const char *const nm_attn_extra_name[NM_N_ATTN] = {
-    [NM_ATTN_bias] = "bias", [NM_ATTN_mask] = "mask", [NM_ATTN_segments] = "segments",
-    [NM_ATTN_keys] = "keys", [NM_ATTN_sink] = "sink", [NM_ATTN_seed] = "seed",
-    [NM_ATTN_step] = "step", [NM_ATTN_turn] = "turn", [NM_ATTN_at] = "at",
+    [NM_ATTN_bias] = "bias",     [NM_ATTN_mask] = "mask", [NM_ATTN_segments] = "segments",
+    [NM_ATTN_keys] = "keys",     [NM_ATTN_sink] = "sink", [NM_ATTN_seed] = "seed",
+    [NM_ATTN_step] = "step",     [NM_ATTN_turn] = "turn", [NM_ATTN_at] = "at",
     [NM_ATTN_key_at] = "key_at",
 };
 

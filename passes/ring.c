@@ -4,7 +4,8 @@
 //
 // each rank keeps its queries, and the blocks of keys and values go round: it meets its own block,
 // then cp - 1 times takes the next rank's, and merges what it gets by the log-sum-exp (Liu et al.,
-// Ring Attention, 2023). With m the larger of two log-sum-exps, a = exp(lse - m), b = exp(lse' - m):
+// Ring Attention, 2023). With m the larger of two log-sum-exps, a = exp(lse - m), b = exp(lse' -
+// m):
 //
 //     out = (a out + b out') / (a + b)        lse = m + log(a + b)
 //
@@ -186,10 +187,9 @@ static nm_value *own_positions(const ring *r)
 {
     nm_type t = {.dtype = NM_i32, .rank = 1, .dim = {*dim_of_keys(r)}};
     nm_attr dim = nm_mk_sym(r->m, "dim", r->a.over);
-    return build(r, (nm_proto){.code = NM_OP_index,
-                               .n_attrs = 1,
-                               .attr = &dim,
-                               .type = nm_type_get(r->m, &t)});
+    return build(
+        r,
+        (nm_proto){.code = NM_OP_index, .n_attrs = 1, .attr = &dim, .type = nm_type_get(r->m, &t)});
 }
 
 // What a bias or a mask of all keys says of the block's.
@@ -225,8 +225,7 @@ static nm_op *build_part(const ring *r)
 // x = a x + b y, over c.
 static nm_value *mix(const ring *r, nm_value *x, nm_value *a, nm_value *y, nm_value *b, nm_value *c)
 {
-    nm_value *sum =
-        build2(r, NM_OP_add, build2(r, NM_OP_mul, x, a), build2(r, NM_OP_mul, y, b));
+    nm_value *sum = build2(r, NM_OP_add, build2(r, NM_OP_mul, x, a), build2(r, NM_OP_mul, y, b));
     return build2(r, NM_OP_div, sum, c);
 }
 
@@ -312,8 +311,9 @@ static nm_sym declare_turns(nm_module *m)
     nm_sym cp = nm_sym_get(m, "cp"), name = nm_sym_get(m, "cp.turns");
     const nm_extent *one_less = nm_extent_const(m, -1);
     if (!nm_dim_lookup(m, name))
-        nm_dim_declare(m, (nm_dim_decl){.name = name,
-                                        .extent = nm_extent_add(m, nm_extent_sym(m, cp), one_less)});
+        nm_dim_declare(m,
+                       (nm_dim_decl){.name = name,
+                                     .extent = nm_extent_add(m, nm_extent_sym(m, cp), one_less)});
     return name;
 }
 
@@ -323,8 +323,8 @@ static void repeat(const ring *r, nm_value **v)
     ring in = enter_turn(r, &o, v);
     turn(&in, v);
     nm_func_ret(in.at, r->op->loc, r->n, v, NULL);
-    nm_attr attr[] = {nm_mk_sym(r->m, "over", declare_turns(r->m)), nm_mk_int(r->m, "carried", r->n),
-                      nm_mk_int(r->m, "stacked", 0)};
+    nm_attr attr[] = {nm_mk_sym(r->m, "over", declare_turns(r->m)),
+                      nm_mk_int(r->m, "carried", r->n), nm_mk_int(r->m, "stacked", 0)};
     nm_op *op = nm_build_op(r->at, r->before,
                             &(nm_proto){.code = NM_OP_repeat,
                                         .loc = r->op->loc,
@@ -362,8 +362,8 @@ static void replace(nm_value *old, nm_value *with)
 static nm_value *build_rename(const ring *r, nm_value *v, nm_sym to)
 {
     nm_attr attr[] = {nm_mk_sym(r->m, "from", r->a.over), nm_mk_sym(r->m, "to", to)};
-    return build(
-        r, (nm_proto){.code = NM_OP_rename, .n_in = 1, .in = &v, .n_attrs = 2, .attr = attr});
+    return build(r,
+                 (nm_proto){.code = NM_OP_rename, .n_in = 1, .in = &v, .n_attrs = 2, .attr = attr});
 }
 
 static nm_value *reorder(const ring *r, nm_value *v, const nm_type *t)

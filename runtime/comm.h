@@ -32,8 +32,8 @@ typedef struct nmrt_exchange { // one collective, as one member sees it
     nmdrv_dtype dtype;
     bool max; // else the sum
     nmrt_group group;
-    int64_t outer, len, inner; // elements: ALL_REDUCE, ROTATE: outer; else [outer, len, inner] is the
-                               // smaller side, [outer, n len, inner] the larger one
+    int64_t outer, len, inner; // elements: ALL_REDUCE, ROTATE: outer; else [outer, len, inner] is
+                               // the smaller side, [outer, n len, inner] the larger one
     const nmrt_piece *piece; // NULL: member i has [i len, (i + 1) len); else [2 n]: two pieces each
     void *out;               // may be `in` for ALL_REDUCE
     const void *in;

@@ -272,7 +272,8 @@ static void copy_next(const nmdrv_sym *sym, void *const *arg, int64_t from, int6
     const job *j = arg[0];
     const nmrt_group *g = &j->x->group;
     memcpy((char *)j->x->out + from * j->size,
-           (const char *)j->in[(g->me + 1) % g->n] + from * j->size, (size_t)((to - from) * j->size));
+           (const char *)j->in[(g->me + 1) % g->n] + from * j->size,
+           (size_t)((to - from) * j->size));
 }
 
 // --- the table ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ typedef enum {        // how seq is dealt over cp
 typedef struct nmrt_mesh_flags { // as the user says it
     int64_t tp, pp, cp, dp, vp;  // dp 0: derived from world
     int64_t zero;                // 0 .. 3
-    bool sp, ring; // ring: over cp, keys and values go round
+    bool sp, ring;               // ring: over cp, keys and values go round
     nmrt_balance balance;
     int64_t world; // 0: tp * pp * cp * dp
 } nmrt_mesh_flags;

@@ -149,8 +149,8 @@ NMK_ENTRY int64_t nmk_attn_count(const nmk_attn_args *x)
 }
 
 NMK_ENTRY void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env,
-                        nmk_bias *bias, nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
-                        void *scratch)
+                        nmk_bias *bias, nmk_position *position, nmk_position *key_position,
+                        int64_t from, int64_t to, void *scratch)
 {
     attn a = {s, x, env, bias, position, key_position};
     room m = room_in(s, scratch);

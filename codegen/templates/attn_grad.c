@@ -213,8 +213,8 @@ NMK_INLINE void do_keys(const attn *a, const room *m, head h, int64_t key)
 NMK_ENTRY int64_t nmk_attn_grad_count(const nmk_attn_args *x) { return x->n0 * x->n1 * x->kv; }
 
 NMK_ENTRY void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env,
-                             nmk_bias *bias, nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
-                             void *scratch)
+                             nmk_bias *bias, nmk_position *position, nmk_position *key_position,
+                             int64_t from, int64_t to, void *scratch)
 {
     attn a = {s, x, env, bias, position, key_position};
     room m = room_in(s, scratch);

@@ -92,7 +92,8 @@ typedef struct nmk_attn_drop { // a probability is 0 where uniform < rate, else 
     uint64_t key; // as nmk_uniform takes it
     uint32_t step, turn;
     int64_t first,
-        key_stride; // element index = first + stride . (b0, b1, i', kv, g) + key_stride * j, the key's position
+        key_stride; // element index = first + stride . (b0, b1, i', kv, g) + key_stride * j, the
+                    // key's position
     nmk_strides stride;
     int64_t half, jump; // i' = i + (i >= half ? jump : 0)
 } nmk_attn_drop;
@@ -125,12 +126,14 @@ typedef struct nmk_attn_args {
 // heads.
 int64_t nmk_attn_count(const nmk_attn_args *x);
 void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
-              nmk_position *position, nmk_position *key_position, int64_t from, int64_t to, void *scratch);
+              nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
+              void *scratch);
 int64_t nmk_attn_grad_count(const nmk_attn_args *x);
 // dq, dk and dv; probabilities are computed again from lse. Gradients of bias and sink are not
 // given.
 void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
-                   nmk_position *position, nmk_position *key_position, int64_t from, int64_t to, void *scratch);
+                   nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
+                   void *scratch);
 #define NMK_ATTN_SCRATCH(hd, hd_v)      (((hd) + (hd_v) + 256) * 4096)
 #define NMK_ATTN_GRAD_SCRATCH(hd, hd_v) (((hd) + (hd_v) + 256) * 8192)
 

@@ -1,5 +1,6 @@
-// Localize: every function of a model, for the ranks of a mesh by local extents (seq dealt over cp
-// in two runs), gives what it gives by axes; what is kept is 0 behind the end of a padded dim.
+// Localize and ring: every function of a model, for the ranks of a mesh by local extents (seq dealt
+// over cp in two runs), gives what it gives by axes; what is kept is 0 behind the end of a padded
+// dim.
 #include "ir/eval_mesh.h"
 #include "tests/expect.h"
 #include "tests/passes/steps.h"
@@ -28,6 +29,7 @@ static const subject models[] = {
                 {"ff", "24"},
                 {"layers", "2"}}},
     {.path = "tests/passes/localize_segments.nmir"},
+    {.path = "tests/passes/ring.nmir"},
 };
 
 typedef struct side { // the program of one of the two forms
@@ -47,7 +49,7 @@ static bool make(nm_arena *arena, nm_diag *diag, const subject *s, bool local, s
         return false;
     nm_dim_lookup(out->m, nm_sym_get(out->m, "vocab"))->pad = 4;
     nm_pipeline_opts opts = {
-        .only = "localize", .verify_each = true, .dump = stdout, .log = stdout};
+        .only = "localize,ring", .verify_each = true, .dump = stdout, .log = stdout};
     return !local || nm_pipeline_run(out->m, &opts);
 }
 
@@ -227,7 +229,7 @@ static bool is_for(const nm_func *f, const int64_t *size)
         one = one && size[i] == 1;
     if (!mode || strstr(mode, "nosp"))
         return false;
-    return !strcmp(mode, "one") ? one : !strcmp(mode, "each") || size[3] == 1;
+    return !strcmp(mode, "one") ? one : !strncmp(mode, "each", 4) || size[3] == 1;
 }
 
 static void check_mesh(side *axes, side *local, const int64_t *size)

@@ -322,8 +322,9 @@ static void test_ring_modes(void)
     f.cp = 2;
     CHECK(make(&llama, f).mode == ONCE);
     f.tp = 2, f.sp = false, f.ring = true;
-    refuse(&llama, f, "llama has no text for --zero 1 --sp 0 --cp-comm ring on this mesh; it has "
-                      "one, once, each, once_nosp, each_nosp, once_ring, each_ring");
+    refuse(&llama, f,
+           "llama has no text for --zero 1 --sp 0 --cp-comm ring on this mesh; it has "
+           "one, once, each, once_nosp, each_nosp, once_ring, each_ring");
 }
 
 static void test_worlds(void)

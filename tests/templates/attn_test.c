@@ -259,11 +259,11 @@ typedef void kernel(const problem *p, int64_t from, int64_t to, void *scratch);
     static const nmk_attn_spec spec_##NAME = {__VA_ARGS__};                                        \
     static void forward_##NAME(const problem *p, int64_t from, int64_t to, void *scratch)          \
     {                                                                                              \
-        nmk_attn(&spec_##NAME, &p->x, p, BIAS, NULL, NULL, from, to, scratch);                           \
+        nmk_attn(&spec_##NAME, &p->x, p, BIAS, NULL, NULL, from, to, scratch);                     \
     }                                                                                              \
     static void backward_##NAME(const problem *p, int64_t from, int64_t to, void *scratch)         \
     {                                                                                              \
-        nmk_attn_grad(&spec_##NAME, &p->x, p, BIAS, NULL, NULL, from, to, scratch);                      \
+        nmk_attn_grad(&spec_##NAME, &p->x, p, BIAS, NULL, NULL, from, to, scratch);                \
     }
 // A spec's sizes and options, run-time here so that a few kernels do for all configurations.
 static nmk_attn_spec any;
@@ -337,8 +337,13 @@ static void test(const char *name, config c)
     any = (nmk_attn_spec){c.hd,      c.hd_v, c.causal,   c.window != 0, c.capped,
                           c.dropout, c.keys, c.segments, c.sink};
     reference(&p);
-    run(name, &p, c.block ? forward_block : c.jump ? forward_dealt : forward_any,
-        c.block ? backward_block : c.jump ? backward_dealt : backward_any);
+    run(name, &p,
+        c.block  ? forward_block
+        : c.jump ? forward_dealt
+                 : forward_any,
+        c.block  ? backward_block
+        : c.jump ? backward_dealt
+                 : backward_any);
     release(&p);
 }
 
