@@ -8,7 +8,11 @@ static const char before[] = "split_heads,simplify,autodiff";
 static const char sharded[] = "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard";
 static const char localized[] =
     "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard,localize";
+static const char with_ring[] =
+    "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard,localize,ring";
 static const unsigned checked = 1u << NM_BIND_emit | 1u << NM_BIND_param | 1u << NM_BIND_state;
+
+enum { DECAYED = 3 }; // without attention: it has no modes of rings
 
 static const subject models[] = {
     {.path = "models/gpt2.nm",
@@ -38,7 +42,8 @@ static const subject models[] = {
                 {"hd2", "4"},
                 {"ff", "16"},
                 {"layers", "2"}}},
-    {.path = "tests/passes/decayed.nm", .define = {{"vocab", "12"}, {"d", "8"}, {"layers", "4"}}},
+    [DECAYED] = {.path = "tests/passes/decayed.nm",
+                 .define = {{"vocab", "12"}, {"d", "8"}, {"layers", "4"}}},
 };
 
 static const struct { // of the axes in the order in which ranks are numbered
@@ -54,6 +59,7 @@ enum { N_MESHES = sizeof meshes / sizeof *meshes };
 typedef struct how {
     bool local;  // after localize
     bool zigzag; // seq is dealt over cp
+    bool ring;   // after ring, in its modes
     int chunks;  // in which a pipeline's unit is run; 0: as a whole
     const char *mode;
 } how;
@@ -186,6 +192,17 @@ static bool run_sharded(nm_module *m, nm_arena *arena, int mesh, const how *how,
            run_phase(&t, how, "train.finish.", 1, w, s) && agrees(&t, &w->results, s);
 }
 
+static int check_ring(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
+{
+    struct how in_mode = *how;
+    nm_arena run = {0};
+    in_mode.mode = meshes[mesh].dpp > 1 ? "each_ring" : "once_ring";
+    bool ok = run_sharded(m, &run, mesh, &in_mode, w);
+    nm_arena_free(&run);
+    return !ok && printf("FAIL: %s, ring%s, mesh %d\n", what->path, how->zigzag ? ", zigzag" : "",
+                         mesh) > 0;
+}
+
 // In every mode that allows the mesh; those without seq's second home on a few.
 static int check_mesh(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
 {
@@ -214,18 +231,23 @@ static int check_model(const subject *what)
     static const how ways[] = {{.local = false},
                                {.local = true},
                                {.local = true, .zigzag = true},
-                               {.local = true, .chunks = 2}};
+                               {.local = true, .chunks = 2},
+                               {.local = true, .ring = true},
+                               {.local = true, .ring = true, .zigzag = true}};
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stdout);
     wanted *w = run_whole(&arena, &diag, what);
     int bad = 0;
-    for (int k = 0; k < 4; k++) {
-        nm_module *m = load(&arena, &diag, what, ways[k].local ? localized : sharded);
+    for (int k = 0; k < 6; k++) {
+        if (ways[k].ring && what == &models[DECAYED])
+            continue;
+        const char *passes = ways[k].ring ? with_ring : ways[k].local ? localized : sharded;
+        nm_module *m = load(&arena, &diag, what, passes);
         if (m)
             nm_dim_lookup(m, nm_sym_get(m, "vocab"))->pad = 4;
         for (int i = 0; m && i < N_MESHES; i++)
             if ((!ways[k].zigzag || meshes[i].cp > 1) && (!ways[k].chunks || i % 3 == 0))
-                bad += check_mesh(m, what, i, &ways[k], w);
+                bad += (ways[k].ring ? check_ring : check_mesh)(m, what, i, &ways[k], w);
         bad += !m;
     }
     nm_arena_free(&arena);
