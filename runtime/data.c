@@ -95,6 +95,18 @@ static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_
     return NMRT_OK;
 }
 
+nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, int64_t samples,
+                                   nmrt_error *e)
+{
+    for (int i = 0; i < plan->n_slots; i++) {
+        const nmdrv_arg *field = plan->slot[i].arg;
+        if (plan->slot[i].bind == NMDRV_DATA && field->index_of >= 0)
+            NMRT_TRY(
+                check_tokens(d, &plan->program->dim[field->index_of], 0, samples * d->seq + 1, e));
+    }
+    return NMRT_OK;
+}
+
 static int dim_runs(const nmdrv_dim *d, const nmdrv_sym *sym, nmrt_run_of run[2])
 {
     nmdrv_sym fixed = {.size = d->extent};

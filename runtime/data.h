@@ -28,6 +28,10 @@ typedef struct nmrt_data_request {
 nmrt_status nmrt_data_check(const nmrt_plan *plan, nmrt_error *e);
 nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_error *e);
 void nmrt_data_close(nmrt_data *d);
+// Are the tokens of the file's first samples below the vocabulary? Loading says so, too, but on the
+// rank alone that loads them.
+nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, int64_t samples,
+                                   nmrt_error *e);
 // Which sample of the file is the index-th of the run: index / samples is the epoch. Nothing else
 // decides it, so a run goes on anywhere.
 int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);

@@ -6,17 +6,39 @@
 
 static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
-// Every micro-batch, the last and smaller one too, is dealt out evenly over dp.
-static int64_t whole_micro_batches(const nmrt_setup *s, const nmrt_data *d, int64_t samples)
+// Is a value with samples of several ranks put together? Then each has to have as many.
+static bool joins_samples(const nmdrv_program *p, int batch)
 {
-    int64_t n = samples > 0 && samples < d->samples ? samples : d->samples;
-    int64_t dp = nmrt_mesh_dp(&s->mesh), unit = s->samples;
-    int i = nmrt_sym_find(s->program, "batch");
-    if (i >= 0) {
-        int64_t multiple = s->program->sym[i].multiple > 1 ? s->program->sym[i].multiple : 1;
-        unit = multiple / gcd(multiple, dp) * dp;
-    }
-    return n / unit * unit;
+    for (int64_t i = 0; i < p->n_collectives; i++)
+        if (p->collective[i].over >= 0 && p->sym[p->collective[i].over].of_sym == batch)
+            return true;
+    return false;
+}
+
+// Ranks of dp may have fewer samples than others, so all that the model takes can be evaluated.
+static int64_t unit_of(const nmrt_setup *s)
+{
+    int batch = nmrt_sym_find(s->program, "batch");
+    if (batch < 0)
+        return s->samples;
+    int64_t multiple = s->program->sym[batch].multiple > 1 ? s->program->sym[batch].multiple : 1;
+    int64_t dp = joins_samples(s->program, batch) ? nmrt_mesh_dp(&s->mesh) : 1;
+    return multiple / gcd(multiple, dp) * dp;
+}
+
+nmrt_status nmrt_evaluation_init(const nmrt_setup *s, const nmrt_data *d, int64_t asked,
+                                 const nmrt_output *out, int64_t *samples, nmrt_error *e)
+{
+    int64_t all = asked > 0 && asked < d->samples ? asked : d->samples, unit = unit_of(s);
+    *samples = all / unit * unit;
+    if (!*samples)
+        return nmrt_fail(e, NMRT_USAGE, "%s has %lld samples, fewer than the %lld of a micro-batch",
+                         d->path, (long long)all, (long long)unit);
+    if (*samples < all)
+        fprintf(out->note,
+                "note: %lld of the %lld samples of %s are evaluated, a multiple of %lld\n",
+                (long long)*samples, (long long)all, d->path, (long long)unit);
+    return nmrt_data_check_tokens(d, &s->plan, *samples, e);
 }
 
 static nmrt_status run_all(nmrt_pipe *p, const nmrt_data *d, int64_t n, nmrt_error *e)
@@ -41,13 +63,9 @@ nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_data *d, int64_t samples, dou
 {
     const nmrt_setup *s = p->setup;
     const nmrt_planned *finish = nmrt_plan_func(p->en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
-    int64_t n = whole_micro_batches(s, d, samples);
     if (!p->chain->n_calls || !finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", s->program->name);
-    if (!n)
-        return nmrt_fail(e, NMRT_USAGE, "%s has %lld samples, too few for one micro-batch", d->path,
-                         (long long)d->samples);
-    NMRT_TRY(run_all(p, d, n, e));
+    NMRT_TRY(run_all(p, d, samples, e));
     if (!nmrt_engine_result(p->en, finish, "loss", loss))
         return nmrt_fail(e, NMRT_USAGE, "the evaluation of %s has no loss", s->program->name);
     return NMRT_OK;
@@ -64,7 +82,8 @@ static void print_results(const nmrt_engine *en, const nmrt_output *out)
     }
 }
 
-static nmrt_status run_eval(nmrt_pipe *p, const nmrt_data *d, const nmrt_output *out, nmrt_error *e)
+static nmrt_status run_eval(nmrt_pipe *p, const nmrt_data *d, int64_t samples,
+                            const nmrt_output *out, nmrt_error *e)
 {
     const nmrt_options *o = p->setup->options;
     nmrt_engine *en = p->en;
@@ -81,7 +100,7 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_data *d, const nmrt_output 
     nmrt_engine_set(en, "step", (double)c.step);
     nmrt_engine_set(en, "steps", (double)c.step);
     double loss;
-    NMRT_TRY(nmrt_evaluate(p, d, o->samples, &loss, e));
+    NMRT_TRY(nmrt_evaluate(p, d, samples, &loss, e));
     fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, d->path);
     print_results(en, out);
     return NMRT_OK;
@@ -99,6 +118,7 @@ static nmrt_status dry_run(const nmrt_setup *s, const nmrt_output *out, nmrt_err
 typedef struct evaluation {
     nmrt_setup setup;
     nmrt_data data;
+    int64_t samples;
     nmrt_engine en;
     nmrt_pipe pipe;
 } evaluation;
@@ -111,6 +131,7 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
     nmrt_device_request device = {s->program, s->threads, &s->mesh, &run->comm};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
     NMRT_TRY(nmrt_data_open(&v->data, &data, e));
+    NMRT_TRY(nmrt_evaluation_init(s, &v->data, o->samples, run->out, &v->samples, e));
     NMRT_TRY(nmrt_setup_find_shares(s, e));
     NMRT_TRY(nmrt_engine_open(&v->en, &s->plan, s->device, &device, e));
     v->en.check_memory = o->check_memory;
@@ -127,7 +148,7 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
     if (run->options->dry_run)
         return dry_run(&v->setup, run->out, e);
     NMRT_TRY(open_all(v, run, e));
-    return run_eval(&v->pipe, &v->data, run->out, e);
+    return run_eval(&v->pipe, &v->data, v->samples, run->out, e);
 }
 
 nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e)

@@ -481,9 +481,11 @@ static nmdrv_sym cut(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
     for (int64_t i = 0; i < s->n_axes; i++)
         if (s->axis[i] != NMDRV_PP)
             index = index * m->size[s->axis[i]] + m->index[s->axis[i]];
-    int64_t n = round_up(whole, s->pad) / parts;
-    if (!is_zigzag(m, s, whole))
-        return (nmdrv_sym){.size = n, .offset = index * n, .half = n};
+    int64_t all = round_up(whole, s->pad), n = all / parts, more = all % parts;
+    if (!is_zigzag(m, s, whole)) { // the first `more` have one index more
+        int64_t mine = n + (index < more), before = index < more ? index : more;
+        return (nmdrv_sym){.size = mine, .offset = index * n + before, .half = mine};
+    }
     int64_t cp = m->size[NMDRV_CP], inner = parts / cp;
     return cut_zigzag(m->index[NMDRV_CP], cp, whole / (2 * cp), index % inner * n, n);
 }

@@ -53,7 +53,8 @@ void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out); // tp 4, pp 2, cp 1, d
 
 // The symbols of local extents and of axes, from those of the run-time dims, which are set: size of
 // `batch` is that of a micro-batch over all of dp, offset that of the micro-batch. Symbols of
-// repeats split over pp are whole: who runs a chunk changes them.
+// repeats split over pp are whole: who runs a chunk changes them. What does not divide is dealt out
+// as evenly as it can be: of the last micro-batch of an evaluation ranks may have no sample at all.
 void nmrt_mesh_bind(const nmrt_mesh *m, nmdrv_sym *sym);
 // One of them, as the rank `rank` has it.
 nmdrv_sym nmrt_mesh_local(const nmrt_mesh *m, int64_t rank, int symbol, const nmdrv_sym *sym);

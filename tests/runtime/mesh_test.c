@@ -226,6 +226,24 @@ static void test_blocks(void)
     CHECK(sym[D_STORE].size == 72 && sym[D_STORE].offset == 6 * 72);
 }
 
+// Three samples on four ranks: one each, and the last rank has none.
+static void test_uneven(void)
+{
+    nmrt_mesh_flags f = flags();
+    f.dp = 4;
+    nmrt_mesh m = make(&llama, f);
+    nmdrv_sym sym[N_SYMS];
+    for (int64_t r = 0; r < 4; r++) {
+        bind(&m, r, sym);
+        sym[BATCH] = (nmdrv_sym){.size = 3, .offset = 8, .total = 11};
+        nmrt_mesh_bind(&m, sym);
+        CHECK(sym[BATCH_DP].size == (r < 3) && sym[BATCH_DP].offset == 8 + r);
+        sym[BATCH].size = 7;
+        nmrt_mesh_bind(&m, sym);
+        CHECK(sym[BATCH_DP].size == (r < 3 ? 2 : 1) && sym[BATCH_DP].offset == 8 + 2 * r);
+    }
+}
+
 // Over all ranks of cp and tp, each index of seq once; a cp rank has chunks c and 2 cp - 1 - c.
 static void test_zigzag(int64_t cp_ranks, int64_t tp_ranks, nmrt_balance balance)
 {
@@ -493,6 +511,7 @@ int main(void)
     test_modes();
     test_ring_modes();
     test_blocks();
+    test_uneven();
     for (int64_t c = 1; c <= 6; c++)
         for (int64_t t = 1; t <= 8; t *= 2)
             for (int balance = 0; balance <= NMRT_CONTIGUOUS; balance++)
