@@ -17,9 +17,9 @@ nmrt_status nmrt_agree_on(nmrt_comm *comm, void *at, int64_t bytes, nmrt_error *
     if (!comm || comm->ranks == 1)
         return NMRT_OK;
     if (comm->rank)
-        return comm->recv(comm, 0, TAG, at, bytes, what, e);
+        return comm->recv(comm, 0, TAG, at, bytes, what, "", e);
     for (int i = 1; i < comm->ranks; i++)
-        NMRT_TRY(comm->send(comm, i, TAG, at, bytes, what, e));
+        NMRT_TRY(comm->send(comm, i, TAG, at, bytes, what, "", e));
     return NMRT_OK;
 }
 
@@ -31,10 +31,10 @@ nmrt_status nmrt_agree(nmrt_comm *comm, nmrt_status mine, nmrt_error *e)
     if (mine != NMRT_OK)
         memcpy(&all.e, e, sizeof *e);
     if (comm->rank)
-        NMRT_TRY(comm->send(comm, 0, TAG, &all, sizeof all, what, e));
+        NMRT_TRY(comm->send(comm, 0, TAG, &all, sizeof all, what, "", e));
     for (int i = 1; !comm->rank && i < comm->ranks; i++) {
         verdict one;
-        NMRT_TRY(comm->recv(comm, i, TAG, &one, sizeof one, what, e));
+        NMRT_TRY(comm->recv(comm, i, TAG, &one, sizeof one, what, "", e));
         if (all.status == NMRT_OK)
             all = one;
     }

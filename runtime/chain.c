@@ -108,7 +108,7 @@ static nmrt_status add_value(nmrt_chain *c, int call, const nmdrv_arg *result, i
         return no_memory(e);
     c->value = all;
     x->value[result->buf] = c->n_values;
-    all[c->n_values++] = (nmrt_value){result->name, call, bytes};
+    all[c->n_values++] = (nmrt_value){result->name, x->func->buf[result->buf].where, call, bytes};
     return NMRT_OK;
 }
 

@@ -19,9 +19,9 @@ typedef struct nmrt_call { // one function, for one part of one stage
     int *value; // [func.n_bufs] index into chain.value, of a link's buffer; -1: it is none
 } nmrt_call;
 
-typedef struct nmrt_value { // what one call gives to others
-    const char *name;
-    int made; // the call
+typedef struct nmrt_value {   // what one call gives to others
+    const char *name, *where; // the model line that it stems from
+    int made;                 // the call
     int64_t bytes;
 } nmrt_value;
 

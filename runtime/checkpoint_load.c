@@ -266,6 +266,7 @@ static nmrt_status check_blocks(nmrt_reader *r, const tensor *t, const nmrt_stor
         uint64_t hash;
         if (!b->used[k])
             continue;
+        nmrt_comm_moved(r->en->shares.comm);
         if (!read_checksum(r, s, node, &hash))
             return broken(r, e, "a tensor has no checksum");
         end = end < s->end - s->begin ? end : s->end - s->begin;

@@ -11,6 +11,7 @@
 
 #include "runtime/pool.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct nmrt_ranks;
@@ -50,11 +51,12 @@ struct nmrt_comm {
     // them one by one (nmrt_comm_run_all does). At most NMRT_MAX_BATCH.
     nmrt_status (*run_all)(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e);
     // Channel `tag` from one rank to another delivers in order. send returns when `at` may be
-    // reused; it waits only where many messages are under way. `what` outlives the run.
+    // reused; it waits only where many messages are under way. `what` and `where`, its
+    // model line or "", outlive the run.
     nmrt_status (*send)(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
-                        const char *what, nmrt_error *e);
+                        const char *what, const char *where, nmrt_error *e);
     nmrt_status (*recv)(nmrt_comm *c, int from, int tag, void *at, int64_t bytes, const char *what,
-                        nmrt_error *e);
+                        const char *where, nmrt_error *e);
     nmrt_status (*barrier)(nmrt_comm *c, nmrt_error *e); // of all ranks
     // Memory for buffers that collectives read and write: zeros, 64-byte aligned. NULL ops: any
     // memory will do.
@@ -64,11 +66,21 @@ struct nmrt_comm {
     // where a parent or another rank says it.
     void (*abort)(nmrt_comm *c, nmrt_status status, nmrt_error *e);
     void (*close)(nmrt_comm *c);
+    _Atomic int64_t
+        *progress;   // this rank's count of what it has done (recorder.h); NULL: nobody looks
     nmrt_pool *pool; // the device's threads, which help with large collectives; NULL: none
     void *state;
 };
 
 enum { NMRT_MAX_BATCH = 64 };
+
+// This rank has done a piece of work: who waits for it sees that it is not stuck. comm NULL: one
+// rank alone.
+static inline void nmrt_comm_moved(const nmrt_comm *c)
+{
+    if (c && c->progress)
+        atomic_fetch_add_explicit(c->progress, 1, memory_order_relaxed);
+}
 
 nmrt_comm nmrt_comm_single(void);
 nmrt_status nmrt_comm_run_all(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e);

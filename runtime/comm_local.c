@@ -356,15 +356,15 @@ static nmrt_status local_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e
 }
 
 static nmrt_status local_send(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
-                              const char *what, nmrt_error *e)
+                              const char *what, const char *where, nmrt_error *e)
 {
-    return nmrt_mail_send(((local_state *)c->state)->mail, to, tag, at, bytes, what, e);
+    return nmrt_mail_send(((local_state *)c->state)->mail, to, tag, at, bytes, what, where, e);
 }
 
 static nmrt_status local_recv(nmrt_comm *c, int from, int tag, void *at, int64_t bytes,
-                              const char *what, nmrt_error *e)
+                              const char *what, const char *where, nmrt_error *e)
 {
-    return nmrt_mail_recv(((local_state *)c->state)->mail, from, tag, at, bytes, what, e);
+    return nmrt_mail_recv(((local_state *)c->state)->mail, from, tag, at, bytes, what, where, e);
 }
 
 static nmrt_status local_barrier(nmrt_comm *c, nmrt_error *e)
@@ -418,6 +418,7 @@ nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_erro
                      .free = local_free,
                      .abort = local_abort,
                      .close = local_close,
+                     .progress = nmrt_recorder_progress(local->recorder, rank),
                      .state = s};
     nmrt_status status = nmrt_mail_new(&s->mail, local, rank, &s->arena, e);
     if (status != NMRT_OK)

@@ -99,19 +99,20 @@ static nmrt_status take_buffer(nmrt_mail *mail, channel *ch, int64_t bytes, buff
     return NMRT_OK;
 }
 
-static void note(const nmrt_mail *mail, const char *verb, int peer, const char *what, int64_t bytes)
+static void note(const nmrt_mail *mail, const char *verb, int peer, const char *what,
+                 const char *where, int64_t bytes)
 {
     nmrt_recorder_enter(mail->local->recorder, mail->rank,
-                        &(nmrt_note){verb, what, "", -1, peer, bytes});
+                        &(nmrt_note){verb, what, where, -1, peer, bytes});
 }
 
 nmrt_status nmrt_mail_send(nmrt_mail *mail, int to, int tag, const void *at, int64_t bytes,
-                           const char *what, nmrt_error *e)
+                           const char *what, const char *where, nmrt_error *e)
 {
     channel *ch;
     buffer *b;
     NMRT_TRY(open_channel(mail, mail->rank, to, tag, &ch, e));
-    note(mail, "send to", to, what, bytes);
+    note(mail, "send to", to, what, where, bytes);
     unsigned number = atomic_load_explicit(&ch->sent.count, memory_order_relaxed);
     NMRT_TRY(nmrt_bell_wait(mail->local, mail->rank, &ch->taken, number - PLACES + 1, e));
     NMRT_TRY(take_buffer(mail, ch, bytes, &b, e));
@@ -124,11 +125,11 @@ nmrt_status nmrt_mail_send(nmrt_mail *mail, int to, int tag, const void *at, int
 }
 
 nmrt_status nmrt_mail_recv(nmrt_mail *mail, int from, int tag, void *at, int64_t bytes,
-                           const char *what, nmrt_error *e)
+                           const char *what, const char *where, nmrt_error *e)
 {
     channel *ch;
     NMRT_TRY(open_channel(mail, from, mail->rank, tag, &ch, e));
-    note(mail, "receive from", from, what, bytes);
+    note(mail, "receive from", from, what, where, bytes);
     unsigned number = atomic_load_explicit(&ch->taken.count, memory_order_relaxed);
     NMRT_TRY(nmrt_bell_wait(mail->local, mail->rank, &ch->sent, number + 1, e));
     message m = ch->place[number % PLACES];

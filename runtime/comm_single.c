@@ -14,16 +14,16 @@ static nmrt_status single_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *
 }
 
 static nmrt_status single_send(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
-                               const char *what, nmrt_error *e)
+                               const char *what, const char *where, nmrt_error *e)
 {
-    (void)c, (void)to, (void)tag, (void)at, (void)bytes;
+    (void)c, (void)to, (void)tag, (void)at, (void)bytes, (void)where;
     return nmrt_fail(e, NMRT_CORRUPT, "%s: one rank alone sends nothing", what);
 }
 
 static nmrt_status single_recv(nmrt_comm *c, int from, int tag, void *at, int64_t bytes,
-                               const char *what, nmrt_error *e)
+                               const char *what, const char *where, nmrt_error *e)
 {
-    (void)c, (void)from, (void)tag, (void)at, (void)bytes;
+    (void)c, (void)from, (void)tag, (void)at, (void)bytes, (void)where;
     return nmrt_fail(e, NMRT_CORRUPT, "%s: one rank alone receives nothing", what);
 }
 

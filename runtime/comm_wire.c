@@ -410,22 +410,23 @@ static nmrt_status wire_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e)
 }
 
 static nmrt_status wire_send(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
-                             const char *what, nmrt_error *e)
+                             const char *what, const char *where, nmrt_error *e)
 {
     wire_state *s = c->state;
     nmrt_packet message = {.number = tag};
-    NMRT_TRY(begin(s, &(nmrt_note){"send to", what, "", -1, to, bytes}, NULL, &message, e));
+    NMRT_TRY(begin(s, &(nmrt_note){"send to", what, where, -1, to, bytes}, NULL, &message, e));
     NMRT_TRY(nmrt_post_mail(s->post, to, at, bytes, e));
     nmrt_health_leave(s->health);
     return NMRT_OK;
 }
 
 static nmrt_status wire_recv(nmrt_comm *c, int from, int tag, void *at, int64_t bytes,
-                             const char *what, nmrt_error *e)
+                             const char *what, const char *where, nmrt_error *e)
 {
     wire_state *s = c->state;
     nmrt_packet message = {.number = tag};
-    NMRT_TRY(begin(s, &(nmrt_note){"receive from", what, "", -1, from, bytes}, NULL, &message, e));
+    NMRT_TRY(
+        begin(s, &(nmrt_note){"receive from", what, where, -1, from, bytes}, NULL, &message, e));
     nmrt_post_recv(s->post, from, 0, at, bytes, &s->ticket[0]);
     NMRT_TRY(nmrt_post_wait(s->post, e));
     nmrt_health_leave(s->health);
@@ -511,6 +512,7 @@ nmrt_status nmrt_comm_wire(nmrt_comm *c, const nmrt_ranks *ranks, const char *wh
                      .barrier = wire_barrier,
                      .abort = wire_abort,
                      .close = wire_close,
+                     .progress = nmrt_health_progress(s->health),
                      .state = s};
     return NMRT_OK;
 }

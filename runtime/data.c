@@ -139,8 +139,10 @@ nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_arg 
     int n = dim_runs(&program->dim[field->dim[0]], sym, run);
     int64_t at = 0;
     for (int i = 0; i < n; i++)
-        for (int64_t k = run[i].from; k < run[i].from + run[i].n; k++)
+        for (int64_t k = run[i].from; k < run[i].from + run[i].n; k++) {
+            nmrt_comm_moved(en->shares.comm);
             NMRT_TRY(load_sample(d, program, field, sym, nmrt_data_sample(d, first + k), &at, e));
+        }
     nmrt_tokens_store(en, nmrt_plan_slot(en->plan, NMDRV_DATA, field->name), d->stage, at);
     return NMRT_OK;
 }

@@ -117,13 +117,13 @@ static void host_free(nmrt_device *d, void *at, int64_t bytes)
 
 static void host_copy(nmrt_device *d, void *to, const void *from, int64_t bytes)
 {
-    (void)d;
+    nmrt_comm_moved(d->comm);
     memcpy(to, from, (size_t)bytes);
 }
 
 static void host_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t pattern)
 {
-    (void)d;
+    nmrt_comm_moved(d->comm);
     if (!pattern)
         memset(at, 0, (size_t)bytes);
     else
@@ -139,18 +139,19 @@ static void host_poison_scratch(nmrt_device *d, uint32_t pattern)
 static void call_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
 {
     nmrt_device *d = f->device;
+    nmrt_comm_moved(d->comm);
     nmrt_pool_run(d->pool, &d->program->kernel[kernel], f->sym, count, arg);
 }
 
 static void call_fill(nmdrv_frame *f, void *dst, int64_t bytes)
 {
-    (void)f;
+    nmrt_comm_moved(((nmrt_device *)f->device)->comm);
     memset(dst, 0, (size_t)bytes);
 }
 
 static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 {
-    (void)f;
+    nmrt_comm_moved(((nmrt_device *)f->device)->comm);
     memmove(dst, src, (size_t)bytes);
 }
 

@@ -55,8 +55,8 @@ nmrt_status nmrt_mail_new(nmrt_mail **mail, nmrt_local *local, int rank, nmrt_ar
                           nmrt_error *e);
 void nmrt_mail_free(nmrt_mail *mail);
 nmrt_status nmrt_mail_send(nmrt_mail *mail, int to, int tag, const void *at, int64_t bytes,
-                           const char *what, nmrt_error *e);
+                           const char *what, const char *where, nmrt_error *e);
 nmrt_status nmrt_mail_recv(nmrt_mail *mail, int from, int tag, void *at, int64_t bytes,
-                           const char *what, nmrt_error *e);
+                           const char *what, const char *where, nmrt_error *e);
 
 #endif

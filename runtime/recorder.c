@@ -4,7 +4,8 @@
 // operation that is or was under way. Who is behind is a walk: from a rank that waits to a member
 // of its group that has not come to the meeting, from there on if that one waits, too, until it
 // comes to one that does not wait (it is stuck, or gone) or back to one it has seen (they diverge:
-// each waits for the other in another operation).
+// each waits for the other in another operation). All on the way must have stood still for the
+// timeout: what is noted of one that moves may be about to change.
 #include "runtime/recorder.h"
 
 #include "runtime/clock.h"
@@ -17,9 +18,16 @@ typedef struct record { // what a rank does
     _Alignas(64) atomic_int inside;
     atomic_int group, peer, me, pid, silent;
     _Atomic int64_t meeting; // of the group, that it waits for
-    _Atomic int64_t bytes, sequence;
+    _Atomic int64_t bytes;
     _Atomic(const char *) verb, name, where, last_verb, last_name, last_where;
     atomic_int last_peer;
+    _Atomic int64_t progress;
+    // by the watcher: the progress that it saw, and for how long that has been so
+    _Alignas(64) _Atomic int64_t seen;
+    _Atomic double still;
+    // by who blames: since when, with this progress, the rank waits though all have come
+    _Atomic int64_t free_at;
+    _Atomic double free_since;
 } record;
 
 // A group's row is this and then, for each member, its world rank and how many meetings it came to.
@@ -108,7 +116,7 @@ void nmrt_recorder_enter(nmrt_recorder *r, int rank, const nmrt_note *note)
     atomic_store(&at->verb, note->verb);
     atomic_store(&at->name, note->name);
     atomic_store(&at->where, note->where);
-    atomic_fetch_add(&at->sequence, 1);
+    atomic_fetch_add(&at->progress, 1);
     atomic_store(&at->inside, 1);
 }
 
@@ -138,6 +146,22 @@ void nmrt_recorder_leave(nmrt_recorder *r, int rank)
     atomic_store(&at->last_name, atomic_load(&at->name));
     atomic_store(&at->last_where, atomic_load(&at->where));
     atomic_store(&at->last_peer, atomic_load(&at->peer));
+}
+
+_Atomic int64_t *nmrt_recorder_progress(nmrt_recorder *r, int rank)
+{
+    return &r->at[rank].progress;
+}
+
+void nmrt_recorder_watch(nmrt_recorder *r, double seconds)
+{
+    for (int i = 0; i < r->ranks; i++) {
+        record *at = &r->at[i];
+        int64_t now = atomic_load(&at->progress);
+        bool moved = now != atomic_load(&at->seen);
+        atomic_store(&at->seen, now);
+        atomic_store(&at->still, moved ? 0 : atomic_load(&at->still) + seconds);
+    }
 }
 
 // --- texts -------------------------------------------------------------------------------------
@@ -260,6 +284,39 @@ void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other)
     nmrt_recorder_fail(r, NMRT_FAILED_RANK, -1, why);
 }
 
+// Nobody is behind, and yet the rank waits: it is about to go on, unless that lasts.
+static bool is_forgotten(nmrt_recorder *r, int rank)
+{
+    record *at = &r->at[rank];
+    int64_t progress = atomic_load(&at->progress);
+    if (atomic_exchange(&at->free_at, progress) != progress)
+        atomic_store(&at->free_since, nmrt_seconds());
+    return nmrt_seconds() - atomic_load(&at->free_since) > r->timeout;
+}
+
+// What `waiting` has not got from `behind`.
+static void print_blame(const nmrt_recorder *r, int waiting, int behind, char *why, size_t n)
+{
+    const record *at = &r->at[waiting];
+    const char *verb = atomic_load(&at->verb), *state = state_of(r, behind);
+    nmrt_title last = nmrt_recorder_title(r, behind);
+    if (!*verb) {
+        snprintf(why, n,
+                 "rank %d has not entered %.350s for %g s (%s); its last operation was %.350s",
+                 behind, title_now(r, waiting).at, r->timeout, state, last.at);
+        return;
+    }
+    bool receives = strcmp(verb, "receive from") == 0;
+    const char *where = atomic_load(&at->where);
+    snprintf(
+        why, n,
+        "rank %d waits %s %.160s%s%.100s%s %s rank %d, which has not %s for %g s (%s); its last "
+        "operation was %.300s",
+        waiting, receives ? "for" : "to send", atomic_load(&at->name), *where ? " (" : "", where,
+        *where ? ")" : "", receives ? "from" : "to", behind,
+        receives ? "sent it" : "taken what it was sent before", r->timeout, state, last.at);
+}
+
 void nmrt_recorder_blame(nmrt_recorder *r, int rank)
 {
     char why[sizeof r->why], seen[4096] = {0};
@@ -267,6 +324,8 @@ void nmrt_recorder_blame(nmrt_recorder *r, int rank)
     for (;;) {
         seen[waiting] = 1;
         behind = awaited_by(r, waiting);
+        if (behind >= 0 && atomic_load(&r->at[behind].still) < r->timeout)
+            return;
         if (behind < 0 || !atomic_load(&r->at[behind].inside) || is_frozen(r, behind))
             break;
         if (seen[behind]) {
@@ -275,14 +334,13 @@ void nmrt_recorder_blame(nmrt_recorder *r, int rank)
         }
         waiting = behind;
     }
+    if (behind < 0 && !is_forgotten(r, waiting))
+        return;
     if (behind < 0)
         snprintf(why, sizeof why, "rank %d waits in %.400s for %g s, and nobody is behind", waiting,
                  title_now(r, waiting).at, r->timeout);
     else
-        snprintf(why, sizeof why,
-                 "rank %d has not entered %.350s for %g s (%s); its last operation was %.350s",
-                 behind, title_now(r, waiting).at, r->timeout, state_of(r, behind),
-                 nmrt_recorder_title(r, behind).at);
+        print_blame(r, waiting, behind, why, sizeof why);
     nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
 }
 

@@ -1,6 +1,8 @@
 // The flight recorder: what each rank of a run is doing with the others, noted before it waits. It
 // lies in memory that all forked ranks and their parent share, so whoever has waited too long, and
-// the parent when a rank dies, can say who is behind, on which operation and model line.
+// the parent when a rank dies, can say who is behind, on which operation and model line. A rank
+// that computes is behind, but not stuck: it counts what it has done, and one watcher looks at the
+// counts.
 #ifndef NMRT_RECORDER_H
 #define NMRT_RECORDER_H
 
@@ -35,8 +37,13 @@ int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me);
 // As arrive, where the rank counts its meetings itself.
 void nmrt_recorder_attend(nmrt_recorder *r, int rank, int group, int me, int64_t meeting);
 void nmrt_recorder_leave(nmrt_recorder *r, int rank);
+// The rank's count of what it has done: the rank adds to it as it computes, reads and writes.
+_Atomic int64_t *nmrt_recorder_progress(nmrt_recorder *r, int rank);
 // A rank of another host gives no sign of life, or does again.
 void nmrt_recorder_set_silent(nmrt_recorder *r, int rank, bool silent);
+
+// By the one watcher, every now and then: `seconds` since the last time.
+void nmrt_recorder_watch(nmrt_recorder *r, double seconds);
 
 // --- the end of a run ----------------------------------------------------------------------------
 
@@ -52,7 +59,8 @@ bool nmrt_recorder_fail(nmrt_recorder *r, nmrt_failure kind, int rank, const cha
 nmrt_failure nmrt_recorder_failure(const nmrt_recorder *r); // NOT until the text is complete
 const char *nmrt_recorder_why(const nmrt_recorder *r);
 int nmrt_recorder_failed_rank(const nmrt_recorder *r); // -1: all of them, or the parent
-// `rank` has waited longer than the timeout: fails the run with the name of who is behind.
+// `rank` has waited longer than the timeout: fails the run with the name of who is behind, if that
+// one, and whoever waits for it in between, has stood still for so long, too. Else ask again.
 void nmrt_recorder_blame(nmrt_recorder *r, int rank);
 // Two members of a group came to one meeting with different operations.
 void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other);

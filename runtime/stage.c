@@ -148,9 +148,10 @@ static nmrt_status send_all(nmrt_pipe *p, const running *r, nmrt_error *e)
     for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++) {
         const nmrt_value *value = &c->value[c->place[i].value];
         if (c->place[i].sent[backward])
-            NMRT_TRY(p->comm->send(
-                p->comm, world_rank(p, r->x->peer), backward ? TAG_BACKWARD : TAG_FORWARD,
-                place_at(p, &c->place[i], r->x->micro, r->a->slots), value->bytes, value->name, e));
+            NMRT_TRY(p->comm->send(p->comm, world_rank(p, r->x->peer),
+                                   backward ? TAG_BACKWARD : TAG_FORWARD,
+                                   place_at(p, &c->place[i], r->x->micro, r->a->slots),
+                                   value->bytes, value->name, value->where, e));
     }
     return NMRT_OK;
 }
@@ -163,9 +164,10 @@ static nmrt_status receive_all(nmrt_pipe *p, const running *r, nmrt_error *e)
     for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++) {
         const nmrt_value *value = &c->value[c->place[i].value];
         if (c->place[i].come[backward])
-            NMRT_TRY(p->comm->recv(
-                p->comm, world_rank(p, r->x->peer), backward ? TAG_BACKWARD : TAG_FORWARD,
-                place_at(p, &c->place[i], r->x->micro, r->a->slots), value->bytes, value->name, e));
+            NMRT_TRY(p->comm->recv(p->comm, world_rank(p, r->x->peer),
+                                   backward ? TAG_BACKWARD : TAG_FORWARD,
+                                   place_at(p, &c->place[i], r->x->micro, r->a->slots),
+                                   value->bytes, value->name, value->where, e));
     }
     return NMRT_OK;
 }

@@ -191,6 +191,8 @@ static void take_signal(parent *p, int number)
 
 static void watch(parent *p)
 {
+    const double longest = 0.2; // seconds counted at once: not those while all were suspended
+    double before = nmrt_seconds();
     const struct timespec look = {0, LOOK_MS * 1000000L};
     sigset_t set;
     watched(&set);
@@ -199,6 +201,9 @@ static void watch(parent *p)
         if (number == SIGINT || number == SIGTERM)
             take_signal(p, number);
         reap(p);
+        double now = nmrt_seconds();
+        nmrt_recorder_watch(p->local->recorder, now - before < longest ? now - before : longest);
+        before = now;
         look_after_failure(p);
     }
     look_after_failure(p);

@@ -13,6 +13,7 @@
 
 #include "runtime/ranks.h"
 
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -75,7 +76,8 @@ nmrt_status nmrt_health_open(nmrt_health **health, const nmrt_ranks *ranks, nmrt
 // note->group is not looked at.
 int64_t nmrt_health_enter(nmrt_health *h, const nmrt_note *note, const nmrt_group *group);
 void nmrt_health_leave(nmrt_health *h);
-void nmrt_health_moved(nmrt_health *h); // bytes came or went: the wait begins anew
+void nmrt_health_moved(nmrt_health *h);                // bytes came or went: the wait begins anew
+_Atomic int64_t *nmrt_health_progress(nmrt_health *h); // what the rank counts as it computes
 bool nmrt_health_has_failed(const nmrt_health *h);
 // Of a run that has failed: the sentence for all ranks, and whether this one says it.
 const char *nmrt_health_why(const nmrt_health *h);

@@ -78,6 +78,8 @@ int64_t nmrt_health_enter(nmrt_health *h, const nmrt_note *note, const nmrt_grou
 
 void nmrt_health_leave(nmrt_health *h) { nmrt_journal_leave(h->journal); }
 void nmrt_health_moved(nmrt_health *h) { nmrt_journal_moved(h->journal); }
+
+_Atomic int64_t *nmrt_health_progress(nmrt_health *h) { return nmrt_journal_progress(h->journal); }
 bool nmrt_health_has_failed(const nmrt_health *h) { return atomic_load(&h->failed); }
 const char *nmrt_health_why(const nmrt_health *h) { return h->final.why; }
 
@@ -394,6 +396,7 @@ static void beat(nmrt_health *h, double seconds)
     if (h->rank)
         return;
     tell_all(h, PULSE, NULL, 0);
+    nmrt_recorder_watch(h->recorder, seconds < LONGEST ? seconds : LONGEST);
     look_for_stalled(h);
 }
 

@@ -22,6 +22,7 @@ struct nmrt_journal {
     bool inside;
     int64_t steps, seen; // operations and moves so far; those at the last state
     double waited;
+    _Atomic int64_t progress; // what the rank counts itself
     known *group;
     int n_groups;
 };
@@ -104,6 +105,8 @@ void nmrt_journal_moved(nmrt_journal *j)
     pthread_mutex_unlock(&j->lock);
 }
 
+_Atomic int64_t *nmrt_journal_progress(nmrt_journal *j) { return &j->progress; }
+
 // --- sent ----------------------------------------------------------------------------------------
 
 int nmrt_journal_groups(nmrt_journal *j)
@@ -140,6 +143,7 @@ void nmrt_journal_add_state(nmrt_journal *j, double seconds, nmrt_text *out)
     j->waited = waits ? j->waited + (seconds < LONGEST ? seconds : LONGEST) : 0;
     j->seen = j->steps;
     nmrt_state s = {.waited = j->waited,
+                    .progress = j->steps + atomic_load(&j->progress),
                     .inside = j->inside,
                     .n_groups = j->n_groups,
                     .now = deed_of(&j->now),
@@ -196,6 +200,23 @@ static void attend(const nmrt_mirror *m, nmrt_recorder *r, int rank, int group, 
         nmrt_recorder_attend(r, rank, m->group[group].group, m->group[group].me, meeting);
 }
 
+// What it is in, which entering counts as progress.
+static void take_deeds(const nmrt_mirror *m, nmrt_recorder *r, int rank, const char *meetings)
+{
+    const nmrt_state *s = &m->state;
+    if (s->last.name[0]) {
+        nmrt_note last = note_of(m, &s->last);
+        nmrt_recorder_enter(r, rank, &last);
+        nmrt_recorder_leave(r, rank);
+    }
+    if (!s->inside)
+        return;
+    nmrt_note now = note_of(m, &s->now);
+    nmrt_recorder_enter(r, rank, &now);
+    if (s->now.group >= 0)
+        attend(m, r, rank, s->now.group, meetings);
+}
+
 bool nmrt_mirror_take_state(nmrt_mirror *m, nmrt_recorder *r, int rank, const void *at, size_t n)
 {
     nmrt_state *s = &m->state;
@@ -210,17 +231,8 @@ bool nmrt_mirror_take_state(nmrt_mirror *m, nmrt_recorder *r, int rank, const vo
         return false;
     for (int i = 0; i < s->n_groups; i++)
         attend(m, r, rank, i, meetings);
-    if (s->last.name[0]) {
-        nmrt_note last = note_of(m, &s->last);
-        nmrt_recorder_enter(r, rank, &last);
-        nmrt_recorder_leave(r, rank);
-    }
-    if (!s->inside)
-        return true;
-    nmrt_note now = note_of(m, &s->now);
-    nmrt_recorder_enter(r, rank, &now);
-    if (s->now.group >= 0)
-        attend(m, r, rank, s->now.group, meetings);
+    take_deeds(m, r, rank, meetings);
+    atomic_store(nmrt_recorder_progress(r, rank), s->progress);
     return true;
 }
 

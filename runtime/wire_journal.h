@@ -6,6 +6,8 @@
 #include "runtime/recorder.h"
 #include "runtime/text.h"
 
+#include <stdatomic.h>
+
 typedef struct nmrt_journal nmrt_journal;
 
 nmrt_journal *nmrt_journal_new(void); // NULL: no memory
@@ -14,7 +16,8 @@ void nmrt_journal_free(nmrt_journal *j);
 int64_t nmrt_journal_enter(nmrt_journal *j, const nmrt_note *note, const nmrt_group *group);
 void nmrt_journal_leave(nmrt_journal *j);
 void nmrt_journal_moved(nmrt_journal *j);
-int nmrt_journal_groups(nmrt_journal *j); // how many it has met
+_Atomic int64_t *nmrt_journal_progress(nmrt_journal *j); // as of the recorder
+int nmrt_journal_groups(nmrt_journal *j);                // how many it has met
 // Adds group `group`'s definition, and the state of now after `seconds` since the last one, as
 // bytes.
 void nmrt_journal_add_group(nmrt_journal *j, int group, nmrt_text *out);
@@ -28,6 +31,7 @@ typedef struct nmrt_deed { // an operation as it travels
 
 typedef struct nmrt_state { // then int64 meetings[n_groups]
     double waited;          // seconds in `now` without a byte
+    int64_t progress;       // operations, moves, and what else the rank counts
     int32_t inside, n_groups;
     nmrt_deed now, last;
 } nmrt_state;

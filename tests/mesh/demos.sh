@@ -50,7 +50,7 @@ become hurt --steps 80 --save-every 5 --resume auto --comm-timeout 2 >"$work/out
 parent=$!
 hit hurt 1 STOP
 ends 1
-says "^error: rank 1 has not entered $operation for 2 s \(stopped\); its last operation was $operation$"
+says "^error: rank (1 has not entered $operation|[0-9] waits for .+ from rank 1, which has not sent it) for 2 s \(stopped\); its last operation was $operation$"
 [ "$(newest hurt)" != step-000080 ]
 (become hurt --steps 80 --save-every 5 --resume auto) >"$work/out" 2>&1
 grep -q "^resuming from " "$work/out"

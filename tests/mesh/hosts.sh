@@ -57,7 +57,7 @@ start
 reaches 15
 ip -n $a link set $a down
 all_fail
-says '^error: rank [23] has not entered .+ for 3 s \(no sign of life: stopped, or cut off\); its last operation' "$work/out.0"
+says '^error: rank ([23] has not entered .+|[01] waits for .+ from rank [23], which has not sent it) for 3 s \(no sign of life: stopped, or cut off\); its last operation' "$work/out.0"
 says '^error: rank 0 gives no sign of life for 3 s .*last operation is .+' "$work/out.2" "$work/out.3"
 ip -n $a link set $a up
 

@@ -267,7 +267,7 @@ static void check_messages(nmrt_comm *c)
                 int64_t n = 1 + (m * 7 + tag) % 512;
                 for (int64_t i = 0; i < n; i++)
                     word[i] = ((c->rank * 8 + to) * 2 + tag) * 100000 + m * 1000 + i;
-                CHECK(c->send(c, to, tag, word, n * 8, "words", &e) == NMRT_OK);
+                CHECK(c->send(c, to, tag, word, n * 8, "words", "", &e) == NMRT_OK);
             }
     if (c->rank == 0)
         usleep(20000);
@@ -275,7 +275,7 @@ static void check_messages(nmrt_comm *c)
         for (int from = c->ranks - 1; from >= 0; from--)
             for (int m = 0; m < MESSAGES && from != c->rank; m++) {
                 int64_t n = 1 + (m * 7 + tag) % 512;
-                CHECK(c->recv(c, from, tag, word, n * 8, "words", &e) == NMRT_OK);
+                CHECK(c->recv(c, from, tag, word, n * 8, "words", "", &e) == NMRT_OK);
                 for (int64_t i = 0; i < n; i++)
                     CHECK(word[i] == ((from * 8 + c->rank) * 2 + tag) * 100000 + m * 1000 + i);
             }
@@ -290,8 +290,8 @@ static void check_full_channel(nmrt_comm *c)
         int x = m;
         if (c->rank == 1 && m == 0)
             usleep(30000);
-        CHECK((c->rank ? c->recv(c, 0, 9, &x, sizeof x, "many", &e)
-                       : c->send(c, 1, 9, &x, sizeof x, "many", &e)) == NMRT_OK);
+        CHECK((c->rank ? c->recv(c, 0, 9, &x, sizeof x, "many", "", &e)
+                       : c->send(c, 1, 9, &x, sizeof x, "many", "", &e)) == NMRT_OK);
         CHECK(x == m);
     }
 }

@@ -57,6 +57,8 @@ typedef enum {
     CYCLE,
     CHAIN,
     NO_SENDER,
+    LATE_SENDER,
+    WORKS,
     WRONG_SIZE,
     KILLED_ONCE,
     ASKED_TO_STOP,
@@ -99,6 +101,15 @@ static void crash(void)
     raise(SIGSEGV);
 }
 
+// For longer than the timeout.
+static void work(nmrt_comm *c)
+{
+    for (int i = 0; i < 30; i++) {
+        usleep(100000);
+        nmrt_comm_moved(c);
+    }
+}
+
 static nmrt_status go_wrong(nmrt_comm *c, const nmrt_ranks *r, trouble what, nmrt_error *e)
 {
     bool one = c->rank == 2;
@@ -136,10 +147,19 @@ static nmrt_status go_wrong(nmrt_comm *c, const nmrt_ranks *r, trouble what, nmr
         break;
     case CYCLE: return wait_in_a_cycle(c, e);
     case CHAIN: return wait_in_a_chain(c, e);
-    case NO_SENDER: return c->rank ? second_step(c, e) : c->recv(c, 1, 0, &word, 8, "forward.x", e);
+    case NO_SENDER:
+        return c->rank ? second_step(c, e) : c->recv(c, 1, 0, &word, 8, "forward.x", "t.nm:7", e);
+    case LATE_SENDER:
+        if (c->rank == 1)
+            sleep(20);
+        return c->rank ? second_step(c, e) : c->recv(c, 1, 0, &word, 8, "forward.x", "t.nm:7", e);
+    case WORKS:
+        if (one)
+            work(c);
+        break;
     case WRONG_SIZE:
-        return c->rank == 1   ? c->send(c, 0, 0, &word, 4, "forward.x", e)
-               : c->rank == 0 ? c->recv(c, 1, 0, &word, 8, "forward.x", e)
+        return c->rank == 1   ? c->send(c, 0, 0, &word, 4, "forward.x", "t.nm:7", e)
+               : c->rank == 0 ? c->recv(c, 1, 0, &word, 8, "forward.x", "t.nm:7", e)
                               : NMRT_OK;
     case ASKED_TO_STOP: return step_until_asked(c, e);
     case NOTHING: break;
@@ -195,7 +215,12 @@ static void test_troubles(void)
     test(CHAIN, 1,
          "error: rank 2 has not entered all_gather b (t.nm:4) for 1 s (stuck); " LAST "\n");
     test(NO_SENDER, 1,
-         "error: rank 0 is in receive from rank 1 forward.x, rank 1 in " Q_W ": they diverge\n");
+         "error: rank 0 is in receive from rank 1 forward.x (t.nm:7), rank 1 in " Q_W
+         ": they diverge\n");
+    test(LATE_SENDER, 1,
+         "error: rank 0 waits for forward.x (t.nm:7) from rank 1, which has not sent it for 1 s "
+         "(stuck); " LAST "\n");
+    test(WORKS, 0, "");
     test(OTHER_NAME, 1,
          "error: rank 0 is in " Q_W ", rank 2 in all_gather x (t.nm:3): they diverge\n");
     test(CYCLE, 1, ": they diverge\n");

@@ -192,6 +192,8 @@ typedef enum {
     FIRST_KILLED,
     STOPPED,
     STUCK,
+    WORKS,
+    LATE_SENDER,
     ENDS_EARLY,
     FAILS,
     ALL_FAIL,
@@ -219,6 +221,15 @@ static nmrt_status reduce(nmrt_comm *c, const char *name, const char *where, con
 
 static const int everyone[WORLD] = {0, 1, 2, 3};
 
+// For longer than the timeout.
+static void work(nmrt_comm *c)
+{
+    for (int i = 0; i < 75; i++) {
+        usleep(100000);
+        nmrt_comm_moved(c);
+    }
+}
+
 static nmrt_status go_wrong(nmrt_comm *c, trouble what, nmrt_error *e)
 {
     static const int pair[3][2] = {{0, 1}, {1, 2}, {0, 2}};
@@ -230,6 +241,12 @@ static nmrt_status go_wrong(nmrt_comm *c, trouble what, nmrt_error *e)
         raise(SIGSTOP);
     if (one && what == STUCK)
         sleep(25);
+    if (one && what == WORKS)
+        work(c);
+    if (what == LATE_SENDER && c->rank == 1)
+        sleep(25);
+    if (what == LATE_SENDER && c->rank == 0)
+        return c->recv(c, 1, 0, &word, 8, "forward.x", "t.nm:7", e);
     if (one && what == ENDS_EARLY)
         return NMRT_OK;
     if (one && what == FAILS)
@@ -239,9 +256,9 @@ static nmrt_status go_wrong(nmrt_comm *c, trouble what, nmrt_error *e)
     if (one && what == DIVERGE)
         return reduce(c, "all_gather.x", "t.nm:3", everyone, WORLD, e);
     if (what == WRONG_SIZE && c->rank == 0)
-        return c->recv(c, 1, 0, &word, 8, "forward.x", e);
+        return c->recv(c, 1, 0, &word, 8, "forward.x", "t.nm:7", e);
     if (what == WRONG_SIZE && c->rank == 1)
-        NMRT_TRY(c->send(c, 0, 0, &word, 4, "forward.x", e));
+        NMRT_TRY(c->send(c, 0, 0, &word, 4, "forward.x", "t.nm:7", e));
     if (what == CYCLE && c->rank < 3)
         return reduce(c, "all_gather.a", "t.nm:3", pair[c->rank], 2, e);
     return reduce(c, "reduce_scatter.grad.q.w", "t.nm:20", everyone, WORLD, e);
@@ -287,12 +304,17 @@ static const expected troubles[] = {
     {STOPPED, 2, 1,
      "error: rank 2 has not entered " Q_W " for 3 s (no sign of life: stopped, or cut off); " LAST},
     {STUCK, 2, 1, "error: rank 2 has not entered " Q_W " for 3 s (stuck); " LAST},
+    {WORKS, -1, 0, ""},
+    {LATE_SENDER, 1, 1,
+     "error: rank 0 waits for forward.x (t.nm:7) from rank 1, which has not sent it for 3 s "
+     "(stuck); " LAST},
     {ENDS_EARLY, 2, 1,
      "error: rank 2 is gone (ended with code 0) while the others wait in " Q_W "; " LAST},
     {FAILS, 2, 1, "error: rank 2: the disk is full\n"},
     {ALL_FAIL, -1, 2, "error: seq is wrong\n"},
     {DIVERGE, -1, 1, "rank 2 in all_gather x (t.nm:3)"},
-    {WRONG_SIZE, -1, 1, "forward.x: rank 1 sent 4 bytes, and rank 0 wants 8: they diverge"},
+    {WRONG_SIZE, -1, 1,
+     "forward.x (t.nm:7): rank 1 sent 4 bytes, and rank 0 wants 8: they diverge"},
     {CYCLE, -1, 1, ": they diverge\n"},
 };
 enum { TROUBLES = sizeof troubles / sizeof *troubles, AT_ONCE = 6 };
