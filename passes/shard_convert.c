@@ -210,6 +210,12 @@ static nm_value *find_step(nm_value *v, const step *s)
     return NULL;
 }
 
+// The line that asked for it: the reader's; where that is the function's end, the value's own.
+static nm_loc cause(const nm_op *before, const nm_value *v)
+{
+    return before->code == NM_OP_ret && v->def ? v->def->loc : before->loc;
+}
+
 static nm_value *build_step(nm_value *v, const step *s, bool max, nm_op *before)
 {
     nm_module *m = before->func->module;
@@ -225,7 +231,7 @@ static nm_value *build_step(nm_value *v, const step *s, bool max, nm_op *before)
         attr[n++] = nm_mk_bool(m, "max", true);
     return nm_build(before->func, before,
                     &(nm_proto){.code = s->code,
-                                .loc = before->loc,
+                                .loc = cause(before, v),
                                 .n_in = 1,
                                 .in = &v,
                                 .n_attrs = n,

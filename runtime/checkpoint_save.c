@@ -153,8 +153,11 @@ static nmrt_status read_failure(const char *path, int rank, nmrt_error *e)
 {
     nmrt_map map;
     NMRT_TRY(nmrt_map_open(&map, path, e));
-    nmrt_fail(e, NMRT_WORLD, "rank %d: %.*s", rank, (int)(map.n < 900 ? map.n : 900),
-              map.at ? (const char *)map.at : "");
+    if (map.n)
+        nmrt_fail(e, NMRT_WORLD, "rank %d: %.*s", rank, (int)(map.n < 900 ? map.n : 900),
+                  (const char *)map.at);
+    else // nor could it write why
+        nmrt_fail(e, NMRT_WORLD, "rank %d could not write its part; is the disk full?", rank);
     nmrt_map_close(&map);
     return NMRT_WORLD;
 }
