@@ -285,11 +285,11 @@ static inline bool rank_holds(rank *r, int64_t step)
 // --- mailboxes ---------------------------------------------------------------------------------
 
 static inline nmrt_status post(nmrt_comm *c, int to, int tag, const void *at, int64_t bytes,
-                               const char *what, nmrt_error *e)
+                               const char *what, const char *where, nmrt_error *e)
 {
     world *w = c->state;
     letter *new = malloc(sizeof *new + (size_t)bytes), **last = &w->first;
-    (void)tag, (void)what, (void)e;
+    (void)tag, (void)what, (void)where, (void)e;
     *new = (letter){.from = c->rank, .to = to, .n = (size_t)bytes};
     memcpy(new->at, at, new->n);
     pthread_mutex_lock(&w->mutex);
@@ -302,11 +302,11 @@ static inline nmrt_status post(nmrt_comm *c, int to, int tag, const void *at, in
 }
 
 static inline nmrt_status fetch(nmrt_comm *c, int from, int tag, void *at, int64_t bytes,
-                                const char *what, nmrt_error *e)
+                                const char *what, const char *where, nmrt_error *e)
 {
     world *w = c->state;
     letter **l, *found;
-    (void)tag, (void)what, (void)e;
+    (void)tag, (void)what, (void)where, (void)e;
     pthread_mutex_lock(&w->mutex);
     for (;;) {
         for (l = &w->first; *l && ((*l)->from != from || (*l)->to != c->rank); l = &(*l)->next)
