@@ -90,13 +90,26 @@ static const char *resume_of(const nmrt_options *o, const nmrt_ranks *ranks)
     return "auto";
 }
 
+// Without --global-batch a step is one micro-batch on each rank of dp.
+static void default_global_batch(nmrt_options *o, const nmrt_run *run, const nmrt_ranks *ranks)
+{
+    int64_t dp = nmrt_mesh_dp(&run->mesh);
+    if (o->global_batch)
+        return;
+    o->global_batch = o->micro_batch * dp;
+    if (o->verb == NMRT_TRAIN && dp > 1 && !ranks->rank)
+        fprintf(run->out->note,
+                "note: a step is %lld samples, --micro-batch x dp: give --global-batch for the "
+                "same steps on every mesh\n",
+                (long long)o->global_batch);
+}
+
 static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
 {
     nmrt_run run = *(const nmrt_run *)arg;
     nmrt_options o = *run.options;
     o.resume = resume_of(&o, ranks);
-    if (!o.global_batch)
-        o.global_batch = o.micro_batch * nmrt_mesh_dp(&run.mesh);
+    default_global_batch(&o, &run, ranks);
     run.options = &o;
     run.ranks = ranks;
     run.threads = o.threads ? (int)o.threads : nmrt_ranks_threads(ranks);
