@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { TAG = 0 };
-static const char what[] = "the ranks' agreement on a checkpoint";
+static const char what[] = "the ranks' agreement";
 
 typedef struct verdict {
     int64_t status;

@@ -9,6 +9,7 @@
 #include "runtime/options.h"
 #include "runtime/planner.h"
 #include "runtime/run.h"
+#include "runtime/same.h"
 #include "runtime/train.h"
 
 #include <stdlib.h>
@@ -115,7 +116,9 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     run.threads = o.threads ? (int)o.threads : nmrt_ranks_threads(ranks);
     nmrt_mesh_place(&run.mesh, ranks->rank);
     NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
-    nmrt_status status = ranks->rank ? run_quietly(&run, e) : run_mesh_verb(&run, e);
+    nmrt_status status = nmrt_same_flags(&run.comm, &o, e);
+    if (status == NMRT_OK)
+        status = ranks->rank ? run_quietly(&run, e) : run_mesh_verb(&run, e);
     if (status != NMRT_OK && !ranks->local) {
         run.comm.abort(&run.comm, status, e);
         nmrt_ranks_say(ranks, status, e);

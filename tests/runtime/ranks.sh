@@ -132,3 +132,32 @@ expect '--sp takes 0 or 1' "$units" "${flags[@]}" --sp 2
 expect '--comm-timeout takes a number above 0' "$units" "${flags[@]}" --comm-timeout 0
 expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
 expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
+
+# ranks of a launcher that have been given different flags say which, and do not train apart
+port=$((30000 + $$ % 2000))
+launched() { # launched RANK FLAG...: one of two ranks
+    local rank=$1
+    shift
+    RANK=$rank WORLD_SIZE=2 LOCAL_RANK=$rank LOCAL_WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port "$units" \
+        "${flags[@]}" --dp 2 --global-batch 4 --steps 1 "$@"
+}
+pair() { # pair CODE "FLAGS OF 0" "FLAGS OF 1"
+    local code=0 other=0 first
+    launched 0 $2 >"$work/out" 2>&1 &
+    first=$!
+    launched 1 $3 >"$work/out.1" 2>&1 || other=$?
+    wait $first || code=$?
+    port=$((port + 1))
+    [ $code -eq "$1" ] && [ $other -eq "$1" ] || { echo "codes $code, $other" && cat "$work/out" && return 1; }
+}
+cat "$work/text" "$work/text" >"$work/more"
+pair 0 "--threads 1" "--threads 2 --log-every 3"
+pair 2 "--lr 1e-4" "--lr 1e-1"
+says '^error: the ranks have different flags: rank 1 has --lr 0\.1, rank 0 has --lr 0\.0001$'
+pair 2 "" "--lr 1e-1 --seed 7"
+says 'rank 1 has --seed 7, rank 0 has --seed 1234$'
+pair 2 "" "--data $work/more"
+says 'rank 1 has --data a file of [0-9]+ bytes, rank 0 has --data a file of [0-9]+ bytes$'
+# flags that a checkpoint gave count as well
+pair 2 "--resume $work/killed/step-000005" "--resume $work/later/step-000040"
+says 'rank 1 has --resume'
