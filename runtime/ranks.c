@@ -57,10 +57,25 @@ static nmrt_status read_number(const char *variable, int otherwise, int *number,
     return NMRT_OK;
 }
 
+static bool has_same(const char *variable, const char *other)
+{
+    const char *value = value_of(variable), *of_other = value_of(other);
+    return value && of_other && strcmp(value, of_other) == 0;
+}
+
+// srun sets PMI's variables, too, but not those of its local ranks. A mpirun that srun has started
+// on each host gives its own ranks other numbers than the step's.
+static bool is_slurms_pmi(const launcher *l)
+{
+    return strcmp(l->rank, "PMI_RANK") == 0 && value_of("SLURM_STEP_ID") &&
+           has_same("SLURM_PROCID", l->rank) && has_same("SLURM_STEP_NUM_TASKS", l->world);
+}
+
 static const launcher *find_launcher(void)
 {
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++)
-        if (value_of(launchers[i].rank) && value_of(launchers[i].world))
+        if (value_of(launchers[i].rank) && value_of(launchers[i].world) &&
+            !is_slurms_pmi(&launchers[i]))
             return &launchers[i];
     return NULL;
 }

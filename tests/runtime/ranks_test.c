@@ -260,6 +260,7 @@ static const char *const variables[] = {"RANK",
                                         "MPI_LOCALRANKID",
                                         "MPI_LOCALNRANKS",
                                         "SLURM_PROCID",
+                                        "SLURM_STEP_ID",
                                         "SLURM_NTASKS",
                                         "SLURM_STEP_NUM_TASKS",
                                         "SLURM_LOCALID",
@@ -301,6 +302,14 @@ static void test_launchers(void)
                     "SLURM_STEP_TASKS_PER_NODE=2(x2)",
                     &r, &e) == NMRT_OK);
     CHECK(r.start == NMRT_START_SLURM && r.world == 4 && r.local_ranks == 2 && r.rank == 3);
+    CHECK(find_with("PMI_RANK=3 PMI_SIZE=4 SLURM_PROCID=3 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 "
+                    "SLURM_NTASKS=4 SLURM_LOCALID=1 SLURM_STEP_TASKS_PER_NODE=2(x2)",
+                    &r, &e) == NMRT_OK);
+    CHECK(r.start == NMRT_START_SLURM && r.rank == 3 && r.local_rank == 1 && r.local_ranks == 2);
+    CHECK(find_with("PMI_RANK=3 PMI_SIZE=4 SLURM_PROCID=1 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "
+                    "MPI_LOCALRANKID=1 MPI_LOCALNRANKS=2",
+                    &r, &e) == NMRT_OK);
+    CHECK(r.start == NMRT_START_MPI && r.rank == 3 && r.world == 4 && r.local_rank == 1);
     CHECK(find_with("RANK=0 WORLD_SIZE=1", &r, &e) == NMRT_OK && r.start == NMRT_START_PLAIN);
     CHECK(find_with("RANK=8 WORLD_SIZE=8", &r, &e) == NMRT_USAGE);
     CHECK(is_in("RANK=8 and WORLD_SIZE=8 contradict", e.text));
