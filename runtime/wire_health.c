@@ -269,12 +269,28 @@ static void look_for_stalled(nmrt_health *h)
             nmrt_recorder_mourn(h->recorder, i, how);
 }
 
-// A rank that has said farewell, or is gone, while another waits for it.
+// Does anyone wait for longer than this?
+static bool is_late(const nmrt_health *h, double seconds)
+{
+    for (int i = 0; i < h->ranks; i++)
+        if (h->peer[i].mirror.state.waited > seconds)
+            return true;
+    return false;
+}
+
+// A rank that has said farewell, or is gone, while another waits for it. Who waits for whom costs
+// a look at all ranks' groups: it is asked only of those that are gone, and of those that have
+// said farewell once somebody has waited for long.
 static void look_for_missed(nmrt_health *h)
 {
     double now = nmrt_seconds();
+    bool late = is_late(h, h->timeout / 2);
     for (int i = 0; i < h->ranks; i++) {
         peer *p = &h->peer[i];
+        if (!p->how && (!p->bye || !late)) {
+            p->gone = 0;
+            continue;
+        }
         bool awaited = nmrt_recorder_awaits(h->recorder, i);
         if (p->how && (awaited || now - p->gone > NOTICE))
             nmrt_recorder_mourn(h->recorder, i, p->how);
