@@ -133,6 +133,29 @@ static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
     return (mode->sp != 0) == sp ? 3 : -1;
 }
 
+// Axes that are split here and in no text: nemocc was told that they are 1. Are there any?
+static bool refuse_fixed(const nmrt_mesh *m, nmrt_error *e)
+{
+    const struct {
+        const char *name;
+        int64_t axes;
+    } flag[] = {{"tp", TP}, {"cp", 1 << NMDRV_CP}, {"dp", DP}, {"pp", 1 << NMDRV_PP}};
+    const nmdrv_program *p = m->program;
+    int64_t has = 0;
+    bool any = false;
+    for (int i = 0; i < p->n_modes; i++)
+        has |= p->mode[i].axes;
+    for (size_t i = 0; i < sizeof flag / sizeof *flag; i++) {
+        int64_t n = nmrt_mesh_ranks(m, flag[i].axes);
+        if (n == 1 || has & flag[i].axes)
+            continue;
+        add_line(e, "--%s %lld: %s was compiled with --fix %s=1", flag[i].name, (long long)n,
+                 p->name, flag[i].name);
+        any = true;
+    }
+    return any;
+}
+
 static void choose_mode(nmrt_mesh *m, bool sp, bool ring, nmrt_error *e)
 {
     const nmdrv_program *p = m->program;
@@ -148,7 +171,7 @@ static void choose_mode(nmrt_mesh *m, bool sp, bool ring, nmrt_error *e)
         if (n > best)
             best = n, m->mode = i;
     }
-    if (m->mode >= 0)
+    if (m->mode >= 0 || refuse_fixed(m, e))
         return;
     nmrt_text has = {0};
     for (int i = 0; i < p->n_modes; i++)
@@ -201,6 +224,8 @@ static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t wh
     if (!is_used(m, s) || round_up(whole, s->pad) % parts_of(m, s) == 0)
         return;
     nmrt_text what = {0};
+    if (s->of_sym < 0 && axes_of(s) & 1 << NMDRV_CP) // weights have no other reason
+        nmrt_text_add(&what, "optimizer state is split over cp, too: ");
     nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)whole, s->where);
     if (round_up(whole, s->pad) != whole)
         nmrt_text_add(&what, ", padded to %lld,", (long long)round_up(whole, s->pad));

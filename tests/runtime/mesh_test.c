@@ -381,7 +381,8 @@ static void test_indivisible(void)
     partly = make(&llama, f);
     CHECK(partly.size[NMDRV_DPR] == 7 && partly.size[NMDRV_DPS] == 2);
     f.dp = 1, f.cp = 7;
-    refuse(&llama, f, "d = 720 (m.nm:4) is not divisible by --cp 7");
+    refuse(&llama, f,
+           "optimizer state is split over cp, too: d = 720 (m.nm:4) is not divisible by --cp 7");
     // all at once
     f = flags();
     f.tp = 5, f.dp = 7, f.pp = 13;
@@ -465,6 +466,26 @@ static void test_stages(void)
     refuse(&single, f, "llama has no text for --zero 3 --sp 1 on this mesh; it has one, once");
 }
 
+// What nemocc --fix tp=1 and cp=1 leave.
+static void test_fixed(void)
+{
+    enum { LEFT = ALL_AXES & ~(TP_AXES | CP_AXIS) };
+    const nmdrv_mode left[] = {{"one", PP_AXIS, 0, 1, 0},
+                               {"once", LEFT & ~(1 << NMDRV_DPP), 0, 1, 0}};
+    nmdrv_program fixed = llama;
+    fixed.n_modes = 2, fixed.mode = left;
+    nmrt_mesh_flags f = flags();
+    f.tp = 2;
+    refuse(&fixed, f, "--tp 2: llama was compiled with --fix tp=1");
+    f.cp = 3, f.dp = 2;
+    refuse(&fixed, f,
+           "--tp 2: llama was compiled with --fix tp=1\n"
+           "--cp 3: llama was compiled with --fix cp=1");
+    f = flags();
+    f.dp = 2;
+    make(&fixed, f);
+}
+
 static void refuse_sizes(nmrt_mesh_flags f, int64_t batch, int64_t seq, const char *text)
 {
     nmrt_mesh m = make(&llama, f);
@@ -524,6 +545,7 @@ int main(void)
     test_two_kinds();
     test_small_groups();
     test_stages();
+    test_fixed();
     test_sizes();
     test_print();
     return check_result();
