@@ -72,6 +72,14 @@ nmrt_status nmrt_checkpoint_file(char out[NMRT_PATH], const char *folder, int ra
 
 // --- the lock ----------------------------------------------------------------------------------
 
+// "passing over FOLDER: why", a line each. The whole name: step-100000 is not step-1000000.
+static bool is_passed(const nmrt_text *passed, const char *folder)
+{
+    char name[NMRT_PATH + 1];
+    snprintf(name, sizeof name, "%s:", folder);
+    return passed->at && strstr(passed->at, name);
+}
+
 // Later checkpoints of another run would be taken for this one's by --resume auto.
 static nmrt_status refuse_later(const char *dir, int64_t step, const nmrt_text *passed,
                                 nmrt_error *e)
@@ -82,7 +90,7 @@ static nmrt_status refuse_later(const char *dir, int64_t step, const nmrt_text *
     for (int i = 0; i < n && status == NMRT_OK; i++) {
         char path[NMRT_PATH];
         status = nmrt_checkpoint_folder(path, dir, steps[i], "", e);
-        if (status == NMRT_OK && steps[i] > step && !(passed->at && strstr(passed->at, path)))
+        if (status == NMRT_OK && steps[i] > step && !is_passed(passed, path))
             status = nmrt_fail(
                 e, NMRT_USAGE,
                 "%s is there already, from another run: go on from it with --resume auto, or give "

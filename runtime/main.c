@@ -105,6 +105,13 @@ static void default_global_batch(nmrt_options *o, const nmrt_run *run, const nmr
                 (long long)o->global_batch);
 }
 
+static void note_comm(const nmrt_run *run, const nmrt_ranks *ranks)
+{
+    const char *how = run->options->comm;
+    if (ranks->world == 1 && strcmp(how, "auto") != 0)
+        fprintf(run->out->note, "note: --comm %s: one rank talks to nobody\n", how);
+}
+
 static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
 {
     nmrt_run run = *(const nmrt_run *)arg;
@@ -115,6 +122,7 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     run.ranks = ranks;
     run.threads = o.threads ? (int)o.threads : nmrt_ranks_threads(ranks);
     nmrt_mesh_place(&run.mesh, ranks->rank);
+    note_comm(&run, ranks);
     NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
     nmrt_status status = nmrt_same_flags(&run.comm, &o, e);
     if (status == NMRT_OK)

@@ -21,6 +21,9 @@ const nmrt_option nmrt_option_table[] = {
 };
 const int nmrt_n_options = sizeof nmrt_option_table / sizeof *nmrt_option_table;
 
+_Static_assert(sizeof nmrt_option_table / sizeof *nmrt_option_table <= 64,
+               "nmrt_options.given has a bit an option");
+
 const nmrt_verb_info nmrt_verbs[] = {
     {NMRT_TRAIN, "train", "train the model on a text (the default)"},
     {NMRT_EVAL, "eval", "the loss of a checkpoint on a text"},

@@ -58,6 +58,13 @@ refuses "heads2 = 4 ($work/two.nm:2), in groups of 1, is not divisible by --tp 4
 two -D heads=8 -D kv2=4
 "$work/t" --data "$work/text" --steps 1 --seq 48 --threads 1 --tp 4 >"$work/out" 2>&1
 
+# an axis that was fixed when the model was compiled
+build_model gpt2 t --fix tp=1
+refuses '--tp 2: gpt2 was compiled with --fix tp=1' --tp 2
+# what one rank does not use is said
+"$work/t" --data "$work/text" --steps 1 --seq 48 --threads 1 --comm tcp >"$work/out" 2>&1
+grep -qx 'note: --comm tcp: one rank talks to nobody' "$work/out"
+
 # ranks that would all do the same
 nemocc models/lstm.nm --preset large -D vocab=256 -D d=64 -o "$work/t"
 refuses '--cp 2: lstm has nothing to split over cp' --cp 2

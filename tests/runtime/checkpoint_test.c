@@ -229,6 +229,27 @@ static void test_keep(fixture *f)
     nmrt_saver_close(second);
 }
 
+// A folder whose name begins with that of another is not that one.
+static void test_passed(fixture *f)
+{
+    nmrt_error e;
+    char folder[128], longer[128];
+    nmrt_text passed = {0};
+    nmrt_saver *second;
+    snprintf(folder, sizeof folder, "%s/step-100000", f->ckpt);
+    snprintf(longer, sizeof longer, "%s/step-1000000", f->ckpt);
+    nmrt_saver_close(f->saver);
+    f->saver = NULL;
+    CHECK(mkdir(folder, 0777) == 0 && mkdir(longer, 0777) == 0);
+    nmrt_text_add(&passed, "passing over %s: no index\n", longer);
+    CHECK(nmrt_saver_open(&second, &f->rig.en, &f->rig.options, 6, &passed, &e) == NMRT_USAGE);
+    CHECK(strstr(e.text, folder) && !strstr(e.text, longer));
+    nmrt_text_add(&passed, "passing over %s: no index\n", folder);
+    CHECK(nmrt_saver_open(&second, &f->rig.en, &f->rig.options, 6, &passed, &e) == NMRT_OK);
+    nmrt_saver_close(second);
+    nmrt_text_release(&passed);
+}
+
 // Version 1 of the format: a file of whole tensors, and one checksum for each.
 static void print_old_index(const char *folder, nmrt_text *out)
 {
@@ -301,6 +322,7 @@ int main(void)
     with_fixture(test_damage);
     with_fixture(test_full_disk);
     with_fixture(test_keep);
+    with_fixture(test_passed);
     with_fixture(test_old_format);
     return check_result();
 }
