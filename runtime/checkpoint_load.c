@@ -305,6 +305,7 @@ static nmrt_status copy_piece(nmrt_reader *r, const tensor *t, const nmrt_stored
             continue;
         if (!from)
             NMRT_TRY(find_piece(r, t, s, &from, e));
+        nmrt_comm_moved(r->en->shares.comm);
         for (nmrt_rows row = rows_of(t, s, h, &both); nmrt_rows_next(&row);)
             r->en->ops->copy_in(r->en->device, to + row.b * t->width, from + row.a * t->width,
                                 row.n * t->width);

@@ -112,6 +112,7 @@ static void copy_piece(const nmrt_own *o, const nmrt_engine *en, char *to)
     const char *from = nmrt_engine_slot_at(en, o->slot);
     const nmrt_box *box = &o->held.box;
     int64_t width = nmrt_dtype(o->slot->arg->dtype)->bits / 8;
+    nmrt_comm_moved(en->shares.comm);
     nmrt_view theirs = {o->shape, o->held.at}, ours = {box->n, origin};
     for (nmrt_rows r = nmrt_rows_of(box->rank, box->n, theirs, ours); nmrt_rows_next(&r);)
         en->ops->copy_out(en->device, to + r.b * width, from + r.a * width, r.n * width);

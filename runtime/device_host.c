@@ -117,13 +117,13 @@ static void host_free(nmrt_device *d, void *at, int64_t bytes)
 
 static void host_copy(nmrt_device *d, void *to, const void *from, int64_t bytes)
 {
-    nmrt_comm_moved(d->comm);
+    (void)d;
     memcpy(to, from, (size_t)bytes);
 }
 
 static void host_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t pattern)
 {
-    nmrt_comm_moved(d->comm);
+    (void)d;
     if (!pattern)
         memset(at, 0, (size_t)bytes);
     else

@@ -37,9 +37,10 @@ static int64_t no_flops(const nmdrv_sym *sym)
     return 0;
 }
 
+static const nmdrv_buf bufs[3] = {{.where = "t.nm:1"}, {.where = "t.nm:2"}, {.where = "t.nm:3"}};
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
     {"f",   NMDRV_MICRO, "", -1,     phase,     1 << unit, turns, no_run,                          \
-     sizes, no_flops,    3,  n_args, n_results, NULL,      args,  results}
+     sizes, no_flops,    3,  n_args, n_results, bufs,      args,  results}
 static const nmdrv_func func[] = {
     FUNC(NMDRV_FORWARD, 0, -1, sizes_plain, NULL, 0, forward_0, 1),
     FUNC(NMDRV_FORWARD, 1, 0, sizes_forward, forward_1, 1, forward_1_out, 2),
