@@ -185,7 +185,6 @@ int main(int argc, char **argv)
         diag.out = NULL, diag.sink = expect, diag.user = &e;
 
     nm_module *m = nm_module_new(&arena, &diag);
-    m->options.mesh = true;
     nm_remarks remarks = make_remarks(&o, &arena);
     if (o.remarks || o.explain)
         m->remarks = &remarks;

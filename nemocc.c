@@ -215,7 +215,6 @@ static void keep_fixes(nm_module *m, const nm_cli *cli)
 static bool compile(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
-    m->options.mesh = true;
     keep_fixes(m, cli);
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)

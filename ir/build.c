@@ -268,3 +268,8 @@ nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, 
                                 .attr = &attr,
                                 .type = nm_type_scalar(f->module, dtype)});
 }
+
+bool nm_is_zero(const nm_value *v)
+{
+    return v->def && v->def->code == NM_OP_const && nm_attr_float(v->def, "value", 1) == 0;
+}

@@ -291,7 +291,6 @@ typedef struct nm_fix { // --fix tp=1
 typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
     bool fast_casts;
-    bool mesh; // cut for pipelines and meshes (docs/mesh.md)
     int n_fixes;
     const nm_fix *fix; // what passes/fix.c bakes in
 } nm_options;
@@ -354,12 +353,24 @@ enum { NM_VARIADIC = -1 };
 struct nm_grad;    // ir/grads.h
 struct nm_eval_op; // ir/eval.h
 
+typedef enum { // where an element of an op's result is 0 because its operands' elements are
+    NM_ZERO_UNKNOWN,
+    NM_ZERO_FIRST,    // where the first operand is
+    NM_ZERO_ANY,      // where one is
+    NM_ZERO_ALL,      // where all are
+    NM_ZERO_QUOTIENT, // where the first is and the second is not
+    NM_ZERO_CHOICE,   // where what is chosen is: the third if the first is 0
+    NM_ZERO_INDEXED,  // as FIRST, but along `over`, where the second picks
+    NM_ZERO_PLACED,   // as FIRST, and along `over` where nothing is placed
+} nm_zero_rule;
+
 typedef struct nm_op_info {
     const char *name, *attrs, *example, *doc;
     int n_in, n_out; // n_out 0 means 1, except for ret
     unsigned traits;
     const char *whole; // attributes that name the dims which it needs whole: "over, hd"
     unsigned parts;    // operands that may be parts of a sum, as bits; 0: as the traits say
+    nm_zero_rule zero;
     int cost; // of one element, in additions; 0 stands for 1, for views and free values for nothing
     // Fill the types of op's results (op->out[i].type) from its operands and attributes, or check
     // the given ones; false: reported at op->loc with the number of the violated constraint.
@@ -435,6 +446,7 @@ nm_value *nm_build1(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_va
 nm_value *nm_build2(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a,
                     nm_value *b);
 nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, double value);
+bool nm_is_zero(const nm_value *v); // the constant 0
 
 void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice
 void nm_set_operand(nm_op *op, int i, nm_value *with);

@@ -168,7 +168,7 @@ static nm_value *sink(nm_op *op, int i, nm_value *acc)
     if (!nm_used_once(out) || out->type != acc->type)
         return NULL;
     if (i < carried) {
-        if (!nm_batch_is_zero(op->in[i]) || !adds_to(op->body->last->in[i], op->body->param[i]))
+        if (!nm_is_zero(op->in[i]) || !adds_to(op->body->last->in[i], op->body->param[i]))
             return NULL;
         nm_set_operand(op, i, acc);
         return out;

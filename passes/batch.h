@@ -53,7 +53,6 @@ bool nm_batch_check(nm_func *f, bool average);
 void nm_batch_open(nm_batch *b, nm_func *f); // in the module's arena; forms of parameters
 bool nm_batch_has(const nm_batch *b, const nm_type *t);   // does an extent of t read batch?
 bool nm_batch_op_has(const nm_batch *b, const nm_op *op); // an operand, a result, its body
-bool nm_batch_is_zero(const nm_value *v);                 // the constant 0
 bool nm_batch_keeps(const nm_batch *b, const nm_op *op);  // may it read parts as they are?
 // Sets the forms of op's results. `keep`: it reads parts as they are; else, `inside` of what one
 // micro-batch computes, they stand for the whole, and outside they are complete. false: only whole

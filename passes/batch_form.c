@@ -39,11 +39,6 @@ bool nm_batch_op_has(const nm_batch *b, const nm_op *op)
     return false;
 }
 
-bool nm_batch_is_zero(const nm_value *v)
-{
-    return v->def && v->def->code == NM_OP_const && nm_attr_float(v->def, "value", 1) == 0;
-}
-
 void nm_batch_open(nm_batch *b, nm_func *f)
 {
     nm_arena *arena = f->module->arena;
@@ -140,7 +135,7 @@ static nm_mb result_form(const nm_batch *b, const nm_op *op, int i, bool keep, b
 {
     if (nm_batch_has(b, op->out[i].type))
         return NM_MB_split;
-    if (nm_batch_is_zero(&op->out[i]))
+    if (nm_is_zero(&op->out[i]))
         return NM_MB_zero;
     if (keep)
         return reads(b, op, NM_MB_sum) ? NM_MB_sum : NM_MB_zero;

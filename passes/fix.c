@@ -44,7 +44,7 @@ static bool drop_axis(nm_module *m, const nm_fix *fix, bool *changed)
 static bool is_shared(const nm_module *m, nm_sym dim)
 {
     int dp = find_row(m, "dp");
-    return m->options.mesh && dp >= 0 && nm_syms_has(m->mesh[dp].dims, dim);
+    return dp >= 0 && nm_syms_has(m->mesh[dp].dims, dim);
 }
 
 static bool check_bounds(nm_module *m, const nm_dim_decl *d, int64_t value)

@@ -54,8 +54,6 @@ static bool localize(nm_splits *splits, nm_func *f, bool *changed)
 
 bool nm_pass_localize(nm_module *m, bool *changed)
 {
-    if (!m->options.mesh)
-        return true;
     int n_dims = m->n_dims;
     nm_splits *splits = nm_splits_find(m);
     if (!splits)

@@ -108,38 +108,6 @@ static dims zero_in_all(const padding *p, const nm_op *op, int first)
     return all;
 }
 
-// 0 / b is 0 where b is not itself a stored number behind the total, which may be 0.
-static dims zero_of_div(const padding *p, const nm_op *op)
-{
-    return zero_at(p, op, 0) & ~padded_of(p, op->in[1]->type);
-}
-
-static dims zero_of_map(const padding *p, const nm_op *op)
-{
-    switch (op->code) {
-    case NM_OP_neg:
-    case NM_OP_abs:
-    case NM_OP_sign:
-    case NM_OP_floor:
-    case NM_OP_sqrt:
-    case NM_OP_sin:
-    case NM_OP_tanh:
-    case NM_OP_erf:
-    case NM_OP_cast:
-    case NM_OP_stop: return zero_at(p, op, 0);
-    case NM_OP_mul:
-    case NM_OP_and: return zero_at(p, op, 0) | zero_at(p, op, 1);
-    case NM_OP_add:
-    case NM_OP_sub:
-    case NM_OP_maximum:
-    case NM_OP_minimum:
-    case NM_OP_or: return zero_in_all(p, op, 0);
-    case NM_OP_select: return zero_in_all(p, op, 1) | (zero_at(p, op, 0) & zero_at(p, op, 2));
-    case NM_OP_div: return zero_of_div(p, op);
-    default: return 0;
-    }
-}
-
 // What is 0 behind the total of one local extent of a dim is so of another. The own block of a
 // whole dim is read as 0 behind its end.
 static dims zero_of_collective(const padding *p, const nm_op *op)
@@ -149,28 +117,31 @@ static dims zero_of_collective(const padding *p, const nm_op *op)
     return zero_at(p, op, 0) | (zero_at(p, op, 0) & in ? out : 0);
 }
 
+// The op's row says where its result is 0. A divisor that is stored may be 0 behind the total, too.
+static dims zero_by_row(const padding *p, const nm_op *op)
+{
+    nm_sym over = nm_attr_get(op, "over") && nm_attr_get(op, "over")->kind == NM_ATTR_sym
+                      ? nm_attr_sym(op, "over")
+                      : NULL;
+    switch (nm_info(op)->zero) {
+    case NM_ZERO_UNKNOWN: return 0;
+    case NM_ZERO_FIRST: return zero_at(p, op, 0);
+    case NM_ZERO_ANY: return zero_at(p, op, 0) | zero_at(p, op, 1);
+    case NM_ZERO_ALL: return zero_in_all(p, op, 0);
+    case NM_ZERO_QUOTIENT: return zero_at(p, op, 0) & ~padded_of(p, op->in[1]->type);
+    case NM_ZERO_CHOICE:
+        return zero_in_all(p, op, 1) | (zero_at(p, op, 0) & zero_at(p, op, 2));
+    case NM_ZERO_INDEXED: return zero_at(p, op, 0) & ~padded_in(p, op->in[0]->type, over);
+    case NM_ZERO_PLACED: return zero_at(p, op, 0) | padded_in(p, op->out[0].type, over);
+    }
+    return 0;
+}
+
 static dims zero_of_op(const padding *p, const nm_op *op)
 {
-    dims over = 0;
-    switch (op->code) {
-    case NM_OP_const: return nm_attr_float(op, "value", 0) == 0 ? ~0ull : 0;
-    case NM_OP_dot: return zero_at(p, op, 0) | zero_at(p, op, 1);
-    case NM_OP_concat: return zero_in_all(p, op, 0);
-    case NM_OP_gather:
-        over = padded_in(p, op->in[0]->type, nm_attr_sym(op, "over"));
-        return zero_at(p, op, 0) & ~over;
-    case NM_OP_scatter_add: // no index is behind the total
-        over = padded_in(p, op->out[0].type, nm_attr_sym(op, "over"));
-        return zero_at(p, op, 0) | over;
-    default: break;
-    }
     if (nm_is(op, NM_COLLECTIVE))
         return zero_of_collective(p, op);
-    if (nm_is(op, NM_MAP))
-        return zero_of_map(p, op);
-    bool keeps = nm_is(op, NM_VIEW) || op->code == NM_OP_sum || op->code == NM_OP_max ||
-                 op->code == NM_OP_cumsum;
-    return keeps ? zero_at(p, op, 0) : 0;
+    return op->n_out == 1 && nm_is_zero(&op->out[0]) ? ~0ull : zero_by_row(p, op);
 }
 
 // Nothing is known along a dim that the result lacks.

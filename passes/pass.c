@@ -3,6 +3,7 @@
 // is proved again and a pass that lies about `changed` is caught by a hash of the printed module.
 #include "passes/pass.h"
 
+#include "base/hash.h"
 #include "passes/facts.h"
 
 #include <stdlib.h>
@@ -105,9 +106,7 @@ static uint64_t text_hash(nm_module *m)
         nm_bug("no memory to print the module");
     nm_print(out, m, (nm_print_opts){0});
     fclose(out);
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)text[i]) * 1099511628211u;
+    uint64_t h = nm_hash64(text, len);
     free(text);
     return h;
 }

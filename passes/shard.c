@@ -159,7 +159,7 @@ static bool check_axes(nm_module *m)
 bool nm_pass_shard(nm_module *m, bool *changed)
 {
     functions all = find_functions(m);
-    if (!m->options.mesh || !all.n)
+    if (!all.n)
         return true;
     if (!check_axes(m))
         return false;

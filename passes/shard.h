@@ -98,6 +98,7 @@ void nm_shard_place(nm_shard *s);                              // sets s->keep
 // reader.
 nm_value *nm_shard_convert(nm_value *v, const nm_type *form, nm_op *before);
 bool nm_shard_is_local(nm_module *m, const nm_type *from, const nm_type *to); // nothing is sent
+bool nm_shard_is_split_over(const nm_type *t, nm_sym axis);
 bool nm_shard_is_free(const nm_shard *s, const nm_op *op);
 const nm_type **nm_shard_needs(nm_shard *s, nm_op *op); // of an op's operands; op is not free
 // The form of operand i that makes a free op's result have `form`.

@@ -67,14 +67,6 @@ static const nm_type *settled_form(nm_shard *s, nm_bind bind)
     return p ? nm_claims_canonical(s->m, &s->table->state, p->type) : NULL;
 }
 
-static bool is_split_over(const nm_type *t, nm_sym axis)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (nm_axes_has(&t->dim[i].axes, axis))
-            return true;
-    return false;
-}
-
 void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part)
 {
     const nm_type *settled = settled_form(s, bind);
@@ -85,7 +77,7 @@ void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part)
     }
     nm_type t = *row->form;
     for (int i = 0; i < part->pending.n && !settled; i++)
-        if (!is_split_over(&t, part->pending.axis[i]))
+        if (!nm_shard_is_split_over(&t, part->pending.axis[i]))
             nm_axes_add(&t.pending, part->pending.axis[i]);
     const nm_type *both = nm_type_get(s->m, &t);
     s->table->changed |= both != row->form;

@@ -30,7 +30,7 @@ typedef struct plan {
     step step[MAX_STEPS];
 } plan;
 
-static bool is_split_over(const nm_type *t, nm_sym axis)
+bool nm_shard_is_split_over(const nm_type *t, nm_sym axis)
 {
     for (int i = 0; i < t->rank; i++)
         if (nm_axes_has(&t->dim[i].axes, axis))
@@ -57,7 +57,7 @@ static nm_axes next_run(const plan *p, int i, bool scatter)
     nm_axes run = {0};
     for (int k = have->n; nm_axes_begin(have, want) && k < want->n; k++) {
         nm_sym axis = want->axis[k];
-        if (is_split_over(&p->at, axis) || is_due(p, axis) != scatter ||
+        if (nm_shard_is_split_over(&p->at, axis) || is_due(p, axis) != scatter ||
             (!scatter && nm_axes_has(&p->at.pending, axis)))
             break;
         nm_axes_add(&run, axis);

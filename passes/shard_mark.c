@@ -22,11 +22,11 @@ static bool is_free(const nm_shard *s, const nm_op *op)
 
 // --- accumulators of a repeat --------------------------------------------------------------------
 
-static bool is_zero(const nm_value *v)
+static bool starts_at_zero(const nm_value *v)
 {
     while (v->def && v->def->code == NM_OP_broadcast)
         v = v->def->in[0];
-    return v->def && v->def->code == NM_OP_const && nm_attr_float(v->def, "value", 1) == 0;
+    return nm_is_zero(v);
 }
 
 // Is param read by one add after the other, up to the body's result, and by nothing else?
@@ -65,7 +65,7 @@ static void mark_repeat(nm_shard *s, nm_op *op)
         const nm_value *param = op->body->param[i];
         s->acc[param->id] = s->acc[op->in[i]->id];
         s->free[param->id] = i >= carried && !param->type->rank && s->free[op->in[i]->id];
-        if (i < carried && is_zero(op->in[i]) && only_adds(param, ret->in[i]))
+        if (i < carried && starts_at_zero(op->in[i]) && only_adds(param, ret->in[i]))
             s->acc[param->id] = bind_inner(s, param);
     }
     mark_func(s, op->body);

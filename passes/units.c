@@ -95,8 +95,6 @@ static bool add_counted(nm_units *u, nm_func *count)
 bool nm_pass_units(nm_module *m, bool *changed)
 {
     nm_units u = {.m = m, .k = -1};
-    if (!m->options.mesh)
-        return true;
     *changed = true;
     find_dims(&u);
     if (!cut_each(&u, ".micro", nm_units_cut_micro) || !nm_units_own(&u) ||

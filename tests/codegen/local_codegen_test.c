@@ -91,7 +91,6 @@ static void check_cpu(const char *cpu)
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stderr);
     nm_module *m = nm_module_new(&arena, &diag);
-    m->options.mesh = true;
     const nm_source *src = nm_source_read(&arena, &diag, "tests/codegen/local.nmir");
     nm_pipeline_opts pipeline = {
         .only = "localize,fuse,layout,schedule", .dump = stderr, .log = stderr};

@@ -106,7 +106,6 @@ static int check_program(uint64_t seed, int *n_split)
     uint64_t state = seed * 2 + 1;
     bool changed;
     ranks t = {.m = nm_module_new(&arena, &diag), .opts = {.arena = &values, .f64 = true}};
-    t.m->options.mesh = true;
     nm_func *f = random_func(t.m, seed);
     f->name = nm_sym_get(t.m, "train");
     nm_dim_lookup(t.m, nm_sym_get(t.m, "j"))->pad = draw_below(&state, 2) ? 4 : 0;

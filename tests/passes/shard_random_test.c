@@ -95,7 +95,6 @@ static int check(uint64_t seed)
         add_axis(&t, rows[r].axis, tab.size[r]);
     nm_eval_opts whole = {.arena = &arena, .f64 = true};
     nm_tensor *args = input_args(f, &whole), *want = run_func(f, &whole, args);
-    m->options.mesh = true;
     nm_pipeline_opts opts = {
         .only = "simplify,shard", .verify_each = true, .dump = stdout, .log = stdout};
     int n = want && nm_pipeline_run(m, &opts) ? check_modes(&t, args, want) : -1;

@@ -101,7 +101,6 @@ static bool parse(nm_module *m, const subject *s)
 static nm_module *load(nm_arena *arena, nm_diag *diag, const subject *s, const char *passes)
 {
     nm_module *m = nm_module_new(arena, diag);
-    m->options.mesh = true;
     bool is_text = strstr(s->path, ".nmir") != NULL;
     nm_pipeline_opts opts = {.only = passes, .verify_each = true, .dump = stdout, .log = stdout};
     bool ok = (is_text ? parse(m, s) : elaborate(m, s)) && nm_verify(m);

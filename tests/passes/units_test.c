@@ -382,7 +382,6 @@ static nm_module *load_cut(nm_diag *diag, const subject *what)
         .dump = stdout,
         .log = stdout};
     bool is_text = strstr(what->path, ".nmir") != NULL;
-    m->options.mesh = true;
     bool ok = (is_text ? parse(m, what) : elaborate(m, what)) && nm_verify(m) &&
               nm_pipeline_run(m, &pipeline);
     return ok ? m : NULL;
