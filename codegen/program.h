@@ -37,7 +37,7 @@ typedef struct nm_collective { // a row of the program's table of collectives: n
     const char *name, *where;
     int kind; // nmdrv_collective_kind
     nm_dtype dtype;
-    bool max, joins, more;
+    bool max, joins, more, async;
     int64_t axes, units;
     int over; // symbol; -1: none
 } nm_collective;

@@ -125,7 +125,7 @@ LLVMValueRef nm_collective_rows(nm_table *t)
         r[i] = NM_ROW(t, nm_string(t, c->name), nm_string(t, c->where), nm_word(t, c->kind),
                       nm_word(t, nm_abi_dtype(c->dtype)), nm_word(t, c->max), nm_word(t, c->axes),
                       nm_word(t, c->over), nm_word(t, c->joins), nm_word(t, c->units),
-                      nm_word(t, c->more));
+                      nm_word(t, c->more), nm_word(t, c->async));
     }
     return nm_rows(t, p->n_collectives, r, "collectives");
 }

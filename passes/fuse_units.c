@@ -1,7 +1,6 @@
 // The units of a body: what each reads, through what is pulled, and what its elements cost.
 #include "passes/fuse.h"
 
-
 double nm_fuse_elems(const nm_type *t)
 {
     double n = 1;

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 3 };
+enum { NMDRV_VERSION = 4 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -142,6 +142,8 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     // geometry: ALL_REDUCE, ROTATE {elements}; REDUCE_SCATTER, ALL_GATHER {outer, len, inner}, len of the
     // smaller side. Returns where the result lies: `in` where there was nothing to do, else `out`.
     void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
+    // The launch of collectives that this row ended is done; at once where none is under way.
+    void (*wait)(nmdrv_frame *f, int64_t collective);
 } nmdrv_calls;
 
 typedef enum {
@@ -161,6 +163,9 @@ typedef struct nmdrv_collective {
     int64_t more;             // the next one follows at once, of the same kind and axes, and reads
                               // nothing of this one: the device may do both in one launch then.
                               // It keeps the geometry; nobody looks at `out` before
+    int64_t async;            // of a launch's last row: a call of wait follows in this call of the function, and
+                              // until then nobody reads `out` or writes to `in`: it may go on beside launches.
+                              // Launches of collectives begin in the order of their calls
 } nmdrv_collective;
 
 struct nmdrv_frame {     // what one call of a function runs on; made by the runtime

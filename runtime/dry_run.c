@@ -70,11 +70,12 @@ static nmrt_status print_bubble(const nmrt_setup *s, nmrt_text *out, nmrt_error 
         cost[c->stage + (c->backward ? s->stages.n : 0)] += call_flops(s, c);
     }
     int pp = s->stages.pp, chunks = s->stages.n / pp * s->actions.n_micro;
-    nmrt_text_add(out,
-                  "pipeline bubble, by operations: %.1f %% of a step; of even stages, (pp - 1) / (pp "
-                  "- 1 + vp x micro-batches) = %d / %d = %.1f %%\n",
-                  100 * nmrt_actions_bubble(&s->actions, cost, cost + s->stages.n), pp - 1,
-                  pp - 1 + chunks, 100.0 * (pp - 1) / (pp - 1 + chunks));
+    nmrt_text_add(
+        out,
+        "pipeline bubble, by operations: %.1f %% of a step; of even stages, (pp - 1) / (pp "
+        "- 1 + vp x micro-batches) = %d / %d = %.1f %%\n",
+        100 * nmrt_actions_bubble(&s->actions, cost, cost + s->stages.n), pp - 1, pp - 1 + chunks,
+        100.0 * (pp - 1) / (pp - 1 + chunks));
     free(cost);
     return NMRT_OK;
 }

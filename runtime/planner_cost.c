@@ -92,7 +92,10 @@ static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     (void)f, (void)dst, (void)src, (void)bytes;
 }
 
-static const nmdrv_calls pricing_calls = {null_launch, null_fill, null_copy, price_collective};
+static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
+
+static const nmdrv_calls pricing_calls = {null_launch, null_fill, null_copy, price_collective,
+                                          null_wait};
 
 // --- products ------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     (void)f, (void)dst, (void)src, (void)bytes;
 }
 
+static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
+
 static int64_t elements(const nmdrv_collective *c, const int64_t *geometry, int64_t members)
 {
     if (c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE)
@@ -47,7 +49,8 @@ static void *count_collective(nmdrv_frame *f, int64_t collective, const int64_t 
     return out;
 }
 
-static const nmdrv_calls null_calls = {null_launch, null_fill, null_copy, count_collective};
+static const nmdrv_calls null_calls = {null_launch, null_fill, null_copy, count_collective,
+                                       null_wait};
 
 nmrt_status nmrt_tally_init(nmrt_tally *t, const nmrt_mesh *mesh, nmrt_error *e)
 {

@@ -1,7 +1,7 @@
 // Collectives through codegen: a module of one rank's functions is compiled, and run with a device
 // that plays a mesh of axes of size one. It gives the operand back, or a copy of it at another
-// place: the results are the interpreter's either way, and the operand stays what it was for as long
-// as the result is read. Then the tables that the runtime reads. Runs in the root of the tree.
+// place: the results are the interpreter's either way, and the operand stays what it was for as
+// long as the result is read. Then the tables that the runtime reads. Runs in the root of the tree.
 #include "tests/codegen/host.h"
 
 #include "passes/pass.h"
