@@ -34,10 +34,10 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
 #define KERNELS(K)                                                                                 \
     K(embed)                                                                                       \
     K(forward_1)                                                                                   \
-    K(forward_3) K(backward_1) K(backward_3) K(scale) K(scale_back) K(turn) K(embed_back)          \
-        K(eval_turn) K(count) K(init_e) K(init_1) K(init_2) K(init_3) K(before_e) K(before_1)      \
-            K(before_2) K(before_3) K(middle) K(after_e) K(after_1) K(after_2) K(after_3)          \
-                K(eval_middle)
+    K(forward_3)                                                                                   \
+    K(backward_1) K(backward_3) K(scale) K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) \
+        K(init_e) K(init_1) K(init_2) K(init_3) K(before_e) K(before_1) K(before_2) K(before_3)    \
+            K(middle) K(after_e) K(after_1) K(after_2) K(after_3) K(eval_middle)
 enum {
 #define K(name) K_##name,
     KERNELS(K)
@@ -578,13 +578,13 @@ static const nmdrv_mode modes[] = {{"one", BIT(PP), 0, 1, 0},
                                    {"once", BIT(PP) | BIT(DPR) | BIT(DPS) | BIT(CP) | TP, 0, 1, 0}};
 static const nmdrv_collective collectives[] = {
     [SUM_DATA] = {"all_reduce.grad", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, DATA, -1, 0, 0,
-                  0},
+                  0, 0},
     [SUM_DATA_TIED] = {"all_reduce.grad.e", "units.nm:4", NMDRV_ALL_REDUCE, NMDRV_F32, 0,
-                       DATA | BIT(PP), -1, 0, OF_E, 0},
+                       DATA | BIT(PP), -1, 0, OF_E, 0, 0},
     [SUM_NORM] = {"all_reduce.norm", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, BIT(PP) | TP,
-                  -1, 0, 0, 0},
+                  -1, 0, 0, 0, 0},
     [SUM_LOSS] = {"all_reduce.loss", "units.nm:9", NMDRV_ALL_REDUCE, NMDRV_F32, 0,
-                  DATA | BIT(PP) | TP, -1, 0, 0, 0},
+                  DATA | BIT(PP) | TP, -1, 0, 0, 0, 0},
 };
 static const nmdrv_hyper hypers[] = {
     {"lr", 0.1, 0, ""}, {"momentum", 0.9, 0, ""}, {"clip", 1, 0, ""}};

@@ -69,12 +69,12 @@ static const nmdrv_mode modes[] = {
 };
 
 #define GATHER(name, axes, over, joins)                                                            \
-    {name, "m.nm:6", NMDRV_ALL_GATHER, NMDRV_F32, 0, axes, over, joins, 0, 0}
+    {name, "m.nm:6", NMDRV_ALL_GATHER, NMDRV_F32, 0, axes, over, joins, 0, 0, 0}
 static const nmdrv_collective collectives[] = {
     GATHER("all_gather.k", CP_AXIS, SEQ_CP, 1),
     GATHER("all_gather.x", TP_AXES, SEQ_CP_TP, 0),
     {"all_reduce.tied", "m.nm:8", NMDRV_ALL_REDUCE, NMDRV_F32, 0, PP_AXIS, -1, 0, 1 << 0 | 1 << 2,
-     0},
+     0, 0},
     GATHER("all_gather.whole", CP_AXIS | TP_AXES, SEQ_CP_TP, 1),
 };
 
