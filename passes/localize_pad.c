@@ -128,9 +128,9 @@ static dims zero_by_row(const padding *p, const nm_op *op)
     case NM_ZERO_FIRST: return zero_at(p, op, 0);
     case NM_ZERO_ANY: return zero_at(p, op, 0) | zero_at(p, op, 1);
     case NM_ZERO_ALL: return zero_in_all(p, op, 0);
-    case NM_ZERO_QUOTIENT: return zero_at(p, op, 0) & ~padded_of(p, op->in[1]->type);
-    case NM_ZERO_CHOICE:
-        return zero_in_all(p, op, 1) | (zero_at(p, op, 0) & zero_at(p, op, 2));
+    case NM_ZERO_QUOTIENT:
+        return zero_at(p, op, 0) & ~zero_at(p, op, 1) & ~padded_of(p, op->in[1]->type);
+    case NM_ZERO_CHOICE: return zero_in_all(p, op, 1) | (zero_at(p, op, 0) & zero_at(p, op, 2));
     case NM_ZERO_INDEXED: return zero_at(p, op, 0) & ~padded_in(p, op->in[0]->type, over);
     case NM_ZERO_PLACED: return zero_at(p, op, 0) | padded_in(p, op->out[0].type, over);
     }
