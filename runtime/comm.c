@@ -1,6 +1,8 @@
 // What all communicators share, and which one a run has.
 #include "runtime/comm.h"
 
+#include "runtime/dtype.h"
+#include "runtime/hash.h"
 #include "runtime/local.h"
 #include "runtime/ranks.h"
 #include "runtime/wire.h"
@@ -12,10 +14,7 @@
 
 int64_t nmrt_group_id(const int *rank, int n)
 {
-    uint64_t h = 0xCBF29CE484222325u; // FNV-1a
-    for (int i = 0; i < n; i++)
-        h = (h ^ (unsigned)rank[i]) * 0x100000001B3u;
-    h ^= h >> 29;
+    uint64_t h = nmrt_hash_of(rank, (size_t)n * sizeof *rank);
     return (int64_t)(h ? h : 1);
 }
 
@@ -33,6 +32,37 @@ int64_t nmrt_exchange_in(const nmrt_exchange *x)
 int64_t nmrt_exchange_out(const nmrt_exchange *x)
 {
     return smaller_side(x) * (x->kind == NMDRV_ALL_GATHER ? x->group.n : 1);
+}
+
+uint64_t nmrt_exchange_sign(const nmrt_exchange *x, int n)
+{
+    nmrt_hash h;
+    nmrt_hash_init(&h);
+    for (int i = 0; i < n; i++) {
+        const int64_t word[] = {x[i].kind, x[i].dtype, x[i].max,     x[i].outer,
+                                x[i].len,  x[i].inner, x[i].group.n, n};
+        nmrt_hash_add(&h, x[i].name, strlen(x[i].name));
+        nmrt_hash_add(&h, word, sizeof word);
+    }
+    return nmrt_hash_value(&h);
+}
+
+nmrt_status nmrt_exchange_refuse(const nmrt_exchange *x, const char *why, nmrt_error *e)
+{
+    return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): %s %s", x->name, x->where, why,
+                     nmrt_dtype(x->dtype)->name);
+}
+
+nmrt_status nmrt_exchange_check(const nmrt_exchange *x, nmrt_error *e)
+{
+    bool adds = x->kind == NMDRV_ALL_REDUCE || x->kind == NMDRV_REDUCE_SCATTER;
+    if (x->kind == NMDRV_ALL_TO_ALL)
+        return nmrt_exchange_refuse(x, "an all_to_all is not built into this communicator: of", e);
+    if (adds && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
+        return nmrt_exchange_refuse(x, "no sum is known of", e);
+    if (nmrt_dtype(x->dtype)->bits < 8)
+        return nmrt_exchange_refuse(x, "elements are parts of bytes:", e);
+    return NMRT_OK;
 }
 
 nmrt_status nmrt_comm_run_all(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e)

@@ -93,6 +93,11 @@ nmrt_status nmrt_comm_any(nmrt_comm *c, bool *flag, nmrt_error *e);
 // Elements of the side that a member gives, and of the one that it gets.
 int64_t nmrt_exchange_in(const nmrt_exchange *x);
 int64_t nmrt_exchange_out(const nmrt_exchange *x);
+// Equal on members that mean the same n collectives, in one launch.
+uint64_t nmrt_exchange_sign(const nmrt_exchange *x, int n);
+// An error that names the collective, where no communicator can do it; and another such error.
+nmrt_status nmrt_exchange_check(const nmrt_exchange *x, nmrt_error *e);
+nmrt_status nmrt_exchange_refuse(const nmrt_exchange *x, const char *why, nmrt_error *e);
 // Ends all ranks with this failure, and this process: where a collective failed in the middle of a
 // function, nothing may go on, and least of all write a checkpoint.
 _Noreturn void nmrt_comm_die(nmrt_comm *c, const nmrt_error *e);

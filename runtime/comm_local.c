@@ -90,25 +90,6 @@ static nmrt_status meet(const job *j, nmrt_error *e)
     return nmrt_bell_wait(s->local, s->rank, &j->meeting->arrived, target, e);
 }
 
-static uint64_t hash(uint64_t h, const void *at, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ ((const unsigned char *)at)[i]) * 0x100000001B3u; // FNV-1a
-    return h;
-}
-
-static uint64_t sign(const job *j)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-    for (int k = 0; k < j->n; k++) {
-        const nmrt_exchange *x = &j->all[k];
-        const int64_t word[] = {x->kind, x->dtype, x->max,     x->outer,
-                                x->len,  x->inner, x->group.n, j->n};
-        h = hash(hash(h, x->name, strlen(x->name)), word, sizeof word);
-    }
-    return h;
-}
-
 // All members find the same pair that differs.
 static nmrt_status compare_signatures(const job *j, nmrt_error *e)
 {
@@ -128,7 +109,7 @@ static nmrt_status open_meeting(job *j, nmrt_error *e)
     j->turn = j->s->turn[j->group];
     j->s->turn[j->group] = (unsigned char)!j->turn;
     offer *mine = &j->meeting->offer[2 * j->all->group.me + j->turn];
-    mine->signature = sign(j);
+    mine->signature = nmrt_exchange_sign(j->all, j->n);
     for (int k = 0; k < j->n; k++) {
         const nmrt_exchange *x = &j->all[k];
         mine->place[k] = (place){x->in, x->out};
@@ -304,11 +285,6 @@ static nmrt_status exchange(job *j, nmrt_pool *pool, nmrt_error *e)
     return meet(j, e);
 }
 
-static bool adds(nmdrv_collective_kind kind)
-{
-    return kind == NMDRV_ALL_REDUCE || kind == NMDRV_REDUCE_SCATTER;
-}
-
 static bool is_shared(const nmrt_local *l, const void *at)
 {
     return (const char *)at >= l->base && (const char *)at < l->base + l->bytes;
@@ -316,20 +292,12 @@ static bool is_shared(const nmrt_local *l, const void *at)
 
 static nmrt_status check(const job *j, const nmrt_exchange *x, nmrt_error *e)
 {
-    const char *why = NULL;
-    if (x->kind == NMDRV_ALL_TO_ALL)
-        why = "an all_to_all is not built into this communicator";
-    else if (adds(x->kind) && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
-        why = "no sum is known of";
-    else if (nmrt_dtype(x->dtype)->bits < 8)
-        why = "elements are parts of bytes:";
-    else if (!j->small && (!is_shared(j->s->local, x->in) || !is_shared(j->s->local, x->out)))
-        why = "memory that the ranks do not share:";
-    else if (j->group < 0)
-        why = "there are too many groups of ranks:";
-    return why ? nmrt_fail(e, NMRT_CORRUPT, "%s (%s): %s %s", x->name, x->where, why,
-                           nmrt_dtype(x->dtype)->name)
-               : NMRT_OK;
+    NMRT_TRY(nmrt_exchange_check(x, e));
+    if (!j->small && (!is_shared(j->s->local, x->in) || !is_shared(j->s->local, x->out)))
+        return nmrt_exchange_refuse(x, "memory that the ranks do not share:", e);
+    if (j->group < 0)
+        return nmrt_exchange_refuse(x, "there are too many groups of ranks:", e);
+    return NMRT_OK;
 }
 
 static nmrt_status local_run_all(nmrt_comm *c, const nmrt_exchange *x, int n, nmrt_error *e)

@@ -334,11 +334,6 @@ static nmrt_status rotate(const job *j, nmrt_error *e)
     return NMRT_OK;
 }
 
-static bool adds(nmdrv_collective_kind kind)
-{
-    return kind == NMDRV_ALL_REDUCE || kind == NMDRV_REDUCE_SCATTER;
-}
-
 static nmrt_status exchange(const job *j, nmrt_error *e)
 {
     bool small = nmrt_exchange_in(j->x) * j->size <= SMALL;
@@ -351,34 +346,6 @@ static nmrt_status exchange(const job *j, nmrt_error *e)
 }
 
 // --- operations ----------------------------------------------------------------------------------
-
-static uint64_t hash(uint64_t h, const void *at, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ ((const unsigned char *)at)[i]) * 0x100000001B3u; // FNV-1a
-    return h;
-}
-
-static uint64_t sign(const nmrt_exchange *x)
-{
-    const int64_t word[] = {x->kind, x->dtype, x->max, x->outer, x->len, x->inner, x->group.n};
-    return hash(hash(0xCBF29CE484222325u, x->name, strlen(x->name)), word, sizeof word);
-}
-
-static nmrt_status check(const job *j, nmrt_error *e)
-{
-    const nmrt_exchange *x = j->x;
-    const char *why = NULL;
-    if (x->kind == NMDRV_ALL_TO_ALL)
-        why = "an all_to_all is not built into this communicator";
-    else if (adds(x->kind) && !nmrt_reduce(x->dtype, x->max, NULL, NULL, 0, 0, 0))
-        why = "no sum is known of";
-    else if (nmrt_dtype(x->dtype)->bits < 8)
-        why = "elements are parts of bytes:";
-    return why ? nmrt_fail(e, NMRT_CORRUPT, "%s (%s): %s %s", x->name, x->where, why,
-                           nmrt_dtype(x->dtype)->name)
-               : NMRT_OK;
-}
 
 // Notes the operation and makes it the one that packets belong to.
 static nmrt_status begin(wire_state *s, const nmrt_note *note, const nmrt_group *group,
@@ -400,8 +367,8 @@ static nmrt_status wire_run(nmrt_comm *c, const nmrt_exchange *x, nmrt_error *e)
     const job j = {x, s, c->pool, nmrt_dtype(x->dtype)->bits / 8};
     if (x->group.n == 1)
         return nmrt_comm_single().run(c, x, e);
-    NMRT_TRY(check(&j, e));
-    nmrt_packet operation = {.group = x->group.id, .signature = sign(x)};
+    NMRT_TRY(nmrt_exchange_check(x, e));
+    nmrt_packet operation = {.group = x->group.id, .signature = nmrt_exchange_sign(x, 1)};
     const nmrt_note note = {"", x->name, x->where, 0, -1, nmrt_exchange_in(x) * j.size};
     NMRT_TRY(begin(s, &note, &x->group, &operation, e));
     NMRT_TRY(exchange(&j, e));

@@ -4,8 +4,6 @@
 
 #include "runtime/checkpoint.h"
 
-static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
-
 // Is a value with samples of several ranks put together? Then each has to have as many.
 static bool joins_samples(const nmdrv_program *p, int batch)
 {
@@ -23,7 +21,7 @@ static int64_t unit_of(const nmrt_setup *s)
         return s->samples;
     int64_t multiple = s->program->sym[batch].multiple > 1 ? s->program->sym[batch].multiple : 1;
     int64_t dp = joins_samples(s->program, batch) ? nmrt_mesh_dp(&s->mesh) : 1;
-    return multiple / gcd(multiple, dp) * dp;
+    return multiple / nmrt_gcd(multiple, dp) * dp;
 }
 
 nmrt_status nmrt_evaluation_init(const nmrt_setup *s, const nmrt_data *d, int64_t asked,

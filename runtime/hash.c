@@ -1,5 +1,5 @@
 // xxHash64 (Collet, 2012), seed 0: four lanes over stripes of 32 bytes, then a mix of lanes, length
-// and tail. Checksums of checkpoints; not a defence against an attacker.
+// and tail. Checksums of checkpoints, signatures of collectives; not a defence against an attacker.
 #include "runtime/hash.h"
 
 #include <string.h>

@@ -54,7 +54,7 @@ static void add_indivisible(const nmrt_mesh *m, const char *what, int64_t axes, 
 
 // --- the sizes of the axes ---------------------------------------------------------------------
 
-static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+int64_t nmrt_gcd(int64_t a, int64_t b) { return b ? nmrt_gcd(b, a % b) : a; }
 
 static void check_flags(const nmrt_mesh_flags *f, nmrt_error *e)
 {
@@ -98,7 +98,7 @@ static int64_t derive_dp(const nmrt_mesh_flags *f, nmrt_error *e)
 
 static void set_sizes(nmrt_mesh *m, const nmrt_mesh_flags *f, int64_t dp)
 {
-    int64_t kv = m->program->kv_extent, tpk = kv > 0 ? gcd(kv, f->tp) : f->tp;
+    int64_t kv = m->program->kv_extent, tpk = kv > 0 ? nmrt_gcd(kv, f->tp) : f->tp;
     const int64_t size[NMDRV_N_AXES] = {
         [NMDRV_PP] = f->pp,
         [NMDRV_DPR] = f->zero == 0 ? dp : 1,

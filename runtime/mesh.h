@@ -68,4 +68,6 @@ typedef struct nmrt_run_of {
 } nmrt_run_of;
 int nmrt_sym_runs(const nmdrv_sym *sym, nmrt_run_of run[2]);
 
+int64_t nmrt_gcd(int64_t a, int64_t b); // of what is not negative; of a and 0: a
+
 #endif

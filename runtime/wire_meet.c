@@ -4,6 +4,7 @@
 // stay: health goes over them.
 #define _GNU_SOURCE
 #include "runtime/clock.h"
+#include "runtime/hash.h"
 #include "runtime/text.h"
 #include "runtime/wire.h"
 
@@ -55,12 +56,13 @@ static int port_of_job(void)
 {
     static const char *const names[] = {"SLURM_JOB_ID", "SLURM_STEP_ID", "PMIX_NAMESPACE",
                                         "OMPI_MCA_ess_base_jobid", "PMI_JOBID"};
-    uint64_t h = 0xCBF29CE484222325u; // FNV-1a
-    bool found = false;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (const char *s = value_of(names[i]); s && *s; s++, found = true)
-            h = (h ^ (unsigned char)*s) * 0x100000001B3u;
-    return found ? DEFAULT_PORT - PORTS + (int)((h ^ h >> 32) % PORTS) : DEFAULT_PORT;
+    nmrt_hash h;
+    nmrt_hash_init(&h);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *s = value_of(names[i]);
+        nmrt_hash_add(&h, s, s ? strlen(s) : 0);
+    }
+    return h.total ? DEFAULT_PORT - PORTS + (int)(nmrt_hash_value(&h) % PORTS) : DEFAULT_PORT;
 }
 
 nmrt_status nmrt_wire_find(const nmrt_ranks *ranks, char host[NMRT_HOST], int *port, nmrt_error *e)
