@@ -331,20 +331,24 @@ static void run(const char *name, problem *p, kernel *forward, kernel *backward)
     free(scratch);
 }
 
-static void test(const char *name, config c)
+static void test_kernel(const char *name, config c, kernel *forward, kernel *backward)
 {
     problem p = make(c);
+    reference(&p);
+    run(name, &p, forward, backward);
+    release(&p);
+}
+
+static void test(const char *name, config c)
+{
     any = (nmk_attn_spec){c.hd,      c.hd_v, c.causal,   c.window != 0, c.capped,
                           c.dropout, c.keys, c.segments, c.sink};
-    reference(&p);
-    run(name, &p,
-        c.block  ? forward_block
-        : c.jump ? forward_dealt
-                 : forward_any,
-        c.block  ? backward_block
-        : c.jump ? backward_dealt
-                 : backward_any);
-    release(&p);
+    if (c.block)
+        test_kernel(name, c, forward_block, backward_block);
+    else if (c.jump)
+        test_kernel(name, c, forward_dealt, backward_dealt);
+    else
+        test_kernel(name, c, forward_any, backward_any);
 }
 
 // One rank's queries: two chunks of the sequence, the second first or last, neither a multiple of
@@ -392,107 +396,73 @@ static void test_nan(void)
     release(&p);
 }
 
-int main(void)
+static void test_plain(void)
 {
-    check_cpu();
     config c = {.n0 = 2, .n1 = 1, .kv = 2, .g = 1, .n_q = 37, .n_k = 37, .hd = 16, .hd_v = 16};
     test("plain", c);
     c.causal = 1;
     test("causal", c);
+}
+
+static void test_head_sizes(void)
+{
+    config c = {.n0 = 1, .n1 = 2, .kv = 1, .g = 3, .n_q = 41, .n_k = 53, .at = 12, .causal = 1};
     for (int64_t hd = 1; hd <= 256; hd = hd * 2 + hd / 3) {
-        config d = {.n0 = 1,
-                    .n1 = 2,
-                    .kv = 1,
-                    .g = 3,
-                    .n_q = 41,
-                    .n_k = 53,
-                    .hd = hd,
-                    .hd_v = hd + 3,
-                    .at = 12,
-                    .causal = 1};
-        test("head sizes", d);
+        c.hd = hd, c.hd_v = hd + 3;
+        test("head sizes", c);
     }
+}
+
+static void test_lengths(void)
+{
     for (int64_t t = 1; t < 700; t = t * 2 + 13) {
-        config d = {.n0 = 1,
-                    .n1 = 1,
-                    .kv = 1,
-                    .g = 2,
-                    .n_q = t,
-                    .n_k = t,
-                    .hd = 16,
-                    .hd_v = 16,
-                    .causal = 1};
-        test("lengths", d);
-        d.window = 19;
-        test("window", d);
-        d.causal = 0;
-        test("window, not causal", d);
+        config c = {.n0 = 1, .n1 = 1, .kv = 1, .g = 2, .n_q = t, .n_k = t, .hd = 16, .hd_v = 16};
+        c.causal = 1, test("lengths", c);
+        c.window = 19, test("window", c);
+        c.causal = 0, test("window, not causal", c);
     }
-    config d = {.n0 = 1,
-                .n1 = 2,
-                .kv = 2,
-                .g = 2,
-                .n_q = 300,
-                .n_k = 300,
-                .hd = 32,
-                .hd_v = 32,
-                .causal = 1};
-    d.capped = 1, test("softcap", d);
-    d.capped = 0, d.dropout = 1, test("dropout", d);
-    d.capped = 1, test("dropout and softcap", d);
-    d.dropout = d.capped = 0, d.keys = 1, test("keys", d);
-    d.keys = 0, d.segments = 1, test("segments", d);
-    d.segments = 0, d.sink = 1, test("sink", d);
+}
+
+static void test_options(void)
+{
+    config c = {.n0 = 1, .n1 = 2, .kv = 2, .g = 2, .n_q = 300, .n_k = 300, .hd = 32, .hd_v = 32};
+    c.causal = c.capped = 1, test("softcap", c);
+    c.capped = 0, c.dropout = 1, test("dropout", c);
+    c.capped = 1, test("dropout and softcap", c);
+    c.dropout = c.capped = 0, c.keys = 1, test("keys", c);
+    c.keys = 0, c.segments = 1, test("segments", c);
+    c.segments = 0, c.sink = 1, test("sink", c);
+}
+
+// One query behind a cache of keys, and queries before all keys.
+static void test_positions(void)
+{
+    config c = {.n0 = 3, .n1 = 1, .kv = 2, .g = 4, .n_q = 1, .n_k = 500, .hd = 64, .hd_v = 64};
+    c.causal = 1, c.at = 321, test("decode", c);
+    c = (config){.n0 = 1, .n1 = 1, .kv = 1, .g = 1, .n_q = 5, .n_k = 9, .hd = 8, .hd_v = 8};
+    c.causal = 1, c.at = -3, test("rows that see nothing", c);
+}
+
+// Options and sizes that are constants of the kernel, as in an emitted program.
+static void test_constants(void)
+{
+    config c = {.n0 = 2, .n1 = 1, .kv = 3, .g = 1, .n_q = 130, .n_k = 130, .hd = 16, .hd_v = 16};
+    c.causal = c.dropout = 1, test_kernel("constants", c, forward_gpt, backward_gpt);
+    c = (config){.n0 = 2, .n1 = 1, .kv = 3, .g = 2, .n_q = 61, .n_k = 140, .hd = 24, .hd_v = 40};
+    c.keys = c.bias = 1, test_kernel("bias", c, forward_bias, backward_bias);
+}
+
+int main(void)
+{
+    check_cpu();
+    test_plain();
+    test_head_sizes();
+    test_lengths();
+    test_options();
     test_dealt();
     test_block();
-    config decode = {.n0 = 3,
-                     .n1 = 1,
-                     .kv = 2,
-                     .g = 4,
-                     .n_q = 1,
-                     .n_k = 500,
-                     .hd = 64,
-                     .hd_v = 64,
-                     .at = 321,
-                     .causal = 1};
-    test("decode", decode);
-    config none = {.n0 = 1,
-                   .n1 = 1,
-                   .kv = 1,
-                   .g = 1,
-                   .n_q = 5,
-                   .n_k = 9,
-                   .hd = 8,
-                   .hd_v = 8,
-                   .at = -3,
-                   .causal = 1};
-    test("rows that see nothing", none);
-    problem p = make((config){.n0 = 2,
-                              .n1 = 1,
-                              .kv = 3,
-                              .g = 1,
-                              .n_q = 130,
-                              .n_k = 130,
-                              .hd = 16,
-                              .hd_v = 16,
-                              .causal = 1,
-                              .dropout = 1});
-    reference(&p);
-    run("constants", &p, forward_gpt, backward_gpt);
-    release(&p);
-    p = make((config){.n0 = 2,
-                      .n1 = 1,
-                      .kv = 3,
-                      .g = 2,
-                      .n_q = 61,
-                      .n_k = 140,
-                      .hd = 24,
-                      .hd_v = 40,
-                      .keys = 1,
-                      .bias = 1});
-    reference(&p);
-    run("bias", &p, forward_bias, backward_bias);
-    release(&p);
+    test_positions();
+    test_constants();
     test_nan();
     return check_done();
 }
