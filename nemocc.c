@@ -198,7 +198,10 @@ static bool explain_comm(nm_module *m, const nm_cli *cli)
 {
     nm_cli until = *cli;
     until.passes.stop_after = "shard";
-    return has_work(m) && run_passes(m, &until) && write_text(m, cli->out, nm_comm_print);
+    m->options.comm_text = *cli->explain_comm ? cli->explain_comm : NULL;
+    return has_work(m) && run_passes(m, &until) &&
+           (!*cli->explain_comm || nm_comm_has_text(m, cli->explain_comm)) &&
+           write_text(m, cli->out, nm_comm_print);
 }
 
 // --- the compiler --------------------------------------------------------------------------------

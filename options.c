@@ -11,11 +11,13 @@ typedef struct option {
     const char *name, *value; // value: what it is called in the help; NULL: a flag
     const char *help;
     size_t slot; // in nm_cli: a bool, or a const char *
+    bool joined; // the value may be left out, and stands behind a = else
 } option;
 
-#define FLAG(name, help, field)        {NULL, name, NULL, help, offsetof(nm_cli, field)}
-#define TEXT(name, value, help, field) {NULL, name, value, help, offsetof(nm_cli, field)}
-#define GROUP(text)                    {text, NULL, NULL, NULL, 0}
+#define FLAG(name, help, field)        {NULL, name, NULL, help, offsetof(nm_cli, field), false}
+#define TEXT(name, value, help, field) {NULL, name, value, help, offsetof(nm_cli, field), false}
+#define MAY(name, value, help, field)  {NULL, name, value, help, offsetof(nm_cli, field), true}
+#define GROUP(text)                    {text, NULL, NULL, NULL, 0, false}
 
 // clang-format off
 static const option options[] = {
@@ -31,7 +33,7 @@ static const option options[] = {
     GROUP("target"),
     TEXT("--target", "NAME", "host", target),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
-    FLAG("--explain-comm", "list what ranks send each other: bytes, and the model's line", explain_comm),
+    MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
@@ -57,8 +59,11 @@ void nm_cli_help(FILE *out)
         if (!o->help)
             continue;
         char left[64];
-        snprintf(left, sizeof left, "%s%s%s", o->name, o->value ? " " : "",
-                 o->value ? o->value : "");
+        snprintf(left, sizeof left, "%s%s%s%s", o->name,
+                 o->joined  ? "[="
+                 : o->value ? " "
+                            : "",
+                 o->value ? o->value : "", o->joined ? "]" : "");
         fprintf(out, "  %-23s %s\n", left, o->help);
     }
     fprintf(out, "\n%s", nm_pipeline_help);
@@ -162,6 +167,10 @@ static bool read_option(nm_cli *cli, const option *o, char *value, int *i, int a
         if (value)
             return usage("%s takes no value", o->name);
         *(bool *)slot = true;
+        return true;
+    }
+    if (o->joined && !value) {
+        *(const char **)slot = "";
         return true;
     }
     if (!value && ++*i < argc)

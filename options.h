@@ -12,11 +12,12 @@ typedef struct nm_cli { // what the command line says
     const char *file;   // the model
     const char *out;    // NULL: train_bin, or standard output for text
     const char *preset, *cpu, *target, *entry;
-    const char *emit; // what to write: binary, nmir, ...
+    const char *emit;         // what to write: binary, nmir, ...
+    const char *explain_comm; // list the collectives of this text; "": of all; NULL: do not
     int n_defines, n_fixes;
     nm_define define[NM_MAX_DEFINES];
     nm_fix fix[NM_MAX_FIXES]; // names are not interned
-    bool check, list_presets, remarks_fuse, explain_comm;
+    bool check, list_presets, remarks_fuse;
     bool help, version, print_pipeline;
     nm_pipeline_opts passes;
 } nm_cli;

@@ -65,3 +65,13 @@ int nm_axis_order(nm_sym axis)
         i++;
     return i;
 }
+
+void nm_axes_sort(nm_axes *axes)
+{
+    for (int i = 1; i < axes->n; i++)
+        for (int k = i; k && nm_axis_order(axes->axis[k]) < nm_axis_order(axes->axis[k - 1]); k--) {
+            nm_sym axis = axes->axis[k];
+            axes->axis[k] = axes->axis[k - 1];
+            axes->axis[k - 1] = axis;
+        }
+}

@@ -14,6 +14,7 @@
 
 // The place of an axis among those of a mesh, major first (docs/mesh.md); others behind them.
 int nm_axis_order(nm_sym axis);
+void nm_axes_sort(nm_axes *axes); // by that
 bool nm_axes_has(const nm_axes *axes, nm_sym axis);
 void nm_axes_add(nm_axes *axes, nm_sym axis); // behind the others, unless it is there
 void nm_axes_drop(nm_axes *axes, nm_sym axis);

@@ -292,7 +292,8 @@ typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
     bool fast_casts;
     int n_fixes;
-    const nm_fix *fix; // what passes/fix.c bakes in
+    const nm_fix *fix;     // what passes/fix.c bakes in
+    const char *comm_text; // the one text that --explain-comm shows; NULL: all
 } nm_options;
 
 typedef struct nm_module {

@@ -63,16 +63,6 @@ static void clear_axes(nm_axes *axes)
         axes->axis[i] = NULL;
 }
 
-static void sort_axes(nm_axes *axes)
-{
-    for (int i = 1; i < axes->n; i++)
-        for (int k = i; k && nm_axis_order(axes->axis[k]) < nm_axis_order(axes->axis[k - 1]); k--) {
-            nm_sym axis = axes->axis[k];
-            axes->axis[k] = axes->axis[k - 1];
-            axes->axis[k - 1] = axis;
-        }
-}
-
 static void clear_unused(nm_type *t)
 {
     for (int i = 0; i < t->rank; i++)
@@ -92,7 +82,7 @@ const nm_type *nm_type_get(nm_module *m, const nm_type *t)
         if (!t->dim[i].name || !t->dim[i].extent)
             nm_bug("a type's dim %d has no %s", i, t->dim[i].name ? "extent" : "name");
     nm_type sorted = *t;
-    sort_axes(&sorted.pending);
+    nm_axes_sort(&sorted.pending);
     struct nm_hash_slot *slot =
         nm_hash_set_find(m->arena, &m->tables->types, hash_type(&sorted), same_type, &sorted);
     if (!slot->item) {

@@ -1,0 +1,14 @@
+// Of --explain-comm: what a collective carries.
+#ifndef NM_PASSES_COMM_SUBJECT_H
+#define NM_PASSES_COMM_SUBJECT_H
+
+#include "ir/ir.h"
+
+typedef struct nm_comm_subject {
+    const char *what;      // parameter, gradient of, state
+    const nm_param *param; // NULL: it is none of these, what the model computes
+} nm_comm_subject;
+
+nm_comm_subject nm_comm_subject_of(const nm_op *collective);
+
+#endif
