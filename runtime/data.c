@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_integer(int64_t dtype)
 {
@@ -48,21 +49,32 @@ nmrt_status nmrt_data_check(const nmrt_plan *plan, nmrt_error *e)
     return NMRT_OK;
 }
 
+static nmrt_status make_rooms(nmrt_data *d, int64_t micro_batch, nmrt_error *e)
+{
+    d->samples = d->bytes ? (d->bytes - 1) / d->seq : 0;
+    d->raw = malloc((size_t)d->seq);
+    d->stage = malloc((size_t)(micro_batch * d->seq) * sizeof *d->stage);
+    if (!d->raw || !d->stage)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for a micro-batch of data");
+    if (!d->samples)
+        return nmrt_fail(e, NMRT_USAGE, "%s has %lld bytes; one sample of seq = %lld needs %lld",
+                         d->path, (long long)d->bytes, (long long)d->seq, (long long)d->seq + 1);
+    return NMRT_OK;
+}
+
 nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_error *e)
 {
+    int fd;
+    int64_t bytes;
+    *d = (nmrt_data){0};
+    NMRT_TRY(nmrt_file_open(&fd, &bytes, request->path, e));
     *d = (nmrt_data){.path = request->path,
+                     .fd = fd,
+                     .bytes = bytes,
                      .seq = request->seq,
                      .shuffle = request->shuffle,
                      .seed = request->seed};
-    NMRT_TRY(nmrt_map_open(&d->map, request->path, e));
-    d->samples = d->map.n ? ((int64_t)d->map.n - 1) / d->seq : 0;
-    d->stage = malloc((size_t)(request->micro_batch * d->seq) * sizeof *d->stage);
-    nmrt_status status = NMRT_OK;
-    if (!d->stage)
-        status = nmrt_fail(e, NMRT_WORLD, "no memory for a micro-batch of data");
-    else if (!d->samples)
-        status = nmrt_fail(e, NMRT_USAGE, "%s has %lld bytes; one sample of seq = %lld needs %lld",
-                           d->path, (long long)d->map.n, (long long)d->seq, (long long)d->seq + 1);
+    nmrt_status status = make_rooms(d, request->micro_batch, e);
     if (status != NMRT_OK)
         nmrt_data_close(d);
     return status;
@@ -70,7 +82,9 @@ nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_
 
 void nmrt_data_close(nmrt_data *d)
 {
-    nmrt_map_close(&d->map);
+    if (d->path)
+        close(d->fd);
+    free(d->raw);
     free(d->stage);
     *d = (nmrt_data){0};
 }
@@ -84,26 +98,40 @@ int64_t nmrt_data_sample(const nmrt_data *d, int64_t index)
     return (int64_t)nmrt_permute((uint64_t)d->samples, key, (uint64_t)i);
 }
 
-static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from, int64_t n,
-                                nmrt_error *e)
+// The dim that the field's tokens have to be below; NULL: any byte will do.
+static const nmdrv_dim *limit_of(const nmdrv_program *program, const nmdrv_arg *field)
 {
-    for (int64_t k = from; dim->extent > 0 && dim->extent < 256 && k < from + n; k++)
-        if (d->map.at[k] >= dim->extent)
+    const nmdrv_dim *dim = field->index_of >= 0 ? &program->dim[field->index_of] : NULL;
+    return dim && dim->extent > 0 && dim->extent < 256 ? dim : NULL;
+}
+
+// The file's bytes [from, from + n), n at most seq, to d->raw: are they below the limit?
+static nmrt_status read_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from, int64_t n,
+                               nmrt_error *e)
+{
+    NMRT_TRY(nmrt_read_at(d->fd, d->raw, (size_t)n, from, d->path, e));
+    for (int64_t k = 0; dim && k < n; k++)
+        if (d->raw[k] >= dim->extent)
             return nmrt_fail(
                 e, NMRT_USAGE, "%s: byte %d at offset %lld is not below %s = %lld (%s)", d->path,
-                d->map.at[k], (long long)k, dim->name, (long long)dim->extent, dim->where);
+                d->raw[k], (long long)(from + k), dim->name, (long long)dim->extent, dim->where);
+    return NMRT_OK;
+}
+
+static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t n, nmrt_error *e)
+{
+    for (int64_t at = 0; dim && at < n; at += d->seq)
+        NMRT_TRY(read_tokens(d, dim, at, n - at < d->seq ? n - at : d->seq, e));
     return NMRT_OK;
 }
 
 nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, int64_t samples,
                                    nmrt_error *e)
 {
-    for (int i = 0; i < plan->n_slots; i++) {
-        const nmdrv_arg *field = plan->slot[i].arg;
-        if (plan->slot[i].bind == NMDRV_DATA && field->index_of >= 0)
-            NMRT_TRY(
-                check_tokens(d, &plan->program->dim[field->index_of], 0, samples * d->seq + 1, e));
-    }
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_DATA)
+            NMRT_TRY(check_tokens(d, limit_of(plan->program, plan->slot[i].arg),
+                                  samples * d->seq + 1, e));
     return NMRT_OK;
 }
 
@@ -123,10 +151,9 @@ static nmrt_status load_sample(const nmrt_data *d, const nmdrv_program *program,
     int64_t start = sample * d->seq + (strcmp(field->name, "labels") == 0);
     for (int i = 0; i < n; i++) {
         int64_t from = start + run[i].from;
-        if (field->index_of >= 0)
-            NMRT_TRY(check_tokens(d, &program->dim[field->index_of], from, run[i].n, e));
+        NMRT_TRY(read_tokens(d, limit_of(program, field), from, run[i].n, e));
         for (int64_t k = 0; k < run[i].n; k++)
-            d->stage[(*at)++] = d->map.at[from + k];
+            d->stage[(*at)++] = d->raw[k];
     }
     return NMRT_OK;
 }

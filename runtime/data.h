@@ -1,4 +1,4 @@
-// Training data: a text whose bytes are the tokens, mapped. Sample i is tokens [i seq, i seq +
+// Training data: a text whose bytes are the tokens. Sample i is tokens [i seq, i seq +
 // seq], one more than it predicts: `tokens` are all but the last, `labels` all but the first.
 #ifndef NMRT_DATA_H
 #define NMRT_DATA_H
@@ -10,11 +10,13 @@
 
 typedef struct nmrt_data { // zero-initialised: closed
     const char *path;
-    nmrt_map map;
+    int fd;               // where path is not NULL
+    int64_t bytes;        // of the file
     int64_t seq, samples; // samples in the file: an epoch
     bool shuffle;
     uint64_t seed;
-    int64_t *stage; // [micro-batch, seq] before it goes to the device
+    unsigned char *raw; // [seq] as read
+    int64_t *stage;     // [micro-batch, seq] before it goes to the device
 } nmrt_data;
 
 typedef struct nmrt_data_request {
@@ -36,7 +38,8 @@ nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, in
 // decides it, so a run goes on anywhere.
 int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);
 // Fills the field's slot with what this rank has of it, by the symbols of its dims, of the batch
-// that begins with sample `first` of the run.
+// that begins with sample `first` of the run. Fails where the file has changed since it was opened,
+// or cannot be read; then the slot is as it was.
 nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_arg *field,
                            const nmdrv_sym *sym, int64_t first, nmrt_error *e);
 // Writes n tokens (host) to a slot of any integer dtype.

@@ -1,7 +1,9 @@
 // The verb eval, and the evaluations inside a training run. The whole set is one batch:
-// micro-batches add to the accumulators, so the loss is exact however it is cut.
+// micro-batches add to the accumulators, so the loss is exact however it is cut. A rank that cannot
+// read its data runs to the end all the same, as others wait for it; then all agree on the failure.
 #include "runtime/eval.h"
 
+#include "runtime/agree.h"
 #include "runtime/checkpoint.h"
 
 // Is a value with samples of several ranks put together? Then each has to have as many.
@@ -24,47 +26,58 @@ static int64_t unit_of(const nmrt_setup *s)
     return multiple / nmrt_gcd(multiple, dp) * dp;
 }
 
-nmrt_status nmrt_evaluation_init(const nmrt_setup *s, const nmrt_data *d, int64_t asked,
-                                 const nmrt_output *out, int64_t *samples, nmrt_error *e)
+static nmrt_status find_samples(nmrt_evaluation *v, const nmrt_setup *s, int64_t asked,
+                                const nmrt_output *out, nmrt_error *e)
 {
+    const nmrt_data *d = v->data;
     int64_t all = asked > 0 && asked < d->samples ? asked : d->samples, unit = unit_of(s);
-    *samples = all / unit * unit;
-    if (!*samples)
+    v->samples = all / unit * unit;
+    if (!v->samples)
         return nmrt_fail(e, NMRT_USAGE, "%s has %lld samples, fewer than the %lld of a micro-batch",
                          d->path, (long long)all, (long long)unit);
-    if (*samples < all)
+    if (v->samples < all)
         fprintf(out->note,
                 "note: %lld of the %lld samples of %s are evaluated, a multiple of %lld\n",
-                (long long)*samples, (long long)all, d->path, (long long)unit);
-    return nmrt_data_check_tokens(d, &s->plan, *samples, e);
+                (long long)v->samples, (long long)all, d->path, (long long)unit);
+    return nmrt_data_check_tokens(d, &s->plan, v->samples, e);
 }
 
-static nmrt_status run_all(nmrt_pipe *p, const nmrt_data *d, int64_t n, nmrt_error *e)
+nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, const nmrt_data *d,
+                                 int64_t asked, const nmrt_output *out, nmrt_error *e)
 {
-    const nmrt_setup *s = p->setup;
-    nmrt_actions a;
-    nmrt_batch batch = {d, 0, s->samples, n};
+    *v = (nmrt_evaluation){.data = d};
+    NMRT_TRY(find_samples(v, s, asked, out, e));
+    int64_t n_micro = (v->samples + s->samples - 1) / s->samples;
+    NMRT_TRY(nmrt_actions_init(&v->actions, &s->stages, n_micro, false, e));
+    return nmrt_actions_check(&v->actions, e);
+}
+
+void nmrt_evaluation_release(nmrt_evaluation *v) { nmrt_actions_release(&v->actions); }
+
+static nmrt_status run_all(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_late *late, nmrt_error *e)
+{
+    nmrt_batch batch = {v->data, 0, p->setup->samples, v->samples, late};
     nmrt_engine_fill(p->en, NMDRV_ACC, 0);
     nmrt_engine_fill(p->en, NMDRV_LINK, 0);
-    NMRT_TRY(nmrt_actions_init(&a, &s->stages, (n + s->samples - 1) / s->samples, false, e));
-    nmrt_status status = nmrt_actions_check(&a, e);
-    if (status == NMRT_OK)
-        status = nmrt_pipe_run(p, &a, &batch, e);
-    if (status == NMRT_OK)
-        nmrt_pipe_finish(p, NMDRV_EVAL_FINISH);
-    nmrt_actions_release(&a);
-    return status;
+    NMRT_TRY(nmrt_pipe_run(p, &v->actions, &batch, e));
+    nmrt_pipe_finish(p, NMDRV_EVAL_FINISH);
+    return NMRT_OK;
 }
 
-nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_data *d, int64_t samples, double *loss,
-                          nmrt_error *e)
+nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_evaluated *x, nmrt_error *e)
 {
     const nmrt_setup *s = p->setup;
     const nmrt_planned *finish = nmrt_plan_func(p->en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
+    nmrt_late late = {NMRT_OK, {""}};
     if (!p->chain->n_calls || !finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", s->program->name);
-    NMRT_TRY(run_all(p, d, samples, e));
-    if (!nmrt_engine_result(p->en, finish, "loss", loss))
+    NMRT_TRY(run_all(p, v, &late, e));
+    bool failed = late.status != NMRT_OK;
+    NMRT_TRY(nmrt_comm_any(p->comm, &failed, e));
+    *x = (nmrt_evaluated){.status = late.status, .why = late.e};
+    if (failed)
+        x->status = nmrt_agree(p->comm, late.status, &x->why);
+    else if (!nmrt_engine_result(p->en, finish, "loss", &x->loss))
         return nmrt_fail(e, NMRT_USAGE, "the evaluation of %s has no loss", s->program->name);
     return NMRT_OK;
 }
@@ -80,8 +93,8 @@ static void print_results(const nmrt_engine *en, const nmrt_output *out)
     }
 }
 
-static nmrt_status run_eval(nmrt_pipe *p, const nmrt_data *d, int64_t samples,
-                            const nmrt_output *out, nmrt_error *e)
+static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_output *out,
+                            nmrt_error *e)
 {
     const nmrt_options *o = p->setup->options;
     nmrt_engine *en = p->en;
@@ -97,9 +110,13 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_data *d, int64_t samples,
     nmrt_engine_set(en, "seed", (double)o->seed);
     nmrt_engine_set(en, "step", (double)c.step);
     nmrt_engine_set(en, "steps", (double)c.step);
-    double loss;
-    NMRT_TRY(nmrt_evaluate(p, d, samples, &loss, e));
-    fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, d->path);
+    nmrt_evaluated x;
+    NMRT_TRY(nmrt_evaluate(p, v, &x, e));
+    if (x.status != NMRT_OK) {
+        *e = x.why;
+        return x.status;
+    }
+    fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, v->data->path);
     print_results(en, out);
     return NMRT_OK;
 }
@@ -116,7 +133,7 @@ static nmrt_status dry_run(const nmrt_setup *s, const nmrt_output *out, nmrt_err
 typedef struct evaluation {
     nmrt_setup setup;
     nmrt_data data;
-    int64_t samples;
+    nmrt_evaluation of;
     nmrt_engine en;
     nmrt_pipe pipe;
 } evaluation;
@@ -129,7 +146,7 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
     nmrt_device_request device = {s->program, s->threads, &s->mesh, &run->comm};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
     NMRT_TRY(nmrt_data_open(&v->data, &data, e));
-    NMRT_TRY(nmrt_evaluation_init(s, &v->data, o->samples, run->out, &v->samples, e));
+    NMRT_TRY(nmrt_evaluation_init(&v->of, s, &v->data, o->samples, run->out, e));
     NMRT_TRY(nmrt_setup_find_shares(s, e));
     NMRT_TRY(nmrt_engine_open(&v->en, &s->plan, s->device, &device, e));
     v->en.check_memory = o->check_memory;
@@ -146,7 +163,7 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
     if (run->options->dry_run)
         return dry_run(&v->setup, run->out, e);
     NMRT_TRY(open_all(v, run, e));
-    return run_eval(&v->pipe, &v->data, v->samples, run->out, e);
+    return run_eval(&v->pipe, &v->of, run->out, e);
 }
 
 nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e)
@@ -156,6 +173,7 @@ nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e)
     nmrt_status status = evaluate(&v, run, e);
     nmrt_pipe_close(&v.pipe);
     nmrt_engine_close(&v.en);
+    nmrt_evaluation_release(&v.of);
     nmrt_data_close(&v.data);
     nmrt_setup_release(&v.setup);
     return status;

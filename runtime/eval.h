@@ -4,14 +4,28 @@
 
 #include "runtime/stage.h"
 
-// How many samples an evaluation of `asked` of them (0: all) takes: all, on any mesh, but for what
-// the model's own multiples leave, which is noted. NMRT_USAGE where that is none, or a token is
-// none of the model's: said before anything runs, and by every rank.
-nmrt_status nmrt_evaluation_init(const nmrt_setup *s, const nmrt_data *d, int64_t asked,
-                                 const nmrt_output *out, int64_t *samples, nmrt_error *e);
-// Runs the EVAL functions over the first `samples` of the data in order, as many as were found.
-nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_data *d, int64_t samples, double *loss,
-                          nmrt_error *e);
+typedef struct nmrt_evaluation { // zero-initialised: of nothing
+    const nmrt_data *data;
+    int64_t samples; // the first of them, in order
+    nmrt_actions actions;
+} nmrt_evaluation;
+
+// An evaluation of `asked` samples (0: all): it takes all, on any mesh, but for what the model's
+// own multiples leave, which is noted. NMRT_USAGE where that is none, or a token is none of the
+// model's: said before anything runs, and by every rank. The setup and data must outlive it.
+nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, const nmrt_data *d,
+                                 int64_t asked, const nmrt_output *out, nmrt_error *e);
+void nmrt_evaluation_release(nmrt_evaluation *v);
+
+typedef struct nmrt_evaluated { // the same on all ranks
+    nmrt_status status;         // not NMRT_OK: there is no loss, as a rank could not read its data
+    nmrt_error why;
+    double loss;
+} nmrt_evaluated;
+
+// Runs the EVAL functions. Fails (or is NMRT_STOPPED) where the ranks cannot go on together; what
+// they can survive is in x.
+nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_evaluated *x, nmrt_error *e);
 nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e);
 
 #endif

@@ -12,24 +12,37 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-nmrt_status nmrt_map_open(nmrt_map *map, const char *path, nmrt_error *e)
+nmrt_status nmrt_file_open(int *fd, int64_t *bytes, const char *path, nmrt_error *e)
 {
-    *map = (nmrt_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
         return nmrt_fail_errno(e, "cannot open %s", path);
     struct stat st;
     nmrt_status status = NMRT_OK;
-    if (fstat(fd, &st))
+    if (fstat(*fd, &st))
         status = nmrt_fail_errno(e, "cannot read %s", path);
     else if (!S_ISREG(st.st_mode))
         status = nmrt_fail(e, NMRT_WORLD, "%s is not a plain file", path);
-    else if (st.st_size > 0) {
-        void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (status == NMRT_OK)
+        *bytes = st.st_size;
+    else
+        close(*fd);
+    return status;
+}
+
+nmrt_status nmrt_map_open(nmrt_map *map, const char *path, nmrt_error *e)
+{
+    *map = (nmrt_map){0};
+    int fd;
+    int64_t bytes;
+    NMRT_TRY(nmrt_file_open(&fd, &bytes, path, e));
+    nmrt_status status = NMRT_OK;
+    if (bytes > 0) {
+        void *at = mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (at == MAP_FAILED)
             status = nmrt_fail_errno(e, "cannot map %s", path);
         else
-            *map = (nmrt_map){at, (size_t)st.st_size};
+            *map = (nmrt_map){at, (size_t)bytes};
     }
     close(fd);
     return status;
@@ -40,6 +53,26 @@ void nmrt_map_close(nmrt_map *map)
     if (map->at)
         munmap((void *)map->at, map->n);
     *map = (nmrt_map){0};
+}
+
+nmrt_status nmrt_read_at(int fd, void *to, size_t n, int64_t offset, const char *path,
+                         nmrt_error *e)
+{
+    char *p = to;
+    while (n) {
+        ssize_t k = pread(fd, p, n, (off_t)offset);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return nmrt_fail_errno(e, "cannot read %s", path);
+        if (!k)
+            return nmrt_fail(e, NMRT_WORLD, "%s has become shorter: there is no byte %lld", path,
+                             (long long)offset);
+        p += k;
+        offset += k;
+        n -= (size_t)k;
+    }
+    return NMRT_OK;
 }
 
 nmrt_status nmrt_write_all(int fd, const void *bytes, size_t n, const char *path, nmrt_error *e)

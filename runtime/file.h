@@ -18,6 +18,13 @@ typedef struct nmrt_map { // a read-only view of a file; {0} is an empty one
 nmrt_status nmrt_map_open(nmrt_map *map, const char *path, nmrt_error *e);
 void nmrt_map_close(nmrt_map *map);
 
+// A plain file, for reading, and how long it is now. The caller closes fd where the status is
+// NMRT_OK.
+nmrt_status nmrt_file_open(int *fd, int64_t *bytes, const char *path, nmrt_error *e);
+// All n bytes at `offset`; fails where the file ends before.
+nmrt_status nmrt_read_at(int fd, void *to, size_t n, int64_t offset, const char *path,
+                         nmrt_error *e);
+
 nmrt_status nmrt_write_all(int fd, const void *bytes, size_t n, const char *path, nmrt_error *e);
 // Creates `path` (which must not exist) with these bytes, synced.
 nmrt_status nmrt_file_create(const char *path, const void *bytes, size_t n, nmrt_error *e);

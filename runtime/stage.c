@@ -69,6 +69,17 @@ static bool same_form(const nmdrv_arg *a, const nmdrv_arg *b)
     return a->rank == b->rank;
 }
 
+static nmrt_status load_field(nmrt_pipe *p, const nmdrv_arg *field, const running *r, nmrt_error *e)
+{
+    const nmrt_batch *b = r->batch;
+    nmrt_status status = nmrt_data_load(b->data, p->en, field, r->syms.at, b->first, e);
+    if (status == NMRT_OK || !b->late)
+        return status;
+    if (b->late->status == NMRT_OK)
+        *b->late = (nmrt_late){status, *e};
+    return NMRT_OK;
+}
+
 // What the function reads, in the form in which it does. A stage may run another micro-batch before
 // it comes back to this one, whose data then are loaded again: they are small beside what would
 // have to be kept.
@@ -82,7 +93,7 @@ static nmrt_status load_data(nmrt_pipe *p, const nmrt_planned *f, const running 
         if (has->arg && has->micro == r->x->micro && same_form(has->arg, arg))
             continue;
         *has = (nmrt_loaded){arg, r->x->micro};
-        NMRT_TRY(nmrt_data_load(r->batch->data, p->en, arg, r->syms.at, r->batch->first, e));
+        NMRT_TRY(load_field(p, arg, r, e));
     }
     return NMRT_OK;
 }

@@ -6,11 +6,18 @@
 #include "runtime/data.h"
 #include "runtime/setup.h"
 
+typedef struct nmrt_late { // the first failure of this rank to read data: its list ran to the end
+    nmrt_status status;
+    nmrt_error e;
+} nmrt_late;
+
 typedef struct nmrt_batch { // what the micro-batches are of
     const nmrt_data *data;
     int64_t first;   // sample of the run at which the batch begins
     int64_t samples; // of a micro-batch over all of dp; of the last, what is left
     int64_t total;
+    nmrt_late *late; // data that cannot be read are noted here, and the list goes on with others,
+                     // as the other ranks wait for it; NULL: they end it
 } nmrt_batch;
 
 typedef struct nmrt_loaded { // what a data slot has

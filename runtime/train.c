@@ -33,7 +33,7 @@ typedef struct trainer {
     nmrt_engine en;
     nmrt_pipe pipe, eval_pipe;
     nmrt_data data, eval_data;
-    int64_t eval_samples;
+    nmrt_evaluation eval;
     nmrt_saver *saver; // NULL: nothing is saved
     nmrt_metrics metrics;
     nmrt_progress progress;
@@ -83,7 +83,8 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
     nmrt_engine_fill(&t->en, NMDRV_LINK, 0); // of finish: what other ranks alone make is 0
     int64_t samples = t->setup.n_micro * t->setup.samples;
-    nmrt_batch batch = {&t->data, t->at.samples, t->setup.samples, samples};
+    nmrt_batch batch = {
+        .data = &t->data, .first = t->at.samples, .samples = t->setup.samples, .total = samples};
     NMRT_TRY(nmrt_pipe_run(&t->pipe, &t->setup.actions, &batch, e));
     if (!nmrt_engine_result(&t->en, t->finish, "loss", &row->loss))
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: its step gives no loss");
@@ -143,17 +144,23 @@ static nmrt_status save_last(trainer *t, nmrt_error *e)
     return nmrt_checkpoint_wait(t->saver, &t->at, e);
 }
 
+// Without a loss where a rank cannot read its data: all ranks know, and the run goes on.
 static nmrt_status evaluate_now_and_then(trainer *t, nmrt_row *row, nmrt_error *e)
 {
     if (!t->o->eval_data || (t->at.step % t->o->eval_every && t->at.step != t->o->steps))
         return NMRT_OK;
-    nmrt_status status =
-        nmrt_evaluate(&t->eval_pipe, &t->eval_data, t->eval_samples, &row->eval_loss, e);
-    row->has_eval = status == NMRT_OK;
-    if (t->comm->ranks > 1) // what fails with others is the mesh, not the evaluation
-        return status;
-    warn(t, status == NMRT_STOPPED ? NMRT_OK : status, e);
-    return NMRT_OK; // the step itself is done
+    nmrt_evaluated x;
+    nmrt_status status = nmrt_evaluate(&t->eval_pipe, &t->eval, &x, e);
+    if (status == NMRT_STOPPED)
+        return NMRT_OK; // the step itself is done
+    NMRT_TRY(status);
+    row->has_eval = x.status == NMRT_OK;
+    row->eval_loss = x.loss;
+    if (!row->has_eval)
+        nmrt_fail(e, x.status, "step %lld is not evaluated: %.900s", (long long)t->at.step,
+                  x.why.text);
+    warn(t, x.status, e);
+    return NMRT_OK;
 }
 
 // Of several ranks, what one has seen (a signal, the time) ends all.
@@ -305,8 +312,7 @@ static nmrt_status open_data(trainer *t, nmrt_error *e)
     if (!o->eval_data)
         return NMRT_OK;
     NMRT_TRY(nmrt_data_open(&t->eval_data, &eval, e));
-    return nmrt_evaluation_init(&t->setup, &t->eval_data, o->eval_samples, t->out, &t->eval_samples,
-                                e);
+    return nmrt_evaluation_init(&t->eval, &t->setup, &t->eval_data, o->eval_samples, t->out, e);
 }
 
 static double count_params(const nmdrv_program *p)
@@ -341,8 +347,8 @@ static void print_start(const trainer *t)
     if (t->comm->ranks > 1)
         print_mesh(t);
     fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
-            nmrt_bytes((int64_t)t->data.map.n).s, (long long)t->data.samples,
-            (long long)t->setup.seq, (long long)(t->setup.n_micro * t->setup.samples));
+            nmrt_bytes(t->data.bytes).s, (long long)t->data.samples, (long long)t->setup.seq,
+            (long long)(t->setup.n_micro * t->setup.samples));
     for (int i = 0; i < t->o->hypers.n; i++)
         if (strcmp(t->o->hypers.hyper[i].name, "warmup") == 0 &&
             t->o->hypers.hyper[i].value >= (double)t->o->steps)
@@ -427,6 +433,7 @@ nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
     nmrt_pipe_close(&t.eval_pipe);
     nmrt_pipe_close(&t.pipe);
     nmrt_engine_close(&t.en);
+    nmrt_evaluation_release(&t.eval);
     nmrt_data_close(&t.eval_data);
     nmrt_data_close(&t.data);
     nmrt_curve_release(&t.curve);

@@ -45,3 +45,37 @@ expect 'the 4 ranks on this machine need .* --micro-batch [0-9]+ would fit' "$un
 "$units" --data "$work/text" --eval-data "$work/text" --eval-every 3 --eval-samples 18 --steps 6 --threads 1 --pp 3 --vp 2 --tp 2 \
     --micro-batch 1 --resume auto --save "$work/ckpt" --log-dir "$work/moved" >/dev/null 2>&1
 same "$work/one" "$work/moved"
+
+# eval data that become shorter under way, which some ranks meet: an evaluation says why it is none, on one rank as on
+# several, the steps are what they were, and whole data are evaluated again
+until_true() { # until_true COMMAND...: while the run $pid lasts
+    until "$@"; do
+        [ -d "/proc/$pid" ] || { echo "never: $*" && cat "$work/out" && return 1; }
+        sleep 0.05
+    done
+}
+step_losses() { sed -E 's/.*"loss": ([^,]*),.*/\1/' "$1/metrics.jsonl"; }
+evaluated() { [ "$(cat "$1/metrics.jsonl" 2>/dev/null | grep -c eval_loss)" -ge "$2" ]; }
+hurt() { # hurt FOLDER FLAGS...
+    local folder=$work/$1
+    shift
+    cp "$work/text" "$work/eval"
+    FAKE_SLEEP_MS=50 "$units" "${flags[@]}" --eval-data "$work/eval" --eval-every 1 --steps 2000 --log-dir "$folder" "$@" >"$work/out" 2>&1 &
+    pid=$!
+    until_true evaluated "$folder" 2
+    truncate -s 400 "$work/eval"
+    until_true grep -qE '^warning: step [0-9]+ is not evaluated: .*eval has become shorter: there is no byte [0-9]+$' "$work/out"
+    cp "$work/text" "$work/eval"
+    until_true evaluated "$folder" $(($(grep -c eval_loss "$folder/metrics.jsonl") + 3))
+    kill -TERM $pid
+    wait $pid || { cat "$work/out" && return 1; }
+}
+hurt alone
+for mesh in "--pp 2 --dp 2" "--cp 2"; do
+    rm -rf "$work/mesh"
+    hurt mesh $mesh
+    paste -d ' ' <(step_losses "$work/alone") <(step_losses "$work/mesh") | awk '
+        NF == 2 {d = $1 - $2; rows++}
+        NF == 2 && d * d > 1e-10 * $1 * $1 {print "step", NR ":", $0; bad = 1}
+        END {exit bad || rows < 6}' || exit 1
+done
