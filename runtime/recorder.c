@@ -22,8 +22,10 @@ typedef struct record { // what a rank does
     _Atomic(const char *) verb, name, where, last_verb, last_name, last_where;
     atomic_int last_peer;
     _Atomic int64_t progress;
-    // by the watcher: the progress that it saw, and for how long that has been so
+    // by the watcher: the progress and the time on processors that it saw, and for how long neither
+    // has moved
     _Alignas(64) _Atomic int64_t seen;
+    double ran;
     _Atomic double still;
     // by who blames: since when, with this progress, the rank waits though all have come
     _Atomic int64_t free_at;
@@ -153,12 +155,19 @@ _Atomic int64_t *nmrt_recorder_progress(nmrt_recorder *r, int rank)
     return &r->at[rank].progress;
 }
 
+// Outside of operations, what uses a processor is one long launch or copy. Inside, it waits.
+static bool computes(record *at)
+{
+    int pid = atomic_load(&at->pid); // 0: of another machine, or unknown; it counts this itself
+    return pid && nmrt_process_ran(pid, &at->ran) && !atomic_load(&at->inside);
+}
+
 void nmrt_recorder_watch(nmrt_recorder *r, double seconds)
 {
     for (int i = 0; i < r->ranks; i++) {
         record *at = &r->at[i];
         int64_t now = atomic_load(&at->progress);
-        bool moved = now != atomic_load(&at->seen);
+        bool moved = computes(at) || now != atomic_load(&at->seen);
         atomic_store(&at->seen, now);
         atomic_store(&at->still, moved ? 0 : atomic_load(&at->still) + seconds);
     }

@@ -2,7 +2,7 @@
 // lies in memory that all forked ranks and their parent share, so whoever has waited too long, and
 // the parent when a rank dies, can say who is behind, on which operation and model line. A rank
 // that computes is behind, but not stuck: it counts what it has done, and one watcher looks at the
-// counts.
+// counts, and at whether the process is given time on a processor, as one launch may be long.
 #ifndef NMRT_RECORDER_H
 #define NMRT_RECORDER_H
 

@@ -2,6 +2,8 @@
 // second, when the state is sent. A mirror keeps the bytes that its recorder points at.
 #include "runtime/wire_journal.h"
 
+#include "runtime/clock.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +22,8 @@ struct nmrt_journal {
     pthread_mutex_t lock;
     nmrt_note now, last; // .group is one of ours
     bool inside;
-    int64_t steps, seen; // operations and moves so far; those at the last state
-    double waited;
+    int64_t steps, seen;      // operations and moves so far; those at the last state
+    double waited, ran;       // ran: of nmrt_process_ran
     _Atomic int64_t progress; // what the rank counts itself
     known *group;
     int n_groups;
@@ -139,6 +141,8 @@ static nmrt_deed deed_of(const nmrt_note *n)
 void nmrt_journal_add_state(nmrt_journal *j, double seconds, nmrt_text *out)
 {
     pthread_mutex_lock(&j->lock);
+    if (nmrt_process_ran(0, &j->ran) && !j->inside) // one long launch
+        j->steps++;
     bool waits = j->inside && j->steps == j->seen;
     j->waited = waits ? j->waited + (seconds < LONGEST ? seconds : LONGEST) : 0;
     j->seen = j->steps;

@@ -62,6 +62,11 @@ diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/again.log/metrics.json
 
 # a rank that computes for longer than --comm-timeout is no stuck one
 env FAKE_CALLS=30 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
+# nor in one launch; but where the launch sleeps, it is
+env FAKE_LAUNCH=4 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
+code=0
+env FAKE_LAUNCH=-1 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || code=$?
+[ $code -eq 1 ] && says '^error: rank [23] has not entered .+ for 1 s \(stuck\)'
 
 # before the first save of its own, a run that is started again goes on from where it began
 kill_one() { # kill_one OUTPUT PATTERN: a rank of $parent, once the output has the pattern
@@ -158,6 +163,7 @@ pair 2 "" "--lr 1e-1 --seed 7"
 says 'rank 1 has --seed 7, rank 0 has --seed 1234$'
 pair 2 "" "--data $work/more"
 says 'rank 1 has --data a file of [0-9]+ bytes, rank 0 has --data a file of [0-9]+ bytes$'
+FAKE_LAUNCH=4 pair 0 "--dp 1 --pp 2 --comm-timeout 1" "--dp 1 --pp 2 --comm-timeout 1"
 # flags that a checkpoint gave count as well
 pair 2 "--resume $work/killed/step-000005" "--resume $work/later/step-000040"
 says 'rank 1 has --resume'
