@@ -3,6 +3,8 @@
 
 #include "runtime/dtype.h"
 
+#include <string.h>
+
 static int64_t elements(const nmdrv_param *p)
 {
     int64_t n = 1;
@@ -20,25 +22,40 @@ static int64_t total(const nmdrv_program *p, bool states)
     return n;
 }
 
+// Of the model file's dims, fixed ones are in the table of dims and run-time ones in that of
+// symbols. What else is there are parts of these on a rank, and axes.
+static bool is_fixed(const nmdrv_dim *d) { return d->extent > 0 && *d->where; }
+
+static bool is_runtime(const nmdrv_sym_info *s) { return *s->where && !*s->of && !s->n_axes; }
+
+// What gives a run-time dim its size.
+static const char *flags_of(const char *dim)
+{
+    if (strcmp(dim, "batch") == 0)
+        return ": --micro-batch, --global-batch";
+    return strcmp(dim, "seq") == 0 ? ": --seq" : "";
+}
+
+static void print_runtime(const nmdrv_sym_info *s, nmrt_text *out)
+{
+    nmrt_text_add(out, "  %-24s %8s   %s", s->name, "?", s->where);
+    nmrt_text_add(out, s->max > 0 ? ", from %lld to %lld" : ", from %lld", (long long)s->min,
+                  (long long)s->max);
+    if (s->multiple > 1)
+        nmrt_text_add(out, ", a multiple of %lld", (long long)s->multiple);
+    nmrt_text_add(out, "%s\n", flags_of(s->name));
+}
+
 static void print_dims(const nmdrv_program *p, nmrt_text *out)
 {
     nmrt_text_add(out, "\ndims:\n");
-    for (int64_t i = 0; i < p->n_dims; i++) {
-        const nmdrv_dim *d = &p->dim[i];
-        if (d->extent > 0) {
-            nmrt_text_add(out, "  %-24s %8lld   %s\n", d->name, (long long)d->extent, d->where);
-            continue;
-        }
-        nmrt_text_add(out, "  %-24s %8s   %s", d->name, "?", d->where);
-        if (d->sym >= 0) {
-            const nmdrv_sym_info *s = &p->sym[d->sym];
-            nmrt_text_add(out, s->max > 0 ? ", from %lld to %lld" : ", from %lld",
-                          (long long)s->min, (long long)s->max);
-            if (s->multiple > 1)
-                nmrt_text_add(out, ", a multiple of %lld", (long long)s->multiple);
-        }
-        nmrt_text_add(out, "\n");
-    }
+    for (int64_t i = 0; i < p->n_dims; i++)
+        if (is_fixed(&p->dim[i]))
+            nmrt_text_add(out, "  %-24s %8lld   %s\n", p->dim[i].name, (long long)p->dim[i].extent,
+                          p->dim[i].where);
+    for (int64_t i = 0; i < p->n_syms; i++)
+        if (is_runtime(&p->sym[i]))
+            print_runtime(&p->sym[i], out);
 }
 
 static void print_params(const nmdrv_program *p, nmrt_text *out)
@@ -63,26 +80,26 @@ static void print_modes(const nmdrv_program *p, nmrt_text *out)
 {
     static const char *const axis[NMDRV_N_AXES] = {"pp", "dp", NULL, NULL, NULL, "cp", "tp", NULL};
     if (p->n_modes)
-        nmrt_text_add(out, "\nmeshes:\n");
+        nmrt_text_add(out, "\nmeshes (flags of train):\n");
     for (int64_t i = 0; i < p->n_modes; i++) {
-        nmrt_text_add(out, "  %-24s", p->mode[i].name);
+        const nmdrv_mode *m = &p->mode[i];
+        bool cut = m->axes & ~(INT64_C(1) << NMDRV_PP);
+        nmrt_text_add(out, "  %-24s", m->name);
         for (int a = 0; a < NMDRV_N_AXES; a++)
-            if (axis[a] && p->mode[i].axes >> a & 1)
+            if (axis[a] && m->axes >> a & 1)
                 nmrt_text_add(out, " --%s", axis[a]);
-        nmrt_text_add(out, "%s\n", p->mode[i].each ? ", ZeRO-2 and 3" : "");
+        nmrt_text_add(out, "%s%s%s\n",
+                      !cut      ? ""
+                      : m->each ? ", --zero 2 or 3"
+                                : ", --zero 0 or 1",
+                      cut && !m->sp ? ", --sp 0" : "", m->ring ? ", --cp-comm ring" : "");
     }
     if (p->n_modes && p->pp_turns)
         nmrt_text_add(out, "  at most %lld stages, of %s\n", (long long)p->pp_turns, p->pp_where);
 }
 
-void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
+static void print_hypers(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
-    nmrt_text_add(out,
-                  "model:    %s%s%s\ncompiler: %s\ncpu:      %s (x86-64-v%lld)\nprogram:  %s\n",
-                  p->name, *p->preset ? ", preset " : "", p->preset, p->compiler, p->cpu,
-                  (long long)p->cpu_level, p->hash);
-    print_dims(p, out);
-    print_params(p, out);
     nmrt_text_add(out, "\nhyperparameters (flags of train):\n");
     for (int i = 0; i < h->n_flags; i++) {
         nmrt_text value = {0};
@@ -94,17 +111,24 @@ void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *ou
                       *schedule ? ", schedule " : "", schedule);
         nmrt_text_release(&value);
     }
+}
+
+void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
+{
+    nmrt_text_add(out,
+                  "model:    %s%s%s\ncompiler: %s\ncpu:      %s (x86-64-v%lld)\nprogram:  %s\n",
+                  p->name, *p->preset ? ", preset " : "", p->preset, p->compiler, p->cpu,
+                  (long long)p->cpu_level, p->hash);
+    print_dims(p, out);
+    print_params(p, out);
+    print_hypers(p, h, out);
     print_modes(p, out);
-    nmrt_text_add(out, "\nfunctions:\n");
-    for (int64_t i = 0; i < p->n_funcs; i++)
-        nmrt_text_add(out, "  %-32s %4lld buffers\n", p->func[i].name,
-                      (long long)p->func[i].n_bufs);
+    nmrt_text_add(out,
+                  "\ncode: %lld functions, %lld kernels with %s of scratch a thread; info --json "
+                  "names them\n",
+                  (long long)p->n_funcs, (long long)p->n_kernels, nmrt_bytes(p->scratch).s);
     if (p->no_decode && *p->no_decode)
-        nmrt_text_add(out, "  no generation: %s\n", p->no_decode);
-    nmrt_text_add(out, "\nkernels: %lld, %s of scratch a thread\n", (long long)p->n_kernels,
-                  nmrt_bytes(p->scratch).s);
-    for (int64_t i = 0; i < p->n_kernels; i++)
-        nmrt_text_add(out, "  %-32s %s\n", p->kernel[i].name, p->kernel[i].where);
+        nmrt_text_add(out, "no generation: %s\n", p->no_decode);
 }
 
 static void add_pair(nmrt_text *out, const char *key, const char *value)
@@ -112,6 +136,27 @@ static void add_pair(nmrt_text *out, const char *key, const char *value)
     nmrt_text_add(out, "\"%s\": ", key);
     nmrt_text_add_json(out, value);
     nmrt_text_add(out, ", ");
+}
+
+static void json_dim(const char *name, int64_t extent, const char **sep, nmrt_text *out)
+{
+    nmrt_text_add(out, "%s", *sep);
+    nmrt_text_add_json(out, name);
+    nmrt_text_add(out, extent > 0 ? ": %lld" : ": null", (long long)extent);
+    *sep = ", ";
+}
+
+static void json_dims(const nmdrv_program *p, nmrt_text *out)
+{
+    const char *sep = "";
+    nmrt_text_add(out, "\"dims\": {");
+    for (int64_t i = 0; i < p->n_dims; i++)
+        if (is_fixed(&p->dim[i]))
+            json_dim(p->dim[i].name, p->dim[i].extent, &sep, out);
+    for (int64_t i = 0; i < p->n_syms; i++)
+        if (is_runtime(&p->sym[i]))
+            json_dim(p->sym[i].name, 0, &sep, out);
+    nmrt_text_add(out, "}, ");
 }
 
 static void json_params(const nmdrv_program *p, nmrt_text *out)
@@ -137,25 +182,8 @@ static void json_params(const nmdrv_program *p, nmrt_text *out)
     nmrt_text_add(out, "], ");
 }
 
-void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
+static void json_hypers(const nmrt_hypers *h, nmrt_text *out)
 {
-    nmrt_text_add(out, "{");
-    add_pair(out, "model", p->name);
-    add_pair(out, "preset", p->preset);
-    add_pair(out, "hash", p->hash);
-    add_pair(out, "compiler", p->compiler);
-    add_pair(out, "cpu", p->cpu);
-    nmrt_text_add(out, "\"cpu_level\": %lld, \"dims\": {", (long long)p->cpu_level);
-    for (int64_t i = 0; i < p->n_dims; i++) {
-        nmrt_text_add(out, i ? ", " : "");
-        nmrt_text_add_json(out, p->dim[i].name);
-        if (p->dim[i].extent > 0)
-            nmrt_text_add(out, ": %lld", (long long)p->dim[i].extent);
-        else
-            nmrt_text_add(out, ": null");
-    }
-    nmrt_text_add(out, "}, ");
-    json_params(p, out);
     nmrt_text_add(out, "\"hyperparameters\": {");
     for (int i = 0; i < h->n; i++) {
         nmrt_text_add(out, i ? ", " : "");
@@ -163,8 +191,13 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
         nmrt_text_add(out, ": ");
         nmrt_text_add_f32(out, (float)h->hyper[i].value);
     }
-    nmrt_text_add(out, "}, \"modes\": [");
-    for (int i = 0; i < p->n_modes; i++) {
+    nmrt_text_add(out, "}, ");
+}
+
+static void json_code(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\"modes\": [");
+    for (int64_t i = 0; i < p->n_modes; i++) {
         nmrt_text_add(out, i ? ", " : "");
         nmrt_text_add_json(out, p->mode[i].name);
     }
@@ -176,8 +209,27 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
     }
     nmrt_text_add(out, "], \"kernels\": [");
     for (int64_t i = 0; i < p->n_kernels; i++) {
-        nmrt_text_add(out, i ? ", " : "");
-        nmrt_text_add_json(out, p->kernel[i].name);
+        nmrt_text_add(out, i ? ", {" : "{");
+        add_pair(out, "name", p->kernel[i].name);
+        nmrt_text_add(out, "\"where\": ");
+        nmrt_text_add_json(out, p->kernel[i].where);
+        nmrt_text_add(out, "}");
     }
-    nmrt_text_add(out, "]}\n");
+    nmrt_text_add(out, "]");
+}
+
+void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
+{
+    nmrt_text_add(out, "{");
+    add_pair(out, "model", p->name);
+    add_pair(out, "preset", p->preset);
+    add_pair(out, "hash", p->hash);
+    add_pair(out, "compiler", p->compiler);
+    add_pair(out, "cpu", p->cpu);
+    nmrt_text_add(out, "\"cpu_level\": %lld, ", (long long)p->cpu_level);
+    json_dims(p, out);
+    json_params(p, out);
+    json_hypers(h, out);
+    json_code(p, out);
+    nmrt_text_add(out, "}\n");
 }

@@ -3,7 +3,7 @@
 # thread count of this machine, checkpoints are told apart, mistakes are told.
 set -eu
 . tests/runtime/lib.sh
-other=$PWD/$build/runtime/fake_other
+other=$PWD/$build/runtime/fake_other units=$PWD/$build/runtime/fake_units
 flags=(--data "$work/text" --steps 80 --micro-batch 4 --seq 32)
 
 "$fake" "${flags[@]}" --save "$work/ckpt" --log-dir "$work/a" --check-memory >"$work/out"
@@ -50,6 +50,9 @@ expect '--micro-batch [0-9]+ would fit' "$fake" --dry-run --micro-batch 20000000
 expect 'optimizer state +98304 ' "$fake" --dry-run
 expect '"parameters": 24576' "$fake" info --json
 expect 'hyperparameters' "$fake" info
+# dims of the model, and what sets them; neither a rank's parts of them nor axes
+expect 'seq +\? +units.nm:2, from 1 to [0-9]+: --seq' "$units" info
+expect '"dims": \{"vocab": 256, "batch": null, "seq": null\}' "$units" info --json
 expect 'mesh: +one rank' "$fake" info --checkpoint "$work/ckpt"
 expect '"step": 90, .*"mesh": "one rank", "files": 1, .*"tensors": 6, "pieces": 6' "$fake" info --checkpoint "$work/ckpt" --json
 expect 'there is no checkpoint in' "$fake" info --checkpoint "$work"
