@@ -24,8 +24,8 @@ static int kind_of(const nm_op *op)
 
 int64_t nm_axis_bits(const char *axis)
 {
-    static const char *const name[NMDRV_N_AXES] = {"pp", "dpr", "dps", "dpp",
-                                                   "ep", "cp",  "tpk", "tpr"};
+    static const char *const name[NMDRV_N_AXES] = {"pp",  "dpr", "dps", "dpp", "ep",
+                                                   "cpr", "cps", "tpk", "tpr"};
     for (int i = 0; i < NMDRV_N_AXES; i++)
         if (strcmp(axis, name[i]) == 0)
             return INT64_C(1) << i;

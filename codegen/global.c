@@ -39,7 +39,7 @@ const nm_extent *nm_extent_whole(nm_module *m, const nm_extent *e)
 static bool in_two_runs(nm_module *m, const nm_dim_decl *d)
 {
     for (int i = 0; i < d->axes.n; i++)
-        if (!strcmp(d->axes.axis[i], "cp"))
+        if (!strcmp(d->axes.axis[i], "cpr"))
             return nm_dim_lookup(m, d->of)->runtime;
     return false;
 }

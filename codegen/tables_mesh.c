@@ -1,6 +1,7 @@
 // Tables of what a mesh makes of the program: symbols of local extents and axes, modes,
 // collectives, and what a pipeline can split. docs/mesh.md says what they mean.
 #include "codegen/tables.h"
+#include "ir/form.h"
 #include "runtime/driver_abi.h"
 
 #include <string.h>
@@ -78,20 +79,20 @@ int nm_mode_index(nm_module *m, nm_sym wanted)
 static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
 
 // Those that nemocc was told to be 1 (passes/fix.c).
-static int64_t fixed_axes(const nm_module *m)
+static int64_t fixed_axes(nm_module *m)
 {
     int64_t bits = 0;
     for (int i = 0; i < m->options.n_fixes; i++) {
-        const char *name = m->options.fix[i].name;
-        int64_t tp = 1 << NMDRV_TPK | 1 << NMDRV_TPR;
-        int64_t dp = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP;
-        bits |= !strcmp(name, "tp") ? tp : !strcmp(name, "dp") ? dp : nm_axis_bits(name);
+        nm_axes axes = {0};
+        nm_axes_append(m, &axes, m->options.fix[i].name);
+        for (int k = 0; k < axes.n; k++)
+            bits |= nm_axis_bits(axes.axis[k]);
     }
     return bits;
 }
 
 // The axes that may be larger than 1 in the mode's texts.
-static int64_t mode_axes(const nm_module *m, nm_sym mode)
+static int64_t mode_axes(nm_module *m, nm_sym mode)
 {
     int64_t all = (INT64_C(1) << NMDRV_N_AXES) - 1;
     all &= ~fixed_axes(m);

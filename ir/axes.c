@@ -1,11 +1,10 @@
 // Mesh axes by name. An axis that a run factors (docs/mesh.md) is written as one word where all of
 // its factors stand in order.
 #include "ir/form.h"
-#include "ir/tables.h"
 
 #include <string.h>
 
-static const char *const by_order[] = {"pp", "dpr", "dps", "dpp", "ep", "cp", "tpk", "tpr"};
+static const char *const by_order[] = {"pp", "dpr", "dps", "dpp", "ep", "cpr", "cps", "tpk", "tpr"};
 
 enum { N_ORDER = sizeof by_order / sizeof *by_order, MAX_FACTORS = 3 };
 
@@ -13,7 +12,8 @@ static const struct {
     const char *word;
     int n;
     const char *factor[MAX_FACTORS];
-} factored[] = {{"dp", 3, {"dpr", "dps", "dpp"}}, {"tp", 2, {"tpk", "tpr"}}};
+} factored[] = {
+    {"dp", 3, {"dpr", "dps", "dpp"}}, {"cp", 2, {"cpr", "cps"}}, {"tp", 2, {"tpk", "tpr"}}};
 
 enum { N_FACTORED = sizeof factored / sizeof *factored };
 
@@ -36,6 +36,12 @@ int nm_axes_word(int n, const nm_sym *axis, const char **word)
         }
     *word = axis[0];
     return 1;
+}
+
+bool nm_axes_are(int n, const nm_sym *axis, const char *word)
+{
+    const char *first = NULL;
+    return n && nm_axes_word(n, axis, &first) == n && !strcmp(first, word);
 }
 
 static bool append(nm_axes *axes, nm_sym axis)

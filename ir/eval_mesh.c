@@ -3,6 +3,7 @@
 
 #include "ir/eval_run.h"
 #include "ir/eval_walk.h"
+#include "ir/form.h"
 
 #include <math.h>
 #include <string.h>
@@ -228,12 +229,15 @@ static nm_eval_sym local_sym(const nm_dim_decl *d, const struct nm_eval_mesh *me
     nm_eval_sym s = {.name = d->name, .offset = base ? base->offset : 0};
     s.total = base ? base->total : size;
     s.size = (size + pad - 1) / pad * pad / nm_mesh_group(mesh, &d->axes);
-    nm_axes cp = {1, {d->axes.axis[0]}}, rest = d->axes;
-    if (!zigzag || strcmp(d->axes.axis[0], "cp")) {
+    const char *first;
+    nm_axes cp = {.n = nm_axes_word(d->axes.n, d->axes.axis, &first)},
+            rest = {.n = d->axes.n - cp.n};
+    if (!zigzag || strcmp(first, "cp")) {
         s.offset += s.size * nm_mesh_place(mesh, &d->axes, rank);
         return s;
     }
-    memmove(rest.axis, rest.axis + 1, (size_t)--rest.n * sizeof *rest.axis);
+    memcpy(cp.axis, d->axes.axis, (size_t)cp.n * sizeof *cp.axis);
+    memcpy(rest.axis, d->axes.axis + cp.n, (size_t)rest.n * sizeof *rest.axis);
     int64_t n_cp = nm_mesh_group(mesh, &cp);
     deal(&s, size / (2 * n_cp), n_cp, nm_mesh_place(mesh, &cp, rank),
          s.size * nm_mesh_place(mesh, &rest, rank));

@@ -19,6 +19,12 @@ bool nm_axes_has(const nm_axes *axes, nm_sym axis);
 void nm_axes_add(nm_axes *axes, nm_sym axis); // behind the others, unless it is there
 void nm_axes_drop(nm_axes *axes, nm_sym axis);
 bool nm_axes_same(const nm_axes *a, const nm_axes *b);
+// Factors of one axis stand as one word where they stand together: dp is dpr.dps.dpp, cp cpr.cps,
+// tp tpk.tpr. How many of the n axes the first word says; *word is that word.
+int nm_axes_word(int n, const nm_sym *axis, const char **word);
+bool nm_axes_are(int n, const nm_sym *axis, const char *word); // does one word say them all?
+// Appends the axes that the word says; false: there are too many.
+bool nm_axes_append(nm_module *m, nm_axes *axes, nm_sym word);
 bool nm_axes_begin(const nm_axes *a, const nm_axes *b); // is a the beginning of b?
 
 // --- an op's space -------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ typedef struct nm_dtype_info {
 } nm_dtype_info;
 extern const nm_dtype_info nm_dtype_table[NM_N_DTYPES];
 
-enum { NM_MAX_RANK = 12, NM_MAX_AXES = 8 };
+enum { NM_MAX_RANK = 12, NM_MAX_AXES = 9 };
 
 typedef struct nm_axes { // mesh axes, major first: seq/cp.tp
     int n;

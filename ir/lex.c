@@ -2,6 +2,8 @@
 // nothing. Every recursion counts lx->depth, so no text is too deep for the stack.
 #include "ir/lex.h"
 
+#include "ir/form.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>

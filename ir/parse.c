@@ -3,6 +3,7 @@
 //
 // After a syntax error the rest of the function is skipped; an op whose types are wrong is
 // reported, and what reads its results is passed over in silence.
+#include "ir/form.h"
 #include "ir/lex.h"
 #include "ir/shape.h"
 

@@ -2,6 +2,7 @@
 //
 // A value without a name prints as its number. A name that two values of a function share is told
 // apart by .1, .2, ...: the text needs no scopes, and the names it then has stay as they are.
+#include "ir/form.h"
 #include "ir/tables.h"
 
 #include <inttypes.h>

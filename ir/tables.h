@@ -71,13 +71,6 @@ bool nm_text_is_word(const char *s, size_t n);     // [A-Za-z_][A-Za-z0-9_.]*'*
 int nm_text_bind(const char *word);                // nm_bind_kind, or -1
 int nm_text_phase(const char *word);               // nm_phase, or -1
 
-// --- axes ----------------------------------------------------------------------------------------
-
-// Factors of one axis stand as one word where they stand together: dp is dpr.dps.dpp, tp tpk.tpr.
-// How many of the n axes the first word says; *word is that word.
-int nm_axes_word(int n, const nm_sym *axis, const char **word);
-// Appends the axes that the word says; false: there are too many.
-bool nm_axes_append(nm_module *m, nm_axes *axes, nm_sym word);
 const char *nm_attr_kind_name(nm_attr_kind kind);
 
 #endif

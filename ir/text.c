@@ -1,5 +1,6 @@
 // The parts of the text form: names, numbers, extents, types. ir/print.c writes modules with them,
 // messages quote them, ir/lex.c and ir/parse.c read them.
+#include "ir/form.h"
 #include "ir/tables.h"
 
 #include <ctype.h>

@@ -12,26 +12,19 @@ static bool is_listed(const nm_module *m, int n_rows, nm_sym dim)
     return false;
 }
 
-static nm_axes axes_named(nm_module *m, int n, const char *const *name)
+static nm_axes axis_named(nm_module *m, const char *name)
 {
-    nm_axes axes = {0};
-    for (int i = 0; i < n; i++)
-        nm_axes_add(&axes, nm_sym_get(m, name[i]));
-    return axes;
+    return (nm_axes){1, {nm_sym_get(m, name)}};
 }
 
-static nm_axes tpk(nm_module *m) { return axes_named(m, 1, (const char *const[]){"tpk"}); }
-static nm_axes tpr(nm_module *m) { return axes_named(m, 1, (const char *const[]){"tpr"}); }
 static bool is_row(const nm_mesh_row *row, const char *axis) { return !strcmp(row->axis, axis); }
 
 // The axes in types of a row of the table (docs/mesh.md).
 static nm_axes axes_of_row(nm_module *m, const nm_mesh_row *row)
 {
-    if (is_row(row, "dp"))
-        return axes_named(m, 3, (const char *const[]){"dpr", "dps", "dpp"});
-    if (is_row(row, "tp"))
-        return axes_named(m, 2, (const char *const[]){"tpk", "tpr"});
-    return axes_named(m, 1, &row->axis);
+    nm_axes axes = {0};
+    nm_axes_append(m, &axes, row->axis);
+    return axes;
 }
 
 static void add(nm_claims *c, nm_sym dim, nm_axes axes, nm_claim_kind kind)
@@ -83,9 +76,9 @@ static void claim_tp(nm_module *m, nm_claims *c, const nm_mesh_row *row, nm_sym 
 {
     nm_sym groups = groups_of(m, dim);
     if (groups)
-        add(c, groups, tpr(m), NM_CLAIM_plain);
+        add(c, groups, axis_named(m, "tpr"), NM_CLAIM_plain);
     else if (is_kv_somewhere(m, row, dim))
-        add(c, dim, tpk(m), NM_CLAIM_plain);
+        add(c, dim, axis_named(m, "tpk"), NM_CLAIM_plain);
     else
         add(c, dim, axes_of_row(m, row), NM_CLAIM_plain);
 }
@@ -174,11 +167,11 @@ static bool has_row(const nm_module *m, const char *axis)
 
 static void claim_store(nm_module *m, nm_claims *c, nm_sym dim, nm_store store)
 {
-    static const char *const rows[] = {"dp", "dp", "cp"}, *const axes[] = {"dpp", "dps", "cp"};
+    static const char *const rows[] = {"dp", "dp", "cp"}, *const axes[] = {"dpp", "dps", "cps"};
     int n = store == NM_STORE_state ? 3 : store == NM_STORE_param;
     for (int i = 0; i < n; i++)
         if (has_row(m, rows[i]))
-            add(c, dim, axes_named(m, 1, &axes[i]), NM_CLAIM_store);
+            add(c, dim, axis_named(m, axes[i]), NM_CLAIM_store);
 }
 
 nm_claims nm_claims_of(nm_module *m, bool also, nm_store store)

@@ -22,7 +22,7 @@ typedef struct nm_claim {
 typedef enum { // which store claims there are
     NM_STORE_none,
     NM_STORE_param, // parameters over dpp
-    NM_STORE_state, // and states over dpp, dps, cp
+    NM_STORE_state, // and states over dpp, dps, cps
 } nm_store;
 
 typedef struct nm_claims {

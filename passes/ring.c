@@ -54,8 +54,8 @@ static bool can_ring(const nm_op *op)
 static bool is_over_cp(const nm_op *op, nm_opcode code, nm_sym over)
 {
     nm_syms axes = nm_attr_dims(op, "axes");
-    return op->code == code && nm_attr_sym(op, "over") == over && axes.n == 1 &&
-           !strcmp(axes.sym[0], "cp");
+    return op->code == code && nm_attr_sym(op, "over") == over &&
+           nm_axes_are(axes.n, axes.sym, "cp");
 }
 
 // Is v gathered over cp, and read as keys or values alone?
@@ -171,8 +171,9 @@ static nm_value *build_number(const ring *r, double x)
 
 static nm_value *rotate(const ring *r, nm_value *v)
 {
-    nm_sym cp = nm_sym_get(r->m, "cp");
-    nm_attr axes = nm_mk_dims(r->m, "axes", (nm_syms){1, &cp});
+    nm_axes cp = {0};
+    nm_axes_append(r->m, &cp, nm_sym_get(r->m, "cp"));
+    nm_attr axes = nm_mk_dims(r->m, "axes", (nm_syms){cp.n, cp.axis});
     return build(
         r, (nm_proto){.code = NM_OP_rotate, .n_in = 1, .in = &v, .n_attrs = 1, .attr = &axes});
 }
@@ -308,12 +309,12 @@ static ring enter_turn(const ring *r, operands *o, nm_value **v)
 
 static nm_sym declare_turns(nm_module *m)
 {
-    nm_sym cp = nm_sym_get(m, "cp"), name = nm_sym_get(m, "cp.turns");
-    const nm_extent *one_less = nm_extent_const(m, -1);
+    nm_sym name = nm_sym_get(m, "cp.turns");
+    const nm_extent *cp = nm_extent_mul(m, nm_extent_sym(m, nm_sym_get(m, "cpr")),
+                                        nm_extent_sym(m, nm_sym_get(m, "cps")));
     if (!nm_dim_lookup(m, name))
-        nm_dim_declare(m,
-                       (nm_dim_decl){.name = name,
-                                     .extent = nm_extent_add(m, nm_extent_sym(m, cp), one_less)});
+        nm_dim_declare(
+            m, (nm_dim_decl){.name = name, .extent = nm_extent_add(m, cp, nm_extent_const(m, -1))});
     return name;
 }
 

@@ -30,10 +30,11 @@ static bool is_pending(const place *p, const nm_value *v)
 
 // --- costs ---------------------------------------------------------------------------------------
 
-// ZeRO's factors of dp are 1 where it is not asked for.
+// ZeRO's factors of dp are 1 where it is not asked for, and cps mostly is all of cp.
 static double size_of(nm_sym axis)
 {
-    return !strcmp(axis, "dps") || !strcmp(axis, "dpp") ? 1 : AXIS_SIZE;
+    bool is_one = !strcmp(axis, "dps") || !strcmp(axis, "dpp") || !strcmp(axis, "cpr");
+    return is_one ? 1 : AXIS_SIZE;
 }
 
 static double part_of(const nm_dim *form, const nm_dim *home)

@@ -94,14 +94,14 @@ static void print_flags(const nmrt_options *o, nmrt_text *out)
 
 static void print_mesh(const nmrt_mesh *m, nmrt_text *out)
 {
-    static const nmrt_mesh one = {.size = {1, 1, 1, 1, 1, 1, 1, 1}, .world = 1, .vp = 1};
+    static const nmrt_mesh one = {.size = {1, 1, 1, 1, 1, 1, 1, 1, 1}, .world = 1, .vp = 1};
     m = m ? m : &one;
     const int64_t *n = m->size;
     nmrt_text_add(out,
                   "{\"world\": %lld, \"tp\": %lld, \"pp\": %lld, \"vp\": %lld, \"cp\": %lld, "
                   "\"ep\": %lld, \"dp\": %lld, \"zero\": %lld}",
                   (long long)m->world, (long long)(n[NMDRV_TPK] * n[NMDRV_TPR]),
-                  (long long)n[NMDRV_PP], (long long)m->vp, (long long)n[NMDRV_CP],
+                  (long long)n[NMDRV_PP], (long long)m->vp, (long long)nmrt_mesh_cp(m),
                   (long long)n[NMDRV_EP], (long long)(n[NMDRV_DPR] * n[NMDRV_DPS] * n[NMDRV_DPP]),
                   (long long)m->zero);
 }

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 4 };
+enum { NMDRV_VERSION = 5 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -21,7 +21,8 @@ typedef struct nmdrv_sym { // a run-time dim's value, for one call of a function
 
 // The axes of a mesh (docs/mesh.md), in the order in which ranks are numbered: major first.
 typedef enum {
-    NMDRV_PP, NMDRV_DPR, NMDRV_DPS, NMDRV_DPP, NMDRV_EP, NMDRV_CP, NMDRV_TPK, NMDRV_TPR, NMDRV_N_AXES,
+    NMDRV_PP, NMDRV_DPR, NMDRV_DPS, NMDRV_DPP, NMDRV_EP, NMDRV_CPR, NMDRV_CPS, NMDRV_TPK, NMDRV_TPR,
+    NMDRV_N_AXES,
 } nmdrv_axis;
 
 typedef struct nmdrv_sym_info {

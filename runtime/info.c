@@ -78,7 +78,8 @@ static void print_params(const nmdrv_program *p, nmrt_text *out)
 // Which meshes the program has texts for, in the flags' words.
 static void print_modes(const nmdrv_program *p, nmrt_text *out)
 {
-    static const char *const axis[NMDRV_N_AXES] = {"pp", "dp", NULL, NULL, NULL, "cp", "tp", NULL};
+    static const char *const axis[NMDRV_N_AXES] = {
+        [NMDRV_PP] = "pp", [NMDRV_DPR] = "dp", [NMDRV_CPR] = "cp", [NMDRV_TPK] = "tp"};
     if (p->n_modes)
         nmrt_text_add(out, "\nmeshes (flags of train):\n");
     for (int64_t i = 0; i < p->n_modes; i++) {

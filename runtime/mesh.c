@@ -6,10 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    DP = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP,
-    TP = 1 << NMDRV_TPK | 1 << NMDRV_TPR
-};
+enum { DP = NMRT_DP_AXES, CP = NMRT_CP_AXES, TP = NMRT_TP_AXES };
 
 // --- what is wrong -----------------------------------------------------------------------------
 
@@ -30,15 +27,14 @@ static void add_line(nmrt_error *e, const char *fmt, ...)
 static void add_flags(const nmrt_mesh *m, int64_t axes, nmrt_text *out)
 {
     const struct {
-        int64_t axes, n;
+        int64_t axes;
         const char *flag;
-    } flag[] = {{DP, nmrt_mesh_dp(m), "dp"},
-                {1 << NMDRV_CP, m->size[NMDRV_CP], "cp"},
-                {TP, m->size[NMDRV_TPK] * m->size[NMDRV_TPR], "tp"}};
+    } flag[] = {{DP, "dp"}, {CP, "cp"}, {TP, "tp"}};
     const char *sep = "";
     for (size_t i = 0; i < sizeof flag / sizeof *flag; i++)
-        if (axes & flag[i].axes && flag[i].n > 1) {
-            nmrt_text_add(out, "%s--%s %lld", sep, flag[i].flag, (long long)flag[i].n);
+        if (nmrt_mesh_ranks(m, axes & flag[i].axes) > 1) {
+            nmrt_text_add(out, "%s--%s %lld", sep, flag[i].flag,
+                          (long long)nmrt_mesh_ranks(m, flag[i].axes));
             sep = " x ";
         }
 }
@@ -105,7 +101,8 @@ static void set_sizes(nmrt_mesh *m, const nmrt_mesh_flags *f, int64_t dp)
         [NMDRV_DPS] = f->zero == 1 || f->zero == 2 ? dp : 1,
         [NMDRV_DPP] = f->zero == 3 ? dp : 1,
         [NMDRV_EP] = 1,
-        [NMDRV_CP] = f->cp,
+        [NMDRV_CPR] = 1,
+        [NMDRV_CPS] = f->cp,
         [NMDRV_TPK] = tpk,
         [NMDRV_TPR] = f->tp / tpk,
     };
@@ -121,7 +118,7 @@ static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
     int64_t need = 0, alone = 1 << NMDRV_PP;
     for (int a = 0; a < NMDRV_N_AXES; a++)
         need |= (int64_t)(m->size[a] > 1) << a;
-    if (need & ~mode->axes || (mode->ring != 0) != (ring && m->size[NMDRV_CP] > 1))
+    if (need & ~mode->axes || (mode->ring != 0) != (ring && nmrt_mesh_cp(m) > 1))
         return -1;
     if (!(need & ~alone))
         return 4 + !(mode->axes & ~alone); // nothing is cut: the text that fuses everything
@@ -139,7 +136,7 @@ static bool refuse_fixed(const nmrt_mesh *m, nmrt_error *e)
     const struct {
         const char *name;
         int64_t axes;
-    } flag[] = {{"tp", TP}, {"cp", 1 << NMDRV_CP}, {"dp", DP}, {"pp", 1 << NMDRV_PP}};
+    } flag[] = {{"tp", TP}, {"cp", CP}, {"dp", DP}, {"pp", 1 << NMDRV_PP}};
     const nmdrv_program *p = m->program;
     int64_t has = 0;
     bool any = false;
@@ -224,7 +221,7 @@ static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t wh
     if (!is_used(m, s) || round_up(whole, s->pad) % parts_of(m, s) == 0)
         return;
     nmrt_text what = {0};
-    if (s->of_sym < 0 && axes_of(s) & 1 << NMDRV_CP) // weights have no other reason
+    if (s->of_sym < 0 && axes_of(s) & CP) // weights have no other reason
         nmrt_text_add(&what, "optimizer state is split over cp, too: ");
     nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)whole, s->where);
     if (round_up(whole, s->pad) != whole)
@@ -315,7 +312,7 @@ static void check_rows(const nmrt_mesh *m, nmrt_error *e)
     const struct {
         const char *name;
         int64_t axes, without;
-    } row[] = {{"tp", TP, 0}, {"cp", 1 << NMDRV_CP, DP}, {"dp", DP, 0}};
+    } row[] = {{"tp", TP, 0}, {"cp", CP, DP}, {"dp", DP, 0}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         int64_t n = nmrt_mesh_ranks(m, row[i].axes);
         if (m->mode >= 0 && n > 1 && !splits(m->program, row[i].axes, row[i].without))
@@ -407,6 +404,8 @@ int64_t nmrt_mesh_dp(const nmrt_mesh *m)
     return m->size[NMDRV_DPR] * m->size[NMDRV_DPS] * m->size[NMDRV_DPP];
 }
 
+int64_t nmrt_mesh_cp(const nmrt_mesh *m) { return m->size[NMDRV_CPR] * m->size[NMDRV_CPS]; }
+
 int64_t nmrt_mesh_ranks(const nmrt_mesh *m, int64_t axes)
 {
     int64_t n = 1;
@@ -465,7 +464,7 @@ void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out)
                   (long long)m->size[NMDRV_PP]);
     if (m->vp > 1)
         nmrt_text_add(out, " (vp %lld)", (long long)m->vp);
-    nmrt_text_add(out, ", cp %lld, dp %lld", (long long)m->size[NMDRV_CP],
+    nmrt_text_add(out, ", cp %lld, dp %lld", (long long)nmrt_mesh_cp(m),
                   (long long)nmrt_mesh_dp(m));
     int64_t dp = nmrt_mesh_dp(m), part = m->size[NMDRV_DPS] * m->size[NMDRV_DPP];
     if (dp > 1 && m->zero && part < dp)
@@ -478,9 +477,9 @@ void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out)
 
 static bool is_zigzag(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
 {
-    int64_t cp = m->size[NMDRV_CP];
-    return s->of_sym >= 0 && axes_of(s) >> NMDRV_CP & 1 && cp > 1 &&
-           m->balance != NMRT_CONTIGUOUS && whole % (2 * cp) == 0;
+    int64_t cp = nmrt_mesh_cp(m);
+    return s->of_sym >= 0 && axes_of(s) & CP && cp > 1 && m->balance != NMRT_CONTIGUOUS &&
+           whole % (2 * cp) == 0;
 }
 
 // Indices [from, from + n) of what the zigzag gives to rank c of cp: chunk c, then chunk
@@ -511,8 +510,8 @@ static nmdrv_sym cut(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
         int64_t mine = n + (index < more), before = index < more ? index : more;
         return (nmdrv_sym){.size = mine, .offset = index * n + before, .half = mine};
     }
-    int64_t cp = m->size[NMDRV_CP], inner = parts / cp;
-    return cut_zigzag(m->index[NMDRV_CP], cp, whole / (2 * cp), index % inner * n, n);
+    int64_t cp = nmrt_mesh_cp(m), inner = parts / cp;
+    return cut_zigzag(nmrt_mesh_index(m, CP), cp, whole / (2 * cp), index % inner * n, n);
 }
 
 static nmdrv_sym axis_symbol(const nmrt_mesh *m, int64_t axis)
@@ -558,9 +557,9 @@ nmrt_status nmrt_mesh_check(const nmrt_mesh *m, const nmdrv_sym *sym, nmrt_error
         const nmdrv_sym_info *s = &p->sym[i];
         if (!is_local(s) || s->of_sym < 0)
             continue;
-        int64_t whole = sym[s->of_sym].size, cp = m->size[NMDRV_CP];
+        int64_t whole = sym[s->of_sym].size, cp = nmrt_mesh_cp(m);
         check_extent(m, s, whole, e);
-        if (m->balance == NMRT_ZIGZAG && axes_of(s) == 1 << NMDRV_CP && cp > 1 && whole % (2 * cp))
+        if (m->balance == NMRT_ZIGZAG && axes_of(s) == CP && cp > 1 && whole % (2 * cp))
             add_line(
                 e, "%s = %lld (%s) is not divisible by 2 x --cp %lld, as --cp-balance zigzag wants",
                 s->of, (long long)whole, s->where, (long long)cp);

@@ -11,6 +11,12 @@
 
 enum { NMRT_MAX_RANKS = 1 << 20 }; // of a plan; a run has as many as there are
 
+enum { // the axes of a flag
+    NMRT_DP_AXES = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP,
+    NMRT_CP_AXES = 1 << NMDRV_CPR | 1 << NMDRV_CPS,
+    NMRT_TP_AXES = 1 << NMDRV_TPK | 1 << NMDRV_TPR
+};
+
 typedef enum {        // how seq is dealt over cp
     NMRT_ZIGZAG_AUTO, // in 2 cp chunks, rank i gets chunks i and 2 cp - 1 - i, where they are equal
     NMRT_ZIGZAG,      // likewise, or it is an error
@@ -27,7 +33,7 @@ typedef struct nmrt_mesh_flags { // as the user says it
 
 typedef struct nmrt_mesh {
     const nmdrv_program *program;
-    int64_t size[NMDRV_N_AXES];  // ranks of each axis; dp = dpr * dps * dpp, tp = tpk * tpr
+    int64_t size[NMDRV_N_AXES];  // ranks of each axis
     int64_t index[NMDRV_N_AXES]; // of this rank
     int64_t world, rank, vp, zero;
     nmrt_balance balance;
@@ -42,6 +48,7 @@ nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmr
                            nmrt_error *e);
 void nmrt_mesh_place(nmrt_mesh *m, int64_t rank);          // this rank is `rank` from now on
 int64_t nmrt_mesh_dp(const nmrt_mesh *m);                  // dpr * dps * dpp
+int64_t nmrt_mesh_cp(const nmrt_mesh *m);                  // cpr * cps
 int64_t nmrt_mesh_ranks(const nmrt_mesh *m, int64_t axes); // of a group over these axes (bits)
 int64_t nmrt_mesh_index(const nmrt_mesh *m, int64_t axes); // of this rank in it
 // World ranks of this rank's group over `axes`, in the order of their index: [nmrt_mesh_ranks].

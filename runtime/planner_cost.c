@@ -6,11 +6,7 @@
 
 #include <math.h>
 
-enum {
-    PP = 1 << NMDRV_PP,
-    DP = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP,
-    TP = 1 << NMDRV_TPK | 1 << NMDRV_TPR
-};
+enum { PP = 1 << NMDRV_PP, DP = NMRT_DP_AXES, CP = NMRT_CP_AXES, TP = NMRT_TP_AXES };
 
 typedef struct pricing { // the frame's device
     nmrt_cost_model *model;
@@ -55,7 +51,7 @@ static double element_bytes(const pricing *x, const nmdrv_collective *c)
 // The widest axis that the group spans names its time; gradients are reduced over cp as over dp.
 static nmrt_time time_of(const nmrt_mesh *m, int64_t axes, bool finish)
 {
-    bool cp = axes >> NMDRV_CP & 1 && m->size[NMDRV_CP] > 1;
+    bool cp = nmrt_mesh_ranks(m, axes & CP) > 1;
     if (nmrt_mesh_ranks(m, axes & PP) > 1)
         return NMRT_TIME_PP;
     if (nmrt_mesh_ranks(m, axes & DP) > 1 || (finish && cp))

@@ -22,7 +22,7 @@ nmrt_status nmrt_planner_model(const nmrt_cluster *c, const nmrt_mesh *mesh, int
     for (int64_t i = 0; i < c->program->n_funcs; i++)
         most = c->program->func[i].n_bufs > most ? c->program->func[i].n_bufs : most;
     *model = (nmrt_cost_model){.gpu = c->gpu, .mesh = mesh, .node = c->node, .bf16 = c->bf16};
-    model->rows = (double)(micro_batch * c->options->seq) / (double)mesh->size[NMDRV_CP];
+    model->rows = (double)(micro_batch * c->options->seq) / (double)nmrt_mesh_cp(mesh);
     model->rank = malloc((size_t)mesh->world * sizeof *model->rank);
     *buf = calloc((size_t)most + 1, sizeof **buf); // nobody looks behind them
     if (model->rank && *buf)

@@ -94,10 +94,10 @@ static void print_axes(const nmrt_mesh *m, int64_t axes, nmrt_text *out)
         int64_t axes;
         const char *name;
     } flag[] = {{1 << NMDRV_PP, "pp"},
-                {1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP, "dp"},
+                {NMRT_DP_AXES, "dp"},
                 {1 << NMDRV_EP, "ep"},
-                {1 << NMDRV_CP, "cp"},
-                {1 << NMDRV_TPK | 1 << NMDRV_TPR, "tp"}};
+                {NMRT_CP_AXES, "cp"},
+                {NMRT_TP_AXES, "tp"}};
     const char *sep = "";
     for (size_t i = 0; i < sizeof flag / sizeof *flag; i++)
         if (nmrt_mesh_ranks(m, axes & flag[i].axes) > 1) {

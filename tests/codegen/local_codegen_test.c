@@ -7,9 +7,10 @@
 
 #include "passes/pass.h"
 
-enum { N_AXES = 5, MAX_SYMS = 48 };
-static const char *const axis_name[N_AXES] = {"dpr", "dps", "cp", "tpk", "tpr"};
-static const int64_t meshes[][N_AXES] = {{2, 1, 3, 2, 1}, {1, 1, 2, 1, 3}, {1, 1, 1, 2, 1}};
+enum { N_AXES = 6, MAX_SYMS = 48 };
+static const char *const axis_name[N_AXES] = {"dpr", "dps", "cpr", "cps", "tpk", "tpr"};
+static const int64_t meshes[][N_AXES] = {
+    {2, 1, 3, 1, 2, 1}, {1, 1, 1, 2, 1, 3}, {1, 1, 1, 1, 2, 1}};
 
 typedef struct rank {
     nm_mesh_axis axis[N_AXES];

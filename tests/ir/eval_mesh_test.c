@@ -57,7 +57,7 @@ static const char with_axes[] =
 
 // cp deals seq in 2 cp chunks.
 static const char local_form[] =
-    "dims b = 2, seq = ?, hd = 2, seq.cp = ? of seq/cp, cp = ? axis\n"
+    "dims b = 2, seq = ?, hd = 2, seq.cp = ? of seq/cp, cps = ? axis\n"
     "func @whole(%q: f32[b, seq, hd], %k: f32[b, seq', hd], %w: f32[seq], %seed: i64[], %t: i32[]) "
     "{\n"
     "  %i = index {dim = seq} : i32[seq]\n"
@@ -94,16 +94,17 @@ static nm_func *find(fixture *t, const char *name)
     return NULL;
 }
 
-// axes: sizes of cp, tpk, tpr.
+// axes: sizes of cp, tpk, tpr. Of an even cp, two are cpr.
 static void start(fixture *t, const char *text, const int64_t *axes)
 {
-    static const char *const name[] = {"cp", "tpk", "tpr"};
+    static const char *const name[] = {"cpr", "cps", "tpk", "tpr"};
+    int64_t cpr = axes[0] % 2 ? 1 : 2, size[] = {cpr, axes[0] / cpr, axes[1], axes[2]};
     *t = (fixture){.diag = nm_diag_to(stderr)};
     t->m = nm_module_new(&t->arena, &t->diag);
     EXPECT(nm_parse(t->m, nm_source_text(&t->arena, &t->diag, "text", text, strlen(text))));
-    for (int i = 0; i < 3; i++)
-        t->axis[i] = (nm_mesh_axis){nm_sym_get(t->m, name[i]), axes[i]};
-    t->mesh = (struct nm_eval_mesh){.n = 3, .axis = t->axis};
+    for (int i = 0; i < 4; i++)
+        t->axis[i] = (nm_mesh_axis){nm_sym_get(t->m, name[i]), size[i]};
+    t->mesh = (struct nm_eval_mesh){.n = 4, .axis = t->axis};
     t->opts = (nm_eval_opts){.arena = &t->values, .f64 = true};
 }
 

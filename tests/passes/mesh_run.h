@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { MAX_MESH_RANKS = 12, MAX_MESH_AXES = 7 };
+enum { MAX_MESH_RANKS = 12, MAX_MESH_AXES = 8 };
 
 typedef struct ranks { // a mesh, and where its values live
     nm_module *m;

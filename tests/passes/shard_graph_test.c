@@ -9,7 +9,7 @@ enum { N_PROGRAMS = 400 };
 static const struct {
     const char *row;     // of the mesh table
     const char *axis[3]; // in types
-} rows[] = {{"dp", {"dpr", "dps", "dpp"}}, {"cp", {"cp"}}, {"tp", {"tpk", "tpr"}}};
+} rows[] = {{"dp", {"dpr", "dps", "dpp"}}, {"cp", {"cpr", "cps"}}, {"tp", {"tpk", "tpr"}}};
 enum { N_ROWS = 3 };
 
 static int64_t draw_below(uint64_t *state, uint32_t n)
@@ -62,7 +62,7 @@ static void draw_mesh(ranks *t, uint64_t *state)
     int64_t size[N_ROWS];
     for (int i = 0; i < N_ROWS; i++) {
         static const int64_t sizes[] = {1, 2, 2, 3};
-        int n = i == 0 ? 3 : i == 1 ? 1 : 2;
+        int n = i == 0 ? 3 : 2;
         int64_t which = draw_below(state, (uint32_t)n);
         size[i] = sizes[draw_below(state, 4)];
         if (nm_mesh_ranks(&t->mesh) * size[i] > MAX_MESH_RANKS)

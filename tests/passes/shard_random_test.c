@@ -10,7 +10,7 @@
 enum { N_ROWS = 3, N_SPLIT = 4 };
 static const struct {
     const char *row, *axis;
-} rows[N_ROWS] = {{"dp", "dpr"}, {"cp", "cp"}, {"tp", "tpk"}};
+} rows[N_ROWS] = {{"dp", "dpr"}, {"cp", "cps"}, {"tp", "tpk"}};
 static const struct { // dims of random programs, and in how many parts each can be cut: of k its
     const char *name; // major part p, of two
     int64_t parts;

@@ -47,12 +47,12 @@ static const subject models[] = {
 };
 
 static const struct { // of the axes in the order in which ranks are numbered
-    int64_t dpr, dps, dpp, cp, tpk, tpr;
+    int64_t dpr, dps, dpp, cpr, cps, tpk, tpr;
 } meshes[] = {
-    {1, 1, 1, 1, 2, 1}, {1, 1, 1, 1, 2, 2}, {1, 1, 1, 2, 1, 1}, {2, 1, 1, 1, 1, 1},
-    {1, 2, 1, 1, 1, 1}, {1, 1, 2, 1, 1, 1}, {1, 2, 1, 2, 2, 1}, {2, 2, 1, 1, 2, 1},
-    {2, 1, 2, 1, 1, 1}, {1, 1, 1, 2, 2, 2}, {1, 4, 1, 2, 1, 1}, {1, 2, 2, 1, 1, 2},
-    {1, 1, 4, 1, 2, 1}, {1, 1, 1, 4, 2, 1},
+    {1, 1, 1, 1, 1, 2, 1}, {1, 1, 1, 1, 1, 2, 2}, {1, 1, 1, 1, 2, 1, 1}, {2, 1, 1, 1, 1, 1, 1},
+    {1, 2, 1, 1, 1, 1, 1}, {1, 1, 2, 1, 1, 1, 1}, {1, 2, 1, 1, 2, 2, 1}, {2, 2, 1, 1, 1, 2, 1},
+    {2, 1, 2, 1, 1, 1, 1}, {1, 1, 1, 2, 1, 2, 2}, {1, 4, 1, 1, 2, 1, 1}, {1, 2, 2, 1, 1, 1, 2},
+    {1, 1, 4, 1, 1, 2, 1}, {1, 1, 1, 2, 2, 2, 1},
 };
 enum { N_MESHES = sizeof meshes / sizeof *meshes };
 
@@ -183,7 +183,8 @@ static bool run_sharded(nm_module *m, nm_arena *arena, int mesh, const how *how,
     ranks t = {.m = m};
     part_store *s = nm_new(arena, part_store);
     add_axis(&t, "dpr", meshes[mesh].dpr), add_axis(&t, "dps", meshes[mesh].dps);
-    add_axis(&t, "dpp", meshes[mesh].dpp), add_axis(&t, "cp", meshes[mesh].cp);
+    add_axis(&t, "dpp", meshes[mesh].dpp), add_axis(&t, "cpr", meshes[mesh].cpr);
+    add_axis(&t, "cps", meshes[mesh].cps);
     add_axis(&t, "tpk", meshes[mesh].tpk), add_axis(&t, "tpr", meshes[mesh].tpr);
     t.opts.arena = arena;
     return run_phase(&t, how, "train.count.", N_MICRO, w, s) &&
@@ -246,7 +247,8 @@ static int check_model(const subject *what)
         if (m)
             nm_dim_lookup(m, nm_sym_get(m, "vocab"))->pad = 4;
         for (int i = 0; m && i < N_MESHES; i++)
-            if ((!ways[k].zigzag || meshes[i].cp > 1) && (!ways[k].chunks || i % 3 == 0))
+            if ((!ways[k].zigzag || meshes[i].cpr * meshes[i].cps > 1) &&
+                (!ways[k].chunks || i % 3 == 0))
                 bad += (ways[k].ring ? check_ring : check_mesh)(m, what, i, &ways[k], w);
         bad += !m;
     }

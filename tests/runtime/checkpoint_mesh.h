@@ -39,9 +39,9 @@ enum { MAX_RANKS = 16, MAX_TURNS = 8 };
 static const nmdrv_sym_info mesh_syms[N_SYMS] = {
     [S_FF] = SPLIT("ff.tp", "ff", FF, 0, NMDRV_TPK, NMDRV_TPR),
     [S_DDPP] = SPLIT("d.dpp", "d", D, 0, NMDRV_DPP),
-    [S_DDPS] = SPLIT("d.dps", "d", D, 0, NMDRV_DPS),
+    [S_DDPS] = SPLIT("d.dps.cps", "d", D, 0, NMDRV_DPS, NMDRV_CPS),
     [S_VOCAB] = SPLIT("vocab.tp", "vocab", VOCAB, 24, NMDRV_TPK, NMDRV_TPR),
-    [S_POS] = SPLIT("pos.cp", "pos", POS, 0, NMDRV_CP),
+    [S_POS] = SPLIT("pos.cp", "pos", POS, 0, NMDRV_CPR, NMDRV_CPS),
     [S_BOTH] = SPLIT("ff.dps.tp", "ff", FF, 0, NMDRV_DPS, NMDRV_TPK, NMDRV_TPR),
     [S_TURNS] = SPLIT("layers.pp", "layers", LAYERS, 0, NMDRV_PP),
 };
@@ -104,7 +104,7 @@ static const nmdrv_program mesh_program = {
 // --- where a rank stands -----------------------------------------------------------------------
 
 typedef struct mesh_sizes {
-    int64_t pp, vp, dpr, dps, dpp, cp, tpk, tpr;
+    int64_t pp, vp, dpr, dps, dpp, cpr, cps, tpk, tpr;
 } mesh_sizes;
 
 typedef struct world world;
@@ -142,7 +142,8 @@ struct world {
 
 static inline void place_rank(nmrt_mesh *m, const mesh_sizes *z, int index)
 {
-    const int64_t size[NMDRV_N_AXES] = {z->pp, z->dpr, z->dps, z->dpp, 1, z->cp, z->tpk, z->tpr};
+    const int64_t size[NMDRV_N_AXES] = {z->pp,  z->dpr, z->dps, z->dpp, 1,
+                                        z->cpr, z->cps, z->tpk, z->tpr};
     *m = (nmrt_mesh){.program = &mesh_program, .world = 1, .rank = index, .vp = z->vp};
     for (int a = NMDRV_N_AXES - 1; a >= 0; a--) {
         m->world *= m->size[a] = size[a];
@@ -348,7 +349,7 @@ static inline void open_rank(world *w, int index, const mesh_sizes *z)
 
 static inline void open_world(world *w, const mesh_sizes *z, const char *save)
 {
-    *w = (world){.n = (int)(z->pp * z->dpr * z->dps * z->dpp * z->cp * z->tpk * z->tpr),
+    *w = (world){.n = (int)(z->pp * z->dpr * z->dps * z->dpp * z->cpr * z->cps * z->tpk * z->tpr),
                  .save = save,
                  .mutex = PTHREAD_MUTEX_INITIALIZER,
                  .arrived = PTHREAD_COND_INITIALIZER};

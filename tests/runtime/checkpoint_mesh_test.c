@@ -13,21 +13,21 @@
 #include <unistd.h>
 
 static const mesh_sizes sizes[] = {
-    // pp, vp, dpr, dps, dpp, cp, tpk, tpr
-    {1, 1, 1, 1, 1, 1, 1, 1}, // one rank
-    {1, 1, 1, 1, 1, 1, 2, 1}, // tp 2
-    {1, 1, 1, 1, 1, 1, 2, 2}, // tp 4 by two axes
-    {2, 1, 1, 1, 1, 1, 1, 1}, // pp 2
-    {4, 1, 1, 1, 1, 1, 1, 1}, // pp 4: stages of 1 and of 2 layers
-    {2, 3, 1, 1, 1, 1, 1, 1}, // pp 2, vp 3: chunks that lie apart
-    {1, 1, 2, 1, 1, 1, 1, 1}, // dp 2, replicated
-    {1, 1, 1, 4, 1, 1, 1, 1}, // dp 4, ZeRO-1
-    {1, 1, 1, 1, 2, 1, 2, 1}, // dp 2, ZeRO-3, tp 2
-    {1, 1, 1, 1, 1, 2, 1, 1}, // cp 2, zigzag
-    {1, 1, 1, 1, 1, 4, 1, 2}, // cp 4, tp 2
-    {2, 2, 1, 2, 1, 1, 1, 2}, // pp 2, vp 2, dp 2, tp 2
-    {2, 1, 1, 2, 1, 2, 2, 1}, // all but replication, 16 ranks
-    {3, 1, 2, 1, 1, 1, 2, 1}, // pp 3, dp 2, tp 2
+    // pp, vp, dpr, dps, dpp, cpr, cps, tpk, tpr
+    {1, 1, 1, 1, 1, 1, 1, 1, 1}, // one rank
+    {1, 1, 1, 1, 1, 1, 1, 2, 1}, // tp 2
+    {1, 1, 1, 1, 1, 1, 1, 2, 2}, // tp 4 by two axes
+    {2, 1, 1, 1, 1, 1, 1, 1, 1}, // pp 2
+    {4, 1, 1, 1, 1, 1, 1, 1, 1}, // pp 4: stages of 1 and of 2 layers
+    {2, 3, 1, 1, 1, 1, 1, 1, 1}, // pp 2, vp 3: chunks that lie apart
+    {1, 1, 2, 1, 1, 1, 1, 1, 1}, // dp 2, replicated
+    {1, 1, 1, 4, 1, 1, 1, 1, 1}, // dp 4, ZeRO-1
+    {1, 1, 1, 1, 2, 1, 1, 2, 1}, // dp 2, ZeRO-3, tp 2
+    {1, 1, 1, 1, 1, 1, 2, 1, 1}, // cp 2, zigzag
+    {1, 1, 1, 1, 1, 2, 2, 1, 2}, // cp 4, states over 2 of them, tp 2
+    {2, 2, 1, 2, 1, 1, 1, 1, 2}, // pp 2, vp 2, dp 2, tp 2
+    {2, 1, 1, 2, 1, 1, 2, 2, 1}, // all but replication, 16 ranks
+    {3, 1, 2, 1, 1, 1, 1, 2, 1}, // pp 3, dp 2, tp 2
 };
 enum { N_MESHES = sizeof sizes / sizeof *sizes };
 

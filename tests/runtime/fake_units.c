@@ -335,13 +335,13 @@ static void run_eval_middle(nmdrv_frame *f)
 
 // --- tables --------------------------------------------------------------------------------------
 
-static const int64_t ax_dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, ax_cp[] = {NMDRV_CP},
+static const int64_t ax_dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, ax_cp[] = {NMDRV_CPR, NMDRV_CPS},
                      ax_tp[] = {NMDRV_TPK, NMDRV_TPR}, ax_pp[] = {NMDRV_PP};
 static const nmdrv_sym_info syms[N_SYMS] = {
     [BATCH] = {"batch", "units.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
     [SEQ] = {"seq", "units.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL},
     [BATCH_DP] = {"batch.dp", "units.nm:2", 1, 0, 1, "batch", 0, BATCH, 0, 3, ax_dp},
-    [SEQ_CP] = {"seq.cp", "units.nm:2", 1, 0, 1, "seq", 0, SEQ, 0, 1, ax_cp},
+    [SEQ_CP] = {"seq.cp", "units.nm:2", 1, 0, 1, "seq", 0, SEQ, 0, 2, ax_cp},
     [D_TP] = {"d.tp", "units.nm:1", 1, 0, 1, "d", D, -1, 0, 2, ax_tp},
     [L1_PP] = {"l1.pp", "units.nm:1", 1, 0, 1, "l1", L1, -1, 0, 1, ax_pp},
     [L2_PP] = {"l2.pp", "units.nm:1", 1, 0, 1, "l2", L2, -1, 0, 1, ax_pp},
@@ -591,10 +591,10 @@ static const nmdrv_func funcs[] = {
 };
 
 #define BIT(a) ((int64_t)1 << NMDRV_##a)
-#define DATA   (BIT(DPR) | BIT(DPS) | BIT(DPP) | BIT(CP))
+#define DATA   (BIT(DPR) | BIT(DPS) | BIT(DPP) | BIT(CPR) | BIT(CPS))
 #define TP     (BIT(TPK) | BIT(TPR))
 static const nmdrv_mode modes[] = {{"one", BIT(PP), 0, 1, 0},
-                                   {"once", BIT(PP) | BIT(DPR) | BIT(DPS) | BIT(CP) | TP, 0, 1, 0}};
+                                   {"once", (BIT(PP) | DATA | TP) & ~BIT(DPP), 0, 1, 0}};
 static const nmdrv_collective collectives[] = {
     [SUM_DATA] = {"all_reduce.grad", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, DATA, -1, 0, 0,
                   0, 0},

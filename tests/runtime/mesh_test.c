@@ -28,15 +28,16 @@ enum {
     N_SYMS,
 };
 enum {
-    DP_AXES = 1 << NMDRV_DPR | 1 << NMDRV_DPS | 1 << NMDRV_DPP,
-    TP_AXES = 1 << NMDRV_TPK | 1 << NMDRV_TPR
+    PP_AXIS = 1 << NMDRV_PP,
+    DP_AXES = NMRT_DP_AXES,
+    CP_AXES = NMRT_CP_AXES,
+    TP_AXES = NMRT_TP_AXES
 };
-enum { PP_AXIS = 1 << NMDRV_PP, CP_AXIS = 1 << NMDRV_CP };
 
 static const int64_t tpk[] = {NMDRV_TPK}, tpr[] = {NMDRV_TPR}, tp[] = {NMDRV_TPK, NMDRV_TPR},
-                     dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, cp[] = {NMDRV_CP},
-                     cp_tp[] = {NMDRV_CP, NMDRV_TPK, NMDRV_TPR},
-                     store[] = {NMDRV_DPS, NMDRV_DPP, NMDRV_CP}, pp[] = {NMDRV_PP};
+                     dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, cp[] = {NMDRV_CPR, NMDRV_CPS},
+                     cp_tp[] = {NMDRV_CPR, NMDRV_CPS, NMDRV_TPK, NMDRV_TPR},
+                     store[] = {NMDRV_DPS, NMDRV_DPP, NMDRV_CPS}, pp[] = {NMDRV_PP};
 
 #define LOCAL(name, of, extent, of_sym, pad, axes)                                                 \
     {name, "m.nm:4", 1, 0, 1, of, extent, of_sym, pad, sizeof(axes) / sizeof *(axes), axes}
@@ -51,7 +52,7 @@ static const nmdrv_sym_info syms[N_SYMS] = {
     [BATCH_DP] = LOCAL("batch.dp", "batch", 0, BATCH, 0, dp),
     [SEQ_CP] = LOCAL("seq.cp", "seq", 0, SEQ, 0, cp),
     [SEQ_CP_TP] = LOCAL("seq.cp.tp", "seq", 0, SEQ, 0, cp_tp),
-    [D_STORE] = LOCAL("d.dps.dpp.cp", "d", 720, -1, 0, store),
+    [D_STORE] = LOCAL("d.dps.dpp.cps", "d", 720, -1, 0, store),
     [LAYERS_PP] = LOCAL("layers.pp", "layers", 12, -1, 0, pp),
 };
 static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}, {"heads", "m.nm:4", 32, -1}};
@@ -71,11 +72,11 @@ static const nmdrv_mode modes[] = {
 #define GATHER(name, axes, over, joins)                                                            \
     {name, "m.nm:6", NMDRV_ALL_GATHER, NMDRV_F32, 0, axes, over, joins, 0, 0, 0}
 static const nmdrv_collective collectives[] = {
-    GATHER("all_gather.k", CP_AXIS, SEQ_CP, 1),
+    GATHER("all_gather.k", CP_AXES, SEQ_CP, 1),
     GATHER("all_gather.x", TP_AXES, SEQ_CP_TP, 0),
     {"all_reduce.tied", "m.nm:8", NMDRV_ALL_REDUCE, NMDRV_F32, 0, PP_AXIS, -1, 0, 1 << 0 | 1 << 2,
      0, 0},
-    GATHER("all_gather.whole", CP_AXIS | TP_AXES, SEQ_CP_TP, 1),
+    GATHER("all_gather.whole", CP_AXES | TP_AXES, SEQ_CP_TP, 1),
 };
 
 static const nmdrv_program llama = {
@@ -132,7 +133,8 @@ static void test_numbering(void)
         nmrt_mesh_place(&m, r);
         int64_t tp_index = nmrt_mesh_index(&m, TP_AXES), dp_index = nmrt_mesh_index(&m, DP_AXES);
         CHECK(tp_index == m.index[NMDRV_TPK] * 2 + m.index[NMDRV_TPR]);
-        CHECK(r == ((m.index[NMDRV_PP] * 5 + dp_index) * 2 + m.index[NMDRV_CP]) * 16 + tp_index);
+        CHECK(r == ((m.index[NMDRV_PP] * 5 + dp_index) * 2 + nmrt_mesh_index(&m, CP_AXES)) * 16 +
+                       tp_index);
     }
     CHECK(make(&llama, big(0)).size[NMDRV_DPR] == 5);
     CHECK(make(&llama, big(2)).size[NMDRV_DPS] == 5);
@@ -166,7 +168,7 @@ static void test_stages_of_a_group(void)
     CHECK(nmrt_mesh_members(&m, PP_AXIS, 1 << 0 | 1 << 2, rank) == 2);
     CHECK(rank[0] == 5 && rank[1] == 5 + 2 * per_stage);
     CHECK(nmrt_mesh_members(&m, PP_AXIS, 0, rank) == 3 && rank[1] == 5 + per_stage);
-    CHECK(nmrt_mesh_members(&m, PP_AXIS | CP_AXIS, 1 << 2, rank) == 2 &&
+    CHECK(nmrt_mesh_members(&m, PP_AXIS | CP_AXES, 1 << 2, rank) == 2 &&
           rank[0] == 5 + 2 * per_stage);
 }
 
@@ -257,7 +259,7 @@ static void test_zigzag(int64_t cp_ranks, int64_t tp_ranks, nmrt_balance balance
     for (int64_t r = 0; r < m.world; r++) {
         bind(&m, r, sym);
         const nmdrv_sym *s = &sym[SEQ_CP], *t = &sym[SEQ_CP_TP];
-        int64_t c = m.index[NMDRV_CP], k = nmrt_mesh_index(&m, TP_AXES);
+        int64_t c = nmrt_mesh_index(&m, CP_AXES), k = nmrt_mesh_index(&m, TP_AXES);
         CHECK(s->size == 96 / cp_ranks && t->size == s->size / tp_ranks && s->total == 96);
         for (int64_t i = 0; i < s->size; i++) {
             int64_t chunk = i < h ? c : 2 * cp_ranks - 1 - c;
@@ -469,7 +471,7 @@ static void test_stages(void)
 // What nemocc --fix tp=1 and cp=1 leave.
 static void test_fixed(void)
 {
-    enum { LEFT = ALL_AXES & ~(TP_AXES | CP_AXIS) };
+    enum { LEFT = ALL_AXES & ~(TP_AXES | CP_AXES) };
     const nmdrv_mode left[] = {{"one", PP_AXIS, 0, 1, 0},
                                {"once", LEFT & ~(1 << NMDRV_DPP), 0, 1, 0}};
     nmdrv_program fixed = llama;
