@@ -96,15 +96,9 @@ static void set_sizes(nmrt_mesh *m, const nmrt_mesh_flags *f, int64_t dp)
 {
     int64_t kv = m->program->kv_extent, tpk = kv > 0 ? nmrt_gcd(kv, f->tp) : f->tp;
     const int64_t size[NMDRV_N_AXES] = {
-        [NMDRV_PP] = f->pp,
-        [NMDRV_DPR] = f->zero == 0 ? dp : 1,
-        [NMDRV_DPS] = f->zero == 1 || f->zero == 2 ? dp : 1,
-        [NMDRV_DPP] = f->zero == 3 ? dp : 1,
-        [NMDRV_EP] = 1,
-        [NMDRV_CPR] = 1,
-        [NMDRV_CPS] = f->cp,
-        [NMDRV_TPK] = tpk,
-        [NMDRV_TPR] = f->tp / tpk,
+        [NMDRV_PP] = f->pp, [NMDRV_DPR] = dp,  [NMDRV_DPS] = 1,
+        [NMDRV_DPP] = 1,    [NMDRV_EP] = 1,    [NMDRV_CPR] = f->cp,
+        [NMDRV_CPS] = 1,    [NMDRV_TPK] = tpk, [NMDRV_TPR] = f->tp / tpk,
     };
     memcpy(m->size, size, sizeof size);
     m->world = f->pp * dp * f->cp * f->tp;
@@ -221,12 +215,10 @@ static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t wh
     if (!is_used(m, s) || round_up(whole, s->pad) % parts_of(m, s) == 0)
         return;
     nmrt_text what = {0};
-    if (s->of_sym < 0 && axes_of(s) & CP) // weights have no other reason
-        nmrt_text_add(&what, "optimizer state is split over cp, too: ");
     nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)whole, s->where);
     if (round_up(whole, s->pad) != whole)
         nmrt_text_add(&what, ", padded to %lld,", (long long)round_up(whole, s->pad));
-    if (!what.failed && !is_said(e, what.at)) // `d` over dp, and over dp and cp: once
+    if (!what.failed && !is_said(e, what.at)) // `ff` over tp, and over tp and dp: once
         add_indivisible(m, what.at, axes_of(s), e);
     nmrt_text_release(&what);
 }
@@ -297,25 +289,25 @@ static void check_fixed(const nmrt_mesh *m, nmrt_error *e)
     }
 }
 
-// Has any value a dim on one of these axes, and on none of `without`?
-static bool splits(const nmdrv_program *p, int64_t axes, int64_t without)
+// Has any value a dim on one of these axes?
+static bool splits(const nmdrv_program *p, int64_t axes)
 {
     for (int64_t i = 0; i < p->n_syms; i++)
-        if (is_local(&p->sym[i]) && axes_of(&p->sym[i]) & axes && !(axes_of(&p->sym[i]) & without))
+        if (is_local(&p->sym[i]) && axes_of(&p->sym[i]) & axes)
             return true;
     return false;
 }
 
-// Ranks that would do what others do. What is on dp and cp is only stored so.
+// Ranks that would do what others do. What is not on cpr is only stored on cp, so with dp.
 static void check_rows(const nmrt_mesh *m, nmrt_error *e)
 {
     const struct {
         const char *name;
-        int64_t axes, without;
-    } row[] = {{"tp", TP, 0}, {"cp", CP, DP}, {"dp", DP, 0}};
+        int64_t axes, work;
+    } row[] = {{"tp", TP, TP}, {"cp", CP, 1 << NMDRV_CPR}, {"dp", DP, 1 << NMDRV_DPR}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         int64_t n = nmrt_mesh_ranks(m, row[i].axes);
-        if (m->mode >= 0 && n > 1 && !splits(m->program, row[i].axes, row[i].without))
+        if (m->mode >= 0 && n > 1 && !splits(m->program, row[i].work))
             add_line(e, "--%s %lld: %s has nothing to split over %s", row[i].name, (long long)n,
                      m->program->name, row[i].name);
     }
@@ -340,30 +332,40 @@ static void check_stages(const nmrt_mesh *m, nmrt_error *e)
                  (long long)p->pp_turns);
 }
 
-// --- what is kept once, over how many ranks of dp ----------------------------------------------
+// --- what is kept once, over how many ranks of dp and cp ---------------------------------------
 
-static bool store_divides(const nmrt_mesh *m, int axis)
+// Do all dims divide that only what is kept has on the axis?
+static bool store_divides(const nmrt_mesh *m, int rest, int axis)
 {
     for (int64_t i = 0; i < m->program->n_syms; i++) {
         const nmdrv_sym_info *s = &m->program->sym[i];
-        if (is_local(s) && s->of_sym < 0 && axes_of(s) >> axis & 1 &&
-            round_up(s->extent, s->pad) % parts_of(m, s))
+        bool stores = is_local(s) && axes_of(s) >> axis & 1 && !(axes_of(s) >> rest & 1);
+        if (stores && s->of_sym < 0 && round_up(s->extent, s->pad) % parts_of(m, s))
             return false;
     }
     return true;
 }
 
-// ZeRO splits over as many ranks of dp as divide the dims; the others hold the same again.
-static void settle_store(nmrt_mesh *m, int axis)
+// It is split over as many of the ranks of `rest` as divide the dims; those are `axis` from now on.
+// The ranks that are left in `rest` hold the same again.
+static void settle_store(nmrt_mesh *m, int rest, int axis)
 {
-    int64_t dp = m->size[axis], part = dp;
+    int64_t all = m->size[rest], part = all;
     for (; part > 1; part--) {
         m->size[axis] = part;
-        if (dp % part == 0 && store_divides(m, axis))
+        if (all % part == 0 && store_divides(m, rest, axis))
             break;
     }
     m->size[axis] = part;
-    m->size[NMDRV_DPR] *= dp / part;
+    m->size[rest] = all / part;
+}
+
+// dp first: over it ZeRO-3 splits parameters, too.
+static void settle_stores(nmrt_mesh *m)
+{
+    if (m->zero)
+        settle_store(m, NMDRV_DPR, m->zero == 3 ? NMDRV_DPP : NMDRV_DPS);
+    settle_store(m, NMDRV_CPR, NMDRV_CPS);
 }
 
 nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmrt_mesh_flags *flags,
@@ -380,7 +382,7 @@ nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmr
     if (world > NMRT_MAX_RANKS)
         return nmrt_fail(e, NMRT_USAGE, "%.0f ranks are more than %d", world, NMRT_MAX_RANKS);
     set_sizes(m, flags, dp);
-    settle_store(m, flags->zero == 3 ? NMDRV_DPP : NMDRV_DPS);
+    settle_stores(m);
     choose_mode(m, flags->sp, flags->ring, e);
     check_rows(m, e);
     check_stages(m, e);
@@ -464,8 +466,10 @@ void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out)
                   (long long)m->size[NMDRV_PP]);
     if (m->vp > 1)
         nmrt_text_add(out, " (vp %lld)", (long long)m->vp);
-    nmrt_text_add(out, ", cp %lld, dp %lld", (long long)nmrt_mesh_cp(m),
-                  (long long)nmrt_mesh_dp(m));
+    nmrt_text_add(out, ", cp %lld", (long long)nmrt_mesh_cp(m));
+    if (m->size[NMDRV_CPR] > 1)
+        nmrt_text_add(out, " (optimizer state over %lld of them)", (long long)m->size[NMDRV_CPS]);
+    nmrt_text_add(out, ", dp %lld", (long long)nmrt_mesh_dp(m));
     int64_t dp = nmrt_mesh_dp(m), part = m->size[NMDRV_DPS] * m->size[NMDRV_DPP];
     if (dp > 1 && m->zero && part < dp)
         nmrt_text_add(out, " (ZeRO-%lld over %lld of them)", (long long)m->zero, (long long)part);

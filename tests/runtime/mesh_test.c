@@ -251,6 +251,7 @@ static void test_zigzag(int64_t cp_ranks, int64_t tp_ranks, nmrt_balance balance
 {
     nmrt_mesh_flags f = flags();
     f.cp = cp_ranks, f.tp = tp_ranks, f.balance = balance;
+    f.dp = 9; // so 3 is left in cpr
     nmrt_mesh m = make(&llama, f);
     nmdrv_sym sym[N_SYMS];
     int seen[96] = {0}, fine[96] = {0};
@@ -277,7 +278,7 @@ static void test_zigzag(int64_t cp_ranks, int64_t tp_ranks, nmrt_balance balance
         CHECK(n == 1 || run[1].from == global(t, run[0].n));
     }
     for (int i = 0; i < 96; i++)
-        CHECK(seen[i] == tp_ranks && fine[i] == 1);
+        CHECK(seen[i] == 9 * tp_ranks && fine[i] == 9);
 }
 
 // --- collectives
@@ -382,9 +383,16 @@ static void test_indivisible(void)
     f.dp = 14, f.cp = 1; // but 2 does
     partly = make(&llama, f);
     CHECK(partly.size[NMDRV_DPR] == 7 && partly.size[NMDRV_DPS] == 2);
-    f.dp = 1, f.cp = 7;
-    refuse(&llama, f,
-           "optimizer state is split over cp, too: d = 720 (m.nm:4) is not divisible by --cp 7");
+    f.dp = 1, f.cp = 14; // likewise of cp
+    partly = make(&llama, f);
+    CHECK(partly.size[NMDRV_CPR] == 7 && partly.size[NMDRV_CPS] == 2);
+    f.dp = 9, f.cp = 6; // together, too: 9 x 2
+    partly = make(&llama, f);
+    CHECK(partly.size[NMDRV_DPR] == 1 && partly.size[NMDRV_DPS] == 9);
+    CHECK(partly.size[NMDRV_CPR] == 3 && partly.size[NMDRV_CPS] == 2);
+    f.zero = 0; // states are over cp, in any case
+    partly = make(&llama, f);
+    CHECK(partly.size[NMDRV_DPR] == 9 && partly.size[NMDRV_CPS] == 6);
     // all at once
     f = flags();
     f.tp = 5, f.dp = 7, f.pp = 13;
@@ -522,7 +530,13 @@ static void test_print(void)
     nmrt_mesh m = make(&llama, f);
     nmrt_text t = {0};
     nmrt_mesh_print(&m, &t);
-    CHECK(strcmp(t.at, "tp 16, pp 3 (vp 2), cp 2, dp 5 (ZeRO-1)") == 0);
+    f = flags();
+    f.cp = 14;
+    m = make(&llama, f);
+    nmrt_text_add(&t, "; ");
+    nmrt_mesh_print(&m, &t);
+    CHECK(strcmp(t.at, "tp 16, pp 3 (vp 2), cp 2, dp 5 (ZeRO-1); "
+                       "tp 1, pp 1, cp 14 (optimizer state over 2 of them), dp 1") == 0);
     nmrt_text_release(&t);
 }
 
