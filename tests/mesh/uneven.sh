@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Meshes that do not divide everything: dp and cp need not divide what is kept once (d = 64), 2 cp not seq. One rank's losses
+# to 1e-6; what a mesh saved goes on on another; and the run says how far the optimizer's state is split.
+set -eu
+. tests/mesh/lib.sh
+build_model gpt2 t
+
+go() { # go FOLDER FLAGS...: four steps
+    local folder=$work/$1
+    shift
+    "$work/t" --data "$work/text" --micro-batch 1 --global-batch 6 --seq 48 --lr 1e-3 --lr-schedule constant --warmup 2 --steps 4 \
+        --threads 1 --save "$folder/ckpt" --log-dir "$folder/logs" "$@" >"$work/out" 2>&1 || { echo "$*" && cat "$work/out" && return 1; }
+}
+same() { # same FOLDER FOLDER
+    paste <(losses "$1") <(losses "$2") | awk '{d = $1 - $2; if (d < 0) d = -d; if (!(d <= 1e-6 * $1)) {print "step", NR ":", $0; bad = 1}} END {exit bad || NR != 4}'
+}
+split() { grep -qF "$1" "$work/out" || { echo "not '$1':" && cat "$work/out" && return 1; }; }
+
+go one
+while IFS='|' read -r flags says; do
+    rm -rf "$work/mesh"
+    go mesh $flags
+    split "$says"
+    same mesh one || { echo "$flags" && exit 1; }
+done <<'MESHES'
+--cp 3|cp 3 (optimizer state over 1 of them), dp 1
+--cp 6 --cp-comm ring|cp 6 (optimizer state over 2 of them), dp 1
+--cp 3 --dp 2 --zero 3|cp 3 (optimizer state over 1 of them), dp 2 (ZeRO-3)
+--cp 2 --dp 3 --pp 2|cp 2, dp 3 (ZeRO-1 over 1 of them)
+MESHES
+
+# 6 does not divide 45: blocks instead of the zigzag
+go one45 --seq 45
+go mesh45 --seq 45 --cp 3
+same mesh45 one45
+# from mesh to mesh
+go many --cp 6 --steps 2
+go many --tp 2 --cp 3 --zero 2 --steps 3 --resume auto
+"$work/t" info --checkpoint "$work/many/ckpt" | grep -qx 'mesh: *tp 2, pp 1, cp 3, dp 1'
+go many --resume auto
+same many one
+"$BUILD/tests/tools/compare" --prefix optim. --tolerance 1e-5 "$work/many/ckpt" "$work/one/ckpt"
