@@ -39,7 +39,9 @@ nmrt_status nmrt_agree(nmrt_comm *comm, nmrt_status mine, nmrt_error *e)
             all = one;
     }
     NMRT_TRY(nmrt_agree_on(comm, &all, sizeof all, e));
-    if (all.status != NMRT_OK)
+    if (all.status != NMRT_OK) {
         *e = all.e;
+        e->everyones = true;
+    }
     return (nmrt_status)all.status;
 }

@@ -5,7 +5,7 @@
 #include "runtime/comm.h"
 
 // Each gives a status, and a message in e; all get those of the lowest rank whose status is not
-// NMRT_OK. comm NULL: one rank alone.
+// NMRT_OK, as everyone's. comm NULL: one rank alone.
 nmrt_status nmrt_agree(nmrt_comm *comm, nmrt_status mine, nmrt_error *e);
 // All get rank 0's bytes.
 nmrt_status nmrt_agree_on(nmrt_comm *comm, void *at, int64_t bytes, nmrt_error *e);

@@ -353,9 +353,8 @@ static void local_free(nmrt_comm *c, void *at, int64_t bytes)
 static void local_abort(nmrt_comm *c, nmrt_status status, nmrt_error *e)
 {
     local_state *s = c->state;
-    bool everyones = status == NMRT_USAGE;
-    nmrt_recorder_fail(s->local->recorder, everyones ? NMRT_FAILED_FLAGS : NMRT_FAILED_RANK,
-                       everyones ? -1 : s->rank, e->text);
+    nmrt_recorder_fail(s->local->recorder, nmrt_failure_kind(status),
+                       nmrt_failure_rank(status, e, s->rank), e->text);
     e->text[0] = 0;
 }
 

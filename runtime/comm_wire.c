@@ -408,9 +408,8 @@ static nmrt_status wire_barrier(nmrt_comm *c, nmrt_error *e)
 static void wire_abort(nmrt_comm *c, nmrt_status status, nmrt_error *e)
 {
     wire_state *s = c->state;
-    bool everyones = status == NMRT_USAGE;
-    nmrt_health_fail(s->health, everyones ? NMRT_FAILED_FLAGS : NMRT_FAILED_RANK,
-                     everyones ? -1 : c->rank, e->text);
+    nmrt_health_fail(s->health, nmrt_failure_kind(status), nmrt_failure_rank(status, e, c->rank),
+                     e->text);
     if (nmrt_health_has_failed(s->health))
         snprintf(e->text, sizeof e->text, "%s",
                  nmrt_health_speaks(s->health) ? nmrt_health_why(s->health) : "");

@@ -68,7 +68,7 @@ nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_evaluated
 {
     const nmrt_setup *s = p->setup;
     const nmrt_planned *finish = nmrt_plan_func(p->en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
-    nmrt_late late = {NMRT_OK, {""}};
+    nmrt_late late = {.status = NMRT_OK};
     if (!p->chain->n_calls || !finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", s->program->name);
     NMRT_TRY(run_all(p, v, &late, e));
@@ -113,7 +113,7 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
     nmrt_evaluated x;
     NMRT_TRY(nmrt_evaluate(p, v, &x, e));
     if (x.status != NMRT_OK) {
-        *e = x.why;
+        *e = x.why; // everyone's
         return x.status;
     }
     fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, v->data->path);

@@ -232,7 +232,7 @@ int main(int argc, char **argv)
     const char *binary = base_name(argc > 0 ? argv[0] : program->name);
     nmrt_options o;
     nmrt_text problems = {0};
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     int code = 0;
     if (program->version != NMDRV_VERSION)
         return report("this binary was linked with the runtime of another nemocc", 1);

@@ -265,6 +265,16 @@ bool nmrt_recorder_awaits(const nmrt_recorder *r, int rank)
     return false;
 }
 
+nmrt_failure nmrt_failure_kind(nmrt_status status)
+{
+    return status == NMRT_USAGE ? NMRT_FAILED_FLAGS : NMRT_FAILED_RANK;
+}
+
+int nmrt_failure_rank(nmrt_status status, const nmrt_error *e, int rank)
+{
+    return status == NMRT_USAGE || e->everyones ? -1 : rank;
+}
+
 bool nmrt_recorder_fail(nmrt_recorder *r, nmrt_failure kind, int rank, const char *why)
 {
     int nobody = 0;

@@ -54,6 +54,9 @@ typedef enum { // why a run failed first
     NMRT_FAILED_LOST,  // a rank died or stalled: another start may go well
 } nmrt_failure;
 
+// How a rank tells its own failure: of which kind it is, and whose, -1 where all ranks have it.
+nmrt_failure nmrt_failure_kind(nmrt_status status);
+int nmrt_failure_rank(nmrt_status status, const nmrt_error *e, int rank);
 // The first to fail says why; all others leave with that. Returns whether it was the first.
 bool nmrt_recorder_fail(nmrt_recorder *r, nmrt_failure kind, int rank, const char *why);
 nmrt_failure nmrt_recorder_failure(const nmrt_recorder *r); // NOT until the text is complete

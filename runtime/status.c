@@ -12,6 +12,7 @@ nmrt_status nmrt_fail(nmrt_error *e, nmrt_status status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof e->text, fmt, ap);
     va_end(ap);
+    e->everyones = false;
     return status;
 }
 
@@ -24,5 +25,6 @@ nmrt_status nmrt_fail_errno(nmrt_error *e, const char *fmt, ...)
     va_end(ap);
     size_t n = strlen(e->text);
     snprintf(e->text + n, sizeof e->text - n, ": %s", strerror(number));
+    e->everyones = false;
     return NMRT_WORLD;
 }

@@ -3,6 +3,8 @@
 #ifndef NMRT_STATUS_H
 #define NMRT_STATUS_H
 
+#include <stdbool.h>
+
 typedef enum {
     NMRT_OK,
     NMRT_USAGE,   // the flags, or flags that do not fit the program
@@ -15,6 +17,7 @@ typedef enum {
 
 typedef struct nmrt_error {
     char text[1024]; // one sentence, without "error: " and without a line end
+    bool everyones;  // all ranks fail with this sentence: it is not this one's
 } nmrt_error;
 
 // Writes the message (cut at the buffer's end) and returns `status`, for `return nmrt_fail(...)`.

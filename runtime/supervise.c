@@ -65,7 +65,7 @@ static _Noreturn void be_rank(parent *p, int rank, pid_t parent_pid, nmrt_rank_b
                               void *arg)
 {
     nmrt_ranks r = *p->ranks;
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent_pid)
         _exit(1);
@@ -78,10 +78,9 @@ static _Noreturn void be_rank(parent *p, int rank, pid_t parent_pid, nmrt_rank_b
     watched(&set);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     nmrt_status status = body(&r, arg, &e);
-    bool everyones = status == NMRT_USAGE;
     if (status != NMRT_OK)
-        nmrt_recorder_fail(p->local->recorder, everyones ? NMRT_FAILED_FLAGS : NMRT_FAILED_RANK,
-                           everyones ? -1 : rank, e.text);
+        nmrt_recorder_fail(p->local->recorder, nmrt_failure_kind(status),
+                           nmrt_failure_rank(status, &e, rank), e.text);
     exit(code_of(status));
 }
 
@@ -270,7 +269,7 @@ void nmrt_ranks_say(const nmrt_ranks *ranks, nmrt_status status, nmrt_error *e)
 
 int nmrt_ranks_run(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
 {
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     if (ranks->start == NMRT_START_PLAIN && ranks->world > NMRT_MAX_LOCAL) {
         fprintf(stderr, "error: %d ranks are more than the %d that one machine starts\n",
                 ranks->world, NMRT_MAX_LOCAL);

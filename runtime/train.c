@@ -57,11 +57,12 @@ static nmrt_status check_finite(trainer *t, double loss, nmrt_error *e)
     const char *what = isfinite(loss) ? "gradient's norm" : "loss";
     nmrt_status saved = nmrt_checkpoint_wait(t->saver, &t->at, e); // so that its path is known
     (void)saved;
-    return nmrt_fail(
-        e, NMRT_NUMERIC,
-        "the %s of step %lld is %f; the run stops, and nothing of this step is saved%s%s", what,
-        (long long)t->at.step + 1, isfinite(loss) ? norm : loss,
-        *t->at.path ? ". The newest checkpoint is " : "", t->at.path);
+    nmrt_fail(e, NMRT_NUMERIC,
+              "the %s of step %lld is %f; the run stops, and nothing of this step is saved%s%s",
+              what, (long long)t->at.step + 1, isfinite(loss) ? norm : loss,
+              *t->at.path ? ". The newest checkpoint is " : "", t->at.path);
+    e->everyones = true;
+    return NMRT_NUMERIC;
 }
 
 // Only FINISH writes weights and states: a step that is stopped before it never was.

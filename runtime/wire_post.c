@@ -183,7 +183,7 @@ static void open_packet(nmrt_post *p, int from)
         return;
     b->in = wanted ? wanted : new_ticket(&b->head);
     if (!b->in)
-        fail(p, NMRT_FAILED_RANK, p->rank, &(nmrt_error){"no memory for messages"});
+        fail(p, NMRT_FAILED_RANK, p->rank, &(nmrt_error){.text = "no memory for messages"});
     else if (b->head.bytes)
         p->t->recv(p->t, from, b->in->at, b->head.bytes);
 }

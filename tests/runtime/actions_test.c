@@ -56,7 +56,7 @@ static void test_lists(int pp, int vp, int n_micro, bool training)
 {
     nmrt_stages s;
     nmrt_actions a;
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     CHECK(nmrt_stages_init(&s, &program, pp, vp, &e) == NMRT_OK);
     CHECK(nmrt_actions_init(&a, &s, n_micro, training, &e) == NMRT_OK);
     CHECK(nmrt_actions_check(&a, &e) == NMRT_OK);

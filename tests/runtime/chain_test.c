@@ -125,7 +125,7 @@ static void test_refused(nmdrv_arg *arg, nmdrv_arg wrong, int pp, const char *wh
 {
     nmrt_chain c;
     nmrt_stages s;
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     nmdrv_arg was = *arg;
     *arg = wrong;
     CHECK(open_chain(&c, &s, pp, (const int[]){1, 1, 1, 1, 1, 1}, &e) != NMRT_OK);

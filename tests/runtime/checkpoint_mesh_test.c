@@ -305,7 +305,7 @@ static bool load_quarter(const char *folder, int64_t part, char message[1024])
     nmdrv_sym sym;
     nmrt_checkpoint c;
     nmrt_text passed = {0};
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     open_big(&r, folder, &sym, part, 4);
     bool good = nmrt_checkpoint_load(folder, &r.en, true, &c, &passed, &e) == NMRT_OK;
     const uint32_t *at = rig_at(&r, 0);
@@ -373,7 +373,7 @@ static void *save_failing(void *arg)
     rank *r = arg;
     nmrt_saver *s;
     nmrt_checkpoint c = {.step = 20};
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     char gone[160], word[192];
     CHECK(nmrt_saver_open(&s, &r->rig.en, &r->rig.options, 10, &(nmrt_text){0}, &e) == NMRT_OK);
     snprintf(gone, sizeof gone, "%s/gone", dir);

@@ -73,7 +73,7 @@ static nmrt_status save(fixture *f, int64_t step, float value)
 static nmrt_status load(fixture *f, const char *path, nmrt_checkpoint *c, char message[1024])
 {
     nmrt_text passed = {0};
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     nmrt_status status = nmrt_checkpoint_load(path, &f->rig.en, true, c, &passed, &e);
     snprintf(message, 1024, "%s%s", passed.at ? passed.at : "", e.text);
     nmrt_text_release(&passed);

@@ -161,7 +161,7 @@ static void compare(const bench *b, const nmrt_exchange *x)
 
 static void check_one(bench *b, nmrt_exchange *x, bool in_place)
 {
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     CHECK(nmrt_exchange_in(x) <= MOST && nmrt_exchange_out(x) <= MOST);
     x->in = b->in;
     x->out = in_place ? b->in : b->out;
@@ -174,7 +174,7 @@ static void check_one(bench *b, nmrt_exchange *x, bool in_place)
 static void check_batch(bench *b, nmrt_exchange base, const shape *s, int n)
 {
     enum { ROOM = MOST / 8 };
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     nmrt_exchange x[8];
     for (int i = 0; i < n; i++) {
         x[i] = base;

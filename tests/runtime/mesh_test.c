@@ -104,7 +104,7 @@ static nmrt_mesh_flags flags(void)
 static nmrt_mesh make(const nmdrv_program *p, nmrt_mesh_flags f)
 {
     nmrt_mesh m;
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     nmrt_status status = nmrt_mesh_init(&m, p, &f, &e);
     CHECK(status == NMRT_OK);
     if (status != NMRT_OK)
@@ -295,7 +295,7 @@ static void test_exchanges(void)
     bind(&m, 2, sym); // pp 0, cp 1, tp 0
     nmrt_exchanges all;
     nmrt_exchange x;
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     CHECK(nmrt_exchanges_init(&all, &m, &e) == NMRT_OK);
     CHECK(nmrt_exchanges_get(&all, 0, sym, geometry, &x, &e) == NMRT_OK);
     CHECK(x.group.n == 2 && x.group.me == 1 && x.group.rank[0] == 0 && x.group.rank[1] == 2);
@@ -321,7 +321,7 @@ static void test_exchanges(void)
 static void refuse(const nmdrv_program *p, nmrt_mesh_flags f, const char *text)
 {
     nmrt_mesh m;
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     CHECK(nmrt_mesh_init(&m, p, &f, &e) == NMRT_USAGE);
     CHECK(strcmp(e.text, text) == 0);
     if (strcmp(e.text, text) != 0)
@@ -500,7 +500,7 @@ static void refuse_sizes(nmrt_mesh_flags f, int64_t batch, int64_t seq, const ch
 {
     nmrt_mesh m = make(&llama, f);
     nmdrv_sym sym[N_SYMS] = {[BATCH] = {.size = batch}, [SEQ] = {.size = seq}};
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     CHECK(nmrt_mesh_check(&m, sym, &e) == (*text ? NMRT_USAGE : NMRT_OK));
     CHECK(strcmp(e.text, text) == 0);
     if (strcmp(e.text, text) != 0)

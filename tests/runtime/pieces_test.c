@@ -9,7 +9,7 @@ static const nmrt_box whole = {2, {0, 0}, {6, 8}};
 
 static bool says(const nmrt_box *box, int n, const char *message)
 {
-    nmrt_error e = {""};
+    nmrt_error e = {.text = ""};
     return nmrt_boxes_check(&whole, box, n, "w", &e) == NMRT_CORRUPT && strstr(e.text, message);
 }
 

@@ -138,6 +138,12 @@ expect '--comm-timeout takes a number above 0' "$units" "${flags[@]}" --comm-tim
 expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
 expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
 
+# a full disk is the failure of all, told as whose part it is that has no room; the run goes on until its last save
+code=0
+(ulimit -f 20 && exec "$units" "${flags[@]}" "${mesh[@]}" --steps 4 --save "$work/full" --save-every 2) >"$work/out" 2>&1 || code=$?
+[ $code -eq 1 ] && says '^error: step 4 is not saved: cannot write .*/step-000004.part/00000.safetensors: File too large$'
+grep -q '^warning: step 2 is not saved: cannot write ' "$work/out" && [ -z "$(ls "$work/full")" ]
+
 # ranks of a launcher that have been given different flags say which, and do not train apart
 port=$((30000 + $$ % 2000))
 launched() { # launched RANK FLAG...: one of two ranks
