@@ -183,6 +183,10 @@ static int run_ranks(const nmdrv_program *program, const nmrt_options *o, const 
     nmrt_ranks ranks;
     nmrt_run run = {.program = program, .options = o, .out = out, .ranks = &ranks};
     nmrt_status status = find_ranks(&ranks, &run, &e);
+    // what a launcher hands on, line by line, may be a terminal here and is none where it ends up
+    nmrt_output lines = *out;
+    lines.terminal = lines.terminal && ranks.start == NMRT_START_PLAIN;
+    run.out = &lines;
     return status == NMRT_OK ? nmrt_ranks_run(&ranks, run_as_rank, &run) : exit_code(status, &e);
 }
 

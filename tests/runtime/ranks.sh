@@ -138,6 +138,11 @@ expect '--comm-timeout takes a number above 0' "$units" "${flags[@]}" --comm-tim
 expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
 expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
 
+# a launcher hands on lines, also where it gives its ranks a terminal: no line is written over
+shown() { script -qec "$* $units ${flags[*]} --steps 3" /dev/null >"$work/out" && grep -q "step 3/3" "$work/out"; }
+shown env && grep -q $'\033\\[K' "$work/out"
+shown env RANK=0 WORLD_SIZE=1 && ! grep -q $'\033' "$work/out"
+
 # a full disk is the failure of all, told as whose part it is that has no room; the run goes on until its last save
 code=0
 (ulimit -f 20 && exec "$units" "${flags[@]}" "${mesh[@]}" --steps 4 --save "$work/full" --save-every 2) >"$work/out" 2>&1 || code=$?
