@@ -174,7 +174,7 @@ pair 2 "" "--lr 1e-1 --seed 7"
 says 'rank 1 has --seed 7, rank 0 has --seed 1234$'
 pair 2 "" "--data $work/more"
 says 'rank 1 has --data a file of [0-9]+ bytes, rank 0 has --data a file of [0-9]+ bytes$'
-FAKE_LAUNCH=4 pair 0 "--dp 1 --pp 2 --comm-timeout 1" "--dp 1 --pp 2 --comm-timeout 1"
+FAKE_LAUNCH=8 pair 0 "--dp 1 --pp 2 --comm-timeout 4" "--dp 1 --pp 2 --comm-timeout 4"
 # flags that a checkpoint gave count as well
 pair 2 "--resume $work/killed/step-000005" "--resume $work/later/step-000040"
 says 'rank 1 has --resume'
