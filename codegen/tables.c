@@ -264,6 +264,28 @@ static const char *hash_module(nm_module *m)
     return nm_arena_fmt(m->arena, "%016llx", (unsigned long long)hash);
 }
 
+// The other dim of a field of whole numbers [batch, seq], whatever it is called.
+static nm_sym seq_in(const nm_func *f, nm_sym batch)
+{
+    for (int i = 0; i < f->n_params; i++) {
+        const nm_type *t = f->param[i]->type;
+        int at = t->rank == 2 ? nm_type_find(t, batch) : -1;
+        if (f->param_bind[i].kind == NM_BIND_data && !nm_dtype_table[t->dtype].is_float && at >= 0)
+            return t->dim[1 - at].name;
+    }
+    return NULL;
+}
+
+static nm_sym seq_of(const nm_module *m, nm_sym batch)
+{
+    nm_each_func(f, m) {
+        nm_sym seq = seq_in(f, batch);
+        if (seq)
+            return seq;
+    }
+    return NULL;
+}
+
 void nm_program_tables(nm_program *p)
 {
     nm_module *m = p->m;
@@ -276,6 +298,7 @@ void nm_program_tables(nm_program *p)
     int n_modes;
     LLVMValueRef modes = nm_mode_rows(&t, &n_modes);
     nm_pipe pipe = nm_pipe_of(m);
+    nm_sym batch = nm_sym_get(m, "batch"); // the language fixes this name
     LLVMValueRef program =
         NM_ROW(&t, nm_word(&t, NMDRV_VERSION), nm_string(&t, m->name), nm_string(&t, m->preset),
                nm_string(&t, hash_module(m)), nm_string(&t, p->opts->version),
@@ -285,7 +308,8 @@ void nm_program_tables(nm_program *p)
                nm_sym_rows(&t), dim_rows(&t), params, hyper_rows(&t), funcs, kernel_rows(&t),
                nm_word(&t, n_modes), nm_word(&t, p->n_collectives), nm_word(&t, pipe.n_units),
                modes, nm_collective_rows(&t), nm_word(&t, pipe.turns), nm_string(&t, pipe.where),
-               nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode));
+               nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode), nm_string(&t, batch),
+               nm_string(&t, seq_of(m, batch)));
     LLVMValueRef global = constant(&t, program, "nemocc_program");
     LLVMSetLinkage(global, LLVMExternalLinkage);
 }

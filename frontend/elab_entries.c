@@ -208,11 +208,38 @@ static const char *role(nm_elab *e, const char *kind, nm_sym name)
     return name ? nm_arena_fmt(e->a, "%s.%s", kind, name) : kind;
 }
 
+static bool is_fixed(const nm_type *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (!nm_extent_is_const(t->dim[i].extent, NULL))
+            return false;
+    return true;
+}
+
+// What is of run-time size is cut into samples, by the one dim whose name the language fixes.
+static void check_batch(nm_elab *e, nm_frame *f, const nm_ast_entry *entry)
+{
+    const nm_func *fn = e->fn->f;
+    bool fixed = true;
+    for (int i = 0; i < fn->n_params; i++) {
+        if (fn->param_bind[i].kind != NM_BIND_data)
+            continue;
+        fixed = fixed && is_fixed(fn->param[i]->type);
+        if (nm_has_dim(fn->param[i]->type, nm_sym_get(e->m, "batch")))
+            return;
+    }
+    if (!fixed && !e->fails)
+        nm_elab_error(e, f, entry->pars.par[0].loc,
+                      "no field has the dim 'batch'; the dim that counts samples must be called so "
+                      "[train-4]");
+}
+
 static void train_entry(nm_elab *e, const nm_ast_entry *entry)
 {
     results r = {0};
     begin(e, role(e, "train", entry->name.sym), entry->loc, true);
     nm_frame *f = entry_frame(e, entry);
+    check_batch(e, f, entry);
     nm_elab_block(e, f, &entry->body);
     if (!e->metric && !e->fails)
         nm_elab_error(e, f, entry->loc, "a train entry minimizes a loss [train-1]");
@@ -229,7 +256,9 @@ static void eval_entry(nm_elab *e, const nm_ast_entry *entry)
 {
     results r = {0};
     begin(e, role(e, "eval", entry->name.sym), entry->loc, false);
-    nm_elab_block(e, entry_frame(e, entry), &entry->body);
+    nm_frame *f = entry_frame(e, entry);
+    check_batch(e, f, entry);
+    nm_elab_block(e, f, &entry->body);
     add_metrics(e, &r, "loss", true);
     add_emits(e, &r);
     finish(e, &r, entry->loc);

@@ -28,15 +28,17 @@ static nmrt_status check_field(const nmdrv_program *program, const nmdrv_arg *fi
                          "the model reads the field '%s'; a text has only 'tokens' and 'labels'",
                          field->name);
     bool fits = field->rank == 2 && is_integer(field->dtype) &&
-                is_dim(program, field->dim[0], "batch") && is_dim(program, field->dim[1], "seq");
+                is_dim(program, field->dim[0], program->batch) &&
+                is_dim(program, field->dim[1], program->seq);
     if (fits)
         return NMRT_OK;
     nmrt_text shape = {0};
     for (int64_t i = 0; i < field->rank; i++)
         nmrt_text_add(&shape, "%s%s", i ? ", " : "", program->dim[field->dim[i]].name);
     nmrt_fail(e, NMRT_USAGE,
-              "the model's field '%s' is %s[%s]; a text gives whole numbers [batch, seq]",
-              field->name, nmrt_dtype(field->dtype)->name, shape.at ? shape.at : "");
+              "the model's field '%s' is %s[%s]; a text gives whole numbers [%s, %s]", field->name,
+              nmrt_dtype(field->dtype)->name, shape.at ? shape.at : "", program->batch,
+              *program->seq ? program->seq : "seq");
     nmrt_text_release(&shape);
     return NMRT_USAGE;
 }

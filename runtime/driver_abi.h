@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 5 };
+enum { NMDRV_VERSION = 6 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -214,6 +214,7 @@ typedef struct nmdrv_program {
     const char *pp_where;    // "layers (gpt2.nm:4)"; "": nothing to split over pp
     int64_t kv_extent;       // gcd of all dims of key heads, tpk = gcd of it and tp; 0: none, tpk = tp
     const char *no_decode;      // why there is no DECODE function: a sentence for the user; "" if there is one
+    const char *batch, *seq;    // the dims of a text, as the model calls them: samples, and the positions of one; "": none
 } nmdrv_program;
 
 extern const nmdrv_program nemocc_program;

@@ -18,7 +18,7 @@ static bool joins_samples(const nmdrv_program *p, int batch)
 // Ranks of dp may have fewer samples than others, so all that the model takes can be evaluated.
 static int64_t unit_of(const nmrt_setup *s)
 {
-    int batch = nmrt_sym_find(s->program, "batch");
+    int batch = nmrt_sym_find(s->program, s->program->batch);
     if (batch < 0)
         return s->samples;
     int64_t multiple = s->program->sym[batch].multiple > 1 ? s->program->sym[batch].multiple : 1;

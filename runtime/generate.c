@@ -29,7 +29,7 @@ typedef struct writer {
 // How many positions this run needs and the model can hold.
 static int64_t find_context(const writer *w)
 {
-    static const char *const name[] = {"context", "context.cache", "seq"};
+    const char *const name[] = {"context", "context.cache", w->program->seq};
     int64_t fixed = nmrt_dim_fixed(w->program, "context"), n = w->prompt + w->most;
     if (fixed && fixed < n)
         n = fixed;

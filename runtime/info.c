@@ -29,21 +29,21 @@ static bool is_fixed(const nmdrv_dim *d) { return d->extent > 0 && *d->where; }
 static bool is_runtime(const nmdrv_sym_info *s) { return *s->where && !*s->of && !s->n_axes; }
 
 // What gives a run-time dim its size.
-static const char *flags_of(const char *dim)
+static const char *flags_of(const nmdrv_program *p, const char *dim)
 {
-    if (strcmp(dim, "batch") == 0)
+    if (strcmp(dim, p->batch) == 0)
         return ": --micro-batch, --global-batch";
-    return strcmp(dim, "seq") == 0 ? ": --seq" : "";
+    return strcmp(dim, p->seq) == 0 ? ": --seq" : "";
 }
 
-static void print_runtime(const nmdrv_sym_info *s, nmrt_text *out)
+static void print_runtime(const nmdrv_program *p, const nmdrv_sym_info *s, nmrt_text *out)
 {
     nmrt_text_add(out, "  %-24s %8s   %s", s->name, "?", s->where);
     nmrt_text_add(out, s->max > 0 ? ", from %lld to %lld" : ", from %lld", (long long)s->min,
                   (long long)s->max);
     if (s->multiple > 1)
         nmrt_text_add(out, ", a multiple of %lld", (long long)s->multiple);
-    nmrt_text_add(out, "%s\n", flags_of(s->name));
+    nmrt_text_add(out, "%s\n", flags_of(p, s->name));
 }
 
 static void print_dims(const nmdrv_program *p, nmrt_text *out)
@@ -55,7 +55,7 @@ static void print_dims(const nmdrv_program *p, nmrt_text *out)
                           p->dim[i].where);
     for (int64_t i = 0; i < p->n_syms; i++)
         if (is_runtime(&p->sym[i]))
-            print_runtime(&p->sym[i], out);
+            print_runtime(p, &p->sym[i], out);
 }
 
 static void print_params(const nmdrv_program *p, nmrt_text *out)

@@ -59,8 +59,8 @@ static nmrt_status bind(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro
 {
     const nmrt_options *o = c->options;
     nmrt_sizes sizes = {micro_batch * nmrt_mesh_dp(m), o->global_batch, o->seq, o->seq};
-    NMRT_TRY(nmrt_sym_check(c->program, "batch", sizes.batch, e));
-    NMRT_TRY(nmrt_sym_check(c->program, "seq", sizes.seq, e));
+    NMRT_TRY(nmrt_sym_check(c->program, c->program->batch, sizes.batch, e));
+    NMRT_TRY(nmrt_sym_check(c->program, c->program->seq, sizes.seq, e));
     NMRT_TRY(nmrt_syms_bind(syms, c->program, &sizes, e));
     NMRT_TRY(nmrt_mesh_check(m, syms->at, e));
     nmrt_mesh_bind(m, syms->at);

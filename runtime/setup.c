@@ -27,9 +27,9 @@ static nmrt_status check_sizes(const nmrt_setup *s, nmrt_error *e)
             e, NMRT_USAGE,
             "a micro-batch of %lld samples of %lld tokens is more than a program can index",
             (long long)s->micro_batch, (long long)s->seq);
-    if (nmrt_sym_check(s->program, "batch", s->samples, &one) != NMRT_OK)
+    if (nmrt_sym_check(s->program, s->program->batch, s->samples, &one) != NMRT_OK)
         collect(e, one.text);
-    if (nmrt_sym_check(s->program, "seq", s->seq, &one) != NMRT_OK)
+    if (nmrt_sym_check(s->program, s->program->seq, s->seq, &one) != NMRT_OK)
         collect(e, one.text);
     return e->text[0] ? NMRT_USAGE : NMRT_OK;
 }
@@ -61,7 +61,7 @@ static nmrt_status bind_sizes(nmrt_setup *s, nmrt_error *e)
 void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_t total,
                      nmrt_syms *syms)
 {
-    int batch = nmrt_sym_find(s->program, "batch");
+    int batch = nmrt_sym_find(s->program, s->program->batch);
     int64_t from = micro * samples, left = total - from;
     *syms = s->syms;
     if (batch < 0)

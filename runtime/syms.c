@@ -29,8 +29,8 @@ int64_t nmrt_dim_fixed(const nmdrv_program *program, const char *name)
 
 int64_t nmrt_seq_default(const nmdrv_program *p)
 {
-    int64_t fixed = nmrt_dim_fixed(p, "seq");
-    int i = nmrt_sym_find(p, "seq");
+    int64_t fixed = nmrt_dim_fixed(p, p->seq);
+    int i = nmrt_sym_find(p, p->seq);
     if (fixed)
         return fixed;
     if (i < 0)
@@ -52,17 +52,18 @@ nmrt_status nmrt_syms_bind(nmrt_syms *out, const nmdrv_program *program, const n
         nmdrv_sym *v = &out->at[i];
         if (*s->of || s->n_axes) // the mesh's, or a repeat's turns
             continue;
-        if (strcmp(s->name, "batch") == 0)
+        if (strcmp(s->name, program->batch) == 0)
             *v = (nmdrv_sym){.size = sizes->batch, .total = sizes->batch_total};
-        else if (strcmp(s->name, "seq") == 0)
+        else if (strcmp(s->name, program->seq) == 0)
             *v = (nmdrv_sym){.size = sizes->seq, .total = sizes->seq};
         else if (strcmp(s->name, "context") == 0 || strcmp(s->name, "context.cache") == 0)
             *v = (nmdrv_sym){.size = sizes->context, .total = sizes->context};
         else
-            return nmrt_fail(
-                e, NMRT_USAGE,
-                "nothing gives the run-time dim %s (%s) a value: text has batch and seq", s->name,
-                s->where);
+            return nmrt_fail(e, NMRT_USAGE,
+                             "nothing gives the run-time dim %s (%s) a value: a text has samples "
+                             "(%s) and positions (%s)",
+                             s->name, s->where, program->batch,
+                             *program->seq ? program->seq : "none here");
     }
     return NMRT_OK;
 }

@@ -1,4 +1,4 @@
-// The run-time dims of a program (batch, seq, context) and the values they have in a call. Symbols
+// The run-time dims of a program (samples, positions, context) and the values they have in a call. Symbols
 // of local extents, axes and turns are the mesh's (mesh.h) and the pipeline's (stage.h).
 #ifndef NMRT_SYMS_H
 #define NMRT_SYMS_H

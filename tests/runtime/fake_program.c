@@ -535,4 +535,6 @@ const nmdrv_program nemocc_program = {
     .func = funcs,
     .kernel = kernels,
     .no_decode = FAKE_NO_DECODE,
+    .batch = "batch",
+    .seq = "seq",
 };

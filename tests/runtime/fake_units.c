@@ -635,5 +635,7 @@ const nmdrv_program nemocc_program = {
     .collective = collectives,
     .pp_turns = L1 + L2,
     .pp_where = "l1 (units.nm:1)",
+    .batch = "batch",
+    .seq = "seq",
     .no_decode = "it has no model",
 };

@@ -94,6 +94,8 @@ static const nmdrv_program llama = {
     .pp_turns = 12,
     .pp_where = "layers (m.nm:4)",
     .kv_extent = 8,
+    .batch = "batch",
+    .seq = "seq",
 };
 
 static nmrt_mesh_flags flags(void)
