@@ -315,7 +315,7 @@ static nmrt_status sum_up(nmrt_saver *s, nmrt_status mine, nmrt_error *e)
 
 nmrt_status nmrt_checkpoint_wait(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *e)
 {
-    nmrt_error why;
+    nmrt_error why, ended;
     if (!s || !s->under_way)
         return NMRT_OK;
     NMRT_TRY(await_all(s, &s->written, e));
@@ -326,9 +326,12 @@ nmrt_status nmrt_checkpoint_wait(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *
     join(s);
     s->under_way = false;
     if (!s->rank && s->outcome != NMRT_OK)
-        nmrt_dir_remove(s->at.path, e); // the first failure is the one to tell
-    if (status == NMRT_OK)
-        status = sum_up(s, s->outcome, &why);
+        nmrt_dir_remove(s->at.path, e);                  // the first failure is the one to tell
+    nmrt_status outcome = sum_up(s, s->outcome, &ended); // nobody leaves before that is removed
+    if (status == NMRT_OK) {
+        status = outcome;
+        why = ended;
+    }
     if (status == NMRT_OK || s->placed)
         nmrt_checkpoint_folder(c->path, s->options->save, s->at.step, "", e);
     if (status != NMRT_OK)

@@ -66,7 +66,8 @@ env FAKE_CALLS=30 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1
 env FAKE_LAUNCH=4 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
 code=0
 env FAKE_LAUNCH=-1 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || code=$?
-[ $code -eq 1 ] && says '^error: rank [23] has not entered .+ for 1 s \(stuck\)'
+[ $code -eq 1 ] || { cat "$work/out" && exit 1; }
+says '^error: rank [23] has not entered .+ for 1 s \(stuck\)'
 
 # before the first save of its own, a run that is started again goes on from where it began
 kill_one() { # kill_one OUTPUT PATTERN: a rank of $parent, once the output has the pattern
@@ -139,15 +140,21 @@ expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
 expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
 
 # a launcher hands on lines, also where it gives its ranks a terminal: no line is written over
-shown() { script -qec "$* $units ${flags[*]} --steps 3" /dev/null >"$work/out" && grep -q "step 3/3" "$work/out"; }
+mkfifo "$work/keys"
+shown() {
+    script -qec "$* $units ${flags[*]} --steps 3" /dev/null >"$work/out" <>"$work/keys" && grep -q "step 3/3" "$work/out" ||
+        { cat "$work/out" && return 1; }
+}
 shown env && grep -q $'\033\\[K' "$work/out"
 shown env RANK=0 WORLD_SIZE=1 && ! grep -q $'\033' "$work/out"
 
 # a full disk is the failure of all, told as whose part it is that has no room; the run goes on until its last save
 code=0
 (ulimit -f 20 && exec "$units" "${flags[@]}" "${mesh[@]}" --steps 4 --save "$work/full" --save-every 2) >"$work/out" 2>&1 || code=$?
-[ $code -eq 1 ] && says '^error: step 4 is not saved: cannot write .*/step-000004.part/00000.safetensors: File too large$'
-grep -q '^warning: step 2 is not saved: cannot write ' "$work/out" && [ -z "$(ls "$work/full")" ]
+[ $code -eq 1 ] || { cat "$work/out" && exit 1; }
+says '^error: step 4 is not saved: cannot write .*/step-000004.part/00000.safetensors: File too large$'
+grep -q '^warning: step 2 is not saved: cannot write ' "$work/out" && [ -z "$(ls "$work/full")" ] ||
+    { ls "$work/full" && cat "$work/out" && exit 1; }
 
 # ranks of a launcher that have been given different flags say which, and do not train apart
 port=$((30000 + $$ % 2000))
