@@ -22,10 +22,11 @@ typedef struct nm_drive {
     LLVMValueRef frame, buf, call; // frame->buf, frame->call
     LLVMValueRef launch, block;    // call->launch, the argument block
     LLVMValueRef geometry;         // of a collective, on the stack; NULL: not yet
-    int position;                  // of the next group or collective in launch order
+    int position;                  // ir/plan.h: of the next op that has one
     int n_turns;
     nm_turn_value turn[NM_MAX_TURNS + 1];
     LLVMValueRef *given;  // by value id: where a collective said that its loose result lies
+    int *row;             // by value id: of the table of collectives, if one gave it
     nm_own_table *tables; // of the function
 } nm_drive;
 
@@ -39,5 +40,6 @@ LLVMValueRef nm_drive_syms(nm_drive *w, const nm_own_syms *syms);
 
 // driver_collective.c. False: reported.
 bool nm_drive_collective(nm_drive *w, nm_op *op);
+void nm_drive_wait(nm_drive *w, const nm_op *wait);
 
 #endif

@@ -91,6 +91,8 @@ static bool write_body(nm_drive *w, nm_func *body)
             ok = write_repeat(w, op) && ok;
         else if (nm_is(op, NM_COLLECTIVE))
             ok = nm_drive_collective(w, op) && ok;
+        else if (op->code == NM_OP_wait)
+            nm_drive_wait(w, op);
         else if (op->code != NM_OP_ret && !nm_is(op, NM_VIEW) && !nm_is(op, NM_FREE))
             ok = nm_error(w->p->m->diag, op->loc,
                           "%s: is in no kernel and is not lowered by itself", nm_info(op)->name);
@@ -109,7 +111,7 @@ static LLVMValueRef start(nm_drive *w, const char *what, LLVMTypeRef type)
     return fn;
 }
 
-// frame: {sym, buf, call, device}; call: {launch, fill, copy, collective}
+// frame: {sym, buf, call, device}; call: {launch, fill, copy, collective, wait}
 static bool write_run(nm_drive *w)
 {
     nm_fn *f = &w->fn;
@@ -162,6 +164,7 @@ static bool write_driver(nm_program *p, nm_driver *d)
     nm_arena scratch = {0};
     nm_drive w = {.p = p, .d = d};
     w.given = nm_new_n(&scratch, LLVMValueRef, (size_t)d->func->n_values + 1);
+    w.row = nm_new_n(&scratch, int, (size_t)d->func->n_values + 1);
     nm_fn_init(&w.fn, p->m, &scratch, p->ctx, p->driver_mod);
     nm_fn_serve(&w.fn, d->func);
     bool ok = write_run(&w);

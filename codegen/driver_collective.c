@@ -4,6 +4,7 @@
 // The device says where the result lies: in the operand's place, if there was nothing to do. A
 // loose result (ir/plan.h) is read from there; any other is copied to where it has to be.
 #include "codegen/drive.h"
+#include "passes/launch.h"
 #include "runtime/driver_abi.h"
 
 #include <string.h>
@@ -95,6 +96,7 @@ static bool list_collective(nm_drive *w, const nm_op *op)
     c.dtype = op->out[0].type->dtype;
     c.max = nm_attr_bool(op, "max");
     c.more = nm_attr_bool(op, "more");
+    c.async = !c.more && nm_launch_wait(op);
     c.units = w->d->func->part.units;
     c.over = -1;
     if (is_along_dim(op)) {
@@ -131,7 +133,7 @@ static void write_geometry(nm_drive *w, const nm_op *op)
     set_geometry(w, 2, t->rank - at - 1, &t->dim[at + 1]);
 }
 
-enum { CALL_COPY = 2, CALL_COLLECTIVE = 3 }; // nmdrv_calls
+enum { CALL_COPY = 2, CALL_COLLECTIVE = 3, CALL_WAIT = 4 }; // nmdrv_calls
 
 static LLVMValueRef callee(nm_drive *w, int slot)
 {
@@ -186,6 +188,7 @@ bool nm_drive_collective(nm_drive *w, nm_op *op)
     const nm_plan *plan = w->d->func->plan;
     const nm_value *v = &op->out[0];
     const nm_place *to = &plan->place[v->id], *from = &plan->place[op->in[0]->id];
+    w->row[v->id] = w->p->n_collectives - 1;
     write_geometry(w, op);
     LLVMValueRef in = nm_drive_address(w, from), out = nm_drive_address(w, to);
     LLVMValueRef given = call_device(w, out, in);
@@ -195,4 +198,15 @@ bool nm_drive_collective(nm_drive *w, nm_op *op)
         copy_if_elsewhere(w, v->type, out, given);
     w->position += !nm_attr_bool(op, "more");
     return true;
+}
+
+void nm_drive_wait(nm_drive *w, const nm_op *wait)
+{
+    nm_fn *f = &w->fn;
+    LLVMTypeRef param[] = {f->ptr, f->i64};
+    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 2, false);
+    const nm_op *last = nm_launch_last(wait->in[0]->def);
+    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, w->row[last->out[0].id])};
+    LLVMBuildCall2(f->b, type, callee(w, CALL_WAIT), arg, 2, "");
+    w->position++;
 }

@@ -62,6 +62,7 @@ void nm_eval_const(nm_eval_op *e);
 void nm_eval_size(nm_eval_op *e);
 void nm_eval_offset(nm_eval_op *e);
 void nm_eval_collective(nm_eval_op *e);
+void nm_eval_nothing(nm_eval_op *e); // of wait: here, everything is complete at once
 void nm_eval_index(nm_eval_op *e);
 void nm_eval_random(nm_eval_op *e);
 void nm_eval_map(nm_eval_op *e);

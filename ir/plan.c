@@ -61,6 +61,12 @@ static void print_op(FILE *out, const nm_plan *plan, const nm_op *op)
     fputc('\n', out);
 }
 
+bool nm_plan_has_position(const nm_op *op)
+{
+    return op->code == NM_OP_group || op->code == NM_OP_wait ||
+           (nm_is(op, NM_COLLECTIVE) && !nm_attr_bool(op, "more"));
+}
+
 static void print_list(FILE *out, const nm_plan *plan, const nm_func *f, int depth, int *position)
 {
     nm_each_op(op, f) {
@@ -70,7 +76,7 @@ static void print_list(FILE *out, const nm_plan *plan, const nm_func *f, int dep
         if (op->code != NM_OP_repeat) {
             bool group = op->code == NM_OP_group;
             fprintf(out, "%d %s", *position, group ? nm_attr_sym(op, "kind") : nm_info(op)->name);
-            *position += !nm_attr_bool(op, "more");
+            *position += nm_plan_has_position(op);
             print_op(out, plan, op);
             continue;
         }

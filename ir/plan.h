@@ -13,7 +13,8 @@
 // result is *loose*, readers go by the pointer that the collective gave; then the operand is there
 // for as long as the result, nobody writes to it, and nothing is written over a loose value. Any
 // other result of a collective is copied to its place if it lies elsewhere. Collectives that are
-// launched together (`more`) run at one position.
+// launched together (`more`) run at one position. Where a `wait` names a launch, it goes on until then:
+// its operands' places are read and its results' places written all that time, by it alone.
 #ifndef NM_IR_PLAN_H
 #define NM_IR_PLAN_H
 
@@ -26,8 +27,8 @@ typedef struct nm_buffer {
     nm_dtype dtype;
     const nm_extent *elems; // its size, in elements
     int first, last; // transient: live from the op at position `first` to `last`, both included;
-                     // positions count groups and collectives in the order they run, bodies inside
-                     // their repeat
+                     // positions count groups, launches of collectives and waits in the order they
+                     // run, bodies inside their repeat
 } nm_buffer;
 
 typedef struct nm_turn { // moves with the turns of an enclosing repeat
@@ -51,6 +52,8 @@ typedef struct nm_plan {
     nm_place *place; // [func->n_values], by value id
     int n_positions;
 } nm_plan;
+
+bool nm_plan_has_position(const nm_op *op); // is the next op's position another one?
 
 // Text: one line a buffer, one line a group or collective with its operands' places. The law of
 // --emit=plan.

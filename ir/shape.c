@@ -147,6 +147,14 @@ bool nm_shape_collective(nm_module *m, nm_op *op)
                             nm_info(op)->name, nm_type_str(m, out));
 }
 
+bool nm_shape_wait(nm_module *m, nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (!op->in[i]->def || !nm_is(op->in[i]->def, NM_COLLECTIVE))
+            return nm_error(m->diag, op->loc, "wait names results of collectives [wait-1]");
+    return op->n_out == 0 || nm_error(m->diag, op->loc, "wait has no result [wait-2]");
+}
+
 bool nm_shape_rotate(nm_module *m, nm_op *op) { return nm_shape_give(m, op, 0, op->in[0]->type); }
 
 bool nm_shape_index(nm_module *m, nm_op *op)

@@ -11,6 +11,7 @@
 bool nm_shape_given(nm_module *m, nm_op *op); // const: any type
 bool nm_shape_size(nm_module *m, nm_op *op);
 bool nm_shape_collective(nm_module *m, nm_op *op);
+bool nm_shape_wait(nm_module *m, nm_op *op);
 bool nm_shape_rotate(nm_module *m, nm_op *op);
 bool nm_shape_index(nm_module *m, nm_op *op);
 bool nm_shape_random(nm_module *m, nm_op *op);

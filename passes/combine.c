@@ -6,20 +6,25 @@
 // the last batch of its kind by moving up to it, if its operand is computed before; else the batch
 // moves down to it, if nobody in between reads what the batch gives. A kernel that reads it and is
 // itself read by ret alone (a gradient's part, added to its accumulator) moves along. So the
-// parameters of a step are gathered in one launch, and a layer's gradients are scattered in one.
+// small parameters of a step are gathered in one launch, and a layer's small gradients are
+// scattered in one. What is large by itself, or would make a batch large, begins another one, which
+// the next pass can let go on beside the kernels that make the first one's successors: a *bucket*.
 //
 // In the text, all of a batch but the last say {more = true}: the device may wait for the next.
+#include "passes/launch.h"
 #include "passes/pass.h"
 
 #include <string.h>
 
 enum { MAX_BATCHES = 32, MAX_BATCH = 64 };
+#define BUCKET (4e6) // elements, for nominal sizes: 16 MB of f32; what is less is mostly latency
 
 typedef struct batch {
     int n, n_tails;
     nm_op *op[MAX_BATCH];   // in the order of the list, side by side
     nm_op *tail[MAX_BATCH]; // kernels that may move behind the batch, wherever that goes
-    bool is_read;           // by others: it cannot move down any more
+    double elements;
+    bool is_read; // by others: it cannot move down any more
 } batch;
 
 typedef struct combiner {
@@ -43,8 +48,6 @@ static bool same_kind(const nm_op *a, const nm_op *b)
            nm_attr_bool(a, "max") == nm_attr_bool(b, "max") &&
            same_axes(nm_attr_dims(a, "axes"), nm_attr_dims(b, "axes"));
 }
-
-static bool is_sent(const nm_op *op) { return nm_is(op, NM_COLLECTIVE) && !nm_is(op, NM_VIEW); }
 
 static batch *find(combiner *c, const nm_op *op)
 {
@@ -81,10 +84,21 @@ static bool stands_before(const nm_op *x, const nm_op *y)
     return x != NULL;
 }
 
+static bool has_room(const batch *b, const nm_op *op)
+{
+    return b->n < MAX_BATCH && b->elements + nm_sent_elements(op) <= BUCKET;
+}
+
+static void join(batch *b, nm_op *op)
+{
+    b->op[b->n++] = op;
+    b->elements += nm_sent_elements(op);
+}
+
 static void move_up(batch *b, nm_op *op)
 {
     nm_move_before(op, b->op[b->n - 1]->next);
-    b->op[b->n++] = op;
+    join(b, op);
 }
 
 static void move_down(batch *b, nm_op *op)
@@ -94,24 +108,26 @@ static void move_down(batch *b, nm_op *op)
     nm_op *behind = op->next;
     for (int i = 0; i < b->n_tails; i++)
         nm_move_before(b->tail[i], behind);
-    b->op[b->n++] = op;
+    join(b, op);
 }
 
 static void add(combiner *c, nm_op *op)
 {
     batch *b = find(c, op);
-    if (b && b->n < MAX_BATCH && (!op->in[0]->def || stands_before(op->in[0]->def, b->op[0]))) {
+    bool room = b && has_room(b, op);
+    if (room && (!op->in[0]->def || stands_before(op->in[0]->def, b->op[0]))) {
         move_up(b, op);
         return;
     }
-    if (b && b->n < MAX_BATCH && !b->is_read) {
+    if (room && !b->is_read) {
         move_down(b, op);
         return;
     }
     if (!b && c->n == MAX_BATCHES)
         return;
     b = b ? b : &c->open[c->n++];
-    *b = (batch){.n = 1, .op = {op}};
+    *b = (batch){0};
+    join(b, op);
 }
 
 static bool is_tail(const batch *b, const nm_op *op)
@@ -151,21 +167,21 @@ static void say_more(nm_op *op)
 // The last of the batch that begins at op: none of it reads another's result.
 static nm_op *end_of_batch(nm_op *first)
 {
-    batch b = {.n = 1, .op = {first}};
-    nm_op *last = first;
-    for (nm_op *op = first->next; is_sent(op) && same_kind(first, op); op = op->next) {
-        if (b.n == MAX_BATCH || reads(op, &b))
+    batch b = {0};
+    join(&b, first);
+    for (nm_op *op = first->next; nm_is_sent(op) && same_kind(first, op); op = op->next) {
+        if (!has_room(&b, op) || reads(op, &b))
             break;
-        last = b.op[b.n++] = op;
+        join(&b, op);
     }
-    return last;
+    return b.op[b.n - 1];
 }
 
 static bool say_batches(nm_func *f)
 {
     bool changed = false;
     for (nm_op *op = f->first, *next; op; op = next) {
-        nm_op *last = is_sent(op) ? end_of_batch(op) : op;
+        nm_op *last = nm_is_sent(op) ? end_of_batch(op) : op;
         next = last->next;
         for (nm_op *after; op != last; op = after) {
             after = op->next;
@@ -189,7 +205,7 @@ static bool combine_list(nm_func *f, nm_arena *scratch)
             changed |= combine_list(op->body, scratch);
         for (int i = 0; i < c.n; i++)
             note_reader(&c.open[i], op);
-        if (is_sent(op))
+        if (nm_is_sent(op))
             add(&c, op);
     }
     nm_arena_reset(scratch, mark);

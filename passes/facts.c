@@ -62,7 +62,8 @@ static const char *check_grouped(nm_op *op)
 {
     bool in_group = op->func->parent && op->func->parent->code == NM_OP_group;
     bool fine = op->code == NM_OP_group || op->code == NM_OP_repeat || op->code == NM_OP_ret ||
-                nm_is(op, NM_VIEW) || nm_is(op, NM_FREE) || nm_is(op, NM_COLLECTIVE);
+                nm_is(op, NM_VIEW) || nm_is(op, NM_FREE) || nm_is(op, NM_COLLECTIVE) ||
+                op->code == NM_OP_wait;
     return in_group || fine ? NULL : "an op stands in no group [grouped]";
 }
 

@@ -117,13 +117,21 @@ static void touch_all(schedule *s, const nm_op *op, int position)
         touch(s, &op->out[i], position);
 }
 
+// What a launch reads is there until it has been waited for.
+static void touch_launch(schedule *s, const nm_op *wait, int position)
+{
+    for (int i = 0; i < wait->n_in; i++)
+        touch_all(s, wait->in[i]->def, position);
+}
+
 static void live(schedule *s, const nm_func *f)
 {
     nm_each_op(op, f) {
-        if (op->code == NM_OP_group || nm_is(op, NM_COLLECTIVE)) {
+        if (op->code == NM_OP_wait)
+            touch_launch(s, op, s->position);
+        else if (op->code == NM_OP_group || nm_is(op, NM_COLLECTIVE))
             touch_all(s, op, s->position);
-            s->position += !nm_attr_bool(op, "more");
-        }
+        s->position += nm_plan_has_position(op);
         if (op->code != NM_OP_repeat)
             continue;
         int first = s->position;

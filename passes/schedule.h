@@ -14,12 +14,11 @@ bool nm_group_in_place(const nm_op *group, int p, int r);
 bool nm_gives_way(const nm_value *a, const nm_value *b);
 // Does x stand before y, in one list?
 bool nm_stands_before(const nm_op *x, const nm_op *y);
-// Does the reader stand before `op`, and who reads what may turn out to be the value itself?
+// Is the reader done before `op`, a collective when it has been waited for, and who reads what may
+// turn out to be the value itself?
 bool nm_is_done_before(const nm_use *reader, const nm_op *op);
 // May the collective's result be left in its operand's place? Not if ret or a repeat reads it.
 bool nm_may_be_operand(const nm_value *v);
-// The first of the collectives that are launched together with op; op itself, if it is none.
-const nm_op *nm_launched_from(const nm_op *op);
 
 // The parameter of f in whose place its result i goes, or NULL: states, accumulators, caches.
 nm_value *nm_result_home(const nm_func *f, int i);

@@ -1,5 +1,6 @@
 // When a value may be written where another one lies: whoever reads the old one must be done, or
 // be the kernel that writes the new one and read each element just where it writes it.
+#include "passes/launch.h"
 #include "passes/schedule.h"
 
 #include <string.h>
@@ -151,13 +152,6 @@ bool nm_stands_before(const nm_op *x, const nm_op *y)
     return false;
 }
 
-const nm_op *nm_launched_from(const nm_op *op)
-{
-    while (op->prev && nm_is(op->prev, NM_COLLECTIVE) && nm_attr_bool(op->prev, "more"))
-        op = op->prev;
-    return op;
-}
-
 bool nm_may_be_operand(const nm_value *v)
 {
     if (!v->def || !nm_is(v->def, NM_COLLECTIVE) || v->def->code == NM_OP_rotate)
@@ -170,7 +164,8 @@ bool nm_may_be_operand(const nm_value *v)
 
 bool nm_is_done_before(const nm_use *reader, const nm_op *op)
 {
-    if (!nm_stands_before(reader->op, op))
+    const nm_op *wait = nm_launch_wait(reader->op);
+    if (!nm_stands_before(wait ? wait : reader->op, op))
         return false;
     const nm_value *same = reader->op->n_out ? &reader->op->out[0] : NULL;
     if (!same || !nm_may_be_operand(same))
@@ -194,7 +189,7 @@ static bool use_allows(const nm_use *u, const nm_value *b)
 {
     const nm_op *d = b->def;
     if (u->op != d)
-        return nm_is_done_before(u, nm_launched_from(d));
+        return nm_is_done_before(u, nm_launch_first(d));
     if (d->code == NM_OP_group)
         return nm_group_in_place(d, u->index, b->index);
     if (nm_is(d, NM_COLLECTIVE))

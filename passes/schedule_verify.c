@@ -1,6 +1,8 @@
 // The proof of a plan: run the function in the abstract, where a place holds the name of the value
 // that was written there last. Turns of a repeat run twice, since the second finds what the first
-// left.
+// left. From a launch of collectives to the wait that names it, what it reads and writes is its
+// own.
+#include "passes/launch.h"
 #include "passes/schedule.h"
 
 typedef struct cell { // one place and what it holds
@@ -13,6 +15,8 @@ typedef struct walk {
     nm_arena *arena;
     int n_cells, room;
     cell *cell;
+    int n_going;
+    const nm_op **going; // collectives that have not been waited for
     const char *wrong;
 } walk;
 
@@ -73,11 +77,25 @@ static bool contains(const nm_place *a, const nm_place *b)
     return true;
 }
 
+static bool overlap(walk *w, const nm_value *a, const nm_value *b)
+{
+    const nm_place *p = place(w, a), *q = place(w, b);
+    return p && q && (contains(p, q) || contains(q, p));
+}
+
+static void check_not_sent(walk *w, const nm_value *v)
+{
+    for (int i = 0; i < w->n_going; i++)
+        if (overlap(w, v, w->going[i]->in[0]) || overlap(w, v, &w->going[i]->out[0]))
+            fail(w, v, "is written where a launch is under way");
+}
+
 static void write(walk *w, const nm_value *v)
 {
     const nm_place *p = place(w, v);
     if (!p)
         return;
+    check_not_sent(w, v);
     for (int i = 0; i < w->n_cells; i++)
         if (contains(w->cell[i].place, p) || contains(p, w->cell[i].place))
             w->cell[i].holds = NULL;
@@ -91,6 +109,9 @@ static void read(walk *w, const nm_value *v)
 {
     if (is_loose(w, v))
         read(w, v->def->in[0]);
+    for (int i = 0; i < w->n_going; i++)
+        if (v->def == w->going[i])
+            fail(w, v, "is read before its launch has been waited for");
     const nm_place *p = place(w, v);
     for (int i = 0; p && i < w->n_cells; i++)
         if (same_place(w->cell[i].place, p) && w->cell[i].holds == v)
@@ -141,12 +162,6 @@ static void write_all(walk *w, const nm_op *op)
         write(w, &op->out[r]);
 }
 
-static bool overlap(walk *w, const nm_value *a, const nm_value *b)
-{
-    const nm_place *p = place(w, a), *q = place(w, b);
-    return p && q && (contains(p, q) || contains(q, p));
-}
-
 // Is b written where a, or what a may at run time be, is still read? In its own place it may be.
 static void check_apart(walk *w, const nm_value *a, const nm_value *b, bool in_place)
 {
@@ -165,18 +180,10 @@ static void run_group(walk *w, const nm_op *op, int position)
     write_all(w, op);
 }
 
-// The last of the collectives that are launched together with op.
-static const nm_op *launched_to(const nm_op *op)
-{
-    while (nm_attr_bool(op, "more"))
-        op = op->next;
-    return op;
-}
-
 // All are read before one is written, at one position.
-static void run_collectives(walk *w, const nm_op *first, int position)
+static void run_launch(walk *w, const nm_op *first, int position)
 {
-    const nm_op *end = launched_to(first)->next;
+    const nm_op *end = nm_launch_last(first)->next;
     for (const nm_op *op = first; op != end; op = op->next)
         touch_all(w, op, position);
     for (const nm_op *a = first; a != end; a = a->next)
@@ -184,6 +191,36 @@ static void run_collectives(walk *w, const nm_op *first, int position)
             check_apart(w, a->in[0], &b->out[0], a == b && a->code == NM_OP_all_reduce);
     for (const nm_op *op = first; op != end; op = op->next)
         write_all(w, op);
+    for (const nm_op *op = first; op != end && nm_launch_wait(first); op = op->next)
+        w->going[w->n_going++] = op;
+}
+
+static bool waits_for(const nm_op *wait, const nm_op *collective)
+{
+    for (int i = 0; i < wait->n_in; i++)
+        if (wait->in[i]->def == collective)
+            return true;
+    return false;
+}
+
+// What was read lies where it lay, or is the result that took its place.
+static void run_wait(walk *w, const nm_op *wait, int position)
+{
+    int n = 0;
+    for (int i = 0; i < w->n_going; i++)
+        if (!waits_for(wait, w->going[i]))
+            w->going[n++] = w->going[i];
+    if (w->n_going - n != wait->n_in)
+        fail(w, wait->in[0], "is waited for, and nothing is under way");
+    w->n_going = n;
+    for (int i = 0; i < wait->n_in; i++) {
+        const nm_value *v = wait->in[i], *from = v->def->in[0];
+        read(w, v);
+        if (!overlap(w, v, from))
+            read(w, from);
+        within_life(w, v, position, position);
+        within_life(w, from, position, position);
+    }
 }
 
 static bool in_place_of_result(walk *w, const nm_op *op, const nm_value *v)
@@ -296,8 +333,10 @@ static void run_list(walk *w, const nm_func *f, int *position)
             run_group(w, op, (*position)++);
         else if (op->code == NM_OP_repeat)
             run_repeat(w, op, position);
-        else if (nm_is(op, NM_COLLECTIVE) && nm_launched_from(op) == op)
-            run_collectives(w, op, (*position)++);
+        else if (nm_is(op, NM_COLLECTIVE) && nm_launch_first(op) == op)
+            run_launch(w, op, (*position)++);
+        else if (op->code == NM_OP_wait)
+            run_wait(w, op, (*position)++);
     }
 }
 
@@ -320,10 +359,13 @@ const char *nm_plan_disprove(const nm_func *f, nm_arena *arena)
 {
     walk w = {.plan = f->plan, .arena = arena, .room = (int)f->n_values};
     w.cell = nm_new_n(arena, cell, w.room);
+    w.going = nm_new_n(arena, const nm_op *, w.room);
     for (int i = 0; i < f->n_params; i++)
         write(&w, f->param[i]);
     int position = 0;
     run_list(&w, f, &position);
+    if (w.n_going)
+        fail(&w, &w.going[0]->out[0], "is never waited for");
     check_results(&w, f);
     return w.wrong;
 }

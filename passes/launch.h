@@ -1,0 +1,25 @@
+// Launches of collectives: those that stand side by side, of one kind and axes, all but the last
+// saying {more = true}. The device sends them together. A launch that a `wait` names goes on beside
+// what stands in between: until then its operands are read and its results are written.
+#ifndef NM_PASSES_LAUNCH_H
+#define NM_PASSES_LAUNCH_H
+
+#include "ir/ir.h"
+
+bool nm_is_sent(const nm_op *op); // a collective that is more than a view
+// The first and the last of the collectives that are launched together with op; op itself, if it is
+// none.
+nm_op *nm_launch_first(const nm_op *op);
+nm_op *nm_launch_last(const nm_op *op);
+// The op that waits for op's launch: the collective blocks, if there is none. NULL: it does.
+const nm_op *nm_launch_wait(const nm_op *op);
+
+// Elements of a value, and products of a group (multiplications), for nominal sizes of run-time
+// dims. A local extent counts as its whole dim: both are for weighing one against the other.
+double nm_nominal_elements(nm_module *m, const nm_type *t);
+double nm_nominal_products(const nm_op *group);
+double nm_sent_elements(const nm_op *op); // of the larger side
+// What the launch that ends with `last` sends.
+double nm_launch_elements(const nm_op *last);
+
+#endif
