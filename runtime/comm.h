@@ -6,6 +6,9 @@
 // order of the group's indices, so bits do not depend on timing. Each operation is noted in the
 // recorder (runtime/recorder.h) before it waits; a rank that is behind, gone, or in another
 // operation is an error that names it, on every rank.
+//
+// All calls return when their work is done. Launches that go on beside kernels are the device's:
+// the host has a thread for them (runtime/comm_queue.h), another may have streams.
 #ifndef NMRT_COMM_H
 #define NMRT_COMM_H
 
@@ -69,6 +72,9 @@ struct nmrt_comm {
     _Atomic int64_t
         *progress;   // this rank's count of what it has done (recorder.h); NULL: nobody looks
     nmrt_pool *pool; // the device's threads, which help with large collectives; NULL: none
+    bool one_thread; // only the one that opened it may use it; else any, one at a time
+    double waited;   // seconds that the rank's own thread has stood in collectives and messages: a
+                     // report for people, added to by who calls
     void *state;
 };
 

@@ -430,7 +430,7 @@ static void wire_close(nmrt_comm *c)
 // --- open ----------------------------------------------------------------------------------------
 
 static nmrt_status open_state(wire_state *s, const nmrt_ranks *ranks, const char *which,
-                              nmrt_error *e)
+                              bool *one_thread, nmrt_error *e)
 {
     nmrt_transport *t;
     nmrt_roll roll = {0};
@@ -440,6 +440,7 @@ static nmrt_status open_state(wire_state *s, const nmrt_ranks *ranks, const char
         return nmrt_fail(e, NMRT_WORLD, "no memory for the communicator");
     NMRT_TRY(strcmp(which, "mpi") == 0 ? nmrt_wire_mpi(&t, ranks, &roll, e)
                                        : nmrt_wire_tcp(&t, ranks, &roll, e));
+    *one_thread = t->one_thread;
     nmrt_status status = nmrt_health_open(&s->health, ranks, &roll, e);
     nmrt_roll_release(&roll);
     if (status == NMRT_OK) {
@@ -463,7 +464,8 @@ nmrt_status nmrt_comm_wire(nmrt_comm *c, const nmrt_ranks *ranks, const char *wh
     wire_state *s = calloc(1, sizeof *s);
     if (!s)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the communicator");
-    nmrt_status status = open_state(s, ranks, which, e);
+    bool one_thread;
+    nmrt_status status = open_state(s, ranks, which, &one_thread, e);
     if (status != NMRT_OK) {
         free(s->ticket);
         free(s);
@@ -479,6 +481,7 @@ nmrt_status nmrt_comm_wire(nmrt_comm *c, const nmrt_ranks *ranks, const char *wh
                      .abort = wire_abort,
                      .close = wire_close,
                      .progress = nmrt_health_progress(s->health),
+                     .one_thread = one_thread,
                      .state = s};
     return NMRT_OK;
 }

@@ -91,10 +91,12 @@ void nmrt_health_close(nmrt_health *h);
 // --- transports ----------------------------------------------------------------------------------
 
 // To and from each peer one transfer at a time may be under way; its memory stays until it is done.
-// What is sent in pieces may be received in the same pieces, in order. Called by one thread.
+// What is sent in pieces may be received in the same pieces, in order. Called by one thread at a
+// time.
 typedef struct nmrt_transport nmrt_transport;
 struct nmrt_transport {
     const char *name;
+    bool one_thread; // only by the one that opened it
     void (*send)(nmrt_transport *t, int to, const struct iovec part[2]); // the second may be empty
     void (*recv)(nmrt_transport *t, int from, void *at, int64_t bytes);
     bool (*is_sent)(const nmrt_transport *t, int to);

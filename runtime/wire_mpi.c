@@ -6,8 +6,8 @@
 // callee reads the low half of it. A request is a word of memory, of which an int's library uses
 // the first half. Nobody looks at a status.
 //
-// One thread calls MPI, so a rank moves bytes only while it waits; health goes over TCP, by an
-// address that rank 0 broadcasts.
+// One thread at a time calls MPI: the rank's own, or that of launches under way. A rank moves bytes
+// only while one of them waits; health goes over TCP, by an address that rank 0 broadcasts.
 #define _GNU_SOURCE
 #include "runtime/clock.h"
 #include "runtime/wire.h"
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FUNNELED = 1, TAG = 7, PIECE = 1 << 30, SPIN = 200, PLACES = 8, NAME = 64 };
+enum { SERIALIZED = 2, TAG = 7, PIECE = 1 << 30, SPIN = 200, PLACES = 8, NAME = 64 };
 static const double TRY = 3; // seconds to connect to one of rank 0's addresses
 
 typedef void *handle; // a word
@@ -30,6 +30,7 @@ typedef void *handle; // a word
 typedef struct library {
     int (*Init_thread)(int *argc, char ***argv, int required, int *provided);
     int (*Initialized)(int *flag);
+    int (*Query_thread)(int *provided);
     int (*Comm_rank)(handle comm, int *rank);
     int (*Comm_size)(handle comm, int *size);
     int (*Comm_set_errhandler)(handle comm, handle errhandler);
@@ -124,6 +125,7 @@ static nmrt_status load_library(library *l, nmrt_error *e)
     // clang-format on
     FIND(Init_thread);
     FIND(Initialized);
+    FIND(Query_thread);
     FIND(Comm_rank);
     FIND(Comm_size);
     FIND(Comm_set_errhandler);
@@ -341,11 +343,13 @@ static nmrt_status meet(const mpi *t, const nmrt_ranks *ranks, nmrt_roll *roll, 
 
 static nmrt_status init_library(mpi *t, const nmrt_ranks *ranks, nmrt_error *e)
 {
-    int begun = 0, provided, rank = -1, size = -1;
+    int begun = 0, level = 0, rank = -1, size = -1;
     library *l = &t->lib;
     NMRT_TRY(load_library(l, e));
-    if (l->Initialized(&begun) || (!begun && l->Init_thread(NULL, NULL, FUNNELED, &provided)))
+    if (l->Initialized(&begun) || (!begun && l->Init_thread(NULL, NULL, SERIALIZED, &level)) ||
+        l->Query_thread(&level))
         return nmrt_fail(e, NMRT_WORLD, "%s cannot start: see its own messages", l->name);
+    t->table.one_thread = level < SERIALIZED;
     l->Comm_set_errhandler(l->world, l->errors_return);
     l->Comm_rank(l->world, &rank);
     l->Comm_size(l->world, &size);
@@ -365,8 +369,8 @@ static mpi *new_mpi(const nmrt_ranks *ranks)
     mpi *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
-    *t = (mpi){.table = {"mpi", mpi_send, mpi_recv, mpi_is_sent, mpi_is_received, mpi_is_lost,
-                         mpi_progress, mpi_close},
+    *t = (mpi){.table = {"mpi", false, mpi_send, mpi_recv, mpi_is_sent, mpi_is_received,
+                         mpi_is_lost, mpi_progress, mpi_close},
                .ranks = ranks->world,
                .rank = ranks->rank,
                .in = calloc(n, sizeof *t->in),

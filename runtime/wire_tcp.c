@@ -196,8 +196,8 @@ static nmrt_status new_tcp(tcp **t, const nmrt_ranks *ranks, nmrt_error *e)
     *t = calloc(1, sizeof **t);
     if (!*t)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the communicator");
-    **t = (tcp){.table = {"tcp", tcp_send, tcp_recv, tcp_is_sent, tcp_is_received, tcp_is_lost,
-                          tcp_progress, tcp_close},
+    **t = (tcp){.table = {"tcp", false, tcp_send, tcp_recv, tcp_is_sent, tcp_is_received,
+                          tcp_is_lost, tcp_progress, tcp_close},
                 .ranks = ranks->world,
                 .rank = ranks->rank,
                 .lane = calloc(n, sizeof *(*t)->lane),
