@@ -35,6 +35,9 @@ typedef struct nmrt_device_ops {
                  uint32_t pattern); // bytes: multiple of 4
     void (*poison_scratch)(nmrt_device *device, uint32_t pattern);
     const nmdrv_calls *calls; // for a frame, whose `device` is this nmrt_device
+    // A call of the function has returned. Ends all ranks if it has left a launch of collectives
+    // under way, as send, receive and barrier are only for when there is none.
+    void (*end_call)(nmrt_device *device, const nmdrv_func *func);
     double (*peak)(
         nmrt_device *device); // multiply-adds measured now, floating-point operations a second
 } nmrt_device_ops;

@@ -1,6 +1,7 @@
 // The host device: anonymous memory in huge pages where the kernel has them, launches on the pool.
 #define _GNU_SOURCE
 #include "runtime/clock.h"
+#include "runtime/comm_queue.h"
 #include "runtime/cpu.h"
 #include "runtime/device.h"
 #include "runtime/exchange.h"
@@ -16,6 +17,8 @@ struct nmrt_device {
     nmrt_pool *pool;
     nmrt_comm *comm;                     // NULL: one rank alone
     nmrt_exchanges exchanges;            // where there is a comm
+    nmrt_queue *queue;                   // where that has several ranks
+    int64_t *ticket;                     // likewise: of the launch that a row ended; 0: none
     nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
     int n_batch;
 };
@@ -24,9 +27,11 @@ static void host_close(nmrt_device *d)
 {
     if (!d)
         return;
+    nmrt_queue_free(d->queue);
     if (d->comm)
         d->comm->pool = NULL;
     nmrt_exchanges_release(&d->exchanges);
+    free(d->ticket);
     nmrt_pool_free(d->pool);
     free(d);
 }
@@ -38,7 +43,12 @@ static nmrt_status join_ranks(nmrt_device *d, const nmrt_device_request *request
         return NMRT_OK;
     d->comm = request->comm;
     d->comm->pool = d->pool;
-    return nmrt_exchanges_init(&d->exchanges, request->mesh, e);
+    NMRT_TRY(nmrt_exchanges_init(&d->exchanges, request->mesh, e));
+    if (d->comm->ranks == 1)
+        return NMRT_OK;
+    d->ticket = calloc((size_t)d->program->n_collectives + 1, sizeof *d->ticket);
+    return d->ticket ? nmrt_queue_new(&d->queue, d->comm, e)
+                     : nmrt_fail(e, NMRT_WORLD, "no memory for the collectives");
 }
 
 static nmrt_status host_open(nmrt_device **device, const nmrt_device_request *request,
@@ -155,8 +165,43 @@ static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     memmove(dst, src, (size_t)bytes);
 }
 
-// Those that follow each other at once wait for the last of them. In the middle of a function
-// nobody can take a failure: it is the end of all ranks.
+// --- collectives -------------------------------------------------------------------------------
+
+// In the middle of a function nobody can take a failure: it is the end of all ranks. One of a
+// launch under way was the first.
+static _Noreturn void end_all(nmrt_device *d, const nmrt_error *e)
+{
+    nmrt_error first;
+    bool failed = d->queue && nmrt_queue_settle(d->queue, &first) != NMRT_OK;
+    nmrt_comm_die(d->comm, failed ? &first : e);
+}
+
+// Does the launch that this row is of go on beside kernels? Its rows lie side by side.
+static bool is_async(const nmdrv_program *p, int64_t row)
+{
+    while (p->collective[row].more)
+        row++;
+    return p->collective[row].async;
+}
+
+// Of the whole batch, which this row ends; or fills, and then a later row's ticket is for it, too.
+static nmrt_status launch_batch(nmrt_device *d, int64_t row, nmrt_error *e)
+{
+    const nmdrv_collective *c = &d->program->collective[row];
+    int n = d->n_batch;
+    d->n_batch = 0;
+    if (!is_async(d->program, row))
+        return nmrt_queue_run(d->queue, d->batch, n, e);
+    if (d->ticket[row])
+        return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): begun again before it was waited for", c->name,
+                         c->where);
+    int64_t ticket;
+    NMRT_TRY(nmrt_queue_start(d->queue, d->batch, n, &ticket, e));
+    d->ticket[row] = c->more ? 0 : ticket;
+    return NMRT_OK;
+}
+
+// Those that follow each other at once wait for the last of them.
 static void *call_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
                              void *in)
 {
@@ -174,18 +219,32 @@ static void *call_collective(nmdrv_frame *f, int64_t collective, const int64_t *
     if (status == NMRT_OK && d->program->collective[collective].more && d->n_batch < NMRT_MAX_BATCH)
         return out;
     if (status == NMRT_OK)
-        status = nmrt_comm_run_all(d->comm, d->batch, d->n_batch, &e);
+        status = launch_batch(d, collective, &e);
     if (status != NMRT_OK)
-        nmrt_comm_die(d->comm, &e);
-    d->n_batch = 0;
+        end_all(d, &e);
     return out;
 }
 
-// Every collective is done when its call returns.
 static void call_wait(nmdrv_frame *f, int64_t collective)
 {
-    (void)f;
-    (void)collective;
+    nmrt_device *d = f->device;
+    nmrt_error e;
+    if (!d->ticket || !d->ticket[collective])
+        return;
+    if (nmrt_queue_wait(d->queue, d->ticket[collective], &e) != NMRT_OK)
+        nmrt_comm_die(d->comm, &e);
+    d->ticket[collective] = 0;
+}
+
+static void host_end_call(nmrt_device *d, const nmdrv_func *func)
+{
+    const nmrt_exchange *left = d->queue ? nmrt_queue_left(d->queue) : NULL;
+    nmrt_error e;
+    if (!left)
+        return;
+    nmrt_fail(&e, NMRT_CORRUPT, "%s has returned without waiting for %s (%s)", func->name,
+              left->name, left->where);
+    end_all(d, &e);
 }
 
 static const nmdrv_calls host_calls = {call_launch, call_fill, call_copy, call_collective,
@@ -219,6 +278,7 @@ const nmrt_device_ops nmrt_device_host = {
     .fill = host_fill,
     .poison_scratch = host_poison_scratch,
     .calls = &host_calls,
+    .end_call = host_end_call,
     .peak = host_peak,
 };
 

@@ -70,6 +70,7 @@ void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sy
     }
     nmdrv_frame frame = {sym, buf, en->ops->calls, en->device};
     p->func->run(&frame);
+    en->ops->end_call(en->device, p->func);
 }
 
 void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym)

@@ -4,6 +4,7 @@
 #include "runtime/wire.h"
 
 #include "tests/runtime/collectives.h"
+#include "tests/runtime/launches.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -120,6 +121,15 @@ static void test_collectives(void)
     }
 }
 
+static void test_launches(void)
+{
+    launch l = {.world = 3, .timeout = 60};
+    run(&l, launch_checks, &(int){2});
+    for (int i = 0; i < l.world; i++)
+        CHECK(l.code[i] == 0);
+    CHECK(l.said[0] == 0);
+}
+
 // Sums whose order shows, and blocks that go in many chunks: the same bits as forked ranks have.
 static uint64_t sum_bits(nmrt_comm *c, nmdrv_collective_kind kind, float *in, float *out)
 {
@@ -199,23 +209,34 @@ typedef enum {
     ALL_FAIL,
     DIVERGE,
     WRONG_SIZE,
-    CYCLE
+    CYCLE,
+    KILLED_UNDER_WAY,
+    WORKS_UNDER_WAY,
+    DIVERGE_UNDER_WAY
 } trouble;
 
-static nmrt_status reduce(nmrt_comm *c, const char *name, const char *where, const int *rank, int n,
-                          nmrt_error *e)
+static int64_t word = 1, sums[2];
+
+static nmrt_exchange sum_of(const nmrt_comm *c, const char *name, const char *where,
+                            const int *rank, int n)
 {
-    int64_t one = 1, sum;
     nmrt_exchange x = {.kind = NMDRV_ALL_REDUCE,
                        .dtype = NMDRV_I64,
                        .group = {n, 0, rank, nmrt_group_id(rank, n)},
                        .outer = 1,
-                       .out = &sum,
-                       .in = &one,
+                       .out = &sums[0],
+                       .in = &word,
                        .name = name,
                        .where = where};
     for (int i = 0; i < n; i++)
         x.group.me = rank[i] == c->rank ? i : x.group.me;
+    return x;
+}
+
+static nmrt_status reduce(nmrt_comm *c, const char *name, const char *where, const int *rank, int n,
+                          nmrt_error *e)
+{
+    nmrt_exchange x = sum_of(c, name, where, rank, n);
     return c->run(c, &x, e);
 }
 
@@ -230,11 +251,41 @@ static void work(nmrt_comm *c)
     }
 }
 
+// Two launches that go on while everybody works.
+static nmrt_status launch_both(nmrt_comm *c, nmrt_queue *q, trouble what, nmrt_error *e)
+{
+    bool one = c->rank == 2;
+    int64_t ticket;
+    nmrt_exchange x[] = {sum_of(c, "reduce_scatter.grad.q.w", "t.nm:20", everyone, WORLD),
+                         sum_of(c, "all_gather.x", "t.nm:3", everyone, WORLD)};
+    x[1].out = &sums[1];
+    if (one && what == KILLED_UNDER_WAY)
+        raise(SIGKILL);
+    if (one && what == WORKS_UNDER_WAY)
+        work(c);
+    int first = one && what == DIVERGE_UNDER_WAY;
+    NMRT_TRY(nmrt_queue_start(q, &x[first], 1, &ticket, e));
+    NMRT_TRY(nmrt_queue_start(q, &x[!first], 1, &ticket, e));
+    if (!one && what == WORKS_UNDER_WAY)
+        work(c);
+    return nmrt_queue_wait(q, ticket, e);
+}
+
+static nmrt_status go_under_way(nmrt_comm *c, trouble what, nmrt_error *e)
+{
+    nmrt_queue *q;
+    NMRT_TRY(nmrt_queue_new(&q, c, e));
+    nmrt_status status = launch_both(c, q, what, e);
+    nmrt_queue_free(q);
+    return status;
+}
+
 static nmrt_status go_wrong(nmrt_comm *c, trouble what, nmrt_error *e)
 {
     static const int pair[3][2] = {{0, 1}, {1, 2}, {0, 2}};
     bool one = c->rank == (what == FIRST_KILLED ? 0 : 2);
-    int64_t word = 0;
+    if (what >= KILLED_UNDER_WAY)
+        return go_under_way(c, what, e);
     if (one && (what == KILLED || what == FIRST_KILLED))
         raise(SIGKILL);
     if (one && what == STOPPED)
@@ -303,8 +354,9 @@ static const expected troubles[] = {
      "error: rank 0 is gone (its connection closed); rank 2's last operation is " Q_W},
     {STOPPED, 2, 1,
      "error: rank 2 has not entered " Q_W " for 3 s (no sign of life: stopped, or cut off); " LAST},
-    {STUCK, 2, 1, "error: rank 2 has not entered " Q_W " for 3 s (stuck); " LAST},
     {WORKS, -1, 0, ""},
+    {WORKS_UNDER_WAY, -1, 0, ""},
+    {STUCK, 2, 1, "error: rank 2 has not entered " Q_W " for 3 s (stuck); " LAST},
     {LATE_SENDER, 1, 1,
      "error: rank 0 waits for forward.x (t.nm:7) from rank 1, which has not sent it for 3 s "
      "(stuck); " LAST},
@@ -316,6 +368,9 @@ static const expected troubles[] = {
     {WRONG_SIZE, -1, 1,
      "forward.x (t.nm:7): rank 1 sent 4 bytes, and rank 0 wants 8: they diverge"},
     {CYCLE, -1, 1, ": they diverge\n"},
+    {KILLED_UNDER_WAY, 2, 1,
+     "error: rank 2 is gone (its connection closed) while the others wait in " Q_W "; " LAST},
+    {DIVERGE_UNDER_WAY, -1, 1, "in all_gather x (t.nm:3)"},
 };
 enum { TROUBLES = sizeof troubles / sizeof *troubles, AT_ONCE = 6 };
 
@@ -448,6 +503,7 @@ int main(void)
 {
     test_finding();
     test_collectives();
+    test_launches();
     test_same_bits();
     test_troubles();
     test_meetings();
