@@ -108,8 +108,8 @@ static void add_field(nmrt_text *t, const char *name, double value)
 // What the runtime writes itself; an emit of that name would be there twice.
 static bool is_own(const char *name)
 {
-    static const char *const own[] = {"step",   "loss",         "lr",      "eval_loss",
-                                      "tokens", "tokens_per_s", "step_ms", "mfu"};
+    static const char *const own[] = {"step",         "loss",    "lr",  "eval_loss",  "tokens",
+                                      "tokens_per_s", "step_ms", "mfu", "comm_wait_s"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(name, own[i]) == 0)
             return true;
@@ -145,8 +145,11 @@ nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_en
     if (row->has_eval)
         add_field(&t, "eval_loss", row->eval_loss);
     nmrt_text_add(&t,
-                  ", \"tokens\": %lld, \"tokens_per_s\": %.1f, \"step_ms\": %.3f, \"mfu\": %.4f}\n",
+                  ", \"tokens\": %lld, \"tokens_per_s\": %.1f, \"step_ms\": %.3f, \"mfu\": %.4f",
                   (long long)row->tokens, row->tokens_per_s, row->step_ms, row->mfu);
+    if (row->comm_wait_s >= 0)
+        nmrt_text_add(&t, ", \"comm_wait_s\": %.6f", row->comm_wait_s);
+    nmrt_text_add(&t, "}\n");
     nmrt_status status = t.failed ? nmrt_fail(e, NMRT_WORLD, "no memory for a row of %s", m->path)
                                   : nmrt_write_all(m->fd, t.at, t.n, m->path, e);
     nmrt_text_release(&t);

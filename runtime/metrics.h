@@ -1,5 +1,13 @@
-// metrics.jsonl: one JSON object a step. A resumed run cuts the rows of steps that it does again,
-// so the file is that of an undisturbed run, timings apart.
+// metrics.jsonl: one JSON object a step, written by rank 0:
+//
+//     step, loss, lr; the program's emits; eval_loss where there was an evaluation
+//     tokens: since the run began
+//     tokens_per_s, step_ms, mfu: of the step; mfu is of the measured peak
+//     comm_wait_s: seconds of the step in which rank 0 stood in collectives, in waits for those
+//     under way and in messages of the pipeline; not there for one rank alone
+//
+// A resumed run cuts the rows of steps that it does again, so the file is that of an undisturbed
+// run, timings apart.
 #ifndef NMRT_METRICS_H
 #define NMRT_METRICS_H
 
@@ -24,6 +32,7 @@ typedef struct nmrt_metrics {
 typedef struct nmrt_row {
     int64_t step, tokens; // tokens: since the run began
     double loss, lr, tokens_per_s, step_ms, mfu;
+    double comm_wait_s; // in which this rank stood still for others; -1: there are no others
     bool has_eval;
     double eval_loss;
 } nmrt_row;

@@ -1,6 +1,7 @@
 // A rank's list, run.
 #include "runtime/stage.h"
 
+#include "runtime/clock.h"
 #include "runtime/stop.h"
 
 #include <stdlib.h>
@@ -183,6 +184,16 @@ static nmrt_status receive_all(nmrt_pipe *p, const running *r, nmrt_error *e)
     return NMRT_OK;
 }
 
+static nmrt_status meet_neighbour(nmrt_pipe *p, const running *r,
+                                  nmrt_status (*meet)(nmrt_pipe *, const running *, nmrt_error *),
+                                  nmrt_error *e)
+{
+    double start = nmrt_seconds();
+    nmrt_status status = meet(p, r, e);
+    p->comm->waited += nmrt_seconds() - start;
+    return status;
+}
+
 // --- the ends of a step --------------------------------------------------------------------------
 
 // For a function of some units the axis pp is the stages that run it.
@@ -284,9 +295,9 @@ static nmrt_status run_action(nmrt_pipe *p, running *r, nmrt_error *e)
     case NMRT_FORWARD:
     case NMRT_BACKWARD: return run_stage(p, r, e);
     case NMRT_SEND_FORWARD:
-    case NMRT_SEND_BACKWARD: return send_all(p, r, e);
+    case NMRT_SEND_BACKWARD: return meet_neighbour(p, r, send_all, e);
     case NMRT_RECV_FORWARD:
-    case NMRT_RECV_BACKWARD: return receive_all(p, r, e);
+    case NMRT_RECV_BACKWARD: return meet_neighbour(p, r, receive_all, e);
     case NMRT_BEFORE: return p->comm->ranks == 1 ? nmrt_stop_check(e) : NMRT_OK;
     default: return NMRT_OK;
     }

@@ -68,7 +68,7 @@ static nmrt_status check_finite(trainer *t, double loss, nmrt_error *e)
 // Only FINISH writes weights and states: a step that is stopped before it never was.
 static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
 {
-    double start = nmrt_seconds();
+    double start = nmrt_seconds(), waited = t->comm->waited;
     nmrt_engine_set(&t->en, "step", (double)t->at.step);
     nmrt_engine_set(&t->en, "steps", (double)t->o->steps);
     nmrt_engine_set(&t->en, "epoch", (double)t->at.samples / (double)t->data.samples);
@@ -98,6 +98,7 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     row->tokens = t->at.samples * t->setup.seq;
     row->tokens_per_s = (double)(samples * t->setup.seq) / seconds;
     row->step_ms = 1000 * seconds;
+    row->comm_wait_s = t->comm->ranks > 1 ? t->comm->waited - waited : -1;
     row->mfu = t->peak > 0 ? t->flops / seconds / t->peak : 0;
     return NMRT_OK;
 }

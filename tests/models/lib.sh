@@ -15,7 +15,7 @@ run_in() {
         --save "$folder/ckpt" --log-dir "$folder/logs" "$@"
 }
 rows() { # a folder's metrics, without what a clock says
-    sed -E 's/, "(tokens_per_s|step_ms|mfu)": [^,}]*//g' "$work/$1/logs/metrics.jsonl"
+    sed -E 's/, "(tokens_per_s|step_ms|mfu|comm_wait_s)": [^,}]*//g' "$work/$1/logs/metrics.jsonl"
 }
 tensors() { # names and checksums of a folder's newest checkpoint
     grep '"path"' "$work/$1/ckpt/latest/index.json"

@@ -6,7 +6,7 @@ trap 'rm -rf "$work"' EXIT
 awk -f tests/text.awk >"$work/text"
 
 rows() { # metrics without what a clock says
-    sed -E 's/"(tokens_per_s|step_ms|mfu)": [^,}]*//g' "$1"
+    sed -E 's/, "(tokens_per_s|step_ms|mfu|comm_wait_s)": [^,}]*//g' "$1"
 }
 tensors() { # names and checksums of a checkpoint
     grep '"path"' "$1/index.json"
