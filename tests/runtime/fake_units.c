@@ -318,18 +318,23 @@ static void work(nmdrv_frame *f)
         launch_last(f);
 }
 
+// The sums go on while the rank dawdles.
 static void run_middle(nmdrv_frame *f)
 {
-    dawdle();
     work(f);
     all_reduce(f, SUM_NORM, 1, 1);
     all_reduce(f, SUM_LOSS, 0, 1);
+    dawdle();
+    f->call->wait(f, SUM_NORM);
+    f->call->wait(f, SUM_LOSS);
     launch_middle(f);
 }
 static void run_eval_middle(nmdrv_frame *f)
 {
-    all_reduce(f, SUM_LOSS, 0, 1);
-    all_reduce(f, SUM_LOSS, 1, 1);
+    for (int buf = 0; buf < 2; buf++) {
+        all_reduce(f, SUM_LOSS, buf, 1);
+        f->call->wait(f, SUM_LOSS);
+    }
     launch_eval_middle(f);
 }
 
@@ -601,9 +606,9 @@ static const nmdrv_collective collectives[] = {
     [SUM_DATA_TIED] = {"all_reduce.grad.e", "units.nm:4", NMDRV_ALL_REDUCE, NMDRV_F32, 0,
                        DATA | BIT(PP), -1, 0, OF_E, 0, 0},
     [SUM_NORM] = {"all_reduce.norm", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, BIT(PP) | TP,
-                  -1, 0, 0, 0, 0},
+                  -1, 0, 0, 0, 1},
     [SUM_LOSS] = {"all_reduce.loss", "units.nm:9", NMDRV_ALL_REDUCE, NMDRV_F32, 0,
-                  DATA | BIT(PP) | TP, -1, 0, 0, 0, 0},
+                  DATA | BIT(PP) | TP, -1, 0, 0, 0, 1},
 };
 static const nmdrv_hyper hypers[] = {
     {"lr", 0.1, 0, ""}, {"momentum", 0.9, 0, ""}, {"clip", 1, 0, ""}};
