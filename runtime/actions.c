@@ -117,6 +117,38 @@ static void count_slots(nmrt_actions *a)
     }
 }
 
+// Shared slots: who begins takes the first that is free, so there are as many as are taken at once.
+static void deal_slots(nmrt_actions *a, int rank, bool *taken)
+{
+    const nmrt_list *list = &a->list[rank];
+    for (int i = 0; a->training && i < list->n; i++) {
+        const nmrt_action *x = &list->action[i];
+        int *slot = &a->slot[x->stage * a->n_micro + x->micro], k = 0;
+        if (a->slots[x->stage] < 2 || (x->act != NMRT_FORWARD && x->act != NMRT_BACKWARD))
+            continue;
+        while (x->act == NMRT_FORWARD && taken[k])
+            k++;
+        *slot = x->act == NMRT_FORWARD ? k : *slot;
+        taken[*slot] = x->act == NMRT_FORWARD;
+        a->shared[rank] = *slot < a->shared[rank] ? a->shared[rank] : *slot + 1;
+    }
+}
+
+static nmrt_status share_slots(nmrt_actions *a, nmrt_error *e)
+{
+    const nmrt_stages *s = a->stages;
+    size_t most = 1;
+    for (int v = 0; v < s->n; v++)
+        most += (size_t)a->slots[v];
+    bool *taken = calloc(most, sizeof *taken); // all are free again at a list's end
+    if (!taken)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's slots");
+    for (int r = 0; r < s->pp; r++)
+        deal_slots(a, r, taken);
+    free(taken);
+    return NMRT_OK;
+}
+
 nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_micro, bool training,
                               nmrt_error *e)
 {
@@ -130,17 +162,20 @@ nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_m
         return nmrt_fail(e, NMRT_USAGE, "%lld micro-batches are too many", (long long)n_micro);
     a->list = calloc((size_t)s->pp, sizeof *a->list);
     a->slots = calloc((size_t)s->n, sizeof *a->slots);
+    a->shared = calloc((size_t)s->pp, sizeof *a->shared);
+    a->slot = calloc((size_t)s->n * (size_t)n_micro, sizeof *a->slot);
     nmrt_status status = NMRT_OK;
-    if (!a->list || !a->slots)
+    if (!a->list || !a->slots || !a->shared || !a->slot)
         status = nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's lists");
     for (int r = 0; status == NMRT_OK && r < s->pp; r++)
         status = make_list(a, r, e);
-    if (status != NMRT_OK) {
-        nmrt_actions_release(a);
-        return status;
+    if (status == NMRT_OK) {
+        count_slots(a);
+        status = share_slots(a, e);
     }
-    count_slots(a);
-    return NMRT_OK;
+    if (status != NMRT_OK)
+        nmrt_actions_release(a);
+    return status;
 }
 
 void nmrt_actions_release(nmrt_actions *a)
@@ -149,5 +184,7 @@ void nmrt_actions_release(nmrt_actions *a)
         free(a->list[r].action);
     free(a->list);
     free(a->slots);
+    free(a->shared);
+    free(a->slot);
     *a = (nmrt_actions){0};
 }

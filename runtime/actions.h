@@ -73,14 +73,17 @@ typedef struct nmrt_list { // of one pp rank
     int n, cap;
 } nmrt_list;
 
-// A stage keeps what its backward reads in slot `micro % slots[stage]`; everything else lives from
-// a stage's receive to its send, which stand together.
+// A stage keeps what its backward reads in a slot: `micro % slots[stage]` of its own, or one of
+// those that the rank's stages share, as interleaved stages do not all have their most at once.
+// Everything else lives from a stage's receive to its send, which stand together.
 typedef struct nmrt_actions {
     const nmrt_stages *stages;
     int n_micro;
     bool training;   // else there is no count, no backward, no finish
     nmrt_list *list; // [pp]
     int *slots;      // [stages.n]: the most micro-batches between forward and backward
+    int *shared;     // [pp]: the same of a rank's stages together, of those with more than one
+    int *slot;       // [stages.n][n_micro]: which of the shared ones; of other stages 0
 } nmrt_actions;
 
 // 1F1B (Narayanan et al. 2021, "Efficient Large-Scale Language Model Training on GPU Clusters"),

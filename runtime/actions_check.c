@@ -27,6 +27,8 @@ typedef struct walk {
     micro_state *state; // [stages][n_micro]
     int *owner;         // [sum of slots]: micro-batch that a slot is live for; -1
     int *first_slot;    // [stages]
+    int *holder;        // [sum of slots]: as owner, of shared ones; stage * n_micro + micro-batch
+    int *first_shared;  // [pp]
     int *busy[2];       // [stages]: micro-batch that lies between receive and send; -1: none
     int *last;          // [pp]: the last act of a step's frame: count .. after
     message *queue;     // what is under way, oldest first
@@ -115,6 +117,23 @@ static nmrt_status take_slot(walk *w, int rank, const nmrt_action *x, nmrt_error
     return NMRT_OK;
 }
 
+static int *holder_of(walk *w, int rank, const nmrt_action *x)
+{
+    return &w->holder[w->first_shared[rank] + w->a->slot[x->stage * w->a->n_micro + x->micro]];
+}
+
+static nmrt_status take_shared(walk *w, int rank, const nmrt_action *x, nmrt_error *e)
+{
+    int n = w->a->n_micro, me = x->stage * n + x->micro, *holder = holder_of(w, rank, x);
+    if (w->a->slots[x->stage] < 2 || !w->a->training)
+        return NMRT_OK;
+    if (*holder >= 0 && *holder != me)
+        return wrong(w, rank, e, "its shared slot is live for micro-batch %d of stage %d",
+                     *holder % n, *holder / n);
+    *holder = me;
+    return NMRT_OK;
+}
+
 // --- messages ------------------------------------------------------------------------------------
 
 // The channel's oldest message; NULL: there is none.
@@ -182,6 +201,7 @@ static nmrt_status forward(walk *w, int rank, const nmrt_action *x, nmrt_error *
     if (x->stage > 0 && !state_of(w, x->stage, x->micro)->done[NMRT_RECV_FORWARD])
         return wrong(w, rank, e, "nothing was received");
     NMRT_TRY(take_slot(w, rank, x, e));
+    NMRT_TRY(take_shared(w, rank, x, e));
     NMRT_TRY(take_room(w, rank, x, e));
     spend(w, rank, x);
     if (last)
@@ -201,6 +221,8 @@ static nmrt_status backward(walk *w, int rank, const nmrt_action *x, nmrt_error 
     if (!x->stage)
         w->busy[1][0] = -1;
     w->owner[w->first_slot[x->stage] + x->micro % w->a->slots[x->stage]] = -1;
+    if (w->a->slots[x->stage] > 1)
+        *holder_of(w, rank, x) = -1;
     return NMRT_OK;
 }
 
@@ -287,7 +309,11 @@ static int count_sends(const nmrt_actions *a)
 static nmrt_status walk_open(walk *w, nmrt_error *e)
 {
     const nmrt_stages *s = w->a->stages;
-    int slots = 0;
+    int slots = 0, shared = 0;
+    w->first_shared = calloc((size_t)s->pp, sizeof(int));
+    for (int r = 0; w->first_shared && r < s->pp; shared += w->a->shared[r++])
+        w->first_shared[r] = shared;
+    w->holder = calloc((size_t)shared + 1, sizeof(int));
     w->first_slot = calloc((size_t)s->n, sizeof(int));
     for (int v = 0; w->first_slot && v < s->n; slots += w->a->slots[v++])
         w->first_slot[v] = slots;
@@ -300,9 +326,10 @@ static nmrt_status walk_open(walk *w, nmrt_error *e)
     w->busy[1] = calloc((size_t)s->n, sizeof(int));
     w->queue = calloc((size_t)count_sends(w->a) + 1, sizeof *w->queue);
     if (!w->first_slot || !w->pc || !w->last || !w->clock || !w->state || !w->owner ||
-        !w->busy[0] || !w->busy[1] || !w->queue)
+        !w->first_shared || !w->holder || !w->busy[0] || !w->busy[1] || !w->queue)
         return nmrt_fail(e, NMRT_WORLD, "no memory to check the pipeline's lists");
     fill(w->owner, slots, -1);
+    fill(w->holder, shared + 1, -1);
     fill(w->busy[0], s->n, -1);
     fill(w->busy[1], s->n, -1);
     fill(w->last, s->pp, -1);
@@ -312,6 +339,8 @@ static nmrt_status walk_open(walk *w, nmrt_error *e)
 static void walk_close(walk *w)
 {
     free(w->first_slot);
+    free(w->first_shared);
+    free(w->holder);
     free(w->pc);
     free(w->last);
     free(w->clock);

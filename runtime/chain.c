@@ -366,6 +366,20 @@ int64_t nmrt_chain_bytes(const nmrt_chain *c, int stage, int slots)
     return c->room[stage] + slots * c->slot[stage];
 }
 
+nmrt_links nmrt_chain_links(const nmrt_chain *c, const nmrt_actions *a, int pp)
+{
+    int64_t rooms = 0, own = 0, stride = 0;
+    for (int v = pp; c->n_calls && v < c->stages->n; v += c->stages->pp) {
+        rooms += c->room[v];
+        own += a ? a->slots[v] * c->slot[v] : 0;
+        stride = c->slot[v] > stride ? c->slot[v] : stride;
+    }
+    int64_t shared = a ? a->shared[pp] * stride : 0;
+    if (shared < own)
+        return (nmrt_links){rooms + shared, rooms, stride};
+    return (nmrt_links){rooms + own, 0, 0};
+}
+
 int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward)
 {
     int64_t bytes = 0;

@@ -58,6 +58,15 @@ nmrt_status nmrt_chain_init(nmrt_chain *c, const nmrt_stages *s, const nmrt_chai
 void nmrt_chain_release(nmrt_chain *c);
 const nmrt_place *nmrt_chain_place(const nmrt_chain *c, int stage, int value);
 int64_t nmrt_chain_bytes(const nmrt_chain *c, int stage, int slots); // of a stage's links
+
+typedef struct nmrt_links { // a rank's: the rooms of its stages, each with its slots, or then
+                            // shared ones
+    int64_t bytes;
+    int64_t shared, stride; // where the shared slots begin, and from one to the next; 0: each stage
+                            // has its own, which takes less
+} nmrt_links;
+// Of the stages of a pp rank. a NULL: of an evaluation, in which nothing waits for its backward.
+nmrt_links nmrt_chain_links(const nmrt_chain *c, const nmrt_actions *a, int pp);
 // Bytes that a stage sends a micro-batch, with forward or with backward.
 int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward);
 

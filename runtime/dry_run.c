@@ -44,10 +44,13 @@ static void print_stage(const nmrt_setup *s, int pp, int64_t memory, nmrt_text *
     const nmrt_chain *c = s->train.n_calls ? &s->train : &s->eval;
     int slots = 0;
     int64_t sent = 0;
+    bool shares = s->train.n_calls && nmrt_chain_links(c, &s->actions, pp).stride > 0;
     for (int v = pp; v < s->stages.n; v += s->stages.pp) {
-        slots += s->train.n_calls ? s->actions.slots[v] : 1;
+        int own = s->train.n_calls ? s->actions.slots[v] : 1;
+        slots += shares && own > 1 ? 0 : own;
         sent += nmrt_chain_sent(c, v, false) + nmrt_chain_sent(c, v, true);
     }
+    slots += shares ? s->actions.shared[pp] : 0;
     nmrt_text_add(out, "  %8d %10lld %10d %12s %12s\n", pp, (long long)turns_on(s, pp), slots,
                   nmrt_bytes(sent * s->n_micro).s, nmrt_bytes(memory).s);
 }

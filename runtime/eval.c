@@ -151,7 +151,7 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
     NMRT_TRY(nmrt_engine_open(&v->en, &s->plan, s->device, &device, e));
     v->en.check_memory = o->check_memory;
     v->en.shares = nmrt_setup_shares(s, &run->comm);
-    return nmrt_pipe_open(&v->pipe, s, &v->en, &run->comm, &s->eval, s->one_slot, e);
+    return nmrt_pipe_open(&v->pipe, s, &v->en, &run->comm, &s->eval, NULL, e);
 }
 
 static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)

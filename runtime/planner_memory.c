@@ -119,23 +119,37 @@ static double carried_by(const nmrt_chain *chain, const nmrt_call *call)
     return bytes;
 }
 
-// With recomputation: a turn keeps what it is given, and one turn at a time is all there.
-static double saved_again(const nmrt_setup *s, int pp)
+// With recomputation a turn keeps what it is given, and one turn at a time is all there: what a
+// micro-batch's slot on a stage has less of, as a negative number.
+static double kept_less(const nmrt_setup *s, int stage, double *one_turn)
 {
-    double bytes = 0, one_turn = 0;
+    double bytes = 0;
     for (int i = 0; i < s->train.n_calls; i++) {
         const nmrt_call *x = &s->train.call[i];
-        if (x->stage % s->stages.pp != pp || x->func->phase != NMDRV_FORWARD ||
-            x->part.unit % 2 == 0)
+        if (x->stage != stage || x->func->phase != NMDRV_FORWARD || x->part.unit % 2 == 0)
             continue;
         double turns = (double)x->part.n, saved = saved_by(&s->train, x),
                carried = turns * carried_by(&s->train, x);
         if (carried >= saved)
             continue;
-        bytes += s->actions.slots[x->stage] * (carried - saved);
-        one_turn = saved / turns > one_turn ? saved / turns : one_turn;
+        bytes += carried - saved;
+        *one_turn = saved / turns > *one_turn ? saved / turns : *one_turn;
     }
-    return bytes + one_turn;
+    return bytes;
+}
+
+static double saved_again(const nmrt_setup *s, int pp)
+{
+    nmrt_links links = nmrt_chain_links(&s->train, &s->actions, pp);
+    double own = 0, largest = 0, one_turn = 0;
+    for (int v = pp; v < s->stages.n; v += s->stages.pp) {
+        double less = kept_less(s, v, &one_turn), slot = (double)s->train.slot[v] + less;
+        own += s->actions.slots[v] * less;
+        largest = slot > largest ? slot : largest;
+    }
+    if (links.stride)
+        own = s->actions.shared[pp] * (largest - (double)links.stride);
+    return own + one_turn;
 }
 
 nmrt_status nmrt_planner_need(const nmrt_cluster *c, const nmrt_setup *s, int pp, bool recompute,

@@ -59,14 +59,6 @@ static nmrt_status add_schedules(const nmrt_setup *s, nmrt_plan *plan, nmrt_erro
     return NMRT_OK;
 }
 
-static int64_t link_bytes(const nmrt_setup *s, int pp, const nmrt_chain *c, const int *slots)
-{
-    int64_t bytes = 0;
-    for (int v = pp; c->n_calls && v < s->stages.n; v += s->stages.pp)
-        bytes += nmrt_chain_bytes(c, v, slots[v]);
-    return bytes;
-}
-
 // --- shares --------------------------------------------------------------------------------------
 
 static bool binds(const nmdrv_arg *arg, int64_t n, const nmdrv_param *param)
@@ -166,8 +158,8 @@ nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_e
     }
     for (int i = 0; (o->verb == NMRT_EVAL || o->eval_data) && i < 2; i++)
         NMRT_TRY(add_role(s, pp, eval[i], plan, e));
-    int64_t training = link_bytes(s, pp, &s->train, s->actions.slots),
-            evaluation = link_bytes(s, pp, &s->eval, s->one_slot);
+    int64_t training = nmrt_chain_links(&s->train, &s->actions, pp).bytes,
+            evaluation = nmrt_chain_links(&s->eval, NULL, pp).bytes;
     plan->links = training > evaluation ? training : evaluation;
     if (o->verb == NMRT_TRAIN && o->save)
         NMRT_TRY(add_copy(s, pp, plan, e));

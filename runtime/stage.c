@@ -13,12 +13,22 @@ static int pp_rank(const nmrt_pipe *p) { return (int)p->setup->mesh.index[NMDRV_
 
 // --- where things lie ----------------------------------------------------------------------------
 
-static char *place_at(const nmrt_pipe *p, const nmrt_place *place, int micro, const int *slots)
+// The slot of a micro-batch on a stage.
+static char *slot_at(const nmrt_pipe *p, int stage, int micro, const nmrt_actions *a)
 {
     const nmrt_chain *c = p->chain;
-    int v = place->stage;
-    char *at = p->en->links + p->base[v] + place->offset;
-    return place->in_slot ? at + c->room[v] + micro % slots[v] * c->slot[v] : at;
+    if (p->links.stride)
+        return p->en->links + p->links.shared +
+               a->slot[stage * a->n_micro + micro] * p->links.stride;
+    return p->en->links + p->base[stage] + c->room[stage] +
+           micro % a->slots[stage] * c->slot[stage];
+}
+
+static char *place_at(const nmrt_pipe *p, const nmrt_place *place, int micro, const nmrt_actions *a)
+{
+    char *from =
+        place->in_slot ? slot_at(p, place->stage, micro, a) : p->en->links + p->base[place->stage];
+    return from + place->offset;
 }
 
 // The first turn of a part, counted among those of its unit that this rank has.
@@ -108,7 +118,7 @@ static nmrt_status run_call(nmrt_pipe *p, int call, running *r, nmrt_error *e)
     for (int64_t b = 0; b < x->func->n_bufs; b++) {
         int place = p->place[call * p->most + b];
         if (place >= 0)
-            p->buf[b] = place_at(p, &p->chain->place[place], r->x->micro, r->a->slots);
+            p->buf[b] = place_at(p, &p->chain->place[place], r->x->micro, r->a);
     }
     run_part(p, f, &x->part, &r->syms);
     return NMRT_OK;
@@ -125,9 +135,7 @@ static void poison(nmrt_pipe *p, int stage, bool backward, const running *r)
     if (!backward || c->slot[stage])
         ops->fill(p->en->device, room, c->room[stage], NMRT_POISON);
     if (!backward)
-        ops->fill(p->en->device,
-                  room + c->room[stage] + r->x->micro % r->a->slots[stage] * c->slot[stage],
-                  c->slot[stage], NMRT_POISON);
+        ops->fill(p->en->device, slot_at(p, stage, r->x->micro, r->a), c->slot[stage], NMRT_POISON);
 }
 
 static nmrt_status run_stage(nmrt_pipe *p, running *r, nmrt_error *e)
@@ -162,8 +170,8 @@ static nmrt_status send_all(nmrt_pipe *p, const running *r, nmrt_error *e)
         if (c->place[i].sent[backward])
             NMRT_TRY(p->comm->send(p->comm, world_rank(p, r->x->peer),
                                    backward ? TAG_BACKWARD : TAG_FORWARD,
-                                   place_at(p, &c->place[i], r->x->micro, r->a->slots),
-                                   value->bytes, value->name, value->where, e));
+                                   place_at(p, &c->place[i], r->x->micro, r->a), value->bytes,
+                                   value->name, value->where, e));
     }
     return NMRT_OK;
 }
@@ -178,8 +186,8 @@ static nmrt_status receive_all(nmrt_pipe *p, const running *r, nmrt_error *e)
         if (c->place[i].come[backward])
             NMRT_TRY(p->comm->recv(p->comm, world_rank(p, r->x->peer),
                                    backward ? TAG_BACKWARD : TAG_FORWARD,
-                                   place_at(p, &c->place[i], r->x->micro, r->a->slots),
-                                   value->bytes, value->name, value->where, e));
+                                   place_at(p, &c->place[i], r->x->micro, r->a), value->bytes,
+                                   value->name, value->where, e));
     }
     return NMRT_OK;
 }
@@ -337,7 +345,7 @@ static void find_places(nmrt_pipe *p)
 }
 
 nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, nmrt_comm *comm,
-                           const nmrt_chain *chain, const int *slots, nmrt_error *e)
+                           const nmrt_chain *chain, const nmrt_actions *a, nmrt_error *e)
 {
     *p = (nmrt_pipe){.setup = s, .en = en, .comm = comm, .chain = chain};
     for (int i = 0; i < en->plan->n_funcs; i++)
@@ -354,10 +362,11 @@ nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, n
         nmrt_pipe_close(p);
         return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's frames");
     }
+    p->links = nmrt_chain_links(chain, a, pp_rank(p));
     int64_t at = 0;
     for (int v = pp_rank(p); chain->n_calls && v < s->stages.n; v += s->stages.pp) {
         p->base[v] = at;
-        at += nmrt_chain_bytes(chain, v, slots[v]);
+        at += nmrt_chain_bytes(chain, v, a && !p->links.stride ? a->slots[v] : 0);
     }
     find_places(p);
     return NMRT_OK;

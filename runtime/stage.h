@@ -31,15 +31,17 @@ typedef struct nmrt_pipe {
     nmrt_comm *comm;
     const nmrt_chain *chain;
     int64_t *base; // [stages.n] where a stage's links lie; of this rank's stages
-    void **buf;    // [the most buffers of a function]
-    int *place;    // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none
+    nmrt_links links;
+    void **buf; // [the most buffers of a function]
+    int *place; // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none
     int most;
     nmrt_loaded *loaded; // [plan.n_slots], of data
 } nmrt_pipe;
 
-// For the training step or for evaluation; all given must outlive the pipe.
+// For the training step, of the setup's actions, or for evaluation, a NULL; all given must outlive
+// the pipe.
 nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, nmrt_comm *comm,
-                           const nmrt_chain *chain, const int *slots, nmrt_error *e);
+                           const nmrt_chain *chain, const nmrt_actions *a, nmrt_error *e);
 void nmrt_pipe_close(nmrt_pipe *p);
 // Runs this rank's list. A rank alone stops between micro-batches where a signal asks for it
 // (NMRT_STOPPED); of several, all have to agree first, which is the caller's.

@@ -387,9 +387,8 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
     t->en.check_memory = t->o->check_memory;
     t->en.shares = nmrt_setup_shares(&t->setup, t->comm);
     NMRT_TRY(nmrt_pipe_open(&t->pipe, &t->setup, &t->en, t->comm, &t->setup.train,
-                            t->setup.actions.slots, e));
-    return nmrt_pipe_open(&t->eval_pipe, &t->setup, &t->en, t->comm, &t->setup.eval,
-                          t->setup.one_slot, e);
+                            &t->setup.actions, e));
+    return nmrt_pipe_open(&t->eval_pipe, &t->setup, &t->en, t->comm, &t->setup.eval, NULL, e);
 }
 
 static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)

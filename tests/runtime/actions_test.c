@@ -64,6 +64,12 @@ static void test_lists(int pp, int vp, int n_micro, bool training)
     if (vp == 1 && training) // 1F1B: no more in flight than stages to the end
         for (int v = 0; v < s.n; v++)
             CHECK(a.slots[v] == (pp - v < n_micro ? pp - v : n_micro));
+    for (int r = 0; r < pp; r++) { // shared, never more than each stage's own
+        int own = 0;
+        for (int v = r; v < s.n; v += pp)
+            own += a.slots[v] > 1 ? a.slots[v] : 0;
+        CHECK(training ? a.shared[r] <= own && (vp > 1 || a.shared[r] == own) : !a.shared[r]);
+    }
     nmrt_actions_release(&a);
     nmrt_stages_release(&s);
 }
@@ -136,6 +142,34 @@ static bool fewer_slots(nmrt_actions *a, int rank, int i)
         return false;
     a->slots[v]--;
     return true;
+}
+
+// What has another slot than the first began while the first was taken.
+static bool same_slot(nmrt_actions *a, int rank, int i)
+{
+    const nmrt_action *x = &a->list[rank].action[i];
+    int *slot = &a->slot[x->stage * a->n_micro + x->micro];
+    if (x->act != NMRT_FORWARD || !*slot)
+        return false;
+    *slot = 0;
+    return true;
+}
+
+// Megatron's schedule of 8 stages of 8 on each rank: the first one's stages have 71 under way.
+static void test_shared(void)
+{
+    nmdrv_sym_info many[2] = {sym[0], sym[1]};
+    many[0].extent = many[1].extent = 64;
+    nmdrv_program p = program;
+    p.sym = many;
+    nmrt_stages s;
+    nmrt_actions a;
+    nmrt_error e;
+    CHECK(nmrt_stages_init(&s, &p, 8, 8, &e) == NMRT_OK);
+    CHECK(nmrt_actions_init(&a, &s, 64, true, &e) == NMRT_OK);
+    CHECK(a.shared[0] == 14 + 56 + 1);
+    nmrt_actions_release(&a);
+    nmrt_stages_release(&s);
 }
 
 static void test_mistake(mistake *m, int pp, int vp, int n_micro)
@@ -221,12 +255,13 @@ int main(void)
                 test_lists(pp, 1, n, true);
         }
     static mistake *const mistakes[] = {drop,       repeat, other_micro, other_stage,
-                                        other_peer, swap,   fewer_slots};
+                                        other_peer, swap,   fewer_slots, same_slot};
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         test_mistake(mistakes[i], 2, 1, 3);
         test_mistake(mistakes[i], 3, 2, 6);
     }
     test_deadlock();
+    test_shared();
     test_bubble(4, 1, 8);
     test_bubble(4, 2, 8);
     test_bubble(4, 4, 4);

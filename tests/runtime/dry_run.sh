@@ -53,6 +53,8 @@ dry --pp 4 --vp 2 --global-batch 32 >"$work/interleaved"
 bubble() { sed -n 's/pipeline bubble, by operations: \([0-9.]*\) .*/\1/p' "$1"; }
 awk -v plain="$(bubble "$work/plain")" -v chunks="$(bubble "$work/interleaved")" 'BEGIN {exit !(plain > 27 && chunks > 0 && chunks < plain - 5)}'
 [ "$(awk '$1 ~ /^[0-3]$/ {printf "%s ", $2}' "$work/plain")" = "6 6 5 5 " ]
+# stages of one rank share their slots: 2 (pp - 1) + (vp - 1) pp + 1 on the first, not the sum of each stage's most
+[ "$(awk '$1 ~ /^[0-3]$/ {printf "%s ", $3}' "$work/interleaved")" = "11 9 7 6 " ]
 # the copy of a save is in the plan
 grep -q 'checkpoint copy' <(dry --save "$work/none")
 [ ! -e "$work/none" ]
