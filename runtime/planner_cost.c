@@ -3,6 +3,7 @@
 #include "runtime/planner_cost.h"
 
 #include "runtime/dtype.h"
+#include "runtime/null_device.h"
 
 #include <math.h>
 
@@ -28,14 +29,6 @@ static nmrt_ring find_ring(nmrt_cost_model *model, const nmdrv_collective *c)
     if (model->n_rings < NMRT_MAX_RINGS)
         model->ring[model->n_rings++] = (nmrt_ring_of){c->axes, c->units, g};
     return g;
-}
-
-static double elements(const nmdrv_collective *c, const int64_t *geometry, int ranks)
-{
-    if (c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE)
-        return (double)geometry[0];
-    double n = (double)geometry[0] * (double)geometry[1] * (double)geometry[2];
-    return c->kind == NMDRV_ALL_TO_ALL ? n : n * ranks;
 }
 
 // In bf16, gradients of parameters are summed in f32: what finish reduces, and what dp does.
@@ -68,30 +61,13 @@ static void *price_collective(nmdrv_frame *f, int64_t collective, const int64_t 
     if (g.ranks < 2)
         return in;
     bool hop = c->kind == NMDRV_ROTATE; // one step of what the others go all around
-    double bytes = elements(c, geometry, g.ranks) * element_bytes(x, c);
+    double bytes = (double)nmrt_larger_side(c, geometry, g.ranks) * element_bytes(x, c);
     bytes *= hop ? 1 : (double)(g.ranks - 1) / g.ranks;
     int times = c->kind == NMDRV_ALL_REDUCE ? 2 : 1, steps = hop ? 1 : times * (g.ranks - 1);
     double s = nmrt_ring_seconds(x->model->gpu, g, times * bytes, steps);
     x->time[time_of(x->model->mesh, c->axes, x->finish)] += s - (c->more ? nmrt_costs.launch : 0);
     return out;
 }
-
-static void null_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
-{
-    (void)f, (void)kernel, (void)count, (void)arg;
-}
-
-static void null_fill(nmdrv_frame *f, void *dst, int64_t bytes) { (void)f, (void)dst, (void)bytes; }
-
-static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
-{
-    (void)f, (void)dst, (void)src, (void)bytes;
-}
-
-static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
-
-static const nmdrv_calls pricing_calls = {null_launch, null_fill, null_copy, price_collective,
-                                          null_wait};
 
 // --- products ------------------------------------------------------------------------------------
 
@@ -142,7 +118,8 @@ nmrt_cost nmrt_cost_of(nmrt_cost_model *model, const nmdrv_func *func, const nmd
                        void **buf)
 {
     pricing x = {.model = model, .finish = func->role == NMDRV_FINISH};
-    nmdrv_frame frame = {sym, buf, &pricing_calls, &x};
+    const nmdrv_calls calls = nmrt_null_calls(price_collective);
+    nmdrv_frame frame = {sym, buf, &calls, &x};
     nmrt_cost cost = {.flops = (double)func->flops(sym)};
     func->run(&frame);
     double compute = product_seconds(model, func, sym, cost.flops);

@@ -2,37 +2,15 @@
 #include "runtime/tally.h"
 
 #include "runtime/dtype.h"
+#include "runtime/null_device.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct counting { // the frame's device
     nmrt_tally *tally;
     int64_t times;
     int *group; // [world]: room for a group
 } counting;
-
-static void null_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
-{
-    (void)f, (void)kernel, (void)count, (void)arg;
-}
-
-static void null_fill(nmdrv_frame *f, void *dst, int64_t bytes) { (void)f, (void)dst, (void)bytes; }
-
-static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
-{
-    (void)f, (void)dst, (void)src, (void)bytes;
-}
-
-static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
-
-static int64_t elements(const nmdrv_collective *c, const int64_t *geometry, int64_t members)
-{
-    if (c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE)
-        return geometry[0];
-    int64_t n = geometry[0] * geometry[1] * geometry[2];
-    return c->kind == NMDRV_ALL_TO_ALL ? n : n * members;
-}
 
 static void *count_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry,
                               void *out, void *in)
@@ -45,12 +23,9 @@ static void *count_collective(nmdrv_frame *f, int64_t collective, const int64_t 
         return in;
     x->tally->count[collective] += c->more ? 0 : x->times; // what joins the next is one launch
     x->tally->bytes[collective] +=
-        x->times * elements(c, geometry, members) * nmrt_dtype(c->dtype)->bits / 8;
+        x->times * nmrt_larger_side(c, geometry, members) * nmrt_dtype(c->dtype)->bits / 8;
     return out;
 }
-
-static const nmdrv_calls null_calls = {null_launch, null_fill, null_copy, count_collective,
-                                       null_wait};
 
 nmrt_status nmrt_tally_init(nmrt_tally *t, const nmrt_mesh *mesh, nmrt_error *e)
 {
@@ -75,7 +50,8 @@ nmrt_status nmrt_tally_add(nmrt_tally *t, const nmdrv_func *func, const nmdrv_sy
     counting x = {t, times, malloc((size_t)t->mesh->world * sizeof *x.group)};
     void **buf = calloc((size_t)func->n_bufs + 1, sizeof *buf); // nobody looks behind them
     nmrt_status status = NMRT_OK;
-    nmdrv_frame frame = {sym, buf, &null_calls, &x};
+    const nmdrv_calls calls = nmrt_null_calls(count_collective);
+    nmdrv_frame frame = {sym, buf, &calls, &x};
     if (x.group && buf)
         func->run(&frame);
     else

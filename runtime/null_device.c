@@ -1,0 +1,28 @@
+#include "runtime/null_device.h"
+
+static void null_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
+{
+    (void)f, (void)kernel, (void)count, (void)arg;
+}
+
+static void null_fill(nmdrv_frame *f, void *dst, int64_t bytes) { (void)f, (void)dst, (void)bytes; }
+
+static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
+{
+    (void)f, (void)dst, (void)src, (void)bytes;
+}
+
+static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
+
+nmdrv_calls nmrt_null_calls(nmrt_collective_fn *collective)
+{
+    return (nmdrv_calls){null_launch, null_fill, null_copy, collective, null_wait};
+}
+
+int64_t nmrt_larger_side(const nmdrv_collective *c, const int64_t *geometry, int64_t members)
+{
+    if (c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE)
+        return geometry[0];
+    int64_t n = geometry[0] * geometry[1] * geometry[2];
+    return c->kind == NMDRV_ALL_TO_ALL ? n : n * members;
+}
