@@ -1,10 +1,8 @@
 // The tables: `nemocc_program`, all that the runtime knows about this program, as constant data.
 // Every field of runtime/driver_abi.h is 64 bits wide, so a struct is its fields in order.
 #include "codegen/tables.h"
-#include "base/hash.h"
 #include "runtime/driver_abi.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 // --- constants
@@ -252,16 +250,7 @@ static LLVMValueRef kernel_rows(nm_table *t)
 // Of the lowered text, so that two builds of one model agree and two models do not.
 static const char *hash_module(nm_module *m)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        nm_bug("no memory for the module's text");
-    nm_print(out, m, (nm_print_opts){0});
-    fclose(out);
-    uint64_t hash = nm_hash64(text, size);
-    free(text);
-    return nm_arena_fmt(m->arena, "%016llx", (unsigned long long)hash);
+    return nm_arena_fmt(m->arena, "%016llx", (unsigned long long)nm_module_hash(m));
 }
 
 // The other dim of a field of whole numbers [batch, seq], whatever it is called.

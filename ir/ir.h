@@ -471,6 +471,7 @@ typedef struct nm_print_opts {
 bool nm_parse(nm_module *m, const nm_source *src); // into an empty module
 void nm_print(FILE *out, nm_module *m, nm_print_opts opts);
 void nm_print_func(FILE *out, nm_func *f, nm_print_opts opts);
-bool nm_verify(nm_module *m); // true, or at least one error in m->diag
+uint64_t nm_module_hash(nm_module *m); // of its text: of two modules that are alike the same
+bool nm_verify(nm_module *m);          // true, or at least one error in m->diag
 
 #endif

@@ -3,7 +3,6 @@
 // is proved again and a pass that lies about `changed` is caught by a hash of the printed module.
 #include "passes/pass.h"
 
-#include "base/hash.h"
 #include "passes/facts.h"
 
 #include <stdlib.h>
@@ -96,21 +95,6 @@ static bool check_opts(nm_module *m, const nm_pipeline_opts *o)
            check_names(m, "--disable-pass", o->disable) && check_disabled(m, o);
 }
 
-// FNV-1a of the printed module.
-static uint64_t text_hash(nm_module *m)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out)
-        nm_bug("no memory to print the module");
-    nm_print(out, m, (nm_print_opts){0});
-    fclose(out);
-    uint64_t h = nm_hash64(text, len);
-    free(text);
-    return h;
-}
-
 static double now_ms(void)
 {
     struct timespec t;
@@ -128,7 +112,8 @@ static void check_promises(nm_module *m, const nm_pass *p, const nm_pipeline_opt
     }
     if (!o->verify_each)
         return;
-    if (!changed && before != text_hash(m)) // the other way round is no lie: plans are not printed
+    if (!changed &&
+        before != nm_module_hash(m)) // the other way round is no lie: plans are not printed
         nm_bug("after pass %s: it said unchanged, and the text says otherwise", p->name);
     const char *lie = nm_facts_disprove(m, m->facts);
     if (lie)
@@ -138,7 +123,7 @@ static void check_promises(nm_module *m, const nm_pass *p, const nm_pipeline_opt
 static bool run_pass(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o)
 {
     unsigned errors = m->diag->errors;
-    uint64_t before = o->verify_each ? text_hash(m) : 0;
+    uint64_t before = o->verify_each ? nm_module_hash(m) : 0;
     int ops = nm_facts_count_ops(m);
     double start = now_ms();
     bool changed = false, ok = p->run(m, &changed);
