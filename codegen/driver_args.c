@@ -97,14 +97,7 @@ static int add_workspace(nm_drive *w, const nm_arg *arg, const nm_op *group)
 {
     nm_driver *d = w->d;
     nm_module *m = w->p->m;
-    if (d->n_workspaces == d->cap_workspaces) {
-        int cap = d->cap_workspaces ? 2 * d->cap_workspaces : 8;
-        nm_workspace *grown = nm_new_n(m->arena, nm_workspace, (size_t)cap);
-        if (d->n_workspaces)
-            memcpy(grown, d->workspace, (size_t)d->n_workspaces * sizeof *grown);
-        d->workspace = grown;
-        d->cap_workspaces = cap;
-    }
+    d->workspace = nm_arena_grow(m->arena, d->workspace, d->n_workspaces, sizeof *d->workspace);
     d->workspace[d->n_workspaces] =
         (nm_workspace){arg->workspace, w->position, "workspace", nm_where(m, group->loc)};
     return d->func->plan->n_buffers + d->n_workspaces++;

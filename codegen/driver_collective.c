@@ -68,14 +68,8 @@ static const nm_extent *extent_over(const nm_op *op, const nm_type *t)
 
 static nm_collective *add_row(nm_program *p)
 {
-    if (p->n_collectives == p->cap_collectives) {
-        int cap = p->cap_collectives ? 2 * p->cap_collectives : 64;
-        nm_collective *grown = nm_new_n(p->m->arena, nm_collective, (size_t)cap);
-        if (p->n_collectives)
-            memcpy(grown, p->collective, (size_t)p->n_collectives * sizeof *grown);
-        p->collective = grown;
-        p->cap_collectives = cap;
-    }
+    p->collective =
+        nm_arena_grow(p->m->arena, p->collective, p->n_collectives, sizeof *p->collective);
     return &p->collective[p->n_collectives++];
 }
 

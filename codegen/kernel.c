@@ -30,17 +30,6 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds };
 // --- objects
 // --------------------------------------------------------------------------------------------------
 
-static void *grow(nm_module *m, void *old, int n, int *cap, size_t size)
-{
-    if (n < *cap)
-        return old;
-    *cap = *cap ? 2 * *cap : 32;
-    void *grown = nm_arena_alloc(m->arena, (size_t)*cap * size);
-    if (n)
-        memcpy(grown, old, (size_t)n * size);
-    return grown;
-}
-
 static bool same_code(LLVMMemoryBufferRef a, LLVMMemoryBufferRef b)
 {
     size_t n = LLVMGetBufferSize(a);
@@ -59,9 +48,8 @@ int nm_program_add_object(nm_program *p, LLVMModuleRef mod, int weight)
         LLVMDisposeMemoryBuffer(code);
         return i;
     }
-    int cap = p->cap_objects;
-    p->object = grow(p->m, p->object, p->n_objects, &p->cap_objects, sizeof *p->object);
-    p->hash = grow(p->m, p->hash, p->n_objects, &cap, sizeof *p->hash);
+    p->object = nm_arena_grow(p->m->arena, p->object, p->n_objects, sizeof *p->object);
+    p->hash = nm_arena_grow(p->m->arena, p->hash, p->n_objects, sizeof *p->hash);
     const char *name = nm_arena_fmt(p->m->arena, "k%d", p->n_objects);
     p->object[p->n_objects] = (nm_object){.name = name, .bitcode = code, .weight = weight};
     p->hash[p->n_objects] = hash;
@@ -107,7 +95,7 @@ static const char *kernel_name(nm_program *p, const nm_op *group)
 static int add_kernel(nm_program *p, const nm_op *group, int object, const char *function,
                       int64_t grain)
 {
-    p->kernel = grow(p->m, p->kernel, p->n_kernels, &p->cap_kernels, sizeof *p->kernel);
+    p->kernel = nm_arena_grow(p->m->arena, p->kernel, p->n_kernels, sizeof *p->kernel);
     p->kernel[p->n_kernels] = (nm_kernel){
         .name = kernel_name(p, group),
         .where = kernel_where(p, group),

@@ -47,7 +47,7 @@ typedef struct nm_driver { // one function of the module, as the tables need it
     int role;          // nmdrv_role
     const char *entry; // of an infer or schedule function
     LLVMValueRef run, sizes, flops;
-    int n_workspaces, cap_workspaces;
+    int n_workspaces;
     nm_workspace *workspace;
 } nm_driver;
 
@@ -57,12 +57,12 @@ typedef struct nm_program {
     nm_target target;
     LLVMContextRef ctx; // kernels and driver are written in it, one after the other
     LLVMModuleRef driver_mod;
-    int n_objects, cap_objects, n_kernels, cap_kernels, n_drivers;
+    int n_objects, n_kernels, n_drivers;
     nm_object *object;
     uint64_t *hash; // [n_objects] of the bitcode, before it has a name
     nm_kernel *kernel;
     nm_driver *driver;
-    int n_collectives, cap_collectives;
+    int n_collectives;
     nm_collective *collective;
     int64_t scratch;
 } nm_program;

@@ -57,13 +57,7 @@ static const char *where(nm_table *t, nm_loc loc) { return nm_where(t->p->m, loc
 
 static int add_dim(nm_table *t, nm_dim d)
 {
-    if (t->n_dims == t->cap_dims) {
-        t->cap_dims = t->cap_dims ? 2 * t->cap_dims : 64;
-        nm_dim *grown = nm_new_n(t->p->m->arena, nm_dim, (size_t)t->cap_dims);
-        if (t->n_dims)
-            memcpy(grown, t->dim, (size_t)t->n_dims * sizeof *grown);
-        t->dim = grown;
-    }
+    t->dim = nm_arena_grow(t->p->m->arena, t->dim, t->n_dims, sizeof *t->dim);
     t->dim[t->n_dims] = d;
     return t->n_dims++;
 }

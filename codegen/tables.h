@@ -10,7 +10,7 @@ typedef struct nm_table {
     LLVMContextRef ctx;
     LLVMModuleRef mod;
     LLVMTypeRef i64, ptr;
-    int n_dims, cap_dims; // declared ones first, then those that only types name
+    int n_dims; // declared ones first, then those that only types name
     nm_dim *dim;
 } nm_table;
 

@@ -2,18 +2,6 @@
 // NM_AST_MAX_DEPTH, counted through every child, so that what walks trees may recurse.
 #include "frontend/parse.h"
 
-#include <string.h>
-
-void *nm_ast_grow(nm_parser *ps, void *array, int n, size_t size)
-{
-    if (n & (n - 1)) // full only at powers of two
-        return array;
-    void *more = nm_arena_alloc(ps->m->arena, (size_t)(n ? 2 * n : 1) * size);
-    if (n)
-        memcpy(more, array, (size_t)n * size);
-    return more;
-}
-
 nm_loc nm_loc_join(nm_loc a, nm_loc b)
 {
     if (!a.src || !b.src)

@@ -86,24 +86,15 @@ static nm_ev data_field(nm_elab *e, nm_frame *f, const nm_ast_par *par)
 // --- functions -----------------------------------------------------------------------------------
 
 typedef struct results {
-    int n, cap;
+    int n;
     nm_value **value;
     nm_bind *bind;
 } results;
 
 static void add_result(nm_elab *e, results *r, nm_value *v, nm_bind_kind kind, nm_sym name)
 {
-    if (r->n == r->cap) {
-        r->cap = 2 * r->cap + 16;
-        nm_value **value = nm_new_n(e->a, nm_value *, (size_t)r->cap);
-        nm_bind *bind = nm_new_n(e->a, nm_bind, (size_t)r->cap);
-        for (int i = 0; i < r->n; i++) {
-            value[i] = r->value[i];
-            bind[i] = r->bind[i];
-        }
-        r->value = value;
-        r->bind = bind;
-    }
+    r->value = nm_arena_grow(e->a, r->value, r->n, sizeof *r->value);
+    r->bind = nm_arena_grow(e->a, r->bind, r->n, sizeof *r->bind);
     r->value[r->n] = v;
     r->bind[r->n++] = (nm_bind){.kind = kind, .name = name};
 }
@@ -368,7 +359,7 @@ static void finish_init(nm_elab *e)
 // --- the program ---------------------------------------------------------------------------------
 
 typedef struct entries {
-    int n, cap;
+    int n;
     const nm_ast_entry **entry;
 } entries;
 
@@ -398,13 +389,8 @@ static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, in
                           nm_elab_place(e, all->entry[at]->loc, own->loc));
             continue;
         }
-        if (at == all->n && all->n == all->cap) {
-            all->cap = 2 * all->cap + 8;
-            const nm_ast_entry **more = nm_new_n(e->a, const nm_ast_entry *, (size_t)all->cap);
-            for (int k = 0; k < all->n; k++)
-                more[k] = all->entry[k];
-            all->entry = more;
-        }
+        if (at == all->n)
+            all->entry = nm_arena_grow(e->a, all->entry, all->n, sizeof *all->entry);
         all->entry[at] = own;
         all->n += at == all->n;
     }

@@ -275,7 +275,6 @@ struct nm_frame {
     const nm_ast_expr *user_call;
     nm_frame *user_frame; // the frame that user_call stands in
     int n_vars, n_dims, n_labels, n_rest, n_replaced;
-    int cap_vars, cap_dims, cap_labels;
     nm_var *var;
     nm_local_dim *dim;
     nm_label *label;
@@ -583,7 +582,7 @@ nm_value *nm_elab_coerce(nm_elab *e, nm_frame *f, nm_ev v, const nm_type *type, 
 void nm_elab_block(nm_elab *e, nm_frame *f, const nm_ast_block *b);
 void nm_stmt_loop(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
 typedef struct nm_names { // the names that a block assigns, in the order of the text
-    int n, cap;
+    int n;
     nm_ast_word *word; // the last place of each
 } nm_names;
 nm_names nm_block_assigns(nm_elab *e, const nm_ast_block *b);

@@ -27,17 +27,6 @@ nm_frame *nm_frame_new(nm_elab *e, nm_frame *caller, nm_unit *unit, nm_loc call_
     return f;
 }
 
-static void *grow(nm_elab *e, void *old, int n, int *cap, size_t size)
-{
-    if (n < *cap)
-        return old;
-    *cap = *cap ? 2 * *cap : 8;
-    char *grown = nm_arena_alloc(e->a, (size_t)*cap * size);
-    if (n)
-        memcpy(grown, old, (size_t)n * size);
-    return grown;
-}
-
 nm_var *nm_frame_var(nm_frame *f, nm_sym name)
 {
     for (int i = f->n_vars - 1; i >= 0; i--)
@@ -50,7 +39,7 @@ void nm_frame_set(nm_elab *e, nm_frame *f, nm_sym name, nm_ev value)
 {
     nm_var *v = nm_frame_var(f, name);
     if (!v) {
-        f->var = grow(e, f->var, f->n_vars, &f->cap_vars, sizeof *f->var);
+        f->var = nm_arena_grow(e->a, f->var, f->n_vars, sizeof *f->var);
         v = &f->var[f->n_vars++];
     }
     *v = (nm_var){.name = name, .value = value, .region = e->at};
@@ -68,7 +57,7 @@ void nm_frame_set_dim(nm_elab *e, nm_frame *f, nm_sym name, nm_edims dims)
 {
     nm_local_dim *d = nm_frame_dim(f, name);
     if (!d) {
-        f->dim = grow(e, f->dim, f->n_dims, &f->cap_dims, sizeof *f->dim);
+        f->dim = nm_arena_grow(e->a, f->dim, f->n_dims, sizeof *f->dim);
         d = &f->dim[f->n_dims++];
     }
     *d = (nm_local_dim){name, dims};
@@ -90,7 +79,7 @@ nm_label *nm_frame_label_here(nm_elab *e, nm_frame *f, nm_sym name)
 
 void nm_frame_add_label(nm_elab *e, nm_frame *f, nm_label label)
 {
-    f->label = grow(e, f->label, f->n_labels, &f->cap_labels, sizeof *f->label);
+    f->label = nm_arena_grow(e->a, f->label, f->n_labels, sizeof *f->label);
     f->label[f->n_labels++] = label;
 }
 

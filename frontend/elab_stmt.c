@@ -15,13 +15,7 @@ static void add_name(nm_elab *e, nm_names *names, const nm_ast_word *w)
             names->word[i] = *w;
             return;
         }
-    if (names->n == names->cap) {
-        names->cap = 2 * names->cap + 8;
-        nm_ast_word *more = nm_new_n(e->a, nm_ast_word, (size_t)names->cap);
-        for (int i = 0; i < names->n; i++)
-            more[i] = names->word[i];
-        names->word = more;
-    }
+    names->word = nm_arena_grow(e->a, names->word, names->n, sizeof *names->word);
     names->word[names->n++] = *w;
 }
 

@@ -29,9 +29,9 @@ typedef struct nm_parser {
 } nm_parser;
 
 // One more element at the end of an arena array of n elements, doubling as needed.
-void *nm_ast_grow(nm_parser *ps, void *array, int n, size_t size);
 #define NM_PUSH(ps, n, array, value)                                                               \
-    ((array) = nm_ast_grow((ps), (array), (n), sizeof *(array)), (array)[(n)++] = (value))
+    ((array) = nm_arena_grow((ps)->m->arena, (array), (n), sizeof *(array)),                       \
+     (array)[(n)++] = (value))
 
 // Report at a place of the text, with " [syntax-1]" after the message.
 void nm_syntax_error(nm_parser *ps, nm_loc at, const char *fmt, ...)

@@ -12,7 +12,7 @@ typedef struct edge {
 
 struct nm_flow {
     nm_arena *arena;
-    int n_nodes, n_edges, cap;
+    int n_nodes, n_edges;
     edge *edge;
     int *head; // [n_nodes] first edge, or -1
     int *from; // [n_nodes] edge by which the search came
@@ -37,19 +37,17 @@ nm_flow *nm_flow_new(nm_arena *arena, int n_vertices)
 static int in_of(int vertex) { return FIRST + 2 * vertex; }
 static int out_of(int vertex) { return FIRST + 2 * vertex + 1; }
 
-static void add_edge(nm_flow *w, int from, int to, int64_t room)
+static void add_half(nm_flow *w, int from, int to, int64_t room)
 {
-    if (w->n_edges + 2 > w->cap) {
-        w->cap = w->cap ? 2 * w->cap : 256;
-        edge *bigger = nm_new_n(w->arena, edge, (size_t)w->cap);
-        if (w->n_edges)
-            memcpy(bigger, w->edge, (size_t)w->n_edges * sizeof *bigger);
-        w->edge = bigger;
-    }
+    w->edge = nm_arena_grow(w->arena, w->edge, w->n_edges, sizeof *w->edge);
     w->edge[w->n_edges] = (edge){to, w->head[from], room};
     w->head[from] = w->n_edges++;
-    w->edge[w->n_edges] = (edge){from, w->head[to], 0};
-    w->head[to] = w->n_edges++;
+}
+
+static void add_edge(nm_flow *w, int from, int to, int64_t room)
+{
+    add_half(w, from, to, room);
+    add_half(w, to, from, 0);
 }
 
 void nm_flow_cost(nm_flow *w, int vertex, int64_t cost)

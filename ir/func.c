@@ -30,24 +30,14 @@ nm_func *nm_body_new(nm_func *in, nm_loc loc)
     return f;
 }
 
-static void *grow(nm_arena *arena, void *row, int n, size_t size)
-{
-    if (n & (n - 1))
-        return row;
-    void *more = nm_arena_alloc(arena, (n ? 2 * (size_t)n : 1) * size);
-    if (n)
-        memcpy(more, row, (size_t)n * size);
-    return more;
-}
-
 nm_value *nm_func_param(nm_func *f, const nm_type *type, nm_sym name, nm_bind bind)
 {
     nm_arena *arena = f->module->arena;
     nm_value *v = nm_new(arena, nm_value);
     *v = (nm_value){.type = type, .index = f->n_params, .func = f, .name = name};
     v->id = nm_func_outer(f)->n_values++;
-    f->param = grow(arena, f->param, f->n_params, sizeof *f->param);
-    f->param_bind = grow(arena, f->param_bind, f->n_params, sizeof *f->param_bind);
+    f->param = nm_arena_grow(arena, f->param, f->n_params, sizeof *f->param);
+    f->param_bind = nm_arena_grow(arena, f->param_bind, f->n_params, sizeof *f->param_bind);
     f->param[f->n_params] = v;
     f->param_bind[f->n_params++] = bind;
     return v;

@@ -13,11 +13,9 @@
 #include "ir/grads.h"
 #include "ir/loop.h"
 
-#include <string.h>
-
 typedef struct nm_saves { // of one body being reversed
     nm_op *fence;         // stand-ins are before it, the backward code behind
-    int n, cap;
+    int n;
     nm_value **of, **stand_in; // [n]
 } nm_saves;
 
@@ -61,16 +59,9 @@ static nm_value *stand_in(nm_grad *g, nm_value *x)
     for (int i = 0; i < s->n; i++)
         if (s->of[i] == x)
             return s->stand_in[i];
-    if (s->n == s->cap) {
-        int cap = s->cap ? 2 * s->cap : 64;
-        nm_value **of = nm_new_n(g->f->module->arena, nm_value *, cap);
-        nm_value **in = nm_new_n(g->f->module->arena, nm_value *, cap);
-        if (s->n) {
-            memcpy(of, s->of, (size_t)s->n * sizeof *of);
-            memcpy(in, s->stand_in, (size_t)s->n * sizeof *in);
-        }
-        s->of = of, s->stand_in = in, s->cap = cap;
-    }
+    nm_arena *arena = g->f->module->arena;
+    s->of = nm_arena_grow(arena, s->of, s->n, sizeof *s->of);
+    s->stand_in = nm_arena_grow(arena, s->stand_in, s->n, sizeof *s->stand_in);
     s->of[s->n] = x;
     return s->stand_in[s->n++] = zeros(g->f, s->fence, x->def ? x->def->loc : g->f->loc, x->type);
 }

@@ -4,13 +4,7 @@
 
 static nm_loop_row *append(nm_loop *l, nm_loop_rows *rows, nm_loop_row row)
 {
-    if (rows->n == rows->cap) {
-        rows->cap = rows->cap ? 2 * rows->cap : 8;
-        nm_loop_row *bigger = nm_new_n(l->body->module->arena, nm_loop_row, rows->cap);
-        if (rows->n)
-            memcpy(bigger, rows->row, (size_t)rows->n * sizeof *bigger);
-        rows->row = bigger;
-    }
+    rows->row = nm_arena_grow(l->body->module->arena, rows->row, rows->n, sizeof *rows->row);
     rows->row[rows->n] = row;
     return &rows->row[rows->n++];
 }

@@ -14,7 +14,7 @@ typedef struct nm_loop_row {
 } nm_loop_row;
 
 typedef struct nm_loop_rows {
-    int n, cap;
+    int n;
     nm_loop_row *row;
 } nm_loop_rows;
 

@@ -30,17 +30,6 @@ nm_sym nm_sym_fmt(nm_module *m, const char *fmt, ...)
     return nm_intern(m->syms, s, n - 1);
 }
 
-// `row` with room for one more behind its n entries; capacity is the next power of two.
-static void *grow(nm_arena *arena, void *row, int n, size_t size)
-{
-    if (n & (n - 1))
-        return row;
-    void *more = nm_arena_alloc(arena, (n ? 2 * (size_t)n : 1) * size);
-    if (n)
-        memcpy(more, row, (size_t)n * size);
-    return more;
-}
-
 // --- dims ----------------------------------------------------------------------------------------
 
 nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name)
@@ -55,7 +44,7 @@ nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl)
 {
     nm_dim_decl *d = nm_dim_lookup(m, decl.name);
     if (!d) {
-        m->dim = grow(m->arena, m->dim, m->n_dims, sizeof *m->dim);
+        m->dim = nm_arena_grow(m->arena, m->dim, m->n_dims, sizeof *m->dim);
         d = &m->dim[m->n_dims++];
     }
     *d = decl;
@@ -81,7 +70,7 @@ nm_dim nm_dim_of(nm_module *m, nm_sym name)
 
 nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row)
 {
-    m->mesh = grow(m->arena, m->mesh, m->n_mesh, sizeof *m->mesh);
+    m->mesh = nm_arena_grow(m->arena, m->mesh, m->n_mesh, sizeof *m->mesh);
     nm_mesh_row *r = &m->mesh[m->n_mesh++];
     *r = row;
     return r;
@@ -99,7 +88,7 @@ nm_param *nm_param_lookup(nm_module *m, nm_sym path)
 
 nm_param *nm_param_add(nm_module *m, nm_param param)
 {
-    m->param = grow(m->arena, m->param, m->n_params, sizeof *m->param);
+    m->param = nm_arena_grow(m->arena, m->param, m->n_params, sizeof *m->param);
     nm_param *p = &m->param[m->n_params++];
     *p = param;
     return p;
@@ -115,7 +104,7 @@ nm_hyper *nm_hyper_lookup(nm_module *m, nm_sym name)
 
 nm_hyper *nm_hyper_add(nm_module *m, nm_hyper hyper)
 {
-    m->hyper = grow(m->arena, m->hyper, m->n_hypers, sizeof *m->hyper);
+    m->hyper = nm_arena_grow(m->arena, m->hyper, m->n_hypers, sizeof *m->hyper);
     nm_hyper *h = &m->hyper[m->n_hypers++];
     *h = hyper;
     return h;

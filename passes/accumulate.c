@@ -101,7 +101,7 @@ static void collect(cuts *c)
 // --- acc' = acc + part -------------------------------------------------------------------------
 
 typedef struct terms {
-    int n, cap;
+    int n;
     nm_op **def; // in program order, once sorted
     int *index;  // of the result
 } terms;
@@ -115,14 +115,8 @@ static void flatten(terms *t, nm_value *v, nm_arena *arena)
         flatten(t, op->in[1], arena);
         return;
     }
-    if (t->n == t->cap) {
-        int cap = t->cap ? 2 * t->cap : 8;
-        nm_op **def = nm_new_n(arena, nm_op *, cap);
-        int *index = nm_new_n(arena, int, cap);
-        for (int i = 0; i < t->n; i++)
-            def[i] = t->def[i], index[i] = t->index[i];
-        t->def = def, t->index = index, t->cap = cap;
-    }
+    t->def = nm_arena_grow(arena, t->def, t->n, sizeof *t->def);
+    t->index = nm_arena_grow(arena, t->index, t->n, sizeof *t->index);
     t->def[t->n] = op;
     t->index[t->n++] = v->index;
 }

@@ -29,8 +29,7 @@ typedef struct nm_batch { // of one function; arrays are by value id
     bool average;   // the step is no sum over the batch: a part stands for the whole where it must
     nm_op *culprit; // the first op that made it so
     nm_mb *form;
-    int n_estimates,
-        cap; // if `average`: slots that need a sum over the batch and read a part of it
+    int n_estimates; // if `average`: slots that need a sum over the batch and read a part of it
     nm_slot *estimate;
     // What follows is of top-level values.
     bool *early;     // is read, maybe through others, by what has a part of the batch

@@ -12,8 +12,6 @@
 #include "ir/form.h"
 #include "passes/batch.h"
 
-#include <string.h>
-
 // --- what has the batch --------------------------------------------------------------------------
 
 bool nm_batch_has(const nm_batch *b, const nm_type *t)
@@ -59,13 +57,8 @@ bool nm_batch_blame(nm_batch *b, nm_op *op)
 
 void nm_batch_estimate(nm_batch *b, nm_op *op, int operand)
 {
-    if (b->n_estimates == b->cap) {
-        b->cap = b->cap ? 2 * b->cap : 16;
-        nm_slot *bigger = nm_new_n(b->f->module->arena, nm_slot, b->cap);
-        if (b->n_estimates)
-            memcpy(bigger, b->estimate, (size_t)b->n_estimates * sizeof *bigger);
-        b->estimate = bigger;
-    }
+    b->estimate =
+        nm_arena_grow(b->f->module->arena, b->estimate, b->n_estimates, sizeof *b->estimate);
     b->estimate[b->n_estimates++] = (nm_slot){op, operand};
 }
 

@@ -34,19 +34,13 @@ typedef struct decoder {
 } decoder;
 
 typedef struct caches {
-    int n, cap;
+    int n;
     cache *row;
 } caches;
 
 static void add_cache(decoder *d, caches *all, cache c)
 {
-    if (all->n == all->cap) {
-        all->cap = all->cap ? 2 * all->cap : 8;
-        cache *bigger = nm_new_n(d->m->arena, cache, all->cap);
-        if (all->n)
-            memcpy(bigger, all->row, (size_t)all->n * sizeof *bigger);
-        all->row = bigger;
-    }
+    all->row = nm_arena_grow(d->m->arena, all->row, all->n, sizeof *all->row);
     all->row[all->n++] = c;
 }
 

@@ -24,7 +24,7 @@ typedef struct product { // of rows: whole = major * minor
 
 struct nm_splits {
     nm_module *m;
-    int n_rows, cap_rows, n_products, cap_products;
+    int n_rows, n_products;
     row *row;
     product *product;
     const nm_func *f; // whose dims are looked at
@@ -74,18 +74,6 @@ static int find_row(const nm_splits *s, const nm_dim *d, const nm_axes *axes)
     return -1;
 }
 
-// Room for one more behind n entries of this size.
-static void *grow(nm_splits *s, void *at, int n, int *cap, size_t size)
-{
-    if (n < *cap)
-        return at;
-    *cap = *cap ? 2 * *cap : 32;
-    void *more = nm_arena_alloc(s->m->arena, (size_t)*cap * size);
-    if (n)
-        memcpy(more, at, (size_t)n * size);
-    return more;
-}
-
 // The row of a dim, or -1: it is whole.
 static int row_of(nm_splits *s, const nm_dim *d)
 {
@@ -95,7 +83,7 @@ static int row_of(nm_splits *s, const nm_dim *d)
     int i = find_row(s, d, &axes);
     if (i >= 0)
         return i;
-    s->row = grow(s, s->row, s->n_rows, &s->cap_rows, sizeof *s->row);
+    s->row = nm_arena_grow(s->m->arena, s->row, s->n_rows, sizeof *s->row);
     i = s->n_rows++;
     s->row[i] = (row){.dim = *d, .loc = s->f->loc, .same = i};
     s->row[i].dim.axes = axes;
@@ -119,7 +107,7 @@ static void join(nm_splits *s, int a, int b)
 
 static void add_product(nm_splits *s, product p)
 {
-    s->product = grow(s, s->product, s->n_products, &s->cap_products, sizeof *s->product);
+    s->product = nm_arena_grow(s->m->arena, s->product, s->n_products, sizeof *s->product);
     s->product[s->n_products++] = p;
 }
 

@@ -3,8 +3,6 @@
 #include "passes/simplify.h"
 #include "passes/value_number.h"
 
-#include <string.h>
-
 nm_func *nm_part_copy(nm_func *f, nm_sym name, nm_value ***map)
 {
     *map = nm_new_n(f->module->arena, nm_value *, f->n_values + 1);
@@ -34,22 +32,11 @@ void nm_part_drop_params(nm_func *f)
     f->n_params = n;
 }
 
-static void grow(nm_gives *g, nm_arena *arena)
-{
-    int cap = g->cap ? 2 * g->cap : 16;
-    nm_value **value = nm_new_n(arena, nm_value *, cap);
-    nm_bind *bind = nm_new_n(arena, nm_bind, cap);
-    if (g->n) {
-        memcpy(value, g->value, (size_t)g->n * sizeof *value);
-        memcpy(bind, g->bind, (size_t)g->n * sizeof *bind);
-    }
-    g->value = value, g->bind = bind, g->cap = cap;
-}
-
 void nm_part_give(nm_gives *g, nm_value *v, nm_bind bind)
 {
-    if (g->n == g->cap)
-        grow(g, v->func->module->arena);
+    nm_arena *arena = v->func->module->arena;
+    g->value = nm_arena_grow(arena, g->value, g->n, sizeof *g->value);
+    g->bind = nm_arena_grow(arena, g->bind, g->n, sizeof *g->bind);
     g->value[g->n] = v;
     g->bind[g->n++] = bind;
 }

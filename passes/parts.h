@@ -13,7 +13,7 @@ void nm_part_clean(nm_func *f);
 void nm_part_drop_params(nm_func *f); // those that nobody reads
 
 typedef struct nm_gives { // the results of a part, as they are collected
-    int n, cap;
+    int n;
     nm_value **value;
     nm_bind *bind;
 } nm_gives;

@@ -212,13 +212,7 @@ static nm_remark *remark_of(nm_remarks *all, const nm_rule *r)
     for (int i = 0; i < all->n; i++)
         if (all->row[i].rule == r->text)
             return &all->row[i];
-    if (all->n == all->cap) {
-        int cap = all->cap ? 2 * all->cap : 64;
-        nm_remark *bigger = nm_new_n(all->arena, nm_remark, cap);
-        if (all->n)
-            memcpy(bigger, all->row, (size_t)all->n * sizeof *bigger);
-        all->row = bigger, all->cap = cap;
-    }
+    all->row = nm_arena_grow(all->arena, all->row, all->n, sizeof *all->row);
     all->row[all->n] = (nm_remark){.rule = r->text};
     return &all->row[all->n++];
 }

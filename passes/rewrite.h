@@ -58,7 +58,7 @@ typedef struct nm_remark {
 
 typedef struct nm_remarks { // m->remarks
     nm_arena *arena;
-    int n, cap;
+    int n;
     nm_remark *row; // in order of first trial
     FILE *explain;  // print misses of the rule that begins with explain_rule at value explain_id
     const char *explain_rule;

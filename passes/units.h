@@ -33,7 +33,7 @@ typedef struct nm_units { // of one module
     nm_syms dims;              // of the mesh's row pp
     int k;                     // repeats over them in the forward direction; -1: not known yet
     nm_sym over[NM_MAX_UNITS]; // the dim of an odd unit's repeat; NULL for the others
-    int n_owned, cap;
+    int n_owned;
     nm_owned *owned;
     int n_owners;
     nm_owner *owner;

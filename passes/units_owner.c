@@ -19,13 +19,7 @@ static nm_owned *find(const nm_units *u, nm_bind_kind kind, nm_sym role, nm_sym 
 
 static void append(nm_units *u, nm_owned row)
 {
-    if (u->n_owned == u->cap) {
-        u->cap = u->cap ? 2 * u->cap : 64;
-        nm_owned *bigger = nm_new_n(u->m->arena, nm_owned, u->cap);
-        if (u->n_owned)
-            memcpy(bigger, u->owned, (size_t)u->n_owned * sizeof *bigger);
-        u->owned = bigger;
-    }
+    u->owned = nm_arena_grow(u->m->arena, u->owned, u->n_owned, sizeof *u->owned);
     u->owned[u->n_owned++] = row;
 }
 
