@@ -21,6 +21,14 @@ static void arenas(void)
     char *again = nm_arena_alloc(&a, 70000);
     EXPECT(again[0] == 0 && again[69999] == 0 && p[2] == 1);
     EXPECT(!strcmp(nm_arena_fmt(&a, "%d-%s", 12, "x"), "12-x"));
+    int *row = NULL, sum = 0;
+    for (int n = 0; n < 100; n++) {
+        row = nm_arena_grow(&a, row, n, sizeof *row);
+        row[n] = n;
+    }
+    for (int n = 0; n < 100; n++)
+        sum += row[n];
+    EXPECT(sum == 4950);
     nm_arena_free(&a);
     EXPECT(!a.chunk);
 }
