@@ -24,12 +24,12 @@ static void print_head(const nmrt_cluster *c, nmrt_text *out)
         out, "%s%s%s on %lld %s, %d a node, in %s: %lld samples of %lld tokens a step\n\n", p->name,
         *p->preset ? " " : "", p->preset, (long long)c->gpus, c->gpu->name, c->node,
         c->bf16 ? "bf16" : "f32", (long long)c->options->global_batch, (long long)c->options->seq);
-    nmrt_text_add(out,
-                  "%51s %9s %9s %9s %5s   time of a step, %%\n%4s %3s %3s %3s %5s %5s %6s %10s    "
-                  "%9s %9s %9s %5s   %7s %4s %4s %4s %4s %6s\n",
-                  "memory", "", "tokens/s", "", "", "tp", "pp", "vp", "cp", "dp", "zero", "micro",
-                  "recompute", "a GPU", "step", "a GPU", "MFU", "compute", "tp", "cp", "pp", "dp",
-                  "bubble");
+    nmrt_text_add(
+        out,
+        "%58s %9s %9s %9s %5s   time of a step, %%\n%4s %3s %3s %3s %6s %5s %5s %6s %10s    "
+        "%9s %9s %9s %5s   %7s %4s %4s %4s %4s %6s\n",
+        "memory", "", "tokens/s", "", "", "tp", "pp", "vp", "cp", "by", "dp", "zero", "micro",
+        "recompute", "a GPU", "step", "a GPU", "MFU", "compute", "tp", "cp", "pp", "dp", "bubble");
 }
 
 static nmrt_human step_time(double seconds)
@@ -40,11 +40,17 @@ static nmrt_human step_time(double seconds)
     return h;
 }
 
+// How ranks of cp meet all keys.
+static const char *way_of(const nmrt_mesh_flags *f)
+{
+    return f->cp == 1 ? "-" : f->ring ? "ring" : "gather";
+}
+
 static void print_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *out)
 {
     const nmrt_mesh_flags *f = &x->flags;
-    nmrt_text_add(out, "%4lld %3lld %3lld %3lld %5lld %5lld %6lld %10s    ", (long long)f->tp,
-                  (long long)f->pp, (long long)f->vp, (long long)f->cp, (long long)f->dp,
+    nmrt_text_add(out, "%4lld %3lld %3lld %3lld %6s %5lld %5lld %6lld %10s    ", (long long)f->tp,
+                  (long long)f->pp, (long long)f->vp, (long long)f->cp, way_of(f), (long long)f->dp,
                   (long long)f->zero, (long long)x->micro_batch, x->recompute ? "full*" : "none");
     nmrt_text_add(out, "%9s %9s %9.0f %3.0f %%  ", nmrt_bytes((int64_t)x->need.total).s,
                   step_time(x->seconds).s, tokens_per_gpu(c, x), 100 * mfu(c, x));
@@ -121,6 +127,7 @@ static void json_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *
     add_int(out, "dp", f->dp);
     add_int(out, "zero", f->zero);
     add_int(out, "micro_batch", x->micro_batch);
+    nmrt_text_add(out, "\"cp_comm\": \"%s\", ", f->ring ? "ring" : "gather");
     nmrt_text_add(out, "\"recompute\": \"%s\", \"runs_today\": %s, ",
                   x->recompute ? "full" : "none", x->recompute ? "false" : "true");
     json_need(&x->need, out);

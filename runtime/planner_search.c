@@ -190,6 +190,23 @@ static bool is_asked_for(const search *s, const nmrt_mesh_flags *f)
            is_wanted(s, "cp", o->cp, f->cp) && is_wanted(s, "dp", o->dp, f->dp);
 }
 
+// Both ways over cp of a program that has both, if none is asked for.
+static nmrt_status add_ways(search *s, nmrt_mesh_flags *f, nmrt_error *e)
+{
+    const nmrt_options *o = s->cluster->options;
+    const nmdrv_program *p = s->cluster->program;
+    bool asked = nmrt_option_given(o, nmrt_option_find("cp-comm")), can = false;
+    for (int64_t i = 0; i < p->n_modes; i++)
+        can |= p->mode[i].ring != 0;
+    for (int ring = 0; ring <= (f->cp > 1 && (can || asked)); ring++) {
+        bool other = asked && f->cp > 1 && ring != (strcmp(o->cp_comm, "ring") == 0);
+        f->ring = ring;
+        if (!other)
+            NMRT_TRY(add_zeros(s, f, e));
+    }
+    return NMRT_OK;
+}
+
 static nmrt_status make_candidates(search *s, nmrt_error *e)
 {
     int64_t gpus = s->cluster->gpus, stages = s->cluster->program->pp_turns;
@@ -199,7 +216,7 @@ static nmrt_status make_candidates(search *s, nmrt_error *e)
                 nmrt_mesh_flags f = {.tp = tp, .pp = pp, .cp = cp, .vp = 1, .sp = true};
                 f.dp = gpus / (tp * pp * cp);
                 if (tp * pp * cp * f.dp == gpus && is_asked_for(s, &f))
-                    NMRT_TRY(add_zeros(s, &f, e));
+                    NMRT_TRY(add_ways(s, &f, e));
             }
     return NMRT_OK;
 }
@@ -224,7 +241,7 @@ static bool better(const nmrt_candidate *a, const nmrt_candidate *b)
 static bool same_mesh(const nmrt_candidate *a, const nmrt_candidate *b)
 {
     return a->flags.tp == b->flags.tp && a->flags.pp == b->flags.pp && a->flags.vp == b->flags.vp &&
-           a->flags.cp == b->flags.cp;
+           a->flags.cp == b->flags.cp && a->flags.ring == b->flags.ring;
 }
 
 static void keep(search *s, const nmrt_candidate *x)
