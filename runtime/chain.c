@@ -374,7 +374,7 @@ nmrt_links nmrt_chain_links(const nmrt_chain *c, const nmrt_actions *a, int pp)
         own += a ? a->slots[v] * c->slot[v] : 0;
         stride = c->slot[v] > stride ? c->slot[v] : stride;
     }
-    int64_t shared = a ? a->shared[pp] * stride : 0;
+    int64_t shared = a && stride ? a->shared[pp] * stride : 0; // no calls, no actions
     if (shared < own)
         return (nmrt_links){rooms + shared, rooms, stride};
     return (nmrt_links){rooms + own, 0, 0};
