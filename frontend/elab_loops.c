@@ -441,15 +441,42 @@ static bool params_in_all_turns(nm_elab *e, loop *l)
     return true;
 }
 
+// Are the turns dealt out to stages of a pipeline? Then each of them is one of a repeat.
+static bool is_staged(const nm_elab *e, const loop *l)
+{
+    for (int i = 0; i < e->m->n_mesh; i++)
+        if (!strcmp(e->m->mesh[i].axis, "pp") && nm_syms_has(e->m->mesh[i].dims, l->dim.name))
+            return true;
+    return false;
+}
+
+// The dim of a stretch's repeat. Another loop over the same dim may have been cut otherwise, and
+// has the name.
+static nm_edim declare_turns(nm_elab *e, loop *l, stretch s)
+{
+    const nm_dim_decl *of = nm_dim_lookup(e->m, l->dim.name);
+    nm_dim_decl d = {.loc = l->s->loc, .extent = nm_extent_const(e->m, s.repeats)};
+    if (of && of->extent == l->dim.extent)
+        d.turns_of = of->name, d.first = s.first, d.each = s.period;
+    nm_sym name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first);
+    d.name = name;
+    for (int n = 2;; n++) {
+        const nm_dim_decl *has = nm_dim_lookup(e->m, d.name);
+        if (!has || (has->turns_of == d.turns_of && has->extent == d.extent &&
+                     has->first == d.first && has->each == d.each))
+            break;
+        d.name = nm_sym_fmt(e->m, "%s.%d", name, n);
+    }
+    nm_dim_declare(e->m, d);
+    return (nm_edim){.name = d.name, .extent = d.extent};
+}
+
 static outputs run_stretch(nm_elab *e, loop *l, stretch s, bool *ok)
 {
     outputs o = {0};
-    if (s.repeats == 1)
+    if (s.repeats == 1 && !is_staged(e, l))
         return inline_turn(e, l, l->dim, s.first, s.first);
-    nm_edim dim = {
-        .name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first),
-        .extent = nm_extent_const(e->m, s.repeats)};
-    nm_dim_declare(e->m, (nm_dim_decl){.name = dim.name, .loc = l->s->loc, .extent = dim.extent});
+    nm_edim dim = declare_turns(e, l, s);
     const nm_mark *before = nm_mark_take(e);
     nm_region *r = nm_region_open(e, dim, false, l->s->loc);
     r->whole = l->dim.name;

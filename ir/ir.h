@@ -256,6 +256,8 @@ typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) =
     int64_t pad;                // storage is rounded up to this; 0: none
     nm_sym of;                  // a local extent (ff.tp): of this dim,
     nm_axes axes; // split over these; or a mesh axis itself: of is NULL, axes its own name
+    nm_sym turns_of;     // of a repeat's turns (layers.o): each turn is a run of this dim's indices,
+    int64_t first, each; // turn i the `each` that begin at first + each * i
 } nm_dim_decl;
 
 typedef struct nm_mesh_row { // tp: heads kv ff vocab seq

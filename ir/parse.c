@@ -598,9 +598,11 @@ static bool dim_bounds(parser *p, nm_dim_decl *d)
                          : nm_lex_is(&p->lx, "min")      ? &d->min
                          : nm_lex_is(&p->lx, "max")      ? &d->max
                          : nm_lex_is(&p->lx, "multiple") ? &d->multiple
+                         : nm_lex_is(&p->lx, "first")    ? &d->first
+                         : nm_lex_is(&p->lx, "each")     ? &d->each
                                                          : NULL;
         if (!field)
-            return nm_lex_error(&p->lx, "pad, min, max or multiple");
+            return nm_lex_error(&p->lx, "pad, min, max, multiple, first or each");
         nm_lex_next(&p->lx);
         if (!nm_lex_expect(&p->lx, "=") || !nm_lex_int(&p->lx, field))
             return false;
@@ -620,6 +622,13 @@ static bool runtime(parser *p, nm_dim_decl *d)
     return true;
 }
 
+// Behind an extent: turns of layers, or nothing.
+static bool turns_of(parser *p, nm_dim_decl *d)
+{
+    return !nm_lex_accept(&p->lx, "turns") ||
+           (nm_lex_expect(&p->lx, "of") && nm_lex_name(&p->lx, &d->turns_of));
+}
+
 static bool dims(parser *p)
 {
     do {
@@ -627,7 +636,7 @@ static bool dims(parser *p)
         if (!nm_lex_name(&p->lx, &d.name) || !dim_bounds(p, &d) || !nm_lex_expect(&p->lx, "="))
             return false;
         d.runtime = nm_lex_accept(&p->lx, "?");
-        if (d.runtime ? !runtime(p, &d) : !nm_lex_extent(&p->lx, &d.extent))
+        if (d.runtime ? !runtime(p, &d) : !nm_lex_extent(&p->lx, &d.extent) || !turns_of(p, &d))
             return false;
         if (nm_dim_lookup(p->m, d.name))
             return nm_error(p->m->diag, d.loc, "dim '%s' is declared twice [dim-3]", d.name);

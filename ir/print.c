@@ -389,11 +389,17 @@ static void print_dim(printer *p, const nm_dim_decl *d)
     print_bound(p, &between, "min", d->min);
     print_bound(p, &between, "max", d->max);
     print_bound(p, &between, "multiple", d->multiple);
+    print_bound(p, &between, "first", d->first);
+    print_bound(p, &between, "each", d->each);
     fputs(*between == ',' ? ") = " : " = ", p->out);
     if (d->runtime)
         print_runtime(p, d);
     else
         nm_text_extent(p->out, d->extent);
+    if (d->turns_of) {
+        fputs(" turns of ", p->out);
+        nm_text_name(p->out, d->turns_of);
+    }
     print_loc(p, d->loc);
 }
 

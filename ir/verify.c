@@ -263,6 +263,20 @@ static bool check_local(nm_module *m, const nm_dim_decl *d)
            nm_error(m->diag, d->loc, "dim '%s' is of a dim that is not declared [dim-7]", d->name);
 }
 
+// Turns are runs of indices that the dim has.
+static bool check_turns(nm_module *m, const nm_dim_decl *d)
+{
+    const nm_dim_decl *of = d->turns_of ? nm_dim_lookup(m, d->turns_of) : NULL;
+    int64_t turns, all;
+    bool plain = !d->turns_of && !d->first && !d->each;
+    bool fits = of && nm_extent_is_const(d->extent, &turns) &&
+                nm_extent_is_const(of->extent, &all) && d->first >= 0 && d->each > 0 &&
+                d->first <= all && turns <= (all - d->first) / d->each;
+    return plain || fits ||
+           nm_error(m->diag, d->loc, "dim '%s' is turns of indices that no dim has [dim-8]",
+                    d->name);
+}
+
 static bool check_dim(nm_module *m, const nm_dim_decl *d)
 {
     int64_t value;
@@ -276,7 +290,7 @@ static bool check_dim(nm_module *m, const nm_dim_decl *d)
                         "dim '%s': a run-time dim's extent is its own symbol [dim-5]", d->name);
     if (nm_extent_is_const(d->extent, &value) && value < 0)
         return nm_error(m->diag, d->loc, "dim '%s' has a negative extent [extent-3]", d->name);
-    return check_extent(m, d->loc, d->extent) && check_local(m, d);
+    return check_extent(m, d->loc, d->extent) && check_local(m, d) && check_turns(m, d);
 }
 
 static bool check_param(nm_module *m, const nm_param *p)

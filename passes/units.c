@@ -31,9 +31,21 @@ static bool is_repeated(const nm_units *u, nm_sym dim)
     return false;
 }
 
+// dim, if a step repeats over it, and the dims of its turns, if it was grouped.
+static void find_repeated(nm_units *u, nm_sym dim, nm_sym *kept)
+{
+    nm_module *m = u->m;
+    int before = u->dims.n++;
+    for (int i = 0; i < m->n_dims; i++)
+        if (m->dim[i].turns_of == dim && is_repeated(u, m->dim[i].name))
+            kept[u->dims.n++] = m->dim[i].name;
+    kept[before] = dim;
+    if (u->dims.n == before + 1 && !is_repeated(u, dim))
+        u->dims.n = before;
+}
+
 // The row pp keeps the dims that a step repeats over: a stage has its part of those, and of no
-// other. The turns of a repeat that is written for them may have been grouped, or there may be one
-// alone.
+// other. There may be one turn alone.
 static void find_dims(nm_units *u)
 {
     nm_module *m = u->m;
@@ -41,10 +53,9 @@ static void find_dims(nm_units *u)
     for (int i = 0; i < m->n_mesh; i++)
         if (!strcmp(m->mesh[i].axis, "pp"))
             row = &m->mesh[i];
-    nm_sym *kept = nm_new_n(m->arena, nm_sym, row ? row->dims.n : 0);
+    nm_sym *kept = nm_new_n(m->arena, nm_sym, row ? row->dims.n + m->n_dims : 0);
     for (int i = 0; row && i < row->dims.n; i++)
-        if (is_repeated(u, row->dims.sym[i]))
-            kept[u->dims.n++] = row->dims.sym[i];
+        find_repeated(u, row->dims.sym[i], kept);
     u->dims.sym = kept;
     if (row && u->dims.n)
         row->dims = u->dims;
@@ -97,6 +108,7 @@ bool nm_pass_units(nm_module *m, bool *changed)
     nm_units u = {.m = m, .k = -1};
     *changed = true;
     find_dims(&u);
+    nm_units_join_rows(&u);
     if (!cut_each(&u, ".micro", nm_units_cut_micro) || !nm_units_own(&u) ||
         !cut_each(&u, ".finish", nm_units_cut_finish) || !cut_inits(&u) ||
         !cut_each(&u, ".count", add_counted))

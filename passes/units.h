@@ -1,6 +1,7 @@
 // Units: what a stage of a pipeline is made of (docs/mesh.md). Shared by the files of the pass:
 //
 //   units.c         which functions are cut, in which order
+//   units_rows.c    grouped repeats: parameters by turns, gradients by rows
 //   units_place.c   where in the chain of a micro-batch each value is computed
 //   units_micro.c   a micro-batch's function into its units
 //   units_check.c   a unit's function holds for any run of its repeat's turns
@@ -16,8 +17,9 @@ enum { NM_MAX_UNITS = 63 };
 
 typedef struct nm_owner { // a set of units, and what of them: whose functions run together
     uint64_t units;
-    bool stacked; // one odd unit's values that have its dim: each stage has its part
-    nm_sym label; // 1, 0_2; 1.whole: an odd unit's values that every turn reads whole
+    bool stacked; // odd units' values that have their dim: each stage has its part
+    nm_sym label; // 1, 0_2; 1.whole: an odd unit's values that every turn reads whole;
+                  // 1_3.rows: of which each of these has its own rows
 } nm_owner;
 
 typedef struct nm_owned { // a parameter, a state, an accumulator
@@ -59,14 +61,27 @@ static inline int nm_unit_of(const nm_places *p, int at)
     return at <= 2 * p->k ? at : 4 * p->k - at;
 }
 bool nm_units_is_dim(const nm_units *u, nm_sym dim);
-// The dim of the row pp that t has; NULL: none.
+// The dim of the row pp that t has all indices of; NULL: none.
 nm_sym nm_units_dim_in(const nm_units *u, const nm_type *t);
+
+typedef struct nm_row_run { // of a dim whose indices turns are; dim NULL: none
+    nm_sym dim;
+    int64_t first, end;
+} nm_row_run;
+
+// The indices that a repeat over `over` goes through: of the dim itself, or of the one that was
+// grouped into its turns.
+nm_row_run nm_rows_of(const nm_units *u, nm_sym over);
+bool nm_rows_meet(nm_row_run a, nm_row_run b);
 
 // --- functions ---------------------------------------------------------------------------------
 
 // train of train.micro, for ".micro"; NULL: f's name does not end so.
 nm_sym nm_units_role(const nm_func *f, const char *suffix);
 
+// What grouped repeats take of the parameters becomes parameters, and what they add to, one
+// accumulator: see units_rows.c.
+void nm_units_join_rows(nm_units *u);
 // A micro-batch's function becomes its units' functions; what they read and add to is noted. false:
 // reported, here and below.
 bool nm_units_cut_micro(nm_units *u, nm_func *f);

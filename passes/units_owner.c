@@ -34,12 +34,13 @@ void nm_units_note(nm_units *u, nm_owned row)
 
 // --- owners ------------------------------------------------------------------------------------
 
-static bool is_odd(uint64_t units) { return units & 0xaaaaaaaaaaaaaaaaull; }
+static const uint64_t odd = 0xaaaaaaaaaaaaaaaaull;
+static bool is_odd(uint64_t units) { return units & odd; }
 static bool is_single(uint64_t units) { return !(units & (units - 1)); }
 
 bool nm_owner_is_shared(const nm_owner *o)
 {
-    return !is_single(o->units) || (is_odd(o->units) && !o->stacked);
+    return !o->stacked && (!is_single(o->units) || is_odd(o->units));
 }
 
 static nm_sym label(nm_units *u, const nm_owner *o)
@@ -49,7 +50,8 @@ static nm_sym label(nm_units *u, const nm_owner *o)
         if (o->units >> i & 1)
             text = nm_arena_fmt(u->m->arena, "%s%s%d", text, *text ? "_" : "", i);
     bool whole = is_single(o->units) && nm_owner_is_shared(o);
-    return nm_sym_fmt(u->m, "%s%s", text, whole ? ".whole" : "");
+    bool rows = !is_single(o->units) && o->stacked;
+    return nm_sym_fmt(u->m, "%s%s", text, whole ? ".whole" : rows ? ".rows" : "");
 }
 
 static int add_owner(nm_units *u, nm_owner o)
@@ -69,7 +71,7 @@ static int add_owner(nm_units *u, nm_owner o)
 static int owner_of(nm_units *u, uint64_t units, const nm_type *type)
 {
     nm_owner o = {.units = units};
-    o.stacked = is_odd(units) && is_single(units) && nm_units_dim_in(u, type);
+    o.stacked = units && !(units & ~odd) && nm_units_dim_in(u, type);
     for (int i = 0; i < u->n_owners; i++)
         if (u->owner[i].units == units && u->owner[i].stacked == o.stacked)
             return i;
@@ -83,14 +85,27 @@ static nm_owned *param_of(const nm_units *u, nm_sym acc)
     return grad ? find(u, NM_BIND_param, NULL, nm_sym_get(u->m, acc + 5)) : NULL;
 }
 
-// Of what no unit reads: the unit whose stages share out its turns, else the first.
+// Does one of these units share out a row of `rows`, too?
+static bool has_row(const nm_units *u, uint64_t units, nm_row_run rows)
+{
+    for (int i = 1; i < NM_MAX_UNITS; i += 2)
+        if (units >> i & 1 && nm_rows_meet(rows, nm_rows_of(u, u->over[i])))
+            return true;
+    return false;
+}
+
+// Of what no unit reads: the units whose stages share out its turns, else the first. Of several
+// repeats over the same turns the first has them.
 static uint64_t home_of(const nm_units *u, const nm_type *type)
 {
     nm_sym dim = nm_units_dim_in(u, type);
-    for (int i = 1; dim && i < NM_MAX_UNITS; i += 2)
-        if (u->over[i] == dim)
-            return (uint64_t)1 << i;
-    return 1;
+    uint64_t units = 0;
+    for (int i = 1; dim && i < NM_MAX_UNITS; i += 2) {
+        nm_row_run rows = nm_rows_of(u, u->over[i]);
+        if (rows.dim == dim && !has_row(u, units, rows))
+            units |= (uint64_t)1 << i;
+    }
+    return units ? units : 1;
 }
 
 int nm_units_owner(nm_units *u, nm_sym role, nm_bind bind, const nm_type *type)
@@ -106,6 +121,17 @@ int nm_units_owner(nm_units *u, nm_sym role, nm_bind bind, const nm_type *type)
 
 // --- gradients and states ----------------------------------------------------------------------
 
+// Has each of these units rows of its own?
+static bool are_apart(const nm_units *u, uint64_t units)
+{
+    for (int i = 1; i < NM_MAX_UNITS; i += 2) {
+        uint64_t unit = (uint64_t)1 << i;
+        if (units & unit && has_row(u, units & (unit - 1), nm_rows_of(u, u->over[i])))
+            return false;
+    }
+    return !(units & ~odd);
+}
+
 static bool join_grads(nm_units *u)
 {
     for (int i = 0; i < u->n_owned; i++) {
@@ -115,7 +141,8 @@ static bool join_grads(nm_units *u)
     }
     for (int i = 0; i < u->n_owned; i++) {
         const nm_owned *o = &u->owned[i];
-        if (o->kind == NM_BIND_param && !is_single(o->units) && nm_units_dim_in(u, o->type))
+        if (o->kind == NM_BIND_param && !is_single(o->units) && nm_units_dim_in(u, o->type) &&
+            !are_apart(u, o->units))
             return nm_error(u->m->diag, o->loc,
                             "'%s' is read by two repeats: the mesh's row pp cannot cut this model "
                             "into stages [pp-4]",
