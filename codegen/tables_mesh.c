@@ -31,7 +31,8 @@ static LLVMValueRef sym_row(nm_table *t, const nm_dim_decl *d)
     return NM_ROW(t, nm_string(t, d->name), nm_string(t, nm_where(m, d->loc)), nm_word(t, d->min),
                   nm_word(t, d->max), nm_word(t, d->multiple), nm_string(t, d->of),
                   nm_word(t, extent), nm_word(t, of ? nm_extent_sym_index(m, of->extent) : -1),
-                  nm_word(t, of ? of->pad : 0), nm_word(t, d->axes.n), axis_list(t, &d->axes));
+                  nm_word(t, of ? of->pad : 0), nm_word(t, d->axes.n), axis_list(t, &d->axes),
+                  nm_word(t, of ? of->first : 0), nm_word(t, of ? of->each : 0));
 }
 
 LLVMValueRef nm_sym_rows(nm_table *t)
@@ -166,7 +167,8 @@ nm_pipe nm_pipe_of(nm_module *m)
         seen |= UINT64_C(1) << u;
         pipe.turns += turns;
         if (!*pipe.where)
-            pipe.where = nm_arena_fmt(m->arena, "%s (%s)", of->name, nm_where(m, of->loc));
+            pipe.where = nm_arena_fmt(m->arena, "%s%s (%s)", of->turns_of ? "turns of " : "",
+                                      of->turns_of ? of->turns_of : of->name, nm_where(m, of->loc));
     }
     return pipe;
 }

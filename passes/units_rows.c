@@ -174,8 +174,10 @@ static nm_value *find_whole(const nm_units *u, nm_value *acc, rows *r)
 static void rename_acc(nm_func *f, nm_sym old, nm_sym name)
 {
     for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == old)
+        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == old) {
             f->param_bind[i].name = name;
+            f->param[i]->name = nm_sym_fmt(f->module, "acc.%s", name);
+        }
     for (int i = 0; i < f->n_results; i++)
         if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == old)
             f->result_bind[i].name = name;

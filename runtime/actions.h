@@ -25,24 +25,29 @@ typedef struct nmrt_stages {
     int pp, n; // n = pp * vp
     int n_units;
     int64_t turns[NMRT_MAX_UNITS]; // of each unit; even ones 1
+    // Turn i of an odd unit is the `each` rows of its parameters from row + i * each on.
+    int64_t row[NMRT_MAX_UNITS], each[NMRT_MAX_UNITS];
     int n_parts;
     nmrt_stage_part *part;
     int *at; // [n + 1]
 } nmrt_stages;
 
-// All turns of all repeats are dealt out as evenly as can be; where that leaves a rest, the first
-// stages have one more, so the last, which has the head, is never the heaviest by turns. Unit 0 is
-// on the first stage, what stands between two repeats where the earlier one ends, the turn on the
-// last. Fails with more stages than turns, and with several stages on a rank alone. A program that
-// was never cut is one turn.
+// All turns of all repeats are dealt out so that stages have as many rows (layers) as can be
+// without cutting a turn, and one turn at least; where that leaves a rest, the first stages have
+// more, so the last, which has the head, is not the heaviest by turns of one row. Unit 0 is on the
+// first stage, what stands between two repeats where the earlier one ends, the turn on the last.
+// Fails with more stages than turns, and with several stages on a rank alone. A program that was
+// never cut is one turn.
 nmrt_status nmrt_stages_init(nmrt_stages *s, const nmdrv_program *program, int pp, int vp,
                              nmrt_error *e);
 void nmrt_stages_release(nmrt_stages *s);
 uint64_t nmrt_stages_units(const nmrt_stages *s,
                            int rank); // bits: of which this pp rank has a part
-// The turns of a unit that a pp rank has, in the order in which it stores them: at most vp runs.
-// Returns how many; `run` may be NULL.
-int nmrt_stages_runs(const nmrt_stages *s, int rank, int unit, nmrt_run_of *run);
+// The rows of a part of an odd unit.
+nmrt_run_of nmrt_stages_rows(const nmrt_stages *s, const nmrt_stage_part *part);
+// The rows of these units' parameters that a pp rank has, in the order in which it stores them: a
+// run a part, at most vp of each unit. Returns how many; `run` may be NULL.
+int nmrt_stages_runs(const nmrt_stages *s, int rank, uint64_t units, nmrt_run_of *run);
 
 // --- lists
 // -----------------------------------------------------------------------------------------

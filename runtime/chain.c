@@ -25,13 +25,12 @@ const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase,
     return NULL;
 }
 
-nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func,
-                         const nmrt_stage_part *part)
+nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func, nmrt_run_of run)
 {
-    return (nmdrv_sym){.size = part->n,
-                       .offset = part->first,
+    return (nmdrv_sym){.size = run.n,
+                       .offset = run.from,
                        .total = program->sym[func->turns].extent,
-                       .half = part->n};
+                       .half = run.n};
 }
 
 static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
@@ -180,7 +179,7 @@ static nmrt_status link_call(nmrt_chain *c, const nmrt_chain_request *q, int cal
     nmrt_call *x = &c->call[call];
     const nmdrv_func *f = x->func;
     if (f->turns >= 0)
-        sym[f->turns] = nmrt_turns_sym(q->program, f, &x->part);
+        sym[f->turns] = nmrt_turns_sym(q->program, f, nmrt_turns_of(&x->part));
     f->sizes(sym, bytes);
     for (int64_t i = 0; i < f->n_args; i++)
         if (f->arg[i].bind == NMDRV_LINK)

@@ -72,8 +72,11 @@ int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward);
 
 // The function of a program: role, phase and one of its units; NULL: there is none.
 const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase, int unit);
-// The value of a repeat's symbol for a run of its turns.
-nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func,
-                         const nmrt_stage_part *part);
+// The value of a repeat's symbol for a run of its turns, or of a part's rows.
+nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func, nmrt_run_of run);
+static inline nmrt_run_of nmrt_turns_of(const nmrt_stage_part *part)
+{
+    return (nmrt_run_of){part->first, part->n};
+}
 
 #endif

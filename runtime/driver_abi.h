@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 6 };
+enum { NMDRV_VERSION = 7 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -34,6 +34,9 @@ typedef struct nmdrv_sym_info {
     int64_t pad;         // the whole is rounded up to this before it is split; 0: it has to divide
     int64_t n_axes;
     const int64_t *axis; // [n_axes] nmdrv_axis, major first; of a mesh axis: itself
+    // `of` is turns of several indices of a parameter's first dim each (its rows): turn i is the `each` rows
+    // from first + i * each on. each 0: the rows themselves.
+    int64_t first, each;
 } nmdrv_sym_info;
 
 typedef struct nmdrv_mode { // a text of the program for some meshes
@@ -211,7 +214,7 @@ typedef struct nmdrv_program {
     const nmdrv_mode *mode;
     const nmdrv_collective *collective;
     int64_t pp_turns;        // turns of all chunked repeats together: the most stages there can be
-    const char *pp_where;    // "layers (gpt2.nm:4)"; "": nothing to split over pp
+    const char *pp_where;    // "layers (gpt2.nm:4)", "turns of layers (gemma2.nm:26)"; "": nothing to split over pp
     int64_t kv_extent;       // gcd of all dims of key heads, tpk = gcd of it and tp; 0: none, tpk = tp
     const char *no_decode;      // why there is no DECODE function: a sentence for the user; "" if there is one
     const char *batch, *seq;    // the dims of a text, as the model calls them: samples, and the positions of one; "": none

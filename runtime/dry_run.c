@@ -59,7 +59,7 @@ static double call_flops(const nmrt_setup *s, const nmrt_call *c)
 {
     nmrt_syms syms = s->syms;
     if (c->func->turns >= 0)
-        syms.at[c->func->turns] = nmrt_turns_sym(s->program, c->func, &c->part);
+        syms.at[c->func->turns] = nmrt_turns_sym(s->program, c->func, nmrt_turns_of(&c->part));
     return (double)c->func->flops(syms.at);
 }
 
@@ -123,7 +123,7 @@ static nmrt_status tally_step(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e
         if (c->stage % at->stages.pp != pp)
             continue;
         if (c->func->turns >= 0)
-            syms.at[c->func->turns] = nmrt_turns_sym(at->program, c->func, &c->part);
+            syms.at[c->func->turns] = nmrt_turns_sym(at->program, c->func, nmrt_turns_of(&c->part));
         NMRT_TRY(nmrt_tally_add(t, c->func, syms.at, at->n_micro, e));
     }
     return NMRT_OK;

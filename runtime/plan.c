@@ -68,6 +68,31 @@ static nmrt_status bind_buffer(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg
     return NMRT_OK;
 }
 
+static nmrt_status other_size(const nmrt_slot *s, const nmrt_planned *p, const nmdrv_arg *arg,
+                              int64_t bytes, nmrt_error *e)
+{
+    return nmrt_fail(e, NMRT_CORRUPT,
+                     "the program is inconsistent: %s has %lld bytes in %s, elsewhere %lld",
+                     arg->name, (long long)bytes, p->func->name, (long long)s->bytes);
+}
+
+// A function has the rows of its units, of all that this rank has; other units have others.
+static nmrt_status size_rows(nmrt_slot *s, const nmrt_planned *p, const nmdrv_arg *arg,
+                             int64_t bytes, const nmrt_turns *turns, nmrt_error *e)
+{
+    uint64_t units = (uint64_t)p->func->units;
+    int64_t row = bytes / (turns->all * turns->each);
+    if (s->units && (s->row_bytes != row || (s->units == units && s->bytes != bytes)))
+        return other_size(s, p, arg, bytes, e);
+    if (!(s->units & ~units))
+        s->bytes = bytes;
+    else if (!(s->units & units))
+        s->bytes += bytes;
+    s->row_bytes = row;
+    s->units |= units;
+    return NMRT_OK;
+}
+
 // `bytes` are those of all turns of this rank. Data is loaded as each function wants it; everything
 // else has one form, so one size.
 static nmrt_status size_slot(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *arg,
@@ -77,15 +102,11 @@ static nmrt_status size_slot(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *
         return NMRT_OK;
     nmrt_slot *s = &plan->slot[p->slot[arg->buf]];
     bool kept = arg->bind == NMDRV_PARAM || arg->bind == NMDRV_STATE || arg->bind == NMDRV_ACC;
+    if (arg->chunked && p->func->turns >= 0)
+        return size_rows(s, p, arg, bytes[arg->buf], turns, e);
     if (kept && s->bytes && s->bytes != bytes[arg->buf])
-        return nmrt_fail(e, NMRT_CORRUPT,
-                         "the program is inconsistent: %s has %lld bytes in %s, elsewhere %lld",
-                         arg->name, (long long)bytes[arg->buf], p->func->name, (long long)s->bytes);
+        return other_size(s, p, arg, bytes[arg->buf], e);
     s->bytes = bytes[arg->buf] > s->bytes ? bytes[arg->buf] : s->bytes;
-    if (arg->chunked && p->func->turns >= 0) {
-        s->turn_bytes = bytes[arg->buf] / turns->all;
-        s->unit = __builtin_ctzll((uint64_t)p->func->units);
-    }
     return NMRT_OK;
 }
 

@@ -31,12 +31,13 @@ typedef struct nmrt_slot { // memory that outlives a call, by what it is bound t
     bool eval; // accumulators of training and of evaluation may share a name, never memory
     const nmdrv_arg *arg;  // dtype and dims
     int64_t bytes, offset; // within the plan's slots
-    int64_t turn_bytes;    // its first dim is turns of `unit`'s repeat, those of this rank, chunk
-    int unit;              // behind chunk: bytes of a turn; 0: it is not
+    int64_t row_bytes; // its first dim is rows of these units' repeats, those of this rank, chunk
+    uint64_t units;    // behind chunk: bytes of a row; 0: it is not
 } nmrt_slot;
 
-typedef struct nmrt_turns { // of the repeat of a function's unit
+typedef struct nmrt_turns { // of the repeat of a function's unit, or rows of its units
     int64_t chunk, all;     // in the largest chunk that is run at once; of all chunks of this rank
+    int64_t each;           // rows of one
 } nmrt_turns;
 
 enum { NMRT_TRANSIENT = -1, NMRT_LINK = -2 }; // nmrt_planned.slot

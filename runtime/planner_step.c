@@ -45,7 +45,8 @@ static void price_call(step *x, int i)
         }
     nmrt_syms syms = x->setup->syms;
     if (c->func->turns >= 0)
-        syms.at[c->func->turns] = nmrt_turns_sym(x->setup->program, c->func, &c->part);
+        syms.at[c->func->turns] =
+            nmrt_turns_sym(x->setup->program, c->func, nmrt_turns_of(&c->part));
     x->call[i] = nmrt_cost_of(&x->model, c->func, syms.at, x->buf);
 }
 

@@ -37,6 +37,8 @@ void nmrt_setup_release(nmrt_setup *s);
 nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e);
 // Does a rank on this pp stage run the function?
 bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *func);
+// Does its symbol count turns (a micro-batch's), or rows?
+bool nmrt_in_turns(const nmdrv_func *func);
 // Of a function that runs in chunks, on a rank that runs it.
 nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *func);
 // As a rank of another stage sees it, but for plan and shares; owns nothing.

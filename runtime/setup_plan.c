@@ -16,17 +16,24 @@ bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
     return !f->units || f->units & s->stage_units[pp];
 }
 
+bool nmrt_in_turns(const nmdrv_func *f)
+{
+    return f->phase == NMDRV_FORWARD || f->phase == NMDRV_TURN || f->phase == NMDRV_BACKWARD;
+}
+
 nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *f)
 {
-    nmrt_turns t = {0, 0};
-    int unit = __builtin_ctzll((uint64_t)f->units);
+    nmrt_turns t = {0, 0, 1};
+    bool rows = !nmrt_in_turns(f);
     for (int v = pp; v < s->stages.n; v += s->stages.pp)
         for (int i = s->stages.at[v]; i < s->stages.at[v + 1]; i++) {
             const nmrt_stage_part *part = &s->stages.part[i];
-            if (part->unit != unit)
+            if (!((uint64_t)f->units >> part->unit & 1))
                 continue;
-            t.all += part->n;
-            t.chunk = part->n > t.chunk ? part->n : t.chunk;
+            int64_t n = rows ? nmrt_stages_rows(&s->stages, part).n : part->n;
+            t.all += n;
+            t.chunk = n > t.chunk ? n : t.chunk;
+            t.each = rows ? 1 : s->stages.each[part->unit];
         }
     if (f->role == NMDRV_FINISH) // of all chunks at once
         t.chunk = t.all;
@@ -40,7 +47,7 @@ static nmrt_status add_role(const nmrt_setup *s, int pp, nmdrv_role role, nmrt_p
         const nmdrv_func *f = &s->program->func[i];
         if (f->role != (int64_t)role || !nmrt_setup_runs(s, pp, f))
             continue;
-        nmrt_turns turns = {0, 0};
+        nmrt_turns turns = {0};
         if (f->turns >= 0)
             turns = nmrt_setup_turns(s, pp, f);
         NMRT_TRY(nmrt_plan_add(plan, f, s->syms.at, &turns, e));
@@ -90,9 +97,9 @@ static nmrt_share share_of(const nmrt_setup *s, int64_t param, nmrt_run_of **tur
     const nmrt_slot *slot =
         nmrt_plan_slot(&s->plan, p->is_state ? NMDRV_STATE : NMDRV_PARAM, p->path);
     nmrt_share share = {0};
-    if (slot && slot->turn_bytes) {
+    if (slot && slot->units) {
         share.turn = *turn;
-        share.n_turns = nmrt_stages_runs(&s->stages, pp, slot->unit, *turn);
+        share.n_turns = nmrt_stages_runs(&s->stages, pp, slot->units, *turn);
         *turn += share.n_turns;
         return share;
     }
@@ -103,9 +110,9 @@ static nmrt_share share_of(const nmrt_setup *s, int64_t param, nmrt_run_of **tur
 
 nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e)
 {
-    size_t n = (size_t)s->program->n_params, vp = (size_t)(s->stages.n / s->stages.pp);
+    size_t n = (size_t)s->program->n_params;
     s->share = calloc(n + 1, sizeof *s->share);
-    s->share_turn = calloc(n * vp + 1, sizeof *s->share_turn);
+    s->share_turn = calloc(n * (size_t)s->stages.n_parts + 1, sizeof *s->share_turn);
     if (!s->share || !s->share_turn)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the parameters' shares");
     nmrt_run_of *turn = s->share_turn;

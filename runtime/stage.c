@@ -31,35 +31,39 @@ static char *place_at(const nmrt_pipe *p, const nmrt_place *place, int micro, co
     return from + place->offset;
 }
 
-// The first turn of a part, counted among those of its unit that this rank has.
-static int64_t local_turn(const nmrt_pipe *p, const nmrt_stage_part *part)
+// Where row `first` is among those of these units that this rank has.
+static int64_t local_row(const nmrt_pipe *p, uint64_t units, int64_t first)
 {
     const nmrt_stages *s = &p->setup->stages;
     int64_t n = 0;
     for (int v = pp_rank(p); v < s->n; v += s->pp)
-        for (int i = s->at[v]; i < s->at[v + 1]; i++)
-            if (s->part[i].unit == part->unit && s->part[i].first < part->first)
-                n += s->part[i].n;
+        for (int i = s->at[v]; i < s->at[v + 1]; i++) {
+            nmrt_run_of rows = nmrt_stages_rows(s, &s->part[i]);
+            if (units >> s->part[i].unit & 1 && rows.from < first)
+                n += rows.n;
+        }
     return n;
 }
 
-// The buffers of a function for one part, but for links.
+// The buffers of a function for one part, but for links. part NULL: for all that this rank has.
 static void set_buffers(nmrt_pipe *p, const nmrt_planned *f, const nmrt_stage_part *part)
 {
     const nmrt_engine *en = p->en;
-    int64_t turn = f->func->turns >= 0 ? local_turn(p, part) : 0;
     for (int64_t b = 0; b < f->func->n_bufs; b++) {
+        const nmrt_slot *slot = f->slot[b] >= 0 ? &en->plan->slot[f->slot[b]] : NULL;
         p->buf[b] = en->buf[f - en->plan->func][b];
-        if (f->slot[b] >= 0)
-            p->buf[b] = (char *)p->buf[b] + turn * en->plan->slot[f->slot[b]].turn_bytes;
+        if (slot && slot->units && part)
+            p->buf[b] = (char *)p->buf[b] +
+                        slot->row_bytes * local_row(p, slot->units,
+                                                    nmrt_stages_rows(&p->setup->stages, part).from);
     }
 }
 
-static void run_part(nmrt_pipe *p, const nmrt_planned *f, const nmrt_stage_part *part,
-                     nmrt_syms *syms)
+// run: of turns, or of rows.
+static void run_part(nmrt_pipe *p, const nmrt_planned *f, nmrt_run_of run, nmrt_syms *syms)
 {
     if (f->func->turns >= 0)
-        syms->at[f->func->turns] = nmrt_turns_sym(p->setup->program, f->func, part);
+        syms->at[f->func->turns] = nmrt_turns_sym(p->setup->program, f->func, run);
     nmrt_engine_run(p->en, f, syms->at, p->buf);
 }
 
@@ -120,7 +124,7 @@ static nmrt_status run_call(nmrt_pipe *p, int call, running *r, nmrt_error *e)
         if (place >= 0)
             p->buf[b] = place_at(p, &p->chain->place[place], r->x->micro, r->a);
     }
-    run_part(p, f, &x->part, &r->syms);
+    run_part(p, f, nmrt_turns_of(&x->part), &r->syms);
     return NMRT_OK;
 }
 
@@ -222,22 +226,28 @@ static void bind_owners(const nmrt_pipe *p, const nmdrv_func *f, nmrt_syms *syms
     }
 }
 
-// All turns that this rank has of a function's unit, which need not be neighbours: what runs so
-// does not ask which turns they are.
-static void run_whole(nmrt_pipe *p, const nmrt_planned *f, nmrt_syms *syms)
+// All rows that this rank has of these units, as if they were neighbours.
+static nmrt_run_of all_rows(const nmrt_pipe *p, uint64_t units)
 {
     const nmrt_stages *s = &p->setup->stages;
-    nmrt_stage_part all = {.unit =
-                               f->func->turns >= 0 ? __builtin_ctzll((uint64_t)f->func->units) : 0};
-    for (int v = s->n - 1; v >= 0; v--)
-        for (int i = s->at[v]; v % s->pp == pp_rank(p) && i < s->at[v + 1]; i++)
-            if (s->part[i].unit == all.unit) {
-                all.first = s->part[i].first;
-                all.n += s->part[i].n;
-            }
+    nmrt_run_of all = {0};
+    for (int v = pp_rank(p); v < s->n; v += s->pp)
+        for (int i = s->at[v]; i < s->at[v + 1]; i++) {
+            nmrt_run_of rows = nmrt_stages_rows(s, &s->part[i]);
+            if (!(units >> s->part[i].unit & 1))
+                continue;
+            all.from = all.n ? all.from : rows.from;
+            all.n += rows.n;
+        }
+    return all;
+}
+
+// With all rows, which need not be neighbours: what runs so does not ask which rows they are.
+static void run_whole(nmrt_pipe *p, const nmrt_planned *f, nmrt_syms *syms)
+{
     bind_owners(p, f->func, syms);
-    set_buffers(p, f, &all);
-    run_part(p, f, &all, syms);
+    set_buffers(p, f, NULL);
+    run_part(p, f, all_rows(p, (uint64_t)f->func->units), syms);
 }
 
 static bool is_of(const nmdrv_func *f, nmdrv_role role, nmdrv_phase phase)
@@ -288,7 +298,7 @@ void nmrt_pipe_init(nmrt_pipe *p)
             for (int i = s->at[v]; i < s->at[v + 1]; i++)
                 if (f->func->units >> s->part[i].unit & 1) {
                     set_buffers(p, f, &s->part[i]);
-                    run_part(p, f, &s->part[i], &syms);
+                    run_part(p, f, nmrt_stages_rows(s, &s->part[i]), &syms);
                 }
     }
 }

@@ -3,6 +3,13 @@
 
 #include <stdlib.h>
 
+static void set_turns(nmrt_stages *s, int unit, const nmdrv_sym_info *turns)
+{
+    s->turns[unit] = turns->extent;
+    s->row[unit] = turns->first;
+    s->each[unit] = turns->each ? turns->each : 1;
+}
+
 static nmrt_status find_turns(nmrt_stages *s, const nmdrv_program *p, nmrt_error *e)
 {
     s->n_units = p->n_units > 0 ? (int)p->n_units : 1;
@@ -17,7 +24,7 @@ static nmrt_status find_turns(nmrt_stages *s, const nmdrv_program *p, nmrt_error
             continue;
         for (int u = 1; u < s->n_units; u += 2)
             if (f->units >> u & 1)
-                s->turns[u] = p->sym[f->turns].extent;
+                set_turns(s, u, &p->sym[f->turns]);
     }
     for (int u = 1; u < s->n_units; u += 2)
         if (s->turns[u] < 1)
@@ -31,6 +38,29 @@ static int64_t all_turns(const nmrt_stages *s)
     int64_t n = 0;
     for (int u = 1; u < s->n_units; u += 2)
         n += s->turns[u];
+    return n;
+}
+
+// How many turns, from turn `first` of `unit` on, are the next of so many stages: those with which
+// its rows are nearest to an even share of what is left, but one at least, and one for each other.
+static int64_t share_of(const nmrt_stages *s, int unit, int64_t first, int stages)
+{
+    int64_t rows = 0, turns = -first, n = 0, taken = 0;
+    for (int u = unit; u < s->n_units; u += 2) {
+        turns += s->turns[u];
+        rows += s->each[u] * (s->turns[u] - (u == unit ? first : 0));
+    }
+    int64_t even = (rows + stages - 1) / stages;
+    while (n <= turns - stages) {
+        for (; first == s->turns[unit]; first = 0)
+            unit += 2;
+        int64_t then = taken + s->each[unit];
+        if (n && then - even > even - taken)
+            break;
+        taken = then;
+        first++;
+        n++;
+    }
     return n;
 }
 
@@ -82,7 +112,7 @@ nmrt_status nmrt_stages_init(nmrt_stages *s, const nmdrv_program *program, int p
     int unit = 1;
     int64_t first = 0;
     for (int v = 0; v < s->n; v++)
-        deal(s, v, turns / s->n + (v < turns % s->n), &unit, &first);
+        deal(s, v, share_of(s, unit, first, s->n - v), &unit, &first);
     s->at[s->n] = s->n_parts;
     return NMRT_OK;
 }
@@ -103,14 +133,20 @@ uint64_t nmrt_stages_units(const nmrt_stages *s, int rank)
     return units;
 }
 
-int nmrt_stages_runs(const nmrt_stages *s, int rank, int unit, nmrt_run_of *run)
+nmrt_run_of nmrt_stages_rows(const nmrt_stages *s, const nmrt_stage_part *part)
+{
+    int64_t each = s->each[part->unit];
+    return (nmrt_run_of){s->row[part->unit] + part->first * each, part->n * each};
+}
+
+int nmrt_stages_runs(const nmrt_stages *s, int rank, uint64_t units, nmrt_run_of *run)
 {
     int n = 0;
     for (int v = rank; v < s->n; v += s->pp)
         for (int i = s->at[v]; i < s->at[v + 1]; i++)
-            if (s->part[i].unit == unit) {
+            if (units >> s->part[i].unit & 1) {
                 if (run)
-                    run[n] = (nmrt_run_of){s->part[i].first, s->part[i].n};
+                    run[n] = nmrt_stages_rows(s, &s->part[i]);
                 n++;
             }
     return n;

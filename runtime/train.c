@@ -247,7 +247,7 @@ static double step_flops(const trainer *t)
         const nmrt_call *c = &t->setup.train.call[i];
         nmrt_syms syms = t->setup.syms;
         if (c->func->turns >= 0)
-            syms.at[c->func->turns] = nmrt_turns_sym(t->program, c->func, &c->part);
+            syms.at[c->func->turns] = nmrt_turns_sym(t->program, c->func, nmrt_turns_of(&c->part));
         micro += (double)c->func->flops(syms.at) / t->setup.stages.pp;
     }
     return (double)t->setup.n_micro * (micro + count_flops(t, NMDRV_COUNT)) +
