@@ -4,7 +4,8 @@
 // A repeat whose turns specialise differently (`as i`) is grouped: every turn is tried once, turns
 // that build the same ops are alike, and the turns are cut into stretches of r * p turns with the
 // smallest period p. A stretch is a repeat over r turns of a body of p; what is left over is
-// unrolled. A turn within such a body is an inlined region: values with the loop's dim are sliced.
+// unrolled, or a repeat of one turn where the mesh cuts the dim into stages. A turn within such a
+// body is an inlined region: values with the loop's dim are sliced.
 #include "frontend/elab_internal.h"
 #include "frontend/walk.h"
 

@@ -133,7 +133,9 @@ static bool localize_op(const at *x)
 static bool counts_turns(nm_func *f, const nm_op *op)
 {
     nm_module *m = f->module;
-    nm_dim over = {.name = nm_attr_sym(op, "over")};
+    nm_sym dim = nm_attr_sym(op, "over");
+    const nm_dim_decl *d = dim ? nm_dim_lookup(m, dim) : NULL;
+    nm_dim over = {.name = dim, .extent = d ? d->extent : NULL};
     return op->code != NM_OP_repeat || nm_attr_int(op, "stacked", 0) ||
            !nm_split_axes(m, nm_func_outer(f), &over).n ||
            nm_error(m->diag, op->loc,

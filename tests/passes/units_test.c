@@ -26,6 +26,22 @@ static const subject mixed[] = {
                 {"dec_layers", "3"},
                 {"context", "8"},
                 {"absolute", "true"}}},
+    {.path = "models/gemma3.nm", // turns of several layers, and what is left over
+     .define = {{"vocab", "11"},
+                {"d", "8"},
+                {"heads", "2"},
+                {"kv", "1"},
+                {"hd", "4"},
+                {"ff", "12"},
+                {"layers", "20"}}},
+    {.path = "models/gemma2.nm",
+     .define = {{"vocab", "11"},
+                {"d", "8"},
+                {"heads", "2"},
+                {"kv", "1"},
+                {"hd", "4"},
+                {"ff", "12"},
+                {"layers", "7"}}},
     {.path = "tests/passes/units_mixed.nm",
      .define = {{"vocab", "11"}, {"d", "6"}, {"layers", "3"}, {"more", "2"}}},
 };
@@ -35,20 +51,30 @@ static nm_arena arena;
 
 // --- the world ---------------------------------------------------------------------------------
 
+typedef struct repeated { // by an odd unit
+    nm_sym over;          // NULL: nothing
+    int64_t turns;
+    nm_sym
+        dim; // whose rows its turns are, `each` from `first` on; over itself if it was not grouped
+    int64_t first, each, rows;
+} repeated;
+
 typedef struct world {
     nm_module *m;
-    int chunk;                // turns
-    nm_sym over[MAX_UNITS];   // an odd unit's dim
-    int64_t total[MAX_UNITS]; // its extent
-    store shared;             // params, states, data, scalars, counts: whole
-    store done;               // what a function of finish or init gave
+    int chunk; // turns
+    repeated unit[MAX_UNITS];
+    store shared; // params, states, data, scalars, counts: whole
+    store done;   // what a function of finish or init gave
     store links;
     store acc[RANKS], before[RANKS]; // before: when the phase began
 } world;
 
-typedef struct turns { // that one call runs; of no repeat: 0 to 1
-    int unit, rank;
+typedef struct turns { // or rows, that one call runs; of no repeat: 0 to 1
+    int rank;
+    nm_sym dim; // NULL: of no repeat
     int64_t first, end, total;
+    bool grouped;            // turn i is the `each` rows from row + i * each on; else they are rows
+    int64_t row, each, rows; // rows: all that there are
 } turns;
 
 static nm_eval_sym sym[6];
@@ -61,9 +87,9 @@ static void set_syms(const world *w, const turns *t, int64_t first, int64_t end)
     sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_get(w->m, "batch"), end - first, first, BATCH);
     for (int i = 0; i < 3; i++)
         sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_get(w->m, seqs[i]), SEQ, 0, SEQ);
-    if (t && w->over[t->unit])
-        sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_fmt(w->m, "%s.pp", w->over[t->unit]),
-                                            t->end - t->first, t->first, t->total);
+    if (t && t->dim)
+        sym[opts.n_syms++] = nm_eval_sym_of(nm_sym_fmt(w->m, "%s.pp", t->dim), t->end - t->first,
+                                            t->first, t->total);
 }
 
 // The unit of a function of one unit; -1: of several, or of all.
@@ -93,55 +119,119 @@ static bool is_pp(const nm_module *m, nm_sym dim)
     return false;
 }
 
-// The extent of an odd unit's dim becomes a symbol in its functions, as localize has it.
+static bool is_micro(const nm_func *f)
+{
+    return f->part.phase >= NM_PHASE_forward && f->part.phase <= NM_PHASE_backward;
+}
+
+// The dim of which a call sees some indices, that its repeat goes through or that its units'
+// parameters have; NULL: none.
+static nm_sym chunked_dim(const world *w, const nm_func *f)
+{
+    int unit = f->part.units ? __builtin_ctzll(f->part.units) : 0;
+    nm_sym dim = is_micro(f) ? w->unit[unit].over : w->unit[unit].dim;
+    for (int i = 0; dim && i < f->n_params; i++)
+        if (f->param[i]->type->rank && f->param[i]->type->dim[0].name == dim)
+            return dim;
+    for (int i = 0; dim && i < f->n_results; i++)
+        if (nm_has_dim(f->last->in[i]->type, dim))
+            return dim;
+    return NULL;
+}
+
+static void note_repeat(world *w, int unit, nm_sym over)
+{
+    const nm_dim_decl *d = nm_dim_lookup(w->m, over);
+    repeated r = {.over = over, .dim = d->turns_of ? d->turns_of : over, .each = 1};
+    if (d->turns_of)
+        r.first = d->first, r.each = d->each;
+    nm_extent_is_const(d->extent, &r.turns);
+    nm_extent_is_const(nm_dim_of(w->m, r.dim).extent, &r.rows);
+    w->unit[unit] = r;
+}
+
+// The extent of what a call sees some indices of becomes a symbol, as localize has it.
 static void open_chunks(world *w)
 {
     bool ignored = false;
     nm_each_func(f, w->m)
-        for (nm_op *op = f->first; unit_of(f) >= 0 && op; op = op->next) {
+        for (nm_op *op = f->first; unit_of(f) >= 0 && is_micro(f) && op; op = op->next) {
             nm_sym over = op->code == NM_OP_repeat ? nm_attr_sym(op, "over") : NULL;
-            if (!over || !is_pp(w->m, over))
-                continue;
-            nm_sym local = nm_sym_fmt(w->m, "%s.pp", over);
-            nm_dim_declare(w->m, (nm_dim_decl){.name = local,
-                                               .extent = nm_extent_sym(w->m, local),
-                                               .runtime = true,
-                                               .min = 1});
-            w->over[unit_of(f)] = over;
-            nm_extent_is_const(nm_dim_of(w->m, over).extent, &w->total[unit_of(f)]);
+            if (over && is_pp(w->m, over))
+                note_repeat(w, unit_of(f), over);
         }
-    nm_each_func(f, w->m)
-        if (unit_of(f) >= 0 && w->over[unit_of(f)])
-            nm_retype_func(f, chunked, (void *)w->over[unit_of(f)], &ignored);
+    nm_each_func(f, w->m) {
+        nm_sym dim = chunked_dim(w, f);
+        if (!dim)
+            continue;
+        nm_sym local = nm_sym_fmt(w->m, "%s.pp", dim);
+        nm_dim_declare(w->m, (nm_dim_decl){.name = local,
+                                           .extent = nm_extent_sym(w->m, local),
+                                           .runtime = true,
+                                           .min = 1});
+        nm_retype_func(f, chunked, (void *)dim, &ignored);
+    }
     if (!nm_verify(w->m))
         nm_bug("units are not valid with a run of their turns");
 }
 
 // --- tensors by chunks -------------------------------------------------------------------------
 
-static bool is_stacked(const world *w, const turns *t, const nm_type *type)
+static bool is_stacked(const turns *t, const nm_type *type)
 {
-    return w->over[t->unit] && type->rank && type->dim[0].name == w->over[t->unit];
+    return t->dim && type->rank && type->dim[0].name == t->dim;
+}
+
+// What lasts longer than a micro-batch is kept by rows.
+static bool is_by_rows(const turns *t, nm_bind bind)
+{
+    return t->grouped && bind.kind != NM_BIND_link;
+}
+
+static turns place_of(const turns *t, nm_bind bind)
+{
+    turns at = *t;
+    if (!is_by_rows(t, bind))
+        return at;
+    at.first = t->row + t->first * t->each;
+    at.end = t->row + t->end * t->each;
+    at.total = t->rows;
+    return at;
 }
 
 // Results of a chunk go to their place in the whole.
-static void put_turns(const world *w, store *s, nm_bind bind, const nm_tensor *part, const turns *t)
+static void put_turns(store *s, nm_bind bind, const nm_tensor *part, const turns *t)
 {
     row *r = find_row(s, bind);
+    turns at = place_of(t, bind);
     bind.next = NULL;
-    if (!is_stacked(w, t, part->type)) {
+    if (!is_stacked(t, part->type)) {
         put(s, bind, *part);
         return;
     }
-    int64_t size = part->n / (t->end - t->first);
+    int64_t size = part->n / (at.end - at.first);
     nm_tensor whole = *part;
-    whole.extent[0] = t->total;
-    whole.n = size * t->total;
+    if (is_by_rows(t, bind))
+        memmove(&whole.extent[1], &whole.extent[2], sizeof whole.extent - 2 * sizeof *whole.extent);
+    whole.extent[0] = at.total;
+    whole.n = size * at.total;
     whole.data = nm_new_n(&arena, double, whole.n);
     if (r)
         memcpy(whole.data, r->t.data, (size_t)whole.n * sizeof(double));
-    memcpy(whole.data + t->first * size, part->data, (size_t)part->n * sizeof(double));
+    memcpy(whole.data + at.first * size, part->data, (size_t)part->n * sizeof(double));
     put(s, bind, whole);
+}
+
+static nm_tensor take_turns(const nm_tensor *whole, const turns *t, nm_bind bind)
+{
+    turns at = place_of(t, bind);
+    nm_tensor part = slice_rows(whole, at.first, at.end - at.first);
+    if (!is_by_rows(t, bind))
+        return part;
+    memmove(&part.extent[2], &part.extent[1], sizeof part.extent - 2 * sizeof *part.extent);
+    part.extent[0] = t->end - t->first;
+    part.extent[1] = t->each;
+    return part;
 }
 
 static bool reads_reduced(const nm_value *v)
@@ -190,8 +280,8 @@ static bool take(world *w, nm_func *f, int i, const turns *t, span batch, uint64
     *out = r->t;
     if (bind.kind == NM_BIND_data)
         *out = slice_rows(&r->t, batch.first, batch.end - batch.first);
-    else if (is_stacked(w, t, type))
-        *out = slice_rows(&r->t, t->first, t->end - t->first);
+    else if (is_stacked(t, type))
+        *out = take_turns(&r->t, t, bind);
     out->type = type;
     return true;
 }
@@ -210,12 +300,12 @@ static bool keep(world *w, nm_bind bind, const nm_tensor *result, const turns *t
     if (bind.kind == NM_BIND_count)
         put(&w->shared, bind, *result);
     else if (bind.kind == NM_BIND_acc)
-        put_turns(w, &w->acc[t->rank], bind, result, t);
+        put_turns(&w->acc[t->rank], bind, result, t);
     else if (bind.kind == NM_BIND_link)
-        put_turns(w, &w->links, bind, result, t);
+        put_turns(&w->links, bind, result, t);
     else {
-        bool same = is_stacked(w, t, result->type) || agrees(w, bind, result);
-        put_turns(w, &w->done, bind, result, t);
+        bool same = is_stacked(t, result->type) || agrees(w, bind, result);
+        put_turns(&w->done, bind, result, t);
         return same;
     }
     return true;
@@ -239,31 +329,29 @@ static bool run(world *w, nm_func *f, const turns *t, span batch, uint64_t ranks
 
 // --- who runs what -----------------------------------------------------------------------------
 
-static bool has_turns(const world *w, const nm_func *f)
-{
-    int unit = unit_of(f);
-    if (unit < 0 || !w->over[unit])
-        return false;
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param[i]->type->rank && f->param[i]->type->dim[0].name == w->over[unit])
-            return true;
-    for (int i = 0; i < f->n_results; i++)
-        if (nm_has_dim(f->last->in[i]->type, w->over[unit]))
-            return true;
-    return false;
-}
-
 static int n_chunks(const world *w, int unit)
 {
-    return w->over[unit] ? (int)((w->total[unit] + w->chunk - 1) / w->chunk) : 1;
+    const repeated *r = &w->unit[unit];
+    return r->over ? (int)((r->turns + w->chunk - 1) / w->chunk) : 1;
 }
 
-static turns chunk_of(const world *w, int unit, int i)
+// The chunk's turns of a micro-batch, or the rows that they are.
+static turns chunk_of(const world *w, int unit, int i, nm_sym dim)
 {
-    int64_t total = w->over[unit] ? w->total[unit] : 1, first = (int64_t)i * w->chunk;
-    int64_t end = first + w->chunk < total ? first + w->chunk : total;
-    bool odd = w->over[unit] != NULL;
-    return (turns){unit, (unit / 2 + i) % RANKS, odd ? first : 0, odd ? end : 1, total};
+    const repeated *r = &w->unit[unit];
+    int64_t first = (int64_t)i * w->chunk, end = first + w->chunk;
+    turns t = {.rank = (unit / 2 + i) % RANKS, .end = 1, .total = 1};
+    if (!dim)
+        return t;
+    t.dim = dim;
+    t.first = first, t.end = end < r->turns ? end : r->turns, t.total = r->turns;
+    t.row = r->first, t.each = r->each, t.rows = r->rows;
+    t.grouped = r->dim != r->over;
+    if (dim == r->over)
+        return t;
+    t = place_of(&t, (nm_bind){0});
+    t.grouped = false;
+    return t;
 }
 
 static uint64_t ranks_of(const world *w, uint64_t units)
@@ -271,18 +359,21 @@ static uint64_t ranks_of(const world *w, uint64_t units)
     uint64_t ranks = 0;
     for (int u = 0; u < w->m->n_units; u++)
         for (int i = 0; (!units || units >> u & 1) && i < n_chunks(w, u); i++)
-            ranks |= (uint64_t)1 << chunk_of(w, u, i).rank;
+            ranks |= (uint64_t)1 << chunk_of(w, u, i, NULL).rank;
     return units ? ranks : ((uint64_t)1 << RANKS) - 1;
 }
 
-// All chunks of an odd unit, in the direction of the phase; other functions once on each rank.
+// All chunks of its units, in the direction of the phase.
 static bool run_chunks(world *w, nm_func *f, span batch)
 {
-    int unit = unit_of(f), n = n_chunks(w, unit);
-    for (int i = 0; i < n; i++) {
-        turns t = chunk_of(w, unit, f->part.phase == NM_PHASE_backward ? n - 1 - i : i);
-        if (!run(w, f, &t, batch, ranks_of(w, f->part.units)))
-            return false;
+    for (int unit = 0; unit < w->m->n_units; unit++) {
+        int n = f->part.units >> unit & 1 ? n_chunks(w, unit) : 0;
+        for (int i = 0; i < n; i++) {
+            turns t = chunk_of(w, unit, f->part.phase == NM_PHASE_backward ? n - 1 - i : i,
+                               chunked_dim(w, f));
+            if (!run(w, f, &t, batch, ranks_of(w, f->part.units)))
+                return false;
+        }
     }
     return true;
 }
@@ -301,11 +392,10 @@ static bool run_ranks(world *w, nm_func *f)
 {
     bool counts = !f->part.units && f->part.phase == NM_PHASE_none; // for all ranks at once
     uint64_t ranks = counts ? 1 : ranks_of(w, f->part.units);
-    int unit = unit_of(f) < 0 ? 0 : unit_of(f);
     bool first = true;
     memcpy(w->before, w->acc, sizeof w->acc);
     for (int r = 0; r < RANKS; r++) {
-        turns t = {.unit = unit, .rank = r, .first = 0, .end = 1, .total = 1};
+        turns t = {.rank = r, .end = 1, .total = 1};
         if (!(ranks >> r & 1))
             continue;
         nm_func *g = first ? f : without_first(f);
@@ -327,7 +417,7 @@ static bool run_all(world *w, const char *prefix)
 {
     for (nm_func *f = w->m->first_func, *next; f; f = next) {
         next = f->next;
-        bool in_turns = has_prefix(f, prefix) && has_turns(w, f);
+        bool in_turns = has_prefix(f, prefix) && chunked_dim(w, f);
         if (has_prefix(f, prefix) &&
             !(in_turns ? run_chunks(w, f, (span){0, BATCH}) : run_ranks(w, f)))
             return false;

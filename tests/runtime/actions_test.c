@@ -52,6 +52,29 @@ static void test_dealing(int pp, int vp)
     nmrt_stages_release(&s);
 }
 
+// Turns of six layers and of one: stages get layers, and whole turns.
+static void test_grouped(void)
+{
+    nmdrv_sym_info grouped[2] = {sym[0], sym[1]};
+    grouped[0].extent = 5, grouped[0].each = 6;
+    grouped[1].extent = 4, grouped[1].each = 1, grouped[1].first = 30;
+    nmdrv_program p = program;
+    p.sym = grouped;
+    nmrt_stages s;
+    nmrt_error e;
+    nmrt_run_of run[4];
+    CHECK(nmrt_stages_init(&s, &p, 2, 1, &e) == NMRT_OK);
+    CHECK(nmrt_stages_runs(&s, 0, 1 << 1 | 1 << 3, run) == 1 && run[0].from == 0 && run[0].n == 18);
+    CHECK(nmrt_stages_runs(&s, 1, 1 << 1 | 1 << 3, run) == 2);
+    CHECK(run[0].from == 18 && run[0].n == 12 && run[1].from == 30 && run[1].n == 4);
+    nmrt_stages_release(&s);
+    CHECK(nmrt_stages_init(&s, &p, 3, 3, &e) == NMRT_OK);
+    for (int v = 0; v < s.n; v++)
+        CHECK(s.at[v + 1] > s.at[v]);
+    CHECK(nmrt_stages_runs(&s, 0, 1 << 1, run) == 2 && run[1].from == 18 && run[1].n == 6);
+    nmrt_stages_release(&s);
+}
+
 static void test_lists(int pp, int vp, int n_micro, bool training)
 {
     nmrt_stages s;
@@ -242,6 +265,7 @@ static void test_bubble(int pp, int vp, int n_micro)
 
 int main(void)
 {
+    test_grouped();
     nmrt_error e;
     nmrt_stages s;
     for (int pp = 1; pp <= 8; pp++)

@@ -28,10 +28,11 @@ enum {
 enum { EMBED, UP, DOWN, MOMENT, PLACE, NORM, SCALE, MIXED, HALF, N_PARAMS };
 enum { MAX_RANKS = 16, MAX_TURNS = 8 };
 
-#define SPLIT(name, of, extent, pad, ...)                                                          \
+#define SPLIT(split, dim, n, padded, ...)                                                          \
     {                                                                                              \
-        name, "t.nm:1", 1, 0, 1, of, extent, -1, pad, sizeof(int64_t[]){__VA_ARGS__} / 8,          \
-            (const int64_t[])                                                                      \
+        .name = split, .where = "t.nm:1", .min = 1, .multiple = 1, .of = dim, .extent = n,         \
+        .of_sym = -1, .pad = padded, .n_axes = sizeof(int64_t[]){__VA_ARGS__} / 8,                 \
+        .axis = (const int64_t[])                                                                  \
         {                                                                                          \
             __VA_ARGS__                                                                            \
         }                                                                                          \

@@ -265,8 +265,8 @@ static const nmdrv_kernel kernels[] = {
 // --- tables ------------------------------------------------------------------------------------
 
 static const nmdrv_sym_info syms[N_SYMS] = {
-    [BATCH] = {"batch", "fake.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
-    [SEQ] = {"seq", "fake.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL},
+    [BATCH] = {"batch", "fake.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL, 0, 0},
+    [SEQ] = {"seq", "fake.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL, 0, 0},
 };
 static const nmdrv_dim dims[N_DIMS] = {
     [DIM_BATCH] = {"batch", "fake.nm:2", 0, BATCH},        [DIM_SEQ] = {"seq", "fake.nm:2", 0, SEQ},

@@ -40,10 +40,10 @@ static const int64_t tpk[] = {NMDRV_TPK}, tpr[] = {NMDRV_TPR}, tp[] = {NMDRV_TPK
                      store[] = {NMDRV_DPS, NMDRV_DPP, NMDRV_CPS}, pp[] = {NMDRV_PP};
 
 #define LOCAL(name, of, extent, of_sym, pad, axes)                                                 \
-    {name, "m.nm:4", 1, 0, 1, of, extent, of_sym, pad, sizeof(axes) / sizeof *(axes), axes}
+    {name, "m.nm:4", 1, 0, 1, of, extent, of_sym, pad, sizeof(axes) / sizeof *(axes), axes, 0, 0}
 static const nmdrv_sym_info syms[N_SYMS] = {
-    [BATCH] = {"batch", "m.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
-    [SEQ] = {"seq", "m.nm:3", 1, 0, 1, "", 0, -1, 0, 0, NULL},
+    [BATCH] = {"batch", "m.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL, 0, 0},
+    [SEQ] = {"seq", "m.nm:3", 1, 0, 1, "", 0, -1, 0, 0, NULL, 0, 0},
     [TPK] = LOCAL("tpk", "", 0, -1, 0, tpk),
     [HEADS_TPK] = LOCAL("kv.tpk", "kv", 8, -1, 0, tpk),
     [G_TPR] = LOCAL("heads.g.tpr", "heads.g", 4, -1, 0, tpr),

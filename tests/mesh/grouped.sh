@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Layers of several kinds on the stages of a pipeline: turns of two layers and one that is left over, whose parameters
+# are rows of one tensor. One rank's losses on every mesh, and its checkpoint goes on from theirs.
+set -eu
+. tests/mesh/lib.sh
+build_model gemma2 t -D layers=5 --fix cp=1 --fix dp=1
+run() { # run STEPS FLAGS
+    "$work/t" --data "$work/text" --micro-batch 1 --global-batch 4 --seq 48 --warmup 2 --threads 1 --save "$work/ckpt" \
+        --log-dir "$work/logs" --steps "$@" >"$work/out" 2>&1
+}
+losses_of() { # losses_of STEPS FLAGS
+    rm -rf "$work/logs"
+    run "$@" || { cat "$work/out" >&2 && return 1; }
+    sed -n 's/.*"loss": *\([^,}]*\).*/\1/p' "$work/logs/metrics.jsonl"
+}
+same() { # same LOSSES NAME: as one rank's
+    paste "$work/one" <(echo "$1") | awk -v name="$2" '
+        { d = $1 - $2; if (d < 0) d = -d; if (!(d < 1e-6 * $1)) { print name ": " $2 " instead of " $1; bad = 1 } n++ }
+        END { exit bad || n != 4 }'
+}
+losses_of 4 >"$work/one"
+for mesh in "--pp 2" "--pp 3" "--tp 2 --pp 2"; do
+    rm -rf "$work/ckpt"
+    same "$(losses_of 4 $mesh)" "$mesh"
+done
+rm -rf "$work/ckpt"
+same "$(losses_of 2 --pp 2 && losses_of 4 --resume auto)" "two steps of --pp 2, then one rank"
+code=0
+run 1 --pp 4 || code=$?
+[ $code -eq 2 ] && grep -qxF 'error: --pp 4 is more stages than turns of layers (models/gemma2.nm:22) = 3' "$work/out"
