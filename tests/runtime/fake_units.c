@@ -343,14 +343,14 @@ static void run_eval_middle(nmdrv_frame *f)
 static const int64_t ax_dp[] = {NMDRV_DPR, NMDRV_DPS, NMDRV_DPP}, ax_cp[] = {NMDRV_CPR, NMDRV_CPS},
                      ax_tp[] = {NMDRV_TPK, NMDRV_TPR}, ax_pp[] = {NMDRV_PP};
 static const nmdrv_sym_info syms[N_SYMS] = {
-    [BATCH] = {"batch", "units.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL},
-    [SEQ] = {"seq", "units.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL},
-    [BATCH_DP] = {"batch.dp", "units.nm:2", 1, 0, 1, "batch", 0, BATCH, 0, 3, ax_dp},
-    [SEQ_CP] = {"seq.cp", "units.nm:2", 1, 0, 1, "seq", 0, SEQ, 0, 2, ax_cp},
-    [D_TP] = {"d.tp", "units.nm:1", 1, 0, 1, "d", D, -1, 0, 2, ax_tp},
-    [L1_PP] = {"l1.pp", "units.nm:1", 1, 0, 1, "l1", L1, -1, 0, 1, ax_pp},
-    [L2_PP] = {"l2.pp", "units.nm:1", 1, 0, 1, "l2", L2, -1, 0, 1, ax_pp},
-    [PP] = {"pp", "", 1, 0, 1, "", 0, -1, 0, 1, ax_pp},
+    [BATCH] = {"batch", "units.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL, 0, 0},
+    [SEQ] = {"seq", "units.nm:2", 1, CONTEXT, 1, "", 0, -1, 0, 0, NULL, 0, 0},
+    [BATCH_DP] = {"batch.dp", "units.nm:2", 1, 0, 1, "batch", 0, BATCH, 0, 3, ax_dp, 0, 0},
+    [SEQ_CP] = {"seq.cp", "units.nm:2", 1, 0, 1, "seq", 0, SEQ, 0, 2, ax_cp, 0, 0},
+    [D_TP] = {"d.tp", "units.nm:1", 1, 0, 1, "d", D, -1, 0, 2, ax_tp, 0, 0},
+    [L1_PP] = {"l1.pp", "units.nm:1", 1, 0, 1, "l1", L1, -1, 0, 1, ax_pp, 0, 0},
+    [L2_PP] = {"l2.pp", "units.nm:1", 1, 0, 1, "l2", L2, -1, 0, 1, ax_pp, 0, 0},
+    [PP] = {"pp", "", 1, 0, 1, "", 0, -1, 0, 1, ax_pp, 0, 0},
 };
 static const nmdrv_dim dims[N_DIMS] = {
     [DIM_BATCH] = {"batch", "units.nm:2", 0, BATCH_DP},
