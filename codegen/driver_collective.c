@@ -4,7 +4,7 @@
 // The device says where the result lies: in the operand's place, if there was nothing to do. A
 // loose result (ir/plan.h) is read from there; any other is copied to where it has to be.
 #include "codegen/drive.h"
-#include "passes/launch.h"
+#include "ir/launch.h"
 #include "runtime/driver_abi.h"
 
 #include <string.h>

@@ -11,7 +11,7 @@
 // the next pass can let go on beside the kernels that make the first one's successors: a *bucket*.
 //
 // In the text, all of a batch but the last say {more = true}: the device may wait for the next.
-#include "passes/launch.h"
+#include "ir/launch.h"
 #include "passes/pass.h"
 
 #include <string.h>

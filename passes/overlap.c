@@ -14,7 +14,7 @@
 //
 // A list without collectives stays as it is. An op that makes what a repeat carries has nothing put
 // off beyond it: it may write where the last turn's value lies, which what was put off may read.
-#include "passes/launch.h"
+#include "ir/launch.h"
 #include "passes/pass.h"
 
 // What a device multiplies while it sends an element: about 4,000 in bf16 on an H100 with NVLink,

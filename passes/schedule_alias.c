@@ -1,6 +1,6 @@
 // When a value may be written where another one lies: whoever reads the old one must be done, or
 // be the kernel that writes the new one and read each element just where it writes it.
-#include "passes/launch.h"
+#include "ir/launch.h"
 #include "passes/schedule.h"
 
 #include <string.h>

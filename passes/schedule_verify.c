@@ -2,7 +2,7 @@
 // that was written there last. Turns of a repeat run twice, since the second finds what the first
 // left. From a launch of collectives to the wait that names it, what it reads and writes is its
 // own.
-#include "passes/launch.h"
+#include "ir/launch.h"
 #include "passes/schedule.h"
 
 typedef struct cell { // one place and what it holds

@@ -1,4 +1,4 @@
-#include "passes/launch.h"
+#include "ir/launch.h"
 
 bool nm_is_sent(const nm_op *op) { return nm_is(op, NM_COLLECTIVE) && !nm_is(op, NM_VIEW); }
 

@@ -1,8 +1,8 @@
 // Launches of collectives: those that stand side by side, of one kind and axes, all but the last
 // saying {more = true}. The device sends them together. A launch that a `wait` names goes on beside
 // what stands in between: until then its operands are read and its results are written.
-#ifndef NM_PASSES_LAUNCH_H
-#define NM_PASSES_LAUNCH_H
+#ifndef NM_IR_LAUNCH_H
+#define NM_IR_LAUNCH_H
 
 #include "ir/ir.h"
 
