@@ -7,6 +7,7 @@
 #include "runtime/clock.h"
 #include "runtime/cpu.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdlib.h>
@@ -16,6 +17,10 @@
 #include <unistd.h>
 
 enum { SPIN = 2000, HUGE = 2 << 20, LINE = 64, LEAST = 64 << 20 };
+
+#ifndef MADV_COLLAPSE // Linux 6.1; older headers
+#define MADV_COLLAPSE 25
+#endif
 
 // --- the mapping -------------------------------------------------------------------------------
 
@@ -30,14 +35,34 @@ static size_t arena_size(int ranks)
     return round_to(2 * memory < most ? 2 * memory : most, HUGE);
 }
 
+// Shared memory that begins with a huge page, in the addresses and in the mapping: else it can have
+// none. NULL: failed, errno says why.
+static char *map_shared(size_t bytes)
+{
+    char *room =
+        mmap(NULL, bytes + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return NULL;
+    char *at = (char *)round_to((size_t)room, HUGE);
+    if (at > room)
+        munmap(room, (size_t)(at - room));
+    munmap(at + bytes, (size_t)(room + HUGE - at));
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE,
+             MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
+        return at;
+    int why = errno;
+    munmap(at, bytes);
+    errno = why;
+    return NULL;
+}
+
 // Where the kernel promises no more than it has, the arenas have to be smaller.
 static bool map(nmrt_local *l, size_t tables)
 {
     for (l->arena = arena_size(l->ranks);; l->arena = round_to(l->arena / 2, HUGE)) {
-        l->bytes = tables + (size_t)l->ranks * l->arena + HUGE;
-        l->base = mmap(NULL, l->bytes, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (l->base != MAP_FAILED)
+        l->bytes = tables + (size_t)l->ranks * l->arena;
+        l->base = map_shared(l->bytes);
+        if (l->base)
             return true;
         if (l->arena < LEAST)
             return false;
@@ -60,9 +85,8 @@ nmrt_status nmrt_local_new(nmrt_local **local, int ranks, double timeout, nmrt_e
         return nmrt_fail_errno(e, "cannot map memory for %d ranks to share", ranks);
     }
     madvise(l->base, l->bytes, MADV_DONTDUMP);
-    char *at = (char *)round_to((size_t)l->base, HUGE);
-    l->recorder = nmrt_recorder_init(at, ranks, timeout);
-    l->meetings = at + recorder;
+    l->recorder = nmrt_recorder_init(l->base, ranks, timeout);
+    l->meetings = l->base + recorder;
     l->channels = l->meetings + meetings;
     l->arenas = l->channels + channels;
     return NMRT_OK;
@@ -78,6 +102,17 @@ void nmrt_local_free(nmrt_local *l)
 
 // --- arenas ------------------------------------------------------------------------------------
 
+// Huge pages, also where the kernel gives shared memory none by itself: then a region can be
+// collapsed into one once it has a page. Neighbours that read it find one entry, not 512.
+static void ask_huge(char *at, size_t n)
+{
+    size_t whole = n / HUGE * HUGE;
+    madvise(at, n, MADV_HUGEPAGE); // only faster if it is granted, and so is the collapse
+    for (size_t i = 0; i < whole; i += HUGE)
+        *(volatile char *)(at + i) = 0;
+    madvise(at, whole, MADV_COLLAPSE);
+}
+
 nmrt_status nmrt_arena_alloc(nmrt_arena *a, int64_t bytes, void **at, nmrt_error *e)
 {
     size_t n = bytes > 0 ? (size_t)bytes : 1, align = n >= HUGE ? HUGE : LINE,
@@ -87,7 +122,7 @@ nmrt_status nmrt_arena_alloc(nmrt_arena *a, int64_t bytes, void **at, nmrt_error
     a->used = from + n;
     *at = a->at + from;
     if (align == HUGE)
-        madvise(*at, n, MADV_HUGEPAGE); // only faster if it is granted
+        ask_huge(*at, n);
     return NMRT_OK;
 }
 
