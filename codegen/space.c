@@ -28,6 +28,18 @@ static bool touches(const nm_op *op, nm_sym dim)
     return false;
 }
 
+// A draw's number counts the whole tensor's elements: it runs on from a to b where this call sees
+// all of both. Else an inner loop over b alone has it as a sum, not by divisions.
+static bool counts_on(const nm_op *op, nm_sym a, nm_sym b)
+{
+    const nm_type *t = op->out[0].type;
+    int i = nm_type_find(t, a), k = nm_type_find(t, b);
+    int64_t extent;
+    return op->code != NM_OP_random || i < 0 || k < 0 ||
+           (nm_extent_is_const(t->dim[i].extent, &extent) &&
+            nm_extent_is_const(t->dim[k].extent, &extent));
+}
+
 bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
 {
     const nm_func *body = g->group->body;
@@ -40,7 +52,7 @@ bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
     for (const nm_op *op = body->first; op; op = op->next) {
         if (nm_is(op, NM_VIEW) && (touches(op, a) || touches(op, b)))
             return false;
-        if (nm_is(op, NM_FREE) && !sees_joined(op->out[0].type, a, b))
+        if (nm_is(op, NM_FREE) && (!sees_joined(op->out[0].type, a, b) || !counts_on(op, a, b)))
             return false;
     }
     return true;
