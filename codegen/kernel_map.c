@@ -37,9 +37,27 @@ static bool write_point(nm_gen *g, const nm_space *s, const nm_coords *at)
     return true;
 }
 
+// What has no dims, before the loops: a row may be empty as far as LLVM knows, so it would leave
+// the loads, and all that is made of them (an optimizer's powers), in every row.
+static bool write_scalars(nm_gen *g)
+{
+    nm_func *body = g->group->body;
+    nm_coords none = {0};
+    for (int i = 0; i < body->n_params; i++)
+        if (body->param[i]->type->rank == 0 && !nm_gen_value(g, body->param[i], &none))
+            return false;
+    nm_each_op(op, body)
+        for (int i = 0; i < op->n_out; i++)
+            if (op->out[i].type->rank == 0 && !nm_gen_value(g, &op->out[i], &none))
+                return false;
+    return true;
+}
+
 bool nm_kernel_map(nm_gen *g)
 {
     nm_gen_begin_kernel(g, "kernel");
+    if (!write_scalars(g))
+        return false;
     nm_space s = nm_space_of_map(g, g->group->out[0].type);
     nm_sweep w;
     nm_sweep_begin_range(g, &w, &s, g->from, g->to);
