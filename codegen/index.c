@@ -99,15 +99,22 @@ LLVMValueRef nm_index_rem(nm_gen *g, LLVMValueRef a, LLVMValueRef b)
                    g, (nm_index_memo){NM_INDEX_REM, a, b, NULL, LLVMBuildURem(g->fn.b, a, b, "")});
 }
 
+// The index of which major and minor are quotient and remainder; NULL: of none.
+static LLVMValueRef undivided(nm_gen *g, LLVMValueRef major, LLVMValueRef extent,
+                              LLVMValueRef minor)
+{
+    const nm_index_memo *div = made_by(g, NM_INDEX_DIV, major, extent);
+    return div && lookup(g, NM_INDEX_REM, div->a, extent, NULL) == minor ? div->a : NULL;
+}
+
 // major * extent + minor, where minor < extent.
 LLVMValueRef nm_index_flat(nm_gen *g, LLVMValueRef major, LLVMValueRef extent, LLVMValueRef minor)
 {
     if (is(extent, 1))
         return major;
-    const nm_index_memo *div = made_by(g, NM_INDEX_DIV, major, extent);
-    if (div && lookup(g, NM_INDEX_REM, div->a, extent, NULL) == minor)
-        return div->a;
-    LLVMValueRef r = lookup(g, NM_INDEX_FLAT, major, extent, minor);
+    LLVMValueRef r = undivided(g, major, extent, minor);
+    if (!r)
+        r = lookup(g, NM_INDEX_FLAT, major, extent, minor);
     if (r)
         return r;
     r = nm_index_add(g, nm_index_mul(g, major, extent), minor);
@@ -125,13 +132,22 @@ void nm_index_spread(nm_gen *g, nm_coords *c, int n, const nm_dim *dim, LLVMValu
         nm_coords_set(c, dim[0].name, flat);
 }
 
+// Dims that one index was spread over are one dim again, wherever they stand: [row, heads, hd] with
+// heads and hd from one loop has no division.
 LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim)
 {
-    LLVMValueRef flat = nm_index_const(g, 0);
+    LLVMValueRef at[NM_MAX_RANK + 1] = {nm_index_const(g, 0)}, extent[NM_MAX_RANK];
+    int last = -1;
     for (int i = 0; i < n; i++) {
-        LLVMValueRef extent = nm_fn_extent_value(&g->fn, dim[i].extent, NM_SYM_SIZE);
-        LLVMValueRef at = nm_coords_get(c, dim[i].name);
-        flat = i ? nm_index_flat(g, flat, extent, at) : at;
+        LLVMValueRef e = nm_fn_extent_value(&g->fn, dim[i].extent, NM_SYM_SIZE);
+        LLVMValueRef minor = nm_coords_get(c, dim[i].name);
+        LLVMValueRef both = last < 0 ? NULL : undivided(g, at[last], e, minor);
+        last += !both;
+        at[last] = both ? both : minor;
+        extent[last] = both ? nm_index_mul(g, extent[last], e) : e;
     }
+    LLVMValueRef flat = at[0];
+    for (int i = 1; i <= last; i++)
+        flat = nm_index_flat(g, flat, extent[i], at[i]);
     return flat;
 }
