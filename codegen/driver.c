@@ -129,11 +129,41 @@ static bool write_run(nm_drive *w)
     return ok;
 }
 
-static void write_size(nm_fn *f, LLVMValueRef bytes, int i, const nm_extent *elems, int size)
+// moved: of a buffer that only has what a collective makes of so many elements: as many are not
+// moved at all, and need no room. NULL: it has other values.
+static void write_size(nm_fn *f, LLVMValueRef bytes, int i, const nm_extent *elems, int size,
+                       const nm_extent *moved)
 {
     LLVMValueRef n = nm_fn_extent_value(f, elems, NM_SYM_SIZE);
+    if (moved) {
+        LLVMValueRef from = nm_fn_extent_value(f, moved, NM_SYM_SIZE);
+        n = LLVMBuildSelect(f->b, LLVMBuildICmp(f->b, LLVMIntEQ, n, from, ""), nm_fn_i64(f, 0), n,
+                            "");
+    }
     n = LLVMBuildMul(f->b, n, nm_fn_i64(f, size), "");
     LLVMBuildStore(f->b, n, nm_fn_at(f, f->i64, bytes, nm_fn_i64(f, i)));
+}
+
+static const nm_extent *elements(nm_module *m, const nm_type *t)
+{
+    const nm_extent *n = nm_extent_const(m, 1);
+    for (int i = 0; i < t->rank; i++)
+        n = nm_extent_mul(m, n, t->dim[i].extent);
+    return n;
+}
+
+// By buffer: the elements of the operand of the collective whose loose result it is.
+static void find_moved(nm_drive *w, const nm_func *body, const nm_extent **moved)
+{
+    const nm_plan *plan = w->d->func->plan;
+    nm_each_op(op, body) {
+        if (op->body)
+            find_moved(w, op->body, moved);
+        bool splits = op->code == NM_OP_all_gather || op->code == NM_OP_reduce_scatter;
+        const nm_place *to = splits ? &plan->place[op->out[0].id] : NULL;
+        if (to && to->loose)
+            moved[to->buffer] = elements(w->p->m, op->in[0]->type);
+    }
 }
 
 static void write_sizes(nm_drive *w)
@@ -144,10 +174,13 @@ static void write_sizes(nm_drive *w)
     w->d->sizes = start(w, "sizes", LLVMFunctionType(f->nothing, param, 2, false));
     f->sym = LLVMGetParam(f->fn, 0);
     LLVMValueRef bytes = LLVMGetParam(f->fn, 1);
+    const nm_extent **moved = nm_new_n(w->p->m->arena, const nm_extent *, plan->n_buffers + 1);
+    find_moved(w, w->d->func, moved);
     for (int i = 0; i < plan->n_buffers; i++)
-        write_size(f, bytes, i, plan->buffer[i].elems, nm_dtype_table[plan->buffer[i].dtype].bytes);
+        write_size(f, bytes, i, plan->buffer[i].elems, nm_dtype_table[plan->buffer[i].dtype].bytes,
+                   moved[i]);
     for (int i = 0; i < w->d->n_workspaces; i++)
-        write_size(f, bytes, plan->n_buffers + i, w->d->workspace[i].bytes, 1);
+        write_size(f, bytes, plan->n_buffers + i, w->d->workspace[i].bytes, 1, NULL);
     nm_fn_finish(f, NULL);
 }
 

@@ -205,13 +205,14 @@ static LLVMValueRef func_rows(nm_table *t)
         const nm_part *part = &d->func->part;
         const nm_dim_decl *turns = nm_func_turns(d->func);
         int n_bufs = d->func->plan->n_buffers + d->n_workspaces;
-        r[i] = NM_ROW(t, nm_string(t, d->func->name), nm_word(t, d->role), nm_string(t, d->entry),
-                      nm_word(t, part->mode ? nm_mode_index(p->m, part->mode) : -1),
-                      nm_word(t, phase_of(part)), nm_word(t, (int64_t)part->units),
-                      nm_word(t, turns ? nm_sym_index(p->m, turns->name) : -1), d->run, d->sizes,
-                      d->flops, nm_word(t, n_bufs), nm_word(t, d->func->n_params),
-                      nm_word(t, d->func->n_results), buf_rows(t, d), arg_rows(t, d),
-                      result_rows(t, d));
+        r[i] =
+            NM_ROW(t, nm_string(t, d->func->name), nm_word(t, d->role), nm_string(t, d->entry),
+                   nm_word(t, part->mode ? nm_mode_index(p->m, part->mode) : -1),
+                   nm_word(t, phase_of(part)), nm_word(t, (int64_t)part->units),
+                   nm_word(t, turns ? nm_sym_index(p->m, turns->name) : -1),
+                   nm_word(t, (int64_t)part->sums), d->run, d->sizes, d->flops, nm_word(t, n_bufs),
+                   nm_word(t, d->func->n_params), nm_word(t, d->func->n_results), buf_rows(t, d),
+                   arg_rows(t, d), result_rows(t, d));
     }
     return nm_rows(t, p->n_drivers, r, "funcs");
 }

@@ -77,8 +77,6 @@ int nm_mode_index(nm_module *m, nm_sym wanted)
     return -1;
 }
 
-static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
-
 // Those that nemocc was told to be 1 (passes/fix.c).
 static int64_t fixed_axes(nm_module *m)
 {
@@ -99,7 +97,7 @@ static int64_t mode_axes(nm_module *m, nm_sym mode)
     all &= ~fixed_axes(m);
     if (strcmp(mode, "one") == 0)
         return all & INT64_C(1) << NMDRV_PP;
-    return starts(mode, "once") ? all & ~(INT64_C(1) << NMDRV_DPP) : all;
+    return all;
 }
 
 LLVMValueRef nm_mode_rows(nm_table *t, int *n)
@@ -109,7 +107,6 @@ LLVMValueRef nm_mode_rows(nm_table *t, int *n)
     *n = list_modes(t->p->m, mode);
     for (int i = 0; i < *n; i++)
         r[i] = NM_ROW(t, nm_string(t, mode[i]), nm_word(t, mode_axes(t->p->m, mode[i])),
-                      nm_word(t, starts(mode[i], "each")),
                       nm_word(t, strcmp(mode[i], "one") != 0 && !strstr(mode[i], "_nosp")),
                       nm_word(t, strstr(mode[i], "_ring") != NULL));
     return nm_rows(t, *n, r, "modes");

@@ -215,10 +215,17 @@ typedef enum { // which part of its role's whole step a function is (docs/mesh.m
     NM_PHASE_after,  // of its owners
 } nm_phase;
 
+typedef enum {    // when gradients are reduced (docs/mesh.md, Sums)
+    NM_SUMS_each, // in every micro-batch; or nothing here depends on it
+    NM_SUMS_once, // they stay pending: in all micro-batches but the last
+    NM_SUMS_last, // in the last: what is pending together with its own part
+} nm_sums;
+
 typedef struct nm_part {
     nm_phase phase;
     uint64_t units; // bits: that it is of, or whose parameters' owners run it; 0: not cut
-    nm_sym mode;    // of the mesh: one, once, each, ...; NULL: any
+    nm_sym mode;    // of the mesh: one, mesh, ...; NULL: any
+    nm_sums sums;
 } nm_part;
 
 typedef struct nm_op_list {

@@ -527,6 +527,16 @@ static bool phase(parser *p, nm_phase *out)
     return true;
 }
 
+static bool sums(parser *p, nm_sums *out)
+{
+    int sums = p->lx.tok.kind == NM_TOK_word ? nm_text_sums(p->lx.tok.sym) : -1;
+    if (sums < 0)
+        return nm_lex_error(&p->lx, "each, once or last");
+    *out = (nm_sums)sums;
+    nm_lex_next(&p->lx);
+    return true;
+}
+
 static bool units(parser *p, uint64_t *out)
 {
     if (!nm_lex_expect(&p->lx, "["))
@@ -543,7 +553,7 @@ static bool units(parser *p, uint64_t *out)
     return nm_lex_expect(&p->lx, "]");
 }
 
-// {phase = forward, units = [1], mode = once}
+// {phase = backward, units = [1], mode = mesh, sums = once}
 static bool part(parser *p, nm_part *out)
 {
     nm_lexer *lx = &p->lx;
@@ -552,9 +562,10 @@ static bool part(parser *p, nm_part *out)
     do {
         bool ok = nm_lex_accept(lx, "phase")   ? nm_lex_expect(lx, "=") && phase(p, &out->phase)
                   : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
+                  : nm_lex_accept(lx, "sums")  ? nm_lex_expect(lx, "=") && sums(p, &out->sums)
                   : nm_lex_accept(lx, "mode")
                       ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
-                      : nm_lex_error(lx, "phase, units or mode");
+                      : nm_lex_error(lx, "phase, units, mode or sums");
         if (!ok)
             return false;
     } while (nm_lex_accept(lx, ","));

@@ -34,6 +34,9 @@ static const char *const phase_name[] = {
     [NM_PHASE_after] = "after",
 };
 
+static const char *const sums_name[] = {
+    [NM_SUMS_each] = "each", [NM_SUMS_once] = "once", [NM_SUMS_last] = "last"};
+
 static int find_word(const char *const *all, int n, const char *word)
 {
     for (int i = 0; i < n; i++)
@@ -44,6 +47,7 @@ static int find_word(const char *const *all, int n, const char *word)
 
 int nm_text_bind(const char *word) { return find_word(bind_name, NM_BIND_link + 1, word); }
 int nm_text_phase(const char *word) { return find_word(phase_name, NM_PHASE_after + 1, word); }
+int nm_text_sums(const char *word) { return find_word(sums_name, NM_SUMS_last + 1, word); }
 
 // --- names ---------------------------------------------------------------------------------------
 
@@ -309,7 +313,7 @@ static void print_units(printer *p, uint64_t units)
     fputc(']', p->out);
 }
 
-// {phase = forward, units = [1], mode = once}
+// {phase = backward, units = [1], mode = mesh, sums = once}
 static void print_part(printer *p, const nm_part *part)
 {
     const char *between = " {";
@@ -325,6 +329,10 @@ static void print_part(printer *p, const nm_part *part)
     if (part->mode) {
         fprintf(p->out, "%smode = ", between);
         nm_text_name(p->out, part->mode);
+        between = ", ";
+    }
+    if (part->sums != NM_SUMS_each) {
+        fprintf(p->out, "%ssums = %s", between, sums_name[part->sums]);
         between = ", ";
     }
     fputs(*between == ',' ? "} " : "", p->out);

@@ -9,16 +9,23 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const struct {
-    const char *name, *when; // docs/mesh.md, Modes
-} texts[] = {
-    {"one", "where dp, cp and tp are 1"},
-    {"once", "where dp, cp or tp is more than 1, with --zero 0 or 1"},
-    {"each", "where dp is more than 1, with --zero 2 or 3"},
-    {"once_nosp", "as once, where tp is more than 1, with --sp 0"},
-    {"each_nosp", "as each, where tp is more than 1, with --sp 0"},
-    {"once_ring", "as once, where cp is more than 1, with --cp-comm ring"},
-    {"each_ring", "as each, where cp is more than 1, with --cp-comm ring"},
+typedef struct text { // what a run takes of the program: a mode and when gradients are reduced
+    const char *name, *mode; // mode NULL: functions of all modes
+    nm_sums sums;
+    const char *when; // docs/mesh.md, Modes and Sums
+} text;
+
+static const text texts[] = {
+    {"in all texts", NULL, NM_SUMS_each, "whatever the mesh is"},
+    {"one", "one", NM_SUMS_each, "where dp, cp and tp are 1"},
+    {"once", "mesh", NM_SUMS_once, "where dp, cp or tp is more than 1, with --zero 0 or 1"},
+    {"each", "mesh", NM_SUMS_each, "where dp is more than 1, with --zero 2 or 3"},
+    {"once_nosp", "mesh_nosp", NM_SUMS_once, "as once, where tp is more than 1, with --sp 0"},
+    {"each_nosp", "mesh_nosp", NM_SUMS_each, "as each, where tp is more than 1, with --sp 0"},
+    {"once_ring", "mesh_ring", NM_SUMS_once,
+     "as once, where cp is more than 1, with --cp-comm ring"},
+    {"each_ring", "mesh_ring", NM_SUMS_each,
+     "as each, where cp is more than 1, with --cp-comm ring"},
 };
 
 typedef enum { MICRO, STEP, EVALUATION, N_TOTALS } total_of;
@@ -26,36 +33,72 @@ typedef enum { MICRO, STEP, EVALUATION, N_TOTALS } total_of;
 static const struct {
     const char *role; // the function's name begins so
     nm_phase phase;   // none: any
+    bool last;        // of the last micro-batch: what it sends for gradients
     total_of total;
     const char *title;
 } sections[] = {
-    {"train.counted", NM_PHASE_none, STEP, "each step, before its micro-batches"},
-    {"train.micro", NM_PHASE_forward, MICRO, "each micro-batch, forward"},
-    {"train.micro", NM_PHASE_turn, MICRO, "each micro-batch, the loss and back from it"},
-    {"train.micro", NM_PHASE_backward, MICRO, "each micro-batch, backward"},
-    {"train.micro", NM_PHASE_none, MICRO, "each micro-batch"},
-    {"train.", NM_PHASE_none, STEP, "each step, after its micro-batches"},
-    {"eval.", NM_PHASE_none, EVALUATION, "evaluation"},
-    {"", NM_PHASE_none, EVALUATION, "other functions"},
+    {"train.counted", NM_PHASE_none, false, STEP, "each step, before its micro-batches"},
+    {"train.micro", NM_PHASE_forward, false, MICRO, "each micro-batch, forward"},
+    {"train.micro", NM_PHASE_turn, false, MICRO, "each micro-batch, the loss and back from it"},
+    {"train.micro", NM_PHASE_backward, false, MICRO, "each micro-batch, backward"},
+    {"train.micro", NM_PHASE_none, false, MICRO, "each micro-batch"},
+    {"train.micro", NM_PHASE_none, true, STEP, "each step, in its last micro-batch besides"},
+    {"train.", NM_PHASE_none, false, STEP, "each step, after its micro-batches"},
+    {"eval.", NM_PHASE_none, false, EVALUATION, "evaluation"},
+    {"", NM_PHASE_none, false, EVALUATION, "other functions"},
 };
 enum { N_TEXTS = sizeof texts / sizeof *texts, N_SECTIONS = sizeof sections / sizeof *sections };
 
 typedef struct report {
     FILE *out;
     nm_module *m;
+    const text *text;
     nm_comm_total total[N_TOTALS]; // of the text
 } report;
 
-static bool sends(const nm_op *op)
+static bool is_text_of(const text *t, const nm_func *f)
 {
-    return nm_is(op, NM_COLLECTIVE) && op->code != NM_OP_shard && op->code != NM_OP_first;
+    return t->mode ? f->part.mode && !strcmp(f->part.mode, t->mode) : !f->part.mode;
 }
 
-static int count(const nm_func *f)
+// Of functions that have texts for both, those that a run with these sums takes.
+static bool has(const report *r, const nm_func *f)
+{
+    bool once = r->text->sums == NM_SUMS_once;
+    if (!is_text_of(r->text, f) || f->part.sums != NM_SUMS_each)
+        return is_text_of(r->text, f) && once;
+    nm_each_func(g, r->m)
+        if (once && g->part.mode == f->part.mode && g->part.sums == NM_SUMS_once &&
+            !strncmp(g->name, f->name, strlen(f->name)) && g->name[strlen(f->name)] == '.')
+            return false;
+    return true;
+}
+
+// With --zero 0 and 1 parameters rest whole.
+static bool is_idle(const report *r, const nm_op *op)
+{
+    nm_syms axes = nm_attr_dims(op, "axes");
+    return r->text->sums == NM_SUMS_once && axes.n == 1 && !strcmp(axes.sym[0], "dpp");
+}
+
+static bool is_of_gradient(const nm_op *op)
+{
+    const char *what = nm_comm_subject_of(op).what;
+    return what && !strncmp(what, "gradient", 8);
+}
+
+static bool sends(const report *r, const nm_op *op)
+{
+    bool last = nm_func_outer(op->func)->part.sums == NM_SUMS_last;
+    return nm_is(op, NM_COLLECTIVE) && op->code != NM_OP_shard && op->code != NM_OP_first &&
+           !is_idle(r, op) && (!last || is_of_gradient(op));
+}
+
+static int count(const report *r, const nm_func *f)
 {
     int n = 0;
     nm_each_op(op, f)
-        n += op->body ? count(op->body) : sends(op);
+        n += op->body ? count(r, op->body) : sends(r, op);
     return n;
 }
 
@@ -63,6 +106,7 @@ static int section_of(const nm_func *f)
 {
     int i = 0;
     while (strncmp(f->name, sections[i].role, strlen(sections[i].role)) != 0 ||
+           sections[i].last != (f->part.sums == NM_SUMS_last) ||
            (sections[i].phase && sections[i].phase != f->part.phase))
         i++;
     return i;
@@ -145,9 +189,9 @@ static void report_ops(report *r, total_of to, const nm_func *f, nm_comm_bytes t
                        const char *indent)
 {
     nm_each_op(op, f) {
-        if (sends(op))
+        if (sends(r, op))
             report_collective(r, to, op, times, indent);
-        if (!op->body || !count(op->body))
+        if (!op->body || !count(r, op->body))
             continue;
         nm_sym over = nm_attr_sym(op, "over");
         fprintf(r->out, "%seach of %s:\n", indent, over);
@@ -156,11 +200,11 @@ static void report_ops(report *r, total_of to, const nm_func *f, nm_comm_bytes t
     }
 }
 
-static void report_section(report *r, nm_sym text, int section)
+static void report_section(report *r, int section)
 {
     bool any = false;
     nm_each_func(f, r->m) {
-        int n = f->part.mode == text && section_of(f) == section ? count(f) : 0;
+        int n = has(r, f) && section_of(f) == section ? count(r, f) : 0;
         if (!n)
             continue;
         if (!any)
@@ -174,20 +218,12 @@ static void report_section(report *r, nm_sym text, int section)
 
 // --- texts ---------------------------------------------------------------------------------------
 
-static const char *when_of(nm_sym text)
+static void report_text(report *r)
 {
-    for (int i = 0; i < N_TEXTS && text; i++)
-        if (!strcmp(texts[i].name, text))
-            return texts[i].when;
-    return "whatever the mesh is";
-}
-
-static void report_text(report *r, nm_sym text)
-{
-    fprintf(r->out, "%s: %s\n", text ? text : "in all texts", when_of(text));
+    fprintf(r->out, "%s: %s\n", r->text->name, r->text->when);
     memset(r->total, 0, sizeof r->total);
     for (int i = 0; i < N_SECTIONS; i++)
-        report_section(r, text, i);
+        report_section(r, i);
     fprintf(r->out, "  in all, a micro-batch: ");
     nm_comm_total_print(r->out, &r->total[MICRO]);
     fprintf(r->out, "\n  in all, a step besides: ");
@@ -195,44 +231,44 @@ static void report_text(report *r, nm_sym text)
     fputs("\n", r->out);
 }
 
-static bool is_first_of_text(const nm_module *m, const nm_func *f)
+static bool is_there(const nm_module *m, const text *t)
 {
-    const nm_func *g = m->first_func;
-    while (g->part.mode != f->part.mode)
-        g = g->next;
-    return f == g;
+    nm_each_func(f, m)
+        if (is_text_of(t, f))
+            return true;
+    return false;
 }
 
-bool nm_comm_has_text(nm_module *m, const char *text)
+bool nm_comm_has_text(nm_module *m, const char *name)
 {
     const char *all = "";
-    nm_each_func(f, m) {
-        if (!f->part.mode || !is_first_of_text(m, f))
+    for (int i = 0; i < N_TEXTS; i++) {
+        if (!texts[i].mode || !is_there(m, &texts[i]))
             continue;
-        if (!strcmp(f->part.mode, text))
+        if (!strcmp(texts[i].name, name))
             return true;
-        all = nm_arena_fmt(m->arena, "%s%s%s", all, *all ? ", " : "", f->part.mode);
+        all = nm_arena_fmt(m->arena, "%s%s%s", all, *all ? ", " : "", texts[i].name);
     }
-    return nm_error(m->diag, (nm_loc){0}, "the program has no text '%s'; it has %s", text,
+    return nm_error(m->diag, (nm_loc){0}, "the program has no text '%s'; it has %s", name,
                     *all ? all : "one for all meshes");
 }
 
-static bool is_silent(const nm_module *m, nm_sym text)
+static bool is_silent(const report *r)
 {
-    nm_each_func(f, m)
-        if (f->part.mode == text && count(f))
+    nm_each_func(f, r->m)
+        if (has(r, f) && count(r, f))
             return false;
     return true;
 }
 
 void nm_comm_print(FILE *out, nm_module *m)
 {
-    report r = {.out = out, .m = m};
     const char *only = m->options.comm_text;
-    nm_each_func(f, m) {
-        nm_sym text = f->part.mode;
-        bool wanted = only ? text && !strcmp(text, only) : text || !is_silent(m, text);
-        if (wanted && is_first_of_text(m, f))
-            report_text(&r, text);
+    for (int i = 0; i < N_TEXTS; i++) {
+        report r = {.out = out, .m = m, .text = &texts[i]};
+        bool wanted =
+            only ? texts[i].mode && !strcmp(texts[i].name, only) : texts[i].mode || !is_silent(&r);
+        if (wanted && is_there(m, &texts[i]))
+            report_text(&r);
     }
 }

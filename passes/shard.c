@@ -14,12 +14,9 @@
 
 static const nm_mode modes[] = {
     {.name = "one", .whole = true},
-    {.name = "once", .also = true},
-    {.name = "each", .each = true, .also = true},
-    {.name = "once_nosp"},
-    {.name = "each_nosp", .each = true},
-    {.name = "once_ring", .also = true, .ring = true},
-    {.name = "each_ring", .each = true, .also = true, .ring = true},
+    {.name = "mesh", .also = true},
+    {.name = "mesh_nosp"},
+    {.name = "mesh_ring", .also = true, .ring = true},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
 
@@ -63,14 +60,9 @@ static bool has_second_home(nm_module *m)
 
 // --- one mode ------------------------------------------------------------------------------------
 
-typedef struct functions {
-    int n;
-    nm_func **f;
-} functions;
-
-static functions find_functions(nm_module *m)
+static nm_shard_funcs find_functions(nm_module *m)
 {
-    functions all = {0};
+    nm_shard_funcs all = {0};
     nm_each_func(f, m)
         all.n++;
     all.f = nm_new_n(m->arena, nm_func *, all.n + 1);
@@ -81,15 +73,34 @@ static functions find_functions(nm_module *m)
     return all;
 }
 
-static nm_func *copy_func(nm_func *f, const nm_mode *mode)
+static nm_func *copy_func(nm_func *f, const nm_mode *mode, nm_sums sums)
 {
+    static const char *const tail[] = {
+        [NM_SUMS_each] = "", [NM_SUMS_once] = ".once", [NM_SUMS_last] = ".last"};
     nm_module *m = f->module;
-    nm_func *copy = nm_func_clone(f, nm_sym_fmt(m, "%s.%s", f->name, mode->name), NULL);
+    nm_func *copy =
+        nm_func_clone(f, nm_sym_fmt(m, "%s.%s%s", f->name, mode->name, tail[sums]), NULL);
     copy->part = f->part;
     copy->part.mode = nm_sym_get(m, mode->name);
+    copy->part.sums = sums;
     if (!mode->whole)
         nm_mask_segments(copy);
     return copy;
+}
+
+// The mode's texts of all functions: what adds to a pending accumulator says first how it lies.
+static nm_shard_funcs copy_all(nm_module *m, const nm_mode *mode, const nm_shard_funcs *all)
+{
+    nm_shard_funcs of = {.f = nm_new_n(m->arena, nm_func *, 3 * all->n + 1)};
+    for (int sums = NM_SUMS_each; sums <= NM_SUMS_last; sums++)
+        for (int i = 0; i < all->n; i++) {
+            if (!nm_shard_has_sums(all, all->f[i], (nm_sums)sums))
+                continue;
+            nm_func *f = of.f[of.n++] = copy_func(all->f[i], mode, (nm_sums)sums);
+            if (sums != NM_SUMS_each)
+                nm_shard_defer(all, f);
+        }
+    return of;
 }
 
 // What is done once a step, beside the parameters and states themselves, is split as they are.
@@ -110,31 +121,29 @@ static void infer_all(nm_shard *s, int n, nm_table *table)
     } while (table->changed);
 }
 
-static void shard_mode(nm_module *m, const nm_mode *mode, const functions *all)
+static void shard_mode(nm_module *m, const nm_mode *mode, const nm_shard_funcs *all)
 {
     nm_arena scratch = {0};
-    nm_shard *s = nm_new_n(&scratch, nm_shard, all->n + 1);
-    nm_func **f = nm_new_n(&scratch, nm_func *, all->n + 1);
+    nm_shard_funcs of = copy_all(m, mode, all);
+    nm_shard *s = nm_new_n(&scratch, nm_shard, of.n + 1);
     nm_table table = {.mode = mode,
-                      .param = nm_claims_of(m, mode->also, mode->each ? NM_STORE_param : 0),
+                      .param = nm_claims_of(m, mode->also, NM_STORE_param),
                       .state = nm_claims_of(m, mode->also, NM_STORE_state)};
-    for (int i = 0; i < all->n; i++)
-        f[i] = copy_func(all->f[i], mode);
-    for (int i = 0; i < all->n * all->n && !mode->each; i++)
-        nm_shard_hand_on(f[i / all->n], f[i % all->n]);
-    for (int i = 0; i < all->n; i++) {
-        s[i] = (nm_shard){.m = m, .arena = &scratch, .f = f[i]};
+    for (int i = 0; i < of.n; i++) {
+        s[i] = (nm_shard){.m = m, .arena = &scratch, .f = of.f[i]};
         s[i].table = &table;
         s[i].claims = is_of_states(s[i].f) ? &table.state : &table.param;
         nm_shard_open(&s[i]);
         nm_shard_place(&s[i]);
     }
     table.n = 0; // placement asked what could stay pending; now it is known what does
-    infer_all(s, all->n, &table);
-    for (int i = 0; i < all->n; i++)
+    infer_all(s, of.n, &table);
+    for (int i = 0; i < of.n; i++)
         nm_shard_demand(&s[i]);
-    for (int i = 0; i < all->n; i++)
+    for (int i = 0; i < of.n; i++)
         nm_shard_emit(&s[i]);
+    for (int i = 0; i < of.n; i++)
+        nm_shard_end_in_place(all, &s[i]);
     nm_arena_free(&scratch);
 }
 
@@ -158,7 +167,7 @@ static bool check_axes(nm_module *m)
 
 bool nm_pass_shard(nm_module *m, bool *changed)
 {
-    functions all = find_functions(m);
+    nm_shard_funcs all = find_functions(m);
     if (!all.n)
         return true;
     if (!check_axes(m))
@@ -167,7 +176,7 @@ bool nm_pass_shard(nm_module *m, bool *changed)
     for (int i = 0; i < N_MODES; i++) {
         if (modes[i].whole)
             for (int k = 0; k < all.n; k++)
-                copy_func(all.f[k], &modes[i]);
+                copy_func(all.f[k], &modes[i], NM_SUMS_each);
         else if (split && (modes[i].also || second) && (!modes[i].ring || ring))
             shard_mode(m, &modes[i], &all);
     }

@@ -3,7 +3,7 @@
 //
 //   shard.c          modes: which functions are copied, in which order they are done
 //   shard_bound.c    forms of parameters and results of functions, by what they are bound to
-//   shard_hand_on.c  what the end of a step completes once
+//   shard_sums.c     gradients that are reduced once a step: texts and accumulators of their own
 //   shard_mark.c     what is free, what accumulates
 //   shard_infer.c    the rule: natural forms of results, demanded forms of operands
 //   shard_place.c    where sums are completed: a minimum cut
@@ -18,7 +18,6 @@
 typedef struct nm_mode {
     const char *name;
     bool whole; // nothing is split
-    bool each;  // gradients are reduced in every micro-batch
     bool also;  // sequence parallelism
     bool ring;  // attention sends keys and values round (passes/ring.c)
 } nm_mode;
@@ -57,6 +56,7 @@ typedef struct nm_shard { // one function of a mode; arrays are by value id
     const nm_type **form;    // natural; NULL: free (computed in whatever form is demanded)
     bool *free;
     const nm_bind **acc;    // of an accumulator's parameter or sum: what it is bound to; or NULL
+    const nm_bind **ends;   // of a sum that is another accumulator's result: that one; or NULL
     uint32_t *keep;         // by an op's first result: axes (nm_axis_order) it may read as parts
     const nm_type **before; // forms of the round before; or NULL
     nm_demand **demand;
@@ -78,11 +78,28 @@ const nm_type *nm_shard_param_form(nm_shard *s, int i);
 const nm_type *nm_shard_result_form(nm_shard *s, int i); // once it is inferred
 // A part of this form is added to an accumulator: the form that both then have, and the row says.
 void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part);
-void nm_shard_join_links(nm_shard *s); // rows for the links that it gives
+const nm_type *nm_shard_acc_form(nm_shard *s, nm_bind bind); // NULL: not known yet
+void nm_shard_join_links(nm_shard *s);                       // rows for the links that it gives
 // Parameter i is read in the form; if it is data, each rank loads the part that is in all of those.
 void nm_shard_join_data(nm_shard *s, int i, const nm_type *form);
 
-void nm_shard_hand_on(nm_func *before, nm_func *after); // if they are of the same owners
+// --- gradients that are reduced once a step -----------------------------------------------------
+
+typedef struct nm_shard_funcs { // of the program, or of a mode
+    int n;
+    nm_func **f;
+} nm_shard_funcs;
+
+// Has f, one of all, a text of its own for these sums?
+bool nm_shard_has_sums(const nm_shard_funcs *all, const nm_func *f, nm_sums sums);
+// f is such a text: it reads and adds to the pending accumulators. all: that it was copied from.
+void nm_shard_defer(const nm_shard_funcs *all, nm_func *f);
+// Of a function that is emitted: a pending accumulator that lies as the complete one is the same.
+void nm_shard_end_in_place(const nm_shard_funcs *all, nm_shard *s);
+// Of a pending accumulator: what it is called when it is complete; NULL: it is none.
+nm_sym nm_shard_complete_name(nm_module *m, nm_bind bind);
+// The parameter whose complete gradient the accumulator is; NULL: it is none.
+const nm_param *nm_shard_gradient(nm_module *m, nm_bind bind);
 
 // --- the rule ----------------------------------------------------------------------------------
 

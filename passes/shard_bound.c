@@ -56,27 +56,31 @@ const nm_type *nm_shard_like(nm_module *m, const nm_type *t, const nm_type *form
 
 // --- accumulators --------------------------------------------------------------------------------
 
-// In `each` a gradient is complete where it is added up: it lies as its parameter's states do.
+// A gradient that is not pending lies as its parameter's states do.
 static const nm_type *settled_form(nm_shard *s, nm_bind bind)
 {
-    static const char prefix[] = "grad.";
-    size_t n = sizeof prefix - 1;
-    if (!s->table->mode->each || bind.kind != NM_BIND_acc || strncmp(bind.name, prefix, n))
-        return NULL;
-    const nm_param *p = nm_param_lookup(s->m, nm_sym_get(s->m, bind.name + n));
+    const nm_param *p = nm_shard_gradient(s->m, bind);
     return p ? nm_claims_canonical(s->m, &s->table->state, p->type) : NULL;
+}
+
+const nm_type *nm_shard_acc_form(nm_shard *s, nm_bind bind)
+{
+    const nm_type *settled = settled_form(s, bind);
+    const nm_bound_form *row = settled ? NULL : nm_shard_row(s, bind);
+    return row ? row->form : settled;
 }
 
 void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part)
 {
-    const nm_type *settled = settled_form(s, bind);
     nm_bound_form *row = nm_shard_row(s, bind);
+    if (settled_form(s, bind))
+        return;
     if (!row) {
-        add_row(s, bind, settled ? settled : part);
+        add_row(s, bind, part);
         return;
     }
     nm_type t = *row->form;
-    for (int i = 0; i < part->pending.n && !settled; i++)
+    for (int i = 0; i < part->pending.n; i++)
         if (!nm_shard_is_split_over(&t, part->pending.axis[i]))
             nm_axes_add(&t.pending, part->pending.axis[i]);
     const nm_type *both = nm_type_get(s->m, &t);
@@ -154,6 +158,7 @@ void nm_shard_join_data(nm_shard *s, int i, const nm_type *form)
 static const nm_type *form_of(nm_shard *s, nm_bind bind, const nm_type *t)
 {
     const nm_bound_form *row = nm_shard_row(s, bind);
+    const nm_type *form;
     switch (bind.kind) {
     case NM_BIND_data: return row ? nm_shard_like(s->m, t, row->form) : nm_type_bare(s->m, t);
     case NM_BIND_scalar:
@@ -165,6 +170,8 @@ static const nm_type *form_of(nm_shard *s, nm_bind bind, const nm_type *t)
             return nm_type_bare(s->m, t); // @train.counted completed it
         return nm_shard_like(s->m, t, row ? row->form : nm_type_bare(s->m, t));
     case NM_BIND_acc:
+        form = nm_shard_acc_form(s, bind);
+        return form ? nm_shard_like(s->m, t, form) : nm_claims_canonical(s->m, s->claims, t);
     case NM_BIND_link:
         if (row)
             return nm_shard_like(s->m, t, row->form);

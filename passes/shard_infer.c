@@ -201,8 +201,8 @@ static nm_transfer add_up(nm_shard *s, nm_op *op, const nm_value *acc)
     nm_shard_join_acc(s, bind, form_or_canonical(s, part));
     const nm_type **form = nm_new_n(s->arena, const nm_type *, 3);
     for (int i = 0; i < 2; i++)
-        form[i] = nm_shard_like(s->m, op->in[i]->type, nm_shard_row(s, bind)->form);
-    form[2] = nm_shard_like(s->m, op->out[0].type, nm_shard_row(s, bind)->form);
+        form[i] = nm_shard_like(s->m, op->in[i]->type, nm_shard_acc_form(s, bind));
+    form[2] = nm_shard_like(s->m, op->out[0].type, nm_shard_acc_form(s, bind));
     return (nm_transfer){form, &form[2]};
 }
 
@@ -228,11 +228,19 @@ nm_transfer nm_shard_transfer(nm_shard *s, nm_op *op)
     return nm_is(op, NM_COLLECTIVE) ? pass_on(s, op) : transfer(s, op);
 }
 
-static const nm_type *acc_form(nm_shard *s, const nm_value *v)
+static const nm_type *acc_form(nm_shard *s, const nm_value *v, nm_bind bind)
 {
-    const nm_bound_form *row = nm_shard_row(s, *s->acc[v->id]);
-    return row ? nm_shard_like(s->m, v->type, row->form)
-               : nm_claims_canonical(s->m, s->claims, v->type);
+    const nm_type *form = nm_shard_acc_form(s, bind);
+    return form ? nm_shard_like(s->m, v->type, form)
+                : nm_claims_canonical(s->m, s->claims, v->type);
+}
+
+// Of a repeat: what is stacked becomes in the turns already what it is in the end.
+static const nm_type *sum_form(nm_shard *s, const nm_value *out, const nm_value *inner,
+                               bool carried)
+{
+    const nm_bind *end = carried ? NULL : s->ends[out->id];
+    return acc_form(s, out, end ? *end : *s->acc[inner->id]);
 }
 
 static void infer_func(nm_shard *s, nm_func *f);
@@ -247,14 +255,14 @@ static void infer_repeat(nm_shard *s, nm_op *op)
         if (i >= carried && i < carried + stacked)
             t = nm_type_without(s->m, t, over);
         s->form[param->id] = s->free[param->id]  ? NULL
-                             : s->acc[param->id] ? acc_form(s, param)
+                             : s->acc[param->id] ? acc_form(s, param, *s->acc[param->id])
                              : i < carried       ? nm_claims_canonical(s->m, s->claims, param->type)
                                                  : t;
     }
     infer_func(s, op->body);
     for (int i = 0; i < op->n_out; i++) {
         nm_value *out = &op->out[i], *inner = op->body->last->in[i];
-        s->form[out->id] = s->acc[inner->id] ? nm_shard_like(s->m, out->type, acc_form(s, inner))
+        s->form[out->id] = s->acc[inner->id] ? sum_form(s, out, inner, i < carried)
                            : i < carried     ? s->form[op->body->param[i]->id]
                                              : nm_shard_like(s->m, out->type, complete(s, inner));
     }

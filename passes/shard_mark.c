@@ -92,12 +92,16 @@ static void mark_func(nm_shard *s, nm_func *f)
 
 static bool is_acc(nm_bind_kind kind) { return kind == NM_BIND_acc || kind == NM_BIND_count; }
 
-// Does it give the accumulator that it takes? The middle ends those that it takes.
+// Does it give the accumulator that it takes? The middle ends those that it takes. In the last
+// micro-batch a pending one becomes a complete one.
 static bool adds_to(const nm_func *f, nm_bind bind)
 {
-    for (int i = 0; i < f->n_results && f->part.phase != NM_PHASE_middle; i++)
-        if (f->result_bind[i].kind == bind.kind && f->result_bind[i].name == bind.name)
+    nm_sym end = f->part.sums == NM_SUMS_last ? nm_shard_complete_name(f->module, bind) : NULL;
+    for (int i = 0; i < f->n_results && f->part.phase != NM_PHASE_middle; i++) {
+        nm_bind result = f->result_bind[i];
+        if (result.kind == bind.kind && (result.name == bind.name || result.name == end))
             return is_acc(bind.kind);
+    }
     return false;
 }
 
@@ -112,16 +116,28 @@ static void mark_param(nm_shard *s, int i)
         s->acc[v->id] = &s->f->param_bind[i];
 }
 
+// A sum that is given under another name than it was taken under.
+static void mark_end(nm_shard *s, int i)
+{
+    const nm_value *v = s->f->last->in[i];
+    const nm_bind *bind = &s->f->result_bind[i];
+    if (bind->kind == NM_BIND_acc && s->acc[v->id] && s->acc[v->id]->name != bind->name)
+        s->ends[v->id] = bind;
+}
+
 void nm_shard_open(nm_shard *s)
 {
     uint32_t n = s->f->n_values + 1;
     s->form = nm_new_n(s->arena, const nm_type *, n);
     s->free = nm_new_n(s->arena, bool, n);
     s->acc = nm_new_n(s->arena, const nm_bind *, n);
+    s->ends = nm_new_n(s->arena, const nm_bind *, n);
     s->keep = nm_new_n(s->arena, uint32_t, n);
     s->demand = nm_new_n(s->arena, nm_demand *, n);
     s->made = nm_new_n(s->arena, nm_made *, n);
     for (int i = 0; i < s->f->n_params; i++)
         mark_param(s, i);
     mark_func(s, s->f);
+    for (int i = 0; i < s->f->n_results; i++)
+        mark_end(s, i);
 }

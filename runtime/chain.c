@@ -15,10 +15,12 @@ static nmrt_status no_memory(nmrt_error *e)
 
 const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase, int unit)
 {
-    for (int64_t i = 0; i < q->program->n_funcs; i++) {
-        const nmdrv_func *f = &q->program->func[i];
-        bool whole = f->phase == NMDRV_WHOLE && phase == NMDRV_TURN;
-        if (f->role == (int64_t)q->role && (f->mode < 0 || f->mode == q->mode) &&
+    const nmdrv_program *p = q->texts.program;
+    for (int64_t i = 0; i < p->n_funcs; i++) {
+        const nmdrv_func *f = &p->func[i];
+        bool whole = f->phase == NMDRV_WHOLE && phase == NMDRV_TURN,
+             last = q->texts.several && f->sums == NMDRV_LAST;
+        if (f->role == (int64_t)q->role && !last && nmrt_texts_has(&q->texts, f) &&
             (whole || (f->phase == (int64_t)phase && f->units >> unit & 1)))
             return f;
     }
@@ -33,6 +35,15 @@ nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func, n
                        .half = run.n};
 }
 
+static int *no_values(const nmdrv_func *f)
+{
+    size_t n = (size_t)f->n_bufs + 1;
+    int *value = malloc(n * sizeof *value);
+    if (value)
+        memset(value, -1, n * sizeof *value);
+    return value;
+}
+
 static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
                             nmdrv_phase phase, nmrt_error *e)
 {
@@ -44,12 +55,12 @@ static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stag
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: it has no turn");
     if (!x->func) // a unit that only passes on, or has nothing to train
         return NMRT_OK;
-    x->value = malloc((size_t)(x->func->n_bufs + 1) * sizeof *x->value);
-    if (!x->value)
-        return no_memory(e);
-    memset(x->value, -1, (size_t)(x->func->n_bufs + 1) * sizeof *x->value);
     c->n_calls++;
-    return NMRT_OK;
+    if (x->func->sums == NMDRV_ONCE)
+        x->last = nmrt_texts_other(q->texts.program, x->func, NMDRV_LAST);
+    x->value = no_values(x->func);
+    x->last_value = x->last ? no_values(x->last) : NULL;
+    return x->value && (x->last_value || !x->last) ? NMRT_OK : no_memory(e);
 }
 
 static nmrt_status add_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
@@ -173,13 +184,40 @@ static nmrt_status link_arg(nmrt_chain *c, int reader, const nmdrv_arg *arg, int
     return check_read(c, r, arg, bytes, &c->value[r->value[arg->buf]], e);
 }
 
+static nmrt_status link_rows(nmrt_call *x, const nmdrv_arg *last, int64_t n_last,
+                             const nmdrv_arg *arg, int64_t n, nmrt_error *e)
+{
+    for (int64_t i = 0; i < n_last; i++) {
+        int64_t k = 0;
+        while (k < n && (arg[k].bind != last[i].bind || strcmp(arg[k].name, last[i].name)))
+            k++;
+        if (last[i].bind != NMDRV_LINK)
+            continue;
+        if (k == n)
+            return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: %s has no %s, %s has",
+                             x->func->name, last[i].name, x->last->name);
+        x->last_value[last[i].buf] = x->value[arg[k].buf];
+    }
+    return NMRT_OK;
+}
+
+// The last micro-batch's function reads and makes the same links.
+static nmrt_status link_last(nmrt_call *x, nmrt_error *e)
+{
+    const nmdrv_func *f = x->func, *last = x->last;
+    if (!last)
+        return NMRT_OK;
+    NMRT_TRY(link_rows(x, last->arg, last->n_args, f->arg, f->n_args, e));
+    return link_rows(x, last->result, last->n_results, f->result, f->n_results, e);
+}
+
 static nmrt_status link_call(nmrt_chain *c, const nmrt_chain_request *q, int call, nmdrv_sym *sym,
                              int64_t *bytes, nmrt_error *e)
 {
     nmrt_call *x = &c->call[call];
     const nmdrv_func *f = x->func;
     if (f->turns >= 0)
-        sym[f->turns] = nmrt_turns_sym(q->program, f, nmrt_turns_of(&x->part));
+        sym[f->turns] = nmrt_turns_sym(q->texts.program, f, nmrt_turns_of(&x->part));
     f->sizes(sym, bytes);
     for (int64_t i = 0; i < f->n_args; i++)
         if (f->arg[i].bind == NMDRV_LINK)
@@ -187,12 +225,12 @@ static nmrt_status link_call(nmrt_chain *c, const nmrt_chain_request *q, int cal
     for (int64_t i = 0; i < f->n_results; i++)
         if (f->result[i].bind == NMDRV_LINK)
             NMRT_TRY(add_value(c, call, &f->result[i], bytes[f->result[i].buf], e));
-    return NMRT_OK;
+    return link_last(x, e);
 }
 
 static nmrt_status link_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
 {
-    int64_t most = 0, n = q->program->n_syms;
+    int64_t most = 0, n = q->texts.program->n_syms;
     for (int i = 0; i < c->n_calls; i++)
         most = c->call[i].func->n_bufs > most ? c->call[i].func->n_bufs : most;
     int64_t *bytes = malloc((size_t)(most + 1) * sizeof *bytes);
@@ -342,7 +380,7 @@ nmrt_status nmrt_chain_init(nmrt_chain *c, const nmrt_stages *s, const nmrt_chai
 void nmrt_chain_release(nmrt_chain *c)
 {
     for (int i = 0; i < c->n_calls; i++)
-        free(c->call[i].value);
+        free(c->call[i].value), free(c->call[i].last_value);
     free(c->call);
     free(c->value);
     free(c->place);

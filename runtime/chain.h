@@ -10,13 +10,16 @@
 #define NMRT_CHAIN_H
 
 #include "runtime/actions.h"
+#include "runtime/texts.h"
 
 typedef struct nmrt_call { // one function, for one part of one stage
     const nmdrv_func *func;
+    const nmdrv_func *last; // of a step's last micro-batch; NULL: func, too
     nmrt_stage_part part;
     int stage, time;
     bool backward;
-    int *value; // [func.n_bufs] index into chain.value, of a link's buffer; -1: it is none
+    int *value;      // [func.n_bufs] index into chain.value, of a link's buffer; -1: it is none
+    int *last_value; // [last.n_bufs] likewise
 } nmrt_call;
 
 typedef struct nmrt_value {   // what one call gives to others
@@ -44,9 +47,8 @@ typedef struct nmrt_chain {
 } nmrt_chain;
 
 typedef struct nmrt_chain_request {
-    const nmdrv_program *program;
+    nmrt_texts texts;
     nmdrv_role role;      // MICRO or EVAL_MICRO
-    int mode;             // -1: the program has none
     const nmdrv_sym *sym; // of a micro-batch; those of turns are set here
     const int *slots;     // [stages.n]
 } nmrt_chain_request;
@@ -70,7 +72,8 @@ nmrt_links nmrt_chain_links(const nmrt_chain *c, const nmrt_actions *a, int pp);
 // Bytes that a stage sends a micro-batch, with forward or with backward.
 int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward);
 
-// The function of a program: role, phase and one of its units; NULL: there is none.
+// The function of the texts: role, phase and one of its units; of several micro-batches all but the
+// last one's. NULL: there is none.
 const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase, int unit);
 // The value of a repeat's symbol for a run of its turns, or of a part's rows.
 nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func, nmrt_run_of run);

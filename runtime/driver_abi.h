@@ -40,9 +40,8 @@ typedef struct nmdrv_sym_info {
 } nmdrv_sym_info;
 
 typedef struct nmdrv_mode { // a text of the program for some meshes
-    const char *name; // one, once, each, once_nosp, each_nosp, once_ring, each_ring
+    const char *name; // one, mesh, mesh_nosp, mesh_ring
     int64_t axes;     // bits of nmdrv_axis: those that may be larger than 1
-    int64_t each;     // gradients are reduced in every micro-batch (ZeRO-2, 3), else once a step
     int64_t sp;       // seq has its second home on tp
     int64_t ring;     // over cp, keys and values go round instead of being gathered
 } nmdrv_mode;
@@ -50,6 +49,14 @@ typedef struct nmdrv_mode { // a text of the program for some meshes
 typedef enum { // which part of its role's whole step a function is
     NMDRV_WHOLE, NMDRV_FORWARD, NMDRV_TURN, NMDRV_BACKWARD, NMDRV_BEFORE, NMDRV_MIDDLE, NMDRV_AFTER,
 } nmdrv_phase;
+
+typedef enum { // when gradients are reduced
+    NMDRV_EACH,  // in every micro-batch; or the function does not depend on it
+    NMDRV_ONCE,  // they stay pending, in accumulators called pending.NAME: in all micro-batches but the last;
+                 // at the end of a step: completes what LAST has left pending
+    NMDRV_LAST,  // in the last: NAME is what is pending and its own part, completed. Where NAME has as many
+                 // bytes as pending.NAME it may be the same memory
+} nmdrv_sums;
 
 typedef struct nmdrv_dim {
     const char *name, *where;
@@ -115,6 +122,7 @@ typedef struct nmdrv_func {
     int64_t phase;       // nmdrv_phase
     int64_t units;       // bits: the unit that it is, or whose parameters' owners run it; 0: every rank
     int64_t turns;       // the symbol of the repeat that may be run in chunks; -1: none
+    int64_t sums;        // nmdrv_sums: of several texts of one role, phase and units
     void (*run)(nmdrv_frame *f);
     // Bytes of every buffer [n_bufs] for these sizes.
     void (*sizes)(const nmdrv_sym *sym, int64_t *bytes);
@@ -144,7 +152,9 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     void (*fill)(nmdrv_frame *f, void *dst, int64_t bytes); // with zeros
     void (*copy)(nmdrv_frame *f, void *dst, const void *src, int64_t bytes);
     // geometry: ALL_REDUCE, ROTATE {elements}; REDUCE_SCATTER, ALL_GATHER {outer, len, inner}, len of the
-    // smaller side. Returns where the result lies: `in` where there was nothing to do, else `out`.
+    // smaller side. Returns where the result lies: `in` where there was nothing to do, else `out`. Where as
+    // many elements come out of REDUCE_SCATTER or ALL_GATHER as go in there is nothing to do, and `out` may
+    // have no room.
     void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
     // The launch of collectives that this row ended is done; at once where none is under way.
     void (*wait)(nmdrv_frame *f, int64_t collective);

@@ -124,7 +124,9 @@ static nmrt_status tally_step(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e
             continue;
         if (c->func->turns >= 0)
             syms.at[c->func->turns] = nmrt_turns_sym(at->program, c->func, nmrt_turns_of(&c->part));
-        NMRT_TRY(nmrt_tally_add(t, c->func, syms.at, at->n_micro, e));
+        NMRT_TRY(nmrt_tally_add(t, c->func, syms.at, at->n_micro - (c->last != NULL), e));
+        if (c->last)
+            NMRT_TRY(nmrt_tally_add(t, c->last, syms.at, 1, e));
     }
     return NMRT_OK;
 }

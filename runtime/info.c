@@ -89,11 +89,8 @@ static void print_modes(const nmdrv_program *p, nmrt_text *out)
         for (int a = 0; a < NMDRV_N_AXES; a++)
             if (axis[a] && m->axes >> a & 1)
                 nmrt_text_add(out, " --%s", axis[a]);
-        nmrt_text_add(out, "%s%s%s\n",
-                      !cut      ? ""
-                      : m->each ? ", --zero 2 or 3"
-                                : ", --zero 0 or 1",
-                      cut && !m->sp ? ", --sp 0" : "", m->ring ? ", --cp-comm ring" : "");
+        nmrt_text_add(out, "%s%s\n", cut && !m->sp ? ", --sp 0" : "",
+                      m->ring ? ", --cp-comm ring" : "");
     }
     if (p->n_modes && p->pp_turns)
         nmrt_text_add(out, "  at most %lld stages, of %s\n", (long long)p->pp_turns, p->pp_where);

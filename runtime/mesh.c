@@ -116,8 +116,7 @@ static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
         return -1;
     if (!(need & ~alone))
         return 4 + !(mode->axes & ~alone); // nothing is cut: the text that fuses everything
-    bool each = m->zero >= 2 && nmrt_mesh_dp(m) > 1;
-    if ((mode->each != 0) != each || !(mode->axes & ~alone))
+    if (!(mode->axes & ~alone))
         return -1;
     if (!(need & TP))
         return 1 + (mode->sp != 0); // nothing to have a second home on

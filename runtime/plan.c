@@ -2,6 +2,7 @@
 #include "runtime/plan.h"
 
 #include "runtime/syms.h"
+#include "runtime/texts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -224,15 +225,30 @@ static nmrt_mem class_of(int64_t bind)
     }
 }
 
+// Of a pending accumulator: the complete one, if its memory will do (nmdrv_sums); else NULL.
+static const nmrt_slot *complete_slot(const nmrt_plan *plan, const nmrt_slot *s)
+{
+    const char *name = s->bind == NMDRV_ACC ? nmrt_complete_name(s->name) : NULL;
+    int i = name ? find_slot(plan, NMDRV_ACC, name, s->eval) : -1;
+    return i >= 0 && plan->slot[i].bytes == s->bytes ? &plan->slot[i] : NULL;
+}
+
 void nmrt_plan_finish(nmrt_plan *plan, int threads)
 {
     plan->slots = plan->arena = plan->total = 0;
     memset(plan->class, 0, sizeof plan->class);
     for (int i = 0; i < plan->n_slots; i++) {
         nmrt_slot *s = &plan->slot[i];
+        if (complete_slot(plan, s))
+            continue;
         s->offset = plan->slots;
         plan->slots += align(s->bytes);
         plan->class[class_of(s->bind)] += align(s->bytes);
+    }
+    for (int i = 0; i < plan->n_slots; i++) {
+        const nmrt_slot *complete = complete_slot(plan, &plan->slot[i]);
+        if (complete)
+            plan->slot[i].offset = complete->offset;
     }
     for (int i = 0; i < plan->n_funcs; i++)
         if (plan->func[i].arena > plan->arena)

@@ -132,6 +132,25 @@ nmrt_cost nmrt_cost_of(nmrt_cost_model *model, const nmdrv_func *func, const nmd
     return cost;
 }
 
+static double collective_seconds(nmrt_cost_model *model, const nmdrv_func *func,
+                                 const nmdrv_sym *sym, void **buf)
+{
+    pricing x = {.model = model, .finish = true};
+    const nmdrv_calls calls = nmrt_null_calls(price_collective);
+    nmdrv_frame frame = {sym, buf, &calls, &x};
+    double sum = 0;
+    func->run(&frame);
+    for (int i = 0; i < NMRT_N_TIMES; i++)
+        sum += x.time[i];
+    return sum;
+}
+
+double nmrt_cost_more(nmrt_cost_model *model, const nmdrv_func *func, const nmdrv_func *than,
+                      const nmdrv_sym *sym, void **buf)
+{
+    return collective_seconds(model, func, sym, buf) - collective_seconds(model, than, sym, buf);
+}
+
 double nmrt_cost_send(const nmrt_cost_model *model, double bytes)
 {
     const nmrt_mesh *m = model->mesh;

@@ -43,6 +43,10 @@ typedef struct nmrt_cost_model {
 // hides it.
 nmrt_cost nmrt_cost_of(nmrt_cost_model *model, const nmdrv_func *func, const nmdrv_sym *sym,
                        void **buf);
+// Seconds of collectives, nothing hidden, that a function has more than another of the same part of
+// a step: reductions of f32 gradients.
+double nmrt_cost_more(nmrt_cost_model *model, const nmdrv_func *func, const nmdrv_func *than,
+                      const nmdrv_sym *sym, void **buf);
 // A send of `bytes` to the next stage.
 double nmrt_cost_send(const nmrt_cost_model *model, double bytes);
 double nmrt_cost_total(const nmrt_cost *cost);

@@ -43,7 +43,7 @@ static double memory_from_below(const search *s, const nmrt_mesh_flags *f)
     double model = (double)(f->tp * f->pp), all = (double)(f->dp * f->cp),
            weight = bf16 ? nmrt_costs.weight_bytes : 4, master = bf16 ? nmrt_costs.master_bytes : 0;
     double weights = weight * (s->trained + s->frozen) / (f->zero == 3 ? (double)f->dp : 1),
-           gradients = 4 * s->trained / (f->zero >= 2 ? all : 1),
+           gradients = 4 * s->trained / (f->zero ? all : (double)f->cp),
            states = (master * s->trained + 4 * s->states) / (f->zero ? all : 1);
     return (weights + gradients + states) / model + nmrt_costs.reserve * (1 << 30);
 }
@@ -73,12 +73,13 @@ static nmrt_status price_evenly(const nmrt_cluster *c, const nmrt_mesh *m, int64
     nmrt_syms syms;
     nmrt_cost_model model;
     void **buf;
+    nmrt_texts texts = nmrt_texts_of(m, 2); // what is reduced once a step is not priced
     NMRT_TRY(bind(c, m, micro_batch, &syms, e));
     NMRT_TRY(nmrt_planner_model(c, m, micro_batch, &model, &buf, e));
     *time = (even){0};
     for (int64_t i = 0; i < c->program->n_funcs; i++) {
         const nmdrv_func *f = &c->program->func[i];
-        if (f->role != NMDRV_MICRO || (f->mode >= 0 && f->mode != m->mode))
+        if (f->role != NMDRV_MICRO || f->sums == NMDRV_LAST || !nmrt_texts_has(&texts, f))
             continue;
         nmrt_syms at = syms;
         if (f->turns >= 0)

@@ -34,6 +34,23 @@ nmrt_status nmrt_planner_model(const nmrt_cluster *c, const nmrt_mesh *mesh, int
 
 // --- calls ---------------------------------------------------------------------------------------
 
+static nmrt_syms syms_of(const step *x, const nmrt_call *c)
+{
+    nmrt_syms syms = x->setup->syms;
+    if (c->func->turns >= 0)
+        syms.at[c->func->turns] =
+            nmrt_turns_sym(x->setup->program, c->func, nmrt_turns_of(&c->part));
+    return syms;
+}
+
+// Gradients that are reduced once a step are priced apart.
+static const nmdrv_func *without_reductions(const step *x, const nmdrv_func *f)
+{
+    const nmrt_texts *t = &x->setup->texts;
+    const nmdrv_func *once = t->once ? nmrt_texts_other(t->program, f, NMDRV_ONCE) : NULL;
+    return once ? once : f;
+}
+
 static void price_call(step *x, int i)
 {
     const nmrt_call *c = &x->setup->train.call[i];
@@ -43,11 +60,9 @@ static void price_call(step *x, int i)
             x->call[i] = x->call[k];
             return;
         }
-    nmrt_syms syms = x->setup->syms;
-    if (c->func->turns >= 0)
-        syms.at[c->func->turns] =
-            nmrt_turns_sym(x->setup->program, c->func, nmrt_turns_of(&c->part));
-    x->call[i] = nmrt_cost_of(&x->model, c->func, syms.at, x->buf);
+    const nmdrv_func *f = without_reductions(x, c->func);
+    nmrt_syms syms = syms_of(x, c);
+    x->call[i] = nmrt_cost_of(&x->model, f, syms.at, x->buf);
 }
 
 // What backward of a repeat computes again.
@@ -103,6 +118,21 @@ static double update_seconds(const step *x, const nmrt_need *need)
     return 2 * need->of[NMRT_HOLDS_STATES] / (x->cluster->gpu->hbm * 1e9 * nmrt_costs.memory_share);
 }
 
+// What the last micro-batch's calls reduce on a stage.
+static double price_reductions(step *x, nmrt_cost_model *model, int pp)
+{
+    const nmrt_setup *s = x->setup;
+    double seconds = 0;
+    for (int i = 0; s->texts.once && i < s->train.n_calls; i++) {
+        const nmrt_call *c = &s->train.call[i];
+        const nmdrv_func *last = nmrt_texts_other(s->program, c->func, NMDRV_LAST);
+        nmrt_syms syms = syms_of(x, c);
+        if (last && c->stage % s->stages.pp == pp)
+            seconds += nmrt_cost_more(model, last, without_reductions(x, c->func), syms.at, x->buf);
+    }
+    return seconds;
+}
+
 static nmrt_cost price_finish(step *x, int pp)
 {
     const nmrt_setup *s = x->setup;
@@ -121,6 +151,7 @@ static nmrt_cost price_finish(step *x, int pp)
         nmrt_cost cost = nmrt_cost_of(&model, f, syms.at, x->buf);
         nmrt_cost_add(&sum, &cost, 1);
     }
+    sum.time[NMRT_TIME_DP] += price_reductions(x, &model, pp);
     return sum;
 }
 

@@ -76,7 +76,7 @@ void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_
 static nmrt_status make_chain(nmrt_setup *s, nmrt_chain *c, nmdrv_role role, const int *slots,
                               nmrt_error *e)
 {
-    nmrt_chain_request q = {s->program, role, s->mesh.mode, s->syms.at, slots};
+    nmrt_chain_request q = {s->texts, role, s->syms.at, slots};
     if (nmrt_func_find(&q, NMDRV_TURN, s->stages.n_units - 1))
         return nmrt_chain_init(c, &s->stages, &q, e);
     return NMRT_OK; // the verb says what it misses
@@ -110,6 +110,7 @@ static nmrt_status set_up(nmrt_setup *s, nmrt_error *e)
 {
     NMRT_TRY(find_sizes(s, e));
     NMRT_TRY(bind_sizes(s, e));
+    s->texts = nmrt_texts_of(&s->mesh, s->n_micro);
     NMRT_TRY(make_pipeline(s, e));
     return nmrt_setup_plan(s, (int)s->mesh.index[NMDRV_PP], &s->plan, e);
 }

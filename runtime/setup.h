@@ -15,6 +15,7 @@ typedef struct nmrt_setup {
     const nmrt_options *options;
     const nmrt_device_ops *device;
     nmrt_mesh mesh; // its stage_units are this setup's
+    nmrt_texts texts;
     int threads;
     int64_t seq, micro_batch; // tokens of a sample; samples of a micro-batch, on one rank of dp
     int64_t n_micro, samples; // micro-batches of a step; samples of one of them over all of dp

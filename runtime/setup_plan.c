@@ -8,7 +8,7 @@
 
 bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
 {
-    if (f->mode >= 0 && f->mode != s->mesh.mode)
+    if (!nmrt_texts_has(&s->texts, f))
         return false;
     bool uncut = f->phase == NMDRV_WHOLE && (f->role == NMDRV_MICRO || f->role == NMDRV_EVAL_MICRO);
     if (uncut)

@@ -116,11 +116,13 @@ static nmrt_status load_data(nmrt_pipe *p, const nmrt_planned *f, const running 
 static nmrt_status run_call(nmrt_pipe *p, int call, running *r, nmrt_error *e)
 {
     const nmrt_call *x = &p->chain->call[call];
-    const nmrt_planned *f = nmrt_plan_find(p->en->plan, x->func);
+    bool last = x->last && r->x->micro == r->a->n_micro - 1;
+    const nmrt_planned *f = nmrt_plan_find(p->en->plan, last ? x->last : x->func);
+    const int *places = last ? p->last_place : p->place;
     NMRT_TRY(load_data(p, f, r, e));
     set_buffers(p, f, &x->part);
-    for (int64_t b = 0; b < x->func->n_bufs; b++) {
-        int place = p->place[call * p->most + b];
+    for (int64_t b = 0; b < f->func->n_bufs; b++) {
+        int place = places[call * p->most + b];
         if (place >= 0)
             p->buf[b] = place_at(p, &p->chain->place[place], r->x->micro, r->a);
     }
@@ -343,15 +345,30 @@ nmrt_status nmrt_pipe_run(nmrt_pipe *p, const nmrt_actions *a, const nmrt_batch 
 
 // --- open and close ------------------------------------------------------------------------------
 
-static void find_places(nmrt_pipe *p)
+// Of a call's buffers, [most]; func NULL: it has none.
+static void find_places(const nmrt_pipe *p, const nmrt_call *call, const nmdrv_func *func,
+                        const int *values, int *place)
 {
     const nmrt_chain *c = p->chain;
-    for (int i = 0; i < c->n_calls; i++)
-        for (int64_t b = 0; b < p->most; b++) {
-            int value = b < c->call[i].func->n_bufs ? c->call[i].value[b] : -1;
-            p->place[i * p->most + b] =
-                value < 0 ? -1 : (int)(nmrt_chain_place(c, c->call[i].stage, value) - c->place);
-        }
+    for (int64_t b = 0; b < p->most; b++) {
+        int value = func && b < func->n_bufs ? values[b] : -1;
+        place[b] = value < 0 ? -1 : (int)(nmrt_chain_place(c, call->stage, value) - c->place);
+    }
+}
+
+static void find_all_places(nmrt_pipe *p)
+{
+    for (int i = 0; i < p->chain->n_calls; i++) {
+        const nmrt_call *c = &p->chain->call[i];
+        find_places(p, c, c->func, c->value, &p->place[i * p->most]);
+        find_places(p, c, c->last, c->last_value, &p->last_place[i * p->most]);
+    }
+}
+
+static void count_buffers(nmrt_pipe *p, const nmdrv_func *f)
+{
+    if (f && f->n_bufs > p->most)
+        p->most = (int)f->n_bufs;
 }
 
 nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, nmrt_comm *comm,
@@ -359,16 +376,15 @@ nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, n
 {
     *p = (nmrt_pipe){.setup = s, .en = en, .comm = comm, .chain = chain};
     for (int i = 0; i < en->plan->n_funcs; i++)
-        if (en->plan->func[i].func->n_bufs > p->most)
-            p->most = (int)en->plan->func[i].func->n_bufs;
+        count_buffers(p, en->plan->func[i].func);
     for (int i = 0; i < chain->n_calls; i++) // of other ranks' stages, too
-        if (chain->call[i].func->n_bufs > p->most)
-            p->most = (int)chain->call[i].func->n_bufs;
+        count_buffers(p, chain->call[i].func), count_buffers(p, chain->call[i].last);
     p->base = calloc((size_t)s->stages.n, sizeof *p->base);
     p->buf = calloc((size_t)p->most + 1, sizeof *p->buf);
     p->place = calloc((size_t)(chain->n_calls * p->most) + 1, sizeof *p->place);
+    p->last_place = calloc((size_t)(chain->n_calls * p->most) + 1, sizeof *p->last_place);
     p->loaded = calloc((size_t)en->plan->n_slots + 1, sizeof *p->loaded);
-    if (!p->base || !p->buf || !p->place || !p->loaded) {
+    if (!p->base || !p->buf || !p->place || !p->last_place || !p->loaded) {
         nmrt_pipe_close(p);
         return nmrt_fail(e, NMRT_WORLD, "no memory for the pipeline's frames");
     }
@@ -378,7 +394,7 @@ nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, n
         p->base[v] = at;
         at += nmrt_chain_bytes(chain, v, a && !p->links.stride ? a->slots[v] : 0);
     }
-    find_places(p);
+    find_all_places(p);
     return NMRT_OK;
 }
 
@@ -387,6 +403,7 @@ void nmrt_pipe_close(nmrt_pipe *p)
     free(p->base);
     free(p->buf);
     free(p->place);
+    free(p->last_place);
     free(p->loaded);
     *p = (nmrt_pipe){0};
 }

@@ -32,8 +32,9 @@ typedef struct nmrt_pipe {
     const nmrt_chain *chain;
     int64_t *base; // [stages.n] where a stage's links lie; of this rank's stages
     nmrt_links links;
-    void **buf; // [the most buffers of a function]
-    int *place; // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none
+    void **buf;      // [the most buffers of a function]
+    int *place;      // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none
+    int *last_place; // likewise of the function of a step's last micro-batch
     int most;
     nmrt_loaded *loaded; // [plan.n_slots], of data
 } nmrt_pipe;

@@ -230,7 +230,7 @@ static bool is_for(const nm_func *f, const int64_t *size)
         one = one && size[i] == 1;
     if (!mode || strstr(mode, "nosp"))
         return false;
-    return !strcmp(mode, "one") ? one : !strncmp(mode, "each", 4) || size[3] == 1;
+    return strcmp(mode, "one") || one;
 }
 
 static void check_mesh(side *axes, side *local, const int64_t *size)

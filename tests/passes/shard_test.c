@@ -60,6 +60,7 @@ typedef struct how {
     bool local;  // after localize
     bool zigzag; // seq is dealt over cp
     bool ring;   // after ring, in its modes
+    bool once;   // gradients are reduced with the last micro-batch
     int chunks;  // in which a pipeline's unit is run; 0: as a whole
     const char *mode;
 } how;
@@ -142,11 +143,21 @@ static int order_of(const nm_func *f)
     }
 }
 
-static functions find_all(nm_module *m, const char *prefix, const char *mode)
+// Of texts that differ by when gradients are reduced, the one for these sums.
+static bool is_for(nm_module *m, const nm_func *f, nm_sums sums)
+{
+    static const char *const tail[] = {
+        [NM_SUMS_each] = "", [NM_SUMS_once] = ".once", [NM_SUMS_last] = ".last"};
+    return f->part.sums == sums || (f->part.sums == NM_SUMS_each &&
+                                    !find_func(m, nm_sym_fmt(m, "%s%s", f->name, tail[sums])));
+}
+
+static functions find_all(nm_module *m, const char *prefix, const char *mode, nm_sums sums)
 {
     functions all = {0};
     nm_each_func(f, m) {
-        if (!f->part.mode || strcmp(f->part.mode, mode) || strncmp(f->name, prefix, strlen(prefix)))
+        if (!f->part.mode || strcmp(f->part.mode, mode) || !is_for(m, f, sums) ||
+            strncmp(f->name, prefix, strlen(prefix)))
             continue;
         int at = all.n++;
         for (; at && order_of(all.f[at - 1]) > order_of(f); at--)
@@ -167,8 +178,10 @@ static bool call_part(const ranks *t, const how *how, nm_func *f, wanted *w, par
 static bool run_phase(ranks *t, const how *how, const char *prefix, int n_calls, wanted *w,
                       part_store *s)
 {
-    functions all = find_all(t->m, prefix, how->mode);
     for (int i = 0; i < n_calls; i++) {
+        bool last = n_calls > 1 && i == n_calls - 1;
+        nm_sums sums = !how->once ? NM_SUMS_each : last ? NM_SUMS_last : NM_SUMS_once;
+        functions all = find_all(t->m, prefix, how->mode, sums);
         t->opts = sizes_of(t->m, t->opts.arena, BATCH / n_calls, i * (BATCH / n_calls));
         set_sizes(t, how->local, how->zigzag, 2, size);
         for (int k = 0; k < all.n; k++)
@@ -197,7 +210,7 @@ static int check_ring(nm_module *m, const subject *what, int mesh, const how *ho
 {
     struct how in_mode = *how;
     nm_arena run = {0};
-    in_mode.mode = meshes[mesh].dpp > 1 ? "each_ring" : "once_ring";
+    in_mode.mode = "mesh_ring", in_mode.once = meshes[mesh].dpp == 1;
     bool ok = run_sharded(m, &run, mesh, &in_mode, w);
     nm_arena_free(&run);
     return !ok && printf("FAIL: %s, ring%s, mesh %d\n", what->path, how->zigzag ? ", zigzag" : "",
@@ -207,21 +220,21 @@ static int check_ring(nm_module *m, const subject *what, int mesh, const how *ho
 // In every mode that allows the mesh; those without seq's second home on a few.
 static int check_mesh(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
 {
-    static const char *const modes[] = {"once", "each", "once_nosp", "each_nosp"};
+    static const char *const modes[] = {"mesh", "mesh", "mesh_nosp", "mesh_nosp"};
     int bad = 0;
     for (int k = 0; k < 4; k++) {
         struct how in_mode = *how;
         nm_arena run = {0};
-        in_mode.mode = modes[k];
+        in_mode.mode = modes[k], in_mode.once = k % 2 == 0;
         bool has_dpp = meshes[mesh].dpp > 1, either = how->zigzag || how->chunks;
         bool skips = (k % 2 == 0 && has_dpp) || (k > 1 && (how->local || mesh % 4)) ||
                      (either && k != has_dpp);
         if (!skips && !run_sharded(m, &run, mesh, &in_mode, w))
-            bad += printf("FAIL: %s%s%s, mesh %d, %s\n", what->path, how->local ? ", local" : "",
+            bad += printf("FAIL: %s%s%s, mesh %d, %s%s\n", what->path, how->local ? ", local" : "",
                           how->zigzag   ? ", zigzag"
                           : how->chunks ? ", chunks"
                                         : "",
-                          mesh, modes[k]) > 0;
+                          mesh, modes[k], in_mode.once ? ", once" : "") > 0;
         nm_arena_free(&run);
     }
     return bad;

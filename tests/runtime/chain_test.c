@@ -39,7 +39,7 @@ static int64_t no_flops(const nmdrv_sym *sym)
 
 static const nmdrv_buf bufs[3] = {{.where = "t.nm:1"}, {.where = "t.nm:2"}, {.where = "t.nm:3"}};
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
-    {"f",   NMDRV_MICRO, "", -1,     phase,     1 << unit, turns, no_run,                          \
+    {"f",   NMDRV_MICRO, "", -1,     phase,     1 << unit, turns, NMDRV_EACH, no_run,              \
      sizes, no_flops,    3,  n_args, n_results, bufs,      args,  results}
 static const nmdrv_func func[] = {
     FUNC(NMDRV_FORWARD, 0, -1, sizes_plain, NULL, 0, forward_0, 1),
@@ -56,7 +56,7 @@ static const nmdrv_sym at[1] = {{.size = 6, .total = 6}};
 static nmrt_status open_chain(nmrt_chain *c, nmrt_stages *s, int pp, const int *slots,
                               nmrt_error *e)
 {
-    nmrt_chain_request q = {&program, NMDRV_MICRO, -1, at, slots};
+    nmrt_chain_request q = {{&program, -1, true, true}, NMDRV_MICRO, at, slots};
     CHECK(nmrt_stages_init(s, &program, pp, 1, e) == NMRT_OK);
     return nmrt_chain_init(c, s, &q, e);
 }

@@ -36,9 +36,10 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
     K(forward_1)                                                                                   \
     K(forward_3)                                                                                   \
     K(backward_1)                                                                                  \
-    K(backward_3) K(scale) K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) K(init_e)     \
-        K(init_1) K(init_2) K(init_3) K(before_e) K(before_1) K(before_2) K(before_3) K(middle)    \
-            K(after_e) K(after_1) K(after_2) K(after_3) K(eval_middle) K(last)
+    K(backward_3)                                                                                  \
+    K(scale) K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) K(init_e) K(init_1)         \
+        K(init_2) K(init_3) K(before_e) K(before_1) K(before_2) K(before_3) K(middle) K(after_e)   \
+            K(after_1) K(after_2) K(after_3) K(eval_middle) K(last)
 enum {
 #define K(name) K_##name,
     KERNELS(K)
@@ -533,6 +534,7 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
      phase,                                                                                        \
      units,                                                                                        \
      turns,                                                                                        \
+     NMDRV_EACH,                                                                                   \
      body,                                                                                         \
      sizes_##table,                                                                                \
      flops,                                                                                        \
@@ -598,8 +600,8 @@ static const nmdrv_func funcs[] = {
 #define BIT(a) ((int64_t)1 << NMDRV_##a)
 #define DATA   (BIT(DPR) | BIT(DPS) | BIT(DPP) | BIT(CPR) | BIT(CPS))
 #define TP     (BIT(TPK) | BIT(TPR))
-static const nmdrv_mode modes[] = {{"one", BIT(PP), 0, 1, 0},
-                                   {"once", (BIT(PP) | DATA | TP) & ~BIT(DPP), 0, 1, 0}};
+static const nmdrv_mode modes[] = {{"one", BIT(PP), 1, 0},
+                                   {"mesh", (BIT(PP) | DATA | TP) & ~BIT(DPP), 1, 0}};
 static const nmdrv_collective collectives[] = {
     [SUM_DATA] = {"all_reduce.grad", "units.nm:12", NMDRV_ALL_REDUCE, NMDRV_F32, 0, DATA, -1, 0, 0,
                   0, 0},

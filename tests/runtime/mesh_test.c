@@ -57,16 +57,13 @@ static const nmdrv_sym_info syms[N_SYMS] = {
 };
 static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}, {"heads", "m.nm:4", 32, -1}};
 
-enum { ONE, ONCE, EACH, ONCE_NOSP, EACH_NOSP, ONCE_RING, EACH_RING };
+enum { ONE, MESH, NOSP, RING };
 enum { ALL_AXES = (1 << NMDRV_N_AXES) - 1 };
 static const nmdrv_mode modes[] = {
-    [ONE] = {"one", PP_AXIS, 0, 1, 0},
-    [ONCE] = {"once", ALL_AXES & ~(1 << NMDRV_DPP), 0, 1, 0},
-    [EACH] = {"each", ALL_AXES, 1, 1, 0},
-    [ONCE_NOSP] = {"once_nosp", ALL_AXES & ~(1 << NMDRV_DPP), 0, 0, 0},
-    [EACH_NOSP] = {"each_nosp", ALL_AXES, 1, 0, 0},
-    [ONCE_RING] = {"once_ring", ALL_AXES & ~(1 << NMDRV_DPP), 0, 1, 1},
-    [EACH_RING] = {"each_ring", ALL_AXES, 1, 1, 1},
+    [ONE] = {"one", PP_AXIS, 1, 0},
+    [MESH] = {"mesh", ALL_AXES, 1, 0},
+    [NOSP] = {"mesh_nosp", ALL_AXES, 0, 0},
+    [RING] = {"mesh_ring", ALL_AXES, 1, 1},
 };
 
 #define GATHER(name, axes, over, joins)                                                            \
@@ -86,7 +83,7 @@ static const nmdrv_program llama = {
     .n_dims = 2,
     .sym = syms,
     .dim = dims,
-    .n_modes = 7,
+    .n_modes = 4,
     .n_collectives = 4,
     .n_units = 3,
     .mode = modes,
@@ -184,11 +181,9 @@ static int mode_of(int64_t tp_ranks, int64_t dp_ranks, int64_t zero, bool sp)
 static void test_modes(void)
 {
     CHECK(mode_of(1, 1, 1, true) == ONE && mode_of(1, 1, 3, false) == ONE);
-    CHECK(mode_of(2, 1, 1, true) == ONCE && mode_of(2, 1, 3, true) == ONCE);
-    CHECK(mode_of(2, 1, 1, false) == ONCE_NOSP);
-    CHECK(mode_of(1, 2, 0, true) == ONCE && mode_of(1, 2, 1, false) == ONCE);
-    CHECK(mode_of(1, 2, 2, true) == EACH && mode_of(1, 2, 3, true) == EACH);
-    CHECK(mode_of(2, 2, 3, false) == EACH_NOSP);
+    CHECK(mode_of(2, 1, 1, true) == MESH && mode_of(2, 1, 3, true) == MESH);
+    CHECK(mode_of(2, 1, 1, false) == NOSP && mode_of(2, 2, 3, false) == NOSP);
+    CHECK(mode_of(1, 2, 0, true) == MESH && mode_of(1, 2, 3, false) == MESH);
 }
 
 // --- symbols
@@ -339,15 +334,15 @@ static int ring_of(int64_t n, int64_t tp_ranks, int64_t zero)
 
 static void test_ring_modes(void)
 {
-    CHECK(ring_of(2, 1, 1) == ONCE_RING && ring_of(2, 2, 3) == EACH_RING);
-    CHECK(ring_of(1, 2, 1) == ONCE); // nothing to go around
+    CHECK(ring_of(2, 1, 1) == RING && ring_of(2, 2, 3) == RING);
+    CHECK(ring_of(1, 2, 1) == MESH); // nothing to go around
     nmrt_mesh_flags f = flags();
     f.cp = 2;
-    CHECK(make(&llama, f).mode == ONCE);
+    CHECK(make(&llama, f).mode == MESH);
     f.tp = 2, f.sp = false, f.ring = true;
     refuse(&llama, f,
            "llama has no text for --zero 1 --sp 0 --cp-comm ring on this mesh; it has "
-           "one, once, each, once_nosp, each_nosp, once_ring, each_ring");
+           "one, mesh, mesh_nosp, mesh_ring");
 }
 
 static void test_worlds(void)
@@ -472,18 +467,17 @@ static void test_stages(void)
     single.n_modes = 0;
     refuse(&single, f, "llama was compiled for one rank, not for 5");
     CHECK(make(&single, flags()).mode == -1);
-    single.n_modes = 2; // one, once
+    single.n_modes = 2; // one, mesh
     f = flags();
-    f.dp = 2, f.zero = 3;
-    refuse(&single, f, "llama has no text for --zero 3 --sp 1 on this mesh; it has one, once");
+    f.tp = 2, f.sp = false;
+    refuse(&single, f, "llama has no text for --zero 1 --sp 0 on this mesh; it has one, mesh");
 }
 
 // What nemocc --fix tp=1 and cp=1 leave.
 static void test_fixed(void)
 {
     enum { LEFT = ALL_AXES & ~(TP_AXES | CP_AXES) };
-    const nmdrv_mode left[] = {{"one", PP_AXIS, 0, 1, 0},
-                               {"once", LEFT & ~(1 << NMDRV_DPP), 0, 1, 0}};
+    const nmdrv_mode left[] = {{"one", PP_AXIS, 1, 0}, {"mesh", LEFT, 1, 0}};
     nmdrv_program fixed = llama;
     fixed.n_modes = 2, fixed.mode = left;
     nmrt_mesh_flags f = flags();

@@ -1,0 +1,149 @@
+// Gradients that are reduced once a step (docs/mesh.md, Sums). The functions that add to them have
+// three texts: `each` adds what is complete; `once` adds what is pending to accumulators of their
+// own, `pending.grad.PATH`; `last` adds the same and completes the sum, which is `grad.PATH` then.
+// What reads grad.PATH at a step's end does not know which of them ran.
+//
+// A gradient that several functions add to, or chunks of one, is complete only behind the last of
+// them, which is another one on each mesh: it stays pending to the step's end, whose first reader
+// has a text `once` that completes it.
+#include "passes/shard.h"
+
+#include <string.h>
+
+static const char pending[] = "pending.";
+
+const nm_param *nm_shard_gradient(nm_module *m, nm_bind bind)
+{
+    static const char prefix[] = "grad.";
+    size_t n = sizeof prefix - 1;
+    bool named = bind.kind == NM_BIND_acc && !strncmp(bind.name, prefix, n);
+    return named ? nm_param_lookup(m, nm_sym_get(m, bind.name + n)) : NULL;
+}
+
+nm_sym nm_shard_complete_name(nm_module *m, nm_bind bind)
+{
+    size_t n = sizeof pending - 1;
+    bool named = bind.kind == NM_BIND_acc && !strncmp(bind.name, pending, n);
+    return named ? nm_sym_get(m, bind.name + n) : NULL;
+}
+
+// --- who adds to it, who reads it ----------------------------------------------------------------
+
+static bool takes(const nm_func *f, nm_sym acc)
+{
+    for (int i = 0; i < f->n_params; i++)
+        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == acc)
+            return true;
+    return false;
+}
+
+static bool gives(const nm_func *f, nm_sym acc)
+{
+    for (int i = 0; i < f->n_results; i++)
+        if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
+            return true;
+    return false;
+}
+
+static bool is_of_micro(const nm_func *f) { return f->part.phase < NM_PHASE_before; }
+static bool adds(const nm_func *f, nm_sym acc) { return is_of_micro(f) && gives(f, acc); }
+
+static bool is_staged(const nm_module *m, const nm_type *t)
+{
+    for (int i = 0; i < m->n_mesh && t->rank; i++)
+        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, t->dim[0].name))
+            return true;
+    return false;
+}
+
+// Does each chunk of the function's unit add to the whole of it?
+static bool has_chunks(const nm_func *f, nm_sym acc)
+{
+    const uint64_t odd = 0xaaaaaaaaaaaaaaaa;
+    for (int i = 0; i < f->n_results && f->part.units & odd; i++)
+        if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
+            return !is_staged(f->module, f->last->in[i]->type);
+    return false;
+}
+
+static bool is_shared(const nm_shard_funcs *all, nm_sym acc)
+{
+    int n = 0;
+    for (int i = 0; i < all->n; i++)
+        if (adds(all->f[i], acc))
+            n += has_chunks(all->f[i], acc) ? 2 : 1;
+    return n > 1;
+}
+
+// Is f the first that reads it at the step's end?
+static bool reads_first(const nm_shard_funcs *all, const nm_func *f, nm_sym acc)
+{
+    bool before = false;
+    for (int i = 0; i < all->n; i++)
+        before |= all->f[i]->part.phase == NM_PHASE_before && takes(all->f[i], acc);
+    return takes(f, acc) && !adds(f, acc) && (f->part.phase == NM_PHASE_before || !before);
+}
+
+bool nm_shard_has_sums(const nm_shard_funcs *all, const nm_func *f, nm_sums sums)
+{
+    bool has = sums == NM_SUMS_each;
+    for (int i = 0; i < f->n_params && !has; i++) {
+        nm_bind bind = f->param_bind[i];
+        if (!nm_shard_gradient(f->module, bind))
+            continue;
+        has = adds(f, bind.name) ||
+              (sums == NM_SUMS_once && is_shared(all, bind.name) && reads_first(all, f, bind.name));
+    }
+    return has;
+}
+
+// --- names ---------------------------------------------------------------------------------------
+
+static void make_pending(nm_module *m, nm_bind *bind)
+{
+    bind->name = nm_sym_fmt(m, "%s%s", pending, bind->name);
+}
+
+void nm_shard_defer(const nm_shard_funcs *all, nm_func *f)
+{
+    nm_module *m = f->module;
+    for (int i = 0; i < f->n_params; i++) {
+        nm_bind *bind = &f->param_bind[i];
+        if (nm_shard_gradient(m, *bind) &&
+            (is_of_micro(f) || (is_shared(all, bind->name) && reads_first(all, f, bind->name))))
+            make_pending(m, bind);
+    }
+    for (int i = 0; i < f->n_results && is_of_micro(f); i++) {
+        nm_bind *bind = &f->result_bind[i];
+        if (nm_shard_gradient(m, *bind) &&
+            (f->part.sums == NM_SUMS_once || is_shared(all, bind->name)))
+            make_pending(m, bind);
+    }
+}
+
+// --- in place ------------------------------------------------------------------------------------
+
+// Is every dim split as in the complete form?
+static bool lies_as(nm_shard *s, const nm_type *pending_form, const nm_type *complete)
+{
+    nm_type done = *nm_shard_like(s->m, complete, pending_form);
+    done.pending = (nm_axes){0};
+    return nm_type_get(s->m, &done) == complete;
+}
+
+static void end_in_place(const nm_shard_funcs *all, nm_shard *s, nm_bind *bind)
+{
+    nm_bind end = *bind;
+    end.name = nm_shard_complete_name(s->m, *bind);
+    if (end.name && !is_shared(all, end.name) &&
+        lies_as(s, nm_shard_acc_form(s, *bind), nm_shard_acc_form(s, end)))
+        *bind = end;
+}
+
+void nm_shard_end_in_place(const nm_shard_funcs *all, nm_shard *s)
+{
+    for (int i = 0; i < s->f->n_params; i++)
+        end_in_place(all, s, &s->f->param_bind[i]);
+    for (int i = 0; i < s->f->n_results; i++)
+        end_in_place(all, s, &s->f->result_bind[i]);
+}

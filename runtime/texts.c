@@ -1,0 +1,59 @@
+// The texts of a run.
+#include "runtime/texts.h"
+
+#include <string.h>
+
+const char *nmrt_complete_name(const char *name)
+{
+    static const char pending[] = "pending.";
+    size_t n = sizeof pending - 1;
+    return strncmp(name, pending, n) ? NULL : name + n;
+}
+
+nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro)
+{
+    return (nmrt_texts){.program = mesh->program,
+                        .mode = mesh->mode,
+                        .once = mesh->zero < 2 || nmrt_mesh_dp(mesh) == 1,
+                        .several = n_micro > 1};
+}
+
+const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++) {
+        const nmdrv_func *f = &p->func[i];
+        if (f->role == func->role && f->mode == func->mode && f->phase == func->phase &&
+            f->units == func->units && (f->turns < 0) == (func->turns < 0) &&
+            f->sums == (int64_t)sums)
+            return f;
+    }
+    return NULL;
+}
+
+// Does it leave a gradient pending that others add to?
+static bool leaves_pending(const nmdrv_func *f)
+{
+    for (int64_t i = 0; i < f->n_results; i++)
+        if (f->result[i].bind == NMDRV_ACC && nmrt_complete_name(f->result[i].name))
+            return true;
+    return false;
+}
+
+// A step of one micro-batch has nothing to keep pending but what the step's end completes.
+static bool takes(const nmrt_texts *t, const nmdrv_func *f, const nmdrv_func *last)
+{
+    if (!last) // of the end of a step
+        return f->sums == NMDRV_ONCE;
+    if (t->several)
+        return f->sums != NMDRV_EACH;
+    return f->sums == (leaves_pending(last) ? NMDRV_LAST : NMDRV_EACH);
+}
+
+bool nmrt_texts_has(const nmrt_texts *t, const nmdrv_func *f)
+{
+    if (f->mode >= 0 && f->mode != t->mode)
+        return false;
+    if (!t->once || !nmrt_texts_other(t->program, f, NMDRV_ONCE))
+        return f->sums == NMDRV_EACH;
+    return takes(t, f, nmrt_texts_other(t->program, f, NMDRV_LAST));
+}

@@ -1,0 +1,22 @@
+// Which of the program's texts a run takes: those of its mode and, where a function has several by
+// when gradients are reduced, those of its steps. docs/mesh.md, Sums.
+#ifndef NMRT_TEXTS_H
+#define NMRT_TEXTS_H
+
+#include "runtime/mesh.h"
+
+typedef struct nmrt_texts {
+    const nmdrv_program *program;
+    int mode;     // -1: the program has none
+    bool once;    // gradients are reduced once a step
+    bool several; // micro-batches a step
+} nmrt_texts;
+
+nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro);
+bool nmrt_texts_has(const nmrt_texts *t, const nmdrv_func *func);
+// The text of the same part of a step for other sums; NULL: it has none.
+const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums);
+// What the pending accumulator `name` is when it is complete; NULL: it is none.
+const char *nmrt_complete_name(const char *name);
+
+#endif
