@@ -56,23 +56,30 @@ static bool is_staged(const nm_module *m, const nm_type *t)
     return false;
 }
 
-// Does each chunk of the function's unit add to the whole of it?
-static bool has_chunks(const nm_func *f, nm_sym acc)
+typedef enum {
+    WHOLE,
+    CHUNKS,
+    ROWS
+} adder; // who adds to it: once to the whole of it, in each
+         // chunk of a unit, or in each chunk to its own rows
+
+static adder adder_of(const nm_func *f, nm_sym acc)
 {
     const uint64_t odd = 0xaaaaaaaaaaaaaaaa;
     for (int i = 0; i < f->n_results && f->part.units & odd; i++)
         if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
-            return !is_staged(f->module, f->last->in[i]->type);
-    return false;
+            return is_staged(f->module, f->last->in[i]->type) ? ROWS : CHUNKS;
+    return WHOLE;
 }
 
+// Units that add each to their own rows do not share them.
 static bool is_shared(const nm_shard_funcs *all, nm_sym acc)
 {
-    int n = 0;
+    int n[ROWS + 1] = {0};
     for (int i = 0; i < all->n; i++)
         if (adds(all->f[i], acc))
-            n += has_chunks(all->f[i], acc) ? 2 : 1;
-    return n > 1;
+            n[adder_of(all->f[i], acc)]++;
+    return n[CHUNKS] || n[WHOLE] + (n[ROWS] > 0) > 1;
 }
 
 // Is f the first that reads it at the step's end?
@@ -104,14 +111,23 @@ static void make_pending(nm_module *m, nm_bind *bind)
     bind->name = nm_sym_fmt(m, "%s%s", pending, bind->name);
 }
 
+// What a step's beginning of the end completes has to reach who reads it after.
+static void check_given(const nm_func *f, nm_sym acc)
+{
+    if (f->part.phase == NM_PHASE_before && !gives(f, acc))
+        nm_bug("shard: @%s completes %s for itself alone", f->name, acc);
+}
+
 void nm_shard_defer(const nm_shard_funcs *all, nm_func *f)
 {
     nm_module *m = f->module;
     for (int i = 0; i < f->n_params; i++) {
         nm_bind *bind = &f->param_bind[i];
         if (nm_shard_gradient(m, *bind) &&
-            (is_of_micro(f) || (is_shared(all, bind->name) && reads_first(all, f, bind->name))))
+            (is_of_micro(f) || (is_shared(all, bind->name) && reads_first(all, f, bind->name)))) {
+            check_given(f, bind->name);
             make_pending(m, bind);
+        }
     }
     for (int i = 0; i < f->n_results && is_of_micro(f); i++) {
         nm_bind *bind = &f->result_bind[i];

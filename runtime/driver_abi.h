@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { NMDRV_VERSION = 7 };
+enum { NMDRV_VERSION = 8 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
