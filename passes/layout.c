@@ -5,11 +5,9 @@
 // parameter in it, or of the parameter in whose place the function's result goes; else the rank of
 // dims (layout_rank.c), with the repeated dims in front. A collective's operand and result are of
 // one class, too. Links are ordered by the rank alone, so that the function that gives one and
-// those that take it agree; but a gradient that is handed on lies as its parameter does, for so do
-// the accumulator that it comes from and the states that it meets. Inside a group a value follows
-// its largest operand, a product the group's result. Where a class cannot have the order that a
-// repeat (repeated dim first), a template (head dim last), a collective or a link needs, a copy is
-// inserted.
+// those that take it agree. Inside a group a value follows its largest operand, a product the
+// group's result. Where a class cannot have the order that a repeat (repeated dim first), a
+// template (head dim last), a collective or a link needs, a copy is inserted.
 #include "passes/layout.h"
 
 #include "passes/fuse.h"
@@ -114,6 +112,29 @@ static bool is_chunked(nm_module *m, const nm_dim *d)
     return false;
 }
 
+// By the rank, but with the chunked dim outermost: the same in all functions that name the link.
+static const nm_type *link_type(const layout *l, const nm_type *t)
+{
+    nm_type sorted = *nm_rank_sort(l->m, l->rank, t);
+    for (int i = 1; i < sorted.rank; i++) {
+        nm_dim d = sorted.dim[i];
+        if (!is_chunked(l->m, &d))
+            continue;
+        memmove(&sorted.dim[1], &sorted.dim[0], sizeof d * (size_t)i);
+        sorted.dim[0] = d;
+    }
+    return nm_type_get(l->m, &sorted);
+}
+
+static void order_links(const layout *l, nm_func *f)
+{
+    for (int i = 0; i < f->n_params; i++)
+        if (f->param_bind[i].kind == NM_BIND_link)
+            f->param[i]->type = link_type(l, f->param[i]->type);
+}
+
+// --- what is given --------------------------------------------------------------------------
+
 // t in the order of `like`, whose extents may be of the whole; NULL: it has other dims.
 static const nm_type *ordered_like(nm_module *m, const nm_type *t, const nm_type *like)
 {
@@ -129,47 +150,13 @@ static const nm_type *ordered_like(nm_module *m, const nm_type *t, const nm_type
     return nm_type_get(m, &ordered);
 }
 
-// The parameter whose gradient the link hands on (shard_hand_on.c); NULL: it is another value.
-static const nm_param *param_of(const layout *l, nm_sym link)
-{
-    static const char prefix[] = "finish.grad.";
-    size_t n = sizeof prefix - 1;
-    return strncmp(link, prefix, n) ? NULL : nm_param_lookup(l->m, nm_sym_get(l->m, link + n));
-}
-
-// By the rank or as the parameter, but with the chunked dim outermost: the same in all functions
-// that name the link.
-static const nm_type *link_type(const layout *l, nm_sym link, const nm_type *t)
-{
-    const nm_param *param = param_of(l, link);
-    const nm_type *like = param ? ordered_like(l->m, t, param->type) : NULL;
-    nm_type sorted = like ? *like : *nm_rank_sort(l->m, l->rank, t);
-    for (int i = 1; i < sorted.rank; i++) {
-        nm_dim d = sorted.dim[i];
-        if (!is_chunked(l->m, &d))
-            continue;
-        memmove(&sorted.dim[1], &sorted.dim[0], sizeof d * (size_t)i);
-        sorted.dim[0] = d;
-    }
-    return nm_type_get(l->m, &sorted);
-}
-
-static void order_links(const layout *l, nm_func *f)
-{
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_link)
-            f->param[i]->type = link_type(l, f->param_bind[i].name, f->param[i]->type);
-}
-
-// --- what is given --------------------------------------------------------------------------
-
 // The type that the place of f's result i has outside; NULL: any order will do.
 static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
 {
     nm_bind b = f->result_bind[i];
     const nm_type *t = f->last->in[i]->type;
     if (b.kind == NM_BIND_link)
-        return link_type(l, b.name, t);
+        return link_type(l, t);
     for (int k = 0; k < f->n_params && b.kind != NM_BIND_none; k++)
         if (f->param_bind[k].kind == b.kind && f->param_bind[k].name == b.name &&
             nm_type_same_set(f->param[k]->type, t))
