@@ -6,6 +6,10 @@
 
 #include "ir/ir.h"
 
+// A launch of many collectives has so many elements, for nominal sizes: 16 MB of f32. What is less
+// is mostly latency.
+#define NM_BUCKET (4e6)
+
 bool nm_is_sent(const nm_op *op); // a collective that is more than a view
 // The first and the last of the collectives that are launched together with op; op itself, if it is
 // none.

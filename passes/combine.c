@@ -17,7 +17,6 @@
 #include <string.h>
 
 enum { MAX_BATCHES = 32, MAX_BATCH = 64 };
-#define BUCKET (4e6) // elements, for nominal sizes: 16 MB of f32; what is less is mostly latency
 
 typedef struct batch {
     int n, n_tails;
@@ -86,7 +85,7 @@ static bool stands_before(const nm_op *x, const nm_op *y)
 
 static bool has_room(const batch *b, const nm_op *op)
 {
-    return b->n < MAX_BATCH && b->elements + nm_sent_elements(op) <= BUCKET;
+    return b->n < MAX_BATCH && b->elements + nm_sent_elements(op) <= NM_BUCKET;
 }
 
 static void join(batch *b, nm_op *op)

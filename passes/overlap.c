@@ -4,11 +4,14 @@
 // Why here: after combine, launches are final, and before schedule, which plans the life of what
 // they read and write. One list of ops at a time, a function or the body of a repeat:
 //
-//   begin   a launch moves up behind the last of its operands, in the order of launches
+//   begin   a launch moves up behind the last of its operands, in the order of launches, but not
+//           past the first reader of the one before the last: what is gathered for kernels far
+//           below is not there all the time
 //   fill    what nobody in the list needs (its results are read by ret alone) is put off: a kernel
 //           until a launch is under way and has nothing beside it yet, so that the gradients of
 //           weights are computed while a gradient of activations is summed over ranks; a reader of
-//           a launch (a gradient's part, added to its accumulator) until the end
+//           a launch (a gradient's part, added to its accumulator) until the end, or until more
+//           than two buckets are under way
 //   wait    in front of the first reader of a launch with a kernel in between stands a `wait`;
 //           a launch without one blocks
 //
@@ -46,10 +49,20 @@ static bool stands_before(const nm_op *x, const nm_op *y)
 
 static nm_op *later(nm_op *a, nm_op *b) { return !a || (b && stands_before(a, b)) ? b : a; }
 
-// The last op that has to stand before the launch; NULL: none.
-static nm_op *last_needed(nm_op *first, nm_op *last, nm_op *launch_before)
+static nm_op *earlier(nm_op *a, nm_op *b) { return !a || stands_before(b, a) ? b : a; }
+
+static nm_op *first_reader(const nm_op *last)
 {
-    nm_op *needed = launch_before;
+    nm_op *first = NULL;
+    for (const nm_op *c = nm_launch_first(last); c != last->next; c = c->next)
+        nm_each_use(u, &c->out[0])
+            first = earlier(first, u->op);
+    return first;
+}
+
+// The last op that has to stand before the launch; NULL: none.
+static nm_op *last_needed(nm_op *first, nm_op *last, nm_op *needed)
+{
     for (nm_op *op = first;; op = op->next) {
         needed = later(needed, op->in[0]->def);
         if (op == last)
@@ -69,18 +82,22 @@ static void move_all_before(nm_op *first, nm_op *last, nm_op *before)
 
 static void begin_early(overlap *w)
 {
-    nm_op *before = NULL;
+    nm_op *before = NULL, *limit = NULL; // the launch before; the reader of the one before that
     for (nm_op *op = w->f->first, *next; op; op = next) {
         next = op->next;
         if (!nm_is_sent(op))
             continue;
-        nm_op *last = nm_launch_last(op), *needed = last_needed(op, last, before);
+        nm_op *last = nm_launch_last(op), *floor = before;
+        if (limit && stands_before(limit, op))
+            floor = later(before, limit);
+        nm_op *needed = last_needed(op, last, floor);
         nm_op *place = needed ? needed->next : w->f->first;
         next = last->next;
         if (place != op) {
             move_all_before(op, last, place);
             w->changed = true;
         }
+        limit = before ? first_reader(before) : NULL;
         before = last;
     }
 }
@@ -216,6 +233,31 @@ static void wait_for(overlap *w, int flight, nm_op *before)
         build_wait(w, done.last, before);
 }
 
+static double under_way(const overlap *w)
+{
+    double n = 0;
+    for (int i = 0; i < w->n_flights; i++)
+        n += nm_launch_elements(w->flight[i].last);
+    return n;
+}
+
+static int put_off_reader(const overlap *w, const nm_op *last)
+{
+    for (int i = 0; i < w->n_off; i++)
+        if (reads(w->off[i], last))
+            return i;
+    return -1;
+}
+
+// What is sent lies in memory until its readers, which were put off, are done with it.
+static void land(overlap *w, nm_op *before)
+{
+    int i;
+    while (w->n_flights && under_way(w) > 2 * NM_BUCKET &&
+           (i = put_off_reader(w, w->flight[0].last)) >= 0)
+        settle(w, take_off(w, i), before);
+}
+
 // --- the pass -------------------------------------------------------------------------------
 
 static void walk(overlap *w)
@@ -227,6 +269,7 @@ static void walk(overlap *w)
             next = last->next;
             for (nm_op *c = op; c != next; c = c->next)
                 complete(w, c, op);
+            land(w, op);
             w->flight[w->n_flights++] = (flight){.last = last};
         } else if (w->n_off < MAX_PUT_OFF && may_be_put_off(w, op)) {
             w->off[w->n_off++] = op;

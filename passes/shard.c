@@ -147,20 +147,56 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const nm_shard_funcs *
     nm_arena_free(&scratch);
 }
 
+static int place_of(nm_sym axis) // -1: there is no such axis
+{
+    static const char *const axes[] = {"dp", "ep", "cp", "tp", "pp"};
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
+        if (!strcmp(axis, axes[i]))
+            return (int)i;
+    return -1;
+}
+
+// A dim of two rows is at home in the earlier one: what data are cut by, and rank order, go by
+// that.
+static bool check_order(nm_module *m, const nm_mesh_row *row, const nm_mesh_row *after)
+{
+    bool staged = !strcmp(row->axis, "pp") || !strcmp(after->axis, "pp");
+    for (int i = 0; i < after->dims.n && !staged; i++)
+        if (nm_syms_has(row->dims, after->dims.sym[i]) &&
+            place_of(row->axis) > place_of(after->axis))
+            return nm_error(m->diag, after->loc,
+                            "'%s' is in the rows %s and %s: %s stands first [mesh-8]",
+                            after->dims.sym[i], row->axis, after->axis, after->axis);
+    return true;
+}
+
+// In tp's row, what parameters have is split before what only data have.
+static bool check_tensor_row(nm_module *m, const nm_mesh_row *row)
+{
+    nm_sym runtime = NULL;
+    for (int i = 0; i < row->dims.n && !strcmp(row->axis, "tp"); i++) {
+        bool fixed = !nm_dim_lookup(m, row->dims.sym[i])->runtime;
+        if (fixed && runtime)
+            return nm_error(m->diag, row->loc,
+                            "'%s' stands behind the dims of parameters in tp's row [mesh-9]",
+                            runtime);
+        runtime = fixed ? NULL : row->dims.sym[i];
+    }
+    return true;
+}
+
 // A run can only ask for the axes that the runtime has flags for.
 static bool check_axes(nm_module *m)
 {
-    static const char *const axes[] = {"dp", "ep", "cp", "tp", "pp"};
-    enum { N_AXES = sizeof axes / sizeof *axes };
     bool ok = true;
     for (int i = 0; i < m->n_mesh; i++) {
-        bool known = false;
-        for (int k = 0; k < N_AXES; k++)
-            known |= !strcmp(m->mesh[i].axis, axes[k]);
-        if (!known)
+        if (place_of(m->mesh[i].axis) < 0)
             ok = nm_error(m->diag, m->mesh[i].loc,
                           "a mesh has no axis '%s': its axes are dp, ep, cp, tp and pp [mesh-7]",
                           m->mesh[i].axis);
+        ok &= check_tensor_row(m, &m->mesh[i]);
+        for (int k = 0; k < i; k++)
+            ok &= check_order(m, &m->mesh[k], &m->mesh[i]);
     }
     return ok;
 }

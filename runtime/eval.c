@@ -6,6 +6,8 @@
 #include "runtime/agree.h"
 #include "runtime/checkpoint.h"
 
+#include <string.h>
+
 // Is a value with samples of several ranks put together? Then each has to have as many.
 static bool joins_samples(const nmdrv_program *p, int batch)
 {
@@ -42,10 +44,31 @@ static nmrt_status find_samples(nmrt_evaluation *v, const nmrt_setup *s, int64_t
     return nmrt_data_check_tokens(d, &s->plan, v->samples, e);
 }
 
+// Is there an evaluation, and does it give what is logged?
+static nmrt_status check_loss(const nmdrv_program *p, nmrt_error *e)
+{
+    bool found = false;
+    for (int64_t i = 0; i < p->n_funcs; i++) {
+        const nmdrv_func *f = &p->func[i];
+        for (int64_t k = 0; k < f->n_results && f->role == NMDRV_EVAL_FINISH; k++) {
+            const nmdrv_arg *r = &f->result[k];
+            if (r->bind == NMDRV_EMIT && !r->rank && strcmp(r->name, "loss") == 0)
+                return NMRT_OK;
+        }
+        found |= f->role == NMDRV_EVAL_FINISH;
+    }
+    return found ? nmrt_fail(e, NMRT_USAGE,
+                             "the eval entry of %s emits no number called loss: that is what an "
+                             "evaluation logs",
+                             p->name)
+                 : nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", p->name);
+}
+
 nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, const nmrt_data *d,
                                  int64_t asked, const nmrt_output *out, nmrt_error *e)
 {
     *v = (nmrt_evaluation){.data = d};
+    NMRT_TRY(check_loss(s->program, e));
     NMRT_TRY(find_samples(v, s, asked, out, e));
     int64_t n_micro = (v->samples + s->samples - 1) / s->samples;
     NMRT_TRY(nmrt_actions_init(&v->actions, &s->stages, n_micro, false, e));
@@ -69,8 +92,6 @@ nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_evaluated
     const nmrt_setup *s = p->setup;
     const nmrt_planned *finish = nmrt_plan_func(p->en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
     nmrt_late late = {.status = NMRT_OK};
-    if (!p->chain->n_calls || !finish)
-        return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", s->program->name);
     NMRT_TRY(run_all(p, v, &late, e));
     bool failed = late.status != NMRT_OK;
     NMRT_TRY(nmrt_comm_any(p->comm, &failed, e));
@@ -78,7 +99,7 @@ nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_evaluated
     if (failed)
         x->status = nmrt_agree(p->comm, late.status, &x->why);
     else if (!nmrt_engine_result(p->en, finish, "loss", &x->loss))
-        return nmrt_fail(e, NMRT_USAGE, "the evaluation of %s has no loss", s->program->name);
+        return nmrt_fail(e, NMRT_WORLD, "the evaluation of %s gave no loss", s->program->name);
     return NMRT_OK;
 }
 

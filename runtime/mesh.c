@@ -139,8 +139,8 @@ static bool refuse_fixed(const nmrt_mesh *m, nmrt_error *e)
         int64_t n = nmrt_mesh_ranks(m, flag[i].axes);
         if (n == 1 || has & flag[i].axes)
             continue;
-        add_line(e, "--%s %lld: %s was compiled with --fix %s=1", flag[i].name, (long long)n,
-                 p->name, flag[i].name);
+        add_line(e, "--%s %lld: %s was compiled with --fix %s=1, or its mesh has no row %s",
+                 flag[i].name, (long long)n, p->name, flag[i].name, flag[i].name);
         any = true;
     }
     return any;

@@ -5,7 +5,7 @@
 fail() { echo "$1" >&2; exit 1; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-nemocc tests/passes/layout_links.nm --emit=llvm -o "$scratch/text" || exit 1
+nemocc tests/passes/layout_gradients.nm --emit=llvm -o "$scratch/text" || exit 1
 
 # Blocks that branch to themselves, and divide.
 dividing=$(awk '

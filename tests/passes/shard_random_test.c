@@ -115,5 +115,5 @@ int main(int argc, char **argv)
         texts += k > 0 ? k : 0;
     }
     printf("%ld programs, %ld texts, %ld wrong\n", n, texts, bad);
-    return bad || texts < 3 * n;
+    return bad || texts < 2 * n; // of most, one rank's and two for meshes
 }

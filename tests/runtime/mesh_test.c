@@ -482,11 +482,11 @@ static void test_fixed(void)
     fixed.n_modes = 2, fixed.mode = left;
     nmrt_mesh_flags f = flags();
     f.tp = 2;
-    refuse(&fixed, f, "--tp 2: llama was compiled with --fix tp=1");
+    refuse(&fixed, f, "--tp 2: llama was compiled with --fix tp=1, or its mesh has no row tp");
     f.cp = 3, f.dp = 2;
     refuse(&fixed, f,
-           "--tp 2: llama was compiled with --fix tp=1\n"
-           "--cp 3: llama was compiled with --fix cp=1");
+           "--tp 2: llama was compiled with --fix tp=1, or its mesh has no row tp\n"
+           "--cp 3: llama was compiled with --fix cp=1, or its mesh has no row cp");
     f = flags();
     f.dp = 2;
     make(&fixed, f);

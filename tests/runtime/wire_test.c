@@ -286,6 +286,8 @@ static nmrt_status go_wrong(nmrt_comm *c, trouble what, nmrt_error *e)
     bool one = c->rank == (what == FIRST_KILLED ? 0 : 2);
     if (what >= KILLED_UNDER_WAY)
         return go_under_way(c, what, e);
+    if (one && what == FIRST_KILLED)
+        sleep(2); // until all others stand in the operation
     if (one && (what == KILLED || what == FIRST_KILLED))
         raise(SIGKILL);
     if (one && what == STOPPED)
