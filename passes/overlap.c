@@ -88,7 +88,7 @@ static void begin_early(overlap *w)
         if (!nm_is_sent(op))
             continue;
         nm_op *last = nm_launch_last(op), *floor = before;
-        if (limit && stands_before(limit, op))
+        if (limit && limit != op && stands_before(limit, op))
             floor = later(before, limit);
         nm_op *needed = last_needed(op, last, floor);
         nm_op *place = needed ? needed->next : w->f->first;

@@ -185,6 +185,11 @@ static void run_launch(walk *w, const nm_op *first, int position)
 {
     const nm_op *end = nm_launch_last(first)->next;
     for (const nm_op *op = first; op != end; op = op->next)
+        if (!nm_is_sent(op)) {
+            fail(w, &first->out[0], "is to be launched with what is no collective");
+            return;
+        }
+    for (const nm_op *op = first; op != end; op = op->next)
         touch_all(w, op, position);
     for (const nm_op *a = first; a != end; a = a->next)
         for (const nm_op *b = first; b != end; b = b->next)
