@@ -91,7 +91,7 @@ bool nm_attrs_normalise(nm_module *m, nm_loc loc, nm_opcode code, int n, const n
     return true;
 }
 
-static bool same_syms(nm_syms a, nm_syms b)
+bool nm_syms_same(nm_syms a, nm_syms b)
 {
     return a.n == b.n && (!a.n || !memcmp(a.sym, b.sym, (size_t)a.n * sizeof *a.sym));
 }
@@ -106,7 +106,7 @@ bool nm_attr_same(const nm_attr *a, const nm_attr *b)
     case NM_ATTR_bool: return a->u.b == b->u.b;
     case NM_ATTR_sym:
     case NM_ATTR_string: return a->u.sym == b->u.sym;
-    case NM_ATTR_dims: return same_syms(a->u.syms, b->u.syms);
+    case NM_ATTR_dims: return nm_syms_same(a->u.syms, b->u.syms);
     case NM_ATTR_dtype: return a->u.dtype == b->u.dtype;
     case NM_ATTR_extent: return a->u.extent == b->u.extent;
     }

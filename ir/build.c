@@ -102,6 +102,23 @@ void nm_move_before(nm_op *op, nm_op *before)
     insert_op(before->func, op, before);
 }
 
+bool nm_stands_before(const nm_op *x, const nm_op *y)
+{
+    for (const nm_op *op = x->next; op; op = op->next)
+        if (op == y)
+            return true;
+    return false;
+}
+
+bool nm_is_read_by_ret_alone(const nm_op *op)
+{
+    for (int i = 0; i < op->n_out; i++)
+        nm_each_use(u, &op->out[i])
+            if (u->op->code != NM_OP_ret)
+                return false;
+    return true;
+}
+
 // --- building ------------------------------------------------------------------------------------
 
 static const char *plural(int n) { return n == 1 ? "" : "s"; }

@@ -228,6 +228,8 @@ typedef struct nm_part {
     nm_sums sums;
 } nm_part;
 
+#define NM_ODD_UNITS 0xaaaaaaaaaaaaaaaaull // those that are repeats
+
 typedef struct nm_op_list {
     nm_op *first, *last;
 } nm_op_list;
@@ -262,8 +264,8 @@ typedef struct nm_dim_decl { // dims vocab(pad = 128) = 50257, seq(max = 1024) =
     int64_t fixed;              // its size in train functions, by passes/fix.c; 0: not known
     int64_t pad;                // storage is rounded up to this; 0: none
     nm_sym of;                  // a local extent (ff.tp): of this dim,
-    nm_axes axes; // split over these; or a mesh axis itself: of is NULL, axes its own name
-    nm_sym turns_of;     // of a repeat's turns (layers.o): each turn is a run of this dim's indices,
+    nm_axes axes;    // split over these; or a mesh axis itself: of is NULL, axes its own name
+    nm_sym turns_of; // of a repeat's turns (layers.o): each turn is a run of this dim's indices,
     int64_t first, each; // turn i the `each` that begin at first + each * i
 } nm_dim_decl;
 
@@ -407,6 +409,7 @@ bool nm_attr_bool(const nm_op *op, const char *name);    // absent: false
 nm_sym nm_attr_sym(const nm_op *op, const char *name);   // absent: NULL
 nm_syms nm_attr_dims(const nm_op *op, const char *name); // absent: none
 bool nm_syms_has(nm_syms list, nm_sym s);
+bool nm_syms_same(nm_syms a, nm_syms b); // in the same order
 // Constructors for nm_build's list; names and symbols are interned by nm_build's caller.
 nm_attr nm_mk_int(nm_module *m, const char *name, int64_t i);
 nm_attr nm_mk_float(nm_module *m, const char *name, double f);
@@ -460,8 +463,10 @@ bool nm_is_zero(const nm_value *v); // the constant 0
 
 void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice
 void nm_set_operand(nm_op *op, int i, nm_value *with);
-void nm_erase(nm_op *op);                      // its results must have no readers
-void nm_move_before(nm_op *op, nm_op *before); // in the same function
+void nm_erase(nm_op *op);                              // its results must have no readers
+void nm_move_before(nm_op *op, nm_op *before);         // in the same function
+bool nm_stands_before(const nm_op *x, const nm_op *y); // in one list; not if they are one op
+bool nm_is_read_by_ret_alone(const nm_op *op);
 bool nm_used_once(const nm_value *v);
 int nm_n_uses(const nm_value *v);
 

@@ -33,19 +33,11 @@ typedef struct combiner {
 
 // --- what belongs together ------------------------------------------------------------------
 
-static bool same_axes(nm_syms a, nm_syms b)
-{
-    bool same = a.n == b.n;
-    for (int i = 0; same && i < a.n; i++)
-        same = a.sym[i] == b.sym[i];
-    return same;
-}
-
 static bool same_kind(const nm_op *a, const nm_op *b)
 {
     return a->code == b->code && a->out[0].type->dtype == b->out[0].type->dtype &&
            nm_attr_bool(a, "max") == nm_attr_bool(b, "max") &&
-           same_axes(nm_attr_dims(a, "axes"), nm_attr_dims(b, "axes"));
+           nm_syms_same(nm_attr_dims(a, "axes"), nm_attr_dims(b, "axes"));
 }
 
 static batch *find(combiner *c, const nm_op *op)
@@ -65,23 +57,7 @@ static bool reads(const nm_op *op, const batch *b)
     return false;
 }
 
-static bool is_read_by_ret_alone(const nm_op *op)
-{
-    for (int i = 0; i < op->n_out; i++)
-        nm_each_use(u, &op->out[i])
-            if (u->op->code != NM_OP_ret)
-                return false;
-    return true;
-}
-
 // --- moving ---------------------------------------------------------------------------------
-
-static bool stands_before(const nm_op *x, const nm_op *y)
-{
-    while (x && x != y)
-        x = x->next;
-    return x != NULL;
-}
 
 static bool has_room(const batch *b, const nm_op *op)
 {
@@ -114,7 +90,7 @@ static void add(combiner *c, nm_op *op)
 {
     batch *b = find(c, op);
     bool room = b && has_room(b, op);
-    if (room && (!op->in[0]->def || stands_before(op->in[0]->def, b->op[0]))) {
+    if (room && (!op->in[0]->def || nm_stands_before(op->in[0]->def, b->op[0]))) {
         move_up(b, op);
         return;
     }
@@ -141,7 +117,7 @@ static void note_reader(batch *b, nm_op *op)
 {
     if (!reads(op, b) || is_tail(b, op))
         return;
-    if (op->code == NM_OP_group && is_read_by_ret_alone(op) && b->n_tails < MAX_BATCH)
+    if (op->code == NM_OP_group && nm_is_read_by_ret_alone(op) && b->n_tails < MAX_BATCH)
         b->tail[b->n_tails++] = op;
     else if (op->code != NM_OP_ret)
         b->is_read = true;

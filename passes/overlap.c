@@ -40,16 +40,9 @@ typedef struct overlap {
 
 // --- begin ----------------------------------------------------------------------------------
 
-static bool stands_before(const nm_op *x, const nm_op *y)
-{
-    while (x && x != y)
-        x = x->next;
-    return x != NULL;
-}
+static nm_op *later(nm_op *a, nm_op *b) { return !a || (b && nm_stands_before(a, b)) ? b : a; }
 
-static nm_op *later(nm_op *a, nm_op *b) { return !a || (b && stands_before(a, b)) ? b : a; }
-
-static nm_op *earlier(nm_op *a, nm_op *b) { return !a || stands_before(b, a) ? b : a; }
+static nm_op *earlier(nm_op *a, nm_op *b) { return !a || nm_stands_before(b, a) ? b : a; }
 
 static nm_op *first_reader(const nm_op *last)
 {
@@ -88,7 +81,7 @@ static void begin_early(overlap *w)
         if (!nm_is_sent(op))
             continue;
         nm_op *last = nm_launch_last(op), *floor = before;
-        if (limit && limit != op && stands_before(limit, op))
+        if (limit && nm_stands_before(limit, op))
             floor = later(before, limit);
         nm_op *needed = last_needed(op, last, floor);
         nm_op *place = needed ? needed->next : w->f->first;
@@ -103,15 +96,6 @@ static void begin_early(overlap *w)
 }
 
 // --- fill -----------------------------------------------------------------------------------
-
-static bool is_read_by_ret_alone(const nm_op *op)
-{
-    for (int i = 0; i < op->n_out; i++)
-        nm_each_use(u, &op->out[i])
-            if (u->op->code != NM_OP_ret)
-                return false;
-    return true;
-}
 
 static bool makes_carried(const nm_op *op)
 {
@@ -144,7 +128,7 @@ static bool reads_flights(const overlap *w, const nm_op *op)
 
 static bool may_be_put_off(const overlap *w, const nm_op *op)
 {
-    return op->code == NM_OP_group && is_read_by_ret_alone(op) && !makes_carried(op) &&
+    return op->code == NM_OP_group && nm_is_read_by_ret_alone(op) && !makes_carried(op) &&
            (nm_nominal_products(op) > 0 || reads_flights(w, op));
 }
 

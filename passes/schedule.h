@@ -12,8 +12,6 @@
 bool nm_group_in_place(const nm_op *group, int p, int r);
 // Has everyone who reads a done so when b, of the same function or body, begins to be written?
 bool nm_gives_way(const nm_value *a, const nm_value *b);
-// Does x stand before y, in one list?
-bool nm_stands_before(const nm_op *x, const nm_op *y);
 // Is the reader done before `op`, a collective when it has been waited for, and who reads what may
 // turn out to be the value itself?
 bool nm_is_done_before(const nm_use *reader, const nm_op *op);

@@ -144,14 +144,6 @@ bool nm_group_in_place(const nm_op *group, int p, int r)
 
 // --- between ops ----------------------------------------------------------------------------
 
-bool nm_stands_before(const nm_op *x, const nm_op *y)
-{
-    for (const nm_op *op = x->next; op; op = op->next)
-        if (op == y)
-            return true;
-    return false;
-}
-
 bool nm_may_be_operand(const nm_value *v)
 {
     if (!v->def || !nm_is(v->def, NM_COLLECTIVE) || v->def->code == NM_OP_rotate)

@@ -65,8 +65,7 @@ typedef enum {
 
 static adder adder_of(const nm_func *f, nm_sym acc)
 {
-    const uint64_t odd = 0xaaaaaaaaaaaaaaaa;
-    for (int i = 0; i < f->n_results && f->part.units & odd; i++)
+    for (int i = 0; i < f->n_results && (f->part.units & NM_ODD_UNITS); i++)
         if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
             return is_staged(f->module, f->last->in[i]->type) ? ROWS : CHUNKS;
     return WHOLE;
@@ -147,12 +146,28 @@ static bool lies_as(nm_shard *s, const nm_type *pending_form, const nm_type *com
     return nm_type_get(s->m, &done) == complete;
 }
 
+// Where the axes that only the complete form has are of size one, both are one memory at run time
+// (runtime/plan.c): so each dim of it is split as in the pending form, or further.
+static void check_refines(nm_shard *s, nm_bind end, const nm_type *pending_form,
+                          const nm_type *complete)
+{
+    const nm_type *from = nm_shard_like(s->m, complete, pending_form);
+    for (int i = 0; i < complete->rank; i++)
+        if (!nm_axes_begin(&from->dim[i].axes, &complete->dim[i].axes))
+            nm_bug("shard: %s is complete where it was not pending: %s, %s", end.name,
+                   nm_type_str(s->m, from), nm_type_str(s->m, complete));
+}
+
 static void end_in_place(const nm_shard_funcs *all, nm_shard *s, nm_bind *bind)
 {
     nm_bind end = *bind;
     end.name = nm_shard_complete_name(s->m, *bind);
-    if (end.name && !is_shared(all, end.name) &&
-        lies_as(s, nm_shard_acc_form(s, *bind), nm_shard_acc_form(s, end)))
+    if (!end.name)
+        return;
+    const nm_type *from = nm_shard_acc_form(s, *bind), *complete = nm_shard_acc_form(s, end);
+    if (complete)
+        check_refines(s, end, from, complete);
+    if (!is_shared(all, end.name) && lies_as(s, from, complete))
         *bind = end;
 }
 

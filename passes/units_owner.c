@@ -34,13 +34,11 @@ void nm_units_note(nm_units *u, nm_owned row)
 
 // --- owners ------------------------------------------------------------------------------------
 
-static const uint64_t odd = 0xaaaaaaaaaaaaaaaaull;
-static bool is_odd(uint64_t units) { return units & odd; }
 static bool is_single(uint64_t units) { return !(units & (units - 1)); }
 
 bool nm_owner_is_shared(const nm_owner *o)
 {
-    return !o->stacked && (!is_single(o->units) || is_odd(o->units));
+    return !o->stacked && (!is_single(o->units) || (o->units & NM_ODD_UNITS));
 }
 
 static nm_sym label(nm_units *u, const nm_owner *o)
@@ -71,7 +69,7 @@ static int add_owner(nm_units *u, nm_owner o)
 static int owner_of(nm_units *u, uint64_t units, const nm_type *type)
 {
     nm_owner o = {.units = units};
-    o.stacked = units && !(units & ~odd) && nm_units_dim_in(u, type);
+    o.stacked = units && !(units & ~NM_ODD_UNITS) && nm_units_dim_in(u, type);
     for (int i = 0; i < u->n_owners; i++)
         if (u->owner[i].units == units && u->owner[i].stacked == o.stacked)
             return i;
@@ -129,7 +127,7 @@ static bool are_apart(const nm_units *u, uint64_t units)
         if (units & unit && has_row(u, units & (unit - 1), nm_rows_of(u, u->over[i])))
             return false;
     }
-    return !(units & ~odd);
+    return !(units & ~NM_ODD_UNITS);
 }
 
 static bool join_grads(nm_units *u)

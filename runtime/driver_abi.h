@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+// clang-format off: the tables below are laid out by hand
 enum { NMDRV_VERSION = 8 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------

@@ -50,8 +50,8 @@ nmrt_status nmrt_planner_step(const nmrt_cluster *c, const nmrt_setup *s, nmrt_c
 nmrt_status nmrt_planner_model(const nmrt_cluster *c, const nmrt_mesh *mesh, int64_t micro_batch,
                                nmrt_cost_model *model, void ***buf, nmrt_error *e);
 
-// The `most` best, fastest first; of one (tp, pp, vp, cp, way over cp) the best only. Fails with a sentence
-// where nothing divides, or nothing fits. planner_search.c.
+// The `most` best, fastest first; of one (tp, pp, vp, cp, way over cp) the best only. Fails with a
+// sentence where nothing divides, or nothing fits. planner_search.c.
 nmrt_status nmrt_planner_search(const nmrt_cluster *c, int most, nmrt_candidate *best, int *n,
                                 nmrt_error *e);
 void nmrt_planner_print(const nmrt_cluster *c, const nmrt_candidate *best, int n, nmrt_text *out);

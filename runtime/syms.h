@@ -1,5 +1,5 @@
-// The run-time dims of a program (samples, positions, context) and the values they have in a call. Symbols
-// of local extents, axes and turns are the mesh's (mesh.h) and the pipeline's (stage.h).
+// The run-time dims of a program (samples, positions, context) and the values they have in a call.
+// Symbols of local extents, axes and turns are the mesh's (mesh.h) and the pipeline's (stage.h).
 #ifndef NMRT_SYMS_H
 #define NMRT_SYMS_H
 

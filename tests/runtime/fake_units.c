@@ -37,9 +37,10 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
     K(forward_3)                                                                                   \
     K(backward_1)                                                                                  \
     K(backward_3)                                                                                  \
-    K(scale) K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) K(init_e) K(init_1)         \
-        K(init_2) K(init_3) K(before_e) K(before_1) K(before_2) K(before_3) K(middle) K(after_e)   \
-            K(after_1) K(after_2) K(after_3) K(eval_middle) K(last)
+    K(scale)                                                                                       \
+    K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) K(init_e) K(init_1) K(init_2)        \
+        K(init_3) K(before_e) K(before_1) K(before_2) K(before_3) K(middle) K(after_e) K(after_1)  \
+            K(after_2) K(after_3) K(eval_middle) K(last)
 enum {
 #define K(name) K_##name,
     KERNELS(K)

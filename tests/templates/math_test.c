@@ -27,7 +27,8 @@ MAP(logf)
 MAP(sinf)
 MAP(cosf)
 MAP(tanhf)
-MAP(erff) MAP(sqrtf) MAP(floorf)
+MAP(erff)
+MAP(sqrtf) MAP(floorf)
 
     // The distance of y from the truth t, in units of t's last place as a float.
     static double ulps(float y, double t)
