@@ -187,6 +187,14 @@ static nm_value *mask_dim(const padding *p, nm_op *before, nm_value *v, int k, d
             .code = NM_OP_select, .loc = before->loc, .n_in = 3, .in = in, .type = v->type});
 }
 
+// Does the collective take the padded dim along as it is? Then its operand is masked, beside the
+// kernel that computes it.
+static bool passes_on(const padding *p, const nm_op *op, dims bit)
+{
+    return nm_is(op, NM_COLLECTIVE) && padded_of(p, op->in[0]->type) & bit &&
+           !(padded_in(p, op->in[0]->type, nm_attr_sym(op, "over")) & bit);
+}
+
 // Operand i is 0 there from where it is computed on.
 static void zero_operand(padding *p, nm_op *op, int i, dims which)
 {
@@ -195,6 +203,11 @@ static void zero_operand(padding *p, nm_op *op, int i, dims which)
         dims bit = 1ull << k, zero = zero_at(p, op, i);
         if (!(which & ~zero & bit))
             continue;
+        if (v->def && passes_on(p, v->def, bit)) {
+            zero_operand(p, v->def, 0, bit);
+            know(p, v, zero | bit);
+            continue;
+        }
         nm_value *masked = mask_dim(p, v->def ? v->def->next : v->func->first, v, k, 0);
         nm_replace(v, masked);
         nm_set_operand(masked->def, 1, v);
