@@ -97,6 +97,8 @@ static int64_t mode_axes(nm_module *m, nm_sym mode)
     all &= ~fixed_axes(m);
     if (strcmp(mode, "one") == 0)
         return all & INT64_C(1) << NMDRV_PP;
+    if (strstr(mode, "_notp"))
+        return all & ~(INT64_C(1) << NMDRV_TPK | INT64_C(1) << NMDRV_TPR);
     return all;
 }
 

@@ -18,8 +18,10 @@ typedef struct text { // what a run takes of the program: a mode and when gradie
 static const text texts[] = {
     {"in all texts", NULL, NM_SUMS_each, "whatever the mesh is"},
     {"one", "one", NM_SUMS_each, "where dp, cp and tp are 1"},
-    {"once", "mesh", NM_SUMS_once, "where dp, cp or tp is more than 1, with --zero 0 or 1"},
-    {"each", "mesh", NM_SUMS_each, "where dp is more than 1, with --zero 2 or 3"},
+    {"once", "mesh", NM_SUMS_once, "where tp is more than 1, with --zero 0 or 1"},
+    {"each", "mesh", NM_SUMS_each, "where dp and tp are more than 1, with --zero 2 or 3"},
+    {"once_notp", "mesh_notp", NM_SUMS_once, "as once, where tp is 1, and dp or cp is more"},
+    {"each_notp", "mesh_notp", NM_SUMS_each, "as each, where tp is 1"},
     {"once_nosp", "mesh_nosp", NM_SUMS_once, "as once, where tp is more than 1, with --sp 0"},
     {"each_nosp", "mesh_nosp", NM_SUMS_each, "as each, where tp is more than 1, with --sp 0"},
     {"once_ring", "mesh_ring", NM_SUMS_once,

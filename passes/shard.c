@@ -15,6 +15,7 @@
 static const nm_mode modes[] = {
     {.name = "one", .whole = true},
     {.name = "mesh", .also = true},
+    {.name = "mesh_notp", .no_tp = true},
     {.name = "mesh_nosp"},
     {.name = "mesh_ring", .also = true, .ring = true},
 };
@@ -147,6 +148,21 @@ static void shard_mode(nm_module *m, const nm_mode *mode, const nm_shard_funcs *
     nm_arena_free(&scratch);
 }
 
+static void shard_without_tp(nm_module *m, const nm_mode *mode, const nm_shard_funcs *all)
+{
+    nm_mesh_row *rows = m->mesh;
+    int n = m->n_mesh;
+    m->mesh = nm_new_n(m->arena, nm_mesh_row, n + 1);
+    m->n_mesh = 0;
+    for (int i = 0; i < n; i++)
+        if (strcmp(rows[i].axis, "tp") != 0)
+            m->mesh[m->n_mesh++] = rows[i];
+    if (m->n_mesh < n && can_split(m))
+        shard_mode(m, mode, all);
+    m->mesh = rows;
+    m->n_mesh = n;
+}
+
 static int place_of(nm_sym axis) // -1: there is no such axis
 {
     static const char *const axes[] = {"dp", "ep", "cp", "tp", "pp"};
@@ -213,6 +229,8 @@ bool nm_pass_shard(nm_module *m, bool *changed)
         if (modes[i].whole)
             for (int k = 0; k < all.n; k++)
                 copy_func(all.f[k], &modes[i], NM_SUMS_each);
+        else if (modes[i].no_tp)
+            shard_without_tp(m, &modes[i], &all);
         else if (split && (modes[i].also || second) && (!modes[i].ring || ring))
             shard_mode(m, &modes[i], &all);
     }

@@ -18,6 +18,7 @@
 typedef struct nm_mode {
     const char *name;
     bool whole; // nothing is split
+    bool no_tp; // tp is 1: its row of the mesh table is not there
     bool also;  // sequence parallelism
     bool ring;  // attention sends keys and values round (passes/ring.c)
 } nm_mode;

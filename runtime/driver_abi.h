@@ -41,7 +41,7 @@ typedef struct nmdrv_sym_info {
 } nmdrv_sym_info;
 
 typedef struct nmdrv_mode { // a text of the program for some meshes
-    const char *name; // one, mesh, mesh_nosp, mesh_ring
+    const char *name; // one, mesh, mesh_notp, mesh_nosp, mesh_ring
     int64_t axes;     // bits of nmdrv_axis: those that may be larger than 1
     int64_t sp;       // seq has its second home on tp
     int64_t ring;     // over cp, keys and values go round instead of being gathered

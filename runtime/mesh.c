@@ -118,8 +118,8 @@ static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
         return 4 + !(mode->axes & ~alone); // nothing is cut: the text that fuses everything
     if (!(mode->axes & ~alone))
         return -1;
-    if (!(need & TP))
-        return 1 + (mode->sp != 0); // nothing to have a second home on
+    if (!(need & TP)) // nothing to have a second home on
+        return mode->axes & TP ? 1 + (mode->sp != 0) : 3;
     return (mode->sp != 0) == sp ? 3 : -1;
 }
 

@@ -225,12 +225,12 @@ static void check_func(side *axes, side *local, nm_func *f, const int64_t *size)
 static bool is_for(const nm_func *f, const int64_t *size)
 {
     nm_sym mode = f->part.mode;
-    bool one = true;
+    bool one = true, no_tp = size[N_AXES - 2] * size[N_AXES - 1] == 1;
     for (int i = 1; i < N_AXES; i++)
         one = one && size[i] == 1;
     if (!mode || strstr(mode, "nosp"))
         return false;
-    return strcmp(mode, "one") || one;
+    return strcmp(mode, "one") ? no_tp || !strstr(mode, "notp") : one;
 }
 
 static void check_mesh(side *axes, side *local, const int64_t *size)

@@ -217,18 +217,28 @@ static int check_ring(nm_module *m, const subject *what, int mesh, const how *ho
                          mesh) > 0;
 }
 
+static bool has_mode(nm_module *m, const char *mode)
+{
+    nm_each_func(f, m)
+        if (f->part.mode && !strcmp(f->part.mode, mode))
+            return true;
+    return false;
+}
+
 // In every mode that allows the mesh; those without seq's second home on a few.
 static int check_mesh(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
 {
-    static const char *const modes[] = {"mesh", "mesh", "mesh_nosp", "mesh_nosp"};
+    static const char *const modes[] = {"mesh", "mesh", "mesh_nosp", "mesh_nosp", "mesh_notp",
+                                        "mesh_notp"};
     int bad = 0;
-    for (int k = 0; k < 4; k++) {
+    bool alone = meshes[mesh].tpk * meshes[mesh].tpr == 1 && has_mode(m, "mesh_notp");
+    for (int k = 0; k < (alone ? 6 : 4); k++) {
         struct how in_mode = *how;
         nm_arena run = {0};
         in_mode.mode = modes[k], in_mode.once = k % 2 == 0;
         bool has_dpp = meshes[mesh].dpp > 1, either = how->zigzag || how->chunks;
-        bool skips = (k % 2 == 0 && has_dpp) || (k > 1 && (how->local || mesh % 4)) ||
-                     (either && k != has_dpp);
+        bool skips = (k % 2 == 0 && has_dpp) || ((k == 2 || k == 3) && (how->local || mesh % 4)) ||
+                     (either && k % 4 != has_dpp);
         if (!skips && !run_sharded(m, &run, mesh, &in_mode, w))
             bad += printf("FAIL: %s%s%s, mesh %d, %s%s\n", what->path, how->local ? ", local" : "",
                           how->zigzag   ? ", zigzag"

@@ -57,11 +57,12 @@ static const nmdrv_sym_info syms[N_SYMS] = {
 };
 static const nmdrv_dim dims[] = {{"kv", "m.nm:4", 8, -1}, {"heads", "m.nm:4", 32, -1}};
 
-enum { ONE, MESH, NOSP, RING };
+enum { ONE, MESH, NOTP, NOSP, RING };
 enum { ALL_AXES = (1 << NMDRV_N_AXES) - 1 };
 static const nmdrv_mode modes[] = {
     [ONE] = {"one", PP_AXIS, 1, 0},
     [MESH] = {"mesh", ALL_AXES, 1, 0},
+    [NOTP] = {"mesh_notp", ALL_AXES & ~TP_AXES, 1, 0},
     [NOSP] = {"mesh_nosp", ALL_AXES, 0, 0},
     [RING] = {"mesh_ring", ALL_AXES, 1, 1},
 };
@@ -83,7 +84,7 @@ static const nmdrv_program llama = {
     .n_dims = 2,
     .sym = syms,
     .dim = dims,
-    .n_modes = 4,
+    .n_modes = 5,
     .n_collectives = 4,
     .n_units = 3,
     .mode = modes,
@@ -183,7 +184,7 @@ static void test_modes(void)
     CHECK(mode_of(1, 1, 1, true) == ONE && mode_of(1, 1, 3, false) == ONE);
     CHECK(mode_of(2, 1, 1, true) == MESH && mode_of(2, 1, 3, true) == MESH);
     CHECK(mode_of(2, 1, 1, false) == NOSP && mode_of(2, 2, 3, false) == NOSP);
-    CHECK(mode_of(1, 2, 0, true) == MESH && mode_of(1, 2, 3, false) == MESH);
+    CHECK(mode_of(1, 2, 0, true) == NOTP && mode_of(1, 2, 3, false) == NOTP);
 }
 
 // --- symbols
@@ -338,11 +339,11 @@ static void test_ring_modes(void)
     CHECK(ring_of(1, 2, 1) == MESH); // nothing to go around
     nmrt_mesh_flags f = flags();
     f.cp = 2;
-    CHECK(make(&llama, f).mode == MESH);
+    CHECK(make(&llama, f).mode == NOTP);
     f.tp = 2, f.sp = false, f.ring = true;
     refuse(&llama, f,
            "llama has no text for --zero 1 --sp 0 --cp-comm ring on this mesh; it has "
-           "one, mesh, mesh_nosp, mesh_ring");
+           "one, mesh, mesh_notp, mesh_nosp, mesh_ring");
 }
 
 static void test_worlds(void)
