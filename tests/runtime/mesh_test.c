@@ -414,41 +414,55 @@ static void test_plain_heads(void)
     make(&gpt2, f);
 }
 
-// Two kinds of heads: each is checked, and tpk is what divides both kinds of key heads.
+// A program with two kinds of heads, of 2 and 4 key heads, in groups of so many.
+enum { KV = 2, KV2 = 4 };
+typedef struct two_kinds {
+    nmdrv_sym_info local[4];
+    nmdrv_dim heads[2];
+    nmdrv_program program;
+} two_kinds;
+
+static const nmdrv_program *make_two(two_kinds *two, int64_t group, int64_t group2)
+{
+    *two = (two_kinds){
+        {LOCAL("kv.tpk", "kv", KV, -1, 0, tpk), LOCAL("heads.g.tpr", "heads.g", group, -1, 0, tpr),
+         LOCAL("kv2.tpk", "kv2", KV2, -1, 0, tpk),
+         LOCAL("heads2.g.tpr", "heads2.g", group2, -1, 0, tpr)},
+        {{"heads", "m.nm:2", KV * group, -1}, {"heads2", "m.nm:3", KV2 * group2, -1}},
+        llama};
+    two->program.n_syms = 4, two->program.sym = two->local;
+    two->program.n_dims = 2, two->program.dim = two->heads;
+    two->program.kv_extent = KV; // divides both
+    return &two->program;
+}
+
+// Each kind is checked, and tpk is what divides both kinds of key heads.
 static void test_two_kinds(void)
 {
-    const nmdrv_sym_info locals[] = {
-        LOCAL("kv.tpk", "kv", 2, -1, 0, tpk), LOCAL("heads.g.tpr", "heads.g", 3, -1, 0, tpr),
-        LOCAL("kv2.tpk", "kv2", 4, -1, 0, tpk), LOCAL("heads2.g.tpr", "heads2.g", 4, -1, 0, tpr)};
-    const nmdrv_dim heads[] = {{"heads", "m.nm:2", 6, -1}, {"heads2", "m.nm:3", 16, -1}};
-    nmdrv_program two = llama;
-    two.n_syms = 4, two.sym = locals, two.n_dims = 2, two.dim = heads, two.kv_extent = 2;
+    two_kinds kinds;
+    const nmdrv_program *two = make_two(&kinds, 3, 4);
     nmrt_mesh_flags f = flags();
     f.tp = 4;
-    refuse(&two, f, "heads = 6 (m.nm:2) is not divisible by --tp 4");
+    refuse(two, f, "heads = 6 (m.nm:2) is not divisible by --tp 4");
     f.tp = 24; // tpk 2, tpr 12: heads, and heads2, both are not
-    refuse(&two, f,
+    refuse(two, f,
            "heads = 6 (m.nm:2) is not divisible by --tp 24\n"
            "heads2 = 16 (m.nm:3) is not divisible by --tp 24");
     f.tp = 6;
-    refuse(&two, f, "heads2 = 16 (m.nm:3) is not divisible by --tp 6");
+    refuse(two, f, "heads2 = 16 (m.nm:3) is not divisible by --tp 6");
     f.tp = 2;
-    CHECK(make(&two, f).size[NMDRV_TPK] == 2);
+    CHECK(make(two, f).size[NMDRV_TPK] == 2);
 }
 
 // tp divides the heads, but the key heads of others leave more of it to their groups than these
 // have.
 static void test_small_groups(void)
 {
-    const nmdrv_sym_info locals[] = {
-        LOCAL("kv.tpk", "kv", 2, -1, 0, tpk), LOCAL("heads.g.tpr", "heads.g", 4, -1, 0, tpr),
-        LOCAL("kv2.tpk", "kv2", 4, -1, 0, tpk), LOCAL("heads2.g.tpr", "heads2.g", 1, -1, 0, tpr)};
-    const nmdrv_dim heads[] = {{"heads", "m.nm:2", 8, -1}, {"heads2", "m.nm:3", 4, -1}};
-    nmdrv_program two = llama;
-    two.n_syms = 4, two.sym = locals, two.n_dims = 2, two.dim = heads, two.kv_extent = 2;
+    two_kinds kinds;
+    const nmdrv_program *two = make_two(&kinds, 4, 1);
     nmrt_mesh_flags f = flags();
     f.tp = 4;
-    refuse(&two, f,
+    refuse(two, f,
            "heads2 = 4 (m.nm:3), in groups of 1, is not divisible by --tp 4 / 2: all key heads "
            "together divide into 2");
 }
