@@ -129,13 +129,6 @@ void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *ou
         nmrt_text_add(out, "no generation: %s\n", p->no_decode);
 }
 
-static void add_pair(nmrt_text *out, const char *key, const char *value)
-{
-    nmrt_text_add(out, "\"%s\": ", key);
-    nmrt_text_add_json(out, value);
-    nmrt_text_add(out, ", ");
-}
-
 static void json_dim(const char *name, int64_t extent, const char **sep, nmrt_text *out)
 {
     nmrt_text_add(out, "%s", *sep);
@@ -159,13 +152,14 @@ static void json_dims(const nmdrv_program *p, nmrt_text *out)
 
 static void json_params(const nmdrv_program *p, nmrt_text *out)
 {
-    nmrt_text_add(out, "\"parameters\": %lld, \"state\": %lld, \"tensors\": [",
-                  (long long)total(p, false), (long long)total(p, true));
+    nmrt_text_add_count(out, "parameters", total(p, false));
+    nmrt_text_add_count(out, "state", total(p, true));
+    nmrt_text_add(out, "\"tensors\": [");
     for (int64_t i = 0; i < p->n_params; i++) {
         const nmdrv_param *r = &p->param[i];
         nmrt_text_add(out, i ? ", {" : "{");
-        add_pair(out, "path", r->path);
-        add_pair(out, "dtype", nmrt_dtype(r->dtype)->name);
+        nmrt_text_add_pair(out, "path", r->path);
+        nmrt_text_add_pair(out, "dtype", nmrt_dtype(r->dtype)->name);
         nmrt_text_add(out, "\"dims\": [");
         for (int64_t k = 0; k < r->rank; k++) {
             nmrt_text_add(out, k ? ", " : "");
@@ -208,7 +202,7 @@ static void json_code(const nmdrv_program *p, nmrt_text *out)
     nmrt_text_add(out, "], \"kernels\": [");
     for (int64_t i = 0; i < p->n_kernels; i++) {
         nmrt_text_add(out, i ? ", {" : "{");
-        add_pair(out, "name", p->kernel[i].name);
+        nmrt_text_add_pair(out, "name", p->kernel[i].name);
         nmrt_text_add(out, "\"where\": ");
         nmrt_text_add_json(out, p->kernel[i].where);
         nmrt_text_add(out, "}");
@@ -218,13 +212,17 @@ static void json_code(const nmdrv_program *p, nmrt_text *out)
 
 void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
+    const struct {
+        const char *key, *value;
+    } text[] = {{"model", p->name},
+                {"preset", p->preset},
+                {"hash", p->hash},
+                {"compiler", p->compiler},
+                {"cpu", p->cpu}};
     nmrt_text_add(out, "{");
-    add_pair(out, "model", p->name);
-    add_pair(out, "preset", p->preset);
-    add_pair(out, "hash", p->hash);
-    add_pair(out, "compiler", p->compiler);
-    add_pair(out, "cpu", p->cpu);
-    nmrt_text_add(out, "\"cpu_level\": %lld, ", (long long)p->cpu_level);
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+        nmrt_text_add_pair(out, text[i].key, text[i].value);
+    nmrt_text_add_count(out, "cpu_level", p->cpu_level);
     json_dims(p, out);
     json_params(p, out);
     json_hypers(h, out);

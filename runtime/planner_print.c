@@ -86,11 +86,6 @@ void nmrt_planner_print(const nmrt_cluster *c, const nmrt_candidate *best, int n
 
 // --- for programs --------------------------------------------------------------------------------
 
-static void add_int(nmrt_text *out, const char *key, int64_t value)
-{
-    nmrt_text_add(out, "\"%s\": %lld, ", key, (long long)value);
-}
-
 static void add_real(nmrt_text *out, const char *key, double value, const char *end)
 {
     nmrt_text_add(out, "\"%s\": ", key);
@@ -104,7 +99,7 @@ static void json_need(const nmrt_need *need, nmrt_text *out)
                                                    "saved_activations", "work",      "reserve"};
     nmrt_text_add(out, "\"memory\": {");
     for (int i = 0; i < NMRT_N_HOLDS; i++)
-        add_int(out, name[i], (int64_t)need->of[i]);
+        nmrt_text_add_count(out, name[i], (int64_t)need->of[i]);
     nmrt_text_add(out, "\"total\": %lld}, ", (long long)need->total);
 }
 
@@ -119,17 +114,22 @@ static void json_times(const nmrt_cost *step, nmrt_text *out)
 static void json_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *out)
 {
     const nmrt_mesh_flags *f = &x->flags;
+    const struct {
+        const char *key;
+        int64_t value;
+    } count[] = {{"tp", f->tp},
+                 {"pp", f->pp},
+                 {"vp", f->vp},
+                 {"cp", f->cp},
+                 {"dp", f->dp},
+                 {"zero", f->zero},
+                 {"micro_batch", x->micro_batch}};
     nmrt_text_add(out, "{");
-    add_int(out, "tp", f->tp);
-    add_int(out, "pp", f->pp);
-    add_int(out, "vp", f->vp);
-    add_int(out, "cp", f->cp);
-    add_int(out, "dp", f->dp);
-    add_int(out, "zero", f->zero);
-    add_int(out, "micro_batch", x->micro_batch);
-    nmrt_text_add(out, "\"cp_comm\": \"%s\", ", f->ring ? "ring" : "gather");
-    nmrt_text_add(out, "\"recompute\": \"%s\", \"runs_today\": %s, ",
-                  x->recompute ? "full" : "none", x->recompute ? "false" : "true");
+    for (size_t i = 0; i < sizeof count / sizeof *count; i++)
+        nmrt_text_add_count(out, count[i].key, count[i].value);
+    nmrt_text_add_pair(out, "cp_comm", f->ring ? "ring" : "gather");
+    nmrt_text_add_pair(out, "recompute", x->recompute ? "full" : "none");
+    nmrt_text_add(out, "\"runs_today\": %s, ", x->recompute ? "false" : "true");
     json_need(&x->need, out);
     json_times(&x->step, out);
     add_real(out, "step_seconds", x->seconds, ", ");
@@ -140,17 +140,16 @@ static void json_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *
 void nmrt_planner_print_json(const nmrt_cluster *c, const nmrt_candidate *best, int n,
                              nmrt_text *out)
 {
-    nmrt_text_add(out, "{\"model\": ");
-    nmrt_text_add_json(out, c->program->name);
-    nmrt_text_add(out, ", \"preset\": ");
-    nmrt_text_add_json(out, c->program->preset);
-    nmrt_text_add(out, ", \"gpu\": \"%s\", \"precision\": \"%s\", ", c->gpu->name,
-                  c->bf16 ? "bf16" : "f32");
-    add_int(out, "gpus", c->gpus);
-    add_int(out, "node", c->node);
-    add_int(out, "memory_limit", c->memory);
-    add_int(out, "global_batch", c->options->global_batch);
-    add_int(out, "seq", c->options->seq);
+    nmrt_text_add(out, "{");
+    nmrt_text_add_pair(out, "model", c->program->name);
+    nmrt_text_add_pair(out, "preset", c->program->preset);
+    nmrt_text_add_pair(out, "gpu", c->gpu->name);
+    nmrt_text_add_pair(out, "precision", c->bf16 ? "bf16" : "f32");
+    nmrt_text_add_count(out, "gpus", c->gpus);
+    nmrt_text_add_count(out, "node", c->node);
+    nmrt_text_add_count(out, "memory_limit", c->memory);
+    nmrt_text_add_count(out, "global_batch", c->options->global_batch);
+    nmrt_text_add_count(out, "seq", c->options->seq);
     nmrt_text_add(out, "\"plans\": [");
     for (int i = 0; i < n; i++) {
         nmrt_text_add(out, "%s\n ", i ? "," : "");

@@ -104,6 +104,18 @@ void nmrt_text_add_f32(nmrt_text *t, float x)
     add_decimal(t, (double)x, digits);
 }
 
+void nmrt_text_add_pair(nmrt_text *t, const char *key, const char *value)
+{
+    nmrt_text_add(t, "\"%s\": ", key);
+    nmrt_text_add_json(t, value);
+    nmrt_text_add(t, ", ");
+}
+
+void nmrt_text_add_count(nmrt_text *t, const char *key, int64_t value)
+{
+    nmrt_text_add(t, "\"%s\": %lld, ", key, (long long)value);
+}
+
 void nmrt_text_release(nmrt_text *t)
 {
     free(t->at);

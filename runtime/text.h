@@ -18,6 +18,9 @@ void nmrt_text_add_json(nmrt_text *t, const char *s); // "quoted", with escapes
 void nmrt_text_add_real(nmrt_text *t,
                         double x); // shortest decimal that reads back; null if not finite
 void nmrt_text_add_f32(nmrt_text *t, float x); // likewise, for a float
+// Members of a JSON object, each with ", " behind it: "key": "value"
+void nmrt_text_add_pair(nmrt_text *t, const char *key, const char *value);
+void nmrt_text_add_count(nmrt_text *t, const char *key, int64_t value);
 void nmrt_text_release(nmrt_text *t);
 
 typedef struct nmrt_human { // a short text by value: printf("%s", nmrt_bytes(n).s)
