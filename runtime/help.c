@@ -75,6 +75,15 @@ static void add_hyper(const nmrt_options *o, const nmrt_hyper_flag *f, nmrt_text
     nmrt_text_release(&help);
 }
 
+// What holds for all flags of a group.
+static const char *aside(const char *group)
+{
+    return strcmp(group, "Optimizer") == 0 ? " (defaults are the model's train block)"
+           : strcmp(group, "Mesh") == 0 ? " (what has nothing to do on a mesh, as --zero where dp "
+                                          "is 1, is noted and ignored)"
+                                        : "";
+}
+
 static void add_flags(const nmrt_options *o, nmrt_verb verb, nmrt_text *out)
 {
     const char *group = "";
@@ -84,9 +93,7 @@ static void add_flags(const nmrt_options *o, nmrt_verb verb, nmrt_text *out)
             continue;
         if (strcmp(option->group, group) != 0) {
             group = option->group;
-            nmrt_text_add(
-                out, "\n%s%s:\n", group,
-                strcmp(group, "Optimizer") == 0 ? " (defaults are the model's train block)" : "");
+            nmrt_text_add(out, "\n%s%s:\n", group, aside(group));
         }
         add_option(o, option, out);
         for (int k = 0; strcmp(option->name, "lr-schedule") == 0 && k < o->hypers.n_flags; k++)

@@ -6,6 +6,7 @@
 #include "runtime/eval.h"
 #include "runtime/generate.h"
 #include "runtime/info.h"
+#include "runtime/notes.h"
 #include "runtime/options.h"
 #include "runtime/planner.h"
 #include "runtime/run.h"
@@ -105,30 +106,6 @@ static void default_global_batch(nmrt_options *o, const nmrt_run *run, const nmr
                 (long long)o->global_batch);
 }
 
-static void note_comm(const nmrt_run *run, const nmrt_ranks *ranks)
-{
-    const char *how = run->options->comm;
-    if (ranks->world == 1 && strcmp(how, "auto") != 0)
-        fprintf(run->out->note, "note: --comm %s: one rank talks to nobody\n", how);
-}
-
-static bool overlaps(const nmdrv_program *p)
-{
-    for (int64_t i = 0; i < p->n_collectives; i++)
-        if (p->collective[i].async)
-            return true;
-    return false;
-}
-
-static void note_threads(const nmrt_run *run)
-{
-    if (run->comm.one_thread && !run->comm.rank && overlaps(run->program))
-        fprintf(run->out->note,
-                "note: this library of --comm %s is for one thread: nothing is "
-                "computed while collectives are under way\n",
-                run->comm.name);
-}
-
 static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
 {
     nmrt_run run = *(const nmrt_run *)arg;
@@ -139,9 +116,10 @@ static nmrt_status run_as_rank(nmrt_ranks *ranks, void *arg, nmrt_error *e)
     run.ranks = ranks;
     run.threads = o.threads ? (int)o.threads : nmrt_ranks_threads(ranks);
     nmrt_mesh_place(&run.mesh, ranks->rank);
-    note_comm(&run, ranks);
+    if (!ranks->rank)
+        nmrt_note_idle_flags(&run);
     NMRT_TRY(nmrt_comm_open(&run.comm, ranks, o.comm, e));
-    note_threads(&run);
+    nmrt_note_one_thread(&run);
     nmrt_status status = nmrt_same_flags(&run.comm, &o, e);
     if (status == NMRT_OK)
         status = ranks->rank ? run_quietly(&run, e) : run_mesh_verb(&run, e);

@@ -72,12 +72,22 @@ static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
     return (mode->sp != 0) == sp ? 3 : -1;
 }
 
-static void choose_mode(nmrt_mesh *m, bool sp, bool ring)
+// Is there a text for tp without seq's second home? Where seq has none, sp changes nothing.
+static bool has_nosp(const nmdrv_program *p)
 {
+    for (int i = 0; i < p->n_modes; i++)
+        if (p->mode[i].axes & TP && !p->mode[i].sp)
+            return true;
+    return false;
+}
+
+static void choose_mode(nmrt_mesh *m, const nmrt_mesh_flags *f)
+{
+    bool sp = f->sp || !has_nosp(m->program);
     int best = -1;
     m->mode = -1;
     for (int i = 0; i < m->program->n_modes; i++) {
-        int n = fit(m, &m->program->mode[i], sp, ring);
+        int n = fit(m, &m->program->mode[i], sp, f->ring);
         if (n > best)
             best = n, m->mode = i;
     }
@@ -123,15 +133,15 @@ static void settle_stores(nmrt_mesh *m)
 nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmrt_mesh_flags *flags,
                            nmrt_error *e)
 {
-    *m = (nmrt_mesh){
-        .program = program, .vp = flags->vp, .zero = flags->zero, .balance = flags->balance};
+    *m = (nmrt_mesh){.program = program, .zero = flags->zero, .balance = flags->balance};
+    m->vp = flags->pp > 1 ? flags->vp : 1; // one stage is not interleaved with itself
     e->text[0] = 0;
     nmrt_mesh_check_flags(flags, e);
     if (*e->text)
         return NMRT_USAGE;
     set_sizes(m, flags, derive_dp(flags));
     settle_stores(m);
-    choose_mode(m, flags->sp, flags->ring);
+    choose_mode(m, flags);
     nmrt_mesh_check_fit(m, flags, e);
     return *e->text ? NMRT_USAGE : NMRT_OK;
 }

@@ -117,20 +117,31 @@ static bool refuse_fixed(const nmrt_mesh *m, nmrt_error *e)
     return any;
 }
 
+// The ways over cp that the program has no text for. Is there one?
+static bool refuse_ring(const nmrt_mesh *m, const nmrt_mesh_flags *f, nmrt_error *e)
+{
+    const nmdrv_program *p = m->program;
+    bool can = false;
+    for (int i = 0; i < p->n_modes; i++)
+        can |= p->mode[i].ring != 0;
+    if (!f->ring || f->cp == 1)
+        return false;
+    if (!can)
+        add_line(e, "--cp-comm ring: %s has no attention whose keys can go round: leave it out",
+                 p->name);
+    else
+        add_line(e, "--sp 0 does not go together with --cp-comm ring where --tp and --cp are more "
+                    "than 1: leave one of them out");
+    return true;
+}
+
 static void refuse_mode(const nmrt_mesh *m, const nmrt_mesh_flags *f, nmrt_error *e)
 {
     const nmdrv_program *p = m->program;
-    if (!p->n_modes && m->world > 1)
+    if (p->n_modes && !refuse_fixed(m, e) && !refuse_ring(m, f, e))
+        add_line(e, "%s has no text for this mesh", p->name);
+    else if (!p->n_modes && m->world > 1)
         add_line(e, "%s was compiled for one rank, not for %lld", p->name, (long long)m->world);
-    if (!p->n_modes || refuse_fixed(m, e))
-        return;
-    nmrt_text has = {0};
-    for (int i = 0; i < p->n_modes; i++)
-        nmrt_text_add(&has, "%s %s", i ? "," : "", p->mode[i].name);
-    add_line(e, "%s has no text for --zero %lld --sp %d%s on this mesh; it has%s", p->name,
-             (long long)m->zero, (int)f->sp, f->ring ? " --cp-comm ring" : "",
-             has.failed ? "" : has.at);
-    nmrt_text_release(&has);
 }
 
 // --- divisibility ------------------------------------------------------------------------------
@@ -260,12 +271,9 @@ static void check_stages(const nmrt_mesh *m, nmrt_error *e)
 {
     const nmdrv_program *p = m->program;
     int64_t pp = m->size[NMDRV_PP], stages = pp * m->vp;
-    if (stages == 1 || !p->n_modes)
+    if (pp == 1 || !p->n_modes)
         return;
-    if (pp == 1)
-        add_line(e, "--vp %lld needs --pp: one stage is not interleaved with itself",
-                 (long long)m->vp);
-    else if (!p->pp_turns)
+    if (!p->pp_turns)
         add_line(e, "--pp %lld: %s has nothing to split over stages", (long long)pp, p->name);
     else if (stages > p->pp_turns && m->vp > 1)
         add_line(e, "--pp %lld x --vp %lld are more stages than %s = %lld", (long long)pp,

@@ -178,6 +178,16 @@ void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nm
     }
 }
 
+void nmrt_option_print(const nmrt_options *o, const nmrt_option *option, nmrt_text *out)
+{
+    bool is_text = option->kind == NMRT_KIND_STRING || option->kind == NMRT_KIND_CHOICE;
+    const char *text = is_text ? *(const char *const *)((const char *)o + option->at) : NULL;
+    if (text)
+        nmrt_text_add(out, "%s", text);
+    else
+        nmrt_option_print_json(o, option, out);
+}
+
 // --- arguments ---------------------------------------------------------------------------------
 
 typedef struct cursor {

@@ -62,7 +62,8 @@ bool nmrt_option_given(const nmrt_options *o, const nmrt_option *option);
 // Parses a value, which must outlive *o where it is a text.
 void nmrt_option_set(nmrt_options *o, const nmrt_option *option, const char *text,
                      nmrt_text *problems);
-// The value that the option has now, as JSON.
+// The value that the option has now, as one would write it behind the flag, and as JSON.
+void nmrt_option_print(const nmrt_options *o, const nmrt_option *option, nmrt_text *out);
 void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nmrt_text *out);
 
 typedef struct nmrt_verb_info {

@@ -24,16 +24,6 @@ static char *read_text(const nmrt_json *doc, int node)
     return text;
 }
 
-static void print_option(const nmrt_options *o, const nmrt_option *option, nmrt_text *out)
-{
-    bool is_text = option->kind == NMRT_KIND_STRING || option->kind == NMRT_KIND_CHOICE;
-    const char *text = is_text ? *(const char *const *)((const char *)o + option->at) : NULL;
-    if (text)
-        nmrt_text_add(out, "%s", text);
-    else
-        nmrt_option_print_json(o, option, out);
-}
-
 static void note_difference(nmrt_options *o, const char *flag, const char *now, const char *was)
 {
     if (strcmp(now, was) != 0)
@@ -51,7 +41,7 @@ static void carry_option(nmrt_options *o, int i, const nmrt_json *doc, int flags
         return;
     }
     nmrt_text now = {0};
-    print_option(o, option, &now);
+    nmrt_option_print(o, option, &now);
     if (!now.failed)
         note_difference(o, option->name, now.at, was ? was : "none");
     nmrt_text_release(&now);

@@ -15,7 +15,7 @@ refuses 'heads = 12 (models/gpt2.nm:2) is not divisible by --tp 8' --tp 8 --pp 2
 refuses 'ff = 256 (models/gpt2.nm:2) is not divisible by --tp 3' --tp 3
 refuses '--pp 5 is more stages than layers (models/gpt2.nm:2) = 4' --pp 5
 refuses '--pp 2 x --vp 3 are more stages than layers (models/gpt2.nm:2) = 4' --pp 2 --vp 3
-refuses '--vp 2 needs --pp: one stage is not interleaved with itself' --vp 2
+refuses '--sp 0 does not go together with --cp-comm ring where --tp and --cp are more than 1: leave one of them out' --tp 2 --cp 2 --sp 0 --cp-comm ring
 refuses '--vp 2 needs the micro-batches of a step, 9, to be a multiple of --pp 2' --pp 2 --vp 2 --global-batch 9
 refuses '6 ranks are not divisible by --tp 4 x --pp 1 x --cp 1 = 4' --tp 4 --nproc 6
 refuses 'seq = 45 (models/gpt2.nm:3) is not divisible by --tp 2' --tp 2 --seq 45
@@ -61,9 +61,21 @@ two -D heads=8 -D kv2=4
 # an axis that was fixed when the model was compiled
 build_model gpt2 t --fix tp=1
 refuses '--tp 2: gpt2 was compiled with --fix tp=1, or its mesh has no row tp' --tp 2
-# what one rank does not use is said
-"$work/t" --data "$work/text" --steps 1 --seq 48 --threads 1 --comm tcp >"$work/out" 2>&1
-grep -qx 'note: --comm tcp: one rank talks to nobody' "$work/out"
+
+# What a mesh has no use for is said and ignored, so that a script may give the same flags to several meshes.
+notes() { # notes LINES FLAGS...
+    local lines=$1
+    shift
+    "$work/t" --data "$work/text" --steps 1 --seq 48 --threads 1 --warmup 0 --micro-batch 1 --global-batch 2 "$@" >"$work/out" 2>&1 &&
+        diff <(grep '^note' "$work/out") <(printf "$lines") || { cat "$work/out" && return 1; }
+}
+notes 'note: --comm tcp changes nothing: one rank talks to nobody\nnote: --zero 3 changes nothing: dp is 1\n' --comm tcp --zero 3
+notes 'note: --vp 2 changes nothing: --pp is 1\nnote: --sp 0 changes nothing: --tp is 1\n' --vp 2 --sp 0 --dp 2 --zero 3
+notes 'note: --cp-comm ring changes nothing: --cp is 1\nnote: --cp-balance zigzag changes nothing: --cp is 1\n' \
+    --cp-comm ring --cp-balance zigzag --pp 2
+notes '' --cp 2 --cp-comm ring --sp 1 --zero 1
+nemocc "$work/two.nm" -D heads=8 -o "$work/t"
+notes "note: --sp 0 changes nothing: no dim of tokens is in the mesh's row tp\n" --tp 2 --sp 0
 
 # ranks that would all do the same
 nemocc models/lstm.nm --preset large -D vocab=256 -D d=64 -o "$work/t"

@@ -1,0 +1,64 @@
+// Notes of flags: what one rank has not, what a library cannot.
+#include "runtime/notes.h"
+
+#include <string.h>
+
+// The value that the flag has now, where it was given and is not the default's.
+static bool is_set(const nmrt_options *o, const char *flag, nmrt_text *value)
+{
+    const nmrt_option *option = nmrt_option_find(flag);
+    nmrt_option_print(o, option, value);
+    return nmrt_option_given(o, option) && !value->failed && strcmp(value->at, option->def) != 0;
+}
+
+static void note_idle(const nmrt_run *run, const char *flag, const char *why)
+{
+    nmrt_text value = {0};
+    if (is_set(run->options, flag, &value))
+        fprintf(run->out->note, "note: --%s %s changes nothing: %s\n", flag, value.at, why);
+    nmrt_text_release(&value);
+}
+
+// Does the text split tokens over tp otherwise than --sp says? Then they have no second home there.
+static bool ignores_sp(const nmrt_run *run)
+{
+    const nmrt_mesh *m = &run->mesh;
+    return m->mode >= 0 && (m->program->mode[m->mode].sp != 0) != (run->options->sp != 0);
+}
+
+void nmrt_note_idle_flags(const nmrt_run *run)
+{
+    const nmrt_mesh *m = &run->mesh;
+    bool has_tp = nmrt_mesh_ranks(m, NMRT_TP_AXES) > 1;
+    if (m->world == 1)
+        note_idle(run, "comm", "one rank talks to nobody");
+    if (m->size[NMDRV_PP] == 1)
+        note_idle(run, "vp", "--pp is 1");
+    if (nmrt_mesh_dp(m) == 1)
+        note_idle(run, "zero", "dp is 1");
+    if (!has_tp)
+        note_idle(run, "sp", "--tp is 1");
+    else if (ignores_sp(run))
+        note_idle(run, "sp", "no dim of tokens is in the mesh's row tp");
+    if (nmrt_mesh_cp(m) == 1) {
+        note_idle(run, "cp-comm", "--cp is 1");
+        note_idle(run, "cp-balance", "--cp is 1");
+    }
+}
+
+static bool overlaps(const nmdrv_program *p)
+{
+    for (int64_t i = 0; i < p->n_collectives; i++)
+        if (p->collective[i].async)
+            return true;
+    return false;
+}
+
+void nmrt_note_one_thread(const nmrt_run *run)
+{
+    if (run->comm.one_thread && !run->comm.rank && overlaps(run->program))
+        fprintf(run->out->note,
+                "note: this library of --comm %s is for one thread: nothing is "
+                "computed while collectives are under way\n",
+                run->comm.name);
+}
