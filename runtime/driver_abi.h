@@ -32,7 +32,7 @@ typedef struct nmdrv_sym_info {
     // A local extent is `of` split over axes: a fixed dim (extent) or a run-time one (of_sym, else -1).
     const char *of;      // "ff"; "": a run-time dim itself, or a mesh axis
     int64_t extent, of_sym;
-    int64_t pad;         // the whole is rounded up to this before it is split; 0: it has to divide
+    int64_t pad;         // the whole is rounded up to this and to tp before it is split; 0: it has to divide
     int64_t n_axes;
     const int64_t *axis; // [n_axes] nmdrv_axis, major first; of a mesh axis: itself
     // `of` is turns of several indices of a parameter's first dim each (its rows): turn i is the `each` rows

@@ -26,9 +26,11 @@ int64_t nmrt_sym_parts(const nmrt_mesh *m, const nmdrv_sym_info *s)
     return nmrt_mesh_ranks(m, nmrt_sym_axes(s) & ~(int64_t)(1 << NMDRV_PP));
 }
 
-int64_t nmrt_sym_stored(const nmdrv_sym_info *s, int64_t whole)
+// Every part of a padded dim has as many indices, so the whole is a multiple of tp, too.
+int64_t nmrt_sym_stored(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
 {
-    return s->pad > 1 ? (whole + s->pad - 1) / s->pad * s->pad : whole;
+    int64_t tp = nmrt_mesh_ranks(m, TP), to = s->pad / nmrt_gcd(s->pad, tp) * tp;
+    return s->pad > 0 ? (whole + to - 1) / to * to : whole;
 }
 
 // --- the sizes of the axes ---------------------------------------------------------------------
@@ -102,7 +104,7 @@ static bool store_divides(const nmrt_mesh *m, int rest, int axis)
         const nmdrv_sym_info *s = &m->program->sym[i];
         bool stores =
             nmrt_sym_is_local(s) && nmrt_sym_axes(s) >> axis & 1 && !(nmrt_sym_axes(s) >> rest & 1);
-        if (stores && s->of_sym < 0 && nmrt_sym_stored(s, s->extent) % nmrt_sym_parts(m, s))
+        if (stores && s->of_sym < 0 && nmrt_sym_stored(m, s, s->extent) % nmrt_sym_parts(m, s))
             return false;
     }
     return true;
@@ -265,7 +267,7 @@ static nmdrv_sym cut(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
     for (int64_t i = 0; i < s->n_axes; i++)
         if (s->axis[i] != NMDRV_PP)
             index = index * m->size[s->axis[i]] + m->index[s->axis[i]];
-    int64_t all = nmrt_sym_stored(s, whole), n = all / parts, more = all % parts;
+    int64_t all = nmrt_sym_stored(m, s, whole), n = all / parts, more = all % parts;
     if (!is_zigzag(m, s, whole)) { // the first `more` have one index more
         int64_t mine = n + (index < more), before = index < more ? index : more;
         return (nmdrv_sym){.size = mine, .offset = index * n + before, .half = mine};

@@ -166,12 +166,12 @@ static bool is_said(const nmrt_error *e, const char *start)
 
 static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole, nmrt_error *e)
 {
-    if (!is_used(m, s) || nmrt_sym_stored(s, whole) % nmrt_sym_parts(m, s) == 0)
+    if (!is_used(m, s) || nmrt_sym_stored(m, s, whole) % nmrt_sym_parts(m, s) == 0)
         return;
     nmrt_text what = {0};
     nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)whole, s->where);
-    if (nmrt_sym_stored(s, whole) != whole)
-        nmrt_text_add(&what, ", padded to %lld,", (long long)nmrt_sym_stored(s, whole));
+    if (nmrt_sym_stored(m, s, whole) != whole)
+        nmrt_text_add(&what, ", padded to %lld,", (long long)nmrt_sym_stored(m, s, whole));
     if (!what.failed && !is_said(e, what.at)) // `ff` over tp, and over tp and dp: once
         add_indivisible(m, what.at, nmrt_sym_axes(s), e);
     nmrt_text_release(&what);

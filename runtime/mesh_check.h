@@ -12,6 +12,7 @@ void nmrt_mesh_check_fit(const nmrt_mesh *m, const nmrt_mesh_flags *f, nmrt_erro
 bool nmrt_sym_is_local(const nmdrv_sym_info *s);                     // a part of a dim
 int64_t nmrt_sym_axes(const nmdrv_sym_info *s);                      // bits
 int64_t nmrt_sym_parts(const nmrt_mesh *m, const nmdrv_sym_info *s); // that a dim is cut in
-int64_t nmrt_sym_stored(const nmdrv_sym_info *s, int64_t whole);     // with its padding
+int64_t nmrt_sym_stored(const nmrt_mesh *m, const nmdrv_sym_info *s,
+                        int64_t whole); // with its padding
 
 #endif

@@ -226,6 +226,25 @@ static void test_blocks(void)
     CHECK(sym[D_STORE].size == 72 && sym[D_STORE].offset == 6 * 72);
 }
 
+// A padded dim is a multiple of its padding and of tp, however else it is split.
+static void test_padded(void)
+{
+    const nmdrv_sym_info locals[] = {LOCAL("vocab.tp", "vocab", 50257, -1, 128, tp),
+                                     LOCAL("vocab.dps", "vocab", 50257, -1, 128, store),
+                                     LOCAL("batch.dp", "batch", 8, -1, 0, dp)};
+    nmdrv_program p = llama;
+    p.n_syms = 3, p.sym = locals, p.kv_extent = 0;
+    nmrt_mesh_flags f = flags();
+    f.tp = 5, f.dp = 4;
+    nmrt_mesh m = make(&p, f);
+    nmdrv_sym sym[3];
+    nmrt_mesh_place(&m, m.world - 1);
+    nmrt_mesh_bind(&m, sym);
+    CHECK(m.size[NMDRV_DPS] == 4); // 79 x 640 = 50560
+    CHECK(sym[0].size == 50560 / 5 && sym[0].offset == 4 * 50560 / 5 && sym[0].total == 50257);
+    CHECK(sym[1].size == 50560 / 4 && sym[1].offset == 3 * 50560 / 4);
+}
+
 // Three samples on four ranks: one each, and the last rank has none.
 static void test_uneven(void)
 {
@@ -404,8 +423,7 @@ static void test_indivisible(void)
     refuse(&llama, f,
            "--pp 13 is more stages than layers (m.nm:4) = 12\n"
            "heads = 32 (m.nm:4) is not divisible by --tp 5\n"
-           "ff = 96 (m.nm:4) is not divisible by --tp 5\n"
-           "vocab = 50257 (m.nm:4), padded to 50304, is not divisible by --tp 5");
+           "ff = 96 (m.nm:4) is not divisible by --tp 5"); // vocab is padded
 }
 
 // Without grouped heads: 12 = gcd 4 x 3 kv heads do not fill tp 8.
@@ -562,6 +580,7 @@ int main(void)
     test_modes();
     test_ring_modes();
     test_blocks();
+    test_padded();
     test_uneven();
     for (int64_t c = 1; c <= 6; c++)
         for (int64_t t = 1; t <= 8; t *= 2)
