@@ -3,9 +3,9 @@
 #ifndef NM_TESTS_PASSES_STEPS_H
 #define NM_TESTS_PASSES_STEPS_H
 
-#include "frontend/elab.h"
 #include "passes/pass.h"
 #include "tests/inputs.h"
+#include "tests/passes/subjects.h"
 
 #include <string.h>
 
@@ -41,38 +41,11 @@ static void put(store *s, nm_bind bind, nm_tensor t)
     *r = (row){bind.kind, bind.name, t};
 }
 
-typedef struct subject { // a program under test: IR text, or a model with sizes of its own
-    const char *path;
-    nm_define define[12];
-    bool no_decode; // its positions mix other than by attention
-} subject;
-
 static const subject subjects[] = {
     {.path = "tests/passes/tiny_llama.nmir"},
-    {.path = "models/gpt2.nm",
-     .define = {{"vocab", "11"},
-                {"d", "8"},
-                {"heads", "2"},
-                {"hd", "4"},
-                {"ff", "12"},
-                {"layers", "2"},
-                {"context", "8"}}},
-    {.path = "models/llama3.nm",
-     .define = {{"vocab", "11"},
-                {"d", "8"},
-                {"heads", "4"},
-                {"kv", "2"},
-                {"hd", "4"},
-                {"ff", "12"},
-                {"layers", "2"}}},
-    {.path = "models/phi3.nm",
-     .define = {{"vocab", "11"},
-                {"d", "8"},
-                {"heads", "4"},
-                {"kv", "2"},
-                {"hd", "4"},
-                {"ff", "12"},
-                {"layers", "2"}}},
+    TINY_GPT2("2"),
+    TINY_LLAMA3,
+    TINY_PHI3,
     {.path = "models/lstm.nm",
      .define = {{"vocab", "11"}, {"d", "6"}, {"layers", "2"}},
      .no_decode = true},
@@ -85,7 +58,7 @@ enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 static bool elaborate(nm_module *m, const subject *s)
 {
     nm_elab_opts opts = {.define = s->define};
-    while (opts.n_defines < 12 && s->define[opts.n_defines].name)
+    while (opts.n_defines < MAX_DEFINES && s->define[opts.n_defines].name)
         opts.n_defines++;
     const nm_ast_program *program = nm_load(m, s->path);
     return program && nm_elaborate(m, program, &opts);

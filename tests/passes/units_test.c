@@ -8,14 +8,7 @@
 enum { BATCH = 4, MICRO = 2, SEQ = 3, RANKS = 3, MAX_UNITS = 16 };
 
 static const subject mixed[] = {
-    {.path = "models/gpt2.nm",
-     .define = {{"vocab", "11"},
-                {"d", "8"},
-                {"heads", "2"},
-                {"hd", "4"},
-                {"ff", "12"},
-                {"layers", "3"},
-                {"context", "8"}}},
+    TINY_GPT2("3"),
     {.path = "models/t5.nm",
      .define = {{"vocab", "11"},
                 {"d", "8"},
