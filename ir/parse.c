@@ -517,22 +517,14 @@ static void number_values(parser *p, nm_func *f)
     f->n_values = (uint32_t)n;
 }
 
-static bool phase(parser *p, nm_phase *out)
+// = WORD, one of those that `find` knows, as its number; `words` names them.
+static bool number_of_word(parser *p, int (*find)(const char *word), const char *words, int *out)
 {
-    int phase = p->lx.tok.kind == NM_TOK_word ? nm_text_phase(p->lx.tok.sym) : -1;
-    if (phase < 0)
-        return nm_lex_error(&p->lx, "forward, turn, backward, before, middle or after");
-    *out = (nm_phase)phase;
-    nm_lex_next(&p->lx);
-    return true;
-}
-
-static bool sums(parser *p, nm_sums *out)
-{
-    int sums = p->lx.tok.kind == NM_TOK_word ? nm_text_sums(p->lx.tok.sym) : -1;
-    if (sums < 0)
-        return nm_lex_error(&p->lx, "each, once or last");
-    *out = (nm_sums)sums;
+    if (!nm_lex_expect(&p->lx, "="))
+        return false;
+    *out = p->lx.tok.kind == NM_TOK_word ? find(p->lx.tok.sym) : -1;
+    if (*out < 0)
+        return nm_lex_error(&p->lx, words);
     nm_lex_next(&p->lx);
     return true;
 }
@@ -556,19 +548,24 @@ static bool units(parser *p, uint64_t *out)
 // {phase = backward, units = [1], mode = mesh, sums = once}
 static bool part(parser *p, nm_part *out)
 {
+    static const char phases[] = "forward, turn, backward, before, middle or after",
+                      all_sums[] = "each, once or last";
     nm_lexer *lx = &p->lx;
     if (!nm_lex_accept(lx, "{"))
         return true;
+    int phase = NM_PHASE_none, sums = NM_SUMS_each;
     do {
-        bool ok = nm_lex_accept(lx, "phase")   ? nm_lex_expect(lx, "=") && phase(p, &out->phase)
+        bool ok = nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
                   : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
-                  : nm_lex_accept(lx, "sums")  ? nm_lex_expect(lx, "=") && sums(p, &out->sums)
+                  : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
                   : nm_lex_accept(lx, "mode")
                       ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
                       : nm_lex_error(lx, "phase, units, mode or sums");
         if (!ok)
             return false;
     } while (nm_lex_accept(lx, ","));
+    out->phase = (nm_phase)phase;
+    out->sums = (nm_sums)sums;
     return nm_lex_expect(lx, "}");
 }
 

@@ -14,19 +14,14 @@ const nm_dtype_info nm_dtype_table[NM_N_DTYPES] = {
 #undef DTYPE
 };
 
-static bool same_axes(const nm_axes *a, const nm_axes *b)
-{
-    return a->n == b->n && !memcmp(a->axis, b->axis, (size_t)a->n * sizeof a->axis[0]);
-}
-
 static bool same_dim(const nm_dim *a, const nm_dim *b)
 {
-    return a->name == b->name && a->extent == b->extent && same_axes(&a->axes, &b->axes);
+    return a->name == b->name && a->extent == b->extent && nm_axes_same(&a->axes, &b->axes);
 }
 
 static bool same_but_dims(const nm_type *a, const nm_type *b)
 {
-    return a->dtype == b->dtype && a->rank == b->rank && same_axes(&a->pending, &b->pending) &&
+    return a->dtype == b->dtype && a->rank == b->rank && nm_axes_same(&a->pending, &b->pending) &&
            (a->kind == b->kind || !a->pending.n);
 }
 

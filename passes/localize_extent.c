@@ -7,6 +7,8 @@
 // `merge` and `split` say that a row is a multiple of another, and the rows are solved from that.
 #include "passes/localize.h"
 
+#include "ir/form.h"
+
 #include <string.h>
 
 typedef struct row { // a dim that is split: no two have its name, extent and axes
@@ -59,18 +61,13 @@ nm_axes nm_split_axes(nm_module *m, const nm_func *f, const nm_dim *d)
     return axes;
 }
 
-static bool same_axes(const nm_axes *a, const nm_axes *b)
-{
-    return a->n == b->n && !memcmp(a->axis, b->axis, (size_t)a->n * sizeof a->axis[0]);
-}
-
 // --- rows ----------------------------------------------------------------------------------------
 
 static int find_row(const nm_splits *s, const nm_dim *d, const nm_axes *axes)
 {
     for (int i = 0; i < s->n_rows; i++)
         if (s->row[i].dim.name == d->name && s->row[i].dim.extent == d->extent &&
-            same_axes(&s->row[i].dim.axes, axes))
+            nm_axes_same(&s->row[i].dim.axes, axes))
             return i;
     return -1;
 }
@@ -206,7 +203,7 @@ static nm_sym free_name(nm_module *m, nm_sym name, nm_sym of, const nm_axes *axe
     nm_sym sym = name;
     for (int i = 2;; i++) {
         const nm_dim_decl *d = nm_dim_lookup(m, sym);
-        if (!d || (of && d->of == of && same_axes(&d->axes, axes)))
+        if (!d || (of && d->of == of && nm_axes_same(&d->axes, axes)))
             return sym;
         sym = nm_sym_fmt(m, "%s.%d", name, i);
     }

@@ -11,8 +11,6 @@
 // A step that an earlier reader made is shared (the reader stands before, so it is computed here).
 #include "passes/shard.h"
 
-#include <string.h>
-
 typedef struct step {
     nm_opcode code;
     nm_sym over, to;
@@ -198,8 +196,7 @@ bool nm_shard_is_local(nm_module *m, const nm_type *from, const nm_type *to)
 
 static bool is_over(const nm_op *op, const nm_axes *axes)
 {
-    nm_syms have = nm_attr_dims(op, "axes");
-    return have.n == axes->n && !memcmp(have.sym, axes->axis, (size_t)have.n * sizeof have.sym[0]);
+    return nm_syms_same(nm_attr_dims(op, "axes"), (nm_syms){axes->n, axes->axis});
 }
 
 static nm_value *find_step(nm_value *v, const step *s)
