@@ -31,6 +31,17 @@ const nm_op *nm_launch_wait(const nm_op *op)
     return NULL;
 }
 
+bool nm_launch_is_read(const nm_op *first, const nm_op *last, const nm_op *op)
+{
+    for (const nm_op *c = first;; c = c->next) {
+        for (int i = 0; i < op->n_in; i++)
+            if (op->in[i]->def == c)
+                return true;
+        if (c == last)
+            return false;
+    }
+}
+
 // --- sizes ----------------------------------------------------------------------------------
 
 static int64_t size_of(void *user, nm_sym sym)

@@ -17,6 +17,8 @@ nm_op *nm_launch_first(const nm_op *op);
 nm_op *nm_launch_last(const nm_op *op);
 // The op that waits for op's launch: the collective blocks, if there is none. NULL: it does.
 const nm_op *nm_launch_wait(const nm_op *op);
+// Does op read what one of the collectives from first to last gives, which stand side by side?
+bool nm_launch_is_read(const nm_op *first, const nm_op *last, const nm_op *op);
 
 // Elements of a value, and products of a group (multiplications), for nominal sizes of run-time
 // dims. A local extent counts as its whole dim: both are for weighing one against the other.

@@ -50,11 +50,7 @@ static batch *find(combiner *c, const nm_op *op)
 
 static bool reads(const nm_op *op, const batch *b)
 {
-    for (int i = 0; i < op->n_in; i++)
-        for (int k = 0; k < b->n; k++)
-            if (op->in[i]->def == b->op[k])
-                return true;
-    return false;
+    return nm_launch_is_read(b->op[0], b->op[b->n - 1], op);
 }
 
 // --- moving ---------------------------------------------------------------------------------

@@ -35,62 +35,85 @@ typedef struct overlap {
     int n_flights, n_off;
     flight *flight;          // launches under way, oldest first
     nm_op *off[MAX_PUT_OFF]; // kernels that are put off, in their order
+    int64_t *place; // by the id of an op's first result: where it stands, while launches move
     bool changed;
 } overlap;
 
 // --- begin ----------------------------------------------------------------------------------
 
-static nm_op *later(nm_op *a, nm_op *b) { return !a || (b && nm_stands_before(a, b)) ? b : a; }
+// Ops are numbered in steps of GAP. Launches keep their order and move up alone, so what moves has
+// the numbers behind the op in front of it for itself.
+enum { GAP = 1 << 20 };
 
-static nm_op *earlier(nm_op *a, nm_op *b) { return !a || nm_stands_before(b, a) ? b : a; }
+static void number_ops(overlap *w)
+{
+    int64_t place = 0;
+    nm_each_op(op, w->f)
+        if (op->n_out)
+            w->place[op->out[0].id] = place += GAP;
+}
 
-static nm_op *first_reader(const nm_op *last)
+static int64_t place_of(const overlap *w, const nm_op *op)
+{
+    return !op ? 0 : op->n_out ? w->place[op->out[0].id] : INT64_MAX; // that is ret
+}
+
+static nm_op *later(const overlap *w, nm_op *a, nm_op *b)
+{
+    return place_of(w, b) > place_of(w, a) ? b : a;
+}
+
+static nm_op *first_reader(const overlap *w, const nm_op *last)
 {
     nm_op *first = NULL;
     for (const nm_op *c = nm_launch_first(last); c != last->next; c = c->next)
         nm_each_use(u, &c->out[0])
-            first = earlier(first, u->op);
+            if (!first || place_of(w, u->op) < place_of(w, first))
+                first = u->op;
     return first;
 }
 
 // The last op that has to stand before the launch; NULL: none.
-static nm_op *last_needed(nm_op *first, nm_op *last, nm_op *needed)
+static nm_op *last_needed(const overlap *w, nm_op *first, nm_op *last, nm_op *needed)
 {
     for (nm_op *op = first;; op = op->next) {
-        needed = later(needed, op->in[0]->def);
+        needed = later(w, needed, op->in[0]->def);
         if (op == last)
             return needed;
     }
 }
 
-static void move_all_before(nm_op *first, nm_op *last, nm_op *before)
+// The launch goes behind `needed`; NULL: to the beginning.
+static void move_behind(overlap *w, nm_op *first, nm_op *last, nm_op *needed)
 {
+    nm_op *before = needed ? needed->next : w->f->first;
+    int64_t place = place_of(w, needed);
+    if (before == first)
+        return;
     for (nm_op *op = first, *next;; op = next) {
         next = op->next;
         nm_move_before(op, before);
+        w->place[op->out[0].id] = ++place;
         if (op == last)
-            return;
+            break;
     }
+    w->changed = true;
 }
 
 static void begin_early(overlap *w)
 {
     nm_op *before = NULL, *limit = NULL; // the launch before; the reader of the one before that
+    number_ops(w);
     for (nm_op *op = w->f->first, *next; op; op = next) {
         next = op->next;
         if (!nm_is_sent(op))
             continue;
         nm_op *last = nm_launch_last(op), *floor = before;
-        if (limit && nm_stands_before(limit, op))
-            floor = later(before, limit);
-        nm_op *needed = last_needed(op, last, floor);
-        nm_op *place = needed ? needed->next : w->f->first;
+        if (place_of(w, limit) < place_of(w, op))
+            floor = later(w, before, limit);
         next = last->next;
-        if (place != op) {
-            move_all_before(op, last, place);
-            w->changed = true;
-        }
-        limit = before ? first_reader(before) : NULL;
+        move_behind(w, op, last, last_needed(w, op, last, floor));
+        limit = before ? first_reader(w, before) : NULL;
         before = last;
     }
 }
@@ -109,13 +132,7 @@ static bool makes_carried(const nm_op *op)
 
 static bool reads(const nm_op *op, const nm_op *last)
 {
-    for (const nm_op *c = nm_launch_first(last);; c = c->next) {
-        for (int i = 0; i < op->n_in; i++)
-            if (op->in[i]->def == c)
-                return true;
-        if (c == last)
-            return false;
-    }
+    return nm_launch_is_read(nm_launch_first(last), last, op);
 }
 
 static bool reads_flights(const overlap *w, const nm_op *op)
@@ -286,7 +303,9 @@ static bool overlap_list(nm_func *f)
     if (!n)
         return changed;
     nm_arena scratch = {0};
-    overlap w = {.f = f, .flight = nm_new_n(&scratch, flight, n)};
+    overlap w = {.f = f,
+                 .flight = nm_new_n(&scratch, flight, n),
+                 .place = nm_new_n(&scratch, int64_t, nm_func_outer(f)->n_values + 1)};
     begin_early(&w);
     walk(&w);
     nm_arena_free(&scratch);
