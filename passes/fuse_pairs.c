@@ -58,11 +58,27 @@ nm_pairs nm_pairs_find(nm_fuse *g)
 
 // --- what a merge saves ---------------------------------------------------------------------
 
+static bool reads_itself(const nm_fuse *g, const nm_cluster *c, const nm_value *v)
+{
+    for (int i = 0; i < c->n; i++)
+        for (const nm_read *r = g->unit[c->unit[i]].reads; r; r = r->next_of_reader)
+            if (r->value == v)
+                return true;
+    return false;
+}
+
+// What a whole step reads (a factor that clips all gradients) has more readers than a cluster reads
+// values.
+enum { FEW_READERS = 16 };
 bool nm_fuse_reads(const nm_fuse *g, int cluster, const nm_value *v)
 {
-    for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value)
+    int n = 0;
+    for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value) {
         if (g->unit[r->reader].cluster == cluster)
             return true;
+        if (++n == FEW_READERS)
+            return reads_itself(g, &g->cluster[cluster], v);
+    }
     return false;
 }
 
