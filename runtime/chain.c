@@ -153,6 +153,17 @@ static int find_maker(const nmrt_chain *c, int reader, const nmdrv_arg *arg, con
     return -1;
 }
 
+// v is as large as `has` says. Has it these bytes in `wants`, too?
+static nmrt_status check_bytes(const nmrt_value *v, const nmdrv_func *has, int64_t bytes,
+                               const nmdrv_func *wants, nmrt_error *e)
+{
+    if (v->bytes == bytes)
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_CORRUPT,
+                     "the program is inconsistent: %s has %lld bytes in %s, %lld in %s", v->name,
+                     (long long)v->bytes, has->name, (long long)bytes, wants->name);
+}
+
 static nmrt_status check_read(const nmrt_chain *c, const nmrt_call *reader, const nmdrv_arg *arg,
                               int64_t bytes, const nmrt_value *v, nmrt_error *e)
 {
@@ -163,11 +174,7 @@ static nmrt_status check_read(const nmrt_chain *c, const nmrt_call *reader, cons
                          "%s reads %s of all turns at once, which a pipeline has nowhere: --pp 1 "
                          "and --vp 1 are possible",
                          reader->func->name, v->name);
-    if (v->bytes != bytes)
-        return nmrt_fail(
-            e, NMRT_CORRUPT, "the program is inconsistent: %s has %lld bytes in %s, %lld in %s",
-            v->name, (long long)v->bytes, maker->func->name, (long long)bytes, reader->func->name);
-    return NMRT_OK;
+    return check_bytes(v, maker->func, bytes, reader->func, e);
 }
 
 static nmrt_status link_arg(nmrt_chain *c, int reader, const nmdrv_arg *arg, int64_t bytes,
@@ -184,31 +191,48 @@ static nmrt_status link_arg(nmrt_chain *c, int reader, const nmdrv_arg *arg, int
     return check_read(c, r, arg, bytes, &c->value[r->value[arg->buf]], e);
 }
 
-static nmrt_status link_rows(nmrt_call *x, const nmdrv_arg *last, int64_t n_last,
-                             const nmdrv_arg *arg, int64_t n, nmrt_error *e)
+typedef struct rows { // arguments or results
+    const nmdrv_arg *arg;
+    int64_t n;
+} rows;
+
+static const nmdrv_arg *find_row(rows of, const nmdrv_arg *like)
 {
-    for (int64_t i = 0; i < n_last; i++) {
-        int64_t k = 0;
-        while (k < n && (arg[k].bind != last[i].bind || strcmp(arg[k].name, last[i].name)))
-            k++;
-        if (last[i].bind != NMDRV_LINK)
+    for (int64_t i = 0; i < of.n; i++)
+        if (of.arg[i].bind == like->bind && strcmp(of.arg[i].name, like->name) == 0)
+            return &of.arg[i];
+    return NULL;
+}
+
+// bytes: of the last micro-batch's function.
+static nmrt_status link_rows(nmrt_chain *c, nmrt_call *x, rows last, rows func,
+                             const int64_t *bytes, nmrt_error *e)
+{
+    for (int64_t i = 0; i < last.n; i++) {
+        const nmdrv_arg *row = &last.arg[i], *same = find_row(func, row);
+        if (row->bind != NMDRV_LINK)
             continue;
-        if (k == n)
+        if (!same)
             return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: %s has no %s, %s has",
-                             x->func->name, last[i].name, x->last->name);
-        x->last_value[last[i].buf] = x->value[arg[k].buf];
+                             x->func->name, row->name, x->last->name);
+        int value = x->value[same->buf];
+        x->last_value[row->buf] = value;
+        NMRT_TRY(check_bytes(&c->value[value], x->func, bytes[row->buf], x->last, e));
     }
     return NMRT_OK;
 }
 
 // The last micro-batch's function reads and makes the same links.
-static nmrt_status link_last(nmrt_call *x, nmrt_error *e)
+static nmrt_status link_last(nmrt_chain *c, nmrt_call *x, const nmdrv_sym *sym, int64_t *bytes,
+                             nmrt_error *e)
 {
     const nmdrv_func *f = x->func, *last = x->last;
     if (!last)
         return NMRT_OK;
-    NMRT_TRY(link_rows(x, last->arg, last->n_args, f->arg, f->n_args, e));
-    return link_rows(x, last->result, last->n_results, f->result, f->n_results, e);
+    last->sizes(sym, bytes);
+    NMRT_TRY(link_rows(c, x, (rows){last->arg, last->n_args}, (rows){f->arg, f->n_args}, bytes, e));
+    return link_rows(c, x, (rows){last->result, last->n_results}, (rows){f->result, f->n_results},
+                     bytes, e);
 }
 
 static nmrt_status link_call(nmrt_chain *c, const nmrt_chain_request *q, int call, nmdrv_sym *sym,
@@ -225,14 +249,21 @@ static nmrt_status link_call(nmrt_chain *c, const nmrt_chain_request *q, int cal
     for (int64_t i = 0; i < f->n_results; i++)
         if (f->result[i].bind == NMDRV_LINK)
             NMRT_TRY(add_value(c, call, &f->result[i], bytes[f->result[i].buf], e));
-    return link_last(x, e);
+    return link_last(c, x, sym, bytes, e);
+}
+
+static int64_t most_bufs(const nmdrv_func *f, int64_t most)
+{
+    return f && f->n_bufs > most ? f->n_bufs : most;
 }
 
 static nmrt_status link_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
 {
     int64_t most = 0, n = q->texts.program->n_syms;
-    for (int i = 0; i < c->n_calls; i++)
-        most = c->call[i].func->n_bufs > most ? c->call[i].func->n_bufs : most;
+    for (int i = 0; i < c->n_calls; i++) {
+        most = most_bufs(c->call[i].func, most);
+        most = most_bufs(c->call[i].last, most);
+    }
     int64_t *bytes = malloc((size_t)(most + 1) * sizeof *bytes);
     nmdrv_sym *sym = malloc((size_t)(n + 1) * sizeof *sym);
     nmrt_status status = bytes && sym ? NMRT_OK : no_memory(e);

@@ -1,5 +1,5 @@
 // Links: on which stages a value lies, from when to when, in a slot or in the room, and what
-// programs are refused. Three units, six turns:
+// programs are refused; of a step's last micro-batch, too. Three units, six turns:
 //
 //     forward 0 -> x;  forward 1: x -> y a turn, saved;  turn: y, x -> dy
 //     backward 1: dy, saved -> dx a turn;  backward 0: dx, y
@@ -37,15 +37,30 @@ static int64_t no_flops(const nmdrv_sym *sym)
     return 0;
 }
 
-static const nmdrv_buf bufs[3] = {{.where = "t.nm:1"}, {.where = "t.nm:2"}, {.where = "t.nm:3"}};
+// backward_1 in a step's last micro-batch, with a buffer more; dx is as large as `last_dx` says.
+static nmdrv_arg last_backward_1[] = {LINK("saved", 0, "", 1), LINK("dy", 3, "dx", 0)},
+                 last_backward_1_out[] = {LINK("dx", 1, "", 0)};
+static int64_t last_dx = ROWS;
+static void sizes_last(const nmdrv_sym *sym, int64_t *bytes)
+{
+    saved_buf(sym, bytes, 4, 0);
+    bytes[1] = last_dx;
+}
+
+static const nmdrv_buf bufs[4] = {
+    {.where = "t.nm:1"}, {.where = "t.nm:2"}, {.where = "t.nm:3"}, {0}};
+#define TEXT(phase, unit, turns, sums, sizes, n_bufs, args, n_args, results, n_results)            \
+    {"f",   NMDRV_MICRO, "",     -1,     phase,     1 << unit, turns, sums,   no_run,              \
+     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results}
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
-    {"f",   NMDRV_MICRO, "", -1,     phase,     1 << unit, turns, NMDRV_EACH, no_run,              \
-     sizes, no_flops,    3,  n_args, n_results, bufs,      args,  results}
+    TEXT(phase, unit, turns, NMDRV_EACH, sizes, 3, args, n_args, results, n_results)
 static const nmdrv_func func[] = {
     FUNC(NMDRV_FORWARD, 0, -1, sizes_plain, NULL, 0, forward_0, 1),
     FUNC(NMDRV_FORWARD, 1, 0, sizes_forward, forward_1, 1, forward_1_out, 2),
     FUNC(NMDRV_TURN, 2, -1, sizes_plain, turn, 2, turn_out, 1),
-    FUNC(NMDRV_BACKWARD, 1, 0, sizes_backward, backward_1, 2, backward_1_out, 1),
+    TEXT(NMDRV_BACKWARD, 1, 0, NMDRV_ONCE, sizes_backward, 3, backward_1, 2, backward_1_out, 1),
+    TEXT(NMDRV_BACKWARD, 1, 0, NMDRV_LAST, sizes_last, 4, last_backward_1, 2, last_backward_1_out,
+         1),
     FUNC(NMDRV_BACKWARD, 0, -1, sizes_plain, backward_0, 2, NULL, 0),
 };
 static const nmdrv_sym_info sym[] = {{.name = "layers.pp", .of = "layers", .extent = 6}};
@@ -100,6 +115,31 @@ static void test_places(void)
     nmrt_stages_release(&s);
 }
 
+// The last micro-batch's text has the same links, in buffers of its own.
+static void test_last(void)
+{
+    nmrt_chain c;
+    nmrt_stages s;
+    nmrt_error e = {.text = ""};
+    const int slots[] = {3, 2, 1};
+    int n = 0;
+    CHECK(open_chain(&c, &s, 3, slots, &e) == NMRT_OK);
+    for (int i = 0; i < c.n_calls; i++) {
+        const nmrt_call *x = &c.call[i];
+        n += x->last != NULL;
+        CHECK(!x->last || (x->last_value[0] == x->value[1] && x->last_value[1] == x->value[2] &&
+                           x->last_value[2] == -1 && x->last_value[3] == x->value[0]));
+    }
+    CHECK(n == 3); // the chunks of unit 1
+    nmrt_chain_release(&c);
+    nmrt_stages_release(&s);
+    last_dx = ROWS + 4;
+    CHECK(open_chain(&c, &s, 3, slots, &e) == NMRT_CORRUPT);
+    CHECK(strstr(e.text, "dx has 1000 bytes in f, 1004 in f") != NULL);
+    nmrt_stages_release(&s);
+    last_dx = ROWS;
+}
+
 // What is alive together on a stage never shares memory.
 static void test_memory(int pp, const int *slots)
 {
@@ -137,6 +177,7 @@ static void test_refused(nmdrv_arg *arg, nmdrv_arg wrong, int pp, const char *wh
 int main(void)
 {
     test_places();
+    test_last();
     test_memory(1, (const int[]){1});
     test_memory(3, (const int[]){1, 1, 1});
     test_memory(6, (const int[]){6, 5, 4, 3, 2, 1});
@@ -144,5 +185,6 @@ int main(void)
     test_refused(&turn[1], (nmdrv_arg)LINK("saved", 1, "", 0), 2, "of all turns at once");
     test_refused(&backward_1[1], (nmdrv_arg)LINK("x", 1, "", 0), 2, "bytes in");
     test_refused(&forward_1_out[1], (nmdrv_arg)LINK("saved", 1, "", 1), 2, "share a buffer");
+    test_refused(&last_backward_1[0], (nmdrv_arg)LINK("x", 0, "", 1), 2, "f has no x, f has");
     return check_result();
 }
