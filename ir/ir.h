@@ -334,6 +334,9 @@ nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl); // replaces one of 
 nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name);       // NULL: not declared
 nm_dim nm_dim_of(nm_module *m, nm_sym name);                 // the declared extent; nm_bug if none
 nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row);
+// Do a pipeline's stages share it out: is it a dim of the mesh's row pp, with all of its indices?
+// The layers of one turn are no stage's part of all layers.
+bool nm_dim_is_staged(nm_module *m, const nm_dim *d);
 nm_param *nm_param_add(nm_module *m, nm_param param);
 nm_param *nm_param_lookup(nm_module *m, nm_sym path);
 nm_hyper *nm_hyper_add(nm_module *m, nm_hyper hyper);

@@ -76,6 +76,14 @@ nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row)
     return r;
 }
 
+bool nm_dim_is_staged(nm_module *m, const nm_dim *d)
+{
+    for (int i = 0; i < m->n_mesh; i++)
+        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, d->name))
+            return d->extent == nm_dim_default(m, d->name);
+    return false;
+}
+
 // --- parameters and hyperparameters --------------------------------------------------------------
 
 nm_param *nm_param_lookup(nm_module *m, nm_sym path)

@@ -42,18 +42,9 @@ bool nm_axes_have(const nm_axes *axes, const char *axis)
     return false;
 }
 
-// The layers of one turn are no stage's part of all layers.
-static bool is_pipelined(nm_module *m, const nm_dim *d)
-{
-    for (int i = 0; i < m->n_mesh; i++)
-        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, d->name))
-            return d->extent == nm_dim_lookup(m, d->name)->extent;
-    return false;
-}
-
 nm_axes nm_split_axes(nm_module *m, const nm_func *f, const nm_dim *d)
 {
-    if (!f->part.units || !is_pipelined(m, d))
+    if (!f->part.units || !nm_dim_is_staged(m, d))
         return d->axes;
     nm_axes axes = {.n = 1, .axis = {nm_sym_get(m, "pp")}};
     for (int i = 0; i < d->axes.n && axes.n < NM_MAX_AXES; i++)

@@ -48,30 +48,24 @@ static bool gives(const nm_func *f, nm_sym acc)
 static bool is_of_micro(const nm_func *f) { return f->part.phase < NM_PHASE_before; }
 static bool adds(const nm_func *f, nm_sym acc) { return is_of_micro(f) && gives(f, acc); }
 
-static bool is_staged(const nm_module *m, const nm_type *t)
-{
-    for (int i = 0; i < m->n_mesh && t->rank; i++)
-        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, t->dim[0].name))
-            return true;
-    return false;
-}
+// Who adds to it: once to the whole of it, in each chunk of a unit, or in each chunk to its own
+// rows.
+typedef enum { WHOLE, CHUNKS, ROWS } adder;
 
-typedef enum {
-    WHOLE,
-    CHUNKS,
-    ROWS
-} adder; // who adds to it: once to the whole of it, in each
-         // chunk of a unit, or in each chunk to its own rows
+static bool has_rows(nm_module *m, const nm_type *t)
+{
+    return t->rank && nm_dim_is_staged(m, &t->dim[0]);
+}
 
 static adder adder_of(const nm_func *f, nm_sym acc)
 {
     for (int i = 0; i < f->n_results && (f->part.units & NM_ODD_UNITS); i++)
         if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
-            return is_staged(f->module, f->last->in[i]->type) ? ROWS : CHUNKS;
+            return has_rows(f->module, f->last->in[i]->type) ? ROWS : CHUNKS;
     return WHOLE;
 }
 
-// Units that add each to their own rows do not share them.
+// Units that add each to their own rows do not share them: no row is two units' [pp-4].
 static bool is_shared(const nm_shard_funcs *all, nm_sym acc)
 {
     int n[ROWS + 1] = {0};

@@ -13,8 +13,7 @@ bool nm_units_is_dim(const nm_units *u, nm_sym dim) { return nm_syms_has(u->dims
 nm_sym nm_units_dim_in(const nm_units *u, const nm_type *t)
 {
     for (int i = 0; i < t->rank; i++)
-        if (nm_units_is_dim(u, t->dim[i].name) &&
-            t->dim[i].extent == nm_dim_lookup(u->m, t->dim[i].name)->extent)
+        if (nm_dim_is_staged(u->m, &t->dim[i]))
             return t->dim[i].name;
     return NULL;
 }
