@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-// The symbol of a rank's part in the extent, or NULL.
+// The symbol of a rank's part in the extent, or NULL. All ranks' parts together are none.
 static const nm_dim_decl *part_in(nm_module *m, const nm_extent *e)
 {
     for (int i = 0; i < e->n_terms; i++)
@@ -12,7 +12,7 @@ static const nm_dim_decl *part_in(nm_module *m, const nm_extent *e)
             nm_sym sym = e->term[i].atom[k].sym;
             const nm_dim_decl *d = sym ? nm_dim_lookup(m, sym) : NULL;
             if (d && d->of)
-                return d;
+                return nm_extent_is_stored(m, e) ? NULL : d;
         }
     return NULL;
 }

@@ -54,7 +54,7 @@ int64_t nm_eval_total_of(nm_eval_op *e, const nm_extent *x) { return extent_of(e
 // A product of dims of which one is split: as many whole parts come before this call's first.
 int64_t nm_eval_offset_of(nm_eval_op *e, const nm_extent *x)
 {
-    if (x->n_terms != 1)
+    if (x->n_terms != 1 || nm_extent_is_stored(e->m, x))
         return 0;
     const nm_term *t = &x->term[0];
     int64_t first = t->factor;
@@ -99,11 +99,13 @@ typedef struct runs { // indices from half on are jump further
 } runs;
 
 // Of a product, the dim that lies in two runs is the outermost.
-static runs runs_of(const nm_eval_opts *opts, const nm_extent *x)
+static runs runs_of(const nm_eval_op *e, const nm_extent *x)
 {
+    const nm_eval_opts *opts = e->opts;
     runs r = {INT64_MAX, 0};
     const nm_term *t = x->term;
-    for (int i = 0; x->n_terms == 1 && i < t->n_atoms; i++) {
+    bool product = x->n_terms == 1 && !nm_extent_is_stored(e->m, x);
+    for (int i = 0; product && i < t->n_atoms; i++) {
         const nm_eval_sym *s = t->atom[i].sym ? nm_eval_find_sym(opts, t->atom[i].sym) : NULL;
         if (!s || !s->jump)
             continue;
@@ -119,14 +121,14 @@ static runs runs_of(const nm_eval_opts *opts, const nm_extent *x)
 
 int64_t nm_eval_global(nm_eval_op *e, const nm_dim *d, int64_t i)
 {
-    runs r = runs_of(e->opts, d->extent);
+    runs r = runs_of(e, d->extent);
     int64_t in_call = i + nm_eval_block_start(e->m, e->opts, d, nm_eval_size_of(e, d->extent));
     return in_call + nm_eval_offset_of(e, d->extent) + (in_call >= r.half ? r.jump : 0);
 }
 
 int64_t nm_eval_local(nm_eval_op *e, const nm_dim *d, int64_t global)
 {
-    runs r = runs_of(e->opts, d->extent);
+    runs r = runs_of(e, d->extent);
     int64_t n = nm_eval_size_of(e, d->extent), in_call = global - nm_eval_offset_of(e, d->extent);
     if (in_call >= r.half)
         in_call = in_call - r.jump < r.half ? -1 : in_call - r.jump;

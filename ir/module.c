@@ -84,6 +84,34 @@ bool nm_dim_is_staged(nm_module *m, const nm_dim *d)
     return false;
 }
 
+static bool has_atom(const nm_term *t, nm_sym sym)
+{
+    for (int i = 0; i < t->n_atoms; i++)
+        if (t->atom[i].sym == sym)
+            return true;
+    return false;
+}
+
+static bool is_all_of(const nm_term *t, const nm_dim_decl *local)
+{
+    for (int i = 0; i < local->axes.n; i++)
+        if (!has_atom(t, local->axes.axis[i]))
+            return false;
+    return true;
+}
+
+bool nm_extent_is_stored(nm_module *m, const nm_extent *e)
+{
+    bool product = e->n_terms == 1 && e->term->n_atoms > 1;
+    for (int i = 0; product && i < e->term->n_atoms; i++) {
+        const nm_atom *a = &e->term->atom[i];
+        const nm_dim_decl *d = a->sym ? nm_dim_lookup(m, a->sym) : NULL;
+        if (d && d->of)
+            return is_all_of(e->term, d);
+    }
+    return false;
+}
+
 // --- parameters and hyperparameters --------------------------------------------------------------
 
 nm_param *nm_param_lookup(nm_module *m, nm_sym path)

@@ -3,17 +3,19 @@
 //
 //   1 reduce_scatter  a pending axis that the new form has next on a dim; runs of axes join
 //   2 shard           an axis that the new form has and the old lacks: local
-//   3 all_to_all      the last axes of one dim that the new form has next on another
-//   4 all_reduce      all other axes that are to be completed, jointly
-//   5 all_gather      the last axes of a dim that the new form has not; then 2 again
-//   6 first           a sum that the new form has pending: local
+//   3 all_reduce      all other axes that are to be completed, jointly
+//   4 all_gather      the last axes of a dim that the new form has not; then 2 again
+//   5 first           a sum that the new form has pending: local
+//
+// What goes from one dim to another (the gradient of a pick along ff/tp: ff, seq/tp to ff/tp, seq)
+// is gathered and then cut: an all_to_all would send less, and no target has one.
 //
 // A step that an earlier reader made is shared (the reader stands before, so it is computed here).
 #include "passes/shard.h"
 
 typedef struct step {
     nm_opcode code;
-    nm_sym over, to;
+    nm_sym over;
     nm_axes axes;
     const nm_type *form; // after it
 } step;
@@ -36,11 +38,11 @@ bool nm_shard_is_split_over(const nm_type *t, nm_sym axis)
     return false;
 }
 
-static void add_step(plan *p, nm_opcode code, nm_sym over, nm_sym to, nm_axes axes)
+static void add_step(plan *p, nm_opcode code, nm_sym over, nm_axes axes)
 {
     if (p->n == MAX_STEPS)
         nm_bug("a conversion of more than %d steps", MAX_STEPS);
-    p->step[p->n++] = (step){code, over, to, axes, nm_type_get(p->m, &p->at)};
+    p->step[p->n++] = (step){code, over, axes, nm_type_get(p->m, &p->at)};
 }
 
 static bool is_due(const plan *p, nm_sym axis)
@@ -73,7 +75,7 @@ static void grow(plan *p, bool scatter)
             nm_axes_add(&p->at.dim[i].axes, run.axis[k]);
             nm_axes_drop(&p->at.pending, run.axis[k]);
         }
-        add_step(p, scatter ? NM_OP_reduce_scatter : NM_OP_shard, p->at.dim[i].name, NULL, run);
+        add_step(p, scatter ? NM_OP_reduce_scatter : NM_OP_shard, p->at.dim[i].name, run);
     }
 }
 
@@ -102,31 +104,6 @@ static nm_axes surplus(const plan *p, int i)
     return rest;
 }
 
-static bool follows(const nm_axes *have, const nm_axes *more, const nm_axes *want)
-{
-    nm_axes both = *have;
-    for (int i = 0; i < more->n; i++)
-        nm_axes_add(&both, more->axis[i]);
-    return nm_axes_begin(&both, want);
-}
-
-static void move(plan *p)
-{
-    for (int i = 0; i < p->at.rank; i++) {
-        nm_axes rest = surplus(p, i);
-        int k = 0;
-        while (k < p->at.rank &&
-               (k == i || !rest.n || !follows(&p->at.dim[k].axes, &rest, &p->to->dim[k].axes)))
-            k++;
-        if (k == p->at.rank)
-            continue;
-        p->at.dim[i].axes.n -= rest.n;
-        for (int a = 0; a < rest.n; a++)
-            nm_axes_add(&p->at.dim[k].axes, rest.axis[a]);
-        add_step(p, NM_OP_all_to_all, p->at.dim[i].name, p->at.dim[k].name, rest);
-    }
-}
-
 static void reduce(plan *p)
 {
     nm_axes rest = {0};
@@ -136,7 +113,7 @@ static void reduce(plan *p)
     for (int i = 0; i < rest.n; i++)
         nm_axes_drop(&p->at.pending, rest.axis[i]);
     if (rest.n)
-        add_step(p, NM_OP_all_reduce, NULL, NULL, rest);
+        add_step(p, NM_OP_all_reduce, NULL, rest);
 }
 
 static void join(plan *p)
@@ -145,7 +122,7 @@ static void join(plan *p)
         nm_axes rest = surplus(p, i);
         p->at.dim[i].axes.n -= rest.n;
         if (rest.n)
-            add_step(p, NM_OP_all_gather, p->at.dim[i].name, NULL, rest);
+            add_step(p, NM_OP_all_gather, p->at.dim[i].name, rest);
     }
 }
 
@@ -158,7 +135,7 @@ static void mask(plan *p)
     for (int i = 0; i < rest.n; i++)
         nm_axes_add(&p->at.pending, rest.axis[i]);
     if (rest.n)
-        add_step(p, NM_OP_first, NULL, NULL, rest);
+        add_step(p, NM_OP_first, NULL, rest);
 }
 
 static plan make_plan(nm_module *m, const nm_type *from, const nm_type *to)
@@ -171,8 +148,6 @@ static plan make_plan(nm_module *m, const nm_type *from, const nm_type *to)
     if (max)
         reduce(&p);
     p.at.kind = NM_PENDING_SUM;
-    grow_all(&p, true);
-    move(&p);
     grow_all(&p, true);
     reduce(&p);
     join(&p);
@@ -218,10 +193,7 @@ static nm_value *build_step(nm_value *v, const step *s, bool max, nm_op *before)
     nm_module *m = before->func->module;
     nm_attr attr[3];
     int n = 0;
-    if (s->code == NM_OP_all_to_all) {
-        attr[n++] = nm_mk_sym(m, "from", s->over);
-        attr[n++] = nm_mk_sym(m, "to", s->to);
-    } else if (s->over)
+    if (s->over)
         attr[n++] = nm_mk_sym(m, "over", s->over);
     attr[n++] = nm_mk_dims(m, "axes", (nm_syms){s->axes.n, s->axes.axis});
     if (max && s->code == NM_OP_all_reduce)

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Meshes that do not divide everything: dp and cp need not divide what is kept once (d = 128), 2 cp not seq, tp not the
-# padding of the vocabulary (600 is stored as 640, over tp 3 as 768). One rank's losses to 1e-6; what a mesh saved goes on
-# on another; and the run says how far the optimizer's state is split.
+# padding of the vocabulary (600 is stored as 640, over tp 3 as 768; gathered whole, it is 600 again). One rank's losses to
+# 1e-6; what a mesh saved goes on on another; and the run says how far the optimizer's state is split.
 set -eu
 . tests/mesh/lib.sh
 build_model gpt2 t -D vocab=600 -D heads=6 -D hd=16 -D ff=192
+program=t
 
-go() { # go FOLDER FLAGS...: four steps
+go() { # go FOLDER FLAGS...: four steps of $program
     local folder=$work/$1
     shift
-    "$work/t" --data "$work/text" --micro-batch 1 --global-batch 6 --seq 48 --lr 1e-3 --lr-schedule constant --warmup 2 --steps 4 \
+    "$work/$program" --data "$work/text" --micro-batch 1 --global-batch 6 --seq 48 --lr 1e-3 --lr-schedule constant --warmup 2 --steps 4 \
         --threads 1 --save "$folder/ckpt" --log-dir "$folder/logs" "$@" >"$work/out" 2>&1 || { echo "$*" && cat "$work/out" && return 1; }
 }
 same() { # same FOLDER FOLDER
@@ -43,3 +44,12 @@ go many --tp 3 --cp 2 --steps 3 --resume auto
 go many --resume auto
 same many one
 "$BUILD/tests/tools/compare" --prefix optim. --tolerance 1e-5 "$work/many/ckpt" "$work/one/ckpt"
+
+nemocc tests/passes/picked.nm -D vocab=130 -D ff=24 -o "$work/picked"
+program=picked
+go whole
+for mesh in "--tp 3" "--tp 4 --sp 0" "--cp 2 --dp 2 --zero 3"; do
+    rm -rf "$work/mesh"
+    go mesh $mesh
+    same mesh whole || { echo "picked $mesh" && exit 1; }
+done

@@ -15,6 +15,7 @@ static const char *const before =
 static const subject models[] = {
     TINY_GPT2("2"),
     TINY_LLAMA3,
+    {.path = "tests/passes/picked.nm"},
     {.path = "tests/passes/localize_segments.nmir"},
     {.path = "tests/passes/ring.nmir"},
 };
