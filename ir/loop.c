@@ -58,6 +58,16 @@ nm_loop_row *nm_loop_give(nm_loop *l, nm_value *result)
     return append(l, &l->result, (nm_loop_row){.result = result});
 }
 
+void nm_loop_replace(nm_loop *l, nm_value *old, nm_value *with)
+{
+    nm_loop_rows *giving[] = {&l->carried, &l->result};
+    nm_replace(old, with);
+    for (int c = 0; c < 2; c++)
+        for (int i = 0; i < giving[c]->n; i++)
+            if (giving[c]->row[i].result == old)
+                giving[c]->row[i].result = with;
+}
+
 void nm_loop_drop(nm_loop_rows *rows, int i)
 {
     rows->n--;

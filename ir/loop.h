@@ -31,6 +31,8 @@ nm_loop_row *nm_loop_stack(nm_loop *l, nm_value *operand, nm_value *param);
 nm_loop_row *nm_loop_whole(nm_loop *l, nm_value *operand, nm_value *param);
 nm_loop_row *nm_loop_give(nm_loop *l, nm_value *result);
 void nm_loop_drop(nm_loop_rows *rows, int i); // the row, keeping the order of the others
+// All readers of a value of the body read another, the rows' results among them.
+void nm_loop_replace(nm_loop *l, nm_value *old, nm_value *with);
 // Dropped params and outs must have no readers. Returns the new op, in the old one's place.
 nm_op *nm_loop_close(nm_loop *l);
 

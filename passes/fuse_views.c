@@ -135,7 +135,7 @@ static void compute_in_turn(nm_loop *l, nm_loop_rows *rows, int i, nm_arena *scr
     nm_proto proto = nm_proto_of(op);
     proto.in = in;
     proto.type = param->type;
-    nm_replace(param, nm_build(l->body, first, &proto));
+    nm_loop_replace(l, param, nm_build(l->body, first, &proto));
     nm_loop_drop(rows, i);
 }
 

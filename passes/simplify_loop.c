@@ -72,17 +72,6 @@ static bool drop_dead_rows(nm_loop *l, const bool *live)
     return changed;
 }
 
-// Replace a param that the rows' results may name, too.
-static void replace_param(nm_loop *l, nm_value *old, nm_value *with)
-{
-    nm_loop_rows *giving[] = {&l->carried, &l->result};
-    nm_replace(old, with);
-    for (int c = 0; c < 2; c++)
-        for (int i = 0; i < giving[c]->n; i++)
-            if (giving[c]->row[i].result == old)
-                giving[c]->row[i].result = with;
-}
-
 static bool merge_same(nm_loop *l, nm_loop_rows *rows)
 {
     bool changed = false;
@@ -90,7 +79,7 @@ static bool merge_same(nm_loop *l, nm_loop_rows *rows)
         for (int k = 0; k < i; k++) {
             if (rows->row[k].operand != rows->row[i].operand)
                 continue;
-            replace_param(l, rows->row[i].param, rows->row[k].param);
+            nm_loop_replace(l, rows->row[i].param, rows->row[k].param);
             nm_loop_drop(rows, i);
             changed = true;
             break;
@@ -110,7 +99,7 @@ static bool sink_free(nm_loop *l)
         nm_value **map =
             nm_new_n(body->module->arena, nm_value *, nm_func_outer(body)->n_values + 1);
         nm_op *copy = nm_copy_op(body, body->first, def, map);
-        replace_param(l, l->whole.row[i].param, &copy->out[0]);
+        nm_loop_replace(l, l->whole.row[i].param, &copy->out[0]);
         nm_loop_drop(&l->whole, i);
         changed = true;
     }
