@@ -4,10 +4,10 @@
 // stacked, whole) lies in one place, so its names form a class with one order: that of the function
 // parameter in it, or of the parameter in whose place the function's result goes; else the rank of
 // dims (layout_rank.c), with the repeated dims in front. A collective's operand and result are of
-// one class, too. Links are ordered by the rank alone, so that the function that gives one and
-// those that take it agree. Inside a group a value follows its largest operand, a product the
-// group's result. Where a class cannot have the order that a repeat (repeated dim first), a
-// template (head dim last), a collective or a link needs, a copy is inserted.
+// one class, too. Links are ordered by the module alone (layout_links.c), so that the function that
+// gives one and those that take it agree. Inside a group a value follows its largest operand, a
+// product the group's result. Where a class cannot have the order that a repeat (repeated dim
+// first), a template (head dim last), a collective or a link needs, a copy is inserted.
 #include "passes/layout.h"
 
 #include "passes/fuse.h"
@@ -99,38 +99,11 @@ static void join_ops(layout *l, const nm_func *f)
 
 // --- links: given by one function, taken by others ------------------------------------------
 
-// Is the dim the one over which a unit's repeat may be run in chunks?
-static bool is_chunked(nm_module *m, const nm_dim *d)
-{
-    static const char pp[] = "pp";
-    for (int i = 0; i < m->n_dims; i++) {
-        const nm_dim_decl *decl = &m->dim[i];
-        if (decl->of == d->name && decl->axes.n == 1 && !strcmp(decl->axes.axis[0], pp) &&
-            d->extent == decl->extent)
-            return true;
-    }
-    return false;
-}
-
-// By the rank, but with the chunked dim outermost: the same in all functions that name the link.
-static const nm_type *link_type(const layout *l, const nm_type *t)
-{
-    nm_type sorted = *nm_rank_sort(l->m, l->rank, t);
-    for (int i = 1; i < sorted.rank; i++) {
-        nm_dim d = sorted.dim[i];
-        if (!is_chunked(l->m, &d))
-            continue;
-        memmove(&sorted.dim[1], &sorted.dim[0], sizeof d * (size_t)i);
-        sorted.dim[0] = d;
-    }
-    return nm_type_get(l->m, &sorted);
-}
-
 static void order_links(const layout *l, nm_func *f)
 {
     for (int i = 0; i < f->n_params; i++)
         if (f->param_bind[i].kind == NM_BIND_link)
-            f->param[i]->type = link_type(l, f->param[i]->type);
+            f->param[i]->type = nm_layout_link(l->m, l->rank, f->param[i]->type);
 }
 
 // --- what is given --------------------------------------------------------------------------
@@ -156,7 +129,7 @@ static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
     nm_bind b = f->result_bind[i];
     const nm_type *t = f->last->in[i]->type;
     if (b.kind == NM_BIND_link)
-        return link_type(l, t);
+        return nm_layout_link(l->m, l->rank, t);
     for (int k = 0; k < f->n_params && b.kind != NM_BIND_none; k++)
         if (f->param_bind[k].kind == b.kind && f->param_bind[k].name == b.name &&
             nm_type_same_set(f->param[k]->type, t))
@@ -207,34 +180,6 @@ static void fix_neighbours(layout *l, const nm_func *f, bool forwards)
     }
 }
 
-// --- copies where one class cannot serve ----------------------------------------------------
-
-// A parameter's order is fixed; a repeat needs the repeated dim in front of what it takes by turns.
-static void copy_stacked(nm_func *f, nm_op *repeat)
-{
-    int carried = (int)nm_attr_int(repeat, "carried", 0);
-    int whole = carried + (int)nm_attr_int(repeat, "stacked", 0);
-    nm_sym over = nm_attr_sym(repeat, "over");
-    for (int i = carried; i < whole; i++) {
-        nm_value *v = repeat->in[i];
-        const nm_type *t = v->type;
-        if (v->def || t->dim[0].name == over)
-            continue;
-        nm_dim dim = t->dim[nm_type_find(t, over)];
-        t = nm_type_with_outer(f->module, nm_type_without(f->module, t, over), dim);
-        nm_set_operand(repeat, i, nm_copy_group(f, repeat, v, t));
-    }
-}
-
-static void insert_copies(nm_func *f)
-{
-    nm_each_op(op, f)
-        if (op->code == NM_OP_repeat) {
-            copy_stacked(f, op);
-            insert_copies(op->body);
-        }
-}
-
 // --- orders ---------------------------------------------------------------------------------
 
 static void append(nm_rank *r, nm_sym dim)
@@ -258,15 +203,80 @@ static nm_rank order_from(const layout *l, nm_syms front, const nm_type *like)
     return r;
 }
 
-// The numbers of a draw go by its own order of dims.
-static void order_value(layout *l, nm_value *v)
+// The type that v has in the order of its class. What comes from outside has its own order, and
+// the numbers of a draw go by theirs.
+static const nm_type *ordered_type(layout *l, const nm_value *v)
 {
-    if (v->def && v->def->code == NM_OP_random)
-        return;
+    bool given = !v->def && !v->func->parent;
+    if (given || (v->def && v->def->code == NM_OP_random))
+        return v->type;
     int c = class_of(l, v);
     nm_rank r = order_from(l, l->front[c], l->fixed[c]);
-    v->type = nm_rank_sort(l->m, &r, v->type);
+    return nm_rank_sort(l->m, &r, v->type);
 }
+
+static void order_value(layout *l, nm_value *v) { v->type = ordered_type(l, v); }
+
+// --- copies where one class cannot serve ----------------------------------------------------
+//
+// What comes from outside may lie otherwise than its class, and a class that repeats over several
+// dims take apart has one of these dims outermost. There a copy cuts the class in two. It is of a
+// class that begins with this repeat, which has the repeated dim outermost then: joins keep the
+// order of the operand's class, so no place is cut twice.
+
+// Is the turn's part in one piece, in the order in which the turn has it?
+static bool is_part(layout *l, const nm_value *whole, const nm_value *part, nm_sym over)
+{
+    const nm_type *t = ordered_type(l, whole);
+    return t->dim[0].name == over && nm_type_without(l->m, t, over) == ordered_type(l, part);
+}
+
+static nm_value *copy(nm_func *f, nm_op *before, nm_value *v)
+{
+    return nm_copy_group(f, before, v, v->type);
+}
+
+// All readers of v, which is computed before `before`, read a copy.
+static void copy_for_readers(nm_func *f, nm_op *before, nm_value *v)
+{
+    nm_value *c = copy(f, before, v);
+    nm_replace(v, c);
+    nm_set_operand(c->def, 0, v);
+}
+
+// Cuts a class at an operand or a result of the repeat, if it has to be cut there.
+static bool cut_repeat(layout *l, nm_func *f, nm_op *op)
+{
+    int carried = (int)nm_attr_int(op, "carried", 0);
+    int whole = carried + (int)nm_attr_int(op, "stacked", 0);
+    nm_sym over = nm_attr_sym(op, "over");
+    for (int i = 0; i < op->n_in; i++) {
+        const nm_value *in = op->in[i], *param = op->body->param[i];
+        bool fits = i >= carried && i < whole ? is_part(l, in, param, over)
+                                              : ordered_type(l, in) == ordered_type(l, param);
+        if (fits)
+            continue;
+        nm_set_operand(op, i, copy(f, op, op->in[i]));
+        return true;
+    }
+    for (int i = carried; i < op->n_out; i++)
+        if (!is_part(l, &op->out[i], op->body->last->in[i], over)) {
+            copy_for_readers(f, op->next, &op->out[i]);
+            return true;
+        }
+    return false;
+}
+
+// Cuts one class, if one has to be cut: classes are to be found anew then.
+static bool cut_class(layout *l, nm_func *f)
+{
+    nm_each_op(op, f)
+        if (op->code == NM_OP_repeat && (cut_class(l, op->body) || cut_repeat(l, f, op)))
+            return true;
+    return false;
+}
+
+// --- orders of what groups compute ----------------------------------------------------------
 
 // The dims of op's result, in the order of its largest operand: what a view calls a dim stands
 // where the dim stood.
@@ -400,20 +410,26 @@ static void copy_results(const layout *l, nm_func *f)
 
 // --- the pass -------------------------------------------------------------------------------
 
+static void find_classes(layout *l, const nm_func *f)
+{
+    l->n_values = (int)f->n_values;
+    l->up = nm_new_n(l->scratch, int, l->n_values);
+    l->fixed = nm_new_n(l->scratch, const nm_type *, l->n_values);
+    l->front = nm_new_n(l->scratch, nm_syms, l->n_values);
+    for (int i = 0; i < l->n_values; i++)
+        l->up[i] = i;
+    fix_bound(l, f);
+    join_ops(l, f);
+}
+
 static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 {
     nm_arena_mark mark = nm_arena_mark_get(scratch);
-    insert_copies(f);
-    int n = (int)f->n_values;
-    layout l = {.m = f->module, .scratch = scratch, .rank = rank, .n_values = n};
-    l.up = nm_new_n(scratch, int, n);
-    l.fixed = nm_new_n(scratch, const nm_type *, n);
-    l.front = nm_new_n(scratch, nm_syms, n);
-    for (int i = 0; i < n; i++)
-        l.up[i] = i;
+    layout l = {.m = f->module, .scratch = scratch, .rank = rank};
     order_links(&l, f);
-    fix_bound(&l, f);
-    join_ops(&l, f);
+    do
+        find_classes(&l, f);
+    while (cut_class(&l, f));
     fix_for_templates(&l, f);
     fix_links(&l, f);
     fix_neighbours(&l, f, true);

@@ -9,11 +9,15 @@
 typedef struct nm_rank {
     int n;
     nm_sym *dim;
+    nm_syms repeated; // those that repeats run over
 } nm_rank;
 
 nm_rank *nm_rank_new(nm_module *m, nm_arena *arena);
 // The type with its dims in the order of rank.
 const nm_type *nm_rank_sort(nm_module *m, const nm_rank *rank, const nm_type *t);
+
+// In layout_links.c: the type of a link in the order that all functions know.
+const nm_type *nm_layout_link(nm_module *m, const nm_rank *rank, const nm_type *t);
 
 // A map group that copies v, of f, into a value of type t (v's dims in any order), before `before`.
 nm_value *nm_copy_group(nm_func *f, nm_op *before, nm_value *v, const nm_type *t);

@@ -72,6 +72,17 @@ static void place_ops(nm_rank *r, const nm_func *f)
     }
 }
 
+static void find_repeated(nm_syms *list, nm_sym *room, const nm_func *f)
+{
+    nm_each_op(op, f) {
+        nm_sym over = op->code == NM_OP_repeat ? nm_attr_sym(op, "over") : NULL;
+        if (over && !nm_syms_has(*list, over))
+            room[list->n++] = over;
+        if (op->body)
+            find_repeated(list, room, op->body);
+    }
+}
+
 typedef enum { DATA, STORED, LINKED } what;
 
 static what what_is(nm_bind_kind kind)
@@ -93,6 +104,10 @@ nm_rank *nm_rank_new(nm_module *m, nm_arena *arena)
         room += count_dims(f);
     nm_rank *r = nm_new(arena, nm_rank);
     r->dim = nm_new_n(arena, nm_sym, room);
+    nm_sym *repeated = nm_new_n(arena, nm_sym, m->n_dims);
+    r->repeated.sym = repeated;
+    nm_each_func(f, m)
+        find_repeated(&r->repeated, repeated, f);
     nm_each_func(f, m)
         place_params(r, f, DATA);
     for (int i = 0; i < m->n_dims; i++)

@@ -268,8 +268,8 @@ static void check_stack(walk *w, const nm_op *op, const nm_value *part, const nm
 {
     const nm_place *p = place(w, part), *q = place(w, whole);
     if (p && q &&
-        (p->buffer != q->buffer || p->n_turns != q->n_turns + 1 ||
-         p->turn[q->n_turns].repeat != op || !contains(q, p)))
+        (whole->type->dim[0].name != nm_attr_sym(op, "over") || p->buffer != q->buffer ||
+         p->n_turns != q->n_turns + 1 || p->turn[q->n_turns].repeat != op || !contains(q, p)))
         fail(w, part, "is not a part of its stacked value");
 }
 
