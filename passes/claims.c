@@ -125,10 +125,28 @@ static int count_params(const nm_module *m, nm_sym dim)
     return n;
 }
 
-static bool is_stage(const nm_module *m, nm_sym dim)
+// Does a repeat run over it, or over runs of its indices?
+static bool is_repeated(const nm_func *f, nm_sym dim)
+{
+    nm_each_op(op, f) {
+        nm_sym over = op->code == NM_OP_repeat ? nm_attr_sym(op, "over") : NULL;
+        const nm_dim_decl *d = over ? nm_dim_lookup(f->module, over) : NULL;
+        if ((over && over == dim) || (d && d->turns_of == dim) ||
+            (op->body && is_repeated(op->body, dim)))
+            return true;
+    }
+    return false;
+}
+
+// A dim that parameters are stacked in: each turn reads its part of them, and gives its part of
+// their gradients, so what is kept is not split there.
+static bool is_stacked(const nm_module *m, nm_sym dim)
 {
     for (int i = 0; i < m->n_mesh; i++)
         if (is_row(&m->mesh[i], "pp") && nm_syms_has(m->mesh[i].dims, dim))
+            return true;
+    nm_each_func(f, m)
+        if (is_repeated(f, dim))
             return true;
     return false;
 }
@@ -147,7 +165,7 @@ static int find_candidates(nm_module *m, candidate *out)
     for (int i = 0; i < m->n_dims; i++) {
         nm_sym dim = m->dim[i].name;
         candidate c = {dim, i, count_params(m, dim), is_listed(m, m->n_mesh, dim)};
-        if (!c.n || is_stage(m, dim) || !nm_extent_is_const(m->dim[i].extent, NULL))
+        if (!c.n || is_stacked(m, dim) || !nm_extent_is_const(m->dim[i].extent, NULL))
             continue;
         int at = n++;
         for (; at && is_before(&c, &out[at - 1]); at--)

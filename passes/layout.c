@@ -12,6 +12,7 @@
 
 #include "passes/fuse.h"
 #include "passes/pass.h"
+#include "passes/shard.h"
 
 #include <string.h>
 
@@ -123,6 +124,13 @@ static const nm_type *ordered_like(nm_module *m, const nm_type *t, const nm_type
     return nm_type_get(m, &ordered);
 }
 
+// Are they one thing outside, or a sum and what it is when it is complete?
+static bool is_same_outside(nm_module *m, nm_bind param, nm_bind result)
+{
+    return param.kind == result.kind &&
+           (param.name == result.name || nm_shard_complete_name(m, param) == result.name);
+}
+
 // The type that the place of f's result i has outside; NULL: any order will do.
 static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
 {
@@ -131,9 +139,8 @@ static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
     if (b.kind == NM_BIND_link)
         return nm_layout_link(l->m, l->rank, t);
     for (int k = 0; k < f->n_params && b.kind != NM_BIND_none; k++)
-        if (f->param_bind[k].kind == b.kind && f->param_bind[k].name == b.name &&
-            nm_type_same_set(f->param[k]->type, t))
-            return f->param[k]->type;
+        if (is_same_outside(l->m, f->param_bind[k], b) && ordered_like(l->m, t, f->param[k]->type))
+            return ordered_like(l->m, t, f->param[k]->type);
     if (b.kind != NM_BIND_param && b.kind != NM_BIND_state)
         return NULL;
     const nm_param *row = nm_param_lookup(f->module, b.name);

@@ -235,12 +235,18 @@ static const nm_type *acc_form(nm_shard *s, const nm_value *v, nm_bind bind)
                 : nm_claims_canonical(s->m, s->claims, v->type);
 }
 
-// Of a repeat: what is stacked becomes in the turns already what it is in the end.
-static const nm_type *sum_form(nm_shard *s, const nm_value *out, const nm_value *inner,
-                               bool carried)
+// Of a repeat, which every rank runs all turns of: a sum that is stacked becomes in the turns
+// already what it is in the end, but for the dim that it is stacked over.
+static const nm_type *stacked_form(nm_shard *s, const nm_value *out, const nm_value *inner)
 {
-    const nm_bind *end = carried ? NULL : s->ends[out->id];
-    return acc_form(s, out, end ? *end : *s->acc[inner->id]);
+    const nm_bind *acc = s->ends[out->id] ? s->ends[out->id] : s->acc[inner->id];
+    const nm_type *form = acc ? acc_form(s, inner, *acc) : complete(s, inner);
+    return nm_shard_like(s->m, out->type, form);
+}
+
+static const nm_type *carried_form(nm_shard *s, const nm_value *inner, const nm_value *param)
+{
+    return s->acc[inner->id] ? acc_form(s, inner, *s->acc[inner->id]) : s->form[param->id];
 }
 
 static void infer_func(nm_shard *s, nm_func *f);
@@ -262,9 +268,8 @@ static void infer_repeat(nm_shard *s, nm_op *op)
     infer_func(s, op->body);
     for (int i = 0; i < op->n_out; i++) {
         nm_value *out = &op->out[i], *inner = op->body->last->in[i];
-        s->form[out->id] = s->acc[inner->id] ? sum_form(s, out, inner, i < carried)
-                           : i < carried     ? s->form[op->body->param[i]->id]
-                                             : nm_shard_like(s->m, out->type, complete(s, inner));
+        s->form[out->id] =
+            i < carried ? carried_form(s, inner, op->body->param[i]) : stacked_form(s, out, inner);
     }
 }
 
