@@ -11,7 +11,13 @@
 // is gathered and then cut: an all_to_all would send less, and no target has one.
 //
 // A step that an earlier reader made is shared (the reader stands before, so it is computed here).
+// But ZeRO-3's parameters do not lie whole in memory from a reader to one far below, as from
+// forward to backward where layers are unrolled: once two buckets of others were gathered, a
+// parameter is gathered again. Where dpp is 1 that sends nothing.
+#include "ir/launch.h"
 #include "passes/shard.h"
+
+#include <string.h>
 
 typedef struct step {
     nm_opcode code;
@@ -174,11 +180,32 @@ static bool is_over(const nm_op *op, const nm_axes *axes)
     return nm_syms_same(nm_attr_dims(op, "axes"), (nm_syms){axes->n, axes->axis});
 }
 
-static nm_value *find_step(nm_value *v, const step *s)
+static bool gathers_params(const nm_op *op)
 {
-    nm_each_use(u, v)
-        if (u->op->code == s->code && u->op->out[0].type == s->form && is_over(u->op, &s->axes))
+    nm_syms axes = nm_attr_dims(op, "axes");
+    return op->code == NM_OP_all_gather && axes.n == 1 && !strcmp(axes.sym[0], "dpp");
+}
+
+// Is what the gather gave still there for a reader? What is small would save no memory.
+static bool is_kept(const nm_op *gather, const nm_op *reader)
+{
+    const double small = NM_BUCKET / 64;
+    double since = 0;
+    if (nm_sent_elements(gather) <= small)
+        return true;
+    for (const nm_op *op = reader->prev; op != gather; op = op->prev)
+        since += gathers_params(op) ? nm_sent_elements(op) : 0;
+    return since <= 2 * NM_BUCKET;
+}
+
+static nm_value *find_step(nm_value *v, const step *s, const nm_op *before)
+{
+    nm_each_use(u, v) {
+        const nm_op *op = u->op;
+        if (op->code == s->code && op->out[0].type == s->form && is_over(op, &s->axes) &&
+            (!gathers_params(op) || is_kept(op, before)))
             return &u->op->out[0];
+    }
     return NULL;
 }
 
@@ -215,7 +242,7 @@ nm_value *nm_shard_convert(nm_value *v, const nm_type *form, nm_op *before)
     bool max = v->type->kind == NM_PENDING_MAX;
     plan p = make_plan(before->func->module, v->type, form);
     for (int i = 0; i < p.n; i++) {
-        nm_value *there = find_step(v, &p.step[i]);
+        nm_value *there = find_step(v, &p.step[i], before);
         v = there ? there : build_step(v, &p.step[i], max, before);
     }
     return v;

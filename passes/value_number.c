@@ -1,5 +1,6 @@
 // Global value numbering over straight-line code: one walk, one hash table of the pure ops so far.
-// Bodies are closed (they read their params alone), so each is numbered by itself.
+// Bodies are closed (they read their params alone), so each is numbered by itself. What shard sends
+// twice it means to (passes/shard_convert.c).
 #include "passes/value_number.h"
 
 #include "passes/rewrite.h"
@@ -94,7 +95,7 @@ void nm_value_number(nm_func *f, bool *changed)
     nm_each_op_safe(op, f) {
         if (op->body)
             nm_value_number(op->body, changed);
-        if (op->body || !nm_is(op, NM_PURE))
+        if (op->body || !nm_is(op, NM_PURE) || nm_is(op, NM_COLLECTIVE))
             continue;
         nm_op *first = find(&t, op);
         if (first)

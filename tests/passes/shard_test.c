@@ -214,8 +214,8 @@ static bool has_mode(nm_module *m, const char *mode)
 // In every mode that allows the mesh; those without seq's second home on a few.
 static int check_mesh(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
 {
-    static const char *const modes[] = {"mesh", "mesh", "mesh_nosp", "mesh_nosp", "mesh_notp",
-                                        "mesh_notp"};
+    static const char *const modes[] = {"mesh",      "mesh",      "mesh_nosp",
+                                        "mesh_nosp", "mesh_notp", "mesh_notp"};
     int bad = 0;
     bool alone = meshes[mesh].tpk * meshes[mesh].tpr == 1 && has_mode(m, "mesh_notp");
     for (int k = 0; k < (alone ? 6 : 4); k++) {
