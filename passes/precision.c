@@ -10,6 +10,16 @@ static const nm_type *concrete(nm_module *m, const nm_type *t, void *user)
     return t->dtype == NM_real ? nm_type_with_dtype(m, t, NM_f32) : t;
 }
 
+// A gradient that is cast to its parameter's dtype has its name from the cast.
+static void drop(nm_op *cast)
+{
+    nm_value *v = cast->in[0];
+    if (v->def && !v->name)
+        v->name = cast->out[0].name;
+    nm_replace(&cast->out[0], v);
+    nm_erase(cast);
+}
+
 static void drop_casts(nm_func *f, bool *changed)
 {
     nm_each_op_safe(op, f) {
@@ -22,11 +32,10 @@ static void drop_casts(nm_func *f, bool *changed)
                 op->attr[i].u.dtype = NM_f32;
                 *changed = true;
             }
-        if (op->in[0]->type != op->out[0].type)
-            continue;
-        nm_replace(&op->out[0], op->in[0]);
-        nm_erase(op);
-        *changed = true;
+        if (op->in[0]->type == op->out[0].type) {
+            drop(op);
+            *changed = true;
+        }
     }
 }
 
