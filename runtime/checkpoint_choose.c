@@ -42,9 +42,10 @@ static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmr
     if (n_foreign == n) { // one run's, so one reason
         if (passed->at)
             passed->at[passed->n = n_passed] = 0;
-        return nmrt_fail(e, NMRT_FOREIGN, "%s", first.text);
+        return nmrt_everyones(nmrt_fail(e, NMRT_FOREIGN, "%s", first.text), e);
     }
-    return nmrt_fail(e, NMRT_CORRUPT, "none of the %d checkpoints in %s can be used", n, dir);
+    return nmrt_everyones(
+        nmrt_fail(e, NMRT_CORRUPT, "none of the %d checkpoints in %s can be used", n, dir), e);
 }
 
 typedef struct choice { // rank 0's

@@ -336,10 +336,9 @@ nmrt_status nmrt_checkpoint_wait(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *
         nmrt_checkpoint_folder(c->path, s->options->save, s->at.step, "", e);
     if (status != NMRT_OK)
         tell(s, status, why.text, e);
-    e->everyones = true;
     if (s->told)
         e->text[0] = 0;
-    return status;
+    return nmrt_everyones(status, e);
 }
 
 void nmrt_saver_close(nmrt_saver *s)

@@ -127,7 +127,8 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
     nmrt_text_release(&passed);
     NMRT_TRY(status);
     if (!*c.path)
-        return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", o->checkpoint);
+        return nmrt_everyones(
+            nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", o->checkpoint), e);
     nmrt_engine_set(en, "seed", (double)o->seed);
     nmrt_engine_set(en, "step", (double)c.step);
     nmrt_engine_set(en, "steps", (double)c.step);
@@ -166,8 +167,10 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
     nmrt_data_request data = {o->data, s->seq, s->samples, false, 0};
     nmrt_device_request device = {s->program, s->threads, &s->mesh, &run->comm};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
-    NMRT_TRY(nmrt_data_open(&v->data, &data, e));
-    NMRT_TRY(nmrt_evaluation_init(&v->of, s, &v->data, o->samples, run->out, e));
+    nmrt_status status = nmrt_data_open(&v->data, &data, e);
+    if (status == NMRT_OK)
+        status = nmrt_evaluation_init(&v->of, s, &v->data, o->samples, run->out, e);
+    NMRT_TRY(nmrt_agree_alike(&run->comm, status, e));
     NMRT_TRY(nmrt_setup_find_shares(s, e));
     NMRT_TRY(nmrt_engine_open(&v->en, &s->plan, s->device, &device, e));
     v->en.check_memory = o->check_memory;

@@ -183,7 +183,11 @@ static int run_ranks(const nmdrv_program *program, const nmrt_options *o, const 
     nmrt_output lines = *out;
     lines.terminal = lines.terminal && ranks.start == NMRT_START_PLAIN;
     run.out = &lines;
-    return status == NMRT_OK ? nmrt_ranks_run(&ranks, run_as_rank, &run) : exit_code(status, &e);
+    if (status == NMRT_OK)
+        return nmrt_ranks_run(&ranks, run_as_rank, &run);
+    if (ranks.local_rank) // all of a machine have its flags: the first says it
+        e.text[0] = 0;
+    return exit_code(status, &e);
 }
 
 // --- all verbs ---------------------------------------------------------------------------------

@@ -50,13 +50,13 @@ static void print_hyper(const nmrt_options *o, const nmrt_hyper_flag *flag, nmrt
     nmrt_text_add(out, "\n");
 }
 
-// A file that is not there is said by who opens it.
 static void print_size(const char *name, const char *path, nmrt_text *out)
 {
     struct stat st;
-    if (path)
-        nmrt_text_add(out, "--%s a file of %lld bytes\n", name,
-                      stat(path, &st) ? -1LL : (long long)st.st_size);
+    if (path && stat(path, &st))
+        nmrt_text_add(out, "--%s a file that is not there\n", name);
+    else if (path)
+        nmrt_text_add(out, "--%s a file of %lld bytes\n", name, (long long)st.st_size);
 }
 
 static void print_all(const nmrt_options *o, nmrt_text *out)

@@ -28,3 +28,10 @@ nmrt_status nmrt_fail_errno(nmrt_error *e, const char *fmt, ...)
     e->everyones = false;
     return NMRT_WORLD;
 }
+
+nmrt_status nmrt_everyones(nmrt_status status, nmrt_error *e)
+{
+    if (status != NMRT_OK)
+        e->everyones = true;
+    return status;
+}

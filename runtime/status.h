@@ -27,6 +27,9 @@ nmrt_status nmrt_fail(nmrt_error *e, nmrt_status status, const char *fmt, ...)
 nmrt_status nmrt_fail_errno(nmrt_error *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+// Returns `status`; a failure is all ranks' from now on.
+nmrt_status nmrt_everyones(nmrt_status status, nmrt_error *e);
+
 #define NMRT_TRY(call)                                                                             \
     do {                                                                                           \
         nmrt_status status_ = (call);                                                              \

@@ -9,6 +9,7 @@
 // bits. Every rank runs this; whatever ends a run early is agreed upon between steps.
 #include "runtime/train.h"
 
+#include "runtime/agree.h"
 #include "runtime/checkpoint.h"
 #include "runtime/clock.h"
 #include "runtime/comm.h"
@@ -61,8 +62,7 @@ static nmrt_status check_finite(trainer *t, double loss, nmrt_error *e)
               "the %s of step %lld is %f; the run stops, and nothing of this step is saved%s%s",
               what, (long long)t->at.step + 1, isfinite(loss) ? norm : loss,
               *t->at.path ? ". The newest checkpoint is " : "", t->at.path);
-    e->everyones = true;
-    return NMRT_NUMERIC;
+    return nmrt_everyones(NMRT_NUMERIC, e);
 }
 
 // Only FINISH writes weights and states: a step that is stopped before it never was.
@@ -76,10 +76,11 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     nmrt_schedules_run(&t->o->hypers, &t->en, t->setup.syms.at, t->numbers);
     row->lr = nmrt_learning_rate(&t->o->hypers, t->numbers);
     if (!isfinite(row->lr))
-        return nmrt_fail(
-            e, NMRT_NUMERIC,
-            "the schedule's learning rate for step %lld is %f; the run stops before it",
-            (long long)t->at.step + 1, row->lr);
+        return nmrt_everyones(
+            nmrt_fail(e, NMRT_NUMERIC,
+                      "the schedule's learning rate for step %lld is %f; the run stops before it",
+                      (long long)t->at.step + 1, row->lr),
+            e);
     nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
     nmrt_engine_fill(&t->en, NMDRV_LINK, 0); // of finish: what other ranks alone make is 0
@@ -291,7 +292,8 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
             return NMRT_OK;
         }
         if (!automatic)
-            return nmrt_fail(e, NMRT_WORLD, "--resume: there is no checkpoint in %s", resume);
+            return nmrt_everyones(
+                nmrt_fail(e, NMRT_WORLD, "--resume: there is no checkpoint in %s", resume), e);
         fprintf(t->out->text, "no checkpoint in %s yet: starting\n", t->o->save);
     }
     if (t->o->check_memory) {
@@ -366,7 +368,7 @@ static nmrt_status open_outputs(trainer *t, nmrt_error *e)
     if (t->o->save)
         NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, t->at.step, &t->passed, e));
     const char *logs = t->comm->rank ? NULL : t->o->log_dir;
-    return nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e);
+    return nmrt_everyones(nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e), e);
 }
 
 static nmrt_status dry_run(const trainer *t, nmrt_error *e)
@@ -397,7 +399,7 @@ static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
     if (t->o->dry_run)
         return dry_run(t, e);
     NMRT_TRY(nmrt_setup_check_memory(&t->setup, local_ranks, e));
-    NMRT_TRY(open_data(t, e));
+    NMRT_TRY(nmrt_agree_alike(t->comm, open_data(t, e), e));
     t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
     if (!t->numbers)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the run's numbers");
