@@ -122,6 +122,8 @@ static bool parse_real(const char *text, double *value)
     return end != text && !*end && isfinite(*value) && *value >= 0;
 }
 
+static const double LONGEST = 1e6; // seconds: 11 days
+
 void nmrt_option_set(nmrt_options *o, const nmrt_option *option, const char *text,
                      nmrt_text *problems)
 {
@@ -146,6 +148,11 @@ void nmrt_option_set(nmrt_options *o, const nmrt_option *option, const char *tex
         if (!parse_real(text, at))
             nmrt_text_add(problems, "--%s takes a number from 0 on, not '%s'\n", option->name,
                           text);
+        break;
+    case NMRT_KIND_TIME:
+        if (!parse_real(text, at) || *(double *)at <= 0 || *(double *)at > LONGEST)
+            nmrt_text_add(problems, "--%s takes seconds, more than 0 and at most %.0f, not '%s'\n",
+                          option->name, LONGEST, text);
         break;
     case NMRT_KIND_SWITCH: *(bool *)at = true; break;
     }
@@ -173,7 +180,8 @@ void nmrt_option_print_json(const nmrt_options *o, const nmrt_option *option, nm
     }
     case NMRT_KIND_INT:
     case NMRT_KIND_COUNT: nmrt_text_add(out, "%lld", (long long)*(const int64_t *)at); break;
-    case NMRT_KIND_REAL: nmrt_text_add_real(out, *(const double *)at); break;
+    case NMRT_KIND_REAL:
+    case NMRT_KIND_TIME: nmrt_text_add_real(out, *(const double *)at); break;
     case NMRT_KIND_SWITCH: nmrt_text_add(out, *(const bool *)at ? "true" : "false"); break;
     }
 }
@@ -353,9 +361,6 @@ static void check_mesh(const nmrt_options *o, nmrt_text *problems)
 {
     if (o->sp > 1)
         nmrt_text_add(problems, "--sp takes 0 or 1, not '%lld'\n", (long long)o->sp);
-    if (o->comm_timeout <= 0)
-        nmrt_text_add(problems, "--comm-timeout takes a number above 0, not '%g'\n",
-                      o->comm_timeout);
 }
 
 static void check_plan(const nmrt_options *o, nmrt_text *problems)

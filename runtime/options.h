@@ -16,7 +16,7 @@ typedef enum {
 
 typedef const char *nmrt_option_STRING, *nmrt_option_CHOICE;
 typedef int64_t nmrt_option_INT, nmrt_option_COUNT;
-typedef double nmrt_option_REAL;
+typedef double nmrt_option_REAL, nmrt_option_TIME;
 typedef bool nmrt_option_SWITCH;
 
 enum { NMRT_CARRIED = 8 };
@@ -47,6 +47,7 @@ typedef enum {
     NMRT_KIND_INT,
     NMRT_KIND_COUNT,
     NMRT_KIND_REAL,
+    NMRT_KIND_TIME, // seconds, above 0
     NMRT_KIND_SWITCH
 } nmrt_kind;
 typedef struct nmrt_option {

@@ -38,12 +38,13 @@ typedef struct parent {
 
 // --- a rank ------------------------------------------------------------------------------------
 
-// A line of the message is one mistake; a rank that speaks for itself alone says so.
-static void report(const char *message, int rank)
+// A line of the message is one mistake, said behind `start`; a rank that speaks for itself alone
+// says so.
+static void report(const char *start, const char *message, int rank)
 {
     while (*message) {
         int n = (int)strcspn(message, "\n");
-        fprintf(stderr, "error: ");
+        fprintf(stderr, "error: %s", start);
         if (rank >= 0)
             fprintf(stderr, "rank %d: ", rank);
         fprintf(stderr, "%.*s\n", n, message);
@@ -212,11 +213,16 @@ static void watch(parent *p)
 static void say_failure(parent *p, bool *lost)
 {
     const nmrt_recorder *r = p->local->recorder;
+    const nmrt_ranks *ranks = p->ranks;
     nmrt_failure failure = nmrt_recorder_failure(r);
     *lost = failure == NMRT_FAILED_LOST && !p->signals;
     if (failure == NMRT_FAILED_NOT)
         return;
-    report(nmrt_recorder_why(r), nmrt_recorder_failed_rank(r));
+    char start[64] = "";
+    if (*lost && ranks->restarts && ranks->attempt == ranks->restarts)
+        snprintf(start, sizeof start, "gave up after %d restart%s: ", ranks->restarts,
+                 ranks->restarts == 1 ? "" : "s");
+    report(start, nmrt_recorder_why(r), nmrt_recorder_failed_rank(r));
     p->code = failure == NMRT_FAILED_FLAGS ? 2 : 1;
 }
 
@@ -235,7 +241,7 @@ static int run_once(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg, bool *lo
         watch(&p);
     }
     if (status != NMRT_OK)
-        report(e.text, -1);
+        report("", e.text, -1);
     else if (!p.forced)
         say_failure(&p, lost);
     nmrt_local_free(p.local);
@@ -263,7 +269,7 @@ static int run_forked(nmrt_ranks *ranks, nmrt_rank_body *body, void *arg)
 void nmrt_ranks_say(const nmrt_ranks *ranks, nmrt_status status, nmrt_error *e)
 {
     if (status != NMRT_OK && (ranks->rank == 0 || status != NMRT_USAGE)) // all say it of the flags
-        report(e->text, -1);
+        report("", e->text, -1);
     e->text[0] = 0;
 }
 

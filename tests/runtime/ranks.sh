@@ -65,9 +65,12 @@ env FAKE_CALLS=30 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1
 # nor in one launch; but where the launch sleeps, it is
 env FAKE_LAUNCH=4 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
 code=0
-env FAKE_LAUNCH=-1 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 >"$work/out" 2>&1 || code=$?
-[ $code -eq 1 ] || { cat "$work/out" && exit 1; }
-says '^error: rank [23] has not entered .+ for 1 s \(stuck\)'
+env FAKE_LAUNCH=-1 "$units" "${flags[@]}" "${mesh[@]}" --steps 1 --comm-timeout 1 --save "$work/stuck" --restart 1 >"$work/out" 2>&1 || code=$?
+[ $code -eq 1 ] && [ "$(grep -cE '^error: rank [23] has not entered .+ for 1 s \(stuck\)' "$work/out")" -eq 1 ] ||
+    { cat "$work/out" && exit 1; }
+# when it has been started again as often as --restart says, that is said, too
+sed -i '0,/^error/{/^error/d}' "$work/out"
+says '^error: gave up after 1 restart: rank [23] has not entered .+ for 1 s \(stuck\)'
 
 # before the first save of its own, a run that is started again goes on from where it began
 kill_one() { # kill_one OUTPUT PATTERN: a rank of $parent, once the output has the pattern
@@ -123,7 +126,12 @@ done
 # a rank's own failure, and one of the flags, are said once
 code=0
 "$units" "${flags[@]}" "${mesh[@]}" --data "$work/nothing" >"$work/out" 2>&1 || code=$?
-[ $code -eq 1 ] && says 'cannot .*nothing'
+[ $code -eq 1 ] && says "^error: cannot open $work/nothing: "
+for missing in "--eval-data $work/nothing" "--resume $work/nothing" "--log-dir /proc/nothing"; do
+    code=0
+    "$units" "${flags[@]}" "${mesh[@]}" $missing >"$work/out" 2>&1 || code=$?
+    [ $code -eq 1 ] && says '^error: (cannot open|--resume: there is no checkpoint in|cannot create the folder) .*/nothing'
+done
 code=0
 "$units" "${flags[@]}" --tp 3 --cp 3 >"$work/out" 2>&1 || code=$?
 [ $code -eq 2 ]
@@ -135,7 +143,9 @@ expect 'not for those of mpirun' env PMI_RANK=0 PMI_SIZE=2 "$units" "${flags[@]}
 expect '--restart needs --save DIR' "$units" "${flags[@]}" --dp 2 --restart 1
 expect '--restart is for ranks that this binary starts itself, not for those of torchrun' env RANK=0 WORLD_SIZE=2 "$units" "${flags[@]}" --dp 2 --restart 1 --save "$work/none"
 expect '--sp takes 0 or 1' "$units" "${flags[@]}" --sp 2
-expect '--comm-timeout takes a number above 0' "$units" "${flags[@]}" --comm-timeout 0
+for seconds in -3 0 nan soon 1e7; do
+    expect "^error: --comm-timeout takes seconds, more than 0 and at most 1000000, not '$seconds'" "$units" "${flags[@]}" --comm-timeout $seconds
+done
 expect 'are not divisible by --tp 3' "$units" "${flags[@]}" --nproc 8 --tp 3
 expect 'compiled for one rank, not for 2' "$fake" --data "$work/text" --dp 2
 
@@ -181,6 +191,15 @@ pair 2 "" "--lr 1e-1 --seed 7"
 says 'rank 1 has --seed 7, rank 0 has --seed 1234$'
 pair 2 "" "--data $work/more"
 says 'rank 1 has --data a file of [0-9]+ bytes, rank 0 has --data a file of [0-9]+ bytes$'
+pair 2 "" "--data $work/nothing"
+says 'rank 1 has --data a file that is not there, rank 0 has --data a file of [0-9]+ bytes$'
+# what one of them alone cannot read is said with its name, what nobody can without
+mkdir "$work/folder"
+head -c "$(stat -c %s "$work/folder")" "$work/more" >"$work/as_long"
+pair 1 "--data $work/as_long" "--data $work/folder"
+says '^error: rank 1: .*/folder'
+pair 1 "--data $work/nothing" "--data $work/nothing"
+says "^error: cannot open $work/nothing: "
 FAKE_LAUNCH=8 pair 0 "--dp 1 --pp 2 --comm-timeout 4" "--dp 1 --pp 2 --comm-timeout 4"
 # flags that a checkpoint gave count as well
 pair 2 "--resume $work/killed/step-000005" "--resume $work/later/step-000040"
