@@ -212,12 +212,12 @@ nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_s
     return pack_transients(p, plan->apart, e);
 }
 
-static nmrt_mem class_of(int64_t bind)
+static nmrt_mem class_of(const nmrt_slot *s)
 {
-    switch (bind) {
+    switch (s->bind) {
     case NMDRV_PARAM: return NMRT_MEM_PARAMS;
     case NMDRV_STATE: return NMRT_MEM_STATES;
-    case NMDRV_ACC:
+    case NMDRV_ACC: return nmrt_complete_name(s->name) ? NMRT_MEM_PENDING : NMRT_MEM_GRADS;
     case NMDRV_CNT: return NMRT_MEM_GRADS;
     case NMDRV_CACHE: return NMRT_MEM_CACHES;
     case NMDRV_DATA: return NMRT_MEM_DATA;
@@ -243,7 +243,7 @@ void nmrt_plan_finish(nmrt_plan *plan, int threads)
             continue;
         s->offset = plan->slots;
         plan->slots += align(s->bytes);
-        plan->class[class_of(s->bind)] += align(s->bytes);
+        plan->class[class_of(s)] += align(s->bytes);
     }
     for (int i = 0; i < plan->n_slots; i++) {
         const nmrt_slot *complete = complete_slot(plan, &plan->slot[i]);
@@ -335,21 +335,18 @@ static void print_largest(const nmrt_plan *plan, nmrt_text *out)
 // Not in every program or verb: no row where there is none.
 static bool is_rare(int class)
 {
-    return class == NMRT_MEM_CACHES || class == NMRT_MEM_SAVED || class == NMRT_MEM_COPY;
+    return class == NMRT_MEM_PENDING || class == NMRT_MEM_CACHES || class == NMRT_MEM_SAVED ||
+           class == NMRT_MEM_COPY;
 }
 
 void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
 {
     static const char *const name[NMRT_N_MEM] = {
-        [NMRT_MEM_PARAMS] = "parameters",
-        [NMRT_MEM_STATES] = "optimizer state",
-        [NMRT_MEM_GRADS] = "gradients",
-        [NMRT_MEM_CACHES] = "caches",
-        [NMRT_MEM_SAVED] = "saved activations",
-        [NMRT_MEM_ACTIVATIONS] = "activations",
-        [NMRT_MEM_DATA] = "data",
-        [NMRT_MEM_COPY] = "checkpoint copy",
-        [NMRT_MEM_WORKSPACE] = "workspace",
+        [NMRT_MEM_PARAMS] = "parameters",       [NMRT_MEM_STATES] = "optimizer state",
+        [NMRT_MEM_GRADS] = "gradients",         [NMRT_MEM_PENDING] = "gradients, pending",
+        [NMRT_MEM_CACHES] = "caches",           [NMRT_MEM_SAVED] = "saved activations",
+        [NMRT_MEM_ACTIVATIONS] = "activations", [NMRT_MEM_DATA] = "data",
+        [NMRT_MEM_COPY] = "checkpoint copy",    [NMRT_MEM_WORKSPACE] = "workspace",
     };
     nmrt_text_add(out, "memory, in bytes:\n");
     for (int i = 0; i < NMRT_N_MEM; i++)

@@ -55,7 +55,8 @@ static void add_slots(const nmrt_cluster *c, const nmrt_plan *plan, nmrt_need *n
         if (plan->slot[i].bind == NMDRV_PARAM)
             add_param(c, plan, &plan->slot[i], need);
     need->of[NMRT_HOLDS_STATES] += (double)plan->class[NMRT_MEM_STATES];
-    need->of[NMRT_HOLDS_GRADIENTS] += (double)plan->class[NMRT_MEM_GRADS];
+    need->of[NMRT_HOLDS_GRADIENTS] +=
+        (double)(plan->class[NMRT_MEM_GRADS] + plan->class[NMRT_MEM_PENDING]);
     need->of[NMRT_HOLDS_WORK] +=
         (double)(plan->class[NMRT_MEM_DATA] + plan->class[NMRT_MEM_WORKSPACE]);
 }

@@ -27,6 +27,10 @@ refuses "--global-batch 8 is not a multiple of --micro-batch 1 x dp 3" --dp 3
 refuses '--pp 5 is more stages than layers (models/gpt2.nm:2) = 4' --tp 8 --pp 5
 grep -q 'heads = 12' "$work/out"
 
+# before the run, too: what ZeRO-1 holds of gradients besides where a step has several micro-batches
+pending() { "$work/t" --dry-run --threads 1 --seq 48 --micro-batch 1 --dp 2 "$@" | grep -c '^  gradients, pending '; }
+[ "$(pending --global-batch 8)$(pending --global-batch 8 --zero 2)" = 10 ]
+
 # two kinds of grouped heads: each kind is checked, and tp is factored by what divides both
 cat >"$work/two.nm" <<'MODEL'
 mesh { dp: batch   tp: heads kv heads2 kv2 vocab }
