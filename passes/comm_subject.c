@@ -7,6 +7,7 @@
 #include <string.h>
 
 static const char gradient[] = "grad."; // of an accumulator's name; the rest is the path
+static const char gradient_of[] = "gradient of";
 
 // Does the op hand the numbers of its only operand on?
 static bool hands_on(const nm_op *op)
@@ -72,8 +73,29 @@ nm_comm_subject nm_comm_subject_of(const nm_op *collective)
     if (!is_stored(b))
         return (nm_comm_subject){0};
     if (b.kind == NM_BIND_acc)
-        return (nm_comm_subject){"gradient of",
+        return (nm_comm_subject){gradient_of,
                                  nm_param_lookup(m, nm_sym_get(m, b.name + strlen(gradient)))};
     return (nm_comm_subject){b.kind == NM_BIND_param ? "parameter" : "state",
                              nm_param_lookup(m, b.name)};
+}
+
+static void name_one(nm_op *op)
+{
+    nm_comm_subject s = nm_comm_subject_of(op);
+    if (!s.param)
+        return;
+    bool is_gradient = s.what == gradient_of;
+    op->out[0].name =
+        nm_sym_fmt(op->func->module, "%s%s", is_gradient ? gradient : "", s.param->path);
+    op->loc = s.param->loc;
+}
+
+void nm_comm_name_all(nm_func *f)
+{
+    nm_each_op(op, f) {
+        if (op->body)
+            nm_comm_name_all(op->body);
+        if (nm_is(op, NM_COLLECTIVE))
+            name_one(op);
+    }
 }

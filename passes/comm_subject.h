@@ -1,4 +1,4 @@
-// Of --explain-comm: what a collective carries.
+// What a collective carries, for --explain-comm and for what a failed run says.
 #ifndef NM_PASSES_COMM_SUBJECT_H
 #define NM_PASSES_COMM_SUBJECT_H
 
@@ -10,5 +10,7 @@ typedef struct nm_comm_subject {
 } nm_comm_subject;
 
 nm_comm_subject nm_comm_subject_of(const nm_op *collective);
+// What carries a parameter, a state or a gradient has its name and its line from now on.
+void nm_comm_name_all(nm_func *f);
 
 #endif

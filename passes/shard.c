@@ -6,6 +6,8 @@
 // After autodiff, since the rule needs no gradients of its own then; before fuse, which works on
 // what a rank computes. Dead code is gone: it would ask for collectives.
 #include "passes/shard.h"
+
+#include "passes/comm_subject.h"
 #include "passes/mask_segments.h"
 #include "passes/pass.h"
 #include "passes/ring.h"
@@ -236,6 +238,8 @@ bool nm_pass_shard(nm_module *m, bool *changed)
     }
     for (int i = 0; i < all.n; i++)
         nm_func_remove(all.f[i]);
+    nm_each_func(f, m)
+        nm_comm_name_all(f);
     *changed = true;
     return true;
 }
