@@ -28,3 +28,12 @@ same "$(losses_of 2 --pp 2 && losses_of 4 --resume auto)" "two steps of --pp 2, 
 code=0
 run 1 --pp 4 || code=$?
 [ $code -eq 2 ] && grep -qxF 'error: --pp 4 is more stages than turns of layers (models/gemma2.nm:22) = 3' "$work/out"
+
+# plan counts turns, too: what it proposes is accepted
+rows=0
+while read -r tp pp vp _ _ _ _ micro _; do
+    rows=$((rows + 1))
+    "$work/t" --dry-run --threads 1 --global-batch 12 --seq 48 --tp "$tp" --pp "$pp" --vp "$vp" --micro-batch "$micro" >"$work/out" 2>&1 ||
+        { cat "$work/out" && exit 1; }
+done < <(for gpus in 1 2 3 4 6; do "$work/t" plan --gpus $gpus --global-batch 12 --seq 48; done | awk '$1 ~ /^[0-9]+$/ && NF > 15')
+[ $rows -eq 7 ] || { echo "$rows meshes" && exit 1; }
