@@ -242,7 +242,9 @@ int main(int argc, char **argv)
         return report("this binary was linked with the runtime of another nemocc", 1);
     if (nmrt_options_parse(&o, program, argc, argv, &problems) != NMRT_OK) {
         code = report(problems.at ? problems.at : "no memory for the flags", 2);
-        fprintf(stderr, "`%s --help` lists the flags\n", binary);
+        bool other = o.verb != NMRT_TRAIN;
+        fprintf(stderr, "`%s%s%s --help` lists the flags\n", binary, other ? " " : "",
+                other ? nmrt_verb_name(o.verb) : "");
     } else {
         nmrt_status status = needs_processor(o.verb) ? nmrt_cpu_check(program, &e) : NMRT_OK;
         code = status == NMRT_OK ? run_verb(program, &o, binary) : exit_code(status, &e);

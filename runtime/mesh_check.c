@@ -39,12 +39,13 @@ static void add_flags(const nmrt_mesh *m, int64_t axes, nmrt_text *out)
         }
 }
 
-static void add_indivisible(const nmrt_mesh *m, const char *what, int64_t axes, nmrt_error *e)
+static void add_indivisible(const nmrt_mesh *m, const char *what, int64_t axes, const char *hint,
+                            nmrt_error *e)
 {
     nmrt_text flags = {0};
     add_flags(m, axes, &flags);
-    add_line(e, "%s is not divisible by %s", what,
-             flags.failed || !flags.at ? "its axes" : flags.at);
+    add_line(e, "%s is not divisible by %s%s", what,
+             flags.failed || !flags.at ? "its axes" : flags.at, hint);
     nmrt_text_release(&flags);
 }
 
@@ -164,6 +165,14 @@ static bool is_said(const nmrt_error *e, const char *start)
     return false;
 }
 
+// Would a run-time dim divide without its second home, which --sp 0 takes away?
+static bool can_stay(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
+{
+    return m->mode >= 0 && s->of_sym >= 0 && nmrt_sym_axes(s) & TP &&
+           !m->program->mode[m->mode].ring &&
+           whole % nmrt_mesh_ranks(m, nmrt_sym_axes(s) & ~(int64_t)TP) == 0;
+}
+
 static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole, nmrt_error *e)
 {
     if (!is_used(m, s) || nmrt_sym_stored(m, s, whole) % nmrt_sym_parts(m, s) == 0)
@@ -173,7 +182,8 @@ static void check_extent(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t wh
     if (nmrt_sym_stored(m, s, whole) != whole)
         nmrt_text_add(&what, ", padded to %lld,", (long long)nmrt_sym_stored(m, s, whole));
     if (!what.failed && !is_said(e, what.at)) // `ff` over tp, and over tp and dp: once
-        add_indivisible(m, what.at, nmrt_sym_axes(s), e);
+        add_indivisible(m, what.at, nmrt_sym_axes(s),
+                        can_stay(m, s, whole) ? ": with --sp 0 it need not be" : "", e);
     nmrt_text_release(&what);
 }
 
@@ -205,7 +215,7 @@ static void check_groups(const nmrt_mesh *m, const nmdrv_sym_info *s, nmrt_error
                  "together divide into %lld",
                  what.at, (long long)s->extent, (long long)tp, (long long)tpk, (long long)tpk);
     else if (!what.failed)
-        add_indivisible(m, what.at, TP, e);
+        add_indivisible(m, what.at, TP, "", e);
     nmrt_text_release(&what);
 }
 
@@ -223,7 +233,7 @@ static void check_plain(const nmrt_mesh *m, const nmdrv_sym_info *s, nmrt_error 
     nmrt_text what = {0};
     nmrt_text_add(&what, "%s = %lld (%s)", s->of, (long long)s->extent, s->where);
     if (!what.failed && m->size[NMDRV_TPR] > 1 && !has_groups(m->program))
-        add_indivisible(m, what.at, TP, e);
+        add_indivisible(m, what.at, TP, "", e);
     nmrt_text_release(&what);
 }
 

@@ -216,7 +216,7 @@ bool nmrt_option_given(const nmrt_options *o, const nmrt_option *option)
     return o->given >> (option - nmrt_option_table) & 1;
 }
 
-static const char *verb_name(nmrt_verb verb)
+const char *nmrt_verb_name(nmrt_verb verb)
 {
     for (int i = 0; nmrt_verbs[i].name; i++)
         if (nmrt_verbs[i].verb == verb)
@@ -232,15 +232,40 @@ static nmrt_verb find_verb(const char *name)
     return 0;
 }
 
+// Of what is no flag: the next word is most likely its value.
+static void skip_value(cursor *c) { c->i += c->i + 1 < c->argc && c->argv[c->i + 1][0] != '-'; }
+
 static void report_unknown(const nmrt_options *o, const char *name, nmrt_text *problems)
 {
     const nmrt_option *other = nmrt_option_find(name);
     const char *near = nearest_flag(o, name);
     nmrt_text_add(problems, other ? "--%s is no flag of %s" : "there is no flag --%s", name,
-                  verb_name(o->verb));
+                  nmrt_verb_name(o->verb));
     if (!other && near)
         nmrt_text_add(problems, "; did you mean --%s?", near);
     nmrt_text_add(problems, "\n");
+}
+
+// Is it one of the verb's, so no value? One that looks so can be given as --name=value.
+static bool is_flag(const nmrt_options *o, const char *text)
+{
+    if (strncmp(text, "--", 2) != 0)
+        return false;
+    const nmrt_option *option = nmrt_option_find(text + 2);
+    return (option && option->verbs & o->verb) ||
+           (o->verb == NMRT_TRAIN && nmrt_hyper_flag_find(&o->hypers, text + 2));
+}
+
+// Neither a flag nor a value: one dash, most likely, or a word too many.
+static void report_word(const nmrt_options *o, cursor *c, nmrt_text *problems)
+{
+    const char *text = c->argv[c->i], *near = *text == '-' ? nearest_flag(o, text + 1) : NULL;
+    nmrt_text_add(problems, "'%s' is no flag", text);
+    if (near)
+        nmrt_text_add(problems, "; did you mean --%s?", near);
+    nmrt_text_add(problems, "\n");
+    if (near)
+        skip_value(c);
 }
 
 // argv[c->i] is "--name" or "--name=value"; takes the value from the next argument if it is not
@@ -261,14 +286,14 @@ static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
         o->verb == NMRT_TRAIN ? nmrt_hyper_flag_find(&o->hypers, name) : NULL;
     if (!option && !hyper) {
         report_unknown(o, name, problems);
-        if (!equals && c->i + 1 < c->argc && c->argv[c->i + 1][0] != '-')
-            c->i++; // most likely its value
+        if (!equals)
+            skip_value(c);
         return;
     }
     bool takes_value = !option || option->kind != NMRT_KIND_SWITCH;
     const char *value = equals ? equals + 1 : "";
     if (takes_value && !equals) {
-        if (c->i + 1 >= c->argc) {
+        if (c->i + 1 >= c->argc || is_flag(o, c->argv[c->i + 1])) {
             nmrt_text_add(problems, "--%s needs a value\n", name);
             return;
         }
@@ -411,7 +436,7 @@ nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, in
         if (strncmp(argv[c.i], "--", 2) == 0 && argv[c.i][2])
             parse_flag(o, &c, problems);
         else
-            nmrt_text_add(problems, "'%s' is no flag\n", argv[c.i]);
+            report_word(o, &c, problems);
     if (!problems->n && o->verb == NMRT_TRAIN)
         nmrt_resume_flags(o, problems);
     o->hypers.schedule = o->lr_schedule;

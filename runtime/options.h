@@ -72,5 +72,6 @@ typedef struct nmrt_verb_info {
     const char *name, *does;
 } nmrt_verb_info;
 extern const nmrt_verb_info nmrt_verbs[]; // ends in a name NULL
+const char *nmrt_verb_name(nmrt_verb verb);
 
 #endif

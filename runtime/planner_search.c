@@ -127,20 +127,24 @@ static nmrt_status add_both(search *s, nmrt_candidate *x, const even *time, nmrt
     return NMRT_OK;
 }
 
-// Of all vp whose largest chunk has as many turns, the smallest, if none is asked for.
+// Of all vp whose largest chunk has as many turns, the smallest; one that is asked for, where there
+// are stages.
 static nmrt_status add_chunked(search *s, nmrt_candidate *x, const even *time, nmrt_error *e)
 {
     const nmrt_options *o = s->cluster->options;
     int64_t turns = s->cluster->program->pp_turns, pp = x->flags.pp, last = 0;
     bool asked = nmrt_option_given(o, nmrt_option_find("vp")),
          chunks = pp > 1 && o->global_batch / (x->micro_batch * x->flags.dp) % pp == 0;
+    if (asked && pp > 1) {
+        x->flags.vp = o->vp;
+        return add_both(s, x, time, e);
+    }
     for (int64_t vp = 1; vp == 1 || (chunks && pp * vp <= turns); vp++) {
         int64_t chunk = (turns + pp * vp - 1) / (pp * vp);
-        bool wanted = asked ? vp == o->vp : vp == 1 || chunk != last;
-        last = chunk;
         x->flags.vp = vp;
-        if (wanted)
+        if (vp == 1 || chunk != last)
             NMRT_TRY(add_both(s, x, time, e));
+        last = chunk;
     }
     return NMRT_OK;
 }
@@ -210,9 +214,11 @@ static nmrt_status add_ways(search *s, nmrt_mesh_flags *f, nmrt_error *e)
 
 static nmrt_status make_candidates(search *s, nmrt_error *e)
 {
-    int64_t gpus = s->cluster->gpus, stages = s->cluster->program->pp_turns;
+    const nmrt_options *o = s->cluster->options;
+    int64_t gpus = s->cluster->gpus, turns = s->cluster->program->pp_turns,
+            most = turns > o->pp ? turns : o->pp; // what is asked for is refused in its own words
     for (int64_t tp = 1; tp <= s->cluster->node; tp++)
-        for (int64_t pp = 1; gpus % tp == 0 && pp <= (stages > 1 ? stages : 1); pp++)
+        for (int64_t pp = 1; gpus % tp == 0 && pp <= most; pp++)
             for (int64_t cp = 1; gpus % (tp * pp) == 0 && cp <= gpus / (tp * pp); cp++) {
                 nmrt_mesh_flags f = {.tp = tp, .pp = pp, .cp = cp, .vp = 1, .sp = true};
                 f.dp = gpus / (tp * pp * cp);
@@ -329,8 +335,8 @@ static nmrt_status explain(const search *s, nmrt_error *e)
             "--gpus, a larger --global-batch or a smaller --seq may help",
             (long long)c->gpus, c->program->name, nmrt_bytes((int64_t)s->least_memory).s,
             nmrt_bytes(c->memory).s);
-    const char *rule = "tp x pp x cp x dp has to be --gpus, and dp x --micro-batch has to divide "
-                       "--global-batch";
+    const char *rule = "tp x pp x cp x dp has to be --gpus, tp at most --node, and dp x "
+                       "--micro-batch has to divide --global-batch";
     return nmrt_fail(e, NMRT_USAGE, "no mesh of --gpus %lld suits these flags and %s: %s",
                      (long long)c->gpus, c->program->name, *s->why.text ? s->why.text : rule);
 }

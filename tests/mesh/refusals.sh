@@ -18,7 +18,7 @@ refuses '--pp 2 x --vp 3 are more stages than layers (models/gpt2.nm:2) = 4' --p
 refuses '--sp 0 does not go together with --cp-comm ring where --tp and --cp are more than 1: leave one of them out' --tp 2 --cp 2 --sp 0 --cp-comm ring
 refuses '--vp 2 needs the micro-batches of a step, 9, to be a multiple of --pp 2' --pp 2 --vp 2 --global-batch 9
 refuses '6 ranks are not divisible by --tp 4 x --pp 1 x --cp 1 = 4' --tp 4 --nproc 6
-refuses 'seq = 45 (models/gpt2.nm:3) is not divisible by --tp 2' --tp 2 --seq 45
+refuses 'seq = 45 (models/gpt2.nm:3) is not divisible by --tp 2: with --sp 0 it need not be' --tp 2 --seq 45
 refuses 'seq = 45 (models/gpt2.nm:3) is not divisible by --cp 2' --cp 2 --seq 45
 refuses 'seq = 46 (models/gpt2.nm:3) is not divisible by 2 x --cp 2, as --cp-balance zigzag wants' --cp 2 --seq 46 --cp-balance zigzag
 refuses '--zero takes 0, 1, 2 or 3, not 4' --dp 2 --zero 4

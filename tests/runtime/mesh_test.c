@@ -544,9 +544,10 @@ static void test_sizes(void)
     nmrt_mesh_flags f = flags();
     f.dp = 3, f.cp = 2, f.tp = 4;
     refuse_sizes(f, 6, 24, "");
-    refuse_sizes(f, 4, 20,
-                 "batch = 4 (m.nm:4) is not divisible by --dp 3\n"
-                 "seq = 20 (m.nm:4) is not divisible by --cp 2 x --tp 4");
+    refuse_sizes(
+        f, 4, 20,
+        "batch = 4 (m.nm:4) is not divisible by --dp 3\n"
+        "seq = 20 (m.nm:4) is not divisible by --cp 2 x --tp 4: with --sp 0 it need not be");
     refuse_sizes(f, 3, 21, "seq = 21 (m.nm:4) is not divisible by --cp 2");
     f.sp = false;
     refuse_sizes(f, 6, 20, "");

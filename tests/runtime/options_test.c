@@ -68,6 +68,14 @@ static void test_mistakes(void)
     expect(&o, "--data FILE is missing");
     PARSE(&o, "--data");
     expect(&o, "--data needs a value");
+    PARSE(&o, "--tp", "--data", "f");
+    expect(&o, "--tp needs a value");
+    PARSE(&o, "--data", "--lr", "1");
+    expect(&o, "--data needs a value");
+    PARSE(&o, "-tp", "2", "--data", "f");
+    expect(&o, "'-tp' is no flag; did you mean --tp?");
+    CHECK(PARSE(&o, "--data=--lr") == NMRT_OK);
+    nmrt_options_release(&o);
     PARSE(&o, "--data", "f", "--dry-run=yes");
     expect(&o, "--dry-run takes no value");
     CHECK(PARSE(&o, "--data", "f", "--lr-schedule", "cos") == NMRT_OK); // what the name begins with

@@ -38,6 +38,8 @@ expect '--global-batch N is missing' "$units" plan --gpus 4
 expect '--gpu takes h100.*, not .v100' plan --gpu v100
 expect 'no mesh of --gpus 16 holds units: a GPU needs at least 2.0 GiB' plan --memory-limit 2
 expect 'tp x pp x cp x dp has to be --gpus' plan --tp 3
+expect '--pp 64 is more stages than ' plan --pp 64 --gpus 64
+expect '--vp 2 needs the micro-batches of a step, 1, to be' plan --pp 2 --vp 2 --dp 1 --micro-batch 64
 expect '--gpus 2000000 is more than' "$units" plan --gpus 2000000 --global-batch 64
 expect 'compiled for one rank, not for 4' "$fake" plan --gpus 4 --global-batch 8
 expect 'seq = 100 is above its maximum 64' "$fake" plan --gpus 1 --global-batch 8 --seq 100
