@@ -38,30 +38,30 @@ says() { # says PATTERN: in the one line of error
 }
 operation='((all_gather|reduce_scatter|all_reduce)[^(]* \((models/llama3|std)\.nm:[0-9]+\)|(receive from|send to) rank [0-9] .+|barrier.*|none)'
 
-(become calm --steps 80) >/dev/null
+(become calm --steps 160) >/dev/null
 for rank in 0 1 2 3; do
-    become hurt --steps 80 --save-every 5 --resume auto >"$work/out" 2>&1 &
+    become hurt --steps 160 --save-every 5 --resume auto >"$work/out" 2>&1 &
     parent=$!
     hit hurt $rank KILL
     ends 1
     says "^error: rank $rank is gone \(killed by signal 9\) while the others wait in $operation; its last operation was $operation$"
 done
-become hurt --steps 80 --save-every 5 --resume auto --comm-timeout 2 >"$work/out" 2>&1 &
+become hurt --steps 160 --save-every 5 --resume auto --comm-timeout 2 >"$work/out" 2>&1 &
 parent=$!
 hit hurt 1 STOP
 ends 1
 says "^error: rank (1 has not entered $operation|[0-9] waits for .+ from rank 1, which has not sent it) for 2 s \(stopped\); its last operation was $operation$"
-[ "$(newest hurt)" != step-000080 ]
-(become hurt --steps 80 --save-every 5 --resume auto) >"$work/out" 2>&1
-grep -q "^resuming from " "$work/out"
+[ "$(newest hurt)" != step-000160 ] || { echo "it was at its end before the last hit" && exit 1; }
+(become hurt --steps 160 --save-every 5 --resume auto) >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
+grep -q "^resuming from " "$work/out" || { cat "$work/out" && exit 1; }
 same_run calm hurt
 
 # the ranks are started again, twice: once after a death, once after a stall
-become again --steps 80 --save-every 5 --restart 2 --comm-timeout 2 >"$work/out" 2>&1 &
+become again --steps 160 --save-every 5 --restart 2 --comm-timeout 2 >"$work/out" 2>&1 &
 parent=$!
 hit again 3 KILL
+until grep -q '^starting the ranks again, 1 of 2 times' "$work/out"; do sleep 0.02; done
 hit again 0 STOP
 ends 0
-grep -q '^starting the ranks again, 1 of 2 times' "$work/out"
-grep -q '^starting the ranks again, 2 of 2 times' "$work/out"
+grep -q '^starting the ranks again, 2 of 2 times' "$work/out" || { cat "$work/out" && exit 1; }
 same_run calm again
