@@ -17,7 +17,11 @@ static const nm_dim_decl *part_in(nm_module *m, const nm_extent *e)
     return NULL;
 }
 
-bool nm_extent_is_local(nm_module *m, const nm_extent *e) { return part_in(m, e) != NULL; }
+bool nm_extent_is_part(nm_module *m, const nm_extent *e)
+{
+    return part_in(m, e) ||
+           nm_extent_reads(e, nm_sym_get(m, "batch")); // the language fixes this name
+}
 
 bool nm_extent_is_padded(nm_module *m, const nm_extent *e)
 {

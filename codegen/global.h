@@ -11,8 +11,9 @@ LLVMValueRef nm_gen_global(nm_gen *g, const nm_dim *dim, LLVMValueRef i);
 LLVMValueRef nm_gen_local(nm_gen *g, const nm_dim *dim, LLVMValueRef global);
 // The local index from which on global ones are `jump` further. False: the dim lies in one run.
 bool nm_gen_runs(nm_gen *g, const nm_dim *dim, LLVMValueRef *half, LLVMValueRef *jump);
-// Is the extent that of one rank's part of a dim?
-bool nm_extent_is_local(nm_module *m, const nm_extent *e);
+// Is the extent that of a part of a dim, a rank's or a micro-batch's, so that its first global
+// index need not be 0?
+bool nm_extent_is_part(nm_module *m, const nm_extent *e);
 bool nm_extent_is_padded(nm_module *m,
                          const nm_extent *e); // and stored with indices behind its end
 const nm_extent *nm_extent_whole(nm_module *m, const nm_extent *e); // of all ranks' parts together

@@ -72,7 +72,7 @@ static LLVMValueRef write_index(nm_gen *g, nm_scatter *s)
         return NULL;
     bool is_unsigned = s->op->in[1]->type->dtype == NM_u8;
     at = LLVMBuildIntCast2(f->b, at, f->i64, !is_unsigned, "");
-    if (nm_extent_is_local(f->m, s->over.extent))
+    if (nm_extent_is_part(f->m, s->over.extent))
         at = nm_gen_local(g, &s->over, at);
     nm_fn_finish(f, at);
     return fn;

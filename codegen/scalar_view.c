@@ -131,7 +131,7 @@ static LLVMValueRef clamp_index(nm_gen *g, LLVMValueRef index, LLVMValueRef n)
     return nm_fn_min(&g->fn, index, LLVMBuildSub(b, n, one, ""));
 }
 
-// Of a dim of which a rank has a part the indices are global; what another rank has gives 0.
+// Of a dim of which a rank or a call has a part the indices are global; what it lacks gives 0.
 static void point_part(nm_gen *g, const nm_dim *dim, LLVMValueRef global, bool own,
                        nm_source_point *p)
 {
@@ -155,7 +155,7 @@ static bool point_gather(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_poi
         return false;
     bool is_unsigned = op->in[1]->type->dtype == NM_u8;
     index = LLVMBuildIntCast2(g->fn.b, index, g->fn.i64, !is_unsigned, "");
-    if (nm_extent_is_local(g->fn.m, dim->extent))
+    if (nm_extent_is_part(g->fn.m, dim->extent))
         point_part(g, dim, index, own, p);
     else
         nm_coords_set(&p->at, over,
