@@ -110,6 +110,8 @@ LLVMValueRef nm_index_mul(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef nm_index_div(nm_gen *g, LLVMValueRef a, LLVMValueRef b); // of numbers >= 0
 LLVMValueRef nm_index_rem(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef nm_index_flat(nm_gen *g, LLVMValueRef major, LLVMValueRef extent, LLVMValueRef minor);
+// The flat row-major index of `at` in these extents; both lists are used up.
+LLVMValueRef nm_index_join(nm_gen *g, int n, LLVMValueRef *extent, LLVMValueRef *at);
 // The coordinates of the flat row-major index over these dims, into c; and back.
 void nm_index_spread(nm_gen *g, nm_coords *c, int n, const nm_dim *dim, LLVMValueRef flat);
 LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim);

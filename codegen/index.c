@@ -132,22 +132,30 @@ void nm_index_spread(nm_gen *g, nm_coords *c, int n, const nm_dim *dim, LLVMValu
         nm_coords_set(c, dim[0].name, flat);
 }
 
-// Dims that one index was spread over are one dim again, wherever they stand: [row, heads, hd] with
-// heads and hd from one loop has no division.
-LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim)
+// Indices that one was spread over are one again, wherever they stand: [row, heads, hd] with heads
+// and hd from one loop has no division.
+LLVMValueRef nm_index_join(nm_gen *g, int n, LLVMValueRef *extent, LLVMValueRef *at)
 {
-    LLVMValueRef at[NM_MAX_RANK + 1] = {nm_index_const(g, 0)}, extent[NM_MAX_RANK];
     int last = -1;
     for (int i = 0; i < n; i++) {
-        LLVMValueRef e = nm_fn_extent_value(&g->fn, dim[i].extent, NM_SYM_SIZE);
-        LLVMValueRef minor = nm_coords_get(c, dim[i].name);
-        LLVMValueRef both = last < 0 ? NULL : undivided(g, at[last], e, minor);
+        LLVMValueRef both = last < 0 ? NULL : undivided(g, at[last], extent[i], at[i]);
+        LLVMValueRef e = both ? nm_index_mul(g, extent[last], extent[i]) : extent[i];
         last += !both;
-        at[last] = both ? both : minor;
-        extent[last] = both ? nm_index_mul(g, extent[last], e) : e;
+        at[last] = both ? both : at[i];
+        extent[last] = e;
     }
-    LLVMValueRef flat = at[0];
+    LLVMValueRef flat = n ? at[0] : nm_index_const(g, 0);
     for (int i = 1; i <= last; i++)
         flat = nm_index_flat(g, flat, extent[i], at[i]);
     return flat;
+}
+
+LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim)
+{
+    LLVMValueRef extent[NM_MAX_RANK], at[NM_MAX_RANK];
+    for (int i = 0; i < n; i++) {
+        extent[i] = nm_fn_extent_value(&g->fn, dim[i].extent, NM_SYM_SIZE);
+        at[i] = nm_coords_get(c, dim[i].name);
+    }
+    return nm_index_join(g, n, extent, at);
 }

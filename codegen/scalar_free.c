@@ -56,13 +56,12 @@ static LLVMValueRef gen_index(nm_gen *g, const nm_op *op, const nm_coords *c)
 
 static LLVMValueRef global_element(nm_gen *g, const nm_type *t, const nm_coords *c)
 {
-    LLVMValueRef flat = nm_index_const(g, 0);
+    LLVMValueRef total[NM_MAX_RANK], at[NM_MAX_RANK];
     for (int i = 0; i < t->rank; i++) {
-        LLVMValueRef total = nm_fn_extent_value(&g->fn, t->dim[i].extent, NM_SYM_TOTAL);
-        LLVMValueRef at = global_index(g, &t->dim[i], c);
-        flat = i ? nm_index_flat(g, flat, total, at) : at;
+        total[i] = nm_fn_extent_value(&g->fn, t->dim[i].extent, NM_SYM_TOTAL);
+        at[i] = global_index(g, &t->dim[i], c);
     }
-    return flat;
+    return nm_index_join(g, t->rank, total, at);
 }
 
 // Operand i (step, turn) as an u32; 0 if absent.
