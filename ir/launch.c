@@ -2,6 +2,16 @@
 
 bool nm_is_sent(const nm_op *op) { return nm_is(op, NM_COLLECTIVE) && !nm_is(op, NM_VIEW); }
 
+bool nm_gathers_param(const nm_op *op)
+{
+    if (op->code != NM_OP_all_gather)
+        return false;
+    const nm_value *v = op->in[0];
+    while (v->def && v->def->code == NM_OP_cast)
+        v = v->def->in[0];
+    return !v->def && !v->func->parent && v->func->param_bind[v->index].kind == NM_BIND_param;
+}
+
 static bool has_more(const nm_op *op)
 {
     return nm_is(op, NM_COLLECTIVE) && nm_attr_bool(op, "more");

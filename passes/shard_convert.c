@@ -180,21 +180,15 @@ static bool is_over(const nm_op *op, const nm_axes *axes)
     return nm_syms_same(nm_attr_dims(op, "axes"), (nm_syms){axes->n, axes->axis});
 }
 
-static bool gathers_params(const nm_op *op)
-{
-    nm_syms axes = nm_attr_dims(op, "axes");
-    return op->code == NM_OP_all_gather && axes.n == 1 && !strcmp(axes.sym[0], "dpp");
-}
-
-// Is what the gather gave still there for a reader? What is small would save no memory.
+// Is what was gathered of a parameter still there for a reader? Vectors are: all of them are
+// little.
 static bool is_kept(const nm_op *gather, const nm_op *reader)
 {
-    const double small = NM_BUCKET / 64;
     double since = 0;
-    if (nm_sent_elements(gather) <= small)
+    if (gather->out[0].type->rank < 2)
         return true;
     for (const nm_op *op = reader->prev; op != gather; op = op->prev)
-        since += gathers_params(op) ? nm_sent_elements(op) : 0;
+        since += nm_gathers_param(op) ? nm_sent_elements(op) : 0;
     return since <= 2 * NM_BUCKET;
 }
 
@@ -203,7 +197,7 @@ static nm_value *find_step(nm_value *v, const step *s, const nm_op *before)
     nm_each_use(u, v) {
         const nm_op *op = u->op;
         if (op->code == s->code && op->out[0].type == s->form && is_over(op, &s->axes) &&
-            (!gathers_params(op) || is_kept(op, before)))
+            (!nm_gathers_param(op) || is_kept(op, before)))
             return &u->op->out[0];
     }
     return NULL;

@@ -1,8 +1,9 @@
 // Global value numbering over straight-line code: one walk, one hash table of the pure ops so far.
-// Bodies are closed (they read their params alone), so each is numbered by itself. What shard sends
-// twice it means to (passes/shard_convert.c).
+// Bodies are closed (they read their params alone), so each is numbered by itself. Where a
+// parameter is gathered again it is meant to be (passes/shard_convert.c).
 #include "passes/value_number.h"
 
+#include "ir/launch.h"
 #include "passes/rewrite.h"
 
 #include <string.h>
@@ -95,7 +96,7 @@ void nm_value_number(nm_func *f, bool *changed)
     nm_each_op_safe(op, f) {
         if (op->body)
             nm_value_number(op->body, changed);
-        if (op->body || !nm_is(op, NM_PURE) || nm_is(op, NM_COLLECTIVE))
+        if (op->body || !nm_is(op, NM_PURE) || nm_gathers_param(op))
             continue;
         nm_op *first = find(&t, op);
         if (first)

@@ -57,21 +57,15 @@ static void set_sizes(nmrt_mesh *m, const nmrt_mesh_flags *f, int64_t dp)
 
 // --- the mode ----------------------------------------------------------------------------------
 
-// How well a mode's text fits; -1: not at all.
-static int fit(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
+// Can the mode's text run on this mesh? Where tp is 1, seq has no second home to be with or
+// without.
+static bool serves(const nmrt_mesh *m, const nmdrv_mode *mode, bool sp, bool ring)
 {
-    int64_t need = 0, alone = 1 << NMDRV_PP;
+    int64_t need = 0;
     for (int a = 0; a < NMDRV_N_AXES; a++)
         need |= (int64_t)(m->size[a] > 1) << a;
-    if (need & ~mode->axes || (mode->ring != 0) != (ring && nmrt_mesh_cp(m) > 1))
-        return -1;
-    if (!(need & ~alone))
-        return 4 + !(mode->axes & ~alone); // nothing is cut: the text that fuses everything
-    if (!(mode->axes & ~alone))
-        return -1;
-    if (!(need & TP)) // nothing to have a second home on
-        return mode->axes & TP ? 1 + (mode->sp != 0) : 3;
-    return (mode->sp != 0) == sp ? 3 : -1;
+    return !(need & ~mode->axes) && (mode->ring != 0) == (ring && nmrt_mesh_cp(m) > 1) &&
+           (!(need & TP) || (mode->sp != 0) == sp);
 }
 
 // Is there a text for tp without seq's second home? Where seq has none, sp changes nothing.
@@ -83,16 +77,17 @@ static bool has_nosp(const nmdrv_program *p)
     return false;
 }
 
+// The first of those with the fewest axes: what may be split keeps kernels apart.
 static void choose_mode(nmrt_mesh *m, const nmrt_mesh_flags *f)
 {
+    const nmdrv_mode *mode = m->program->mode;
     bool sp = f->sp || !has_nosp(m->program);
-    int best = -1;
     m->mode = -1;
-    for (int i = 0; i < m->program->n_modes; i++) {
-        int n = fit(m, &m->program->mode[i], sp, f->ring);
-        if (n > best)
-            best = n, m->mode = i;
-    }
+    for (int i = 0; i < m->program->n_modes; i++)
+        if (serves(m, &mode[i], sp, f->ring) &&
+            (m->mode < 0 || __builtin_popcountll((unsigned long long)mode[i].axes) <
+                                __builtin_popcountll((unsigned long long)mode[m->mode].axes)))
+            m->mode = i;
 }
 
 // --- what is kept once, over how many ranks of dp and cp ---------------------------------------
