@@ -132,5 +132,8 @@ bool nm_kernel_column(nm_gen *g)
         return nm_kernel_row(g);
     c.kept = nm_space_make(g, c.r.n_kept, c.r.kept);
     c.over = nm_space_make(g, c.r.n_over, c.r.over);
+    const nm_space *kept = &c.kept;
+    for (int i = 0; i < g->group->n_out; i++)
+        nm_space_prove(g, i, 1, &kept);
     return write_columns(g, &c);
 }

@@ -273,6 +273,9 @@ bool nm_kernel_dot(nm_gen *g)
     if (!has_floats(g, d.op))
         return false;
     find_roles(g, &d);
+    const nm_space *rows[] = {&d.list[LIST_BATCH], &d.list[LIST_M], &d.list[LIST_N]};
+    for (int i = 0; i < g->group->n_out; i++)
+        nm_space_prove(g, i, 3, rows);
     LLVMValueRef a = write_load(g, &d, "load_a", d.a, LIST_M, d.a_along_row);
     LLVMValueRef b = a ? write_load(g, &d, "load_b", d.b, LIST_N, d.b_along_row) : NULL;
     LLVMValueRef c = b ? write_store(g, &d) : NULL;

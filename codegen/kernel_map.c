@@ -59,6 +59,9 @@ bool nm_kernel_map(nm_gen *g)
     if (!write_scalars(g))
         return false;
     nm_space s = nm_space_of_map(g, g->group->out[0].type);
+    const nm_space *walked = &s;
+    for (int i = 0; i < g->group->n_out; i++)
+        nm_space_prove(g, i, 1, &walked);
     nm_sweep w;
     nm_sweep_begin_range(g, &w, &s, g->from, g->to);
     bool ok = write_point(g, &s, &w.at);

@@ -225,6 +225,9 @@ bool nm_kernel_row(nm_gen *g)
     if (!nm_reductions_find(g, &r))
         return false;
     nm_space kept = nm_space_make(g, r.n_kept, r.kept), over = nm_space_make(g, r.n_over, r.over);
+    const nm_space *both[] = {&kept, &over};
+    for (int i = 0; i < g->group->n_out; i++)
+        nm_space_prove(g, i, 1 + has_over(&r, g->group->out[i].type), both);
     if (r.n_kept == 0 && r.levels == 1 && !any_with_over(g, &r))
         return write_whole(g, &r, &over);
     return write_rows(g, &r, &kept, &over);

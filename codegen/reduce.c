@@ -39,17 +39,21 @@ static void find_dims(nm_reductions *r)
         r->kept[r->n_kept++] = out->dim[i];
 }
 
+static bool has_dims(const nm_type *t, int n, const nm_dim *dim)
+{
+    for (int i = 0; i < n; i++) {
+        int at = nm_type_find(t, dim[i].name);
+        if (at < 0 || t->dim[at].extent != dim[i].extent)
+            return false;
+    }
+    return true;
+}
+
 static bool same_dims(const nm_reductions *r, const nm_op *op)
 {
-    nm_syms over = nm_attr_dims(op, "over");
-    for (int i = 0; i < r->n_over; i++)
-        if (!nm_syms_has(over, r->over[i].name))
-            return false;
-    const nm_type *t = op->out[0].type;
-    for (int i = 0; i < r->n_kept; i++)
-        if (!nm_has_dim(t, r->kept[i].name))
-            return false;
-    return over.n == r->n_over && t->rank == r->n_kept;
+    const nm_type *in = op->in[0]->type, *out = op->out[0].type;
+    return has_dims(in, r->n_over, r->over) && has_dims(out, r->n_kept, r->kept) &&
+           in->rank == r->n_over + r->n_kept && out->rank == r->n_kept;
 }
 
 bool nm_reductions_find(nm_gen *g, nm_reductions *r)

@@ -83,11 +83,20 @@ static bool is_small(const nm_dim *d)
     return nm_extent_is_const(d->extent, &extent) && extent <= MOST_UNROLLED;
 }
 
-// The merge that made dim `into`, if one of its parts is small; NULL: none.
-static const nm_op *find_merge(nm_gen *g, nm_sym into)
+static bool makes(const nm_op *op, const nm_dim *dim)
+{
+    if (op->code != NM_OP_merge || nm_attr_sym(op, "into") != dim->name)
+        return false;
+    const nm_type *t = op->out[0].type;
+    return t->dim[nm_type_find(t, dim->name)].extent == dim->extent;
+}
+
+// The merge that made this dim, name and extent, if one of its parts is small; NULL: none. Another
+// dim of the name, of which a slice or a gather takes this one, has other indices.
+static const nm_op *find_merge(nm_gen *g, const nm_dim *dim)
 {
     for (const nm_op *op = g->group->body->first; op; op = op->next) {
-        if (op->code != NM_OP_merge || nm_attr_sym(op, "into") != into)
+        if (!makes(op, dim))
             continue;
         nm_syms from = nm_attr_dims(op, "from");
         for (int i = 0; i < from.n; i++)
@@ -97,11 +106,18 @@ static const nm_op *find_merge(nm_gen *g, nm_sym into)
     return NULL;
 }
 
+static bool has(int n, const nm_dim *dim, nm_sym name)
+{
+    for (int i = 0; i < n; i++)
+        if (dim[i].name == name)
+            return true;
+    return false;
+}
+
 static bool add_dim(nm_space *s, const nm_dim *d, bool part)
 {
-    for (int i = 0; i < s->n; i++)
-        if (s->dim[i].name == d->name)
-            return false;
+    if (has(s->n, s->dim, d->name) || has(s->n_unrolled, s->unrolled, d->name))
+        return false;
     if (part && is_small(d))
         s->unrolled[s->n_unrolled++] = *d;
     else
@@ -125,7 +141,7 @@ nm_space nm_space_of_map(nm_gen *g, const nm_type *t)
     nm_space s = {0};
     bool ok = true;
     for (int i = 0; i < t->rank && ok; i++) {
-        const nm_op *merge = find_merge(g, t->dim[i].name);
+        const nm_op *merge = find_merge(g, &t->dim[i]);
         ok = merge ? add_merged(&s, merge) : add_dim(&s, &t->dim[i], false);
     }
     if (!ok || s.n == 0) // a name stands for two dims, or nothing is left to loop over
@@ -150,13 +166,14 @@ void nm_space_copy(nm_gen *g, const nm_space *s, int k, nm_coords *at)
         nm_coords_set(at, s->unrolled[i].name, nm_index_const(g, k % (int)extent));
         k /= (int)extent;
     }
+    const nm_coords parts = *at; // a merged dim may have the name of a part
     for (int i = 0; i < s->n_merged; i++) {
         nm_syms from = nm_attr_dims(s->merged[i], "from");
         const nm_type *t = s->merged[i]->in[0]->type;
         nm_dim part[NM_MAX_RANK];
         for (int p = 0; p < from.n; p++)
             part[p] = t->dim[nm_type_find(t, from.sym[p])];
-        nm_coords_set(at, nm_attr_sym(s->merged[i], "into"), nm_index_of(g, at, from.n, part));
+        nm_coords_set(at, nm_attr_sym(s->merged[i], "into"), nm_index_of(g, &parts, from.n, part));
     }
 }
 
@@ -172,6 +189,19 @@ static const nm_extent *product(nm_gen *g, const nm_dim *dim, int n)
 }
 
 const nm_extent *nm_space_extent(nm_gen *g, const nm_space *s) { return product(g, s->dim, s->n); }
+
+void nm_space_prove(nm_gen *g, int result, int n, const nm_space *const *s)
+{
+    nm_module *m = g->fn.m;
+    const nm_type *t = g->group->out[result].type;
+    const nm_extent *points = nm_extent_const(m, 1);
+    for (int i = 0; i < n; i++) {
+        points = nm_extent_mul(m, points, nm_space_extent(g, s[i]));
+        points = nm_extent_mul(m, points, nm_extent_const(m, nm_space_copies(s[i])));
+    }
+    if (points != product(g, t->dim, t->rank))
+        nm_bug("codegen: %s is stored at %s points", nm_type_str(m, t), nm_extent_str(m, points));
+}
 
 LLVMValueRef nm_space_inner(nm_gen *g, const nm_space *s)
 {

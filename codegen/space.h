@@ -25,6 +25,9 @@ nm_space nm_space_make(nm_gen *g, int n, const nm_dim *dim);
 nm_space nm_space_of_map(nm_gen *g, const nm_type *t);
 const nm_extent *nm_space_extent(nm_gen *g, const nm_space *s); // indices that loops run over
 int nm_space_copies(const nm_space *s);                         // times that the body is written
+// The proof that a kernel stores a result once at each of its elements, and nowhere else: the
+// product of these spaces has as many points.
+void nm_space_prove(nm_gen *g, int result, int n, const nm_space *const *s);
 // at with the coordinates of copy k: the unrolled dims and then the merged ones.
 void nm_space_copy(nm_gen *g, const nm_space *s, int k, nm_coords *at);
 // The length of the inner run where the flat index over dim[first..n) is walked; NULL: all of it.

@@ -59,8 +59,9 @@ typedef struct nm_fuse {
 
 // Numbers that stand for run-time sizes where costs are compared: elements of a type.
 double nm_fuse_elems(const nm_type *t);
-// Are all dims of a in b?
+// Are all dims of a in b, with these extents? One name may stand for seq and for its half.
 bool nm_fuse_within(const nm_type *a, const nm_type *b);
+bool nm_fuse_same_dims(const nm_type *a, const nm_type *b); // in any order
 
 // fuse_prepare.c: rewrites that make more fusible, in one body.
 void nm_fuse_prepare(nm_func *f);

@@ -5,11 +5,6 @@
 // A scatter_add takes one add of its result, which is then done in place and touches few rows.
 #include "passes/fuse.h"
 
-static bool same_dims(const nm_type *a, const nm_type *b)
-{
-    return a->rank == b->rank && nm_fuse_within(a, b);
-}
-
 static int count_anchors(const nm_fuse *g, const nm_cluster *c)
 {
     int n = 0;
@@ -41,7 +36,7 @@ const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c)
         return "the product's result is read through a view";
     for (int i = 0; i < c->n; i++) {
         const nm_value *v = &g->unit[c->unit[i]].op->out[0];
-        if ((after[i] || nm_fuse_is_result(g, v, c)) && !same_dims(v->type, result))
+        if ((after[i] || nm_fuse_is_result(g, v, c)) && !nm_fuse_same_dims(v->type, result))
             return "it has other dims than the product";
     }
     return NULL;
@@ -55,7 +50,7 @@ const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c)
     if (c->n > 2 || add->code != NM_OP_add || c->unit[0] != c->anchor)
         return "a scatter takes one add of its result to what another kernel has stored";
     const nm_value *other = add->in[0] == &put->out[0] ? add->in[1] : add->in[0];
-    if (other == &put->out[0] || !same_dims(other->type, add->out[0].type))
+    if (other == &put->out[0] || !nm_fuse_same_dims(other->type, add->out[0].type))
         return "what it is added to has other dims";
     if (nm_fuse_is_result(g, &put->out[0], c))
         return "the sum without the addend is read, too";

@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static bool same_dims(const nm_type *a, const nm_type *b)
-{
-    return a->rank == b->rank && nm_fuse_within(a, b);
-}
-
 const char *nm_fuse_map_law(const nm_fuse *g, const nm_cluster *c)
 {
     const nm_type *space = NULL;
@@ -15,7 +10,7 @@ const char *nm_fuse_map_law(const nm_fuse *g, const nm_cluster *c)
         const nm_value *v = &g->unit[c->unit[i]].op->out[0];
         if (!nm_fuse_is_result(g, v, c))
             continue;
-        if (space && !same_dims(space, v->type))
+        if (space && !nm_fuse_same_dims(space, v->type))
             return "its results have other dims";
         space = v->type;
     }

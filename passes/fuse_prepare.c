@@ -129,9 +129,10 @@ static void scatter_to_select(nm_op *op)
     nm_func *f = op->func;
     nm_value *a = op->in[0], *b = op->in[1];
     const nm_type *result = op->out[0].type;
-    if (!nm_fuse_within(b->type, result) || !nm_fuse_within(a->type, result))
-        return;
     nm_sym dim = nm_attr_sym(op, "over");
+    if (nm_has_dim(b->type, dim) || nm_has_dim(a->type, dim) || // another dim of this name
+        !nm_fuse_within(b->type, result) || !nm_fuse_within(a->type, result))
+        return;
     nm_value *at = build_index(op, dim, b->type->dtype);
     nm_value *hit = nm_build2(f, op, op->loc, NM_OP_eq, at, build_clamped(op, b, dim));
     nm_value *zero = nm_build_const(f, op, op->loc, a->type->dtype, 0);

@@ -31,14 +31,10 @@ static space space_of(const nm_fuse *g, const nm_cluster *c)
     return (space){op->in[0]->type, op->out[0].type, reduced(g, c)};
 }
 
-static bool is_dims(const nm_type *a, const nm_type *b)
-{
-    return a->rank == b->rank && nm_fuse_within(a, b);
-}
-
 static bool fits_anchor(const space *s, const nm_op *op)
 {
-    return same_names(nm_attr_dims(op, "over"), s->over) && is_dims(op->in[0]->type, s->all);
+    return same_names(nm_attr_dims(op, "over"), s->over) &&
+           nm_fuse_same_dims(op->in[0]->type, s->all);
 }
 
 // A value that needs a reduction's result must be computed where that is: in the row.
@@ -64,8 +60,8 @@ static bool reads_reduced(const nm_fuse *g, const nm_cluster *c, const bool *aft
 
 static const char *row_result_law(const space *s, const nm_type *t)
 {
-    bool row = is_dims(t, s->kept);
-    if (!row && !is_dims(t, s->all))
+    bool row = nm_fuse_same_dims(t, s->kept);
+    if (!row && !nm_fuse_same_dims(t, s->all))
         return "its result has neither the dims of the row nor of its sums";
     if (!row && s->kept->rank == 0)
         return "it needs the sum of everything first";
@@ -99,7 +95,7 @@ static const char *column_unit_law(const nm_fuse *g, const nm_cluster *c, const 
         return "it sums over other dims";
     if (anchor && reads_reduced(g, c, after, i))
         return "it sums what depends on a sum over all rows";
-    if (after[i] && !is_dims(u->op->out[0].type, s->kept))
+    if (after[i] && !nm_fuse_same_dims(u->op->out[0].type, s->kept))
         return "it has the dims of the rows and needs their sums";
     if (!after[i] && nm_fuse_is_result(g, &u->op->out[0], c))
         return "it is read elsewhere, too, and a column kernel stores sums alone";

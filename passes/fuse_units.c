@@ -11,10 +11,17 @@ double nm_fuse_elems(const nm_type *t)
 
 bool nm_fuse_within(const nm_type *a, const nm_type *b)
 {
-    for (int i = 0; i < a->rank; i++)
-        if (!nm_has_dim(b, a->dim[i].name))
+    for (int i = 0; i < a->rank; i++) {
+        int at = nm_type_find(b, a->dim[i].name);
+        if (at < 0 || a->dim[i].extent != b->dim[at].extent)
             return false;
+    }
     return true;
+}
+
+bool nm_fuse_same_dims(const nm_type *a, const nm_type *b)
+{
+    return a->rank == b->rank && nm_fuse_within(a, b);
 }
 
 // --- units and reads ------------------------------------------------------------------------
