@@ -42,7 +42,7 @@ static bool find_dims(nm_gen *g, nm_scatter *s)
             o[k] = out->dim[k];
     }
     for (int k = 0; k < at->rank; k++)
-        if (!nm_has_dim(out, at->dim[k].name))
+        if (at->dim[k].name == over || !nm_has_dim(out, at->dim[k].name)) // over: places, not rows
             i[n_i++] = at->dim[k];
     s->over = out->dim[place];
     s->o = nm_space_make(g, place, o);
