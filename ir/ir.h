@@ -388,6 +388,7 @@ typedef struct nm_op_info {
     const char *whole; // attributes that name the dims which it needs whole: "over, hd"
     unsigned parts;    // operands that may be parts of a sum, as bits; 0: as the traits say
     nm_zero_rule zero;
+    unsigned singular; // operands of which a finite number may give one that is not, as bits
     int cost; // of one element, in additions; 0 stands for 1, for views and free values for nothing
     // Fill the types of op's results (op->out[i].type) from its operands and attributes, or check
     // the given ones; false: reported at op->loc with the number of the violated constraint.

@@ -6,8 +6,11 @@
 // One walk forward knows which values are 0 there anyway (parameters are; linear maps of what is,
 // are) and masks where they must be and are not: with a padded vocabulary, the softmax's maximum
 // and sum, and init. A value is masked where it is computed, so that what follows from it is 0,
-// too. What is multiplied by such a zero is taken to be finite. A carried value of a repeat is zero
-// if it enters and leaves as one: a fixpoint from above.
+// too. A carried value of a repeat is zero if it enters and leaves as one: a fixpoint from above.
+//
+// What lies behind the total is always finite, so that 0 times it is 0: what an op may make not
+// finite of what lies there (its row's operands `.singular`: a divisor, exp's), is 0 from where it
+// is computed on. A whole number is never divided by what lies there, but by 1.
 #include "passes/localize.h"
 
 #include <float.h>
@@ -81,11 +84,12 @@ static dims dropped(const padding *p, const nm_op *op)
 
 // --- what is 0 behind the total ------------------------------------------------------------------
 
-static dims zero_at(const padding *p, const nm_op *op, int i)
+static dims known_zero(const padding *p, const nm_value *v)
 {
-    uint32_t id = op->in[i]->id;
-    return id < p->n_zero ? p->zero[id] : 0;
+    return v->id < p->n_zero ? p->zero[v->id] : 0;
 }
+
+static dims zero_at(const padding *p, const nm_op *op, int i) { return known_zero(p, op->in[i]); }
 
 static void know(padding *p, const nm_value *v, dims zero)
 {
@@ -167,24 +171,33 @@ static nm_value *free_value(nm_op *before, nm_opcode code, nm_attr attr, const n
         &(nm_proto){.code = code, .loc = before->loc, .n_attrs = 1, .attr = &attr, .type = type});
 }
 
-// v, and `otherwise` behind the total of its padded dim k.
-static nm_value *mask_dim(const padding *p, nm_op *before, nm_value *v, int k, double otherwise)
+// v, and `otherwise` behind the total of padded dim k, which t has; with the dim, if v has not.
+static nm_value *mask_along(const padding *p, nm_op *before, nm_value *v, const nm_type *t, int k,
+                            double otherwise)
 {
     nm_module *m = p->m;
     int at = 0;
-    while (padded(p, &v->type->dim[at]) != k)
+    while (padded(p, &t->dim[at]) != k)
         at++;
-    nm_type line = {.dtype = NM_i32, .rank = 1, .dim = {v->type->dim[at]}};
+    nm_type line = {.dtype = NM_i32, .rank = 1, .dim = {t->dim[at]}};
     nm_value *index = free_value(before, NM_OP_index, nm_mk_sym(m, "dim", line.dim[0].name),
                                  nm_type_get(m, &line));
     nm_value *total = free_value(before, NM_OP_size, nm_mk_extent(m, "of", p->whole[k]),
                                  nm_type_scalar(m, NM_i32));
     nm_value *in[] = {nm_build2(before->func, before, before->loc, NM_OP_lt, index, total), v,
                       nm_build_const(before->func, before, before->loc, v->type->dtype, otherwise)};
-    return nm_build(
-        before->func, before,
-        &(nm_proto){
-            .code = NM_OP_select, .loc = before->loc, .n_in = 3, .in = in, .type = v->type});
+    return nm_build(before->func, before,
+                    &(nm_proto){.code = NM_OP_select,
+                                .loc = before->loc,
+                                .n_in = 3,
+                                .in = in,
+                                .type = t == v->type ? t : NULL});
+}
+
+// v, and `otherwise` behind the total of its padded dim k.
+static nm_value *mask_dim(const padding *p, nm_op *before, nm_value *v, int k, double otherwise)
+{
+    return mask_along(p, before, v, v->type, k, otherwise);
 }
 
 // Does the collective take the padded dim along as it is? Then its operand is masked, beside the
@@ -193,6 +206,17 @@ static bool passes_on(const padding *p, const nm_op *op, dims bit)
 {
     return nm_is(op, NM_COLLECTIVE) && padded_of(p, op->in[0]->type) & bit &&
            !(padded_in(p, op->in[0]->type, nm_attr_sym(op, "over")) & bit);
+}
+
+// The value, as it is for all who read it: 0 behind the total of its padded dim k.
+static nm_value *zero_value(padding *p, nm_value *v, int k)
+{
+    dims zero = known_zero(p, v);
+    nm_value *masked = mask_dim(p, v->def ? v->def->next : v->func->first, v, k, 0);
+    nm_replace(v, masked);
+    nm_set_operand(masked->def, 1, v);
+    know(p, masked, zero | 1ull << k);
+    return masked;
 }
 
 // Operand i is 0 there from where it is computed on.
@@ -208,18 +232,16 @@ static void zero_operand(padding *p, nm_op *op, int i, dims which)
             know(p, v, zero | bit);
             continue;
         }
-        nm_value *masked = mask_dim(p, v->def ? v->def->next : v->func->first, v, k, 0);
-        nm_replace(v, masked);
-        nm_set_operand(masked->def, 1, v);
-        know(p, masked, zero | bit);
+        zero_value(p, v, k);
     }
 }
 
-static void lower_operand(const padding *p, nm_op *op, dims which, double lowest)
+// Operand i is `otherwise` there for this op alone.
+static void set_operand(const padding *p, nm_op *op, int i, dims which, double otherwise)
 {
     for (int k = 0; k < p->n; k++)
         if (which >> k & 1)
-            nm_set_operand(op, 0, mask_dim(p, op, op->in[0], k, lowest));
+            nm_set_operand(op, i, mask_dim(p, op, op->in[i], k, otherwise));
 }
 
 // The least that is finite, and goes through casts.
@@ -241,6 +263,41 @@ static void mask_results(padding *p, nm_op *ret)
     for (int i = 0; i < ret->n_in && !ret->func->parent; i++)
         if (is_kept(ret->func->result_bind[i].kind))
             zero_operand(p, ret, i, padded_of(p, ret->in[i]->type));
+}
+
+// What the op may make not finite there is 0 for all who read it.
+static void mask_singular(padding *p, nm_op *op)
+{
+    dims open = 0;
+    for (int i = 0; i < op->n_in && !nm_is(op, NM_INT); i++)
+        open |= nm_info(op)->singular >> i & 1 ? padded_of(p, op->in[i]->type) : 0;
+    if (!open)
+        return;
+    nm_value *v = &op->out[0];
+    open &= ~known_zero(p, v);
+    for (int k = 0; k < p->n; k++)
+        v = open >> k & 1 ? zero_value(p, v, k) : v;
+}
+
+// The padded dims of operand i that scatter_add adds up: it reads 0 behind their totals.
+static dims added_up(const padding *p, const nm_op *op, int i)
+{
+    nm_sym over = nm_attr_sym(op, "over");
+    const nm_type *t = op->in[i]->type;
+    dims all = 0;
+    for (int k = 0; k < t->rank; k++)
+        if (t->dim[k].name == over || nm_type_find(op->out[0].type, t->dim[k].name) < 0)
+            all |= padded_in(p, t, t->dim[k].name);
+    return all;
+}
+
+static void mask_placed(padding *p, nm_op *op)
+{
+    zero_operand(p, op, 0, added_up(p, op, 0));
+    dims only_indices = added_up(p, op, 1) & ~padded_of(p, op->in[0]->type);
+    for (int k = 0; k < p->n; k++)
+        if (only_indices >> k & 1)
+            nm_set_operand(op, 0, mask_along(p, op, op->in[0], op->in[1]->type, k, 0));
 }
 
 // Does the op take a padded dim apart, or go along it?
@@ -307,16 +364,20 @@ static void mask_op(padding *p, nm_op *op)
     if (op->code == NM_OP_sum)
         zero_operand(p, op, 0, dropped(p, op));
     else if (op->code == NM_OP_max)
-        lower_operand(p, op, dropped(p, op), lowest(op->in[0]->type->dtype));
+        set_operand(p, op, 0, dropped(p, op), lowest(op->in[0]->type->dtype));
     else if (op->code == NM_OP_dot)
         mask_dot(p, op);
     else if (op->code == NM_OP_ret)
         mask_results(p, op);
+    else if (op->code == NM_OP_scatter_add)
+        mask_placed(p, op);
+    else if (nm_is(op, NM_INT)) // idiv, mod: a divisor that is 0 traps
+        set_operand(p, op, 1, padded_of(p, op->in[1]->type), 1);
 }
 
 static bool mask_ops(padding *p, nm_func *f)
 {
-    nm_each_op(op, f) {
+    nm_each_op_safe(op, f) { // but not what masks a result
         if (takes_apart(p, op))
             return nm_error(p->m->diag, op->loc,
                             "%s along a padded dim that is split over a mesh is not lowered",
@@ -328,6 +389,7 @@ static bool mask_ops(padding *p, nm_func *f)
         }
         mask_op(p, op);
         learn_results(p, op);
+        mask_singular(p, op);
     }
     return true;
 }
