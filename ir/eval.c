@@ -75,6 +75,8 @@ static void end_op(nm_eval_run *run, int64_t rank, nm_eval_op *e)
     for (int i = 0; i < e->op->n_out; i++) {
         round_tensor(e->opts, &e->out[i]);
         run->val[rank][e->op->out[i].id] = e->out[i];
+        if (e->opts->watch)
+            e->opts->watch(e->opts->watcher, &e->op->out[i], rank, &e->out[i]);
     }
 }
 

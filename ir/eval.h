@@ -30,6 +30,9 @@ typedef struct nm_eval_opts {
     const nm_eval_sym *sym;
     const struct nm_eval_mesh *mesh; // ir/eval_mesh.h: types have axes; NULL: one rank
     int64_t rank;                    // in it
+    // Sees every result of every op but ret, also in bodies; NULL: nobody does.
+    void (*watch)(void *watcher, const nm_value *v, int64_t rank, const nm_tensor *t);
+    void *watcher;
 } nm_eval_opts;
 
 // The results of f (as many as its ret has operands) for these arguments (as many as it has

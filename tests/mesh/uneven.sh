@@ -45,11 +45,13 @@ go many --resume auto
 same many one
 "$BUILD/tests/tools/compare" --prefix optim. --tolerance 1e-5 "$work/many/ckpt" "$work/one/ckpt"
 
-nemocc tests/passes/picked.nm -D vocab=130 -D ff=24 -o "$work/picked"
-program=picked
-go whole
-for mesh in "--tp 3" "--tp 4 --sp 0" "--cp 2 --dp 2 --zero 3"; do
-    rm -rf "$work/mesh"
-    go mesh $mesh
-    same mesh whole || { echo "picked $mesh" && exit 1; }
+for model in picked sphere; do # rows of zeros behind the end of sphere's vocabulary are divided by their norms
+    nemocc "tests/passes/$model.nm" -D vocab=130 -D ff=24 -o "$work/$model"
+    program=$model
+    go "whole.$model"
+    for mesh in "--tp 3" "--tp 4 --sp 0" "--cp 2 --dp 2 --zero 3"; do
+        rm -rf "$work/mesh"
+        go mesh $mesh
+        same mesh "whole.$model" || { echo "$model $mesh" && exit 1; }
+    done
 done

@@ -1,6 +1,6 @@
 // Localize and ring: every function of a model, for the ranks of a mesh by local extents (seq dealt
-// over cp in two runs), gives what it gives by axes; what is kept is 0 behind the end of a padded
-// dim.
+// over cp in two runs), gives what it gives by axes; behind the end of a padded dim what is kept is
+// 0, and all is finite but what a mask takes in.
 #include "ir/eval_mesh.h"
 #include "tests/expect.h"
 #include "tests/passes/steps.h"
@@ -16,6 +16,7 @@ static const subject models[] = {
     TINY_GPT2("2"),
     TINY_LLAMA3,
     {.path = "tests/passes/picked.nm"},
+    {.path = "tests/passes/sphere.nm"},
     {.path = "tests/passes/localize_segments.nmir"},
     {.path = "tests/passes/ring.nmir"},
 };
@@ -26,6 +27,7 @@ typedef struct side { // the program of one of the two forms
     struct nm_eval_mesh mesh;
     const nm_eval_sym *own[MAX_RANKS];
     nm_eval_opts opts;
+    int n_behind; // values seen that have elements behind the end of vocab
 } side;
 
 // --- sides ---------------------------------------------------------------------------------------
@@ -148,25 +150,65 @@ static nm_tensor join(side *x, nm_func *f, const nm_func *axes, const all *resul
     return whole;
 }
 
+// Elements of a rank's value that lie behind the total of vocab: those of first, first + 1, ...
+typedef struct behind {
+    int64_t inner, extent, first; // index i of the dim is element k's if k / inner % extent == i
+} behind;
+
+static bool is_behind(const behind *b, int64_t k) { return k / b->inner % b->extent >= b->first; }
+
+// None, if the value has not this rank's part of vocab.
+static behind find_behind(side *x, int64_t rank, const nm_tensor *t)
+{
+    behind b = {1, 1, 1};
+    nm_sym vocab = nm_sym_get(x->m, "vocab.tp");
+    int at = nm_type_find(t->type, nm_sym_get(x->m, "vocab"));
+    if (at < 0 || t->type->dim[at].extent != nm_extent_sym(x->m, vocab))
+        return b;
+    int64_t first = 0, total = 0;
+    EXPECT(nm_extent_is_const(nm_dim_of(x->m, nm_sym_get(x->m, "vocab")).extent, &total));
+    for (int k = at + 1; k < t->type->rank; k++)
+        b.inner *= t->extent[k];
+    for (int k = 0; k < x->opts.n_syms; k++)
+        if (x->own[rank][k].name == vocab)
+            first = x->own[rank][k].offset;
+    b.extent = t->extent[at];
+    b.first = total - first;
+    return b;
+}
+
 // A kept value is 0 where it lies behind the total.
 static void check_padding(side *x, const nm_func *f, int64_t rank, int i, const nm_tensor *t)
 {
     nm_bind_kind kind = f->result_bind[i].kind;
-    nm_sym vocab = nm_sym_get(x->m, "vocab.tp");
-    int at = nm_type_find(t->type, nm_sym_get(x->m, "vocab"));
     bool is_kept = kind == NM_BIND_param || kind == NM_BIND_state || kind == NM_BIND_acc;
-    if (!is_kept || at < 0 || t->type->dim[at].extent != nm_extent_sym(x->m, vocab))
-        return;
-    int64_t inner = 1, first = 0, total = 0;
-    EXPECT(nm_extent_is_const(nm_dim_of(x->m, nm_sym_get(x->m, "vocab")).extent, &total));
-    for (int k = at + 1; k < t->type->rank; k++)
-        inner *= t->extent[k];
-    for (int k = 0; k < x->opts.n_syms; k++)
-        if (x->own[rank][k].name == vocab)
-            first = x->own[rank][k].offset;
-    for (int64_t k = 0; k < t->n; k++)
-        if (first + k / inner % t->extent[at] >= total)
+    behind b = find_behind(x, rank, t);
+    for (int64_t k = 0; k < t->n && is_kept; k++)
+        if (is_behind(&b, k))
             EXPECT(t->data[k] == 0);
+}
+
+// Is the value for a mask only, which takes another number where it lies behind the total?
+static bool is_masked(const nm_value *v)
+{
+    return v->uses && !v->uses->next && v->uses->op->code == NM_OP_select &&
+           v->uses->op->in[1] == v;
+}
+
+// Every value is finite there.
+static void check_finite(void *watcher, const nm_value *v, int64_t rank, const nm_tensor *t)
+{
+    side *x = (side *)watcher;
+    if (expect_failed || !nm_dtype_table[t->type->dtype].is_float || is_masked(v))
+        return;
+    behind b = find_behind(x, rank, t);
+    x->n_behind += b.first < b.extent;
+    for (int64_t k = 0; k < t->n && !expect_failed; k++)
+        if (is_behind(&b, k) && !isfinite(t->data[k])) {
+            fprintf(stderr, "@%s: %%%s is %g behind the end of vocab\n", v->func->name, v->name,
+                    t->data[k]);
+            expect_failed = 1;
+        }
 }
 
 static void compare(const nm_func *f, const int64_t *size, int i, const nm_tensor *got,
@@ -228,6 +270,8 @@ static void check_mesh(side *axes, side *local, const int64_t *size)
     set_mesh(axes, &arena, size);
     set_mesh(local, &arena, size);
     set_local_syms(local, &arena);
+    local->opts.watch = check_finite;
+    local->opts.watcher = local;
     nm_each_func(f, axes->m) {
         if (expect_failed || !is_for(f, size))
             continue;
@@ -255,6 +299,7 @@ static void check_model(const subject *s)
     for (size_t i = 0; ok && i < sizeof size / sizeof *size; i++)
         if (size[i][7] == 1 || !strstr(s->path, "gpt2"))
             check_mesh(&axes, &local, size[i]);
+    EXPECT(local.n_behind || !strstr(s->path, "sphere"));
     nm_arena_free(&arena[0]);
     nm_arena_free(&arena[1]);
 }
