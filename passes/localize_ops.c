@@ -126,7 +126,9 @@ static const nm_type *pad_type(const at *x, const nm_type *t, const nm_type *par
     if (d->extent)
         return nm_type_get(x->m, &all);
     nm_error(x->m->diag, x->op->loc,
-             "'%s' is padded, and split over too many axes to be whole here", over);
+             "'%s' is padded, and split over %d axes to be whole here, of at most %d; take its "
+             "`pad` away or have the mesh split it over fewer",
+             over, nm_attr_dims(x->op, "axes").n, NM_MAX_ATOMS - 1);
     return NULL;
 }
 
