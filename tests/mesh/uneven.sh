@@ -13,8 +13,8 @@ go() { # go FOLDER FLAGS...: four steps of $program
     "$work/$program" --data "$work/text" --micro-batch 1 --global-batch 6 --seq 48 --lr 1e-3 --lr-schedule constant --warmup 2 --steps 4 \
         --threads 1 --save "$folder/ckpt" --log-dir "$folder/logs" "$@" >"$work/out" 2>&1 || { echo "$*" && cat "$work/out" && return 1; }
 }
-same() { # same FOLDER FOLDER
-    paste <(losses "$1") <(losses "$2") | awk '{d = $1 - $2; if (d < 0) d = -d; if (!(d <= 1e-6 * $1)) {print "step", NR ":", $0; bad = 1}} END {exit bad || NR != 4}'
+same() { # same FOLDER FOLDER [TOLERANCE]
+    paste <(losses "$1") <(losses "$2") | awk -v tolerance="${3:-1e-6}" '{d = $1 - $2; if (d < 0) d = -d; if (!(d <= tolerance * $1)) {print "step", NR ":", $0; bad = 1}} END {exit bad || NR != 4}'
 }
 split() { grep -qF "$1" "$work/out" || { echo "not '$1':" && cat "$work/out" && return 1; }; }
 
@@ -45,13 +45,17 @@ go many --resume auto
 same many one
 "$BUILD/tests/tools/compare" --prefix optim. --tolerance 1e-5 "$work/many/ckpt" "$work/one/ckpt"
 
-for model in picked sphere; do # rows of zeros behind the end of sphere's vocabulary are divided by their norms
+# Rows of zeros behind the end of sphere's vocabulary are divided by their norms; its scores of -120 are rounded to 8e-6.
+while read -r model tolerance; do
     nemocc "tests/passes/$model.nm" -D vocab=130 -D ff=24 -o "$work/$model"
     program=$model
     go "whole.$model"
     for mesh in "--tp 3" "--tp 4 --sp 0" "--cp 2 --dp 2 --zero 3"; do
         rm -rf "$work/mesh"
         go mesh $mesh
-        same mesh "whole.$model" || { echo "$model $mesh" && exit 1; }
+        same mesh "whole.$model" "$tolerance" || { echo "$model $mesh" && exit 1; }
     done
-done
+done <<'MODELS'
+picked 1e-6
+sphere 1e-5
+MODELS
