@@ -247,7 +247,15 @@ static void set_operand(const padding *p, nm_op *op, int i, dims which, double o
 // The least that is finite, and goes through casts.
 static double lowest(nm_dtype t)
 {
-    return t == NM_f64 ? -DBL_MAX : t == NM_f16 ? -65504.0 : nm_dtype_table[t].is_float ? -3e38 : 0;
+    switch (t) {
+    case NM_f64: return -DBL_MAX;
+    case NM_f16: return -65504.0;
+    case NM_i64: return -0x1p63;
+    case NM_i32: return -0x1p31;
+    case NM_i16: return -0x1p15;
+    case NM_i8: return -0x1p7;
+    default: return nm_dtype_table[t].is_float ? -3e38 : 0;
+    }
 }
 
 static void mask_dot(padding *p, nm_op *op)
