@@ -175,6 +175,35 @@ static void drop_odd(nm_space *s, const nm_op *op)
                 drop_dim(s, op->out[i].type->dim[k].name);
 }
 
+static size_t unprimed(nm_sym name) { return strcspn(name, "'"); }
+
+// Is it a dim of parameters? They are stored in parts of its own declared extent.
+static bool is_stored(nm_module *m, const nm_dim *d)
+{
+    size_t n = unprimed(d->name);
+    for (int i = 0; i < m->n_params; i++)
+        for (int k = 0; k < m->param[i].type->rank; k++) {
+            const nm_dim *p = &m->param[i].type->dim[k];
+            if (p->extent == d->extent && unprimed(p->name) == n && !memcmp(p->name, d->name, n))
+                return true;
+        }
+    return false;
+}
+
+// What is stored in parts is taken apart, or made, whole: each rank's part would have to be a
+// multiple of every part that it is taken apart into, ff = 6 * two = 2 * half.
+static void drop_stored(nm_space *s, const nm_op *op)
+{
+    if ((op->code != NM_OP_split && op->code != NM_OP_merge) ||
+        names_of(op, "from").n == names_to(op).n)
+        return;
+    bool split = op->code == NM_OP_split;
+    nm_sym name = split ? names_of(op, "from").sym[0] : names_to(op).sym[0];
+    const nm_type *t = split ? op->in[0]->type : op->out[0].type;
+    if (is_stored(op->func->module, &t->dim[nm_type_find(t, name)]))
+        drop_dim(s, split ? name : nm_space_of_result(op, name));
+}
+
 nm_space nm_space_of(const nm_op *op)
 {
     nm_space s = {.fixed = true};
@@ -190,6 +219,7 @@ nm_space nm_space_of(const nm_op *op)
         }
     drop_whole(&s, op);
     drop_odd(&s, op);
+    drop_stored(&s, op);
     return s;
 }
 
