@@ -50,7 +50,8 @@ nmrt_status nmrt_setup_memory(const nmrt_setup *s, int64_t *bytes, nmrt_error *e
 // `samples` over all of dp, but for the last, which may have less.
 void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_t total,
                      nmrt_syms *syms);
-// What this rank has of the parameters: found once, before an engine runs; points into s.
+// What this rank has of the parameters: found once, before an engine runs; points into s. Fails
+// where a parameter's memory is not what its dims say.
 nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e);
 nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm);
 

@@ -1,6 +1,7 @@
 // The plan of a rank: which functions it runs, with how many turns, and which of the parameters it
 // holds.
 #include "runtime/checkpoint.h"
+#include "runtime/checkpoint_format.h"
 #include "runtime/setup.h"
 
 #include <stdlib.h>
@@ -108,6 +109,18 @@ static nmrt_share share_of(const nmrt_setup *s, int64_t param, nmrt_run_of **tur
     return share;
 }
 
+// A parameter's memory has to be what its dims say, or the program is inconsistent.
+static nmrt_status check_part(const nmrt_setup *s, int64_t param, nmrt_error *e)
+{
+    const nmrt_slot *slot = nmrt_checkpoint_slot(&s->plan, &s->program->param[param]);
+    nmrt_shares shares = nmrt_setup_shares(s, NULL);
+    nmrt_part part = {0};
+    nmrt_status status =
+        slot ? nmrt_part_init(&part, s->program, param, slot, &shares, e) : NMRT_OK;
+    nmrt_part_release(&part);
+    return status;
+}
+
 nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e)
 {
     size_t n = (size_t)s->program->n_params;
@@ -118,6 +131,8 @@ nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e)
     nmrt_run_of *turn = s->share_turn;
     for (size_t i = 0; i < n; i++)
         s->share[i] = share_of(s, (int64_t)i, &turn);
+    for (size_t i = 0; i < n; i++)
+        NMRT_TRY(check_part(s, (int64_t)i, e));
     return NMRT_OK;
 }
 
