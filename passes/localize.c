@@ -32,24 +32,10 @@ static const nm_type *local_type(nm_module *m, const nm_type *t, void *user)
     return nm_type_get(m, &local);
 }
 
-static void keep_types(nm_func *f, const nm_type **type)
-{
-    for (int i = 0; i < f->n_params; i++)
-        type[f->param[i]->id] = f->param[i]->type;
-    nm_each_op(op, f) {
-        for (int i = 0; i < op->n_out; i++)
-            type[op->out[i].id] = op->out[i].type;
-        if (op->body)
-            keep_types(op->body, type);
-    }
-}
-
 static bool localize(nm_splits *splits, nm_func *f, bool *changed)
 {
-    const nm_type **whole = nm_new_n(f->module->arena, const nm_type *, f->n_values);
-    keep_types(f, whole);
     nm_retype_func(f, local_type, &(map){splits, f}, changed);
-    return nm_localize_ops(f, whole) && nm_localize_padding(f);
+    return nm_localize_ops(f) && nm_localize_padding(f);
 }
 
 bool nm_pass_localize(nm_module *m, bool *changed)

@@ -15,9 +15,8 @@ nm_axes nm_split_axes(nm_module *m, const nm_func *f, const nm_dim *d);
 const nm_extent *nm_split_local(nm_splits *s, const nm_func *f, const nm_dim *d);
 bool nm_axes_have(const nm_axes *axes, const char *axis);
 
-// Ops with code of their own on a part; `whole` has the types of values before, by id. False:
-// reported.
-bool nm_localize_ops(nm_func *f, const nm_type *const *whole);
+// Ops with code of their own on a part. False: reported.
+bool nm_localize_ops(nm_func *f);
 
 // Masks for what lies behind the total of dims that are stored padded. False: reported.
 bool nm_localize_padding(nm_func *f);

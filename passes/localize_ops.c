@@ -15,7 +15,6 @@
 typedef struct at { // new ops stand before this one
     nm_module *m;
     nm_op *op;
-    const nm_type *const *whole; // types before, by value id
 } at;
 
 // --- building ------------------------------------------------------------------------------------
@@ -177,11 +176,19 @@ static bool localize_scatter(const at *x)
 
 // --- attention ------------------------------------------------------------------------------
 
-// The dim `over` of t, whose axes it had as `whole`; false: it was not split.
-static bool split_dim(const nm_type *t, const nm_type *whole, nm_sym over, nm_dim *d)
+static bool is_local(const nm_module *m, const nm_extent *e)
 {
-    int i = nm_type_find(t, over), k = nm_type_find(whole, over);
-    if (i < 0 || k < 0 || !whole->dim[k].axes.n)
+    for (int i = 0; i < m->n_dims; i++)
+        if (m->dim[i].of && nm_extent_reads(e, m->dim[i].name))
+            return true;
+    return false;
+}
+
+// The dim `over` of t, if it is a part of it.
+static bool split_dim(const nm_module *m, const nm_type *t, nm_sym over, nm_dim *d)
+{
+    int i = nm_type_find(t, over);
+    if (i < 0 || !is_local(m, t->dim[i].extent))
         return false;
     *d = t->dim[i];
     return true;
@@ -198,8 +205,7 @@ static bool localize_attention(const at *x)
     nm_op *op = x->op;
     nm_attn a = nm_attn_of(op);
     nm_dim d;
-    if (!a.seq || !compares_positions(op, &a) ||
-        !split_dim(op->in[0]->type, x->whole[op->in[0]->id], a.seq, &d))
+    if (!a.seq || !compares_positions(op, &a) || !split_dim(x->m, op->in[0]->type, a.seq, &d))
         return true;
     if (a.extra[NM_ATTN_at] || a.extra[NM_ATTN_segments])
         return nm_error(x->m->diag, op->loc, "%s with '%s' split takes no %s", nm_info(op)->name,
@@ -234,12 +240,12 @@ static bool counts_turns(nm_func *f, const nm_op *op)
                     "a repeat over '%s', which is split over pp, reads nothing stacked", over.name);
 }
 
-bool nm_localize_ops(nm_func *f, const nm_type *const *whole)
+bool nm_localize_ops(nm_func *f)
 {
     nm_each_op_safe(op, f) {
-        if (op->body && !nm_localize_ops(op->body, whole))
+        if (op->body && !nm_localize_ops(op->body))
             return false;
-        if (!counts_turns(f, op) || !localize_op(&(at){f->module, op, whole}))
+        if (!counts_turns(f, op) || !localize_op(&(at){f->module, op}))
             return false;
     }
     return true;
