@@ -234,7 +234,7 @@ static nm_eval_sym local_sym(const nm_dim_decl *d, const struct nm_eval_mesh *me
     const char *first;
     nm_axes cp = {.n = nm_axes_word(d->axes.n, d->axes.axis, &first)},
             rest = {.n = d->axes.n - cp.n};
-    if (!zigzag || strcmp(first, "cp")) {
+    if (!zigzag || !base || strcmp(first, "cp")) { // run-time dims alone, as the runtime does
         s.offset += s.size * nm_mesh_place(mesh, &d->axes, rank);
         return s;
     }

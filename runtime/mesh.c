@@ -232,11 +232,12 @@ void nmrt_mesh_print(const nmrt_mesh *m, nmrt_text *out)
 
 // --- symbols -----------------------------------------------------------------------------------
 
+// Run-time dims that cp splits first of all.
 static bool is_zigzag(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
 {
     int64_t cp = nmrt_mesh_cp(m);
-    return s->of_sym >= 0 && nmrt_sym_axes(s) & CP && cp > 1 && m->balance != NMRT_CONTIGUOUS &&
-           whole % (2 * cp) == 0;
+    bool first = s->of_sym >= 0 && s->n_axes && (int64_t)1 << s->axis[0] & CP;
+    return first && cp > 1 && m->balance != NMRT_CONTIGUOUS && whole % (2 * cp) == 0;
 }
 
 // Indices [from, from + n) of what the zigzag gives to rank c of cp: chunk c, then chunk
@@ -253,8 +254,7 @@ static nmdrv_sym cut_zigzag(int64_t c, int64_t cp, int64_t h, int64_t from, int6
                        .jump = half < n ? second - (c * h + h) : 0};
 }
 
-// The block of `parts` that the axes without cp and pp give: index and count, major first. Axes in
-// front of cp would split before it; types have cp in front (sharding.md, type-3).
+// The block of `parts` that the axes without pp give: index and count, major first.
 static nmdrv_sym cut(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole)
 {
     int64_t axes = nmrt_sym_axes(s) & ~(int64_t)(1 << NMDRV_PP), parts = nmrt_mesh_ranks(m, axes),
