@@ -174,17 +174,36 @@ static int place_of(nm_sym axis) // -1: there is no such axis
     return -1;
 }
 
+static bool is_stored(const nm_module *m, nm_sym dim)
+{
+    for (int i = 0; i < m->n_params; i++)
+        if (nm_has_dim(m->param[i].type, dim))
+            return true;
+    return false;
+}
+
 // A dim of two rows is at home in the earlier one: what data are cut by, and rank order, go by
-// that.
+// that. Parameters have one home, and so their dims do.
+static bool check_shared(nm_module *m, nm_sym dim, const nm_mesh_row *row, const nm_mesh_row *after)
+{
+    if (place_of(row->axis) > place_of(after->axis))
+        return nm_error(m->diag, after->loc,
+                        "'%s' is in the rows %s and %s: %s stands first [mesh-8]", dim, row->axis,
+                        after->axis, after->axis);
+    if (is_stored(m, dim))
+        return nm_error(m->diag, after->loc,
+                        "'%s' is in the rows %s and %s: a dim of parameters is in one [mesh-10]",
+                        dim, row->axis, after->axis);
+    return true;
+}
+
 static bool check_order(nm_module *m, const nm_mesh_row *row, const nm_mesh_row *after)
 {
     bool staged = !strcmp(row->axis, "pp") || !strcmp(after->axis, "pp");
     for (int i = 0; i < after->dims.n && !staged; i++)
         if (nm_syms_has(row->dims, after->dims.sym[i]) &&
-            place_of(row->axis) > place_of(after->axis))
-            return nm_error(m->diag, after->loc,
-                            "'%s' is in the rows %s and %s: %s stands first [mesh-8]",
-                            after->dims.sym[i], row->axis, after->axis, after->axis);
+            !check_shared(m, after->dims.sym[i], row, after))
+            return false;
     return true;
 }
 
