@@ -1,17 +1,13 @@
 // A step that is sharded is the whole step: tiny models in the modes of the texts, on meshes of up
 // to eight ranks of every axis, micro-batch by micro-batch, by the interpreter of all ranks in f64.
 // What is logged, every parameter and every state agree, and replicas are equal to the last bit.
-#include "tests/passes/part_store.h"
+#include "tests/passes/shard_step.h"
 
-enum { BATCH = 8, SEQ = 8, N_MICRO = 2 };
-static const char before[] = "split_heads,simplify,autodiff";
 static const char sharded[] = "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard";
 static const char localized[] =
     "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard,localize";
 static const char with_ring[] =
     "split_heads,simplify,autodiff,tidy,precision,accumulate,units,shard,localize,ring";
-static const unsigned checked = 1u << NM_BIND_emit | 1u << NM_BIND_param | 1u << NM_BIND_state;
-
 enum { WITH_RINGS = 3 }; // those before it have attention, and so modes of rings
 
 static const subject models[] = {
@@ -32,9 +28,7 @@ static const subject models[] = {
     {.path = "tests/passes/picked.nm"},
 };
 
-static const struct { // of the axes in the order in which ranks are numbered
-    int64_t dpr, dps, dpp, cpr, cps, tpk, tpr;
-} meshes[] = {
+static const mesh_sizes meshes[] = {
     {1, 1, 1, 1, 1, 2, 1}, {1, 1, 1, 1, 1, 2, 2}, {1, 1, 1, 1, 2, 1, 1}, {2, 1, 1, 1, 1, 1, 1},
     {1, 2, 1, 1, 1, 1, 1}, {1, 1, 2, 1, 1, 1, 1}, {1, 2, 1, 1, 2, 2, 1}, {2, 2, 1, 1, 1, 2, 1},
     {2, 1, 2, 1, 1, 1, 1}, {1, 1, 1, 2, 1, 2, 2}, {1, 4, 1, 1, 2, 1, 1}, {1, 2, 2, 1, 1, 1, 2},
@@ -42,162 +36,12 @@ static const struct { // of the axes in the order in which ranks are numbered
 };
 enum { N_MESHES = sizeof meshes / sizeof *meshes };
 
-typedef struct how {
-    bool local;  // after localize
-    bool zigzag; // seq is dealt over cp
-    bool ring;   // after ring, in its modes
-    bool once;   // gradients are reduced with the last micro-batch
-    int chunks;  // in which a pipeline's unit is run; 0: as a whole
-    const char *mode;
-} how;
-
-static nm_eval_sym size[2];
-
-static nm_eval_opts sizes_of(nm_module *m, nm_arena *arena, int64_t batch, int64_t offset)
-{
-    size[0] = nm_eval_sym_of(nm_sym_get(m, "batch"), batch, offset, BATCH);
-    size[1] = nm_eval_sym_of(nm_sym_get(m, "seq"), SEQ, 0, SEQ);
-    return (nm_eval_opts){.arena = arena, .f64 = true, .n_syms = 2, .sym = size};
-}
-
-// --- the whole step ------------------------------------------------------------------------------
-
-typedef struct wanted {
-    store inputs, results;
-} wanted;
-
-static wanted *run_whole(nm_arena *arena, nm_diag *diag, const subject *what)
-{
-    nm_module *m = load(arena, diag, what, before);
-    if (!m)
-        nm_bug("%s does not compile", what->path);
-    nm_eval_opts opts = sizes_of(m, arena, BATCH, 0);
-    nm_func *f = find_func(m, "train");
-    wanted *w = nm_new(arena, wanted);
-    nm_tensor *args = input_args(f, &opts);
-    for (int i = 0; i < f->n_params; i++)
-        put(&w->inputs, f->param_bind[i], args[i]);
-    w->results = w->inputs;
-    if (!call(f, &opts, &w->results, BATCH))
-        nm_bug("%s: @train does not run", what->path);
-    return w;
-}
-
-// --- what is compared ----------------------------------------------------------------------------
-
-static bool same_layout(const nm_type *a, const nm_type *b)
-{
-    for (int i = 0; i < a->rank && i < b->rank; i++)
-        if (strcmp(a->dim[i].name, b->dim[i].name))
-            return false;
-    return a->rank == b->rank;
-}
-
-static bool agrees(const ranks *t, store *want, part_store *got)
-{
-    for (int i = 0; i < want->n; i++) {
-        row *a = &want->row[i];
-        part_row *b = checked >> a->kind & 1 ? find_part(got, a->kind, a->name) : NULL;
-        if (!(checked >> a->kind & 1))
-            continue;
-        nm_tensor whole = a->t; // its type is another module's
-        if (b)
-            whole.type = nm_mesh_whole_type(t->m, b->type);
-        if (!b || !same_layout(a->t.type, b->type) ||
-            !is_whole(t, b->type, b->parts, &whole, 1e-10))
-            return printf("%s differs\n", a->name), false;
-    }
-    return true;
-}
-
-// --- the sharded step ----------------------------------------------------------------------------
-
-// The functions of a phase of the step, in the order in which one stage runs them.
-typedef struct functions {
-    int n;
-    nm_func *f[MAX_ROWS];
-} functions;
-
-static int order_of(const nm_func *f)
-{
-    int unit = f->part.units ? __builtin_ctzll(f->part.units) : 0;
-    switch (f->part.phase) {
-    case NM_PHASE_forward: return unit;
-    case NM_PHASE_turn: return 1000;
-    case NM_PHASE_backward: return 2000 - unit;
-    default: return (int)f->part.phase;
-    }
-}
-
-// Of texts that differ by when gradients are reduced, the one for these sums.
-static bool is_for(nm_module *m, const nm_func *f, nm_sums sums)
-{
-    static const char *const tail[] = {
-        [NM_SUMS_each] = "", [NM_SUMS_once] = ".once", [NM_SUMS_last] = ".last"};
-    return f->part.sums == sums || (f->part.sums == NM_SUMS_each &&
-                                    !find_func(m, nm_sym_fmt(m, "%s%s", f->name, tail[sums])));
-}
-
-static functions find_all(nm_module *m, const char *prefix, const char *mode, nm_sums sums)
-{
-    functions all = {0};
-    nm_each_func(f, m) {
-        if (!f->part.mode || strcmp(f->part.mode, mode) || !is_for(m, f, sums) ||
-            strncmp(f->name, prefix, strlen(prefix)))
-            continue;
-        int at = all.n++;
-        for (; at && order_of(all.f[at - 1]) > order_of(f); at--)
-            all.f[at] = all.f[at - 1];
-        all.f[at] = f;
-    }
-    return all;
-}
-
-static bool call_part(const ranks *t, const how *how, nm_func *f, wanted *w, part_store *s)
-{
-    bool repeats = f->part.phase == NM_PHASE_forward || f->part.phase == NM_PHASE_backward;
-    bool odd = f->part.units & 0xaaaaaaaaaaaaaaaa;
-    return how->chunks && repeats && odd ? call_chunks(t, f, how->chunks, &w->inputs, &size[0], s)
-                                         : call_ranks(t, f, &w->inputs, &size[0], s);
-}
-
-static bool run_phase(ranks *t, const how *how, const char *prefix, int n_calls, wanted *w,
-                      part_store *s)
-{
-    for (int i = 0; i < n_calls; i++) {
-        bool last = n_calls > 1 && i == n_calls - 1;
-        nm_sums sums = !how->once ? NM_SUMS_each : last ? NM_SUMS_last : NM_SUMS_once;
-        functions all = find_all(t->m, prefix, how->mode, sums);
-        t->opts = sizes_of(t->m, t->opts.arena, BATCH / n_calls, i * (BATCH / n_calls));
-        set_sizes(t, how->local, how->zigzag, 2, size);
-        for (int k = 0; k < all.n; k++)
-            if (!call_part(t, how, all.f[k], w, s))
-                return printf("@%s does not run\n", all.f[k]->name), false;
-    }
-    return true;
-}
-
-static bool run_sharded(nm_module *m, nm_arena *arena, int mesh, const how *how, wanted *w)
-{
-    ranks t = {.m = m};
-    part_store *s = nm_new(arena, part_store);
-    add_axis(&t, "dpr", meshes[mesh].dpr), add_axis(&t, "dps", meshes[mesh].dps);
-    add_axis(&t, "dpp", meshes[mesh].dpp), add_axis(&t, "cpr", meshes[mesh].cpr);
-    add_axis(&t, "cps", meshes[mesh].cps);
-    add_axis(&t, "tpk", meshes[mesh].tpk), add_axis(&t, "tpr", meshes[mesh].tpr);
-    t.opts.arena = arena;
-    return run_phase(&t, how, "train.count.", N_MICRO, w, s) &&
-           run_phase(&t, how, "train.counted.", 1, w, s) &&
-           run_phase(&t, how, "train.micro.", N_MICRO, w, s) &&
-           run_phase(&t, how, "train.finish.", 1, w, s) && agrees(&t, &w->results, s);
-}
-
 static int check_ring(nm_module *m, const subject *what, int mesh, const how *how, wanted *w)
 {
     struct how in_mode = *how;
     nm_arena run = {0};
     in_mode.mode = "mesh_ring", in_mode.once = meshes[mesh].dpp == 1;
-    bool ok = run_sharded(m, &run, mesh, &in_mode, w);
+    bool ok = run_sharded(m, &run, &meshes[mesh], &in_mode, w);
     nm_arena_free(&run);
     return !ok && printf("FAIL: %s, ring%s, mesh %d\n", what->path, how->zigzag ? ", zigzag" : "",
                          mesh) > 0;
@@ -225,7 +69,7 @@ static int check_mesh(nm_module *m, const subject *what, int mesh, const how *ho
         bool has_dpp = meshes[mesh].dpp > 1, either = how->zigzag || how->chunks;
         bool skips = (k % 2 == 0 && has_dpp) || ((k == 2 || k == 3) && (how->local || mesh % 4)) ||
                      (either && k % 4 != has_dpp);
-        if (!skips && !run_sharded(m, &run, mesh, &in_mode, w))
+        if (!skips && !run_sharded(m, &run, &meshes[mesh], &in_mode, w))
             bad += printf("FAIL: %s%s%s, mesh %d, %s%s\n", what->path, how->local ? ", local" : "",
                           how->zigzag   ? ", zigzag"
                           : how->chunks ? ", chunks"
@@ -246,7 +90,10 @@ static int check_model(const subject *what)
                                {.local = true, .ring = true, .zigzag = true}};
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stdout);
-    wanted *w = run_whole(&arena, &diag, what);
+    nm_module *whole = load(&arena, &diag, what, before);
+    if (!whole)
+        nm_bug("%s does not compile", what->path);
+    wanted *w = run_whole(whole, &arena);
     int bad = 0;
     for (int k = 0; k < 6; k++) {
         if (ways[k].ring && what >= &models[WITH_RINGS])
