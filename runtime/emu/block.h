@@ -158,6 +158,7 @@ typedef struct nmemu_block {
     char error[4096];
     // fibers
     void *main_sp, *main_fake_stack;
+    void *left_sp; // of the fiber that went back to main for good
     const void *main_stack;
     unsigned long main_stack_bytes;
     bool from_main;

@@ -55,9 +55,9 @@ static const char *stack_of(const nmemu_block *b, u32 thread)
 
 void nmemu_leave(nmemu_block *b)
 {
-    void *unused;
-    __sanitizer_start_switch_fiber(NULL, b->main_stack, b->main_stack_bytes);
-    nmemu_switch(&unused, b->main_sp);
+    __sanitizer_start_switch_fiber(NULL, b->main_stack,
+                                   b->main_stack_bytes); // no locals from here on
+    nmemu_switch(&b->left_sp, b->main_sp);
     __builtin_unreachable();
 }
 

@@ -1,4 +1,5 @@
-// The test kernels under the emulator against f64 references, in eager, lazy and random orders of events.
+// The test kernels under the emulator against f64 references, in eager, lazy and random orders of
+// events.
 //   emu_kernels_test             everything
 //   emu_kernels_test fwd|bwd HD  one kernel at one head size, one length: for mutants.sh
 #include "tests/emu/rig.h"
@@ -36,13 +37,16 @@ static void make_map(tmap *m, u16 *p, const shape *s, int heads, u32 rows)
                                              .swizzle = 3}));
 }
 
-// Softmax of one query's scores: p[j] for the keys that it sees; returns the logarithm of the sum of exponentials.
-static double softmax_row(const shape *s, const u16 *q, const u16 *k, int b, int h, int i, double *p)
+// Softmax of one query's scores: p[j] for the keys that it sees; returns the logarithm of the sum
+// of exponentials.
+static double softmax_row(const shape *s, const u16 *q, const u16 *k, int b, int h, int i,
+                          double *p)
 {
     int hk = h / (s->heads / s->kv_heads), end = s->causal ? i + 1 : s->len;
     double max = -INFINITY, sum = 0;
     for (int j = 0; j < end; j++) {
-        p[j] = dot(q + at(s, s->heads, b, i, h), k + at(s, s->kv_heads, b, j, hk), s->hd) / sqrt(s->hd);
+        p[j] = dot(q + at(s, s->heads, b, i, h), k + at(s, s->kv_heads, b, j, hk), s->hd) /
+               sqrt(s->hd);
         max = fmax(max, p[j]);
     }
     for (int j = 0; j < end; j++)
@@ -54,11 +58,12 @@ static double softmax_row(const shape *s, const u16 *q, const u16 *k, int b, int
 
 static void say(const char *what, const shape *s, nmemu_mode mode)
 {
-    printf("%s d%d %s b%d len %d heads %d/%d %s: ", what, s->hd, s->causal ? "causal" : "full", s->batch, s->len,
-           s->heads, s->kv_heads, mode_name[mode]);
+    printf("%s d%d %s b%d len %d heads %d/%d %s: ", what, s->hd, s->causal ? "causal" : "full",
+           s->batch, s->len, s->heads, s->kv_heads, mode_name[mode]);
 }
 
-// --- attention, forward ---------------------------------------------------------------------------
+// --- attention, forward
+// ---------------------------------------------------------------------------
 
 typedef struct forward {
     u16 *q, *k, *v, *out;
@@ -86,8 +91,8 @@ static void check_forward(shape s, nmemu_mode mode, u64 seed)
 {
     nmemu *m = nmemu_new(1);
     u64 nq = at(&s, s.heads, s.batch, 0, 0), nk = at(&s, s.kv_heads, s.batch, 0, 0);
-    forward f = {random_bf16(m, nq, 2), random_bf16(m, nk, 2), random_bf16(m, nk, 1), nmemu_alloc(m, 2 * nq, "out"),
-                 nmemu_alloc(m, 4 * nq / (u64)s.hd, "lse")};
+    forward f = {random_bf16(m, nq, 2), random_bf16(m, nk, 2), random_bf16(m, nk, 1),
+                 nmemu_alloc(m, 2 * nq, "out"), nmemu_alloc(m, 4 * nq / (u64)s.hd, "lse")};
     tmap q, k, v, out;
     make_map(&q, f.q, &s, s.heads, 64);
     make_map(&out, f.out, &s, s.heads, 64);
@@ -114,7 +119,8 @@ static void check_forward(shape s, nmemu_mode mode, u64 seed)
     nmemu_free(m);
 }
 
-// --- attention, backward --------------------------------------------------------------------------
+// --- attention, backward
+// --------------------------------------------------------------------------
 
 typedef struct backward {
     u16 *q, *k, *v, *grad, *dk, *dv;
@@ -126,7 +132,8 @@ typedef struct backward {
 static void reference_row(const shape *s, backward *w, int b, int h, int i, double *p)
 {
     int hk = h / (s->heads / s->kv_heads), end = s->causal ? i + 1 : s->len, hd = s->hd;
-    u64 row = ((u64)b * (u64)s->heads + (u64)h) * (u64)s->len + (u64)i, qi = at(s, s->heads, b, i, h);
+    u64 row = ((u64)b * (u64)s->heads + (u64)h) * (u64)s->len + (u64)i,
+        qi = at(s, s->heads, b, i, h);
     double lse = softmax_row(s, w->q, w->k, b, h, i, p), delta = 0;
     for (int j = 0; j < end; j++)
         delta += p[j] * dot(w->v + at(s, s->kv_heads, b, j, hk), w->grad + qi, hd);
@@ -151,7 +158,10 @@ static void reference_backward(const shape *s, backward *w)
     free(p);
 }
 
-static double relative(double worst, double max) { return worst / fmax(max, 0.1); } // (one key: only rounding)
+static double relative(double worst, double max)
+{
+    return worst / fmax(max, 0.1);
+} // (one key: only rounding)
 
 static double compare_bf16(const u16 *got, const double *want, u64 n)
 {
@@ -169,8 +179,10 @@ static double compare_dq(const shape *s, const backward *w)
     double worst = 0, max = 0;
     int tiles = (s->len + 63) / 64, half = s->hd / 2;
     for (int x = 0; x < s->batch * s->heads * tiles * half * 128; x++) {
-        int t = x % 128, e = x / 128 % half, tile = x / 128 / half % tiles, bh = x / 128 / half / tiles;
-        int row = tile * 64 + t / 32 * 16 + t % 32 / 4 + e / 2 % 2 * 8, c = e / 4 * 8 + t % 4 * 2 + e % 2;
+        int t = x % 128, e = x / 128 % half, tile = x / 128 / half % tiles,
+            bh = x / 128 / half / tiles;
+        int row = tile * 64 + t / 32 * 16 + t % 32 / 4 + e / 2 % 2 * 8,
+            c = e / 4 * 8 + t % 4 * 2 + e % 2;
         if (row >= s->len)
             continue;
         double want = w->want_q[at(s, s->heads, bh / s->heads, row, bh % s->heads) + (u64)c];
@@ -189,37 +201,41 @@ static const char *run_backward(nmemu *m, const shape *s, backward *w, nmemu_mod
     make_map(&v, w->v, s, s->kv_heads, 64);
     make_map(&dk, w->dk, s, s->kv_heads, 64);
     make_map(&dv, w->dv, s, s->kv_heads, 64);
-    attn_bwd_params params = {&q,    &k,     &v,       &grad,       &dk,       &dv,                      w->lse, w->delta,
-                              w->dq, s->len, s->heads, s->kv_heads, s->causal, (float)(1 / sqrt(s->hd))};
-    return nmemu_run(m,
-                     &(nmemu_launch){.name = "attn_bwd",
-                                     .fn = s->hd == 64 ? attn_bwd_64 : attn_bwd_128,
-                                     .params = &params,
-                                     .grid = {((u32)s->len + 127) / 128, (u32)s->kv_heads, (u32)s->batch},
-                                     .threads = 384,
-                                     .shared_bytes = (u32)s->hd / 64 * 98304 + 2 * 8192 + 128,
-                                     .registers = 168,
-                                     .mode = mode,
-                                     .seed = seed},
-                     NULL);
+    attn_bwd_params params = {
+        &q,       &k,    &v,     &grad,    &dk,         &dv,       w->lse,
+        w->delta, w->dq, s->len, s->heads, s->kv_heads, s->causal, (float)(1 / sqrt(s->hd))};
+    return nmemu_run(
+        m,
+        &(nmemu_launch){.name = "attn_bwd",
+                        .fn = s->hd == 64 ? attn_bwd_64 : attn_bwd_128,
+                        .params = &params,
+                        .grid = {((u32)s->len + 127) / 128, (u32)s->kv_heads, (u32)s->batch},
+                        .threads = 384,
+                        .shared_bytes = (u32)s->hd / 64 * 98304 + 2 * 8192 + 128,
+                        .registers = 168,
+                        .mode = mode,
+                        .seed = seed},
+        NULL);
 }
 
 static void check_backward(shape s, nmemu_mode mode, u64 seed)
 {
     nmemu *m = nmemu_new(1);
-    u64 nq = at(&s, s.heads, s.batch, 0, 0), nk = at(&s, s.kv_heads, s.batch, 0, 0), nl = nq / (u64)s.hd;
+    u64 nq = at(&s, s.heads, s.batch, 0, 0), nk = at(&s, s.kv_heads, s.batch, 0, 0),
+        nl = nq / (u64)s.hd;
     u64 dq_bytes = 4ul * (u64)(s.batch * s.heads * ((s.len + 63) / 64) * 64 * s.hd);
-    backward w = {random_bf16(m, nq, 2),         random_bf16(m, nk, 2),
-                  random_bf16(m, nk, 1),         random_bf16(m, nq, 1),
-                  nmemu_alloc(m, 2 * nk, "dk"),  nmemu_alloc(m, 2 * nk, "dv"),
-                  nmemu_alloc(m, 4 * nl, "lse"), nmemu_alloc(m, 4 * nl, "delta"),
+    backward w = {random_bf16(m, nq, 2),          random_bf16(m, nk, 2),
+                  random_bf16(m, nk, 1),          random_bf16(m, nq, 1),
+                  nmemu_alloc(m, 2 * nk, "dk"),   nmemu_alloc(m, 2 * nk, "dv"),
+                  nmemu_alloc(m, 4 * nl, "lse"),  nmemu_alloc(m, 4 * nl, "delta"),
                   nmemu_alloc(m, dq_bytes, "dq"), calloc(nq, sizeof(double)),
-                  calloc(nk, sizeof(double)),    calloc(nk, sizeof(double))};
+                  calloc(nk, sizeof(double)),     calloc(nk, sizeof(double))};
     memset(w.dq, 0, dq_bytes);
     reference_backward(&s, &w);
     say("backward", &s, mode);
     must(run_backward(m, &s, &w, mode, seed));
-    double q = compare_dq(&s, &w), k = compare_bf16(w.dk, w.want_k, nk), v = compare_bf16(w.dv, w.want_v, nk);
+    double q = compare_dq(&s, &w), k = compare_bf16(w.dk, w.want_k, nk),
+           v = compare_bf16(w.dv, w.want_v, nk);
     printf("dq %.1e, dk %.1e, dv %.1e\n", q, k, v);
     HOLDS(q < 1e-2 && k < 1e-2 && v < 1e-2);
     free(w.want_q);
@@ -228,15 +244,20 @@ static void check_backward(shape s, nmemu_mode mode, u64 seed)
     nmemu_free(m);
 }
 
-// --- a matrix product for sm_80 -------------------------------------------------------------------
+// --- a matrix product for sm_80
+// -------------------------------------------------------------------
 
 // Also on two CPU threads: the same bits.
 static void check_gemm(int rows, int columns, int k, nmemu_mode mode)
 {
     nmemu *m = nmemu_new(1), *two = nmemu_new(2);
     u64 bytes = 4ul * (u64)rows * (u64)columns;
-    gemm_params p = {random_bf16(m, (u64)rows * (u64)k, 1), random_bf16(m, (u64)k * (u64)columns, 1),
-                     nmemu_alloc(m, bytes, "c"), rows, columns, k};
+    gemm_params p = {random_bf16(m, (u64)rows * (u64)k, 1),
+                     random_bf16(m, (u64)k * (u64)columns, 1),
+                     nmemu_alloc(m, bytes, "c"),
+                     rows,
+                     columns,
+                     k};
     gemm_params other = p;
     other.c = nmemu_alloc(two, bytes, "c");
     nmemu_launch l = {.name = "gemm_sm80",

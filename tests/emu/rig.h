@@ -1,4 +1,5 @@
-// What the emulator's tests share: a device, random numbers, bf16, launches that must succeed or must be reported.
+// What the emulator's tests share: a device, random numbers, bf16, launches that must succeed or
+// must be reported.
 #ifndef NM_TESTS_EMU_RIG_H
 #define NM_TESTS_EMU_RIG_H
 
