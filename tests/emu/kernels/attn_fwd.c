@@ -40,7 +40,8 @@ typedef struct attn_bars {
 // Copies tile `row..row + rows` of head `h` to `to`, column by column.
 INLINE void load(smem to, u32 bytes, const tmap *m, smem bar, int row, int h, int b)
 {
-    UNROLL for (int c = 0; c < COLS; c++)
+    UNROLL
+    for (int c = 0; c < COLS; c++)
         tma_load_4d(to + (u32)c * bytes, m, bar, 64 * c, row, h, b);
 }
 
@@ -67,7 +68,8 @@ INLINE void issue_qk(float s[64], smem q, smem k)
 {
     acc_ready(s, 64); // whatever the compiler still has to do to s, it does before the fence
     wgmma_fence();
-    UNROLL for (u32 i = 0; i < HD / 16; i++)
+    UNROLL
+    for (u32 i = 0; i < HD / 16; i++)
         wgmma_n128_kk(s, desc_sw128(q + i / 4 * Q_COL + i % 4 * 32, 16, 1024),
                       desc_sw128(k + i / 4 * KV_COL + i % 4 * 32, 16, 1024), i > 0);
     wgmma_commit();
@@ -79,48 +81,63 @@ INLINE void issue_pv(float o[HD / 2], const u32 p[32], smem v)
 {
     acc_ready(o, HD / 2);
     wgmma_fence();
-    UNROLL for (u32 i = 0; i < N / 16; i++)
+    UNROLL
+    for (u32 i = 0; i < N / 16; i++)
         wgmma_pv(o, p + 4 * i, desc_sw128(v + i * 16 * 128, KV_COL, 1024), 1);
     wgmma_commit();
 }
 
 INLINE float max2(float a, float b) { return a > b ? a : b; }
 
-// One tile of the online softmax: s becomes exp2(scale s - max); max and sum follow; scale_o is
-// what O must be scaled by.
-INLINE void softmax(float s[64], float max[2], float sum[2], float scale_o[2], float scale,
-                    int masked, int row, int col, int len, int causal)
+// What lies behind the end, or in the future, does not count.
+INLINE void mask(float s[64], int row, int col, int len, int causal)
 {
-    if (masked)
-        UNROLL for (int i = 0; i < 64; i++)
-        {
-            int c = col + i / 4 * 8 + (i & 1), r = row + (i >> 1 & 1) * 8;
-            if (c >= len || (causal && c > r))
-                s[i] = -__builtin_inff();
-        }
-    UNROLL for (int r = 0; r < 2; r++)
-    {
-        float m = max[r], t = 0;
-        UNROLL for (int i = 2 * r; i < 64; i += 4) m = max2(m, max2(s[i], s[i + 1]));
+    UNROLL
+    for (int i = 0; i < 64; i++) {
+        int c = col + i / 4 * 8 + (i & 1), r = row + (i >> 1 & 1) * 8;
+        if (c >= len || (causal && c > r))
+            s[i] = -__builtin_inff();
+    }
+}
+
+typedef struct running { // of this thread's rows
+    float max[2], sum[2];
+    float rescale[2]; // what O must be multiplied with for the new maximum
+} running;
+
+// One tile of the online softmax: s becomes exp2(scale s - max); maximum and sum follow.
+INLINE void softmax(float s[64], running *run, float scale)
+{
+    UNROLL
+    for (int r = 0; r < 2; r++) {
+        float m = run->max[r], t = 0;
+        UNROLL
+        for (int i = 2 * r; i < 64; i += 4)
+            m = max2(m, max2(s[i], s[i + 1]));
         m = max2(m, shfl_xor_f32(m, 1));
         m = max2(m, shfl_xor_f32(m, 2));
-        scale_o[r] = ex2((max[r] - m) * scale); // first tile: ex2(-inf) = 0
-        max[r] = m;
-        UNROLL for (int i = 2 * r; i < 64; i += 4)
-        {
-            s[i] = ex2(s[i] * scale - m * scale), s[i + 1] = ex2(s[i + 1] * scale - m * scale);
+        run->rescale[r] = ex2((run->max[r] - m) * scale); // first tile: ex2(-inf) = 0
+        run->max[r] = m;
+        UNROLL
+        for (int i = 2 * r; i < 64; i += 4) {
+            s[i] = ex2(s[i] * scale - m * scale);
+            s[i + 1] = ex2(s[i + 1] * scale - m * scale);
             t += s[i] + s[i + 1];
         }
-        sum[r] =
-            sum[r] * scale_o[r] + t; // of this thread's columns only: the quad adds up at the end
+        // Of this thread's columns only: the quad adds up at the end.
+        run->sum[r] = run->sum[r] * run->rescale[r] + t;
     }
 }
 
 // The accumulator of one product is the operand of the next: the fragments have the same picture.
 INLINE void pack(u32 p[32], const float s[64])
 {
-    UNROLL for (int i = 0; i < 32; i++) p[i] = bf16x2(s[2 * i], s[2 * i + 1]);
-    UNROLL for (int i = 0; i < 32; i++) keep_u32(&p[i]);
+    UNROLL
+    for (int i = 0; i < 32; i++)
+        p[i] = bf16x2(s[2 * i], s[2 * i + 1]);
+    UNROLL
+    for (int i = 0; i < 32; i++)
+        keep_u32(&p[i]);
 }
 
 INLINE void release(smem bar)
@@ -129,16 +146,64 @@ INLINE void release(smem bar)
         mbar_arrive(bar);
 }
 
-INLINE void consume(smem at, attn_bars bar, u32 w, const tmap *out, float *lse, int row, int tiles,
-                    int len, int heads, int h, int b, float scale, int causal)
+typedef struct place { // of a warpgroup's 64 queries
+    u32 w;             // which one of the block's consumers
+    int row, head, batch;
+} place;
+
+// Rows of the whole softmax: LSE to memory, the factor that finishes O to run->rescale.
+INLINE void finish_rows(const attn_fwd_params *g, running *run, place here, u32 lane, int my_row)
 {
-    float s[64], o[HD / 2], max[2] = {-__builtin_inff(), -__builtin_inff()}, sum[2] = {0, 0}, f[2];
-    u32 p[32];
-    u32 t = tid() % 128, lane = t % 32;
-    int my_row = row + (int)(w * 64 + t / 32 * 16 + lane / 4), my_col = (int)(lane % 4 * 2);
-    smem q = at + Q_AT + w * COLS * Q_COL;
-    UNROLL for (int i = 0; i < HD / 2; i++) o[i] = 0;
-    UNROLL for (int i = 0; i < 64; i++) s[i] = 0;
+    UNROLL
+    for (int r = 0; r < 2; r++) {
+        run->sum[r] += shfl_xor_f32(run->sum[r], 1);
+        run->sum[r] += shfl_xor_f32(run->sum[r], 2);
+        run->rescale[r] = 1 / run->sum[r];
+        if (lane % 4 == 0 && my_row + 8 * r < g->len)
+            g->lse[((long)here.batch * g->heads + here.head) * g->len + my_row + 8 * r] =
+                (run->max[r] * g->scale + lg2(run->sum[r])) * 0.6931471805599453f;
+    }
+}
+
+// O through shared memory, where this warpgroup's queries were, to the copy engine, which clips the
+// tail.
+INLINE void store_out(const tmap *out, smem q, const float o[HD / 2], const float f[2], place here)
+{
+    u32 t = tid() % 128, lane = t % 32, line = t / 32 * 16 + lane % 16;
+    bar_sync(1 + here.w, 128);
+    UNROLL
+    for (u32 i = 0; i < HD / 16; i++) { // 16 columns: {rows 0-7, 8-15} x {columns 0-7, 8-15}
+        u32 r[4], col = i % 4 * 32 + lane / 16 * 16;
+        UNROLL
+        for (u32 k = 0; k < 4; k++)
+            r[k] = bf16x2(o[8 * i + 2 * k] * f[k & 1], o[8 * i + 2 * k + 1] * f[k & 1]);
+        stmatrix_x4(swizzle128(q + i / 4 * Q_COL + line * 128 + col), r);
+    }
+    fence_async();
+    bar_sync(1 + here.w, 128);
+    if (t != 0)
+        return;
+    UNROLL
+    for (int c = 0; c < COLS; c++)
+        tma_store_4d(out, q + (u32)c * Q_COL, 64 * c, here.row + 64 * (int)here.w, here.head,
+                     here.batch);
+    bulk_commit();
+    bulk_wait_read(0);
+}
+
+INLINE void consume(const attn_fwd_params *g, smem at, attn_bars bar, place here, int tiles)
+{
+    float s[64], o[HD / 2];
+    running run = {{-__builtin_inff(), -__builtin_inff()}, {0, 0}, {0, 0}};
+    u32 p[32], t = tid() % 128, lane = t % 32, s_v = (u32)(tiles - 1) % STAGES;
+    int my_row = here.row + (int)(here.w * 64 + t / 32 * 16 + lane / 4);
+    smem q = at + Q_AT + here.w * COLS * Q_COL;
+    UNROLL
+    for (int i = 0; i < HD / 2; i++)
+        o[i] = 0;
+    UNROLL
+    for (int i = 0; i < 64; i++)
+        s[i] = 0;
 
     mbar_wait(bar.q, 0);
     mbar_wait(bar.k_full, 0);
@@ -146,7 +211,8 @@ INLINE void consume(smem at, attn_bars bar, u32 w, const tmap *out, float *lse, 
     wgmma_wait(0);
     acc_ready(s, 64);
     release(bar.k_empty);
-    softmax(s, max, sum, f, scale, 1, my_row, my_col + (tiles - 1) * N, len, causal);
+    mask(s, my_row, (int)(lane % 4 * 2) + (tiles - 1) * N, g->len, g->causal);
+    softmax(s, &run, g->scale);
     pack(p, s);
     for (int i = 1; i < tiles; i++) {
         u32 sk = (u32)i % STAGES, sv = (u32)(i - 1) % STAGES;
@@ -157,47 +223,21 @@ INLINE void consume(smem at, attn_bars bar, u32 w, const tmap *out, float *lse, 
         wgmma_wait(1);
         acc_ready(s, 64);
         release(bar.k_empty + 8 * sk);
-        softmax(s, max, sum, f, scale, 0, my_row, my_col + (tiles - 1 - i) * N, len, causal);
+        softmax(s, &run, g->scale);
         wgmma_wait(0);
         acc_ready(o, HD / 2);
         release(bar.v_empty + 8 * sv);
         pack(p, s);
-        UNROLL for (int k = 0; k < HD / 2; k++) o[k] *= f[k >> 1 & 1];
+        UNROLL
+        for (int k = 0; k < HD / 2; k++)
+            o[k] *= run.rescale[k >> 1 & 1];
     }
-    u32 sv = (u32)(tiles - 1) % STAGES;
-    mbar_wait(bar.v_full + 8 * sv, (u32)(tiles - 1) / STAGES & 1);
-    issue_pv(o, p, at + V_AT + sv * KV);
+    mbar_wait(bar.v_full + 8 * s_v, (u32)(tiles - 1) / STAGES & 1);
+    issue_pv(o, p, at + V_AT + s_v * KV);
     wgmma_wait(0);
     acc_ready(o, HD / 2);
-
-    UNROLL for (int r = 0; r < 2; r++)
-    {
-        sum[r] += shfl_xor_f32(sum[r], 1);
-        sum[r] += shfl_xor_f32(sum[r], 2);
-        f[r] = 1 / sum[r];
-        if (lane % 4 == 0 && my_row + 8 * r < len)
-            lse[((long)b * heads + h) * len + my_row + 8 * r] =
-                (max[r] * scale + lg2(sum[r])) * 0.6931471805599453f;
-    }
-    // Through shared memory, where this warpgroup's queries were, to the copy engine, which clips
-    // the tail.
-    bar_sync(1 + w, 128);
-    UNROLL for (u32 i = 0; i < HD / 16; i++)
-    { // 16 columns a time: matrices = {rows 0-7, 8-15} x {columns 0-7, 8-15}
-        u32 r[4];
-        UNROLL for (u32 k = 0; k < 4; k++) r[k] =
-            bf16x2(o[8 * i + 2 * k] * f[k & 1], o[8 * i + 2 * k + 1] * f[k & 1]);
-        u32 line = t / 32 * 16 + lane % 16, col = i % 4 * 32 + lane / 16 * 16;
-        stmatrix_x4(swizzle128(q + i / 4 * Q_COL + line * 128 + col), r);
-    }
-    fence_async();
-    bar_sync(1 + w, 128);
-    if (t == 0) {
-        UNROLL for (int c = 0; c < COLS; c++)
-            tma_store_4d(out, q + (u32)c * Q_COL, 64 * c, row + 64 * (int)w, h, b);
-        bulk_commit();
-        bulk_wait_read(0);
-    }
+    finish_rows(g, &run, here, lane, my_row);
+    store_out(g->out, q, o, run.rescale, here);
 }
 
 // Grid: (ceil(len / M), heads, batch), 384 threads; the longest rows come first.
@@ -228,6 +268,6 @@ KERNEL(CAT(attn_fwd_, HD), attn_fwd_params, g)
             produce(at, bar, g.q, g.k, g.v, row, tiles, h, hk, b);
     } else {
         reg_inc(240);
-        consume(at, bar, w - 1, g.out, g.lse, row, tiles, g.len, g.heads, h, b, g.scale, g.causal);
+        consume(&g, at, bar, (place){w - 1, row, h, b}, tiles);
     }
 }

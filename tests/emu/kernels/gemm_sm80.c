@@ -11,8 +11,8 @@ enum { T = 64, TILE = T * 128, A_AT = 0, B_AT = 2 * TILE };
 // Rows row..row+63, columns col..col+63 of m[rows][cols]; what lies outside is zero.
 INLINE void load(smem to, const u16 *m, int rows, int cols, int row, int col)
 {
-    UNROLL for (u32 i = 0; i < 4; i++)
-    {
+    UNROLL
+    for (u32 i = 0; i < 4; i++) {
         u32 r = i * 16 + tid() / 8, c = tid() % 8 * 8;
         int in = row + (int)r < rows && col + (int)c < cols;
         const u16 *from = in ? m + (long)(row + (int)r) * cols + col + (int)c : m;
@@ -27,7 +27,11 @@ KERNEL(gemm_sm80, gemm_params, p)
     int row = (int)ctaid_y() * T, col = (int)ctaid_x() * T, steps = (p.k + T - 1) / T;
     u32 w = tid() / 32, lane = tid() % 32;
     float d[8][4];
-    UNROLL for (int i = 0; i < 8; i++) UNROLL for (int j = 0; j < 4; j++) d[i][j] = 0;
+    UNROLL
+    for (int i = 0; i < 8; i++)
+        UNROLL
+    for (int j = 0; j < 4; j++)
+        d[i][j] = 0;
 
     load(at + A_AT, p.a, p.m, p.k, row, 0);
     load(at + B_AT, p.b, p.k, p.n, 0, col);
@@ -42,13 +46,13 @@ KERNEL(gemm_sm80, gemm_params, p)
                            // too
         cp_async_wait(1);
         block_sync();
-        UNROLL for (u32 kk = 0; kk < 4; kk++)
-        {
+        UNROLL
+        for (u32 kk = 0; kk < 4; kk++) {
             u32 fa[4], fb[4];
             ldmatrix_x4(fa, swizzle128(at + A_AT + here + (w * 16 + lane % 16) * 128 + kk * 32 +
                                        lane / 16 * 16));
-            UNROLL for (u32 j = 0; j < 4; j++)
-            { // two tiles of 8 columns a time
+            UNROLL
+            for (u32 j = 0; j < 4; j++) { // two tiles of 8 columns a time
                 ldmatrix_x4_trans(fb, swizzle128(at + B_AT + here + (kk * 16 + lane % 16) * 128 +
                                                  j * 32 + lane / 16 * 16));
                 mma_bf16(d[2 * j], fa, fb[0], fb[1]);
@@ -57,8 +61,10 @@ KERNEL(gemm_sm80, gemm_params, p)
         }
         block_sync(); // all have read before the next copy overwrites
     }
-    UNROLL for (int j = 0; j < 8; j++) UNROLL for (int i = 0; i < 4; i++)
-    {
+    UNROLL
+    for (int j = 0; j < 8; j++)
+        UNROLL
+    for (int i = 0; i < 4; i++) {
         int r = row + (int)(w * 16 + lane / 4) + 8 * (i >> 1),
             cc = col + j * 8 + (int)(lane % 4) * 2 + (i & 1);
         if (r < p.m && cc < p.n)

@@ -120,7 +120,8 @@ INLINE void fragments_16(const u16 *a, const u16 *b, u32 fa[4], u32 fb[2])
 
 INLINE void put(float *to, const float d[4])
 {
-    UNROLL for (u32 i = 0; i < 4; i++)
+    UNROLL
+    for (u32 i = 0; i < 4; i++)
         to[(tid() / 4 + 8 * (i >> 1)) * 8 + tid() % 4 * 2 + (i & 1)] = d[i];
 }
 

@@ -103,12 +103,14 @@ INLINE u32 d_column(u32 e) { return e / 4 * 8 + tid() % 4 * 2 + (e & 1); }
 
 // One product, start to end. A pure instruction must not move between: see prims.h.
 #define PRODUCT(d, n, ...)                                                                         \
-    acc_ready(d, n / 2);                                                                           \
-    wgmma_fence();                                                                                 \
-    __VA_ARGS__;                                                                                   \
-    wgmma_commit();                                                                                \
-    wgmma_wait(0);                                                                                 \
-    acc_ready(d, n / 2)
+    do {                                                                                           \
+        acc_ready(d, n / 2);                                                                       \
+        wgmma_fence();                                                                             \
+        __VA_ARGS__;                                                                               \
+        wgmma_commit();                                                                            \
+        wgmma_wait(0);                                                                             \
+        acc_ready(d, n / 2);                                                                       \
+    } while (0)
 
 INLINE void load_operands(const probe_wgmma_params *g, smem bar, smem a, smem b_k, smem b_mn, u32 n)
 {
@@ -133,14 +135,26 @@ INLINE void load_operands(const probe_wgmma_params *g, smem bar, smem a, smem b_
         barrier_of(bar, 1);                                                                        \
         load_operands(&g, bar, at, b_k, b_mn, n);                                                  \
         mbar_wait(bar, 0);                                                                         \
-        UNROLL for (u32 i = 0; i < n / 2; i++) d[i] = 7;                                           \
+        UNROLL                                                                                     \
+        for (u32 i = 0; i < n / 2; i++)                                                            \
+            d[i] = 7;                                                                              \
         PRODUCT(d, n, wgmma_n##n##_kk(d, desc(at, 16, 256, 32), desc(b_k, 16, 256, 32), 0));       \
-        UNROLL for (u32 i = 0; i < n / 2; i++) g.d_k[d_row(i) * n + d_column(i)] = d[i];           \
-        UNROLL for (u32 i = 0; i < n / 2; i++) d[i] = 1;                                           \
-        UNROLL for (u32 i = 0; i < 4; i++) a[i] = g.a_registers[4 * tid() + i];                    \
-        UNROLL for (u32 i = 0; i < 4; i++) keep_u32(&a[i]);                                        \
+        UNROLL                                                                                     \
+        for (u32 i = 0; i < n / 2; i++)                                                            \
+            g.d_k[d_row(i) * n + d_column(i)] = d[i];                                              \
+        UNROLL                                                                                     \
+        for (u32 i = 0; i < n / 2; i++)                                                            \
+            d[i] = 1;                                                                              \
+        UNROLL                                                                                     \
+        for (u32 i = 0; i < 4; i++)                                                                \
+            a[i] = g.a_registers[4 * tid() + i];                                                   \
+        UNROLL                                                                                     \
+        for (u32 i = 0; i < 4; i++)                                                                \
+            keep_u32(&a[i]);                                                                       \
         PRODUCT(d, n, wgmma_n##n##_rm(d, a, desc(b_mn, 512, 256, 32), 1));                         \
-        UNROLL for (u32 i = 0; i < n / 2; i++) g.d_mn[d_row(i) * n + d_column(i)] = d[i];          \
+        UNROLL                                                                                     \
+        for (u32 i = 0; i < n / 2; i++)                                                            \
+            g.d_mn[d_row(i) * n + d_column(i)] = d[i];                                             \
     }
 PROBE_WGMMA(16)
 PROBE_WGMMA(32)
@@ -171,7 +185,9 @@ KERNEL(probe_layout, probe_layout_params, g)
 {
     smem bar = smem_base() + PROBE_BAR, at = smem_base() + PROBE_A, bt = smem_base() + PROBE_B;
     float d[32];
-    UNROLL for (int i = 0; i < 32; i++) d[i] = 0;
+    UNROLL
+    for (int i = 0; i < 32; i++)
+        d[i] = 0;
     barrier_of(bar, 1);
     if (tid() == 0) {
         u32 bytes = load_operand(at, g.a, bar, g.a_mn, g.w);
@@ -187,5 +203,7 @@ KERNEL(probe_layout, probe_layout_params, g)
         PRODUCT(d, 64, wgmma_n64_km(d, a, b, 1));
     else
         PRODUCT(d, 64, wgmma_n64_kk(d, a, b, 1));
-    UNROLL for (u32 i = 0; i < 32; i++) g.d[d_row(i) * 64 + d_column(i)] = d[i];
+    UNROLL
+    for (u32 i = 0; i < 32; i++)
+        g.d[d_row(i) * 64 + d_column(i)] = d[i];
 }
