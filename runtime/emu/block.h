@@ -19,8 +19,9 @@ enum {
     NMEMU_SHARED_START = 1024, // the first KiB belongs to the system, as on sm_90: 0 is nobody's
     NMEMU_SHARED_MAX = 227 << 10,
     NMEMU_GRANULES = (NMEMU_SHARED_START + NMEMU_SHARED_MAX) / 16,
-    NMEMU_STACK = 128 << 10,
-    NMEMU_WAIT_GROUPS = 8, // a wait leaves at most 7 groups pending
+    NMEMU_STACK = 192 << 10,      // from one thread's to the next
+    NMEMU_STACK_USED = 128 << 10, // of it, at least
+    NMEMU_WAIT_GROUPS = 8,        // a wait leaves at most 7 groups pending
 };
 
 typedef enum {

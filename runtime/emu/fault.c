@@ -31,7 +31,7 @@ static _Noreturn void report(nmemu_block *b, const void *address, bool writes)
     if (nmemu_describe(b->machine, address, place, sizeof place))
         nmemu_fail("%s %s at %s", who, does, place);
     if (on_a_stack(b, address, &thread))
-        nmemu_fail("the stack of thread %u, of %d KiB, overflows", thread, NMEMU_STACK >> 10);
+        nmemu_fail("the stack of thread %u, of %d KiB, overflows", thread, NMEMU_STACK_USED >> 10);
     nmemu_fail("%s %s at %p, where no buffer is", who, does, address);
 }
 

@@ -238,10 +238,12 @@ static void fiber_main(void)
 }
 
 // A stack on which nmemu_switch finds six registers, fiber_main to return to, and above it nobody:
-// backtraces end.
+// backtraces end. Stacks start at different places of their pages, or all of them would meet in the
+// same sets of the caches.
 static void start_fiber(nmemu_block *b, u32 t)
 {
-    u64 *sp = (u64 *)(b->stacks + (u64)(t + 1) * NMEMU_STACK - 64);
+    u64 colour = t % 128 * 448;
+    u64 *sp = (u64 *)(b->stacks + (u64)(t + 1) * NMEMU_STACK - 64 - colour);
     sp[0] = (u64)fiber_main;
     sp[1] = 0;
     for (int i = 1; i <= 6; i++)

@@ -48,9 +48,18 @@ static mbar *mbar_at(smem b, const char *what)
     return m;
 }
 
+// One that this thread's warp knows to be initialized: a barrier lies in between.
+static mbar *known_mbar(smem b, const char *what)
+{
+    mbar *m = mbar_at(b, what);
+    u32 warp = nmemu_here->cur / 32;
+    nmemu_in_order(b, 8, warp, &nmemu_here->know[warp], what);
+    return m;
+}
+
 void nmemu_mbar_check(smem b, const char *what)
 {
-    mbar_at(b, what);
+    known_mbar(b, what);
     nmemu_for_async(b, 8, what);
 }
 
@@ -85,7 +94,7 @@ static void expect(mbar *m, smem b, u32 bytes, const char *what)
 static void arrive(smem at, u32 bytes, const char *what)
 {
     nmemu_block *b = nmemu_here;
-    mbar *m = mbar_at(at, what);
+    mbar *m = known_mbar(at, what);
     if (!m->pending)
         nmemu_fail("%s: mbarrier %#x has had its %u arrivals in this phase", what, at,
                    (u32)m->expected);
@@ -108,7 +117,7 @@ void mbar_init(smem b, u32 n)
 
 void mbar_inval(smem b)
 {
-    mbar_at(b, "mbar_inval");
+    known_mbar(b, "mbar_inval");
     memset(nmemu_for_writing(b, 8, "mbar_inval"), 0xff, 8);
 }
 
@@ -117,14 +126,14 @@ void mbar_arrive(smem b) { arrive(b, 0, "mbar_arrive"); }
 void mbar_expect(smem b, u32 bytes) { arrive(b, bytes, "mbar_expect"); }
 void mbar_expect_only(smem b, u32 bytes)
 {
-    expect(mbar_at(b, "mbar_expect_only"), b, bytes, "mbar_expect_only");
+    expect(known_mbar(b, "mbar_expect_only"), b, bytes, "mbar_expect_only");
 }
 
 void mbar_wait(smem b, u32 parity)
 {
     if (parity > 1)
         nmemu_fail("mbar_wait: parity %u", parity);
-    while (mbar_at(b, "mbar_wait")->parity == parity)
+    while (known_mbar(b, "mbar_wait")->parity == parity)
         nmemu_block_on(NMEMU_IN_MBAR, "mbar_wait", b, parity);
     nmemu_learn(&nmemu_here->know[nmemu_here->cur / 32], &clocks_of(nmemu_here, b)->done);
 }

@@ -85,6 +85,14 @@ MISUSE(invalidated)
         mbar_arrive(BAR);
     }
 }
+MISUSE(init_without_a_barrier)
+{
+    (void)g;
+    if (tid() == 0)
+        mbar_init(BAR, 128);
+    mbar_arrive(BAR);
+    mbar_wait(BAR, 0);
+}
 MISUSE(no_init_fence)
 {
     if (tid() != 0)
@@ -390,7 +398,7 @@ static const misuse misuses[] = {
     ROW(no_wait, "a wait is missing"),              ROW(wrong_parity, "deadlock"),
     ROW(parity_too_early, "a wait is missing"),     ROW(too_many_arrivals, "has had its 1 arrivals"),
     ROW(never_enough_bytes, "deadlock"),            ROW(no_init, "no mbarrier at"),
-    ROW(invalidated, "no mbarrier at"),             ROW(no_init_fence, "without fence_async"),
+    ROW(invalidated, "no mbarrier at"),             ROW(init_without_a_barrier, "race: "),           ROW(no_init_fence, "without fence_async"),
     ROW(unaligned_tile, "not aligned to 1024"),     ROW(wrong_rank, "the tensor map has rank 4"),
     ROW(load_in_flight_at_the_end, "the block ends while a tma_load_4d"),
     ROW(bulk_of_8_bytes, "multiples of 16"),        ROW(store_no_fence, "without fence_async"),

@@ -66,8 +66,7 @@ INLINE void produce(smem at, bwd_bars bar, const attn_bwd_params *g, int key, in
     for (int i = 0; i < group * tiles; i++) {
         u32 s = (u32)i % STAGES, parity = (u32)i / STAGES & 1;
         int row = (first + i % tiles) * M, h = hk * group + i / tiles;
-        mbar_wait(bar.empty + 8 * s,
-                  parity ^ 1); // of queries and dO both: they are given back together
+        mbar_wait(bar.empty + 8 * s, parity ^ 1); // of queries and dO: they are given back together
         mbar_expect(bar.q_full + 8 * s, QT);
         load(at + Q_AT + s * QT, HALF, g->q, bar.q_full + 8 * s, row, h, b);
         mbar_expect(bar.do_full + 8 * s, QT);
