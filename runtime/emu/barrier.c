@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-// --- barriers
-// ---------------------------------------------------------------------------------------------------------
+// --- barriers ------------------------------------------------------------------------------------
 
 static void check_barrier(nmemu_block *b, u32 id, u32 n, const char *what)
 {
@@ -59,8 +58,7 @@ void block_sync(void) { sync(0, nmemu_here->n, "block_sync"); }
 void bar_sync(u32 id, u32 n) { sync(id, n, "bar_sync"); }
 void bar_arrive(u32 id, u32 n) { arrive(id, n, "bar_arrive"); }
 
-// --- setmaxnreg
-// -------------------------------------------------------------------------------------------------------
+// --- setmaxnreg ----------------------------------------------------------------------------------
 
 void nmemu_start_registers(nmemu_block *b)
 {

@@ -104,6 +104,8 @@ static void start(nmemu_block *b, u64 index)
     b->random = (l->seed + 1) * 0x9e3779b97f4a7c15 ^ (index + 1) * 0xbf58476d1ce4e5b9;
     b->random += !b->random;
     b->failed = false;
+    b->elsewhere = false;
+    b->pc = NULL;
     b->engine = NULL;
     b->n = l->threads;
     guard_stacks(b, b->n);

@@ -156,6 +156,8 @@ typedef struct nmemu_block {
     int worker;
     nmemu_stats stats;
     bool failed;
+    bool elsewhere; // an operation happens while some other thread's stack is in use
+    const void *pc; // of the kernel, at the misuse; NULL: not known
     char error[4096];
     // fibers
     void *main_sp, *main_fake_stack;
@@ -165,7 +167,7 @@ typedef struct nmemu_block {
     bool from_main;
     char *stacks; // [NMEMU_THREADS][NMEMU_STACK]
     u32 guarded;  // stacks whose last page is made inaccessible
-    u32 cta[3], n, cur, live, idle;
+    u32 cta[3], n, cur, live, idle, polls;
     nmemu_fiber fiber[NMEMU_THREADS];
     u16 queue[NMEMU_THREADS * 2];
     u32 head, tail;
@@ -193,8 +195,10 @@ typedef struct nmemu_block {
 
 extern _Thread_local nmemu_block *nmemu_here; // NULL outside of a run
 
-// --- fiber.c: threads of the block
-// ----------------------------------------------------------------------------------
+// The emulator's own code, to be told from kernels on a stack (where.c).
+#pragma clang section text = "nmemu_text"
+
+// --- fiber.c: threads of the block ---------------------------------------------------------------
 u64 nmemu_random(nmemu_block *b);
 // The block's misuse in words; leaves the kernel for good.
 _Noreturn void nmemu_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -204,19 +208,18 @@ void nmemu_wake(nmemu_block *b, u32 thread);
 void nmemu_wake_all(nmemu_block *b, nmemu_why why, u32 a, u32 from, u32 to);
 void nmemu_block_on(nmemu_why why, const char *what, u32 a, u32 b); // until woken
 void nmemu_yield(const char *what); // others first: for loops that poll global memory
-void nmemu_run_fibers(
-    nmemu_block *b); // from the start of the kernel to the end of its last thread, or a misuse
+// From the start of the kernel to the end of its last thread, or to a misuse.
+void nmemu_run_fibers(nmemu_block *b);
 
-// --- shadow.c: who may touch shared memory now
-// ------------------------------------------------------------------------
+// --- shadow.c: who may touch shared memory now ---------------------------------------------------
 void *nmemu_at(smem a, u32 bytes, const char *what); // checked for place and alignment only
-void *nmemu_for_reading(smem a, u32 bytes,
-                        const char *what); // at most 16 bytes, by the current thread
+// At most 16 bytes, by the current thread.
+void *nmemu_for_reading(smem a, u32 bytes, const char *what);
 void *nmemu_for_writing(smem a, u32 bytes, const char *what);
 void *nmemu_for_async(smem a, u32 bytes, const char *what); // fenced and landed
 void *nmemu_landed(smem a, u32 bytes, const char *what);    // no copy into it is in flight
-void nmemu_in_order(smem a, u32 bytes, u32 warp, const nmemu_clocks *know,
-                    const char *what);                      // after the last write
+// After the last write, as `warp` may know.
+void nmemu_in_order(smem a, u32 bytes, u32 warp, const nmemu_clocks *know, const char *what);
 void nmemu_read_by(smem a, u32 warp);                       // 16 bytes
 void nmemu_will_write(smem a, u32 bytes, const char *what); // a copy was issued
 void nmemu_wrote(smem a, u32 bytes, const char *what);      // by the current thread, as if by hand
@@ -226,51 +229,42 @@ void nmemu_learn(nmemu_clocks *to, const nmemu_clocks *from);
 void nmemu_pass_on(nmemu_clocks *to); // all that the current warp did and knows
 static inline u32 nmemu_swizzle(u32 a, int mode) { return a ^ (a >> 7 & ((1u << mode) - 1)) << 4; }
 
-// --- warp.c
-// -------------------------------------------------------------------------------------------------------------
+// --- warp.c --------------------------------------------------------------------------------------
 // The last lane to come does the work of all 32; arg[lane] is what each brought.
 void nmemu_meet(const char *what, void *arg, void (*work)(nmemu_warp *));
 
-// --- mbarrier.c
-// -----------------------------------------------------------------------------------------------------------
+// --- mbarrier.c ----------------------------------------------------------------------------------
 void nmemu_mbar_check(smem b, const char *what);             // there is one
 void nmemu_mbar_landed(smem b, u32 bytes, const char *what); // the engine's clock goes with it
 
-// --- copy.c: asynchronous copies
-// --------------------------------------------------------------------------------------------
+// --- copy.c: asynchronous copies -----------------------------------------------------------------
 void nmemu_issue(nmemu_copy copy);
 bool nmemu_run_one_copy(nmemu_block *b);  // false: there is none that may happen now
 void nmemu_finish_copies(nmemu_block *b); // what the last thread left behind
 void nmemu_drop_copies(nmemu_block *b);   // after a misuse
 
-// --- tma.c, tensor_map.c
-// --------------------------------------------------------------------------------------------------------------------
+// --- tma.c --------------------------------------------------------------------------------------
 void nmemu_tma_copy(nmemu_block *b, nmemu_copy *c, bool load);
 
-// --- wgmma.c
-// --------------------------------------------------------------------------------------------------------------------
+// --- wgmma.c -------------------------------------------------------------------------------------
 bool nmemu_run_one_mma(nmemu_block *b, u32 group); // false: none is complete
 void nmemu_start_groups(nmemu_block *b);
 void nmemu_free_groups(nmemu_block *b);
 
-// --- register.c, mbarrier.c: at the start of a block
-// -------------------------------------------------------------------------------
+// --- barrier.c, mbarrier.c: at the start of a block ---------------------------------------------
 void nmemu_start_registers(nmemu_block *b);
 void nmemu_start_mbars(nmemu_block *b);
 
-// --- block.c
-// ------------------------------------------------------------------------------------------------------------------------
+// --- block.c -------------------------------------------------------------------------------------
 nmemu_block *nmemu_block_new(nmemu *m, int worker); // NULL: no memory
 void nmemu_block_free(nmemu_block *b);              // NULL is fine
 // Runs block `index` of the launch: false after a misuse, which is in b->error.
 bool nmemu_block_run(nmemu_block *b, const nmemu_launch *launch, u64 index);
 
-// --- launch.c
-// -----------------------------------------------------------------------------------------------------------------------
+// --- launch.c ------------------------------------------------------------------------------------
 bool nmemu_is_oldest(const nmemu_block *b); // all blocks before this one are done
 
-// --- memory.c, fault.c
-// ----------------------------------------------------------------------------------------------------------------
+// --- memory.c, fault.c ---------------------------------------------------------------------------
 // Where `address` is, in words: the buffer that it lies in or beside. False: near none of them.
 bool nmemu_describe(const nmemu *m, const void *address, char *text, unsigned long room);
 // A launch is between these: faults of the kernel become reports. Each CPU thread has its own
@@ -280,8 +274,14 @@ void nmemu_faults_off(void);
 void *nmemu_signal_stack_on(void);
 void nmemu_signal_stack_off(void *stack);
 
-// --- number.c: formats
-// -----------------------------------------------------------------------------------------------------------------
+// --- where.c -------------------------------------------------------------------------------------
+const void *nmemu_kernel_pc(const nmemu_block *b); // where the kernel called the emulator
+// NULL if it is not the kernel's.
+const void *nmemu_pc_if_kernel(const nmemu_block *b, const void *pc);
+// Its "file:line", if that is to be had.
+bool nmemu_line_of(const void *pc, char *line, int room);
+
+// --- number.c: formats ---------------------------------------------------------------------------
 u16 nmemu_to_bf16(float x);
 u16 nmemu_to_f16(float x);
 float nmemu_from_bf16(u16 h);

@@ -13,8 +13,7 @@ static bool is_store(nmemu_copy_kind kind)
     return kind > NMEMU_BULK_LOAD && kind < NMEMU_CP_ASYNC;
 }
 
-// --- what happens
-// -----------------------------------------------------------------------------------------------------
+// --- what happens --------------------------------------------------------------------------------
 
 static void land_cp_async(nmemu_block *b, const nmemu_copy *c)
 {
@@ -93,8 +92,7 @@ static void step(nmemu_block *b, nmemu_fiber *f, nmemu_copy **link)
         unlink_copy(f, link);
 }
 
-// --- when
-// -------------------------------------------------------------------------------------------------------------
+// --- when ----------------------------------------------------------------------------------------
 
 static bool waited_for(const nmemu_block *b, smem bar)
 {
@@ -183,8 +181,7 @@ void nmemu_drop_copies(nmemu_block *b)
             unlink_copy(&b->fiber[t], &b->fiber[t].copies);
 }
 
-// --- cp.async
-// ---------------------------------------------------------------------------------------------------------
+// --- cp.async ------------------------------------------------------------------------------------
 
 static bool is_cp_async(nmemu_copy_kind kind) { return kind == NMEMU_CP_ASYNC; }
 
@@ -216,8 +213,7 @@ void cp_async_wait(int n)
     finish_groups(is_cp_async, nmemu_here->fiber[nmemu_here->cur].cp_groups, (u32)n, false);
 }
 
-// --- bulk copies
-// ------------------------------------------------------------------------------------------------------
+// --- bulk copies ---------------------------------------------------------------------------------
 
 static void check_bulk(const void *global, u32 bytes, const char *what)
 {

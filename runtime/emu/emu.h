@@ -17,8 +17,7 @@ enum { NMEMU_MAX_WORKERS = 16 };
 nmemu *nmemu_new(int workers);
 void nmemu_free(nmemu *m); // with all its buffers; NULL is fine
 
-// --- device memory
-// ------------------------------------------------------------------------------------------------
+// --- device memory -------------------------------------------------------------------------------
 
 // `bytes` of device memory, aligned to 16, between inaccessible pages, filled with 0xff (a NaN in
 // every format). A kernel that leaves it is reported as leaving `name` (copied). NULL: no memory.
@@ -26,8 +25,7 @@ void nmemu_free(nmemu *m); // with all its buffers; NULL is fine
 void *nmemu_alloc(nmemu *m, uint64_t bytes, const char *name);
 void nmemu_release(nmemu *m, void *buffer); // later accesses are reported as such; NULL is fine
 
-// --- launches
-// -----------------------------------------------------------------------------------------------------
+// --- launches ------------------------------------------------------------------------------------
 
 // When may an asynchronous operation (cp.async, TMA, wgmma) happen? Hardware may choose anything
 // between issue and wait; a right kernel gives the same result in all three.
@@ -59,8 +57,7 @@ typedef struct nmemu_stats {
 // until the next run on `m`. `stats` may be NULL. One run at a time on a device.
 const char *nmemu_run(nmemu *m, const nmemu_launch *launch, nmemu_stats *stats);
 
-// --- tensor maps
-// --------------------------------------------------------------------------------------------------
+// --- tensor maps ---------------------------------------------------------------------------------
 
 // What cuTensorMapEncodeTiled is told. Innermost dimension first.
 typedef struct nmemu_tensor {

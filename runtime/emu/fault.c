@@ -38,6 +38,9 @@ static _Noreturn void report(nmemu_block *b, const void *address, bool writes)
 static void handle(int number, siginfo_t *info, void *context)
 {
     const ucontext_t *c = context;
+    if (nmemu_here && !nmemu_here->engine)
+        nmemu_here->pc =
+            nmemu_pc_if_kernel(nmemu_here, (const void *)c->uc_mcontext.gregs[REG_RIP]);
     if (nmemu_here) // the handler is left by a switch of stacks, as any misuse is
         report(nmemu_here, info->si_addr, c->uc_mcontext.gregs[REG_ERR] & WRITES);
     sigaction(number, number == SIGSEGV ? &before_segv : &before_bus,
@@ -66,8 +69,7 @@ void nmemu_faults_off(void)
     pthread_mutex_unlock(&lock);
 }
 
-// --- a stack for the handler: the fiber's own may be what overflowed
-// --------------------------------------------------
+// --- a stack for the handler: the fiber's own may be what overflowed -----------------------------
 
 typedef struct signal_stack {
     stack_t before;

@@ -50,8 +50,7 @@ static const char *stack_of(const nmemu_block *b, u32 thread)
     return b->stacks + (u64)thread * NMEMU_STACK;
 }
 
-// --- leaving
-// ----------------------------------------------------------------------------------------------------------
+// --- leaving -------------------------------------------------------------------------------------
 
 void nmemu_leave(nmemu_block *b)
 {
@@ -79,6 +78,8 @@ void nmemu_fail(const char *format, ...)
     vsnprintf(b->error + n, sizeof b->error - (u64)n, format, ap);
     va_end(ap);
     b->failed = true;
+    if (!b->pc && !b->elsewhere)
+        b->pc = nmemu_kernel_pc(b);
     nmemu_leave(b); // the fibers' stacks are simply forgotten
 }
 
@@ -106,8 +107,7 @@ static _Noreturn void deadlock(nmemu_block *b)
     nmemu_leave(b);
 }
 
-// --- scheduling
-// -------------------------------------------------------------------------------------------------------
+// --- scheduling ----------------------------------------------------------------------------------
 
 void nmemu_wake(nmemu_block *b, u32 thread)
 {
@@ -125,9 +125,12 @@ void nmemu_wake_all(nmemu_block *b, nmemu_why why, u32 a, u32 from, u32 to)
 static bool run_one_operation(nmemu_block *b)
 {
     u32 groups = b->n / 128;
+    b->elsewhere = true;
     bool any = b->launch->mode == NMEMU_RANDOM && groups && nmemu_random(b) % 2 &&
                nmemu_run_one_mma(b, (u32)(nmemu_random(b) % groups));
-    return any || nmemu_run_one_copy(b);
+    any = any || nmemu_run_one_copy(b);
+    b->elsewhere = false;
+    return any;
 }
 
 // The best of a few to the queue's head: warps have priorities, which change now and then. Without
@@ -189,24 +192,25 @@ void nmemu_block_on(nmemu_why why, const char *what, u32 a, u32 b)
 
 // A poll may wait for another block. One that comes later in the grid may never start on a GPU
 // while this one holds its multiprocessor, and does not start here: that is told from patience
-// running out in the oldest block.
+// running out in the oldest block. Copies go on meanwhile: another thread may be waiting for one.
 void nmemu_yield(const char *what)
 {
     nmemu_block *b = nmemu_here;
-    nmemu_fiber *f = &b->fiber[b->cur];
-    if (b->head == b->tail)
+    u32 me = b->cur;
+    nmemu_fiber *f = &b->fiber[me];
+    if (++b->polls % (2 * b->live) == 0 && !run_one_operation(b))
         sched_yield();
+    b->cur = me;
     if (!nmemu_is_oldest(b))
         b->idle = 0;
     else if (++b->idle > PATIENCE * b->live)
         nmemu_fail("%s: polls for what no earlier block and no other thread of this one provides",
                    what);
-    nmemu_wake(b, b->cur);
+    nmemu_wake(b, me);
     next_fiber(b, &f->sp, &f->fake_stack);
 }
 
-// --- a fiber's life
-// ---------------------------------------------------------------------------------------------------
+// --- a fiber's life ------------------------------------------------------------------------------
 
 static void check_exit(nmemu_block *b, const nmemu_fiber *f)
 {
@@ -255,7 +259,7 @@ static void start_fiber(nmemu_block *b, u32 t)
 
 void nmemu_run_fibers(nmemu_block *b)
 {
-    b->cur = b->head = b->tail = b->idle = 0;
+    b->cur = b->head = b->tail = b->idle = b->polls = 0;
     b->n = b->live = b->launch->threads;
     for (u32 t = 0; t < b->n; t++)
         start_fiber(b, t);

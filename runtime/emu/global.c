@@ -34,7 +34,7 @@ void st_cs_v4(void *a, const u32 v[4])
 }
 
 // --- between blocks: everything sequentially consistent, which is more than a kernel may count on
-// ------------------------
+// ---
 
 #define SHARED(type, a) ((_Atomic type *)(a))
 

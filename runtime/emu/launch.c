@@ -57,13 +57,14 @@ static u64 take_block(nmemu *m, int worker)
 }
 
 // No block behind the first misuse is started; those before it are all taken already.
-static void stop_at(nmemu *m, u64 index, const char *error)
+static void stop_at(nmemu *m, u64 index, const nmemu_block *b)
 {
     pthread_mutex_lock(&m->lock);
     m->end = m->next;
     if (index < m->failed_at) {
         m->failed_at = index;
-        memcpy(m->error, error, sizeof m->error);
+        m->pc = b->pc;
+        memcpy(m->error, b->error, sizeof m->error);
     }
     pthread_mutex_unlock(&m->lock);
 }
@@ -82,7 +83,7 @@ static void *work(void *user)
     u64 index;
     while ((index = take_block(j->m, j->worker)) != UINT64_MAX)
         if (!nmemu_block_run(b, j->m->launch, index))
-            stop_at(j->m, index, b->error);
+            stop_at(j->m, index, b);
     nmemu_signal_stack_off(stack);
     return NULL;
 }
@@ -133,6 +134,18 @@ static void add_stats(const nmemu *m, nmemu_stats *sum)
     }
 }
 
+// The same place need not be looked up twice.
+static const char *add_line(nmemu *m)
+{
+    u64 n = strlen(m->error);
+    if (m->pc && m->pc != m->line_pc && !nmemu_line_of(m->pc, m->line, sizeof m->line))
+        m->line[0] = 0;
+    m->line_pc = m->pc;
+    if (m->pc && m->line[0])
+        snprintf(m->error + n, sizeof m->error - n, "\n  at %s", m->line);
+    return m->error;
+}
+
 const char *nmemu_run(nmemu *m, const nmemu_launch *launch, nmemu_stats *stats)
 {
     const char *refused = refuse(launch);
@@ -149,8 +162,10 @@ const char *nmemu_run(nmemu *m, const nmemu_launch *launch, nmemu_stats *stats)
     nmemu_faults_off();
     if (stats)
         add_stats(m, stats);
-    const char *spilled = m->failed_at == UINT64_MAX ? nmemu_check_edges(m) : NULL;
+    if (m->failed_at != UINT64_MAX)
+        return add_line(m);
+    const char *spilled = nmemu_check_edges(m);
     if (spilled)
         snprintf(m->error, sizeof m->error, "kernel %s: %s", launch->name, spilled);
-    return spilled || m->failed_at != UINT64_MAX ? m->error : NULL;
+    return spilled ? m->error : NULL;
 }

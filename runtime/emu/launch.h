@@ -30,7 +30,10 @@ struct nmemu {
     const nmemu_launch *launch;
     u64 blocks, next, end; // of the grid; blocks from `end` on are not started
     u64 failed_at;
+    const void *pc; // of the kernel, there
     char error[4096], edge[512];
+    const void *line_pc; // what was looked up last: its
+    char line[1024];     // file and line, or nothing
 };
 
 void nmemu_free_buffers(nmemu *m);

@@ -76,8 +76,7 @@ void nmemu_free_buffers(nmemu *m)
     }
 }
 
-// --- reports
-// ----------------------------------------------------------------------------------------------------------
+// --- reports -------------------------------------------------------------------------------------
 
 bool nmemu_describe(const nmemu *m, const void *address, char *text, unsigned long room)
 {

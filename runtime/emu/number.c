@@ -52,8 +52,7 @@ float nmemu_from_f16(u16 h)
 
 float nmemu_from_tf32(u32 u) { return float_of(u & 0xffffe000); }
 
-// --- the primitives
-// ---------------------------------------------------------------------------------------------------
+// --- the primitives ------------------------------------------------------------------------------
 
 u32 tf32(float x) { return x != x ? 0x7fffffff : (bits_of(x) + 0x1000) & 0xffffe000; }
 u16 to_bf16(float x) { return nmemu_to_bf16(x); }

@@ -1,12 +1,13 @@
 // What a GPU kernel may say to the machine. The only file with NVVM builtins and inline assembly.
 //
-// Each primitive is declared once, as PRIM(result, name, (parameters), body). Compiled for nvptx64 it is the body, that
-// is the PTX instruction; compiled for x86 it is an external function `nmprim_NAME` with the documented behaviour, in
-// runtime/emu. A kernel written against this header is one C file for both.
+// Each primitive is declared once, as PRIM(result, name, (parameters), body). Compiled for nvptx64
+// it is the body, that is the PTX instruction; compiled for x86 it is an external function
+// `nmprim_NAME` with the documented behaviour, in runtime/emu. A kernel written against this header
+// is one C file for both.
 //
-// Shared memory is addressed by 32-bit offsets and only through primitives, so that the emulator sees every access.
-// Global memory is plain C pointers. Blocks are one-dimensional, a multiple of 32 threads. Primitives of warps are for
-// all 32 lanes. Where no chip is named, sm_80 has it.
+// Shared memory is addressed by 32-bit offsets and only through primitives, so that the emulator
+// sees every access. Global memory is plain C pointers. Blocks are one-dimensional, a multiple of
+// 32 threads. Primitives of warps are for all 32 lanes. Where no chip is named, sm_80 has it.
 //
 // clang-format off: the table of instructions is laid out by hand.
 #ifndef NMEMU_PRIMS_H

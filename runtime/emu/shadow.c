@@ -10,8 +10,7 @@
 
 static u32 here_warp(void) { return nmemu_here->cur / 32; }
 
-// --- clocks
-// -----------------------------------------------------------------------------------------------------------
+// --- clocks --------------------------------------------------------------------------------------
 
 void nmemu_learn(nmemu_clocks *to, const nmemu_clocks *from)
 {
@@ -26,8 +25,7 @@ void nmemu_pass_on(nmemu_clocks *to)
     mine->at[here_warp()]++;
 }
 
-// --- records
-// ----------------------------------------------------------------------------------------------------------
+// --- records -------------------------------------------------------------------------------------
 
 static u32 first_word(smem a) { return a / 4 % 4; }
 static u32 end_word(smem a, u32 bytes) { return (a % 16 + bytes + 3) / 4; }
@@ -96,8 +94,7 @@ static void record_read(nmemu_block *b, smem a, u32 bytes)
         b->word_reads[a / 16][i][me] = b->know[me].at[me];
 }
 
-// --- checks
-// -----------------------------------------------------------------------------------------------------------
+// --- checks --------------------------------------------------------------------------------------
 
 void *nmemu_at(smem a, u32 bytes, const char *what)
 {
@@ -171,8 +168,7 @@ static void in_order_of_reads(smem a, u32 bytes, const char *what)
             after_reads(b->word_reads[a / 16][i], a / 16 * 16 + 4 * i, what);
 }
 
-// --- ordinary accesses
-// ------------------------------------------------------------------------------------------------
+// --- ordinary accesses ---------------------------------------------------------------------------
 
 void *nmemu_for_reading(smem a, u32 bytes, const char *what)
 {
@@ -205,8 +201,7 @@ void *nmemu_for_writing(smem a, u32 bytes, const char *what)
     return p;
 }
 
-// --- the asynchronous proxy: TMA, bulk copies, wgmma
-// ------------------------------------------------------------------
+// --- the asynchronous proxy: TMA, bulk copies, wgmma ---------------------------------------------
 
 static void fenced(const nmemu_write *w, smem a, const char *what)
 {
@@ -263,8 +258,7 @@ void nmemu_will_read(smem a, u32 bytes, const char *what)
     }
 }
 
-// --- the primitives
-// ---------------------------------------------------------------------------------------------------
+// --- the primitives ------------------------------------------------------------------------------
 
 smem smem_base(void) { return NMEMU_SHARED_START; }
 

@@ -7,8 +7,7 @@
 
 enum { MAGIC = 0x70616d74 };
 
-// --- tensor maps
-// ------------------------------------------------------------------------------------------------------
+// --- tensor maps ---------------------------------------------------------------------------------
 
 static const char *refuse_dim(const nmemu_tensor *t, int i)
 {
@@ -84,8 +83,7 @@ static u32 box_bytes(const nmemu_map *m)
     return n;
 }
 
-// --- copies
-// -----------------------------------------------------------------------------------------------------------
+// --- copies --------------------------------------------------------------------------------------
 
 typedef struct row { // of a box, in global memory
     char *at;
@@ -176,8 +174,7 @@ static void store(const tmap *t, smem from, int rank, const int x[5], const char
     nmemu_issue(c);
 }
 
-// --- the primitives
-// ---------------------------------------------------------------------------------------------------
+// --- the primitives ------------------------------------------------------------------------------
 
 #define X(...) ((const int[5]){__VA_ARGS__})
 void tma_load_1d(smem to, const tmap *m, smem bar, int x)

@@ -30,8 +30,7 @@ void nmemu_meet(const char *what, void *arg, void (*work)(nmemu_warp *))
     nmemu_wake_all(b, NMEMU_IN_WARP, b->cur / 32, b->cur & ~31u, (b->cur | 31u) + 1);
 }
 
-// --- shuffles
-// ---------------------------------------------------------------------------------------------------------
+// --- shuffles ------------------------------------------------------------------------------------
 
 typedef struct shuffle {
     u32 v, from, out;
@@ -86,8 +85,7 @@ SHUFFLE(up)
 SHUFFLE(down)
 #undef SHUFFLE
 
-// --- votes and sums
-// ---------------------------------------------------------------------------------------------------
+// --- votes and sums ------------------------------------------------------------------------------
 
 static u32 lanes_set(const nmemu_warp *w)
 {

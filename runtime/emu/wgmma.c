@@ -37,8 +37,7 @@ void nmemu_free_groups(nmemu_block *b)
     }
 }
 
-// --- operands in shared memory
-// ----------------------------------------------------------------------------------------
+// --- operands in shared memory -------------------------------------------------------------------
 
 typedef struct layout { // what a descriptor says
     u32 start, lead, stride;
@@ -121,8 +120,7 @@ static void operand_from_registers(nmemu_block *b, const nmemu_mma *m)
                 nmemu_from_bf16((u16)(m->a[t][e / 2] >> 16 * (e & 1)));
 }
 
-// --- the product
-// ------------------------------------------------------------------------------------------------------
+// --- the product ---------------------------------------------------------------------------------
 
 enum {
     CHUNK = 64
@@ -175,8 +173,7 @@ bool nmemu_run_one_mma(nmemu_block *b, u32 group)
     return true;
 }
 
-// --- issue
-// ------------------------------------------------------------------------------------------------------------
+// --- issue ---------------------------------------------------------------------------------------
 
 static nmemu_accum *new_accum(nmemu_warpgroup *g)
 {
@@ -290,8 +287,7 @@ static void wgmma(request r)
         nmemu_run_one_mma(b, group);
 }
 
-// --- the primitives
-// ---------------------------------------------------------------------------------------------------
+// --- the primitives ------------------------------------------------------------------------------
 
 #define SHARED(width, suffix, mn_a, mn_b)                                                          \
     void wgmma_n##width##_##suffix(float d[width / 2], u64 a, u64 b, int keep)                     \

@@ -62,8 +62,7 @@ static void say(const char *what, const shape *s, nmemu_mode mode)
            s->batch, s->len, s->heads, s->kv_heads, mode_name[mode]);
 }
 
-// --- attention, forward
-// ---------------------------------------------------------------------------
+// --- attention, forward --------------------------------------------------------------------------
 
 typedef struct forward {
     u16 *q, *k, *v, *out;
@@ -119,8 +118,7 @@ static void check_forward(shape s, nmemu_mode mode, u64 seed)
     nmemu_free(m);
 }
 
-// --- attention, backward
-// --------------------------------------------------------------------------
+// --- attention, backward -------------------------------------------------------------------------
 
 typedef struct backward {
     u16 *q, *k, *v, *grad, *dk, *dv;
@@ -244,8 +242,7 @@ static void check_backward(shape s, nmemu_mode mode, u64 seed)
     nmemu_free(m);
 }
 
-// --- a matrix product for sm_80
-// -------------------------------------------------------------------
+// --- a matrix product for sm_80 ------------------------------------------------------------------
 
 // Also on two CPU threads: the same bits.
 static void check_gemm(int rows, int columns, int k, nmemu_mode mode)

@@ -17,6 +17,7 @@ KERNEL(reads, access, g)
     if (tid() == 3)
         g.out[0] = g.in[g.index];
 }
+enum { WRITES_AT = __LINE__ + 4 };
 KERNEL(writes, access, g)
 {
     if (tid() == 3)
@@ -109,6 +110,16 @@ static void test_bounds(nmemu *m)
     nmemu_release(m, g.out);
 }
 
+// The line of the kernel, where somebody can look it up.
+static void test_line(nmemu *m)
+{
+    access g = {.out = nmemu_alloc(m, 400, "grads"), .index = 100};
+    char line[64];
+    snprintf(line, sizeof line, "memory_test.c:%d", WRITES_AT);
+    if (system("command -v addr2line >/dev/null") == 0)
+        expect(TRY(writes, &g), "kernel writes", line);
+}
+
 // The copy engine's accesses are those of the primitive that asked for them.
 static void test_engine(nmemu *m)
 {
@@ -129,8 +140,7 @@ static void test_engine(nmemu *m)
     expect(TRY(loads_a_box, &g), "kernel loads_a_box", "tma_load_1d: no tensor map at");
 }
 
-// --- the grid
-// -------------------------------------------------------------------------------------
+// --- the grid ------------------------------------------------------------------------------------
 
 typedef struct sums {
     const float *in; // [blocks, threads]
@@ -222,6 +232,7 @@ int main(void)
     for (int workers = 1; workers <= 2; workers++) {
         nmemu *m = nmemu_new(workers);
         test_bounds(m);
+        test_line(m);
         test_engine(m);
         test_refusals(m);
         nmemu_free(m);

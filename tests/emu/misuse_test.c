@@ -38,8 +38,7 @@ INLINE void product(float d[32], smem a, smem b)
 
 #define MISUSE(name) KERNEL(name, things, g)
 
-// --- copies and mbarriers
-// -------------------------------------------------------------------------
+// --- copies and mbarriers ------------------------------------------------------------------------
 
 MISUSE(no_wait)
 {
@@ -189,8 +188,7 @@ MISUSE(cp_async_no_barrier)
     ld_shared_u32(BUF + (tid() + 32) % 128 * 16);
 }
 
-// --- shared memory, warps, barriers
-// ---------------------------------------------------------------
+// --- shared memory, warps, barriers --------------------------------------------------------------
 
 MISUSE(outside)
 {
@@ -306,8 +304,7 @@ MISUSE(waits_for_a_later_block)
         sleep_ns(100);
 }
 
-// --- wgmma
-// ----------------------------------------------------------------------------------------
+// --- wgmma ---------------------------------------------------------------------------------------
 
 MISUSE(mma_no_fence)
 {
@@ -426,8 +423,7 @@ static const misuse misuses[] = {
     // clang-format on
 };
 
-// --- right, though it looks otherwise
-// -------------------------------------------------------------
+// --- right, though it looks otherwise ------------------------------------------------------------
 
 MISUSE(add_up) // sums in memory by the copy engine, as a backward pass adds up dQ
 {
@@ -466,6 +462,16 @@ MISUSE(a_word_for_each_warp) // 16 bytes shared by four warps, a word each: not 
     block_sync();
     if (ld_shared_u32(BUF + tid() % 4 * 4) != tid() % 4 * 32)
         g.counter[0] = 1;
+}
+MISUSE(poll_beside_a_copy) // one thread waits for a copy, another polls for what the first will say
+{
+    start(&g, 1);
+    if (tid() == 0) {
+        mbar_wait(BAR, 0);
+        st_release_u32(g.counter + 2, 1);
+    }
+    while (tid() == 32 && !ld_acquire_u32(g.counter + 2))
+        sleep_ns(20);
 }
 MISUSE(one_after_the_other) // blocks in the order of their numbers, by a counter in memory
 {
@@ -507,9 +513,9 @@ static void check_misuse(nmemu *m, const misuse *x, const things *g)
 static void check_right(nmemu *m, const things *g, nmemu_mode mode)
 {
     static void (*const right[])(const void *) = {add_up, hand_over, a_word_for_each_warp,
-                                                  one_after_the_other};
+                                                  poll_beside_a_copy, one_after_the_other};
     memset(g->sums, 0, 256);
-    memset(g->counter, 0, 8);
+    memset(g->counter, 0, 12);
     for (u32 i = 0; i < sizeof right / sizeof *right; i++) {
         nmemu_launch l = launch_of("right", right[i], g, mode);
         must(nmemu_run(m, &l, NULL));
@@ -525,7 +531,7 @@ int main(void)
     for (int workers = 1; workers <= 2; workers++) {
         nmemu *m = nmemu_new(workers);
         things g = {&tile, random_bf16(m, 64 * 64, 1), nmemu_alloc(m, 256, "sums"),
-                    nmemu_alloc(m, 8, "counter")};
+                    nmemu_alloc(m, 12, "counter")};
         must(nmemu_tensor_map(&tile, &(nmemu_tensor){.base = g.data,
                                                      .element_bytes = 2,
                                                      .rank = 4,

@@ -27,8 +27,7 @@ static void run(const char *name, void (*fn)(const void *), const void *params, 
 #define RUN(name, params, blocks, threads) run(#name, probe_##name, params, blocks, threads)
 #define DEVICE(type, n)                    ((type *)nmemu_alloc(m, sizeof(type) * (n), #type))
 
-// --- threads, shared memory, warps
-// ----------------------------------------------------------------
+// --- threads, shared memory, warps ---------------------------------------------------------------
 
 static void test_where(void)
 {
@@ -105,8 +104,7 @@ static void test_warp(void)
     }
 }
 
-// --- numbers
-// --------------------------------------------------------------------------------------
+// --- numbers -------------------------------------------------------------------------------------
 
 static float from_parts(double sign, int exponent, int fraction, int fraction_bits, int bias)
 {
@@ -201,8 +199,7 @@ static void test_numbers(void)
     HOLDS(p.u[2][1] == 0xfc00 && p.u[3][1] == 0 && p.f[3][7] == 0 && isnan(p.f[0][7]));
 }
 
-// --- global memory
-// --------------------------------------------------------------------------------
+// --- global memory -------------------------------------------------------------------------------
 
 static void test_atomics(void)
 {
@@ -240,8 +237,7 @@ static void test_atomics(void)
     HOLDS(word[3] < N && !memcmp(in, p.copy, 16 * THREADS));
 }
 
-// --- matrices
-// -------------------------------------------------------------------------------------
+// --- matrices ------------------------------------------------------------------------------------
 
 static u32 pair(const u16 *matrix, u32 lane, bool trans) // what lane holds of an 8x8 matrix
 {
@@ -304,8 +300,7 @@ static void test_mma(void)
     }
 }
 
-// --- copies
-// ---------------------------------------------------------------------------------------
+// --- copies --------------------------------------------------------------------------------------
 
 static void test_cp_async(void)
 {
@@ -431,8 +426,7 @@ static void test_tensor_map_refusals(void)
     HOLDS(nmemu_tensor_map((char *)&map + 8, &good));
 }
 
-// --- wgmma
-// ----------------------------------------------------------------------------------------
+// --- wgmma ---------------------------------------------------------------------------------------
 
 static void matrix_map(tmap *map, const u16 *base, u32 columns, u32 rows, u32 box_columns,
                        int swizzle)
