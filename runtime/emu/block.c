@@ -26,31 +26,36 @@ static void *reserve(u64 bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-#define SIZES(b)                                                                                   \
-    {                                                                                              \
-        {(void **)&(b)->stacks, (u64)NMEMU_THREADS * NMEMU_STACK},                                 \
-        {(void **)&(b)->memory, NMEMU_SHARED_START + NMEMU_SHARED_MAX},                            \
-        {(void **)&(b)->shadow, NMEMU_GRANULES * sizeof *(b)->shadow},                             \
-        {(void **)&(b)->words, NMEMU_GRANULES * sizeof *(b)->words},                               \
-        {(void **)&(b)->reads, NMEMU_GRANULES * sizeof *(b)->reads},                               \
-        {(void **)&(b)->word_reads, NMEMU_GRANULES * sizeof *(b)->word_reads},                     \
-        {(void **)&(b)->mbar_index, NMEMU_GRANULES * 2 * sizeof *(b)->mbar_index},                 \
-    }
+typedef struct region {
+    void **at;
+    u64 bytes;
+} region;
+
+enum { REGIONS = 7 };
+
+static void list_regions(nmemu_block *b, region r[REGIONS])
+{
+    r[0] = (region){(void **)&b->stacks, (u64)NMEMU_THREADS * NMEMU_STACK};
+    r[1] = (region){(void **)&b->memory, NMEMU_SHARED_START + NMEMU_SHARED_MAX};
+    r[2] = (region){(void **)&b->shadow, NMEMU_GRANULES * sizeof *b->shadow};
+    r[3] = (region){(void **)&b->words, NMEMU_GRANULES * sizeof *b->words};
+    r[4] = (region){(void **)&b->reads, NMEMU_GRANULES * sizeof *b->reads};
+    r[5] = (region){(void **)&b->word_reads, NMEMU_GRANULES * sizeof *b->word_reads};
+    r[6] = (region){(void **)&b->mbar_index, NMEMU_GRANULES * 2 * sizeof *b->mbar_index};
+}
 
 nmemu_block *nmemu_block_new(nmemu *m, int worker)
 {
     nmemu_block *b = reserve(sizeof *b);
+    region r[REGIONS];
     if (!b)
         return NULL;
     b->machine = m;
     b->worker = worker;
-    const struct {
-        void **at;
-        u64 bytes;
-    } size[] = SIZES(b);
+    list_regions(b, r);
     bool ok = true;
-    for (u32 i = 0; i < sizeof size / sizeof *size; i++)
-        ok &= (*size[i].at = reserve(size[i].bytes)) != NULL;
+    for (int i = 0; i < REGIONS; i++)
+        ok &= (*r[i].at = reserve(r[i].bytes)) != NULL;
     if (ok)
         return b;
     nmemu_block_free(b);
@@ -59,15 +64,13 @@ nmemu_block *nmemu_block_new(nmemu *m, int worker)
 
 void nmemu_block_free(nmemu_block *b)
 {
+    region r[REGIONS];
     if (!b)
         return;
-    const struct {
-        void **at;
-        u64 bytes;
-    } size[] = SIZES(b);
-    for (u32 i = 0; i < sizeof size / sizeof *size; i++)
-        if (*size[i].at)
-            munmap(*size[i].at, size[i].bytes);
+    list_regions(b, r);
+    for (int i = 0; i < REGIONS; i++)
+        if (*r[i].at)
+            munmap(*r[i].at, r[i].bytes);
     nmemu_free_groups(b);
     free(b->mbar);
     munmap(b, sizeof *b);
