@@ -277,8 +277,9 @@ static void mask_results(padding *p, nm_op *ret)
 static void mask_singular(padding *p, nm_op *op)
 {
     dims open = 0;
-    for (int i = 0; i < op->n_in && !nm_is(op, NM_INT); i++)
-        open |= nm_info(op)->singular >> i & 1 ? padded_of(p, op->in[i]->type) : 0;
+    unsigned which = nm_is(op, NM_INT) ? 0 : nm_info(op)->singular;
+    for (int i = 0; which; i++, which >>= 1)
+        open |= which & 1 ? padded_of(p, op->in[i]->type) : 0;
     if (!open)
         return;
     nm_value *v = &op->out[0];
