@@ -10,7 +10,7 @@
 // is mostly latency.
 #define NM_BUCKET (4e6)
 
-bool nm_is_sent(const nm_op *op); // a collective that is more than a view
+bool nm_is_sent(const nm_op *op);       // a collective that is more than a view
 bool nm_gathers_param(const nm_op *op); // an all_gather of a function's parameter, cast or not
 // The first and the last of the collectives that are launched together with op; op itself, if it is
 // none.

@@ -84,18 +84,10 @@ bool nm_dim_is_staged(nm_module *m, const nm_dim *d)
     return false;
 }
 
-static bool has_atom(const nm_term *t, nm_sym sym)
-{
-    for (int i = 0; i < t->n_atoms; i++)
-        if (t->atom[i].sym == sym)
-            return true;
-    return false;
-}
-
-static bool is_all_of(const nm_term *t, const nm_dim_decl *local)
+static bool is_all_of(const nm_extent *e, const nm_dim_decl *local)
 {
     for (int i = 0; i < local->axes.n; i++)
-        if (!has_atom(t, local->axes.axis[i]))
+        if (!nm_extent_reads(e, local->axes.axis[i]))
             return false;
     return true;
 }
@@ -107,7 +99,7 @@ bool nm_extent_is_stored(nm_module *m, const nm_extent *e)
         const nm_atom *a = &e->term->atom[i];
         const nm_dim_decl *d = a->sym ? nm_dim_lookup(m, a->sym) : NULL;
         if (d && d->of)
-            return is_all_of(e->term, d);
+            return is_all_of(e, d);
     }
     return false;
 }

@@ -172,7 +172,7 @@ static bool add_to_param(nm_op *op)
 void nm_fuse_prepare(nm_func *f)
 {
     nm_fuse_drop_dead(f);
-    nm_each_op_safe(op, f) {
+    nm_each_op_safe(op, f)
         if (op->code == NM_OP_dot)
             dot_to_sum(op);
         else if (op->code == NM_OP_scatter_add)
@@ -181,5 +181,4 @@ void nm_fuse_prepare(nm_func *f)
             reduction_to_slice(op);
         else if (op->code == NM_OP_add)
             add_to_param(op);
-    }
 }

@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-// clang-format off: the tables below are laid out by hand
+// The tables below are laid out by hand.
+// clang-format off
 enum { NMDRV_VERSION = 9 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------

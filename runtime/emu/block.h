@@ -282,6 +282,8 @@ const void *nmemu_pc_if_kernel(const nmemu_block *b, const void *pc);
 bool nmemu_line_of(const void *pc, char *line, int room);
 
 // --- number.c: formats ---------------------------------------------------------------------------
+u32 nmemu_bits_of(float x);
+float nmemu_float_of(u32 bits);
 u16 nmemu_to_bf16(float x);
 u16 nmemu_to_f16(float x);
 float nmemu_from_bf16(u16 h);

@@ -9,7 +9,8 @@
 // sees every access. Global memory is plain C pointers. Blocks are one-dimensional, a multiple of
 // 32 threads. Primitives of warps are for all 32 lanes. Where no chip is named, sm_80 has it.
 //
-// clang-format off: the table of instructions is laid out by hand.
+// The table of instructions is laid out by hand.
+// clang-format off
 #ifndef NMEMU_PRIMS_H
 #define NMEMU_PRIMS_H
 

@@ -1,7 +1,7 @@
 // What a warp does together: the last lane to come does the work of all 32, then they go on.
 #include "runtime/emu/block.h"
 
-#include <string.h>
+#include <stddef.h>
 
 static void must_be_whole(nmemu_block *b, const char *what)
 {
@@ -51,19 +51,6 @@ static u32 shuffle_from(const char *what, u32 v, u32 from)
     return s.out;
 }
 
-static float as_float(u32 u)
-{
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-static u32 as_bits(float f)
-{
-    u32 u;
-    memcpy(&u, &f, 4);
-    return u;
-}
-
 static u32 lane(void) { return nmemu_here->cur % 32; }
 static u32 lane_xor(u32 mask) { return lane() ^ mask; }
 static u32 lane_idx(u32 from) { return from; }
@@ -77,7 +64,8 @@ static u32 lane_down(u32 by) { return by < 32 - lane() ? lane() + by : lane(); }
     }                                                                                              \
     float shfl_##name##_f32(float v, u32 x)                                                        \
     {                                                                                              \
-        return as_float(shuffle_from("shfl_" #name "_f32", as_bits(v), lane_##name(x)));           \
+        return nmemu_float_of(                                                                     \
+            shuffle_from("shfl_" #name "_f32", nmemu_bits_of(v), lane_##name(x)));                 \
     }
 SHUFFLE(xor)
 SHUFFLE(idx)

@@ -390,8 +390,8 @@ typedef struct misuse {
 } misuse;
 
 static const misuse misuses[] = {
+// clang-format off
 #define ROW(name, expect) {#name, name, expect}
-    // clang-format off
     ROW(no_wait, "a wait is missing"),              ROW(wrong_parity, "deadlock"),
     ROW(parity_too_early, "a wait is missing"),     ROW(too_many_arrivals, "has had its 1 arrivals"),
     ROW(never_enough_bytes, "deadlock"),            ROW(no_init, "no mbarrier at"),

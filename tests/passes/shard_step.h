@@ -37,9 +37,11 @@ typedef struct wanted {
     store inputs, results;
 } wanted;
 
-// m: after the passes `before`.
-static wanted *run_whole(nm_module *m, nm_arena *arena)
+static wanted *run_whole(nm_arena *arena, nm_diag *diag, const subject *what)
 {
+    nm_module *m = load(arena, diag, what, before);
+    if (!m)
+        nm_bug("%s does not compile", what->path);
     nm_eval_opts opts = sizes_of(m, arena, BATCH, 0);
     nm_func *f = find_func(m, "train");
     wanted *w = nm_new(arena, wanted);

@@ -90,10 +90,7 @@ static int check_model(const subject *what)
                                {.local = true, .ring = true, .zigzag = true}};
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stdout);
-    nm_module *whole = load(&arena, &diag, what, before);
-    if (!whole)
-        nm_bug("%s does not compile", what->path);
-    wanted *w = run_whole(whole, &arena);
+    wanted *w = run_whole(&arena, &diag, what);
     int bad = 0;
     for (int k = 0; k < 6; k++) {
         if (ways[k].ring && what >= &models[WITH_RINGS])

@@ -1,6 +1,6 @@
 // Any mesh table: the dims of small models are dealt to the rows dp, cp and tp by chance, and the
 // step of each table on each mesh is the step of one rank (tests/passes/shard_step.h), by axes and
-// by local extents. A table that a pass refuses with a message is passed over.
+// by local extents. A table that a pass refuses with a message is passed over; most are not.
 //
 //     tables_test [SEED N]    N tables of each model from SEED on; without them, a few
 #include "tests/passes/shard_step.h"
@@ -110,7 +110,9 @@ static int check_mesh(nm_module *m, int mesh, const how *way, wanted *w)
     return printf("\n") > 0;
 }
 
-static int check_table(const subject *what, uint64_t seed, wanted *w)
+typedef enum { FINE, REFUSED, WRONG } verdict;
+
+static verdict check_table(const subject *what, uint64_t seed, wanted *w)
 {
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stdout);
@@ -119,8 +121,6 @@ static int check_table(const subject *what, uint64_t seed, wanted *w)
     bool ok = elaborate(m, what);
     if (ok)
         deal(m, seed);
-    if (getenv("TRACE"))
-        printf("%s %llu ", what->path, (unsigned long long)seed), print_table(m), printf("\n");
     fflush(stdout); // a bug ends the program
     ok = ok && run_passes(m, passes);
     int first = (int)(seed % N_MESHES), second = (int)((seed + 1 + seed / N_MESHES % 6) % N_MESHES);
@@ -135,29 +135,29 @@ static int check_table(const subject *what, uint64_t seed, wanted *w)
         printf("\n");
     }
     nm_arena_free(&arena);
-    return bad;
+    return bad ? WRONG : ok ? FINE : REFUSED;
 }
 
-static int check_model(const subject *what, uint64_t seed, int n)
+static bool check_model(const subject *what, uint64_t seed, int n)
 {
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stdout);
-    nm_module *whole = load(&arena, &diag, what, before);
-    if (!whole)
-        nm_bug("%s does not compile", what->path);
-    wanted *w = run_whole(whole, &arena);
-    int bad = 0;
+    wanted *w = run_whole(&arena, &diag, what);
+    int count[WRONG + 1] = {0};
     for (int i = 0; i < n; i++)
-        bad += check_table(what, seed + (uint64_t)i, w);
+        count[check_table(what, seed + (uint64_t)i, w)]++;
     nm_arena_free(&arena);
-    return bad;
+    if (count[REFUSED] > n / 2)
+        printf("FAIL: %s: %d of %d tables are refused\n", what->path, count[REFUSED], n);
+    return !count[WRONG] && count[REFUSED] <= n / 2;
 }
 
 int main(int argc, char **argv)
 {
     uint64_t seed = argc > 2 ? strtoull(argv[1], NULL, 10) : 1;
-    int n = argc > 2 ? atoi(argv[2]) : 4, bad = 0;
+    int n = argc > 2 ? atoi(argv[2]) : 4;
+    bool ok = true;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        bad += check_model(&models[i], seed, n);
-    return bad != 0;
+        ok = check_model(&models[i], seed, n) && ok;
+    return !ok;
 }

@@ -13,7 +13,9 @@ enum { ROWS = 1000 }; // bytes of a value, or of a turn of one
 
 static void no_run(nmdrv_frame *f) { (void)f; }
 
+// clang-format off
 #define LINK(name, buf, next, chunked) {NMDRV_LINK, name, buf, NMDRV_U8, 1, NULL, -1, next, chunked}
+// clang-format on
 static nmdrv_arg forward_0[] = {LINK("x", 0, "", 0)}, forward_1[] = {LINK("x", 0, "y", 0)},
                  forward_1_out[] = {LINK("y", 1, "", 0), LINK("saved", 2, "", 1)},
                  turn[] = {LINK("y", 0, "", 0), LINK("x", 1, "", 0)},
@@ -49,9 +51,11 @@ static void sizes_last(const nmdrv_sym *sym, int64_t *bytes)
 
 static const nmdrv_buf bufs[4] = {
     {.where = "t.nm:1"}, {.where = "t.nm:2"}, {.where = "t.nm:3"}, {0}};
+// clang-format off
 #define TEXT(phase, unit, turns, sums, sizes, n_bufs, args, n_args, results, n_results)            \
     {"f",   NMDRV_MICRO, "",     -1,     phase,     1 << unit, turns, sums,   no_run,              \
      sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results}
+// clang-format on
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
     TEXT(phase, unit, turns, NMDRV_EACH, sizes, 3, args, n_args, results, n_results)
 static const nmdrv_func func[] = {

@@ -31,6 +31,7 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
 }
 
 // A function is one kernel, but for the collectives before it; a driver touches no memory itself.
+// clang-format off
 #define KERNELS(K)                                                                                 \
     K(embed)                                                                                       \
     K(forward_1)                                                                                   \
@@ -41,6 +42,7 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
     K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) K(init_e) K(init_1) K(init_2)        \
         K(init_3) K(before_e) K(before_1) K(before_2) K(before_3) K(middle) K(after_e) K(after_1)  \
             K(after_2) K(after_3) K(eval_middle) K(last)
+// clang-format on
 enum {
 #define K(name) K_##name,
     KERNELS(K)
@@ -184,7 +186,7 @@ static float noise(uint64_t x)
 static void init_rows(const call *f, const nmdrv_sym *outer, int64_t n, float base)
 {
     const nmdrv_sym *s = f->sym;
-    uint64_t seed = (uint64_t)*(int64_t *)f->buf[0];
+    uint64_t seed = (uint64_t)((int64_t *)f->buf[0])[0];
     float *w = f->buf[1];
     for (int64_t i = 0, d = width(s); i < n * d; i++) {
         int64_t row = outer ? global(outer, i / d) : i / d;
@@ -378,8 +380,10 @@ static const nmdrv_param params[] = {
     {"sgd.m.w2", 1, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd"},
 };
 
+// clang-format off
 #define ROW(bind, name, buf, rank, dim, next, chunked)                                             \
     {bind, name, buf, NMDRV_F32, rank, dim, -1, next, chunked}
+// clang-format on
 #define E(bind, name, buf)       ROW(bind, name, buf, 2, of_e, "", 0)
 #define W1(bind, name, buf)      ROW(bind, name, buf, 2, of_1, "", 1)
 #define G(bind, name, buf)       ROW(bind, name, buf, 1, of_2, "", 0)
@@ -388,8 +392,10 @@ static const nmdrv_param params[] = {
 #define LINK(name, buf)          ROW(NMDRV_LINK, name, buf, 3, of_x, "", 0)
 #define CARRIED(name, next, buf) ROW(NMDRV_LINK, name, buf, 3, of_x, next, 0)
 #define SAVED(name, buf, dim)    ROW(NMDRV_LINK, name, buf, 4, dim, "", 1)
+// clang-format off
 #define FIELD(name, buf)         {NMDRV_DATA, name, buf, NMDRV_I32, 2, of_tokens, DIM_VOCAB, "", 0}
 #define SEED                     {NMDRV_SCALAR, "seed", 0, NMDRV_I64, 0, NULL, -1, "", 0}
+// clang-format on
 
 // Bytes of a function's buffers, by what its rows say.
 static int64_t bytes_of(const nmdrv_sym *s, const nmdrv_arg *a)
@@ -520,13 +526,16 @@ static int64_t no_flops(const nmdrv_sym *s)
     return 0;
 }
 
+// clang-format off
 #define BOUND {NMDRV_BUF_BOUND, 0, 0, "", ""}
 #define MISS  {NMDRV_BUF_TRANSIENT, 0, 0, "miss", "units.nm:9"}
+// clang-format on
 static const nmdrv_buf bound[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND};
 static const nmdrv_buf turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND,
                                       BOUND, BOUND, BOUND, BOUND, MISS};
 static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND, MISS};
 
+// clang-format off
 #define FUNC(name, role, phase, units, turns, body, table, flops, bufs, n_bufs)                    \
     {name,                                                                                         \
      role,                                                                                         \
@@ -545,6 +554,7 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
      bufs,                                                                                         \
      table##_args,                                                                                 \
      table##_results}
+// clang-format on
 #define MICRO(name, phase, unit, turns, body, table, flops, n)                                     \
     FUNC("train.micro." name, NMDRV_MICRO, phase, 1 << unit, turns, body, table, flops, bound, n)
 #define EVAL(name, unit, turns, body, table, flops, n)                                             \

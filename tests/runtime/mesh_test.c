@@ -39,8 +39,10 @@ static const int64_t tpk[] = {NMDRV_TPK}, tpr[] = {NMDRV_TPR}, tp[] = {NMDRV_TPK
                      cp_tp[] = {NMDRV_CPR, NMDRV_CPS, NMDRV_TPK, NMDRV_TPR},
                      store[] = {NMDRV_DPS, NMDRV_DPP, NMDRV_CPS}, pp[] = {NMDRV_PP};
 
+// clang-format off
 #define LOCAL(name, of, extent, of_sym, pad, axes)                                                 \
     {name, "m.nm:4", 1, 0, 1, of, extent, of_sym, pad, sizeof(axes) / sizeof *(axes), axes, 0, 0}
+// clang-format on
 static const nmdrv_sym_info syms[N_SYMS] = {
     [BATCH] = {"batch", "m.nm:2", 1, 0, 1, "", 0, -1, 0, 0, NULL, 0, 0},
     [SEQ] = {"seq", "m.nm:3", 1, 0, 1, "", 0, -1, 0, 0, NULL, 0, 0},
@@ -67,8 +69,10 @@ static const nmdrv_mode modes[] = {
     [RING] = {"mesh_ring", ALL_AXES, 1, 1},
 };
 
+// clang-format off
 #define GATHER(name, axes, over, joins)                                                            \
     {name, "m.nm:6", NMDRV_ALL_GATHER, NMDRV_F32, 0, axes, over, joins, 0, 0, 0}
+// clang-format on
 static const nmdrv_collective collectives[] = {
     GATHER("all_gather.k", CP_AXES, SEQ_CP, 1),
     GATHER("all_gather.x", TP_AXES, SEQ_CP_TP, 0),

@@ -22,16 +22,19 @@ typedef struct function {
         for (int i = 0; i < n; i++)                                                                \
             y[i] = nmk_##NAME(x[i]);                                                               \
     }
+// clang-format off
 MAP(expf)
 MAP(logf)
 MAP(sinf)
 MAP(cosf)
 MAP(tanhf)
 MAP(erff)
-MAP(sqrtf) MAP(floorf)
+MAP(sqrtf)
+MAP(floorf)
+// clang-format on
 
-    // The distance of y from the truth t, in units of t's last place as a float.
-    static double ulps(float y, double t)
+// The distance of y from the truth t, in units of t's last place as a float.
+static double ulps(float y, double t)
 {
     float r = (float)t;
     if (isnan(t) || isinf(r) || isnan(y) || isinf(y))

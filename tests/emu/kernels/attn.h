@@ -5,6 +5,12 @@
 
 #include "runtime/emu/prims.h"
 
+#ifndef HD // the head size that a kernel is compiled for: 64 or 128
+#define HD 128
+#endif
+#define CAT_(a, b) a##b
+#define CAT(a, b)  CAT_(a, b)
+
 typedef struct attn_fwd_params {
     const tmap *q, *k, *v,
         *out;   // boxes {64, 64, 1, 1} of queries and output, {64, 128, 1, 1} of keys and values

@@ -11,11 +11,6 @@
 // scale.
 #include "tests/emu/kernels/attn.h"
 
-#ifndef HD
-#define HD 128
-#endif
-#define CAT_(a, b) a##b
-#define CAT(a, b)  CAT_(a, b)
 #if HD == 128
 #define wgmma_hd_rm wgmma_n128_rm
 #define wgmma_hd_mm wgmma_n128_mm

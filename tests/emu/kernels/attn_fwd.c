@@ -8,11 +8,6 @@
 // sees a column that counts in its first tile.
 #include "tests/emu/kernels/attn.h"
 
-#ifndef HD
-#define HD 128
-#endif
-#define CAT_(a, b) a##b
-#define CAT(a, b)  CAT_(a, b)
 #if HD == 128
 #define wgmma_pv wgmma_n128_rm
 #else
