@@ -102,6 +102,11 @@ static const char *shown(nm_arena *a, const nm_source *src, uint32_t off, uint32
     nm_diag d = {.out = out, .max_errors = 1};
     nm_error(&d, (nm_loc){src, off, len}, "no dim '%s' [dim-1]", "dd");
     nm_help(&d, (nm_loc){0}, "did you mean 'd'?");
+    nm_error(&d, (nm_loc){src, off, len}, "no dim '%s' [dim-1]", "dd"); // said before
+    nm_help(&d, (nm_loc){0}, "did you mean 'd'?");
+    EXPECT(d.errors == 1);
+    nm_error(&d, (nm_loc){src, off + 1, len}, "no dim '%s' [dim-1]", "dd");
+    EXPECT(d.errors == 2);
     nm_error(&d, (nm_loc){src, off, len}, "one too many");
     nm_note(&d, (nm_loc){src, off, len}, "about it");
     fclose(out);
