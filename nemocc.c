@@ -165,32 +165,66 @@ static const emit_row emits[] = {
     {.name = "graph", .print = nm_graph_print},
     {.name = "llvm", .code = NM_EMIT_llvm, .otherwise = "/dev/stdout"},
     {.name = "asm", .code = NM_EMIT_asm, .otherwise = "/dev/stdout"},
+    {.name = "ptx", .code = NM_EMIT_ptx, .otherwise = "/dev/stdout"},
     {.name = "obj", .code = NM_EMIT_obj, .otherwise = "train_bin.o"},
 };
 
-static bool write_output(nm_module *m, const nm_cli *cli)
+// Is there a file that the code can be written to?
+static bool check_path(nm_module *m, const char *path, bool is_text)
+{
+    if (is_text)
+        return true;
+    if (!is_replaceable(path))
+        return nm_error(m->diag, (nm_loc){0}, "%s is not a file", path);
+    return access(folder_of(m, path), W_OK) == 0 || cannot_write(m, path);
+}
+
+static const emit_row *find_emit(const nm_cli *cli)
 {
     const emit_row *row = emits;
     while (strcmp(row->name, cli->emit) != 0)
         row++;
+    return row;
+}
+
+static bool is_planned(nm_module *m)
+{
+    if (m->first_func && m->first_func->plan)
+        return true;
+    return nm_error(m->diag, (nm_loc){0},
+                    "no code can be made of a module whose passes were "
+                    "stopped early; use --emit=nmir");
+}
+
+static const char *const *split_list(nm_module *m, const char *list, int *n)
+{
+    enum { MOST = 16 };
+    const char **part = nm_new_n(m->arena, const char *, MOST);
+    *n = 0;
+    for (const char *at = list; *at && *n < MOST; at += *at == ',') {
+        int length = (int)strcspn(at, ",");
+        part[(*n)++] = nm_arena_fmt(m->arena, "%.*s", length, at);
+        at += length;
+    }
+    return part;
+}
+
+static bool write_code(int n, nm_module *const *m, const nm_cli *cli)
+{
+    const emit_row *row = find_emit(cli);
     const char *path = cli->out ? cli->out : row->otherwise;
-    if (row->print)
-        return write_text(m, path, row->print);
-    bool is_text = row->code == NM_EMIT_llvm || row->code == NM_EMIT_asm;
-    if (!is_text && !is_replaceable(path))
-        return nm_error(m->diag, (nm_loc){0}, "%s is not a file", path);
-    if (!m->first_func || !m->first_func->plan)
-        return nm_error(m->diag, (nm_loc){0},
-                        "no code can be made of a module whose passes were "
-                        "stopped early; use --emit=nmir");
-    if (!is_text && access(folder_of(m, path), W_OK) != 0)
-        return cannot_write(m, path);
+    bool is_text = strcmp(row->otherwise, "/dev/stdout") == 0;
+    if (!check_path(m[0], path, is_text))
+        return false;
     nm_codegen_opts opts = {.emit = row->code,
                             .out = path,
                             .cpu = cli->cpu,
                             .version = version,
-                            .times = cli->passes.time_passes};
-    return nm_codegen_program(m, &opts);
+                            .times = cli->passes.time_passes,
+                            .emu = nm_list_has(cli->target, "emu")};
+    if (nm_list_has(cli->target, "cuda"))
+        opts.arch = split_list(m[0], cli->arch, &opts.n_archs);
+    return nm_codegen_programs(n, m, &opts);
 }
 
 // Collectives are read best where types are still of whole tensors.
@@ -215,7 +249,8 @@ static void keep_fixes(nm_module *m, const nm_cli *cli)
     m->options.n_fixes = cli->n_fixes;
 }
 
-static bool compile(nm_module *m, const nm_cli *cli)
+// A module from the source, up to where it is code, if that is asked for.
+static bool lower(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
     keep_fixes(m, cli);
@@ -226,9 +261,49 @@ static bool compile(nm_module *m, const nm_cli *cli)
         return print_presets(prog->main), true;
     if (!run_frontend(m, prog, cli))
         return false;
+    m->hash = nm_module_hash(m);
     if (cli->explain_comm)
         return explain_comm(m, cli);
-    return cli->check || (has_work(m) && run_passes(m, cli) && write_output(m, cli));
+    return cli->check || (has_work(m) && run_passes(m, cli));
+}
+
+// The flavours that the targets want: cuda, emu and null run one program.
+static int list_flavours(const nm_cli *cli, nm_flavour flavour[2])
+{
+    int n = 0;
+    if (nm_list_has(cli->target, "host"))
+        flavour[n++] = NM_FLAVOUR_host;
+    static const char *const gpu[] = {"cuda", "emu", "null"};
+    for (int i = 0; i < 3; i++)
+        if (nm_list_has(cli->target, gpu[i])) {
+            flavour[n++] = NM_FLAVOUR_gpu;
+            break;
+        }
+    return n;
+}
+
+// One module for each flavour; of text about a module, only the first.
+static bool compile(nm_arena *arena, nm_diag *diag, const nm_cli *cli)
+{
+    nm_flavour flavour[2];
+    nm_module *m[2];
+    int n = list_flavours(cli, flavour);
+    bool stops = cli->list_presets || cli->check || cli->explain_comm;
+    const emit_row *row = find_emit(cli);
+    for (int i = 0; i < n; i++) {
+        m[i] = nm_module_new(arena, diag);
+        m[i]->options.flavour = flavour[i];
+        m[i]->options.precision = "f32";
+        if (!lower(m[i], cli))
+            return false;
+        if (stops)
+            return true;
+        if (row->print)
+            return write_text(m[i], cli->out ? cli->out : row->otherwise, row->print);
+        if (!is_planned(m[i]))
+            return false;
+    }
+    return write_code(n, m, cli);
 }
 
 int main(int argc, char **argv)
@@ -244,7 +319,7 @@ int main(int argc, char **argv)
         return nm_pipeline_print(stdout), NM_EXIT_OK;
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stderr);
-    bool ok = compile(nm_module_new(&arena, &diag), &cli);
+    bool ok = compile(&arena, &diag, &cli);
     nm_arena_free(&arena);
     return ok ? NM_EXIT_OK : NM_EXIT_MODEL;
 }

@@ -14,16 +14,28 @@ typedef struct option {
     bool joined; // the value may be left out, and stands behind a = else
 } option;
 
-#define FLAG(name, help, field)        {NULL, name, NULL, help, offsetof(nm_cli, field), false}
-#define TEXT(name, value, help, field) {NULL, name, value, help, offsetof(nm_cli, field), false}
-#define MAY(name, value, help, field)  {NULL, name, value, help, offsetof(nm_cli, field), true}
-#define GROUP(text)                    {text, NULL, NULL, NULL, 0, false}
+#define FLAG(name, help, field)                                                                    \
+    {                                                                                              \
+        NULL, name, NULL, help, offsetof(nm_cli, field), false                                     \
+    }
+#define TEXT(name, value, help, field)                                                             \
+    {                                                                                              \
+        NULL, name, value, help, offsetof(nm_cli, field), false                                    \
+    }
+#define MAY(name, value, help, field)                                                              \
+    {                                                                                              \
+        NULL, name, value, help, offsetof(nm_cli, field), true                                     \
+    }
+#define GROUP(text)                                                                                \
+    {                                                                                              \
+        text, NULL, NULL, NULL, 0, false                                                           \
+    }
 
 // clang-format off
 static const option options[] = {
     GROUP("output"),
     TEXT("-o", "OUT", "write the binary here (default: train_bin; for text: standard output)", out),
-    TEXT("--emit", "KIND", "nmir | llvm | asm | obj | plan | graph (an HTML page) instead of a binary", emit),
+    TEXT("--emit", "KIND", "nmir | llvm | asm | ptx | obj | plan | graph (an HTML page) instead of a binary", emit),
     FLAG("--check", "check the model and say nothing if it is fine", check),
     GROUP("model"),
     TEXT("--preset", "NAME", "the sizes to compile for", preset),
@@ -31,7 +43,8 @@ static const option options[] = {
     TEXT("--entry", "NAME", "compile this entry alone, of several that train", entry),
     FLAG("--list-presets", "print the names of the model's presets", list_presets),
     GROUP("target"),
-    TEXT("--target", "NAME", "host", target),
+    TEXT("--target", "A,B", "devices to run on: host | cuda | emu | null (default: host)", target),
+    TEXT("--arch", "A,B", "GPUs to compile for (default: sm_80,sm_90a)", arch),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
@@ -219,13 +232,37 @@ static bool is_one_of(const char *what, const char *value, size_t n, const char 
     return false;
 }
 
+bool nm_list_has(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
+        if (strcspn(at, ",") == n && strncmp(at, name, n) == 0)
+            return true;
+    return false;
+}
+
+static bool check_targets(const char *list)
+{
+    static const char *const targets[] = {"host", "cuda", "emu", "null"};
+    char name[32];
+    const char *at = list;
+    do {
+        int n = (int)strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", n, at);
+        if (!is_one_of("--target", name, sizeof targets / sizeof *targets, targets))
+            return false;
+        at += n;
+    } while (*at++ == ',');
+    return true;
+}
+
 static bool check_values(const nm_cli *cli)
 {
     static const char *const cpus[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
-    static const char *const targets[] = {"host"};
-    static const char *const emits[] = {"binary", "nmir", "llvm", "asm", "obj", "plan", "graph"};
+    static const char *const emits[] = {"binary", "nmir", "llvm", "asm",
+                                        "ptx",    "obj",  "plan", "graph"};
     return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
-           is_one_of("--target", cli->target, sizeof targets / sizeof *targets, targets) &&
+           check_targets(cli->target) &&
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
 }
 
@@ -233,6 +270,7 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
 {
     *cli = (nm_cli){.cpu = "native",
                     .target = "host",
+                    .arch = "sm_80,sm_90a",
                     .emit = "binary",
                     .passes = {.dump = stdout, .log = stderr}};
     for (int i = 1; i < argc; i++)

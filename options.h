@@ -11,9 +11,10 @@ enum { NM_MAX_DEFINES = 64, NM_MAX_FIXES = 16 };
 typedef struct nm_cli { // what the command line says
     const char *file;   // the model
     const char *out;    // NULL: train_bin, or standard output for text
-    const char *preset, *cpu, *target, *entry;
-    const char *emit;         // what to write: binary, nmir, ...
-    const char *explain_comm; // list the collectives of this text; "": of all; NULL: do not
+    const char *preset, *cpu, *entry;
+    const char *target, *arch; // lists: host,cuda,emu,null; sm_80,sm_90a
+    const char *emit;          // what to write: binary, nmir, ...
+    const char *explain_comm;  // list the collectives of this text; "": of all; NULL: do not
     int n_defines, n_fixes;
     nm_define define[NM_MAX_DEFINES];
     nm_fix fix[NM_MAX_FIXES]; // names are not interned
@@ -25,5 +26,6 @@ typedef struct nm_cli { // what the command line says
 // false: a usage error was printed to stderr.
 bool nm_cli_parse(nm_cli *cli, int argc, char **argv);
 void nm_cli_help(FILE *out);
+bool nm_list_has(const char *list, const char *name); // is it one of a,b,c?
 
 #endif

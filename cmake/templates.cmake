@@ -47,6 +47,27 @@ add_custom_command(OUTPUT ${TEMPLATE_A}
   COMMAND ${CMAKE_COMMAND} -E rm -f ${TEMPLATE_A}
   COMMAND ${CMAKE_AR} rcsD ${TEMPLATE_A} ${TEMPLATE_O} DEPENDS ${TEMPLATE_O} VERBATIM)
 
+# Templates of gpu kernels: bitcode for nvptx64, whatever the architecture, and for the emulator.
+set(GPU_FLAGS_ptx --target=nvptx64-nvidia-cuda -nogpulib -Xclang -target-cpu -Xclang sm_100a -Xclang -target-feature -Xclang +ptx86)
+set(GPU_FLAGS_emu -march=x86-64-v3 -fPIC -fno-optimize-sibling-calls -gline-tables-only)
+file(GLOB GPU_TEMPLATE_C CONFIGURE_DEPENDS codegen/templates/gpu/*.c)
+file(GLOB GPU_TEMPLATE_H CONFIGURE_DEPENDS codegen/templates/gpu/*.h)
+list(APPEND GPU_TEMPLATE_C ${CMAKE_SOURCE_DIR}/codegen/templates/math.c ${CMAKE_SOURCE_DIR}/codegen/templates/random.c)
+foreach(how ptx emu)
+  set(parts)
+  foreach(source ${GPU_TEMPLATE_C})
+    get_filename_component(name ${source} NAME_WE)
+    add_custom_command(OUTPUT ${TEMPLATE_DIR}/gpu_${name}_${how}.bc
+      COMMAND ${CLANG} -std=gnu17 -I${CMAKE_SOURCE_DIR} ${GPU_FLAGS_${how}} -DNM_VL=4 -ffp-contract=fast -fno-math-errno
+        -Wall -Wextra -Wpedantic -Wshadow ${TEMPLATE_BITCODE} ${TEMPLATE_FREE} -c -o ${TEMPLATE_DIR}/gpu_${name}_${how}.bc ${source}
+      DEPENDS ${source} ${TEMPLATE_H} ${GPU_TEMPLATE_H} runtime/emu/prims.h VERBATIM)
+    list(APPEND parts ${TEMPLATE_DIR}/gpu_${name}_${how}.bc)
+  endforeach()
+  add_custom_command(OUTPUT ${TEMPLATE_DIR}/gpu_${how}.bc
+    COMMAND ${LLVM_LINK} -o ${TEMPLATE_DIR}/gpu_${how}.bc ${parts} DEPENDS ${parts} VERBATIM)
+  list(APPEND TEMPLATE_BC ${TEMPLATE_DIR}/gpu_${how}.bc)
+endforeach()
+
 add_library(nm_templates STATIC codegen/templates/embed.c)
 target_compile_definitions(nm_templates PRIVATE TEMPLATE_DIR="${TEMPLATE_DIR}")
 set_source_files_properties(codegen/templates/embed.c PROPERTIES OBJECT_DEPENDS "${TEMPLATE_BC};${TEMPLATE_A}")

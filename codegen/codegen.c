@@ -1,12 +1,13 @@
 // Code generation, top to bottom: see codegen.h.
 #include "codegen/codegen.h"
 
+#include "codegen/image.h"
 #include "codegen/link.h"
 #include "codegen/program.h"
 
 #include <llvm-c/Analysis.h>
-#include <llvm-c/BitWriter.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static double now(void)
@@ -15,6 +16,40 @@ static double now(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+typedef struct nm_binary { // of one binary
+    nm_module *m;          // the first; its arena and diag are all modules'
+    const nm_codegen_opts *o;
+    int n_targets; // the host, the emulator's, the architectures
+    nm_target target[NM_MAX_TARGETS];
+    nm_codes codes;
+    int n_programs;
+    nm_program *program;
+    int n_objects;
+    nm_object *object;
+} nm_binary;
+
+enum { HOST, EMU, FIRST_ARCH };
+
+// --- targets
+// ------------------------------------------------------------------------------------
+
+static bool find_targets(nm_binary *b)
+{
+    if (!nm_target_find(b->m, b->o->cpu, &b->target[HOST]))
+        return false;
+    b->target[EMU] = nm_target_emu(&b->target[HOST]);
+    if (b->o->n_archs > NM_MAX_ARCHS)
+        return nm_error(b->m->diag, (nm_loc){0}, "--arch: more than %d", NM_MAX_ARCHS);
+    for (int i = 0; i < b->o->n_archs; i++)
+        if (!nm_target_find_gpu(b->m, b->o->arch[i], &b->target[FIRST_ARCH + i]))
+            return false;
+    b->n_targets = FIRST_ARCH + b->o->n_archs;
+    return true;
+}
+
+// --- bitcode
+// ------------------------------------------------------------------------------------
 
 static void check_driver(nm_program *p)
 {
@@ -25,58 +60,152 @@ static void check_driver(nm_program *p)
     LLVMDisposeMessage(message);
 }
 
-// Kernels and driver as bitcode. The driver is the last object and has no name.
+// Kernels and driver of a program.
 static bool generate(nm_program *p)
 {
+    enum { WEIGHT = 32 }; // of a driver
     p->ctx = LLVMContextCreate();
     p->driver_mod = LLVMModuleCreateWithNameInContext("driver", p->ctx);
     bool ok = nm_program_drivers(p);
     if (ok) {
         nm_program_tables(p);
         check_driver(p);
-        int driver = nm_program_add_object(p, p->driver_mod, 32);
-        p->object[driver].name = NULL;
+        int driver = nm_program_add_code(p, p->driver_mod, (nm_code){.weight = WEIGHT});
+        p->codes->code[driver].name = NULL;
     } else {
         LLVMDisposeModule(p->driver_mod);
+    }
+    LLVMContextDispose(p->ctx);
+    return ok;
+}
+
+static bool generate_all(nm_binary *b, int n, nm_module *const *m)
+{
+    b->n_programs = n;
+    b->program = nm_new_n(b->m->arena, nm_program, (size_t)n);
+    bool ok = true;
+    for (int i = 0; i < n; i++) {
+        b->program[i] = (nm_program){.m = m[i],
+                                     .opts = b->o,
+                                     .target = &b->target[HOST],
+                                     .symbol = nm_arena_fmt(m[i]->arena, "nemocc.program.%d", i),
+                                     .codes = &b->codes};
+        ok = generate(&b->program[i]) && ok;
     }
     return ok;
 }
 
-static void drop_bitcode(nm_program *p)
+static void drop_bitcode(nm_binary *b)
 {
-    for (int i = 0; i < p->n_objects; i++)
-        LLVMDisposeMemoryBuffer(p->object[i].bitcode);
+    for (int i = 0; i < b->codes.n; i++)
+        LLVMDisposeMemoryBuffer(b->codes.code[i].bitcode);
 }
 
-static void print_times(const nm_program *p, double generated, double compiled, double linked)
+// --- objects
+// ------------------------------------------------------------------------------------
+
+static const char *title_of(nm_binary *b, const nm_code *c)
 {
-    if (!p->opts->times)
+    for (int i = 0; i < b->n_programs; i++)
+        for (int k = 0; k < b->program[i].n_kernels; k++) {
+            const nm_kernel *x = &b->program[i].kernel[k];
+            if (&b->codes.code[x->code] == c)
+                return nm_arena_fmt(b->m->arena, "%s: %s", x->name, x->where);
+        }
+    return "";
+}
+
+static void add_object(nm_binary *b, const nm_code *c, int target)
+{
+    b->object[b->n_objects++] = (nm_object){.target = &b->target[target],
+                                            .name = c->name,
+                                            .bitcode = c->bitcode,
+                                            .weight = c->weight,
+                                            .title = c->words ? title_of(b, c) : "",
+                                            .words = c->words,
+                                            .threads = c->threads};
+}
+
+// Each code for each machine that is to run it, those of one code side by side.
+static void list_objects(nm_binary *b)
+{
+    b->object = nm_new_n(b->m->arena, nm_object,
+                         (size_t)(b->codes.n * b->n_targets) + 1); // and the list of programs
+    for (int i = 0; i < b->codes.n; i++) {
+        const nm_code *c = &b->codes.code[i];
+        if (!c->words)
+            add_object(b, c, HOST);
+        if (c->words && b->o->emu)
+            add_object(b, c, EMU);
+        for (int k = FIRST_ARCH; c->words && k < b->n_targets; k++)
+            add_object(b, c, k);
+    }
+}
+
+// The target null alone runs no kernels: there is nothing to compile.
+static void drop_idle(nm_binary *b)
+{
+    bool wanted = b->o->emu || b->o->n_archs;
+    for (int i = 0; i < b->codes.n && !wanted; i++)
+        if (b->codes.code[i].words)
+            LLVMDisposeMemoryBuffer(b->codes.code[i].bitcode);
+}
+
+// --- the whole
+// ------------------------------------------------------------------------------------
+
+// The images need the kernels' code; the list of programs stands behind them.
+static bool finish(nm_binary *b)
+{
+    const nm_codegen_opts *o = b->o;
+    nm_images images;
+    if (o->emit == NM_EMIT_llvm || o->emit == NM_EMIT_asm)
+        return nm_link(b->m, o, b->n_objects, b->object);
+    bool cubins = o->emit != NM_EMIT_ptx, ok;
+    ok = nm_images_make(b->m, b->n_objects, b->object, cubins, &images);
+    if (ok && o->emit == NM_EMIT_ptx) {
+        ok = nm_images_write(b->m, o->out, &images);
+    } else if (ok) {
+        nm_object *list = &b->object[b->n_objects++];
+        *list = nm_programs_object(b->m, &b->target[HOST], b->n_programs, b->program, &images);
+        ok = nm_compile(b->m, o->emit, 1, list) && nm_link(b->m, o, b->n_objects, b->object);
+    }
+    nm_images_release(&images);
+    return ok;
+}
+
+static void print_times(const nm_binary *b, double generated, double compiled, double linked)
+{
+    if (!b->o->times)
         return;
-    for (int i = 0; i < p->n_objects; i++)
-        fprintf(stderr, "%8.1f ms  %s\n", 1e3 * p->object[i].seconds,
-                p->object[i].name ? p->object[i].name : "driver");
+    int n_kernels = 0;
+    for (int i = 0; i < b->n_programs; i++)
+        n_kernels += b->program[i].n_kernels;
+    for (int i = 0; i < b->n_objects; i++)
+        fprintf(stderr, "%8.1f ms  %s %s\n", 1e3 * b->object[i].seconds,
+                b->object[i].name ? b->object[i].name : "driver", b->object[i].target->name);
     fprintf(stderr,
             "codegen: %d kernels, %d objects: generate %.3f s, compile %.3f s, link %.3f s\n",
-            p->n_kernels, p->n_objects, generated, compiled, linked);
+            n_kernels, b->n_objects, generated, compiled, linked);
 }
 
-bool nm_codegen_program(nm_module *m, const nm_codegen_opts *o)
+bool nm_codegen_programs(int n, nm_module *const *m, const nm_codegen_opts *o)
 {
-    nm_program p = {.m = m, .opts = o};
-    if (!nm_target_find(m, o->cpu, &p.target))
+    nm_binary b = {.m = m[0], .o = o};
+    if (!find_targets(&b))
         return false;
     double start = now();
-    bool ok = generate(&p);
-    LLVMContextDispose(p.ctx);
-    if (!ok) {
-        drop_bitcode(&p);
+    if (!generate_all(&b, n, m)) {
+        drop_bitcode(&b);
         return false;
     }
     double generated = now();
-    ok = nm_compile(m, &p.target, o->emit, p.n_objects, p.object);
+    drop_idle(&b);
+    list_objects(&b);
+    bool ok = nm_compile(b.m, o->emit, b.n_objects, b.object);
     double compiled = now();
-    ok = ok && nm_link(m, o, p.n_objects, p.object);
-    print_times(&p, generated - start, compiled - generated, now() - compiled);
-    nm_objects_release(p.n_objects, p.object);
+    ok = ok && finish(&b);
+    print_times(&b, generated - start, compiled - generated, now() - compiled);
+    nm_objects_release(b.n_objects, b.object);
     return ok;
 }

@@ -4,7 +4,7 @@
 // functions, so that hooks are inlined into them and constant specs fold; what is not used goes.
 #define _GNU_SOURCE // sched_getaffinity
 #include "codegen/compile.h"
-#include "codegen/templates/embed.h"
+#include "codegen/gpu.h"
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitReader.h>
@@ -27,8 +27,13 @@ static const char pipeline[] =
 static const char driver_pipeline[] =
     "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg)";
 
+// A GPU's kernels are not vectorised over a thread's own loops; what is shared between threads is
+// said in the kernel.
+static const char gpu_pipeline[] =
+    "globaldce,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,"
+    "default<O3>,globaldce";
+
 typedef struct nm_work { // shared by the threads
-    const nm_target *target;
     nm_emit_kind emit;
     int n;
     nm_object **object; // heaviest first
@@ -38,8 +43,21 @@ typedef struct nm_work { // shared by the threads
 typedef struct nm_worker {
     nm_work *work;
     LLVMContextRef ctx;
-    LLVMTargetMachineRef machine;
+    int n_machines;
+    const nm_target *target[NM_MAX_TARGETS]; // of those machines
+    LLVMTargetMachineRef machine[NM_MAX_TARGETS];
 } nm_worker;
+
+static LLVMTargetMachineRef machine_of(nm_worker *w, const nm_target *t)
+{
+    for (int i = 0; i < w->n_machines; i++)
+        if (w->target[i] == t)
+            return w->machine[i];
+    if (w->n_machines == NM_MAX_TARGETS)
+        nm_bug("compile: more than %d targets", NM_MAX_TARGETS);
+    w->target[w->n_machines] = t;
+    return w->machine[w->n_machines++] = nm_target_machine(t);
+}
 
 static void fail(nm_object *o, const char *what, const char *message)
 {
@@ -64,18 +82,22 @@ static LLVMModuleRef parse(nm_worker *w, LLVMMemoryBufferRef bitcode)
     return LLVMParseBitcodeInContext2(w->ctx, bitcode, &mod) ? NULL : mod;
 }
 
+static bool is_template(const char *name)
+{
+    return strncmp(name, "nmk_", 4) == 0 || strncmp(name, "nmg_", 4) == 0;
+}
+
 static bool needs_templates(LLVMModuleRef mod)
 {
     for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
-        if (LLVMIsDeclaration(fn) && strncmp(LLVMGetValueName2(fn, &(size_t){0}), "nmk_", 4) == 0)
+        if (LLVMIsDeclaration(fn) && is_template(LLVMGetValueName2(fn, &(size_t){0})))
             return true;
     return false;
 }
 
 // Bodies are read only of what the kernel needs: functions that may be dropped are linked lazily.
-static LLVMModuleRef open_templates(nm_worker *w)
+static LLVMModuleRef open_templates(nm_worker *w, nm_template_data bc)
 {
-    nm_template_data bc = nm_template_bc_get(w->work->target->vl);
     LLVMMemoryBufferRef buffer =
         LLVMCreateMemoryBufferWithMemoryRange(bc.data, bc.size, "templates", true);
     LLVMModuleRef mod;
@@ -87,9 +109,9 @@ static LLVMModuleRef open_templates(nm_worker *w)
     return mod;
 }
 
-static void link_templates(nm_worker *w, LLVMModuleRef mod)
+static void link_templates(nm_worker *w, const nm_target *t, LLVMModuleRef mod)
 {
-    LLVMModuleRef templates = open_templates(w);
+    LLVMModuleRef templates = open_templates(w, t->templates);
     LLVMSetTarget(templates, LLVMGetTarget(mod));
     LLVMSetDataLayout(templates, LLVMGetDataLayoutStr(mod));
     if (LLVMLinkModules2(mod, templates))
@@ -97,39 +119,42 @@ static void link_templates(nm_worker *w, LLVMModuleRef mod)
 }
 
 // External functions get the module's name in front, all others become internal.
-static void rename_functions(LLVMModuleRef mod, const char *name)
+static void rename_functions(LLVMModuleRef mod, const char *name, char between)
 {
     for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn)) {
         if (LLVMIsDeclaration(fn) || LLVMGetLinkage(fn) != LLVMExternalLinkage)
             continue;
         size_t len;
         char full[128];
-        int n = snprintf(full, sizeof full, "%s.%s", name, LLVMGetValueName2(fn, &len));
+        int n = snprintf(full, sizeof full, "%s%c%s", name, between, LLVMGetValueName2(fn, &len));
         LLVMSetValueName2(fn, full, (size_t)n);
     }
 }
+
+static char between(const nm_object *o) { return o->target->is_gpu ? '_' : '.'; }
 
 static LLVMModuleRef load(nm_worker *w, nm_object *o)
 {
     LLVMModuleRef mod = parse(w, o->bitcode);
     if (!mod)
         nm_bug("generated bitcode does not parse");
-    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(w->machine);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine_of(w, o->target));
     LLVMSetModuleDataLayout(mod, layout);
     LLVMDisposeTargetData(layout);
-    LLVMSetTarget(mod, w->work->target->triple);
-    if (!o->name)
-        return mod;
-    rename_functions(mod, o->name);
+    LLVMSetTarget(mod, o->target->triple);
+    if (o->target->is_gpu)
+        nm_gpu_mark_kernels(mod, o->words, o->threads);
+    if (o->name)
+        rename_functions(mod, o->name, between(o));
     return mod;
 }
 
-static void hide_templates(LLVMModuleRef mod, const char *name)
+static void hide_templates(LLVMModuleRef mod, const nm_object *o)
 {
-    size_t len = strlen(name), full;
+    size_t len = strlen(o->name), full;
     for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn)) {
         const char *have = LLVMGetValueName2(fn, &full);
-        if (!LLVMIsDeclaration(fn) && (strncmp(have, name, len) != 0 || have[len] != '.'))
+        if (!LLVMIsDeclaration(fn) && (strncmp(have, o->name, len) != 0 || have[len] != between(o)))
             LLVMSetLinkage(fn, LLVMInternalLinkage);
     }
 }
@@ -137,12 +162,12 @@ static void hide_templates(LLVMModuleRef mod, const char *name)
 static bool optimise(nm_worker *w, nm_object *o, LLVMModuleRef mod)
 {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    LLVMPassBuilderOptionsSetLoopInterleaving(options, true);
-    LLVMPassBuilderOptionsSetLoopVectorization(options, true);
+    LLVMPassBuilderOptionsSetLoopInterleaving(options, !o->words);
+    LLVMPassBuilderOptionsSetLoopVectorization(options, !o->words);
     LLVMPassBuilderOptionsSetSLPVectorization(options, false);
     LLVMPassBuilderOptionsSetLoopUnrolling(options, true);
-    const char *passes = o->name ? pipeline : driver_pipeline;
-    LLVMErrorRef error = LLVMRunPasses(mod, passes, w->machine, options);
+    const char *passes = !o->name ? driver_pipeline : o->words ? gpu_pipeline : pipeline;
+    LLVMErrorRef error = LLVMRunPasses(mod, passes, machine_of(w, o->target), options);
     LLVMDisposePassBuilderOptions(options);
     if (!error)
         return true;
@@ -170,11 +195,14 @@ static void emit(nm_worker *w, nm_object *o, LLVMModuleRef mod)
         LLVMDisposeMessage(text);
         return;
     }
-    LLVMCodeGenFileType type = w->work->emit == NM_EMIT_asm ? LLVMAssemblyFile : LLVMObjectFile;
+    bool text = w->work->emit == NM_EMIT_asm || o->target->is_gpu;
+    LLVMCodeGenFileType type = text ? LLVMAssemblyFile : LLVMObjectFile;
+    LLVMTargetMachineRef machine = machine_of(w, o->target);
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
-    LLVMSetTargetMachineFastISel(w->machine, !o->name); // the driver: as driver_pipeline
-    if (LLVMTargetMachineEmitToMemoryBuffer(w->machine, mod, type, &message, &buffer)) {
+    if (!o->target->is_gpu)
+        LLVMSetTargetMachineFastISel(machine, !o->name); // the driver: as driver_pipeline
+    if (LLVMTargetMachineEmitToMemoryBuffer(machine, mod, type, &message, &buffer)) {
         fail(o, "LLVM's code generator", message);
         LLVMDisposeMessage(message);
         return;
@@ -195,10 +223,10 @@ static void compile_one(nm_worker *w, nm_object *o)
     double start = now();
     LLVMModuleRef mod = load(w, o);
     if (needs_templates(mod)) {
-        link_templates(w, mod);
-        hide_templates(mod, o->name);
+        link_templates(w, o->target, mod);
+        hide_templates(mod, o);
     }
-    nm_target_mark(w->work->target, mod);
+    nm_target_mark(o->target, mod);
     if (optimise(w, o, mod))
         emit(w, o, mod);
     LLVMDisposeModule(mod);
@@ -212,14 +240,14 @@ static void *run_worker(void *work)
 {
     nm_worker w = {.work = work, .ctx = LLVMContextCreate()};
     LLVMContextSetDiagnosticHandler(w.ctx, quiet, NULL);
-    w.machine = nm_target_machine(w.work->target);
     for (;;) {
         int i = atomic_fetch_add(&w.work->next, 1);
         if (i >= w.work->n)
             break;
         compile_one(&w, w.work->object[i]);
     }
-    LLVMDisposeTargetMachine(w.machine);
+    for (int i = 0; i < w.n_machines; i++)
+        LLVMDisposeTargetMachine(w.machine[i]);
     LLVMContextDispose(w.ctx);
     return NULL;
 }
@@ -253,17 +281,24 @@ static int heavier(const void *a, const void *b)
     return (x > y) - (x < y); // of one array
 }
 
-bool nm_compile(nm_module *m, const nm_target *t, nm_emit_kind emit_kind, int n, nm_object *object)
+static void dispose_bitcode(int n, nm_object *object)
 {
-    nm_work work = {.target = t, .emit = emit_kind, .n = n};
+    for (int i = 0; i < n; i++)
+        if (i + 1 == n || object[i + 1].bitcode != object[i].bitcode)
+            LLVMDisposeMemoryBuffer(object[i].bitcode);
+}
+
+bool nm_compile(nm_module *m, nm_emit_kind emit_kind, int n, nm_object *object)
+{
+    nm_work work = {.emit = emit_kind, .n = n};
     work.object = nm_new_n(m->arena, nm_object *, (size_t)n);
     for (int i = 0; i < n; i++)
         work.object[i] = &object[i];
     qsort(work.object, (size_t)n, sizeof *work.object, heavier);
     run_threads(&work);
     bool ok = true;
+    dispose_bitcode(n, object);
     for (int i = 0; i < n; i++) {
-        LLVMDisposeMemoryBuffer(object[i].bitcode);
         if (object[i].error)
             ok = nm_error(m->diag, (nm_loc){0}, "%s: %s",
                           object[i].name ? object[i].name : "driver", object[i].error);

@@ -6,9 +6,12 @@
 #include "codegen/codegen.h"
 #include "codegen/target.h"
 
-typedef struct nm_object {       // one module
+typedef struct nm_object { // one module for one target
+    const nm_target *target;
     const char *name;            // its external functions become "name.function"; NULL: as they are
-    LLVMMemoryBufferRef bitcode; // in; released by nm_compile
+    LLVMMemoryBufferRef bitcode; // in; released by nm_compile; rows side by side may share it
+    int words, threads;          // of a gpu kernel's parameter, of its blocks
+    const char *title;           // of a gpu kernel, for readers of its text
     int weight;                  // heavier ones are compiled first
     char *data;                  // out: an object, assembly or IR text; from malloc
     size_t size;
@@ -17,7 +20,7 @@ typedef struct nm_object {       // one module
 } nm_object;
 
 // False: reported (an LLVM error is our mistake, but may be a full memory, too).
-bool nm_compile(nm_module *m, const nm_target *t, nm_emit_kind emit, int n, nm_object *object);
+bool nm_compile(nm_module *m, nm_emit_kind emit, int n, nm_object *object);
 void nm_objects_release(int n, nm_object *object);
 
 #endif

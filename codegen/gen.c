@@ -92,6 +92,9 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan)
     g->group = group;
     g->plan = plan;
     g->grain = 1;
+    g->is_gpu = g->fn.m->options.flavour == NM_FLAVOUR_gpu;
+    g->threads = 256;
+    g->per_block = 2048;
     g->fn.own = &g->syms;
     nm_fn_serve(&g->fn, group->func);
     if (group->n_in + group->n_out > NM_MAX_ARGS)
@@ -158,7 +161,7 @@ static void forget(nm_gen *g)
 {
     g->n_memo = g->n_index = 0;
     memset(g->pointer, 0, sizeof g->pointer);
-    g->from = g->to = g->scratch = g->argv = NULL;
+    g->from = g->to = g->scratch = g->argv = g->lane = NULL;
 }
 
 static void mark(nm_gen *g, const char *name, LLVMValueRef fn)
@@ -168,10 +171,54 @@ static void mark(nm_gen *g, const char *name, LLVMValueRef fn)
                             LLVMCreateEnumAttribute(g->fn.ctx, kind, 0));
 }
 
+// --- kernels of the flavour gpu: one parameter, words {count, arguments, symbols}
+
+enum { ARGS_AT = 1 };
+
+int nm_gen_words(const nm_gen *g) { return ARGS_AT + g->n_args + NM_N_SYM_FIELDS * g->syms.n; }
+
+void nm_gen_settle(nm_gen *g)
+{
+    for (int i = 0; i < g->n_pending; i++) {
+        LLVMReplaceAllUsesWith(g->pending[i], nm_fn_i64(&g->fn, ARGS_AT + g->n_args));
+        LLVMInstructionEraseFromParent(g->pending[i]);
+    }
+    g->n_pending = 0;
+}
+
+// The number of words before the symbols: not known before all arguments are.
+static LLVMValueRef pend(nm_gen *g)
+{
+    LLVMValueRef v = LLVMBuildFreeze(g->fn.b, LLVMGetUndef(g->fn.i64), "");
+    return g->pending[g->n_pending++] = v;
+}
+
+static void begin_gpu_kernel(nm_gen *g, const char *name)
+{
+    nm_fn *f = &g->fn;
+    LLVMValueRef fn = nm_fn_start(f, name, LLVMFunctionType(f->nothing, &f->ptr, 1, false));
+    mark(g, "nounwind", fn);
+    LLVMValueRef words = LLVMGetParam(fn, 0);
+    LLVMBasicBlockRef back = nm_fn_enter_entry(f);
+    g->argv = nm_fn_at(f, f->ptr, words, nm_fn_i64(f, ARGS_AT));
+    f->sym = nm_fn_at(f, f->i64, words, pend(g));
+    LLVMValueRef count = invariant(f, nm_fn_load(f, f->i64, words, nm_fn_i64(f, 0)));
+    LLVMValueRef block = nm_gen_call(g, "nmg_block", f->i64, 0, NULL);
+    g->lane = nm_gen_call(g, "nmg_lane", f->i64, 0, NULL);
+    g->from = LLVMBuildMul(f->b, block, nm_fn_i64(f, g->per_block), "");
+    g->to = nm_fn_min(f, count, LLVMBuildAdd(f->b, g->from, nm_fn_i64(f, g->per_block), ""));
+    nm_fn_leave_entry(f, back);
+    syms_arg(g);
+}
+
 void nm_gen_begin_kernel(nm_gen *g, const char *name)
 {
     nm_fn *f = &g->fn;
     forget(g);
+    if (g->is_gpu) {
+        begin_gpu_kernel(g, name);
+        return;
+    }
     LLVMTypeRef params[] = {f->ptr, f->ptr, f->i64, f->i64, f->ptr};
     LLVMValueRef fn = nm_fn_start(f, name, LLVMFunctionType(f->nothing, params, 5, false));
     mark(g, "nounwind", fn);

@@ -74,7 +74,16 @@ typedef struct nm_gen {
     LLVMValueRef pointer[NM_MAX_ARGS];                   // loaded in the entry block, on demand
     LLVMValueRef from, to, scratch;                      // in the kernel function itself
     int64_t scratch_bytes, grain;
-    const nm_extent *range; // the size of the parallel range; NULL: the module's `count` says it
+    // Flavour gpu: a block of `threads` shares out `per_block` indices of the range, and has so
+    // many bytes of dynamic shared memory. Set before nm_gen_begin_kernel, where the defaults do
+    // not fit.
+    bool is_gpu;
+    int threads;
+    int64_t per_block, shared_bytes;
+    LLVMValueRef lane; // the thread's number in its block, in the kernel function itself
+    int n_pending;
+    LLVMValueRef pending[2]; // where the symbols lie: known when all arguments are
+    const nm_extent *range;  // the size of the parallel range; NULL: the module's `count` says it
     nm_memo *memo;
     nm_index_memo *index;
     int n_memo, cap_memo, n_index, cap_index;
@@ -87,6 +96,9 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan);
 void nm_gen_begin_kernel(nm_gen *g, const char *name);
 void nm_gen_begin_count(nm_gen *g);
 void nm_gen_end_count(nm_gen *g, LLVMValueRef count);
+// Flavour gpu: all arguments are known: kernels find their symbols behind them.
+void nm_gen_settle(nm_gen *g);
+int nm_gen_words(const nm_gen *g); // of a gpu kernel's parameter
 LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type);
 LLVMValueRef nm_gen_env(nm_gen *g);                      // in the kernel: what its hooks get
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes); // a further argument

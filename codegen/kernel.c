@@ -10,24 +10,24 @@
 
 static const struct {
     const char *kind;
-    bool (*write)(nm_gen *g);
-    int weight; // of compiling it
+    bool (*host)(nm_gen *g), (*gpu)(nm_gen *g); // NULL: not lowered for that flavour yet
+    int weight;                                 // of compiling it
 } kinds[] = {
-    {"map", nm_kernel_map, 1},
-    {"row", nm_kernel_row, 2},
-    {"column", nm_kernel_column, 2},
-    {"dot", nm_kernel_dot, 8},
-    {"attention", nm_kernel_attention, 12},
-    {"attention_grad", nm_kernel_attention_grad, 16},
-    {"scatter", nm_kernel_scatter, 2},
-    {"cumsum", nm_kernel_cumsum, 2},
-    {"top_k", nm_kernel_top_k, 3},
-    {"update", nm_kernel_update, 1},
-    {"overlap_add", nm_kernel_overlap_add, 2},
+    {"map", nm_kernel_map, nm_kernel_map, 1},
+    {"row", nm_kernel_row, NULL, 2},
+    {"column", nm_kernel_column, NULL, 2},
+    {"dot", nm_kernel_dot, NULL, 8},
+    {"attention", nm_kernel_attention, NULL, 12},
+    {"attention_grad", nm_kernel_attention_grad, NULL, 16},
+    {"scatter", nm_kernel_scatter, NULL, 2},
+    {"cumsum", nm_kernel_cumsum, NULL, 2},
+    {"top_k", nm_kernel_top_k, NULL, 3},
+    {"update", nm_kernel_update, nm_kernel_update, 1},
+    {"overlap_add", nm_kernel_overlap_add, nm_kernel_overlap_add, 2},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
-// --- objects
+// --- code
 // --------------------------------------------------------------------------------------------------
 
 static bool same_code(LLVMMemoryBufferRef a, LLVMMemoryBufferRef b)
@@ -37,23 +37,24 @@ static bool same_code(LLVMMemoryBufferRef a, LLVMMemoryBufferRef b)
            memcmp(LLVMGetBufferStart(a), LLVMGetBufferStart(b), n) == 0;
 }
 
-int nm_program_add_object(nm_program *p, LLVMModuleRef mod, int weight)
+int nm_program_add_code(nm_program *p, LLVMModuleRef mod, nm_code code)
 {
-    LLVMMemoryBufferRef code = LLVMWriteBitcodeToMemoryBuffer(mod);
+    nm_codes *all = p->codes;
+    code.bitcode = LLVMWriteBitcodeToMemoryBuffer(mod);
     LLVMDisposeModule(mod);
-    uint64_t hash = nm_hash64(LLVMGetBufferStart(code), LLVMGetBufferSize(code));
-    for (int i = 0; i < p->n_objects; i++) {
-        if (p->hash[i] != hash || !same_code(p->object[i].bitcode, code))
+    code.hash = nm_hash64(LLVMGetBufferStart(code.bitcode), LLVMGetBufferSize(code.bitcode));
+    for (int i = 0; i < all->n; i++) {
+        const nm_code *x = &all->code[i];
+        if (x->hash != code.hash || x->words != code.words || x->threads != code.threads ||
+            !same_code(x->bitcode, code.bitcode))
             continue;
-        LLVMDisposeMemoryBuffer(code);
+        LLVMDisposeMemoryBuffer(code.bitcode);
         return i;
     }
-    p->object = nm_arena_grow(p->m->arena, p->object, p->n_objects, sizeof *p->object);
-    p->hash = nm_arena_grow(p->m->arena, p->hash, p->n_objects, sizeof *p->hash);
-    const char *name = nm_arena_fmt(p->m->arena, "k%d", p->n_objects);
-    p->object[p->n_objects] = (nm_object){.name = name, .bitcode = code, .weight = weight};
-    p->hash[p->n_objects] = hash;
-    return p->n_objects++;
+    all->code = nm_arena_grow(p->m->arena, all->code, all->n, sizeof *all->code);
+    code.name = nm_arena_fmt(p->m->arena, "k%d", all->n);
+    all->code[all->n] = code;
+    return all->n++;
 }
 
 // --- names
@@ -92,16 +93,29 @@ static const char *kernel_name(nm_program *p, const nm_op *group)
                         *result ? "." : "", p->n_kernels);
 }
 
-static int add_kernel(nm_program *p, const nm_op *group, int object, const char *function,
-                      int64_t grain)
+static int syms_at(const nm_gen *g)
+{
+    for (int i = 0; i < g->n_args; i++)
+        if (g->arg[i].syms)
+            return i;
+    return -1;
+}
+
+static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *function, int64_t grain)
 {
     p->kernel = nm_arena_grow(p->m->arena, p->kernel, p->n_kernels, sizeof *p->kernel);
     p->kernel[p->n_kernels] = (nm_kernel){
-        .name = kernel_name(p, group),
-        .where = kernel_where(p, group),
-        .object = object,
-        .symbol = nm_arena_fmt(p->m->arena, "%s.%s", p->object[object].name, function),
+        .name = kernel_name(p, g->group),
+        .where = kernel_where(p, g->group),
+        .code = code,
+        .function = function,
         .grain = grain,
+        .n_args = g->n_args,
+        .syms_at = syms_at(g),
+        .n_syms = g->syms.n,
+        .threads = g->threads,
+        .per_block = g->per_block,
+        .shared = g->shared_bytes,
     };
     return p->n_kernels++;
 }
@@ -112,11 +126,12 @@ static int add_kernel(nm_program *p, const nm_op *group, int object, const char 
 static int find_kind(nm_program *p, const nm_op *group)
 {
     nm_sym kind = nm_attr_sym(group, "kind");
+    bool is_gpu = p->m->options.flavour == NM_FLAVOUR_gpu;
     for (int i = 0; i < N_KINDS; i++)
-        if (kind && strcmp(kind, kinds[i].kind) == 0)
+        if (kind && strcmp(kind, kinds[i].kind) == 0 && (is_gpu ? kinds[i].gpu : kinds[i].host))
             return i;
-    nm_error(p->m->diag, group->loc, "group: kernels of kind '%s' are not lowered yet",
-             kind ? kind : "?");
+    nm_error(p->m->diag, group->loc, "group: kernels of kind '%s' are not lowered %syet",
+             kind ? kind : "?", is_gpu ? "for GPUs " : "");
     return -1;
 }
 
@@ -132,18 +147,17 @@ static void check_module(LLVMModuleRef mod, const nm_op *group)
            text);
 }
 
-static void list_launches(nm_program *p, nm_gen *g, int object, bool two, nm_launches *out)
+static void list_launches(nm_program *p, nm_gen *g, int code, bool two, nm_launches *out)
 {
     *out = (nm_launches){.n = 1 + two, .n_args = g->n_args, .syms = g->syms};
     nm_arg *arg = nm_new_n(p->m->arena, nm_arg, (size_t)g->n_args + 1);
     memcpy(arg, g->arg, (size_t)g->n_args * sizeof *arg);
     out->arg = arg;
-    const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->object[object].name);
-    out->launch[0] =
-        (nm_launch){add_kernel(p, g->group, object, "kernel", g->grain), g->range, count};
+    const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->codes->code[code].name);
+    out->launch[0] = (nm_launch){add_kernel(p, g, code, "kernel", g->grain), g->range, count};
     if (two)
-        out->launch[1] = (nm_launch){add_kernel(p, g->group, object, "kernel2", 1),
-                                     nm_extent_const(p->m, 1), NULL};
+        out->launch[1] =
+            (nm_launch){add_kernel(p, g, code, "kernel2", 1), nm_extent_const(p->m, 1), NULL};
 }
 
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out)
@@ -151,16 +165,23 @@ bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_lau
     int kind = find_kind(p, group);
     if (kind < 0)
         return false;
+    bool is_gpu = p->m->options.flavour == NM_FLAVOUR_gpu;
+    bool (*write)(nm_gen *) = is_gpu ? kinds[kind].gpu : kinds[kind].host;
     nm_arena scratch = {0};
     nm_gen *g = nm_new(&scratch, nm_gen);
     LLVMModuleRef mod = LLVMModuleCreateWithNameInContext("kernel", p->ctx);
     nm_fn_init(&g->fn, p->m, &scratch, p->ctx, mod);
-    bool ok = nm_gen_init(g, group, plan) && kinds[kind].write(g) && !g->failed;
+    bool ok = nm_gen_init(g, group, plan) && write(g) && !g->failed;
     if (ok) {
+        nm_gen_settle(g);
         check_module(mod, group);
         bool two = LLVMGetNamedFunction(mod, "kernel2") != NULL;
-        int object = nm_program_add_object(p, mod, kinds[kind].weight);
-        list_launches(p, g, object, two, out);
+        nm_code code = {.weight = kinds[kind].weight};
+        if (g->is_gpu) {
+            code.words = nm_gen_words(g);
+            code.threads = g->threads;
+        }
+        list_launches(p, g, nm_program_add_code(p, mod, code), two, out);
         p->scratch = g->scratch_bytes > p->scratch ? g->scratch_bytes : p->scratch;
     } else {
         LLVMDisposeModule(mod);

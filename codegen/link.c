@@ -150,8 +150,8 @@ static bool run(nm_linking *l)
 static bool add_objects(nm_linking *l, int n, const nm_object *object)
 {
     for (int i = 0; i < n; i++) {
-        const char *name = object[i].name ? object[i].name : "driver";
-        if (!add_file(l, nm_arena_fmt(l->m->arena, "%s.o", name), object[i].data, object[i].size))
+        const char *name = nm_arena_fmt(l->m->arena, "%d.o", i);
+        if (!object[i].target->is_gpu && !add_file(l, name, object[i].data, object[i].size))
             return false;
     }
     return true;
@@ -228,7 +228,8 @@ static bool write_text(nm_linking *l, int n, const nm_object *object)
         return complain(l, "cannot write", l->o->out);
     for (int i = 0; i < n; i++) {
         const char *comment = l->o->emit == NM_EMIT_llvm ? ";" : "#";
-        fprintf(f, "%s --- %s\n", comment, object[i].name ? object[i].name : "driver");
+        fprintf(f, "%s --- %s %s\n", comment, object[i].name ? object[i].name : "driver",
+                object[i].target->name);
         fwrite(object[i].data, 1, object[i].size, f);
     }
     bool ok = !ferror(f);

@@ -5,12 +5,28 @@
 
 #include "codegen/compile.h"
 #include "codegen/gen.h"
+#include "codegen/image.h"
+
+typedef struct nm_code {         // one LLVM module: of equal kernels, of a driver
+    const char *name;            // k12; NULL: a driver
+    LLVMMemoryBufferRef bitcode; // disposed of by nm_compile
+    uint64_t hash;               // of the bitcode, before it has a name
+    int weight;
+    int words, threads; // a kernel of the flavour gpu, as in nm_object; else 0
+} nm_code;
+
+typedef struct nm_codes { // of all programs of the binary
+    int n;
+    nm_code *code;
+} nm_codes;
 
 typedef struct nm_kernel { // a row of the program's kernel table
     const char *name, *where;
-    int object;         // its code; equal kernels share it
-    const char *symbol; // k12.kernel
+    int code;             // equal kernels share it
+    const char *function; // in it
     int64_t grain;
+    int n_args, syms_at, n_syms;        // flavour gpu: nmdrv_kernel
+    int64_t threads, per_block, shared; // likewise
 } nm_kernel;
 
 typedef struct nm_launch { // what the driver does for one launch of a group
@@ -54,12 +70,12 @@ typedef struct nm_driver { // one function of the module, as the tables need it
 typedef struct nm_program {
     nm_module *m;
     const nm_codegen_opts *opts;
-    nm_target target;
-    LLVMContextRef ctx; // kernels and driver are written in it, one after the other
+    const nm_target *target; // of the driver
+    const char *symbol;      // of its table
+    LLVMContextRef ctx;      // kernels and driver are written in it, one after the other
     LLVMModuleRef driver_mod;
-    int n_objects, n_kernels, n_drivers;
-    nm_object *object;
-    uint64_t *hash; // [n_objects] of the bitcode, before it has a name
+    nm_codes *codes;
+    int n_kernels, n_drivers;
     nm_kernel *kernel;
     nm_driver *driver;
     int n_collectives;
@@ -82,15 +98,18 @@ nm_dim_decl *nm_func_turns(const nm_func *f);
 bool nm_is_chunked(const nm_func *f, const nm_value *v);
 // driver_collective.c: the bit of a mesh axis in the tables; 0: there is no such axis.
 int64_t nm_axis_bits(const char *axis);
-// tables.c: nmdrv_dtype; nemocc_program, in driver_mod.
+// tables.c: nmdrv_dtype; the program's table, in driver_mod.
 int64_t nm_abi_dtype(nm_dtype t);
 void nm_program_tables(nm_program *p);
+// tables.c: `nemocc_programs`, and the images that those of flavour gpu share: code to be compiled.
+nm_object nm_programs_object(nm_module *m, const nm_target *t, int n, const nm_program *p,
+                             const nm_images *images);
 // flops.c: the floating-point operations of one call of func.
 LLVMValueRef nm_flops_of(nm_fn *f, nm_func *func);
 const nm_extent *nm_repeat_turns(nm_module *m, const nm_op *repeat); // how often its body runs
 // Where an op came from: "gpt2.nm:12"; in the arena.
 const char *nm_where(nm_module *m, nm_loc loc);
-// Add an object from a module (which is disposed of), or find the equal one.
-int nm_program_add_object(nm_program *p, LLVMModuleRef mod, int weight);
+// Add a module (which is disposed of), or find the equal one; its code.name says which it became.
+int nm_program_add_code(nm_program *p, LLVMModuleRef mod, nm_code code);
 
 #endif

@@ -225,10 +225,24 @@ static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef 
     nm_index_spread(g, &w->at, s->n - s->inner, s->dim + s->inner, w->inner.i);
 }
 
+// The flat indices [from, to) are dealt to the threads of a block, neighbours to neighbours.
+static void begin_dealt(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
+{
+    const nm_space *s = w->space;
+    w->rows = false;
+    w->inner = nm_loop_begin(&g->fn, LLVMBuildAdd(g->fn.b, from, g->lane, ""), to, "i");
+    w->inner.step = nm_fn_i64(&g->fn, g->threads);
+    nm_index_spread(g, &w->at, s->n, s->dim, w->inner.i);
+}
+
 void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer)
 {
     *w = (nm_sweep){.space = s, .at = *outer, .rows = s->inner > 0, .scope = nm_gen_open(g)};
     LLVMValueRef zero = nm_index_const(g, 0);
+    if (g->lane) {
+        begin_dealt(g, w, zero, nm_fn_product(&g->fn, s->n, s->dim));
+        return;
+    }
     if (w->rows) {
         LLVMValueRef rows = nm_fn_product(&g->fn, s->inner, s->dim);
         w->outer = nm_loop_begin(&g->fn, zero, rows, "row");
@@ -241,6 +255,10 @@ void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRe
                           LLVMValueRef to)
 {
     *w = (nm_sweep){.space = s, .rows = s->inner > 0, .scope = nm_gen_open(g)};
+    if (g->lane) {
+        begin_dealt(g, w, from, to);
+        return;
+    }
     LLVMValueRef length = nm_space_inner(g, s);
     if (!length) {
         begin_inner(g, w, from, to);

@@ -3,7 +3,8 @@
 // A space is a list of dims, outermost first. Its last dims that every value of the group sees
 // together (adjacent and in this order, or not at all) form the inner run, one flat loop that
 // vectorises; the dims before are the rows. A sweep is the loop nest over a space, or over a range
-// of its flat indices, which may begin and end inside a row.
+// of its flat indices, which may begin and end inside a row. In a kernel of the flavour gpu each
+// thread of a block runs its share of a sweep.
 #ifndef NM_CODEGEN_SPACE_H
 #define NM_CODEGEN_SPACE_H
 

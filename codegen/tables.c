@@ -1,8 +1,10 @@
-// The tables: `nemocc_program`, all that the runtime knows about this program, as constant data.
+// The tables: a program's, all that the runtime knows about this program, as constant data.
 // Every field of runtime/driver_abi.h is 64 bits wide, so a struct is its fields in order.
 #include "codegen/tables.h"
+#include "codegen/image.h"
 #include "runtime/driver_abi.h"
 
+#include <llvm-c/BitWriter.h>
 #include <string.h>
 
 // --- constants
@@ -217,24 +219,32 @@ static LLVMValueRef func_rows(nm_table *t)
     return nm_rows(t, p->n_drivers, r, "funcs");
 }
 
-static LLVMValueRef kernel_function(nm_table *t, const char *symbol)
+// The code of a kernel on this machine, or NULL.
+static LLVMValueRef kernel_function(nm_table *t, const nm_kernel *k, bool wanted)
 {
+    const char *code = t->p->codes->code[k->code].name;
+    const char *symbol = nm_arena_fmt(t->p->m->arena, "%s.%s", code, k->function);
     LLVMValueRef fn = LLVMGetNamedFunction(t->mod, symbol);
-    if (fn)
-        return fn;
-    LLVMTypeRef param[] = {t->ptr, t->ptr, t->i64, t->i64, t->ptr};
-    return LLVMAddFunction(t->mod, symbol,
-                           LLVMFunctionType(LLVMVoidTypeInContext(t->ctx), param, 5, false));
+    if (fn || !wanted)
+        return wanted ? fn : LLVMConstNull(t->ptr);
+    LLVMTypeRef nothing = LLVMVoidTypeInContext(t->ctx);
+    return LLVMAddFunction(t->mod, symbol, LLVMFunctionType(nothing, NULL, 0, false)); // any type
 }
 
 static LLVMValueRef kernel_rows(nm_table *t)
 {
     nm_program *p = t->p;
+    bool is_gpu = p->m->options.flavour == NM_FLAVOUR_gpu;
     LLVMValueRef *r = nm_row_list(t, p->n_kernels);
     for (int i = 0; i < p->n_kernels; i++) {
         const nm_kernel *k = &p->kernel[i];
+        const char *code = p->codes->code[k->code].name;
         r[i] = NM_ROW(t, nm_string(t, k->name), nm_string(t, k->where),
-                      kernel_function(t, k->symbol), nm_word(t, k->grain));
+                      kernel_function(t, k, !is_gpu), nm_word(t, k->grain),
+                      nm_string(t, nm_arena_fmt(p->m->arena, "%s_%s", code, k->function)),
+                      kernel_function(t, k, is_gpu && p->opts->emu), nm_word(t, k->n_args),
+                      nm_word(t, k->syms_at), nm_word(t, k->n_syms), nm_word(t, k->threads),
+                      nm_word(t, k->per_block), nm_word(t, k->shared));
     }
     return nm_rows(t, p->n_kernels, r, "kernels");
 }
@@ -242,10 +252,20 @@ static LLVMValueRef kernel_rows(nm_table *t)
 // --- the program
 // ------------------------------------------------------------------------------------------------------------
 
-// Of the lowered text, so that two builds of one model agree and two models do not.
-static const char *hash_module(nm_module *m)
+// Of the model, so that two builds of one agree, in all flavours, and two models do not.
+static const char *hash_of(nm_module *m)
 {
-    return nm_arena_fmt(m->arena, "%016llx", (unsigned long long)nm_module_hash(m));
+    return nm_arena_fmt(m->arena, "%016llx", (unsigned long long)m->hash);
+}
+
+// All gpu programs of a binary share its images.
+static LLVMValueRef images_of(nm_table *t)
+{
+    if (t->p->m->options.flavour != NM_FLAVOUR_gpu)
+        return LLVMConstNull(t->ptr);
+    LLVMValueRef images = LLVMAddGlobal(t->mod, t->i64, "nemocc.images");
+    LLVMSetVisibility(images, LLVMHiddenVisibility);
+    return images;
 }
 
 // The other dim of a field of whole numbers [batch, seq], whatever it is called.
@@ -283,17 +303,74 @@ void nm_program_tables(nm_program *p)
     LLVMValueRef modes = nm_mode_rows(&t, &n_modes);
     nm_pipe pipe = nm_pipe_of(m);
     nm_sym batch = nm_sym_get(m, "batch"); // the language fixes this name
-    LLVMValueRef program =
-        NM_ROW(&t, nm_word(&t, NMDRV_VERSION), nm_string(&t, m->name), nm_string(&t, m->preset),
-               nm_string(&t, hash_module(m)), nm_string(&t, p->opts->version),
-               nm_string(&t, p->target.name), nm_word(&t, p->target.level), nm_word(&t, p->scratch),
-               nm_word(&t, nm_sym_count(m)), nm_word(&t, t.n_dims), nm_word(&t, m->n_params),
-               nm_word(&t, m->n_hypers), nm_word(&t, p->n_drivers), nm_word(&t, p->n_kernels),
-               nm_sym_rows(&t), dim_rows(&t), params, hyper_rows(&t), funcs, kernel_rows(&t),
-               nm_word(&t, n_modes), nm_word(&t, p->n_collectives), nm_word(&t, pipe.n_units),
-               modes, nm_collective_rows(&t), nm_word(&t, pipe.turns), nm_string(&t, pipe.where),
-               nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode), nm_string(&t, batch),
-               nm_string(&t, seq_of(m, batch)));
-    LLVMValueRef global = constant(&t, program, "nemocc_program");
+    LLVMValueRef program = NM_ROW(
+        &t, nm_word(&t, NMDRV_VERSION), nm_word(&t, m->options.flavour == NM_FLAVOUR_gpu),
+        nm_string(&t, m->options.precision), nm_string(&t, m->name), nm_string(&t, m->preset),
+        nm_string(&t, hash_of(m)), nm_string(&t, p->opts->version), nm_string(&t, p->target->name),
+        nm_word(&t, p->target->level), nm_word(&t, p->scratch), nm_word(&t, nm_sym_count(m)),
+        nm_word(&t, t.n_dims), nm_word(&t, m->n_params), nm_word(&t, m->n_hypers),
+        nm_word(&t, p->n_drivers), nm_word(&t, p->n_kernels), nm_sym_rows(&t), dim_rows(&t), params,
+        hyper_rows(&t), funcs, kernel_rows(&t), nm_word(&t, n_modes), nm_word(&t, p->n_collectives),
+        nm_word(&t, pipe.n_units), modes, nm_collective_rows(&t), nm_word(&t, pipe.turns),
+        nm_string(&t, pipe.where), nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode),
+        nm_string(&t, batch), nm_string(&t, seq_of(m, batch)), images_of(&t), nm_word(&t, 0),
+        LLVMConstNull(t.ptr));
+    LLVMValueRef global = constant(&t, program, p->symbol);
     LLVMSetLinkage(global, LLVMExternalLinkage);
+    LLVMSetVisibility(global, LLVMHiddenVisibility);
+}
+
+// --- the binary
+// ------------------------------------------------------------------------------------------------------------
+
+static LLVMValueRef image_row(nm_table *t, const nm_image *image)
+{
+    size_t size = image->size + !image->is_cubin; // and the zero behind a text
+    LLVMValueRef bytes = LLVMConstStringInContext2(t->ctx, image->data, size, true);
+    LLVMValueRef data = constant(t, bytes, "image");
+    LLVMSetAlignment(data, 64);
+    return NM_ROW(t, nm_word(t, image->target->arch), nm_word(t, image->target->is_specific),
+                  nm_word(t, image->is_cubin), data, nm_word(t, (int64_t)size));
+}
+
+static LLVMValueRef export(LLVMValueRef global, LLVMVisibility visibility)
+{
+    LLVMSetLinkage(global, LLVMExternalLinkage);
+    LLVMSetVisibility(global, visibility);
+    return global;
+}
+
+static void write_images(nm_table *t, const nm_images *images)
+{
+    LLVMValueRef row[NM_MAX_IMAGES + 1];
+    for (int i = 0; i < images->n; i++)
+        row[i] = image_row(t, &images->image[i]);
+    row[images->n] = NM_ROW(t, nm_word(t, 0), nm_word(t, 0), nm_word(t, 0), LLVMConstNull(t->ptr),
+                            nm_word(t, 0));
+    LLVMTypeRef type = LLVMTypeOf(row[images->n]);
+    LLVMValueRef all = LLVMConstArray2(type, row, (uint64_t)images->n + 1);
+    export(constant(t, all, "nemocc.images"), LLVMHiddenVisibility);
+}
+
+nm_object nm_programs_object(nm_module *m, const nm_target *target, int n, const nm_program *p,
+                             const nm_images *images)
+{
+    nm_program none = {.m = m};
+    nm_table t = {.p = &none, .ctx = LLVMContextCreate()};
+    t.mod = LLVMModuleCreateWithNameInContext("programs", t.ctx);
+    t.i64 = LLVMInt64TypeInContext(t.ctx);
+    t.ptr = LLVMPointerTypeInContext(t.ctx, 0);
+    write_images(&t, images);
+    LLVMValueRef *row = nm_row_list(&t, n + 1);
+    for (int i = 0; i < n; i++) {
+        row[i] = LLVMAddGlobal(t.mod, t.i64, p[i].symbol);
+        LLVMSetVisibility(row[i], LLVMHiddenVisibility);
+    }
+    row[n] = LLVMConstNull(t.ptr);
+    LLVMValueRef list = LLVMConstArray2(t.ptr, row, (uint64_t)n + 1);
+    export(constant(&t, list, "nemocc_programs"), LLVMDefaultVisibility);
+    LLVMMemoryBufferRef bitcode = LLVMWriteBitcodeToMemoryBuffer(t.mod);
+    LLVMDisposeModule(t.mod);
+    LLVMContextDispose(t.ctx);
+    return (nm_object){.target = target, .bitcode = bitcode};
 }

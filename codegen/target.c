@@ -1,4 +1,4 @@
-// The machine that kernels are compiled for: x86-64 levels, or the one that nemocc runs on.
+// The machines that code is compiled for: x86-64 levels, or the one that nemocc runs on; GPUs.
 #include "codegen/target.h"
 
 #include <llvm-c/Core.h>
@@ -89,8 +89,73 @@ bool nm_target_find(nm_module *m, const char *cpu, nm_target *t)
     if (LLVMGetTargetFromTriple(t->triple, &t->llvm, &message))
         return nm_error(m->diag, (nm_loc){0}, "LLVM: %s", take(m, message));
     bool native = !cpu || strcmp(cpu, "native") == 0;
-    return native ? find_native(m, t) : find_level(m, cpu, t);
+    bool found = native ? find_native(m, t) : find_level(m, cpu, t);
+    t->templates = found ? nm_template_bc_get(t->vl) : t->templates;
+    return found;
 }
+
+nm_target nm_target_emu(const nm_target *host)
+{
+    nm_target t = *host;
+    t.is_emu = true;
+    t.templates = nm_template_gpu_emu();
+    return t;
+}
+
+// --- GPUs
+// ------------------------------------------------------------------------------------------
+
+static const struct {
+    const char *name;
+    int arch;
+    bool specific;
+    const char *ptx; // the oldest version that knows it, so that older drivers take it
+} archs[] = {
+    {"sm_80", 80, false, "+ptx80"},   {"sm_86", 86, false, "+ptx80"},
+    {"sm_89", 89, false, "+ptx80"},   {"sm_90", 90, false, "+ptx80"},
+    {"sm_90a", 90, true, "+ptx80"},   {"sm_100", 100, false, "+ptx86"},
+    {"sm_100a", 100, true, "+ptx86"}, {"sm_120", 120, false, "+ptx87"},
+};
+enum { N_ARCHS = sizeof archs / sizeof *archs };
+
+static void list_archs(nm_module *m)
+{
+    const char *all = "one of";
+    for (int i = 0; i < N_ARCHS; i++)
+        all = nm_arena_fmt(m->arena, "%s%s %s", all, i ? "," : "", archs[i].name);
+    nm_help(m->diag, (nm_loc){0}, "%s", all);
+}
+
+bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
+{
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+    int i = 0;
+    while (i < N_ARCHS && strcmp(archs[i].name, arch) != 0)
+        i++;
+    if (i == N_ARCHS) {
+        nm_error(m->diag, (nm_loc){0}, "--arch: unknown architecture '%s'", arch);
+        list_archs(m);
+        return false;
+    }
+    *t = (nm_target){.triple = "nvptx64-nvidia-cuda",
+                     .cpu = archs[i].name,
+                     .features = archs[i].ptx,
+                     .name = archs[i].name,
+                     .templates = nm_template_gpu_ptx(),
+                     .arch = archs[i].arch,
+                     .is_gpu = true,
+                     .is_specific = archs[i].specific};
+    char *message = NULL;
+    if (LLVMGetTargetFromTriple(t->triple, &t->llvm, &message))
+        return nm_error(m->diag, (nm_loc){0}, "LLVM: %s", take(m, message));
+    return true;
+}
+
+// --- machines
+// --------------------------------------------------------------------------------------
 
 LLVMTargetMachineRef nm_target_machine(const nm_target *t)
 {
@@ -121,7 +186,8 @@ void nm_target_mark(const nm_target *t, LLVMModuleRef mod)
             continue;
         set(ctx, fn, "target-cpu", t->cpu);
         set(ctx, fn, "target-features", t->features);
-        set(ctx, fn, "prefer-vector-width", t->vl == 16 ? "512" : t->vl == 8 ? "256" : "128");
+        if (t->vl)
+            set(ctx, fn, "prefer-vector-width", t->vl == 16 ? "512" : t->vl == 8 ? "256" : "128");
         set(ctx, fn, "no-builtins", "");
     }
 }

@@ -1,7 +1,8 @@
-// The machine that kernels are compiled for.
+// The machines that code is compiled for: this one's processors, and the GPUs of the gpu flavour.
 #ifndef NM_CODEGEN_TARGET_H
 #define NM_CODEGEN_TARGET_H
 
+#include "codegen/templates/embed.h"
 #include "ir/ir.h"
 
 #include <llvm-c/TargetMachine.h>
@@ -9,13 +10,23 @@
 typedef struct nm_target { // of one compilation; read by all threads
     LLVMTargetRef llvm;
     const char *triple, *cpu, *features; // in the arena
-    const char *name;                    // as the user says it: x86-64-v4
-    int vl;                              // floats in a vector: which templates
-    int level;                           // 2 x86-64-v2, 3, 4: what the program needs to run
+    const char *name;                    // as the user says it: x86-64-v4, sm_90a
+    nm_template_data templates;          // bitcode
+    int vl;                              // x86: floats in a vector
+    int level;                           // x86-64-v2 is 2, ...: what the program needs to run
+    int arch;                            // a GPU: 90 of sm_90a
+    bool is_gpu, is_specific;            // sm_90a: for no other architecture
+    bool is_emu;                         // x86: for gpu kernels
 } nm_target;
 
-// False: no such cpu, or this machine is none that we know (reported).
+enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 2 };
+
+// Host code. False: no such cpu, or this machine is none that we know (reported).
 bool nm_target_find(nm_module *m, const char *cpu, nm_target *t);
+// The same processors, for kernels of the flavour gpu that the emulator runs.
+nm_target nm_target_emu(const nm_target *host);
+// sm_80, sm_90a. False: no such architecture (reported).
+bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t);
 LLVMTargetMachineRef nm_target_machine(const nm_target *t); // of one thread; NULL never
 // "target-cpu", "target-features", "prefer-vector-width" and "no-builtins" on every function with a
 // body: without the width LLVM halves 512-bit vectors on many CPUs (reference: twice as slow).

@@ -299,8 +299,14 @@ typedef struct nm_fix { // --fix tp=1
     int64_t value;
 } nm_fix;
 
+// Which lowering of the program a module becomes: for the processors of the machine, or for the
+// devices cuda, emu and null.
+typedef enum { NM_FLAVOUR_host, NM_FLAVOUR_gpu } nm_flavour;
+
 typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
+    nm_flavour flavour;    // passes above `fuse` do not look at it
+    const char *precision; // f32: what `real` is computed in
     bool fast_casts;
     int n_fixes;
     const nm_fix *fix;     // what passes/fix.c bakes in
@@ -324,6 +330,7 @@ typedef struct nm_module {
     nm_func *first_func, *last_func;
     unsigned facts;             // passes/pass.h
     struct nm_remarks *remarks; // passes/rewrite.h: what rules did; NULL: nobody asked
+    uint64_t hash;    // of the model as it was read: the same for all programs made of it
     nm_sym no_decode; // why the model cannot generate; NULL: it can, or passes/decode.c did not run
 } nm_module;
 

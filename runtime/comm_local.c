@@ -135,7 +135,7 @@ static void take(job *j, int k)
 // Runs `fn` over [0, count) on the rank's threads.
 static void share(const job *j, nmrt_pool *pool, nmdrv_kernel_fn *fn, int64_t count, int64_t grain)
 {
-    const nmdrv_kernel kernel = {"collective", "", fn, grain};
+    const nmdrv_kernel kernel = {.name = "collective", .where = "", .fn = fn, .grain = grain};
     void *arg[] = {(void *)(uintptr_t)j};
     if (pool)
         nmrt_pool_run(pool, &kernel, NULL, count, arg);

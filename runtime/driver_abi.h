@@ -1,5 +1,5 @@
-// The driver ABI: all that the compiler and the runtime share. An emitted program is one constant
-// `nmdrv_program` called nemocc_program; the runtime library has main() and reads it.
+// The driver ABI: all that the compiler and the runtime share. A binary holds one constant
+// `nmdrv_program` for each flavour, listed in nemocc_programs; the runtime library has main() and reads it.
 //
 // Every field is 64 bits wide (int64_t, double or a pointer), so that the compiler can emit the
 // tables as plain arrays of words. Version it with NMDRV_VERSION; nothing else guards it.
@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 9 };
+enum { NMDRV_VERSION = 10 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -136,18 +136,58 @@ typedef struct nmdrv_func {
                                    // written in place: both rows name the same buffer
 } nmdrv_func;
 
-// --- kernels and the five calls ----------------------------------------------------------------------------
+// --- kernels and the six calls ------------------------------------------------------------------------------
 
 // A host kernel does the indices [from, to) of its parallel range. Ranges are independent: any
 // split gives the same bits. `scratch` is this thread's, 64-byte aligned, program.scratch bytes.
 typedef void nmdrv_kernel_fn(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to,
                              void *scratch);
 
+// A gpu kernel, compiled for this machine, as one thread of a block calls it (runtime/emu). On a GPU it has one
+// parameter by value: the same words.
+//     word 0             count: the size of the launch's parallel range
+//     1 .. n_args        the launch's argument block; where it points to the kernel's symbols, anything
+//     then               those symbols, n_syms rows of nmdrv_sym
+// Block b does the indices [b * per_block, (b + 1) * per_block), cut at count; a launch of count 0 is none.
+typedef void nmdrv_block_fn(const void *words);
+
 typedef struct nmdrv_kernel {
     const char *name, *where; // "row.layer_norm.3", the model lines it was fused from
+    // flavour host
     nmdrv_kernel_fn *fn;
     int64_t grain;            // do not give a thread fewer indices than this, if it can be helped
+    // flavour gpu
+    const char *symbol;       // in every image
+    nmdrv_block_fn *block;    // NULL: the target emu was not named
+    int64_t n_args, syms_at, n_syms;    // of the argument block; which of it points to the symbols, or -1
+    int64_t threads, per_block, shared; // threads of a block, indices of a block, bytes of dynamic shared memory
 } nmdrv_kernel;
+
+typedef struct nmdrv_image { // all kernels of a gpu program for one architecture
+    int64_t arch;            // 80, 90: sm_80, sm_90
+    int64_t specific;        // sm_90a: runs on 9.0 alone; else on every later one, too (a cubin: of the same major)
+    int64_t is_cubin;        // else PTX, which ends with a 0 byte that `size` counts
+    const void *data;
+    int64_t size;
+} nmdrv_image;
+
+typedef enum { // what comes behind a product, before it is stored
+    NMDRV_EPILOGUE_NONE,
+    NMDRV_EPILOGUE_BIAS, // + bias[n]
+} nmdrv_epilogue;
+
+typedef struct nmdrv_product { // c[b, m, n] = alpha * sum over k of a[b, m, k] * b[b, n, k] (+ c) (+ bias[n])
+    const char *name, *where;
+    int64_t a_dtype, b_dtype, c_dtype, bias_dtype; // nmdrv_dtype
+    int64_t adds;            // to what c holds
+    int64_t epilogue;        // nmdrv_epilogue
+    double alpha;
+} nmdrv_product;
+
+typedef struct nmdrv_geometry { // of one product: extents, and strides in elements, of which one of (m, k), of (n, k)
+    int64_t batch, m, n, k;     // and of (m, n) is 1
+    int64_t a_batch, a_m, a_k, b_batch, b_n, b_k, c_batch, c_m, c_n;
+} nmdrv_geometry;
 
 typedef struct nmdrv_calls { // the device's; `launch` returns when the work is done or enqueued in order
     void (*launch)(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg);
@@ -160,6 +200,9 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
     // The launch of collectives that this row ended is done; at once where none is under way.
     void (*wait)(nmdrv_frame *f, int64_t collective);
+    // Flavour gpu. In order with launches. bias: NULL where the row has none.
+    void (*product)(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c, const void *a,
+                    const void *b, const void *bias);
 } nmdrv_calls;
 
 typedef enum {
@@ -208,8 +251,13 @@ typedef struct nmdrv_hyper { // a number that a flag of the binary can change: d
     const char *schedule;    // where it is a schedule's peak: the default schedule; else ""
 } nmdrv_hyper;
 
+typedef enum { NMDRV_HOST, NMDRV_GPU } nmdrv_flavour;
+
+// All that checkpoints depend on (dims, params, hypers, hash) is the same in all programs of a binary.
 typedef struct nmdrv_program {
     int64_t version;            // NMDRV_VERSION
+    int64_t flavour;            // nmdrv_flavour: host; gpu: the devices cuda, emu and null
+    const char *precision;      // f32, bf16: of what is computed; parameters and states are f32 in all
     const char *name, *preset;  // gpt2, tiny ("" : none)
     const char *hash;           // hex, of the lowered text: checkpoints name it
     const char *compiler, *cpu; // nemocc's version; the instruction set that the kernels need
@@ -230,8 +278,11 @@ typedef struct nmdrv_program {
     int64_t kv_extent;       // gcd of all dims of key heads, tpk = gcd of it and tp; 0: none, tpk = tp
     const char *no_decode;      // why there is no DECODE function: a sentence for the user; "" if there is one
     const char *batch, *seq;    // the dims of a text, as the model calls them: samples, and the positions of one; "": none
+    const nmdrv_image *image;   // flavour gpu: best first; the last row has no data. NULL: flavour host
+    int64_t n_products;         // flavour gpu
+    const nmdrv_product *product;
 } nmdrv_program;
 
-extern const nmdrv_program nemocc_program;
+extern const nmdrv_program *const nemocc_programs[]; // NULL at the end; one at least
 
 #endif

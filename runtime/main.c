@@ -230,9 +230,20 @@ static int run_verb(const nmdrv_program *program, const nmrt_options *o, const c
 
 static bool needs_processor(nmrt_verb verb) { return verb != NMRT_INFO && verb != NMRT_HELP; }
 
+// The program for this machine's processors; NULL: the binary has none.
+static const nmdrv_program *find_program(void)
+{
+    const nmdrv_program *const *p = nemocc_programs;
+    while (*p && (*p)->flavour != NMDRV_HOST)
+        p++;
+    return *p;
+}
+
 int main(int argc, char **argv)
 {
-    const nmdrv_program *program = &nemocc_program;
+    const nmdrv_program *program = find_program();
+    if (!program)
+        return report("this binary has no program for processors: compile it with --target host", 1);
     const char *binary = base_name(argc > 0 ? argv[0] : program->name);
     nmrt_options o;
     nmrt_text problems = {0};

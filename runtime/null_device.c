@@ -12,11 +12,17 @@ static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     (void)f, (void)dst, (void)src, (void)bytes;
 }
 
+static void null_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
+                         const void *a, const void *b, const void *bias)
+{
+    (void)f, (void)product, (void)geometry, (void)c, (void)a, (void)b, (void)bias;
+}
+
 static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
 
 nmdrv_calls nmrt_null_calls(nmrt_collective_fn *collective)
 {
-    return (nmdrv_calls){null_launch, null_fill, null_copy, collective, null_wait};
+    return (nmdrv_calls){null_launch, null_fill, null_copy, collective, null_wait, null_product};
 }
 
 int64_t nmrt_larger_side(const nmdrv_collective *c, const int64_t *geometry, int64_t members)

@@ -213,7 +213,7 @@ static const nmdrv_program *host_load(nm_module *m, const char *cpu)
     char path[64];
     snprintf(path, sizeof path, "/tmp/nemocc-test-%ld-%d.so", (long)getpid(), n++);
     nm_codegen_opts o = {.emit = NM_EMIT_shared, .out = path, .cpu = cpu, .version = "test"};
-    if (!nm_codegen_program(m, &o)) {
+    if (!nm_codegen_programs(1, &m, &o)) {
         failures++;
         return NULL;
     }
@@ -224,7 +224,8 @@ static const nmdrv_program *host_load(nm_module *m, const char *cpu)
         failures++;
         return NULL;
     }
-    return dlsym(lib, "nemocc_program");
+    const nmdrv_program *const *programs = dlsym(lib, "nemocc_programs");
+    return programs[0];
 }
 
 #endif

@@ -23,7 +23,7 @@ static inline void rig_options(nmrt_options *o, const char *save)
 {
     const char *argv[] = {"x", "--data", "f", "--save", save, NULL};
     nmrt_text problems = {0};
-    CHECK(nmrt_options_parse(o, &nemocc_program, 5, (char **)argv, &problems) == NMRT_OK);
+    CHECK(nmrt_options_parse(o, nemocc_programs[0], 5, (char **)argv, &problems) == NMRT_OK);
     nmrt_text_release(&problems);
 }
 

@@ -25,13 +25,13 @@ static void open_fixture(fixture *f)
     const nmdrv_arg *row[16];
     int64_t elements[16];
     nmrt_error e;
-    for (int64_t i = 0; i < nemocc_program.n_params; i++) {
-        const nmdrv_param *p = &nemocc_program.param[i];
+    for (int64_t i = 0; i < nemocc_programs[0]->n_params; i++) {
+        const nmdrv_param *p = &nemocc_programs[0]->param[i];
         f->arg[i] = (nmdrv_arg){.dtype = p->dtype, .rank = p->rank, .dim = p->dim};
         row[i] = &f->arg[i];
         elements[i] = p->shape[0] * p->shape[1];
     }
-    rig_open(&f->rig, &nemocc_program, row, elements, f->ckpt);
+    rig_open(&f->rig, nemocc_programs[0], row, elements, f->ckpt);
     CHECK(nmrt_saver_open(&f->saver, &f->rig.en, &f->rig.options, 0, &(nmrt_text){0}, &e) ==
           NMRT_OK);
 }
@@ -46,16 +46,16 @@ static float *number_of(fixture *f, int64_t param) { return rig_at(&f->rig, para
 
 static void fill(fixture *f, float value)
 {
-    for (int64_t i = 0; i < nemocc_program.n_params; i++)
-        for (int64_t k = 0; k < nemocc_program.param[i].shape[0] * nemocc_program.param[i].shape[1];
+    for (int64_t i = 0; i < nemocc_programs[0]->n_params; i++)
+        for (int64_t k = 0; k < nemocc_programs[0]->param[i].shape[0] * nemocc_programs[0]->param[i].shape[1];
              k++)
             number_of(f, i)[k] = value + (float)i + (float)k / 1024;
 }
 
 static bool holds(fixture *f, float value)
 {
-    for (int64_t i = 0; i < nemocc_program.n_params; i++)
-        for (int64_t k = 0; k < nemocc_program.param[i].shape[0] * nemocc_program.param[i].shape[1];
+    for (int64_t i = 0; i < nemocc_programs[0]->n_params; i++)
+        for (int64_t k = 0; k < nemocc_programs[0]->param[i].shape[0] * nemocc_programs[0]->param[i].shape[1];
              k++)
             if (number_of(f, i)[k] != value + (float)i + (float)k / 1024)
                 return false;
@@ -278,7 +278,7 @@ static void print_old_index(const char *folder, nmrt_text *out)
             (unsigned long long)nmrt_hash_of(st.data + t->begin, (size_t)(t->end - t->begin)));
     }
     nmrt_text_add(out, "]");
-    CHECK(st.n == nemocc_program.n_params);
+    CHECK(st.n == nemocc_programs[0]->n_params);
     nmrt_safetensors_release(&st);
     nmrt_map_close(&map);
 }

@@ -247,19 +247,22 @@ static void k_schedule(const nmdrv_sym *sym, void *const *arg, int64_t from, int
         step < warmup ? peak * ramp : low + (peak - low) * 0.5f * (1 + cosf(3.14159265f * part));
 }
 
+#define KERNEL(title, line, function, least)                                                       \
+    {.name = title, .where = line, .fn = function, .grain = least}
+
 static const nmdrv_kernel kernels[] = {
-    [K_INIT] = {"map.init", "fake.nm:1", k_init, 1024},
-    [K_COUNT] = {"row.count", "fake.nm:8", k_count, 1},
-    [K_FORWARD] = {"row.forward", "fake.nm:5", k_forward, 4},
-    [K_DX] = {"dot.dx", "fake.nm:5", k_dx, 4},
-    [K_DOUT] = {"dot.dout", "fake.nm:5", k_dout, 2},
-    [K_DEMBED] = {"scatter.embed", "fake.nm:4", k_dembed, 32},
-    [K_LOSS] = {"row.loss", "fake.nm:8", k_loss, 1},
-    [K_NORM] = {"row.norm", "fake.nm:9", k_norm, 1},
-    [K_UPDATE] = {"map.update", "fake.nm:9", k_update, 512},
-    [K_MEAN] = {"map.mean", "fake.nm:8", k_mean, 1},
-    [K_DECODE] = {"row.decode", "fake.nm:5", k_decode, 1},
-    [K_SCHEDULE] = {"map.cosine", "std.nm:1", k_schedule, 1},
+    [K_INIT] = KERNEL("map.init", "fake.nm:1", k_init, 1024),
+    [K_COUNT] = KERNEL("row.count", "fake.nm:8", k_count, 1),
+    [K_FORWARD] = KERNEL("row.forward", "fake.nm:5", k_forward, 4),
+    [K_DX] = KERNEL("dot.dx", "fake.nm:5", k_dx, 4),
+    [K_DOUT] = KERNEL("dot.dout", "fake.nm:5", k_dout, 2),
+    [K_DEMBED] = KERNEL("scatter.embed", "fake.nm:4", k_dembed, 32),
+    [K_LOSS] = KERNEL("row.loss", "fake.nm:8", k_loss, 1),
+    [K_NORM] = KERNEL("row.norm", "fake.nm:9", k_norm, 1),
+    [K_UPDATE] = KERNEL("map.update", "fake.nm:9", k_update, 512),
+    [K_MEAN] = KERNEL("map.mean", "fake.nm:8", k_mean, 1),
+    [K_DECODE] = KERNEL("row.decode", "fake.nm:5", k_decode, 1),
+    [K_SCHEDULE] = KERNEL("map.cosine", "std.nm:1", k_schedule, 1),
 };
 
 // --- tables ------------------------------------------------------------------------------------
@@ -513,8 +516,9 @@ static const nmdrv_hyper hypers[] = {
     {"momentum", 0.9, 0, ""}, {"clip", 1, 0, ""},
 };
 
-const nmdrv_program nemocc_program = {
+static const nmdrv_program program = {
     .version = NMDRV_VERSION,
+    .precision = "f32",
     .name = FAKE_NAME,
     .preset = "tiny",
     .hash = "00c0ffee",
@@ -538,3 +542,5 @@ const nmdrv_program nemocc_program = {
     .batch = "batch",
     .seq = "seq",
 };
+
+const nmdrv_program *const nemocc_programs[] = {&program, NULL};

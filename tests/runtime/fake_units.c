@@ -270,7 +270,7 @@ static void last(const call *f)
 KERNELS(K)
 #undef K
 static const nmdrv_kernel kernels[] = {
-#define K(name) [K_##name] = {"map." #name, "units.nm:4", k_##name, 1},
+#define K(x) [K_##x] = {.name = "map." #x, .where = "units.nm:4", .fn = k_##x, .grain = 1},
     KERNELS(K)
 #undef K
 };
@@ -626,8 +626,9 @@ static const nmdrv_collective collectives[] = {
 static const nmdrv_hyper hypers[] = {
     {"lr", 0.1, 0, ""}, {"momentum", 0.9, 0, ""}, {"clip", 1, 0, ""}};
 
-const nmdrv_program nemocc_program = {
+static const nmdrv_program program = {
     .version = NMDRV_VERSION,
+    .precision = "f32",
     .name = "units",
     .preset = "tiny",
     .hash = "0ddba11",
@@ -657,3 +658,5 @@ const nmdrv_program nemocc_program = {
     .seq = "seq",
     .no_decode = "it has no model",
 };
+
+const nmdrv_program *const nemocc_programs[] = {&program, NULL};

@@ -11,7 +11,7 @@ static char problems[4096];
 static nmrt_status parse(nmrt_options *o, int argc, const char *const *argv)
 {
     nmrt_text t = {0};
-    nmrt_status status = nmrt_options_parse(o, &nemocc_program, argc, (char **)argv, &t);
+    nmrt_status status = nmrt_options_parse(o, nemocc_programs[0], argc, (char **)argv, &t);
     snprintf(problems, sizeof problems, "%s", t.at ? t.at : "");
     nmrt_text_release(&t);
     return status;

@@ -1,0 +1,39 @@
+// Kernels of the flavour gpu as entries of a GPU: see gpu.h.
+#include "codegen/gpu.h"
+
+#include <llvm-c/Core.h>
+#include <string.h>
+
+enum { PTX_KERNEL = 71 }; // LLVM's number of that calling convention
+
+static LLVMAttributeRef text_attribute(LLVMContextRef ctx, const char *key, const char *value)
+{
+    return LLVMCreateStringAttribute(ctx, key, (unsigned)strlen(key), value,
+                                     (unsigned)strlen(value));
+}
+
+static LLVMAttributeRef type_attribute(LLVMContextRef ctx, const char *name, LLVMTypeRef type)
+{
+    return LLVMCreateTypeAttribute(ctx, LLVMGetEnumAttributeKindForName(name, strlen(name)), type);
+}
+
+// The parameter is never written: no thread needs a copy of its own (grid_constant).
+static void mark(LLVMContextRef ctx, LLVMValueRef fn, int words, const char *threads)
+{
+    LLVMTypeRef type = LLVMArrayType2(LLVMInt64TypeInContext(ctx), (uint64_t)words);
+    LLVMSetFunctionCallConv(fn, PTX_KERNEL);
+    LLVMAddAttributeAtIndex(fn, 1, type_attribute(ctx, "byval", type));
+    LLVMAddAttributeAtIndex(fn, 1, text_attribute(ctx, "nvvm.grid_constant", ""));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            text_attribute(ctx, "nvvm.maxntid", threads));
+}
+
+void nm_gpu_mark_kernels(LLVMModuleRef mod, int words, int threads)
+{
+    LLVMContextRef ctx = LLVMGetModuleContext(mod);
+    char text[16];
+    snprintf(text, sizeof text, "%d", threads);
+    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
+        if (!LLVMIsDeclaration(fn) && LLVMGetLinkage(fn) == LLVMExternalLinkage)
+            mark(ctx, fn, words, text);
+}

@@ -1,0 +1,13 @@
+// What only kernels of the flavour gpu have (docs/gpu.md).
+#ifndef NM_CODEGEN_GPU_H
+#define NM_CODEGEN_GPU_H
+
+#include "ir/ir.h"
+
+#include <llvm-c/Core.h>
+
+// Every function with a body that others can call becomes an entry of a GPU: one parameter by value
+// of so many 64-bit words, blocks of so many threads.
+void nm_gpu_mark_kernels(LLVMModuleRef mod, int words, int threads);
+
+#endif

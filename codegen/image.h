@@ -1,0 +1,33 @@
+// Images: all gpu kernels of a binary for one architecture, as PTX and, where ptxas is found, as a
+// cubin beside it.
+#ifndef NM_CODEGEN_IMAGE_H
+#define NM_CODEGEN_IMAGE_H
+
+#include "codegen/compile.h"
+
+typedef struct nm_image {
+    const nm_target *target;
+    bool is_cubin;
+    char *data; // PTX: text, with a zero behind it; from malloc
+    size_t size;
+} nm_image;
+
+enum { NM_MAX_IMAGES = 2 * NM_MAX_ARCHS };
+typedef struct nm_images {
+    int n; // the newest architecture first, a cubin before its PTX
+    nm_image image[NM_MAX_IMAGES];
+} nm_images;
+
+// Of the compiled objects that are for GPUs. cubins: look for ptxas. False: reported.
+bool nm_images_make(nm_module *m, int n, const nm_object *object, bool cubins, nm_images *out);
+void nm_images_release(nm_images *images);
+// The texts alone, to a file. False: reported.
+bool nm_images_write(nm_module *m, const char *path, const nm_images *images);
+
+// ptxas.c: the path of ptxas: $NEMOCC_PTXAS, on the PATH, or in the usual place. NULL: there is
+// none. In the arena.
+const char *nm_ptxas_find(nm_module *m);
+// A cubin of a PTX image. False: ptxas refused it; reported.
+bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin);
+
+#endif
