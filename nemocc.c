@@ -166,6 +166,7 @@ static const emit_row emits[] = {
     {.name = "llvm", .code = NM_EMIT_llvm, .otherwise = "/dev/stdout"},
     {.name = "asm", .code = NM_EMIT_asm, .otherwise = "/dev/stdout"},
     {.name = "ptx", .code = NM_EMIT_ptx, .otherwise = "/dev/stdout"},
+    {.name = "resources", .code = NM_EMIT_resources, .otherwise = "/dev/stdout"},
     {.name = "obj", .code = NM_EMIT_obj, .otherwise = "train_bin.o"},
 };
 
@@ -209,6 +210,13 @@ static const char *const *split_list(nm_module *m, const char *list, int *n)
     return part;
 }
 
+// Is it a text of kernels for GPUs, whatever the binary would be for?
+static bool is_of_gpu(const nm_cli *cli)
+{
+    nm_emit_kind code = find_emit(cli)->code;
+    return code == NM_EMIT_ptx || code == NM_EMIT_resources;
+}
+
 static bool write_code(int n, nm_module *const *m, const nm_cli *cli)
 {
     const emit_row *row = find_emit(cli);
@@ -222,7 +230,7 @@ static bool write_code(int n, nm_module *const *m, const nm_cli *cli)
                             .version = version,
                             .times = cli->passes.time_passes,
                             .emu = nm_list_has(cli->target, "emu")};
-    if (nm_list_has(cli->target, "cuda"))
+    if (nm_list_has(cli->target, "cuda") || is_of_gpu(cli))
         opts.arch = split_list(m[0], cli->arch, &opts.n_archs);
     return nm_codegen_programs(n, m, &opts);
 }
@@ -271,6 +279,10 @@ static bool lower(nm_module *m, const nm_cli *cli)
 static int list_flavours(const nm_cli *cli, nm_flavour flavour[2])
 {
     int n = 0;
+    if (is_of_gpu(cli)) {
+        flavour[n++] = NM_FLAVOUR_gpu;
+        return n;
+    }
     if (nm_list_has(cli->target, "host"))
         flavour[n++] = NM_FLAVOUR_host;
     static const char *const gpu[] = {"cuda", "emu", "null"};

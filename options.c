@@ -14,28 +14,16 @@ typedef struct option {
     bool joined; // the value may be left out, and stands behind a = else
 } option;
 
-#define FLAG(name, help, field)                                                                    \
-    {                                                                                              \
-        NULL, name, NULL, help, offsetof(nm_cli, field), false                                     \
-    }
-#define TEXT(name, value, help, field)                                                             \
-    {                                                                                              \
-        NULL, name, value, help, offsetof(nm_cli, field), false                                    \
-    }
-#define MAY(name, value, help, field)                                                              \
-    {                                                                                              \
-        NULL, name, value, help, offsetof(nm_cli, field), true                                     \
-    }
-#define GROUP(text)                                                                                \
-    {                                                                                              \
-        text, NULL, NULL, NULL, 0, false                                                           \
-    }
+#define FLAG(name, help, field)        {NULL, name, NULL, help, offsetof(nm_cli, field), false}
+#define TEXT(name, value, help, field) {NULL, name, value, help, offsetof(nm_cli, field), false}
+#define MAY(name, value, help, field)  {NULL, name, value, help, offsetof(nm_cli, field), true}
+#define GROUP(text)                    {text, NULL, NULL, NULL, 0, false}
 
 // clang-format off
 static const option options[] = {
     GROUP("output"),
     TEXT("-o", "OUT", "write the binary here (default: train_bin; for text: standard output)", out),
-    TEXT("--emit", "KIND", "nmir | llvm | asm | ptx | obj | plan | graph (an HTML page) instead of a binary", emit),
+    TEXT("--emit", "KIND", "nmir | llvm | asm | ptx | resources | obj | plan | graph (an HTML page) instead of a binary", emit),
     FLAG("--check", "check the model and say nothing if it is fine", check),
     GROUP("model"),
     TEXT("--preset", "NAME", "the sizes to compile for", preset),
@@ -259,8 +247,8 @@ static bool check_targets(const char *list)
 static bool check_values(const nm_cli *cli)
 {
     static const char *const cpus[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
-    static const char *const emits[] = {"binary", "nmir", "llvm", "asm",
-                                        "ptx",    "obj",  "plan", "graph"};
+    static const char *const emits[] = {"binary",    "nmir", "llvm", "asm",  "ptx",
+                                        "resources", "obj",  "plan", "graph"};
     return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
            check_targets(cli->target) &&
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);

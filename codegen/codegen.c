@@ -4,6 +4,7 @@
 #include "codegen/image.h"
 #include "codegen/link.h"
 #include "codegen/program.h"
+#include "codegen/resources.h"
 
 #include <llvm-c/Analysis.h>
 #include <stdlib.h>
@@ -154,6 +155,18 @@ static void drop_idle(nm_binary *b)
 // --- the whole
 // ------------------------------------------------------------------------------------
 
+static bool write_resources(nm_binary *b, const nm_images *images)
+{
+    if (images->n && !images->n_said) {
+        nm_error(b->m->diag, (nm_loc){0}, "--emit=resources: there is no ptxas on this machine");
+        nm_help(b->m->diag, (nm_loc){0},
+                "it comes with the CUDA toolkit; NEMOCC_PTXAS may name it");
+        return false;
+    }
+    return nm_resources_write(b->m, b->o->out, images->n_said, images->said, b->n_programs,
+                              b->program);
+}
+
 // The images need the kernels' code; the list of programs stands behind them.
 static bool finish(nm_binary *b)
 {
@@ -165,6 +178,8 @@ static bool finish(nm_binary *b)
     ok = nm_images_make(b->m, b->n_objects, b->object, cubins, &images);
     if (ok && o->emit == NM_EMIT_ptx) {
         ok = nm_images_write(b->m, o->out, &images);
+    } else if (ok && o->emit == NM_EMIT_resources) {
+        ok = write_resources(b, &images);
     } else if (ok) {
         nm_object *list = &b->object[b->n_objects++];
         *list = nm_programs_object(b->m, &b->target[HOST], b->n_programs, b->program, &images);

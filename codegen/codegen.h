@@ -16,7 +16,8 @@ typedef enum {
     NM_EMIT_obj,     // one relocatable object: the same, not linked
     NM_EMIT_llvm,    // text, after optimisation
     NM_EMIT_asm,
-    NM_EMIT_ptx, // the images of the programs of flavour gpu
+    NM_EMIT_ptx,       // the images of the programs of flavour gpu
+    NM_EMIT_resources, // a table of what their kernels take, by ptxas
 } nm_emit_kind;
 
 typedef struct nm_codegen_opts {

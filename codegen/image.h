@@ -12,10 +12,17 @@ typedef struct nm_image {
     size_t size;
 } nm_image;
 
+typedef struct nm_ptxas_said { // of one image
+    const nm_target *target;
+    const char *text; // in the arena
+} nm_ptxas_said;
+
 enum { NM_MAX_IMAGES = 2 * NM_MAX_ARCHS };
 typedef struct nm_images {
     int n; // the newest architecture first, a cubin before its PTX
     nm_image image[NM_MAX_IMAGES];
+    int n_said; // by ptxas, where it was found
+    nm_ptxas_said said[NM_MAX_ARCHS];
 } nm_images;
 
 // Of the compiled objects that are for GPUs. cubins: look for ptxas. False: reported.
@@ -27,7 +34,9 @@ bool nm_images_write(nm_module *m, const char *path, const nm_images *images);
 // ptxas.c: the path of ptxas: $NEMOCC_PTXAS, on the PATH, or in the usual place. NULL: there is
 // none. In the arena.
 const char *nm_ptxas_find(nm_module *m);
-// A cubin of a PTX image. False: ptxas refused it; reported.
-bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin);
+// A cubin of a PTX image, and what ptxas says of its kernels (-v), in the arena. False: it refused
+// the image; reported.
+bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin,
+                  const char **said);
 
 #endif

@@ -2,6 +2,7 @@
 // library alone. Everything intermediate lies in a folder of its own that is removed again.
 #include "codegen/link.h"
 
+#include "codegen/output.h"
 #include "codegen/templates/embed.h"
 
 #include <errno.h>
@@ -223,17 +224,16 @@ static bool link_elf(nm_linking *l, int n, const nm_object *object)
 
 static bool write_text(nm_linking *l, int n, const nm_object *object)
 {
-    FILE *f = fopen(l->o->out, "wb");
+    FILE *f = nm_output_open(l->m, l->o->out);
     if (!f)
-        return complain(l, "cannot write", l->o->out);
+        return false;
     for (int i = 0; i < n; i++) {
         const char *comment = l->o->emit == NM_EMIT_llvm ? ";" : "#";
         fprintf(f, "%s --- %s %s\n", comment, object[i].name ? object[i].name : "driver",
                 object[i].target->name);
         fwrite(object[i].data, 1, object[i].size, f);
     }
-    bool ok = !ferror(f);
-    return (fclose(f) == 0 && ok) || complain(l, "cannot write", l->o->out);
+    return nm_output_close(l->m, l->o->out, f);
 }
 
 bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *object)

@@ -3,6 +3,7 @@
 #include "codegen/image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,67 +44,92 @@ static bool write_all(nm_module *m, const char *path, const char *data, size_t s
     return ok || complain(m, "cannot write", path);
 }
 
-static bool read_all(nm_module *m, const char *path, nm_image *out)
+// The file, with a zero behind it; from malloc.
+static bool read_all(nm_module *m, const char *path, char **data, size_t *size)
 {
     FILE *f = fopen(path, "rb");
-    if (!f || fseek(f, 0, SEEK_END) != 0) {
-        if (f)
-            fclose(f);
-        return complain(m, "cannot read", path);
-    }
-    long size = ftell(f);
-    rewind(f);
-    out->data = size > 0 ? malloc((size_t)size) : NULL;
-    out->size = out->data ? fread(out->data, 1, (size_t)size, f) : 0;
-    fclose(f);
-    if (out->data && out->size == (size_t)size)
+    bool ok = f && fseek(f, 0, SEEK_END) == 0;
+    *size = ok ? (size_t)ftell(f) : 0;
+    *data = ok ? malloc(*size + 1) : NULL;
+    ok = *data && fseek(f, 0, SEEK_SET) == 0 && fread(*data, 1, *size, f) == *size;
+    if (f)
+        fclose(f);
+    if (ok) {
+        (*data)[*size] = 0;
         return true;
-    free(out->data);
-    return complain(m, "cannot read", path);
+    }
+    complain(m, "cannot read", path);
+    free(*data);
+    *data = NULL;
+    return false;
 }
 
-static bool run(nm_module *m, char *const *word)
+static bool read_text(nm_module *m, const char *path, const char **text)
+{
+    char *data;
+    size_t size;
+    if (!read_all(m, path, &data, &size))
+        return false;
+    *text = nm_arena_fmt(m->arena, "%s", data);
+    free(data);
+    return true;
+}
+
+// Runs it with its output in the file `log`. -1: it could not be run; reported.
+static int run(nm_module *m, char *const *word, const char *log)
 {
     pid_t pid;
     int status = 0;
-    errno = posix_spawn(&pid, word[0], NULL, NULL, word, environ);
-    if (errno)
-        return complain(m, "cannot run", word[0]);
+    posix_spawn_file_actions_t to;
+    posix_spawn_file_actions_init(&to);
+    posix_spawn_file_actions_addopen(&to, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_adddup2(&to, STDOUT_FILENO, STDERR_FILENO);
+    errno = posix_spawn(&pid, word[0], &to, NULL, word, environ);
+    posix_spawn_file_actions_destroy(&to);
+    if (errno) {
+        complain(m, "cannot run", word[0]);
+        return -1;
+    }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    return nm_error(m->diag, (nm_loc){0}, "ptxas refused the kernels (its words are above)");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 static bool assemble(nm_module *m, const char *ptxas, const nm_image *ptx, const char *folder,
-                     nm_image *cubin)
+                     nm_image *cubin, const char **said)
 {
+    const char *log = nm_arena_fmt(m->arena, "%s/log", folder);
     const char *in = nm_arena_fmt(m->arena, "%s/kernels.ptx", folder);
     const char *out = nm_arena_fmt(m->arena, "%s/kernels.cubin", folder);
     char *const word[] = {
-        (char *)ptxas,
-        nm_arena_fmt(m->arena, "-arch=%s", ptx->target->name),
-        (char *)"-split-compile=0",
-        (char *)in,
-        (char *)"-o",
-        (char *)out,
-        NULL,
+        (char *)ptxas, nm_arena_fmt(m->arena, "-arch=%s", ptx->target->name),
+        (char *)"-v",  (char *)"-split-compile=0",
+        (char *)in,    (char *)"-o",
+        (char *)out,   NULL,
     };
     *cubin = (nm_image){.target = ptx->target, .is_cubin = true};
-    bool ok = write_all(m, in, ptx->data, ptx->size) && run(m, word) && read_all(m, out, cubin);
+    int code = write_all(m, in, ptx->data, ptx->size) ? run(m, word, log) : -1;
+    bool ok = code >= 0 && read_text(m, log, said);
+    if (ok && code > 0) {
+        fputs(*said, stderr);
+        ok = nm_error(m->diag, (nm_loc){0},
+                      "ptxas refuses the kernels for %s (its words are above)", ptx->target->name);
+    }
+    ok = ok && read_all(m, out, &cubin->data, &cubin->size);
     unlink(in);
     unlink(out);
+    unlink(log);
     return ok;
 }
 
-bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin)
+bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin,
+                  const char **said)
 {
     const char *tmp = getenv("TMPDIR");
     char *folder = nm_arena_fmt(m->arena, "%s/nemocc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(folder))
         return complain(m, "cannot make a folder", folder);
-    bool ok = assemble(m, ptxas, ptx, folder, cubin);
+    bool ok = assemble(m, ptxas, ptx, folder, cubin, said);
     rmdir(folder);
     return ok;
 }
