@@ -30,7 +30,7 @@ typedef struct nm_binary { // of one binary
     nm_object *object;
 } nm_binary;
 
-enum { HOST, EMU, FIRST_ARCH };
+enum { HOST, DRIVER, EMU, FIRST_ARCH };
 
 // --- targets
 // ------------------------------------------------------------------------------------
@@ -39,6 +39,7 @@ static bool find_targets(nm_binary *b)
 {
     if (!nm_target_find(b->m, b->o->cpu, &b->target[HOST]))
         return false;
+    b->target[DRIVER] = nm_target_driver(&b->target[HOST]);
     b->target[EMU] = nm_target_emu(&b->target[HOST]);
     if (b->o->n_archs > NM_MAX_ARCHS)
         return nm_error(b->m->diag, (nm_loc){0}, "--arch: more than %d", NM_MAX_ARCHS);
@@ -135,7 +136,7 @@ static void list_objects(nm_binary *b)
     for (int i = 0; i < b->codes.n; i++) {
         const nm_code *c = &b->codes.code[i];
         if (!c->words)
-            add_object(b, c, HOST);
+            add_object(b, c, c->name ? HOST : DRIVER);
         if (c->words && b->o->emu)
             add_object(b, c, EMU);
         for (int k = FIRST_ARCH; c->words && k < b->n_targets; k++)

@@ -200,8 +200,6 @@ static void emit(nm_worker *w, nm_object *o, LLVMModuleRef mod)
     LLVMTargetMachineRef machine = machine_of(w, o->target);
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
-    if (!o->target->is_gpu)
-        LLVMSetTargetMachineFastISel(machine, !o->name); // the driver: as driver_pipeline
     if (LLVMTargetMachineEmitToMemoryBuffer(machine, mod, type, &message, &buffer)) {
         fail(o, "LLVM's code generator", message);
         LLVMDisposeMessage(message);

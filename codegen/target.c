@@ -102,6 +102,13 @@ nm_target nm_target_emu(const nm_target *host)
     return t;
 }
 
+nm_target nm_target_driver(const nm_target *host)
+{
+    nm_target t = *host;
+    t.is_driver = true;
+    return t;
+}
+
 // --- GPUs
 // ------------------------------------------------------------------------------------------
 
@@ -162,7 +169,8 @@ LLVMTargetMachineRef nm_target_machine(const nm_target *t)
     LLVMTargetMachineOptionsRef o = LLVMCreateTargetMachineOptions();
     LLVMTargetMachineOptionsSetCPU(o, t->cpu);
     LLVMTargetMachineOptionsSetFeatures(o, t->features);
-    LLVMTargetMachineOptionsSetCodeGenOptLevel(o, LLVMCodeGenLevelDefault);
+    LLVMTargetMachineOptionsSetCodeGenOptLevel(o, t->is_driver ? LLVMCodeGenLevelNone
+                                                                : LLVMCodeGenLevelDefault);
     LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
     LLVMTargetMachineRef machine = LLVMCreateTargetMachineWithOptions(t->llvm, t->triple, o);
     LLVMDisposeTargetMachineOptions(o);

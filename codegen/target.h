@@ -17,14 +17,17 @@ typedef struct nm_target { // of one compilation; read by all threads
     int arch;                            // a GPU: 90 of sm_90a
     bool is_gpu, is_specific;            // sm_90a: for no other architecture
     bool is_emu;                         // x86: for gpu kernels
+    bool is_driver; // x86: for code that runs once a launch, and should compile fast
 } nm_target;
 
-enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 2 };
+enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 3 };
 
 // Host code. False: no such cpu, or this machine is none that we know (reported).
 bool nm_target_find(nm_module *m, const char *cpu, nm_target *t);
 // The same processors, for kernels of the flavour gpu that the emulator runs.
 nm_target nm_target_emu(const nm_target *host);
+// The same processors, for drivers.
+nm_target nm_target_driver(const nm_target *host);
 // sm_80, sm_90a. False: no such architecture (reported).
 bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t);
 LLVMTargetMachineRef nm_target_machine(const nm_target *t); // of one thread; NULL never

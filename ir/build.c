@@ -72,6 +72,7 @@ static void insert_op(nm_func *f, nm_op *op, nm_op *before)
     op->prev = before ? before->prev : f->last;
     *(op->prev ? &op->prev->next : &f->first) = op;
     *(before ? &before->prev : &f->last) = op;
+    f->ordered = false;
 }
 
 static void remove_op(nm_op *op)
@@ -102,12 +103,21 @@ void nm_move_before(nm_op *op, nm_op *before)
     insert_op(before->func, op, before);
 }
 
+static void put_in_order(nm_func *f)
+{
+    uint32_t n = 0;
+    nm_each_op(op, f)
+        op->order = n++;
+    f->ordered = true;
+}
+
 bool nm_stands_before(const nm_op *x, const nm_op *y)
 {
-    for (const nm_op *op = x->next; op; op = op->next)
-        if (op == y)
-            return true;
-    return false;
+    if (x->func != y->func)
+        return false;
+    if (!x->func->ordered)
+        put_in_order(x->func);
+    return x->order < y->order;
 }
 
 bool nm_is_read_by_ret_alone(const nm_op *op)

@@ -173,6 +173,7 @@ struct nm_op {
     nm_opcode code;
     nm_op *prev, *next; // program order: an op's operands are computed before it
     nm_func *func;      // that it stands in
+    uint32_t order;     // in it, if it is ordered
     nm_loc loc;         // the span of the user's source that asked for it
     int n_in, n_out, n_attrs;
     nm_value **in;
@@ -246,6 +247,7 @@ struct nm_func {
     nm_bind *param_bind;  // [n_params]
     nm_bind *result_bind; // [n_results]; the values themselves are the operands of ret
     nm_op *first, *last;  // last is ret
+    bool ordered;         // ops' `order` is that of the list
     uint32_t n_values;    // ids given out; counted in the outermost function
     struct nm_plan *plan; // ir/plan.h, once schedule has run; else NULL
 };

@@ -19,7 +19,8 @@ static void *grow(nm_arena *arena, void *old, int n, int *room, size_t size)
 static void add_pair(nm_pairs *k, int p, int q, bool siblings)
 {
     k->pair = grow(k->g->scratch, k->pair, k->n, &k->room, sizeof *k->pair);
-    k->pair[k->n] = (nm_pair){.p = p, .q = q, .siblings = siblings, .next = {k->first[p], -1}};
+    k->pair[k->n] =
+        (nm_pair){.p = p, .q = q, .siblings = siblings, .between = -1, .next = {k->first[p], -1}};
     k->first[p] = 2 * k->n;
     k->pair[k->n].next[1] = k->first[q];
     k->first[q] = 2 * k->n + 1;

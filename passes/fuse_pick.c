@@ -11,38 +11,8 @@
 typedef struct pick {
     nm_fuse *g;
     nm_pairs pairs;
-    int *mark, stamp; // by cluster: visited in the search for cycles
-    int *stack;
+    nm_order order;
 } pick;
-
-// --- cycles ---------------------------------------------------------------------------------
-
-// Is there a way from cluster p to cluster q through a third one?
-static bool reaches_around(pick *k, int p, int q)
-{
-    nm_fuse *g = k->g;
-    int n = 0;
-    k->stack[n++] = p;
-    k->mark[p] = ++k->stamp;
-    while (n > 0) {
-        int at = k->stack[--n];
-        const nm_cluster *c = &g->cluster[at];
-        for (int i = 0; i < c->n; i++)
-            for (int j = 0; j < g->unit[c->unit[i]].op->n_out; j++) {
-                const nm_value *v = &g->unit[c->unit[i]].op->out[j];
-                for (const nm_read *r = g->readers[v->id]; r; r = r->next_of_value) {
-                    int to = g->unit[r->reader].cluster;
-                    if (to == q && at != p)
-                        return true;
-                    if (to == q || k->mark[to] == k->stamp)
-                        continue;
-                    k->mark[to] = k->stamp;
-                    k->stack[n++] = to;
-                }
-            }
-    }
-    return false;
-}
 
 // --- may they merge? ------------------------------------------------------------------------
 
@@ -150,7 +120,7 @@ static bool is_too_wide(const nm_fuse *g, const nm_cluster *c)
 
 static const char apart[] = "no kernel does both";
 
-static const char *refuse(pick *k, const nm_pair *x, nm_cluster *joint)
+static const char *refuse(pick *k, nm_pair *x, nm_cluster *joint)
 {
     nm_fuse *g = k->g;
     int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
@@ -166,7 +136,7 @@ static const char *refuse(pick *k, const nm_pair *x, nm_cluster *joint)
     no = is_too_wide(g, joint) ? "the kernel would have too many operands" : law(g, joint);
     assign(g, &g->cluster[p], p);
     assign(g, &g->cluster[q], q);
-    if (!no && (reaches_around(k, p, q) || reaches_around(k, q, p)))
+    if (!no && nm_order_parts(&k->order, p, q, &x->between))
         no = "another kernel stands between them";
     return no;
 }
@@ -190,6 +160,7 @@ static bool merge_round(pick *k)
         x->refused = refuse(k, x, &joint);
         if (x->refused)
             continue;
+        nm_order_merge(&k->order, p, q);
         merge(k->g, p, q, joint);
         nm_pairs_push_cluster(&k->pairs, &k->g->cluster[p]);
         merged = true;
@@ -237,9 +208,7 @@ static void remarks(const pick *k)
 
 void nm_fuse_pick(nm_fuse *g)
 {
-    pick k = {.g = g, .pairs = nm_pairs_find(g)};
-    k.mark = nm_new_n(g->scratch, int, g->n_units);
-    k.stack = nm_new_n(g->scratch, int, g->n_units);
+    pick k = {.g = g, .pairs = nm_pairs_find(g), .order = nm_order_new(g)};
     while (merge_round(&k))
         ;
     if (g->f->module->remarks)

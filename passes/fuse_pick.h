@@ -1,4 +1,5 @@
-// Pairs of units whose clusters might merge, in a queue by what that saves.
+// Pairs of units whose clusters might merge, in a queue by what that saves; what stands between
+// clusters.
 #ifndef NM_PASSES_FUSE_PICK_H
 #define NM_PASSES_FUSE_PICK_H
 
@@ -10,6 +11,7 @@ typedef struct nm_pair {
     double saves;        // elements loaded and stored, when it was pushed last
     int pushed;          // how often; an older entry in the queue counts for nothing
     const char *refused; // why not, since their clusters changed last
+    int between;         // a unit that kept them apart; -1: none
     int next[2];         // the next pair of unit p, of unit q: 2 * pair + (0: its p, 1: its q); -1
 } nm_pair;
 
@@ -26,6 +28,20 @@ typedef struct nm_pairs {
     int n_queued, queue_room;
     nm_pair_entry *queue; // a heap: most saved, then first in the program, on top
 } nm_pairs;
+
+typedef struct nm_order { // of clusters: each behind all that it reads (fuse_order.c)
+    nm_fuse *g;
+    int *place, *at;  // of a cluster; the cluster there, or -1
+    int *mark, stamp; // by cluster: seen in the search with this stamp
+    int *stack;
+} nm_order;
+
+nm_order nm_order_new(nm_fuse *g); // before anything is merged
+// Does a third cluster stand between p and q: is there a way from one to the other through it?
+// between: a unit of it, from the last time that these two were asked for; -1: not known.
+bool nm_order_parts(nm_order *o, int p, int q, int *between);
+// They become one, called p; no third one stands between them. To be told before units are moved.
+void nm_order_merge(nm_order *o, int p, int q);
 
 // Does a unit of the cluster read v?
 bool nm_fuse_reads(const nm_fuse *g, int cluster, const nm_value *v);

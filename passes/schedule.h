@@ -40,7 +40,7 @@ typedef struct nm_places {
     nm_arena *scratch;
     int n_values;
     nm_value **value; // by id
-    int *up;
+    int *up, *ring;   // ring: the next one in the same place, all around
     bool *bound;      // by class: the caller provides it
     bool *kept;       // by class: it holds a parameter before, and what replaces it after
     nm_value **outer; // by class: it is one turn's part of this value, moving with `repeat`

@@ -17,6 +17,9 @@ static void join(nm_places *s, const nm_value *a, const nm_value *b)
     if (x == y)
         return;
     s->up[y] = x;
+    int next = s->ring[x];
+    s->ring[x] = s->ring[y];
+    s->ring[y] = next;
     s->bound[x] |= s->bound[y];
     s->kept[x] |= s->kept[y];
     if (s->outer[y]) {
@@ -97,24 +100,22 @@ static bool is_alone(nm_places *s, const nm_value *v)
     int c = nm_places_class(s, v);
     if (s->bound[c] || s->outer[c])
         return false;
-    for (int i = 0; i < s->n_values; i++)
-        if (s->value[i] && s->value[i] != v && nm_places_class(s, s->value[i]) == c)
-            return false;
-    return true;
+    return s->ring[v->id] == (int)v->id;
 }
 
 // Whatever is written to u's place later must come after the last reader of v, so not at once.
 static bool later_give_way(nm_places *s, const nm_value *u, const nm_value *v)
 {
-    int c = nm_places_class(s, u);
-    for (int i = 0; i < s->n_values; i++) {
+    int i = (int)u->id;
+    do {
         const nm_value *w = s->value[i];
-        if (!w || !w->def || w->func != v->func || nm_places_class(s, w) != c)
-            continue;
-        bool later = nm_stands_before(v->def, w->def);
-        if (w->def == v->def || (later && !nm_gives_way(v, w)))
+        bool here = w && w->def && w->func == v->func;
+        if (here && w->def == v->def)
             return false;
-    }
+        if (here && nm_stands_before(v->def, w->def) && !nm_gives_way(v, w))
+            return false;
+        i = s->ring[i];
+    } while (i != (int)u->id);
     return true;
 }
 
@@ -157,12 +158,13 @@ nm_places nm_places_find(nm_func *f, nm_arena *scratch)
     nm_places s = {.f = f, .scratch = scratch, .n_values = n};
     s.value = nm_new_n(scratch, nm_value *, n);
     s.up = nm_new_n(scratch, int, n);
+    s.ring = nm_new_n(scratch, int, n);
     s.bound = nm_new_n(scratch, bool, n);
     s.kept = nm_new_n(scratch, bool, n);
     s.outer = nm_new_n(scratch, nm_value *, n);
     s.repeat = nm_new_n(scratch, nm_op *, n);
     for (int i = 0; i < n; i++)
-        s.up[i] = i;
+        s.up[i] = s.ring[i] = i;
     note_values(&s, f);
     join_repeats(&s, f);
     join_bound(&s);
