@@ -14,9 +14,7 @@ losses_of() { # losses_of STEPS FLAGS
     sed -n 's/.*"loss": *\([^,}]*\).*/\1/p' "$work/logs/metrics.jsonl"
 }
 same() { # same LOSSES NAME: as one rank's
-    paste "$work/one" <(echo "$1") | awk -v name="$2" '
-        { d = $1 - $2; if (d < 0) d = -d; if (!(d < 1e-6 * $1)) { print name ": " $2 " instead of " $1; bad = 1 } n++ }
-        END { exit bad || n != 4 }'
+    close_to "$work/one" <(echo "$1") 4 1e-6 || { echo "in $2" && return 1; }
 }
 losses_of 4 >"$work/one"
 for mesh in "--pp 2" "--pp 3" "--tp 2 --pp 2"; do

@@ -17,11 +17,8 @@ train() {
     "$program" "$@" --steps 1 --save "$folder/first" --log-dir "$folder/logs.first" >"$folder.out" 2>&1 &&
         "$program" "$@" --steps 20 --save "$folder/ckpt" --log-dir "$folder/logs" >>"$folder.out" 2>&1
 }
-losses() { sed -n 's/.*"loss": *\([^,}]*\).*/\1/p' "$work/$1/logs/metrics.jsonl"; }
 # same_numbers A B: first-step gradients to 1e-5 of their norms, the 20 losses to 1e-4; says what differs.
 same_numbers() {
-    paste <(losses "$1") <(losses "$2") | awk '
-        { d = ($1 - $2) / $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
-        END { if (n != 20 || !(worst < 1e-4)) { printf "losses differ by %g over %d steps; ", worst, n; exit 1 } }' &&
+    close_to <(losses "$2") <(losses "$1") 20 1e-4 &&
         "$BUILD/tests/tools/compare" --prefix optim.adamw.m. --tolerance 1e-5 "$work/$1/first" "$work/$2/first"
 }

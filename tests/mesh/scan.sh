@@ -24,8 +24,7 @@ same() { # same NAME FLAGS: as one rank
     shift
     [ -d "$work/one.$name/ckpt" ] || go "$name" "one.$name"
     go "$name" mesh "$@"
-    paste <(numbers "one.$name") <(numbers mesh) |
-        awk '{d = $1 - $2; if (d < 0) d = -d; if (!(d <= 1e-6 * $1)) {print; bad = 1}} END {exit bad || NR != 4}' || return 1
+    close_to <(numbers "one.$name") <(numbers mesh) 4 1e-6 || return 1
     "$BUILD/tests/tools/compare" --prefix optim.sgd.m. --tolerance 1e-5 "$work/one.$name/ckpt" "$work/mesh/ckpt"
 }
 

@@ -13,9 +13,7 @@ go() { # go FOLDER FLAGS...: four steps of $program
     "$work/$program" --data "$work/text" --micro-batch 1 --global-batch 6 --seq 48 --lr 1e-3 --lr-schedule constant --warmup 2 --steps 4 \
         --threads 1 --save "$folder/ckpt" --log-dir "$folder/logs" "$@" >"$work/out" 2>&1 || { echo "$*" && cat "$work/out" && return 1; }
 }
-same() { # same FOLDER FOLDER [TOLERANCE]
-    paste <(losses "$1") <(losses "$2") | awk -v tolerance="${3:-1e-6}" '{d = $1 - $2; if (d < 0) d = -d; if (!(d <= tolerance * $1)) {print "step", NR ":", $0; bad = 1}} END {exit bad || NR != 4}'
-}
+same() { close_to <(losses "$1") <(losses "$2") 4 "${3:-1e-6}"; } # same FOLDER FOLDER [TOLERANCE]
 split() { grep -qF "$1" "$work/out" || { echo "not '$1':" && cat "$work/out" && return 1; }; }
 
 go one

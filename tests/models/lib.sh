@@ -20,6 +20,14 @@ rows() { # a folder's metrics, without what a clock says
 tensors() { # names and checksums of a folder's newest checkpoint
     grep '"path"' "$work/$1/ckpt/latest/index.json"
 }
+losses() { sed -n 's/.*"loss": *\([^,}]*\).*/\1/p' "$work/$1/logs/metrics.jsonl"; }
+# close_to WANT HAVE LINES TOLERANCE: two files of so many numbers, of which each is near the other; says which is not.
+close_to() {
+    paste "$1" "$2" | awk -v lines="$3" -v tolerance="$4" '
+        { d = $1 - $2; if (d < 0) d = -d; size = $1 < 0 ? -$1 : $1 }
+        !(NF == 2 && d <= tolerance * size) { print "number", NR ": " $2 " instead of " $1; bad = 1 }
+        END { if (NR != lines) print NR, "numbers instead of", lines; exit bad || NR != lines }'
+}
 same_run() { # same_run A B: metrics and weights, to the bit
     diff <(rows "$1") <(rows "$2")
     diff <(tensors "$1") <(tensors "$2")
