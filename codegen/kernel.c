@@ -16,7 +16,7 @@ static const struct {
     {"map", nm_kernel_map, nm_kernel_map, 1},
     {"row", nm_kernel_row, NULL, 2},
     {"column", nm_kernel_column, NULL, 2},
-    {"dot", nm_kernel_dot, NULL, 8},
+    {"dot", nm_kernel_dot, nm_kernel_dot, 8},
     {"attention", nm_kernel_attention, NULL, 12},
     {"attention_grad", nm_kernel_attention_grad, NULL, 16},
     {"scatter", nm_kernel_scatter, NULL, 2},

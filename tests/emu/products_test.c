@@ -1,0 +1,116 @@
+// The templates of products and scatters of gpu kernels on the emulator: every layout, odd sizes,
+// maps in front and behind, against loops in double, in eager, lazy and random orders of events.
+#include "codegen/templates/gpu/gemm.h"
+#include "tests/emu/rig.h"
+
+typedef struct product {
+    long B, M, N, K;
+    const float *a, *b, *bias;
+    float *c;
+} product;
+
+static float a_mk(const void *env, int64_t b, int64_t m, int64_t k, int64_t j)
+{
+    const product *p = env;
+    return p->a[(b * p->M + m) * p->K + k + j];
+}
+static float a_km(const void *env, int64_t b, int64_t m, int64_t k, int64_t j)
+{
+    const product *p = env;
+    return p->a[(b * p->K + k) * p->M + m + j];
+}
+static float b_nk(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
+{
+    const product *p = env;
+    return 2 * p->b[(b * p->N + n) * p->K + k + j]; // a map in front
+}
+static float b_kn(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
+{
+    const product *p = env;
+    return 2 * p->b[(b * p->K + k) * p->N + n + j];
+}
+static void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, float sum)
+{
+    const product *p = env;
+    p->c[(b * p->M + m) * p->N + n + j] = sum + p->bias[n + j]; // a map behind
+}
+
+#define PRODUCT(NAME, A_ALONG, A, B_ALONG, B_)                                                     \
+    KERNEL(NAME, product, p)                                                                       \
+    {                                                                                              \
+        nmg_gemm(&p, A_ALONG, B_ALONG, p.M, p.N, p.K, A, B_, c_mn, ctaid_x());                     \
+    }
+PRODUCT(nt, NMK_ALONG_K, a_mk, NMK_ALONG_K, b_nk)
+PRODUCT(nn, NMK_ALONG_K, a_mk, NMK_ALONG_ROW, b_kn)
+PRODUCT(tn, NMK_ALONG_ROW, a_km, NMK_ALONG_ROW, b_kn)
+PRODUCT(tt, NMK_ALONG_ROW, a_km, NMK_ALONG_K, b_nk)
+
+static const struct form {
+    const char *name;
+    void (*kernel)(const void *);
+    nmk_load *a, *b;
+} forms[] = {
+    {"NT", nt, a_mk, b_nk}, {"NN", nn, a_mk, b_kn}, {"TN", tn, a_km, b_kn}, {"TT", tt, a_km, b_nk}};
+enum { N_FORMS = sizeof forms / sizeof *forms };
+
+static float *random_floats(nmemu *m, long n, const char *name)
+{
+    float *p = nmemu_alloc(m, 4 * (u64)n, name);
+    for (long i = 0; i < n; i++)
+        p[i] = (float)uniform();
+    return p;
+}
+
+static double worst_of(const product *p, const struct form *f)
+{
+    double worst = 0;
+    for (long i = 0; i < p->B * p->M * p->N; i++) {
+        long b = i / p->N / p->M, m = i / p->N % p->M, n = i % p->N;
+        double sum = p->bias[n], size = 1;
+        for (long k = 0; k < p->K; k++) {
+            double x = f->a(p, b, m, k, 0) * (double)f->b(p, b, n, k, 0);
+            sum += x, size += fabs(x);
+        }
+        worst = worse(worst, fabs(p->c[i] - sum) / size);
+    }
+    return worst;
+}
+
+static void test_product(const struct form *f, long B, long M, long N, long K, nmemu_mode mode)
+{
+    nmemu *m = nmemu_new(1);
+    product p = {B, M, N, K, .a = random_floats(m, B * M * K, "a")};
+    p.b = random_floats(m, B * N * K, "b");
+    p.bias = random_floats(m, N, "bias");
+    p.c = nmemu_alloc(m, 4 * (u64)(B * M * N), "c");
+    long rows = (M + NMG_GEMM_TILE - 1) / NMG_GEMM_TILE;
+    long cols = (N + NMG_GEMM_TILE - 1) / NMG_GEMM_TILE;
+    must(nmemu_run(m,
+                   &(nmemu_launch){.name = f->name,
+                                   .fn = f->kernel,
+                                   .params = &p,
+                                   .grid = {(u32)(B * rows * cols), 1, 1},
+                                   .threads = NMG_GEMM_THREADS,
+                                   .shared_bytes = NMG_GEMM_SHARED,
+                                   .mode = mode,
+                                   .seed = (u64)(M + N + K)},
+                   NULL));
+    double worst = worst_of(&p, f);
+    printf("%s %ld x %ld x %ld x %ld %s: error %.1e\n", f->name, B, M, N, K, mode_name[mode],
+           worst);
+    HOLDS(worst < 1e-6);
+    nmemu_free(m);
+}
+
+int main(void)
+{
+    for (int i = 0; i < N_FORMS; i++)
+        for (int mode = NMEMU_EAGER; mode <= NMEMU_RANDOM; mode++) {
+            test_product(&forms[i], 2, 65, 33, 37, (nmemu_mode)mode);
+            test_product(&forms[i], 1, 3, 130, 16, (nmemu_mode)mode);
+        }
+    test_product(&forms[0], 1, 64, 64, 96, NMEMU_RANDOM);
+    test_product(&forms[1], 1, 1, 1, 1, NMEMU_LAZY);
+    test_product(&forms[2], 1, 5, 7, 0, NMEMU_LAZY);
+    return rig_failures != 0;
+}
