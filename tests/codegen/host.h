@@ -34,7 +34,17 @@ static void host_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *con
                                 h->scratch);
 }
 
-static nmdrv_calls host_calls = {.launch = host_launch}; // a test may add others
+static void *host_alloc(int64_t bytes, const char *name)
+{
+    (void)name;
+    size_t size = (size_t)(bytes + 128) / 64 * 64;
+    return memset(aligned_alloc(64, size), 0xff, size); // NaN
+}
+
+// Where kernels run: here, unless a test puts others in their place.
+static nmdrv_calls host_calls = {.launch = host_launch};
+static void *(*host_alloc_buffer)(int64_t bytes, const char *name) = host_alloc;
+static void (*host_release_buffer)(void *buffer) = free;
 
 static double host_get(int64_t dtype, const void *p, int64_t i)
 {
@@ -144,11 +154,8 @@ static void host_run(const nmdrv_program *p, const nmdrv_func *f, const nmdrv_sy
     host h = {p, parts, aligned_alloc(64, (size_t)(p->scratch + 64) / 64 * 64)};
     memset(h.scratch, getenv("ZERO") ? 0 : 0xff, (size_t)p->scratch);
     f->sizes(sym, bytes);
-    for (int64_t i = 0; i < f->n_bufs; i++) {
-        size_t size = (size_t)(bytes[i] + 128) / 64 * 64;
-        buf[i] = aligned_alloc(64, size);
-        memset(buf[i], 0xff, size); // NaN
-    }
+    for (int64_t i = 0; i < f->n_bufs; i++)
+        buf[i] = host_alloc_buffer(bytes[i], f->buf[i].name);
     for (int64_t i = 0; i < f->n_args; i++)
         host_write(p, &f->arg[i], &args[i], buf[f->arg[i].buf]);
     nmdrv_frame frame = {.sym = sym, .buf = buf, .call = &host_calls, .device = &h};
@@ -156,7 +163,7 @@ static void host_run(const nmdrv_program *p, const nmdrv_func *f, const nmdrv_sy
     for (int64_t i = 0; i < f->n_results; i++)
         host_read(p, &f->result[i], &results[i], buf[f->result[i].buf], out[i]);
     for (int64_t i = 0; i < f->n_bufs; i++)
-        free(buf[i]);
+        host_release_buffer(buf[i]);
     free(h.scratch);
     free(buf);
     free(bytes);
@@ -212,7 +219,11 @@ static const nmdrv_program *host_load(nm_module *m, const char *cpu)
     static int n; // dlopen gives a name that it knows the library that it had then
     char path[64];
     snprintf(path, sizeof path, "/tmp/nemocc-test-%ld-%d.so", (long)getpid(), n++);
-    nm_codegen_opts o = {.emit = NM_EMIT_shared, .out = path, .cpu = cpu, .version = "test"};
+    nm_codegen_opts o = {.emit = NM_EMIT_shared,
+                         .out = path,
+                         .cpu = cpu,
+                         .version = "test",
+                         .emu = m->options.flavour == NM_FLAVOUR_gpu};
     if (!nm_codegen_programs(1, &m, &o)) {
         failures++;
         return NULL;

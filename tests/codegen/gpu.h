@@ -1,0 +1,112 @@
+// Tests of codegen for GPUs: modules of the flavour gpu, compiled for the emulator, run as host.h
+// runs those of the host. Buffers have exactly their size and lie in the emulator's memory, so that
+// an access outside is reported. Each call runs twice: in order, then with threads and copies in a
+// random order.
+#ifndef NM_TESTS_CODEGEN_GPU_H
+#define NM_TESTS_CODEGEN_GPU_H
+
+#include "runtime/emu/emu.h"
+#include "tests/codegen/host.h"
+
+static nmemu *gpu_device;
+
+// docs/gpu.md: count, the arguments, the kernel's symbols. From malloc.
+static int64_t *gpu_words(const nmdrv_kernel *k, int64_t count, void *const *arg)
+{
+    size_t syms = (size_t)k->n_syms * sizeof(nmdrv_sym);
+    int64_t *words = malloc((size_t)(1 + k->n_args) * 8 + syms);
+    words[0] = count;
+    memcpy(words + 1, arg, (size_t)k->n_args * 8);
+    if (syms)
+        memcpy(words + 1 + k->n_args, arg[k->syms_at], syms);
+    return words;
+}
+
+static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
+{
+    const host *h = f->device;
+    const nmdrv_kernel *k = &h->p->kernel[kernel];
+    if (count == 0)
+        return;
+    int64_t *words = gpu_words(k, count, arg);
+    nmemu_launch launch = {
+        .name = k->name,
+        .where = k->where,
+        .fn = k->block,
+        .params = words,
+        .grid = {(uint32_t)((count + k->per_block - 1) / k->per_block), 1, 1},
+        .threads = (uint32_t)k->threads,
+        .shared_bytes = (uint32_t)k->shared,
+        .mode = h->parts == 1 ? NMEMU_EAGER : NMEMU_RANDOM,
+        .seed = 1,
+    };
+    const char *wrong = nmemu_run(gpu_device, &launch, NULL);
+    if (wrong && failures++ < 40)
+        fprintf(stderr, "%s\n", wrong);
+    free(words);
+}
+
+static void *gpu_alloc(int64_t bytes, const char *name)
+{
+    return nmemu_alloc(gpu_device, bytes > 0 ? (uint64_t)bytes : 1, name);
+}
+
+static void gpu_release(void *buffer) { nmemu_release(gpu_device, buffer); }
+
+// From here on calls run on an emulated device.
+static void gpu_begin(void)
+{
+    gpu_device = nmemu_new(1);
+    host_calls.launch = gpu_launch;
+    host_alloc_buffer = gpu_alloc;
+    host_release_buffer = gpu_release;
+}
+
+static void gpu_end(void) { nmemu_free(gpu_device); }
+
+// --- what is not lowered yet
+// -----------------------------------------------------------------------------
+
+typedef struct gpu_skips { // kinds of kernels that are not lowered for GPUs yet are told by name
+    int n;
+    char kind[64];
+    bool other; // there was another error
+} gpu_skips;
+
+static void gpu_listen(void *user, nm_severity severity, nm_loc at, const char *message)
+{
+    gpu_skips *s = user;
+    (void)at;
+    if (severity != NM_ERROR)
+        return;
+    bool skip = strstr(message, "not lowered for GPUs yet") != NULL;
+    if (skip && sscanf(message, "group: kernels of kind '%63[^']'", s->kind) != 1)
+        snprintf(s->kind, sizeof s->kind, "%s", message);
+    if (!skip)
+        fprintf(stderr, "%s\n", message);
+    s->other |= !skip;
+    s->n += skip;
+}
+
+// A diag that prints all but such errors.
+static nm_diag gpu_diag(gpu_skips *s)
+{
+    *s = (gpu_skips){0};
+    return (nm_diag){.sink = gpu_listen, .user = s};
+}
+
+// The module's functions as a program, or NULL: reported, or skipped and told.
+static const nmdrv_program *gpu_load(nm_module *m, const char *name, const gpu_skips *s,
+                                     int *skipped)
+{
+    int before = failures;
+    const nmdrv_program *p = host_load(m, "native");
+    if (p || !s->n || s->other)
+        return p;
+    failures = before;
+    printf("skipped: %s: kernels of kind '%s' are not lowered for GPUs yet\n", name, s->kind);
+    ++*skipped;
+    return NULL;
+}
+
+#endif
