@@ -20,7 +20,14 @@ foreach(target emu_kernels emu_kernels_64 emu_kernels_128 emu_kernels_main emu_k
 endforeach()
 target_link_options(emu_kernels_test PRIVATE -fno-sanitize=all)
 target_link_libraries(emu_kernels_test PRIVATE emu_kernels emu_kernels_64 emu_kernels_128 nmemu)
-set(NMEMU_TESTS emu_kernels_test)
+# The templates of attention, which compute much, too.
+add_executable(emu_attn_test tests/emu/attn_test.c codegen/templates/gpu/attn.c codegen/templates/gpu/attn_grad.c
+  codegen/templates/math.c codegen/templates/random.c)
+target_compile_definitions(emu_attn_test PRIVATE NM_VL=4)
+target_compile_options(emu_attn_test PRIVATE -O2 -fno-math-errno -fno-sanitize=all)
+target_link_options(emu_attn_test PRIVATE -fno-sanitize=all)
+target_link_libraries(emu_attn_test PRIVATE nmemu)
+set(NMEMU_TESTS emu_kernels_test emu_attn_test)
 
 # The other tests run under the sanitizers.
 set(NMEMU_CHECKED -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined)

@@ -1,13 +1,13 @@
 // Attention kernels: the flash template, forward and backward, on operands that are stored (or
 // views of what is stored): the template walks them by strides along batch, position, kv head and
-// group.
+// group. The host's and the gpus' templates are told the same.
 //
 // A stride is the difference of two offsets at constant coordinates, so a view that splits or
 // renames dims needs no rule of its own here.
 #include "codegen/global.h"
 #include "codegen/kernels.h"
 #include "codegen/space.h"
-#include "codegen/templates/template.h"
+#include "codegen/templates/gpu/attn.h"
 #include "ir/attn.h"
 
 typedef enum {
@@ -412,14 +412,19 @@ static bool set_extras(nm_gen *g, const nm_flash *x, LLVMValueRef args)
            set_operand(g, x, args, e[NM_ATTN_sink], F_SINK, F_SINKS);
 }
 
+// The head dim's extent in q (0), k or v (2): a constant, as check() saw.
+static int64_t head_size(const nm_flash *x, int operand)
+{
+    int64_t hd = 1;
+    nm_extent_is_const(dim_of(x->op->in[operand]->type, x->hd.name).extent, &hd);
+    return hd;
+}
+
 // nmk_attn_spec: nine words
 static LLVMValueRef write_spec(nm_gen *g, const nm_flash *x)
 {
     nm_fn *f = &g->fn;
-    const nm_type *v = x->op->in[2]->type;
-    int64_t hd = 1, hd_v = 1;
-    nm_extent_is_const(x->hd.extent, &hd);
-    nm_extent_is_const(dim_of(v, x->hd.name).extent, &hd_v);
+    int64_t hd = head_size(x, 0), hd_v = head_size(x, 2);
     int64_t word[] = {hd,
                       hd_v,
                       nm_attr_bool(x->op, "causal"),
@@ -544,12 +549,80 @@ static bool write_hooks(nm_gen *g, const nm_flash *x, nm_hooks *hook)
            write_position(g, "key_position", e[NM_ATTN_key_at], &hook->key_position);
 }
 
-static void finish(nm_gen *g, nm_flash *x, LLVMValueRef args, nm_hooks hook, const char *name)
+// --- ranges of gpu kernels: see templates/gpu/attn.h
+
+static const nm_extent *dim_extent(nm_gen *g, const nm_dim *d)
 {
+    return d->name ? d->extent : nm_extent_const(g->fn.m, 1);
+}
+
+static const nm_extent *ceil_div(nm_gen *g, const nm_extent *n, int64_t by)
+{
+    nm_module *m = g->fn.m;
+    return nm_extent_div(m, nm_extent_add(m, n, nm_extent_const(m, by - 1)),
+                         nm_extent_const(m, by));
+}
+
+static const nm_extent *row_tiles(nm_gen *g, const nm_flash *x)
+{
+    const nm_extent *groups = x->groups ? x->groups : dim_extent(g, &x->role[AT_G]);
+    return ceil_div(g, nm_extent_mul(g->fn.m, dim_extent(g, &x->pos), groups), NMG_ATTN_TILE);
+}
+
+// Those of rows, and in the backward those of keys, too.
+static const nm_extent *all_tiles(nm_gen *g, const nm_flash *x)
+{
+    const nm_extent *rows = row_tiles(g, x);
+    if (x->op->code == NM_OP_attention)
+        return rows;
+    return nm_extent_add(g->fn.m, rows, ceil_div(g, dim_extent(g, &x->over), NMG_ATTN_TILE));
+}
+
+// Elements along the head dim of what is summed.
+static int64_t summed_size(const nm_flash *x)
+{
+    int64_t hd = head_size(x, 0), hd_v = head_size(x, 2);
+    return x->op->code == NM_OP_attention || hd_v > hd ? hd_v : hd;
+}
+
+// A block does one of: batch x kv heads x slices x tiles.
+static bool share_out(nm_gen *g, const nm_flash *x)
+{
+    nm_module *m = g->fn.m;
+    int64_t slices = (summed_size(x) + NMG_ATTN_WIDE - 1) / NMG_ATTN_WIDE;
+    const nm_extent *n = nm_extent_mul(m, nm_extent_const(m, slices), all_tiles(g, x));
+    static const nm_attn_at outer[] = {AT_BATCH0, AT_BATCH1, AT_KV};
+    for (int i = 0; i < 3; i++)
+        n = nm_extent_mul(m, n, dim_extent(g, &x->role[outer[i]]));
+    g->range = n;
+    g->threads = NMG_ATTN_THREADS;
+    g->per_block = 1;
+    g->shared_bytes = NMG_ATTN_SHARED;
+    return n || nm_gen_refuse(g, x->op, "its tiles have no extent that can be written");
+}
+
+// Where the kernel begins; false: reported.
+static bool begin(nm_gen *g, const nm_flash *x)
+{
+    if (g->is_gpu && !share_out(g, x))
+        return false;
+    nm_gen_begin_kernel(g, "kernel");
+    return true;
+}
+
+// The call of the flavour's template; the host's says its count itself.
+static void finish(nm_gen *g, nm_flash *x, LLVMValueRef args, nm_hooks hook)
+{
+    bool grad = x->op->code == NM_OP_attention_grad;
     LLVMValueRef arg[] = {write_spec(g, x),  args,    nm_gen_env(g), hook.bias, hook.position,
                           hook.key_position, g->from, g->to,         g->scratch};
-    nm_gen_call(g, name, g->fn.nothing, 9, arg);
+    if (g->is_gpu)
+        nm_gen_call(g, grad ? "nmg_attn_grad" : "nmg_attn", g->fn.nothing, 7, arg);
+    else
+        nm_gen_call(g, grad ? "nmk_attn_grad" : "nmk_attn", g->fn.nothing, 9, arg);
     nm_fn_finish(&g->fn, NULL);
+    if (!g->is_gpu)
+        write_count(g, x, grad ? "nmk_attn_grad_count" : "nmk_attn_count");
 }
 
 bool nm_kernel_attention(nm_gen *g)
@@ -560,7 +633,8 @@ bool nm_kernel_attention(nm_gen *g)
     if (!find_roles(g, &x, op) || !check(g, &x) || !write_hooks(g, &x, &hook))
         return false;
     int spare[2] = {unread_result(g, &x, 0), unread_result(g, &x, 1)};
-    nm_gen_begin_kernel(g, "kernel");
+    if (!begin(g, &x))
+        return false;
     LLVMValueRef args = new_args(g, &x);
     bool ok = set_scalars(g, &x, args) && set_extras(g, &x, args) && set_drop(g, &x, args);
     for (unsigned i = 0; i < 3 && ok; i++)
@@ -570,11 +644,9 @@ bool nm_kernel_attention(nm_gen *g)
         ok = result(g, &x, i, spare[i], &s);
         set_tensor(g, &x, args, F_OUT + (unsigned)i, F_OUTS + (unsigned)i, &s);
     }
-    if (!ok)
-        return false;
-    finish(g, &x, args, hook, "nmk_attn");
-    write_count(g, &x, "nmk_attn_count");
-    return true;
+    if (ok)
+        finish(g, &x, args, hook);
+    return ok;
 }
 
 bool nm_kernel_attention_grad(nm_gen *g)
@@ -589,7 +661,8 @@ bool nm_kernel_attention_grad(nm_gen *g)
     int spare[3];
     for (int i = 0; i < 3; i++)
         spare[i] = unread_result(g, &x, i);
-    nm_gen_begin_kernel(g, "kernel");
+    if (!begin(g, &x))
+        return false;
     LLVMValueRef args = new_args(g, &x);
     static const unsigned pointer[] = {F_Q, F_K, F_V, F_OUT, F_LSE, F_DOUT};
     static const unsigned strides[] = {F_QS, F_KS, F_VS, F_OUTS, F_LSES, F_DOUTS};
@@ -601,9 +674,7 @@ bool nm_kernel_attention_grad(nm_gen *g)
         ok = result(g, &x, i, spare[i], &s);
         set_tensor(g, &x, args, F_DQ + (unsigned)i, F_DQS + (unsigned)i, &s);
     }
-    if (!ok)
-        return false;
-    finish(g, &x, args, hook, "nmk_attn_grad");
-    write_count(g, &x, "nmk_attn_grad_count");
-    return true;
+    if (ok)
+        finish(g, &x, args, hook);
+    return ok;
 }
