@@ -13,7 +13,7 @@
 typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain;
-    bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm;
+    bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
 } options;
 
 static const char help[] =
@@ -22,6 +22,7 @@ static const char help[] =
     "prints.\n"
     "\n"
     "  --passes                run the pipeline\n"
+    "  --gpu                   the flavour of the program that GPUs run\n"
     "  --run                   check the file's '# run: @f(...) ~= ...' lines by the interpreter\n"
     "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no "
     "others\n"
@@ -100,7 +101,7 @@ static bool take_option(options *o, const char *arg)
         {"--run", &o->run},           {"-Rfuse", &o->remarks},
         {"--passes", &o->passes},     {"--quiet", &o->quiet},
         {"--verbose", &o->verbose},   {"--plan", &o->plan},
-        {"--explain-comm", &o->comm},
+        {"--explain-comm", &o->comm}, {"--gpu", &o->gpu},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i].name))
@@ -185,6 +186,7 @@ int main(int argc, char **argv)
         diag.out = NULL, diag.sink = expect, diag.user = &e;
 
     nm_module *m = nm_module_new(&arena, &diag);
+    m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
     nm_remarks remarks = make_remarks(&o, &arena);
     if (o.remarks || o.explain)
         m->remarks = &remarks;

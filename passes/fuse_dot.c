@@ -1,7 +1,9 @@
 // What may be one product kernel, or one scatter kernel.
 //
 // A product takes maps of its result as its epilogue (bias, gelu, residual add, acc + dot), with
-// all their results. Maps before it are pulled, not merged (fuse_pull.c: the cost rule).
+// all their results. Maps before it are pulled, not merged (fuse_pull.c: the cost rule). On a GPU
+// it is a call of a library (docs/gpu.md), which takes less: a constant factor, and then one sum,
+// with what nobody else reads, in whose place it is made, or with a bias along n.
 // A scatter_add takes one add of its result, which is then done in place and touches few rows.
 #include "passes/fuse.h"
 
@@ -23,6 +25,78 @@ static bool feeds_anchor(const nm_fuse *g, const nm_cluster *c)
     return false;
 }
 
+// --- on a GPU -------------------------------------------------------------------------------
+
+static nm_value *other_operand(const nm_op *op, const nm_value *v)
+{
+    return op->in[0] == v ? op->in[1] : op->in[0];
+}
+
+static bool scales(const nm_op *op, const nm_value *v)
+{
+    const nm_op *by = other_operand(op, v)->def;
+    return op->code == NM_OP_mul && by && by->code == NM_OP_const;
+}
+
+// Can the sum of v and `sum` be made where `sum` lies?
+static bool is_taken_over(const nm_fuse *g, const nm_value *sum, const nm_value *v)
+{
+    return nm_used_once(sum) && !g->pulled[sum->id] && nm_fuse_same_dims(sum->type, v->type) &&
+           sum->type->dtype == v->type->dtype;
+}
+
+// The innermost dims of the product that it has from one operand alone: how many.
+static int count_inner(const nm_op *dot, const nm_type *t)
+{
+    int n = 0;
+    bool of_a = false;
+    for (int i = t->rank; i-- > 0; n++) {
+        bool in_a = nm_has_dim(dot->in[0]->type, t->dim[i].name);
+        bool in_b = nm_has_dim(dot->in[1]->type, t->dim[i].name);
+        of_a = n ? of_a : in_a;
+        if (in_a == in_b || in_a != of_a)
+            break;
+    }
+    return n;
+}
+
+// Does it have just these dims?
+static bool is_bias(const nm_fuse *g, const nm_op *dot, const nm_value *bias)
+{
+    const nm_type *t = nm_rank_sort(g->f->module, g->rank, dot->out[0].type);
+    int n = count_inner(dot, t);
+    for (int i = 0; i < n; i++)
+        if (!nm_has_dim(bias->type, t->dim[t->rank - 1 - i].name))
+            return false;
+    return n && bias->type->rank == n && nm_fuse_within(bias->type, t) && !g->pulled[bias->id] &&
+           bias->type->dtype == t->dtype;
+}
+
+static bool adds(const nm_fuse *g, const nm_op *dot, const nm_op *op, const nm_value *v)
+{
+    const nm_value *other = other_operand(op, v);
+    return op->code == NM_OP_add && other != v &&
+           (is_taken_over(g, other, v) || is_bias(g, dot, other));
+}
+
+static const char *call_law(const nm_fuse *g, const nm_cluster *c)
+{
+    const nm_op *dot = g->unit[c->anchor].op;
+    const nm_value *v = &dot->out[0];
+    for (int i = 1; i < c->n; i++) {
+        const nm_op *op = g->unit[c->unit[i]].op;
+        bool last = i == c->n - 1;
+        if (!(i == 1 && scales(op, v)) && !(last && adds(g, dot, op, v)))
+            return "a library's product scales and adds, and does nothing else";
+        if (nm_fuse_is_result(g, v, c))
+            return "the product is read by itself, too, and a library stores one result";
+        v = &op->out[0];
+    }
+    return NULL;
+}
+
+// --- the laws -------------------------------------------------------------------------------
+
 const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c)
 {
     const nm_type *result = g->unit[c->anchor].op->out[0].type;
@@ -39,7 +113,7 @@ const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c)
         if ((after[i] || nm_fuse_is_result(g, v, c)) && !nm_fuse_same_dims(v->type, result))
             return "it has other dims than the product";
     }
-    return NULL;
+    return g->f->module->options.flavour == NM_FLAVOUR_gpu ? call_law(g, c) : NULL;
 }
 
 const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c)

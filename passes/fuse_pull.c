@@ -118,7 +118,8 @@ static void pull_cheap(nm_fuse *g)
 // A product reads an operand once for every block of the result, when it packs it; what it pulls in
 // is computed each time. So only a cast or a scaling by a scalar is pulled, of a value that is
 // there anyway (a parameter, a result of a repeat or a template: any other kernel could store the
-// map's result instead), and only if products alone read it: then it is never stored.
+// map's result instead), and only if products alone read it: then it is never stored. On a GPU
+// nothing is: a product is a call of a library.
 
 enum { CONVERSION = 2 }; // additions
 static bool is_there(const nm_fuse *g, const nm_value *v)
@@ -186,5 +187,6 @@ void nm_fuse_classify(nm_fuse *g)
             g->stored[op->in[i]->id] = true;
     }
     pull_cheap(g);
-    pull_into_products(g);
+    if (g->f->module->options.flavour != NM_FLAVOUR_gpu)
+        pull_into_products(g);
 }
