@@ -22,6 +22,7 @@ typedef struct nm_drive {
     LLVMValueRef frame, buf, call; // frame->buf, frame->call
     LLVMValueRef launch, block;    // call->launch, the argument block
     LLVMValueRef geometry;         // of a collective, on the stack; NULL: not yet
+    LLVMValueRef product_geometry; // likewise
     int position;                  // ir/plan.h: of the next op that has one
     int n_turns;
     nm_turn_value turn[NM_MAX_TURNS + 1];
@@ -29,6 +30,18 @@ typedef struct nm_drive {
     int *row;             // by value id: of the table of collectives, if one gave it
     nm_own_table *tables; // of the function
 } nm_drive;
+
+// driver_calls.c: a function of the device's table; a copy of a whole value.
+typedef enum { // places in nmdrv_calls
+    NM_CALL_LAUNCH,
+    NM_CALL_FILL,
+    NM_CALL_COPY,
+    NM_CALL_COLLECTIVE,
+    NM_CALL_WAIT,
+    NM_CALL_PRODUCT,
+} nm_call_slot;
+LLVMValueRef nm_drive_callee(nm_drive *w, nm_call_slot slot);
+void nm_drive_copy(nm_drive *w, const nm_type *t, LLVMValueRef to, LLVMValueRef from);
 
 // driver_args.c: the address of a place, now; of a loose one, what its collective gave.
 LLVMValueRef nm_drive_address(nm_drive *w, const nm_place *place);
@@ -41,5 +54,8 @@ LLVMValueRef nm_drive_syms(nm_drive *w, const nm_own_syms *syms);
 // driver_collective.c. False: reported.
 bool nm_drive_collective(nm_drive *w, nm_op *op);
 void nm_drive_wait(nm_drive *w, const nm_op *wait);
+
+// driver_product.c. false: the group is no product that a library knows; nothing was written.
+bool nm_drive_product(nm_drive *w, nm_op *group);
 
 #endif

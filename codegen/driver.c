@@ -32,6 +32,10 @@ static void write_launch(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
 static bool write_group(nm_drive *w, nm_op *group)
 {
     nm_launches l;
+    if (w->p->m->options.flavour == NM_FLAVOUR_gpu && nm_drive_product(w, group)) {
+        w->position++;
+        return true;
+    }
     if (!nm_program_kernels(w->p, group, w->d->func->plan, &l))
         return false;
     for (int i = 0; i < l.n_args; i++) {
@@ -111,7 +115,7 @@ static LLVMValueRef start(nm_drive *w, const char *what, LLVMTypeRef type)
     return fn;
 }
 
-// frame: {sym, buf, call, device}; call: {launch, fill, copy, collective, wait}
+// frame: {sym, buf, call, device}; call: {launch, fill, copy, collective, wait, product}
 static bool write_run(nm_drive *w)
 {
     nm_fn *f = &w->fn;

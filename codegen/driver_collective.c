@@ -127,52 +127,27 @@ static void write_geometry(nm_drive *w, const nm_op *op)
     set_geometry(w, 2, t->rank - at - 1, &t->dim[at + 1]);
 }
 
-enum { CALL_COPY = 2, CALL_COLLECTIVE = 3, CALL_WAIT = 4 }; // nmdrv_calls
-
-static LLVMValueRef callee(nm_drive *w, int slot)
-{
-    return nm_fn_load(&w->fn, w->fn.ptr, w->call, nm_fn_i64(&w->fn, slot));
-}
-
 static LLVMValueRef call_device(nm_drive *w, LLVMValueRef out, LLVMValueRef in)
 {
     nm_fn *f = &w->fn;
     LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr};
     LLVMTypeRef type = LLVMFunctionType(f->ptr, param, 5, false);
     LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, w->p->n_collectives - 1), w->geometry, out, in};
-    return LLVMBuildCall2(f->b, type, callee(w, CALL_COLLECTIVE), arg, 5, "given");
-}
-
-static LLVMValueRef bytes_of(nm_fn *f, const nm_type *t)
-{
-    LLVMValueRef n = nm_fn_product(f, t->rank, t->dim);
-    return LLVMBuildMul(f->b, n, nm_fn_i64(f, nm_dtype_table[t->dtype].bytes), "");
+    return LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_COLLECTIVE), arg, 5, "given");
 }
 
 // if (given != out) copy(frame, out, given, bytes);
 static void copy_if_elsewhere(nm_drive *w, const nm_type *t, LLVMValueRef out, LLVMValueRef given)
 {
     nm_fn *f = &w->fn;
-    LLVMValueRef bytes = bytes_of(f, t);
     LLVMBasicBlockRef elsewhere = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "elsewhere");
     LLVMBasicBlockRef there = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "there");
     LLVMValueRef moved = LLVMBuildICmp(f->b, LLVMIntNE, given, out, "");
     LLVMBuildCondBr(f->b, moved, elsewhere, there);
     LLVMPositionBuilderAtEnd(f->b, elsewhere);
-    LLVMTypeRef param[] = {f->ptr, f->ptr, f->ptr, f->i64};
-    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 4, false);
-    LLVMValueRef arg[] = {w->frame, out, given, bytes};
-    LLVMBuildCall2(f->b, type, callee(w, CALL_COPY), arg, 4, "");
+    nm_drive_copy(w, t, out, given);
     LLVMBuildBr(f->b, there);
     LLVMPositionBuilderAtEnd(f->b, there);
-}
-
-static bool same_place(const nm_place *a, const nm_place *b)
-{
-    bool same = a->buffer == b->buffer && a->start == b->start && a->n_turns == b->n_turns;
-    for (int i = 0; same && i < a->n_turns; i++)
-        same = a->turn[i].repeat == b->turn[i].repeat && a->turn[i].stride == b->turn[i].stride;
-    return same;
 }
 
 bool nm_drive_collective(nm_drive *w, nm_op *op)
@@ -188,7 +163,7 @@ bool nm_drive_collective(nm_drive *w, nm_op *op)
     LLVMValueRef given = call_device(w, out, in);
     if (to->loose)
         w->given[v->id] = given;
-    else if (!same_place(to, from))
+    else if (!nm_same_place(to, from))
         copy_if_elsewhere(w, v->type, out, given);
     w->position += !nm_attr_bool(op, "more");
     return true;
@@ -201,6 +176,6 @@ void nm_drive_wait(nm_drive *w, const nm_op *wait)
     LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 2, false);
     const nm_op *last = nm_launch_last(wait->in[0]->def);
     LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, w->row[last->out[0].id])};
-    LLVMBuildCall2(f->b, type, callee(w, CALL_WAIT), arg, 2, "");
+    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_WAIT), arg, 2, "");
     w->position++;
 }

@@ -37,7 +37,7 @@ void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at)
 // --- arguments
 // ----------------------------------------------------------------------------------------------
 
-static bool same_place(const nm_place *a, const nm_place *b)
+bool nm_same_place(const nm_place *a, const nm_place *b)
 {
     if (a->buffer != b->buffer || a->start != b->start || a->n_turns != b->n_turns)
         return false;
@@ -59,7 +59,7 @@ static int alias_of(const nm_gen *g, const nm_place *place)
 static int add_arg(nm_gen *g, nm_arg arg)
 {
     for (int i = 0; i < g->n_args; i++)
-        if (arg.place && g->arg[i].place && same_place(g->arg[i].place, arg.place))
+        if (arg.place && g->arg[i].place && nm_same_place(g->arg[i].place, arg.place))
             return i;
     if (g->n_args == NM_MAX_ARGS)
         nm_bug("codegen: a kernel of more than %d arguments", NM_MAX_ARGS);

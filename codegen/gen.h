@@ -41,6 +41,8 @@ typedef struct nm_arg {         // one word of a launch's argument block
     int alias; // class: arguments of one buffer may overlap, others never do
 } nm_arg;
 
+bool nm_same_place(const nm_place *a, const nm_place *b);
+
 enum { NM_MAX_ARGS = 96 };
 
 typedef struct nm_memo { // an element that was written already

@@ -67,8 +67,8 @@ const char *nm_where(nm_module *m, nm_loc loc)
     return nm_arena_fmt(m->arena, "%s:%u", loc.src->name, nm_loc_line_col(loc).line);
 }
 
-// The lines that the kernel was fused from, in the order of its ops; a few of them.
-static const char *kernel_where(nm_program *p, const nm_op *group)
+// In the order of its ops; a few of them.
+const char *nm_group_where(nm_program *p, const nm_op *group)
 {
     enum { MOST = 4 };
     const char *seen[MOST], *all = "";
@@ -86,11 +86,11 @@ static const char *kernel_where(nm_program *p, const nm_op *group)
     return *all ? all : nm_where(p->m, group->loc);
 }
 
-static const char *kernel_name(nm_program *p, const nm_op *group)
+const char *nm_group_name(nm_program *p, const nm_op *group, int n)
 {
     const char *result = group->n_out && group->out[0].name ? group->out[0].name : "";
     return nm_arena_fmt(p->m->arena, "%s.%s%s%d", nm_attr_sym(group, "kind"), result,
-                        *result ? "." : "", p->n_kernels);
+                        *result ? "." : "", n);
 }
 
 static int syms_at(const nm_gen *g)
@@ -105,8 +105,8 @@ static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *func
 {
     p->kernel = nm_arena_grow(p->m->arena, p->kernel, p->n_kernels, sizeof *p->kernel);
     p->kernel[p->n_kernels] = (nm_kernel){
-        .name = kernel_name(p, g->group),
-        .where = kernel_where(p, g->group),
+        .name = nm_group_name(p, g->group, p->n_kernels),
+        .where = nm_group_where(p, g->group),
         .code = code,
         .function = function,
         .grain = grain,

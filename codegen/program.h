@@ -58,6 +58,13 @@ typedef struct nm_collective { // a row of the program's table of collectives: n
     int over; // symbol; -1: none
 } nm_collective;
 
+typedef struct nm_product { // a row of the program's table of products: nmdrv_product
+    const char *name, *where;
+    nm_dtype a_dtype, b_dtype, c_dtype; // a bias has the result's
+    bool adds, bias;
+    double alpha;
+} nm_product;
+
 typedef struct nm_driver { // one function of the module, as the tables need it
     nm_func *func;
     int role;          // nmdrv_role
@@ -80,11 +87,17 @@ typedef struct nm_program {
     nm_driver *driver;
     int n_collectives;
     nm_collective *collective;
+    int n_products;
+    nm_product *product;
     int64_t scratch;
 } nm_program;
 
 // kernel.c: the kernels of a group. False: reported.
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out);
+// What a row that does the group's work is called, number n of its table, and the lines of the
+// model that the group was fused from.
+const char *nm_group_name(nm_program *p, const nm_op *group, int n);
+const char *nm_group_where(nm_program *p, const nm_op *group);
 // driver.c: run, sizes and flops of every function with a plan, in driver_mod. False: reported.
 bool nm_program_drivers(nm_program *p);
 // roles.c: the function's nmdrv_role; -1: only other functions read it. entry: of an infer or

@@ -249,6 +249,24 @@ static LLVMValueRef kernel_rows(nm_table *t)
     return nm_rows(t, p->n_kernels, r, "kernels");
 }
 
+// --- products
+// ----------------------------------------------------------------------------------------------------------
+
+static LLVMValueRef product_rows(nm_table *t)
+{
+    const nm_program *p = t->p;
+    LLVMValueRef *r = nm_row_list(t, p->n_products);
+    for (int i = 0; i < p->n_products; i++) {
+        const nm_product *x = &p->product[i];
+        r[i] = NM_ROW(
+            t, nm_string(t, x->name), nm_string(t, x->where), nm_word(t, nm_abi_dtype(x->a_dtype)),
+            nm_word(t, nm_abi_dtype(x->b_dtype)), nm_word(t, nm_abi_dtype(x->c_dtype)),
+            nm_word(t, nm_abi_dtype(x->c_dtype)), nm_word(t, x->adds),
+            nm_word(t, x->bias ? NMDRV_EPILOGUE_BIAS : NMDRV_EPILOGUE_NONE), real(t, x->alpha));
+    }
+    return nm_rows(t, p->n_products, r, "products");
+}
+
 // --- the program
 // ------------------------------------------------------------------------------------------------------------
 
@@ -313,8 +331,8 @@ void nm_program_tables(nm_program *p)
         hyper_rows(&t), funcs, kernel_rows(&t), nm_word(&t, n_modes), nm_word(&t, p->n_collectives),
         nm_word(&t, pipe.n_units), modes, nm_collective_rows(&t), nm_word(&t, pipe.turns),
         nm_string(&t, pipe.where), nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode),
-        nm_string(&t, batch), nm_string(&t, seq_of(m, batch)), images_of(&t), nm_word(&t, 0),
-        LLVMConstNull(t.ptr));
+        nm_string(&t, batch), nm_string(&t, seq_of(m, batch)), images_of(&t),
+        nm_word(&t, p->n_products), product_rows(&t));
     LLVMValueRef global = constant(&t, program, p->symbol);
     LLVMSetLinkage(global, LLVMExternalLinkage);
     LLVMSetVisibility(global, LLVMHiddenVisibility);

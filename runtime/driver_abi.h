@@ -184,8 +184,8 @@ typedef struct nmdrv_product { // c[b, m, n] = alpha * sum over k of a[b, m, k] 
     double alpha;
 } nmdrv_product;
 
-typedef struct nmdrv_geometry { // of one product: extents, and strides in elements, of which one of (m, k), of (n, k)
-    int64_t batch, m, n, k;     // and of (m, n) is 1
+typedef struct nmdrv_geometry { // of one product, read during the call: extents, and strides in elements. Each operand is
+    int64_t batch, m, n, k;     // a matrix: one stride is 1, the other as large as that dim at least; c_n is 1
     int64_t a_batch, a_m, a_k, b_batch, b_n, b_k, c_batch, c_m, c_n;
 } nmdrv_geometry;
 

@@ -1,0 +1,293 @@
+// Which dot groups are a call of a library's product: see product.h.
+//
+// An operand is a view of what is stored. Followed from there, a dim of the view is a stride in
+// elements, as an extent; each list of the dot's dims (codegen/dot.h) has to be one stride: the
+// list's dims lie in each other as they are walked. Extents are interned, so that equal ones are
+// one pointer.
+#include "codegen/product.h"
+#include "codegen/dot.h"
+
+#include <string.h>
+
+typedef struct strided { // a view of a group's operand
+    int index;
+    int n;
+    nm_dim dim[NM_MAX_RANK];
+    const nm_extent *stride[NM_MAX_RANK], *offset;
+} strided;
+
+static const nm_extent *one(nm_module *m) { return nm_extent_const(m, 1); }
+
+static bool is_one(const nm_extent *e)
+{
+    int64_t n;
+    return nm_extent_is_const(e, &n) && n == 1;
+}
+
+// --- views
+// ------------------------------------------------------------------------------------------------
+
+static int find(const strided *s, nm_sym dim)
+{
+    for (int i = 0; i < s->n; i++)
+        if (s->dim[i].name == dim)
+            return i;
+    return -1;
+}
+
+static void remove_dim(strided *s, int at)
+{
+    s->n--;
+    s->dim[at] = s->dim[s->n];
+    s->stride[at] = s->stride[s->n];
+}
+
+static bool add_dim(strided *s, nm_dim dim, const nm_extent *stride)
+{
+    if (s->n == NM_MAX_RANK || !stride)
+        return false;
+    s->dim[s->n] = dim;
+    s->stride[s->n++] = stride;
+    return true;
+}
+
+// Dense, as a stored value lies.
+static bool lay_out(nm_module *m, const nm_type *t, strided *s)
+{
+    const nm_extent *stride = one(m);
+    *s = (strided){.offset = nm_extent_const(m, 0)};
+    for (int i = t->rank; i-- > 0;) {
+        if (!add_dim(s, t->dim[i], stride))
+            return false;
+        stride = nm_extent_mul(m, stride, t->dim[i].extent);
+    }
+    return true;
+}
+
+// The one stride of a list of dims, outermost first, that are walked as one index. NULL: it has
+// none. Of a list of one index: 0.
+static const nm_extent *stride_of(nm_module *m, const strided *s, int n, const nm_dim *dim)
+{
+    const nm_extent *stride = NULL, *next = NULL;
+    for (int i = n; i-- > 0;) {
+        if (is_one(dim[i].extent))
+            continue;
+        int at = find(s, dim[i].name);
+        if (at < 0 || s->dim[at].extent != dim[i].extent || (next && s->stride[at] != next))
+            return NULL;
+        stride = stride ? stride : s->stride[at];
+        next = nm_extent_mul(m, s->stride[at], dim[i].extent);
+        if (!next)
+            return NULL;
+    }
+    return stride ? stride : nm_extent_const(m, 0);
+}
+
+static bool view_rename(strided *s, const nm_op *op)
+{
+    s->dim[find(s, nm_attr_sym(op, "from"))].name = nm_attr_sym(op, "to");
+    return true;
+}
+
+static bool view_split(nm_module *m, strided *s, const nm_op *op)
+{
+    int at = find(s, nm_attr_sym(op, "from"));
+    nm_syms into = nm_attr_dims(op, "into");
+    const nm_extent *stride = s->stride[at];
+    remove_dim(s, at);
+    for (int i = into.n; i-- > 0;) {
+        const nm_type *t = op->out[0].type;
+        nm_dim dim = t->dim[nm_type_find(t, into.sym[i])];
+        if (!add_dim(s, dim, stride))
+            return false;
+        stride = nm_extent_mul(m, stride, dim.extent);
+    }
+    return true;
+}
+
+static bool view_merge(nm_module *m, strided *s, const nm_op *op)
+{
+    nm_syms from = nm_attr_dims(op, "from");
+    nm_dim part[NM_MAX_RANK];
+    for (int i = 0; i < from.n; i++)
+        part[i] = s->dim[find(s, from.sym[i])];
+    const nm_extent *stride = stride_of(m, s, from.n, part);
+    for (int i = 0; i < from.n; i++)
+        remove_dim(s, find(s, from.sym[i]));
+    const nm_type *t = op->out[0].type;
+    return add_dim(s, t->dim[nm_type_find(t, nm_attr_sym(op, "into"))], stride);
+}
+
+static bool view_slice(nm_module *m, strided *s, const nm_op *op)
+{
+    int at = find(s, nm_attr_sym(op, "over"));
+    const nm_attr *start = nm_attr_get(op, "start");
+    const nm_extent *first =
+        start->kind == NM_ATTR_int ? nm_extent_const(m, start->u.i) : start->u.extent;
+    s->offset = nm_extent_add(m, s->offset, nm_extent_mul(m, first, s->stride[at]));
+    int kept = nm_type_find(op->out[0].type, s->dim[at].name);
+    if (kept >= 0)
+        s->dim[at].extent = op->out[0].type->dim[kept].extent;
+    else
+        remove_dim(s, at);
+    return s->offset != NULL;
+}
+
+static bool look_through(nm_module *m, strided *s, const nm_op *op)
+{
+    switch (op->code) {
+    case NM_OP_stop: return true;
+    case NM_OP_rename: return view_rename(s, op);
+    case NM_OP_split: return view_split(m, s, op);
+    case NM_OP_merge: return view_merge(m, s, op);
+    case NM_OP_slice: return view_slice(m, s, op);
+    case NM_OP_broadcast: return op->in[0]->type->rank == op->out[0].type->rank;
+    default: return false;
+    }
+}
+
+// false: v is no such view of what is stored.
+static bool follow(nm_module *m, const nm_value *v, strided *s)
+{
+    if (v->def)
+        return v->def->n_in == 1 && follow(m, v->def->in[0], s) && look_through(m, s, v->def);
+    bool ok = lay_out(m, v->type, s);
+    s->index = v->index;
+    return ok;
+}
+
+// --- the body
+// ---------------------------------------------------------------------------------------------
+
+static bool is_constant(const nm_value *v) { return v->def && v->def->code == NM_OP_const; }
+
+// v is the dot's result, times a constant; NULL: it is something else.
+static nm_op *scaled_dot(nm_value *v, double *alpha)
+{
+    *alpha = 1;
+    if (v->def && v->def->code == NM_OP_mul) {
+        int number = is_constant(v->def->in[0]) ? 0 : 1;
+        if (!is_constant(v->def->in[number]))
+            return NULL;
+        *alpha = nm_attr_float(v->def->in[number]->def, "value", 1);
+        v = v->def->in[1 - number];
+    }
+    return v->def && v->def->code == NM_OP_dot ? v->def : NULL;
+}
+
+// What the product is added to; NULL: nothing.
+static nm_op *find_dot(nm_value *result, double *alpha, nm_value **addend)
+{
+    *addend = NULL;
+    nm_op *dot = scaled_dot(result, alpha);
+    for (int i = 0; i < 2 && !dot && result->def && result->def->code == NM_OP_add; i++) {
+        dot = scaled_dot(result->def->in[i], alpha);
+        *addend = result->def->in[1 - i];
+    }
+    return dot;
+}
+
+static bool fit_dtypes(const nm_dot *d, nm_dtype c)
+{
+    nm_dtype t = d->a->type->dtype;
+    bool known = t == NM_f32 || t == NM_bf16 || t == NM_f16;
+    return known && d->b->type->dtype == t && (c == t || c == NM_f32) &&
+           d->op->out[0].type->dtype == c;
+}
+
+// --- the geometry
+// -----------------------------------------------------------------------------------------
+
+enum { BATCH, M, N, K, A_BATCH, A_M, A_K, B_BATCH, B_N, B_K, C_BATCH, C_M, C_N }; // nmdrv_geometry
+
+static bool is_zero(const nm_extent *e)
+{
+    int64_t n;
+    return nm_extent_is_const(e, &n) && n == 0;
+}
+
+// Where a list has one index its stride is free: as if the matrix were dense. One of the two has to
+// be 1.
+static bool settle(nm_module *m, const nm_extent **stride, const nm_extent *const *extent)
+{
+    for (int i = 0; i < 2; i++)
+        if (is_zero(stride[i]))
+            stride[i] = is_one(stride[1 - i]) ? extent[1 - i] : one(m);
+    return is_one(stride[0]) || is_one(stride[1]);
+}
+
+// The strides of batch, and of the matrix's two lists, to stride[0..2].
+static bool find_strides(nm_module *m, const nm_dot *d, const strided *s, nm_dot_list row,
+                         nm_dot_list col, const nm_extent *const *extent, const nm_extent **stride)
+{
+    const nm_dot_list list[] = {NM_DOT_BATCH, row, col};
+    for (int i = 0; i < 3; i++) {
+        stride[i] = stride_of(m, s, d->n[list[i]], d->dim[list[i]]);
+        if (!stride[i])
+            return false;
+    }
+    const nm_extent *size[] = {extent[row], extent[col]};
+    return settle(m, stride + 1, size);
+}
+
+static const nm_extent *elements(nm_module *m, int n, const nm_dim *dim)
+{
+    const nm_extent *e = one(m);
+    for (int i = 0; i < n; i++)
+        e = nm_extent_mul(m, e, dim[i].extent);
+    return e;
+}
+
+static bool find_geometry(nm_module *m, const nm_dot *d, const strided *a, const strided *b,
+                          const strided *c, const nm_extent **word)
+{
+    _Static_assert(NM_DOT_BATCH == BATCH && NM_DOT_M == M && NM_DOT_N == N && NM_DOT_K == K,
+                   "the lists' sizes are the first words");
+    for (int i = 0; i < NM_DOT_LISTS; i++) {
+        word[i] = elements(m, d->n[i], d->dim[i]);
+        if (!word[i])
+            return false;
+    }
+    return find_strides(m, d, a, NM_DOT_M, NM_DOT_K, word, word + A_BATCH) &&
+           find_strides(m, d, b, NM_DOT_N, NM_DOT_K, word, word + B_BATCH) &&
+           find_strides(m, d, c, NM_DOT_M, NM_DOT_N, word, word + C_BATCH) && is_one(word[C_N]);
+}
+
+// --- the whole
+// --------------------------------------------------------------------------------------------
+
+// The addend: a value of the result's type, or a bias: dense along n.
+static bool find_addend(nm_module *m, const nm_dot *d, const nm_value *addend, const nm_type *c,
+                        nm_product_call *call)
+{
+    strided s;
+    if (addend->type->dtype != c->dtype)
+        return false;
+    if (!addend->def && addend->type == c) {
+        call->sum = addend->index;
+        return true;
+    }
+    if (addend->type->rank != d->n[NM_DOT_N] || !follow(m, addend, &s))
+        return false;
+    const nm_extent *stride = stride_of(m, &s, d->n[NM_DOT_N], d->dim[NM_DOT_N]);
+    call->bias = (nm_product_operand){s.index, s.offset};
+    return stride && is_one(stride);
+}
+
+bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
+{
+    nm_value *result = group->body->last->in[0], *addend;
+    *call = (nm_product_call){.bias.index = -1, .sum = -1};
+    nm_op *dot = find_dot(result, &call->alpha, &addend);
+    if (!dot || group->n_out != 1)
+        return false;
+    const nm_type *type = group->out[0].type;
+    nm_dot d = nm_dot_of(group, dot);
+    strided a, b, c;
+    if (!fit_dtypes(&d, type->dtype) || !follow(m, d.a, &a) || !follow(m, d.b, &b) ||
+        !lay_out(m, type, &c) || (addend && !find_addend(m, &d, addend, type, call)))
+        return false;
+    call->a = (nm_product_operand){a.index, a.offset};
+    call->b = (nm_product_operand){b.index, b.offset};
+    return find_geometry(m, &d, &a, &b, &c, call->geometry);
+}

@@ -1,0 +1,26 @@
+// Products as calls of a library: which dot groups of the flavour gpu are one (docs/gpu.md), and
+// what is said of it: nmdrv_product and nmdrv_geometry of runtime/driver_abi.h.
+#ifndef NM_CODEGEN_PRODUCT_H
+#define NM_CODEGEN_PRODUCT_H
+
+#include "ir/ir.h"
+
+enum { NM_GEOMETRY_WORDS = 13 }; // of nmdrv_geometry
+
+typedef struct nm_product_operand { // of the group
+    int index;                      // into its operands; -1: there is none
+    const nm_extent *offset;        // elements in front of its first
+} nm_product_operand;
+
+typedef struct nm_product_call {
+    nm_product_operand a, b, bias;
+    int sum; // the operand that is added to, of the result's type; -1: none
+    double alpha;
+    const nm_extent *geometry[NM_GEOMETRY_WORDS]; // in the order of nmdrv_geometry
+} nm_product_call;
+
+// Is the group one product, whose operands lie in memory with one stride for each list of its dims?
+// false: it is not, and a kernel does it.
+bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call);
+
+#endif
