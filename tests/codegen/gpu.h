@@ -46,6 +46,62 @@ static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *cons
     free(words);
 }
 
+// --- the library's product, as a loop: by the tables and the geometry alone
+// ------------------------------------------------------------------------------------------
+
+static int gpu_n_products; // called
+
+static double gpu_product_sum(const nmdrv_geometry *g, const nmdrv_product *x, const void *a,
+                              const void *b, int64_t batch, int64_t m, int64_t n)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < g->k; k++)
+        sum += host_get(x->a_dtype, a, batch * g->a_batch + m * g->a_m + k * g->a_k) *
+               host_get(x->b_dtype, b, batch * g->b_batch + n * g->b_n + k * g->b_k);
+    return sum;
+}
+
+// One of the two is 1, and the other as long as a line, at least: what a library asks for.
+static bool gpu_is_matrix(int64_t row_stride, int64_t rows, int64_t col_stride, int64_t cols)
+{
+    return (col_stride == 1 && row_stride >= cols) || (row_stride == 1 && col_stride >= rows);
+}
+
+static void gpu_check_geometry(const nmdrv_geometry *g, const char *name)
+{
+    if (gpu_is_matrix(g->a_m, g->m, g->a_k, g->k) && gpu_is_matrix(g->b_n, g->n, g->b_k, g->k) &&
+        g->c_n == 1 && g->c_m >= g->n)
+        return;
+    fprintf(stderr, "%s: its operands are no matrices\n", name);
+    failures++;
+}
+
+static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
+                        const void *a, const void *b, const void *bias)
+{
+    const host *h = f->device;
+    const nmdrv_product *x = &h->p->product[product];
+    gpu_check_geometry(g, x->name);
+    gpu_n_products++;
+    for (int64_t i = 0; i < g->batch * g->m * g->n; i++) {
+        int64_t batch = i / g->n / g->m, m = i / g->n % g->m, n = i % g->n;
+        int64_t at = batch * g->c_batch + m * g->c_m + n * g->c_n;
+        double y = x->alpha * gpu_product_sum(g, x, a, b, batch, m, n);
+        y += x->adds ? host_get(x->c_dtype, c, at) : 0;
+        y += x->epilogue == NMDRV_EPILOGUE_BIAS ? host_get(x->bias_dtype, bias, n) : 0;
+        host_put(x->c_dtype, c, at, x->c_dtype == NMDRV_BF16 ? nm_round_to(NM_bf16, y) : y);
+    }
+}
+
+static void gpu_copy(nmdrv_frame *f, void *to, const void *from, int64_t bytes)
+{
+    (void)f;
+    memcpy(to, from, (size_t)bytes);
+}
+
+// --- the device
+// ------------------------------------------------------------------------------------------
+
 static void *gpu_alloc(int64_t bytes, const char *name)
 {
     return nmemu_alloc(gpu_device, bytes > 0 ? (uint64_t)bytes : 1, name);
@@ -58,6 +114,8 @@ static void gpu_begin(void)
 {
     gpu_device = nmemu_new(1);
     host_calls.launch = gpu_launch;
+    host_calls.product = gpu_product;
+    host_calls.copy = gpu_copy;
     host_alloc_buffer = gpu_alloc;
     host_release_buffer = gpu_release;
 }
@@ -89,14 +147,14 @@ static void gpu_listen(void *user, nm_severity severity, nm_loc at, const char *
 }
 
 // A diag that prints all but such errors.
-static nm_diag gpu_diag(gpu_skips *s)
+static inline nm_diag gpu_diag(gpu_skips *s)
 {
     *s = (gpu_skips){0};
     return (nm_diag){.sink = gpu_listen, .user = s};
 }
 
 // The module's functions as a program, or NULL: reported, or skipped and told.
-static const nmdrv_program *gpu_load(nm_module *m, const char *name, const gpu_skips *s,
+static inline const nmdrv_program *gpu_load(nm_module *m, const char *name, const gpu_skips *s,
                                      int *skipped)
 {
     int before = failures;
