@@ -54,9 +54,11 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   set_target_properties(runtime_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
 endif()
 
-# What tests/mesh compares checkpoints with.
-add_executable(compare tests/tools/compare.c)
-target_link_libraries(compare PRIVATE nmrt)
-target_compile_options(compare PRIVATE -fno-sanitize=all)
-target_link_options(compare PRIVATE -fno-sanitize=all)
-set_target_properties(compare PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/tools)
+# What tests compare checkpoints with, and what reads traces.
+foreach(tool compare trace_check)
+  add_executable(${tool} tests/tools/${tool}.c)
+  target_link_libraries(${tool} PRIVATE nmrt)
+  target_compile_options(${tool} PRIVATE -fno-sanitize=all)
+  target_link_options(${tool} PRIVATE -fno-sanitize=all)
+  set_target_properties(${tool} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/tools)
+endforeach()

@@ -21,6 +21,7 @@ struct nmrt_saver {
     const nmrt_options *options;
     nmrt_comm *comm; // NULL: one rank
     int rank, ranks, lock;
+    nmrt_track *track; // of what its thread writes
     nmrt_save_part part;
     // The save under way, the same on all ranks.
     bool under_way, threaded, told;
@@ -59,6 +60,7 @@ nmrt_status nmrt_saver_open(nmrt_saver **out, const nmrt_engine *en, const nmrt_
                       .comm = en->shares.comm,
                       .ranks = 1,
                       .lock = -1,
+                      .track = nmrt_trace_track(en->trace, NMRT_TRACK_FILES, "checkpoints"),
                       .mutex = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
     if (s->comm) {
@@ -233,7 +235,12 @@ static void *write_part(void *arg)
 {
     nmrt_saver *s = arg;
     nmrt_text note = {0};
+    int64_t begin = nmrt_trace_begin(s->track, "checkpoint");
     s->outcome = s->wrote = write_own(s, &note, &s->e);
+    nmrt_trace_end(s->track, begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_FILE,
+                                .name = "checkpoint",
+                                .number = {{"step", s->at.step}, {"bytes", s->part.bytes}}});
     set_flag(s, &s->written);
     if (!s->rank && s->wrote == NMRT_OK)
         s->outcome = complete(s, &note, &s->e);

@@ -6,6 +6,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/cpu.h"
+#include "runtime/dtype.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -16,12 +17,14 @@ enum { PLACES = NMRT_QUEUE_PLACES };
 
 typedef struct launch {
     int n;
+    int64_t queued; // when; 0: nothing is traced
     nmrt_exchange x[NMRT_MAX_BATCH];
 } launch;
 
 struct nmrt_queue {
-    nmrt_comm *comm; // the caller's
-    int64_t seen;    // launches that the caller has waited for; its own
+    nmrt_comm *comm;           // the caller's
+    int64_t seen;              // launches that the caller has waited for; its own
+    nmrt_track *track, *steps; // of launches; of the caller
     bool threaded;
     pthread_t thread;
     nmrt_comm inside; // the thread's: with the pool only while that is lent
@@ -36,6 +39,37 @@ struct nmrt_queue {
     launch at[PLACES];
 };
 
+// --- what both trace
+// --------------------------------------------------------------------------------
+
+static int64_t bytes_of(const nmrt_exchange *x, int n)
+{
+    int64_t bits = 0;
+    for (int i = 0; i < n; i++)
+        bits += nmrt_exchange_in(&x[i]) * nmrt_dtype(x[i].dtype)->bits;
+    return bits / 8;
+}
+
+// A launch is named by its first row.
+static void end_launch(const nmrt_queue *q, int64_t begin, int64_t queued, const nmrt_exchange *x,
+                       int n)
+{
+    if (begin)
+        nmrt_trace_end(q->track, begin,
+                       &(nmrt_span){.kind = NMRT_SPAN_COLLECTIVE,
+                                    .name = x->name,
+                                    .where = x->where,
+                                    .number = {{"collectives", n},
+                                               {"bytes", bytes_of(x, n)},
+                                               {"ns_in_queue", queued ? begin - queued : 0}}});
+}
+
+static void end_wait(const nmrt_queue *q, int64_t begin, const nmrt_exchange *x)
+{
+    nmrt_trace_end(q->steps, begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_WAIT, .name = x->name, .where = x->where});
+}
+
 // --- the thread ----------------------------------------------------------------------------------
 
 // Holds the lock but while the launch runs.
@@ -46,7 +80,9 @@ static void run_next(nmrt_queue *q)
         nmrt_error e;
         q->inside.pool = q->done < q->awaited ? q->comm->pool : NULL;
         pthread_mutex_unlock(&q->lock);
+        int64_t begin = nmrt_trace_begin(q->track, l->x->name);
         nmrt_status status = nmrt_comm_run_all(&q->inside, l->x, l->n, &e);
+        end_launch(q, begin, l->queued, l->x, l->n);
         pthread_mutex_lock(&q->lock);
         q->status = status;
         if (status != NMRT_OK)
@@ -95,11 +131,14 @@ static nmrt_status need_thread(nmrt_queue *q, nmrt_error *e)
 static nmrt_status stand_still(nmrt_queue *q, int64_t count, nmrt_error *e)
 {
     if (q->done < count) {
+        const nmrt_exchange *x = q->at[(count - 1) % PLACES].x;
+        int64_t begin = nmrt_trace_begin(q->steps, x->name);
         double start = nmrt_seconds();
         q->awaited = count;
         while (q->done < count)
             pthread_cond_wait(&q->gone, &q->lock);
         q->comm->waited += nmrt_seconds() - start;
+        end_wait(q, begin, x);
     }
     if (q->status != NMRT_OK)
         *e = q->why;
@@ -122,9 +161,13 @@ nmrt_status nmrt_queue_settle(nmrt_queue *q, nmrt_error *e)
 
 static nmrt_status run_here(nmrt_queue *q, const nmrt_exchange *x, int n, nmrt_error *e)
 {
+    int64_t stands = nmrt_trace_begin(q->steps, x->name),
+            begin = nmrt_trace_begin(q->track, x->name);
     double start = nmrt_seconds();
     nmrt_status status = nmrt_comm_run_all(q->comm, x, n, e);
     q->comm->waited += nmrt_seconds() - start;
+    end_launch(q, begin, 0, x, n);
+    end_wait(q, stands, x);
     return status;
 }
 
@@ -141,6 +184,7 @@ nmrt_status nmrt_queue_start(nmrt_queue *q, const nmrt_exchange *x, int n, int64
     if (status == NMRT_OK) {
         launch *l = &q->at[q->started % PLACES];
         l->n = n;
+        l->queued = q->track ? nmrt_trace_now() : 0;
         memcpy(l->x, x, (size_t)n * sizeof *x);
         *ticket = ++q->started;
         pthread_cond_signal(&q->come);
@@ -176,6 +220,12 @@ nmrt_status nmrt_queue_new(nmrt_queue **queue, nmrt_comm *comm, nmrt_error *e)
     pthread_cond_init(&q->come, NULL);
     pthread_cond_init(&q->gone, NULL);
     return NMRT_OK;
+}
+
+void nmrt_queue_trace(nmrt_queue *q, nmrt_trace *trace)
+{
+    q->track = nmrt_trace_track(trace, NMRT_TRACK_COLLECTIVES, "collectives");
+    q->steps = nmrt_trace_steps(trace);
 }
 
 void nmrt_queue_free(nmrt_queue *q)

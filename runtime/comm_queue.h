@@ -10,6 +10,7 @@
 #define NMRT_COMM_QUEUE_H
 
 #include "runtime/comm.h"
+#include "runtime/trace.h"
 
 typedef struct nmrt_queue nmrt_queue;
 
@@ -20,6 +21,10 @@ enum { NMRT_QUEUE_PLACES = 16 }; // launches under way
 // (nmrt_comm.one_thread) has none: every launch is done when its start returns.
 nmrt_status nmrt_queue_new(nmrt_queue **queue, nmrt_comm *comm, nmrt_error *e);
 void nmrt_queue_free(nmrt_queue *q); // what is under way is waited for; NULL is fine
+
+// Its launches get a track of their own, the caller's waits stand among the steps. trace NULL:
+// none.
+void nmrt_queue_trace(nmrt_queue *q, nmrt_trace *trace);
 
 // Starts a launch of what nmrt_comm_run_all would do. Operands, results and what x points at stay
 // until it has been waited for. Waits itself where all places are taken. *ticket: above 0, and

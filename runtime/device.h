@@ -5,6 +5,7 @@
 
 #include "runtime/comm.h"
 #include "runtime/mesh.h"
+#include "runtime/trace.h"
 
 #include <stddef.h>
 
@@ -15,7 +16,8 @@ typedef struct nmrt_device_request { // what open needs to know
     int threads;
     const nmrt_mesh *mesh; // of the run's ranks; NULL: one rank alone
     nmrt_comm *comm;   // for collectives, and the source of memory if it has an `alloc`; or NULL
-} nmrt_device_request; // mesh and comm must outlive the device
+    nmrt_trace *trace; // to which it adds what it does; or NULL
+} nmrt_device_request; // mesh, comm and trace must outlive the device
 
 typedef struct nmrt_memory_info {
     int64_t total, available; // bytes

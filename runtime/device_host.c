@@ -21,6 +21,7 @@ struct nmrt_device {
     int64_t *ticket;                     // likewise: of the launch that a row ended; 0: none
     nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
     int n_batch;
+    nmrt_track *track;
 };
 
 static void host_close(nmrt_device *d)
@@ -51,6 +52,14 @@ static nmrt_status join_ranks(nmrt_device *d, const nmrt_device_request *request
                      : nmrt_fail(e, NMRT_WORLD, "no memory for the collectives");
 }
 
+static void trace(nmrt_device *d, nmrt_trace *t)
+{
+    d->track = nmrt_trace_steps(t);
+    if (d->queue)
+        nmrt_queue_trace(d->queue, t);
+    nmrt_pool_trace(d->pool, t);
+}
+
 static nmrt_status host_open(nmrt_device **device, const nmrt_device_request *request,
                              nmrt_error *e)
 {
@@ -64,6 +73,8 @@ static nmrt_status host_open(nmrt_device **device, const nmrt_device_request *re
     nmrt_status status = nmrt_pool_new(&d->pool, request->threads, scratch, e);
     if (status == NMRT_OK)
         status = join_ranks(d, request, e);
+    if (status == NMRT_OK)
+        trace(d, request->trace);
     if (status != NMRT_OK) {
         host_close(d);
         *device = NULL;
@@ -149,20 +160,40 @@ static void host_poison_scratch(nmrt_device *d, uint32_t pattern)
 static void call_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
 {
     nmrt_device *d = f->device;
+    const nmdrv_kernel *k = &d->program->kernel[kernel];
     nmrt_comm_moved(d->comm);
-    nmrt_pool_run(d->pool, &d->program->kernel[kernel], f->sym, count, arg);
+    int64_t begin = nmrt_trace_begin(d->track, k->name);
+    nmrt_pool_run(d->pool, k, f->sym, count, arg);
+    nmrt_trace_end(d->track, begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_KERNEL,
+                                .name = k->name,
+                                .where = k->where,
+                                .number = {{"indices", count}}});
+}
+
+static void end_copy(nmrt_device *d, int64_t begin, const char *what, int64_t bytes)
+{
+    nmrt_trace_end(
+        d->track, begin,
+        &(nmrt_span){.kind = NMRT_SPAN_COPY, .name = what, .number = {{"bytes", bytes}}});
 }
 
 static void call_fill(nmdrv_frame *f, void *dst, int64_t bytes)
 {
-    nmrt_comm_moved(((nmrt_device *)f->device)->comm);
+    nmrt_device *d = f->device;
+    nmrt_comm_moved(d->comm);
+    int64_t begin = nmrt_trace_begin(d->track, "fill");
     memset(dst, 0, (size_t)bytes);
+    end_copy(d, begin, "fill", bytes);
 }
 
 static void call_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 {
-    nmrt_comm_moved(((nmrt_device *)f->device)->comm);
+    nmrt_device *d = f->device;
+    nmrt_comm_moved(d->comm);
+    int64_t begin = nmrt_trace_begin(d->track, "copy");
     memmove(dst, src, (size_t)bytes);
+    end_copy(d, begin, "copy", bytes);
 }
 
 // --- collectives -------------------------------------------------------------------------------
@@ -247,8 +278,8 @@ static void host_end_call(nmrt_device *d, const nmdrv_func *func)
     end_all(d, &e);
 }
 
-static const nmdrv_calls host_calls = {call_launch, call_fill, call_copy, call_collective,
-                                       call_wait,   NULL};
+static const nmdrv_calls host_calls = {call_launch,     call_fill, call_copy,
+                                       call_collective, call_wait, NULL};
 
 // The best of many runs of about a millisecond: the first ones wake the threads and raise the
 // clock, others meet a neighbour on the processor.

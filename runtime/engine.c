@@ -41,7 +41,8 @@ static nmrt_status open_parts(nmrt_engine *en, const nmrt_device_request *reques
 nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
                              const nmrt_device_request *request, nmrt_error *e)
 {
-    *en = (nmrt_engine){.program = plan->program, .plan = plan, .ops = ops};
+    *en =
+        (nmrt_engine){.program = plan->program, .plan = plan, .ops = ops, .trace = request->trace};
     nmrt_status status = open_parts(en, request, e);
     if (status != NMRT_OK)
         nmrt_engine_close(en);
@@ -69,8 +70,11 @@ void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sy
         en->ops->poison_scratch(en->device, NMRT_POISON);
     }
     nmdrv_frame frame = {sym, buf, en->ops->calls, en->device};
+    nmrt_track *track = nmrt_trace_steps(en->trace);
+    int64_t begin = nmrt_trace_begin(track, p->func->name);
     p->func->run(&frame);
     en->ops->end_call(en->device, p->func);
+    nmrt_trace_end(track, begin, &(nmrt_span){.kind = NMRT_SPAN_FUNCTION, .name = p->func->name});
 }
 
 void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym)

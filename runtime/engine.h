@@ -16,6 +16,7 @@ typedef struct nmrt_engine { // zero-initialised: nothing is open
     char *slots, *arena, *links; // device memory
     void ***buf;                 // [plan.n_funcs][func.n_bufs]; of a link: NULL
     nmrt_shares shares;          // what of parameters and states this rank holds
+    nmrt_trace *trace;           // what is called; or NULL
     bool check_memory;           // fill arena and scratch with signalling NaNs before every call
 } nmrt_engine;
 

@@ -4,6 +4,7 @@
 
 #include "runtime/resume.h"
 #include "runtime/syms.h"
+#include "runtime/trace.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -346,7 +347,7 @@ static void check_pairs(const nmrt_options *o, nmrt_text *problems)
 {
     static const char *const pair[][2] = {
         {"save-every", "save"},        {"keep", "save"},    {"eval-every", "eval-data"},
-        {"eval-samples", "eval-data"}, {"restart", "save"},
+        {"eval-samples", "eval-data"}, {"restart", "save"}, {"trace-steps", "trace"},
     };
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         const nmrt_option *second = nmrt_option_find(pair[i][1]);
@@ -373,12 +374,26 @@ static void check_schedule(const nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "%s\n", e.text);
 }
 
+static void check_trace(const nmrt_options *o, nmrt_text *problems)
+{
+    int64_t first, last;
+    if (!o->trace_steps)
+        return;
+    if (!nmrt_trace_parse(o->trace_steps, &first, &last))
+        nmrt_text_add(problems, "--trace-steps takes a step or two, as 3 or 3-5, not '%s'\n",
+                      o->trace_steps);
+    else if (first > o->steps)
+        nmrt_text_add(problems, "--trace-steps %s: the run ends at step %lld\n", o->trace_steps,
+                      (long long)o->steps);
+}
+
 static void check_train(const nmrt_options *o, nmrt_text *problems)
 {
     if (o->global_batch % o->micro_batch)
         nmrt_text_add(problems, "--global-batch %lld is not a multiple of --micro-batch %lld\n",
                       (long long)o->global_batch, (long long)o->micro_batch);
     check_pairs(o, problems);
+    check_trace(o, problems);
     check_schedule(o, problems);
 }
 

@@ -6,12 +6,14 @@
 #include "runtime/pool.h"
 
 #include "runtime/cpu.h"
+#include "runtime/trace.h"
 
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,6 +26,7 @@ typedef struct worker {
     pthread_t thread;
     void *scratch;
     bool started;
+    nmrt_track *track;
 } worker;
 
 struct nmrt_pool {
@@ -67,7 +70,26 @@ static int64_t chunk_start(int64_t count, int64_t n, int64_t k)
     return count / n * k + (k < count % n ? k : count % n);
 }
 
-static bool take_chunk(nmrt_pool *p, void *scratch)
+// The indices of one chunk, or all.
+typedef struct share {
+    const nmdrv_kernel *kernel;
+    const nmdrv_sym *sym;
+    void *const *arg;
+    int64_t from, to;
+} share;
+
+static void run_share(const worker *w, const share *s)
+{
+    int64_t begin = nmrt_trace_begin(w->track, s->kernel->name);
+    s->kernel->fn(s->sym, s->arg, s->from, s->to, w->scratch);
+    nmrt_trace_end(w->track, begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_SHARE,
+                                .name = s->kernel->name,
+                                .where = s->kernel->where,
+                                .number = {{"from", s->from}, {"indices", s->to - s->from}}});
+}
+
+static bool take_chunk(nmrt_pool *p, const worker *w)
 {
     uint64_t word = atomic_load_explicit(&p->left, memory_order_acquire);
     for (;;) {
@@ -83,7 +105,8 @@ static bool take_chunk(nmrt_pool *p, void *scratch)
                                                    memory_order_acquire))
             continue;
         int64_t k = n - (int64_t)left;
-        kernel->fn(sym, arg, chunk_start(count, n, k), chunk_start(count, n, k + 1), scratch);
+        run_share(
+            w, &(share){kernel, sym, arg, chunk_start(count, n, k), chunk_start(count, n, k + 1)});
         unsigned done = atomic_fetch_add(&p->done, 1) + 1;
         if (done == (unsigned)n && atomic_load(&p->waiting))
             futex_wake(&p->done, 1);
@@ -111,7 +134,7 @@ static void *work(void *user)
     nmrt_cpu_flush_denormals();
     while (!atomic_load(&p->quit)) {
         unsigned bell = atomic_load(&p->bell);
-        while (take_chunk(p, w->scratch))
+        while (take_chunk(p, w))
             ;
         if (!atomic_load(&p->quit))
             wait_for_bell(p, bell);
@@ -141,7 +164,7 @@ void nmrt_pool_run(nmrt_pool *p, const nmdrv_kernel *kernel, const nmdrv_sym *sy
     if (count <= 0)
         return;
     if (n <= 1 || p->threads == 1) {
-        kernel->fn(sym, arg, 0, count, p->worker[0].scratch);
+        run_share(&p->worker[0], &(share){kernel, sym, arg, 0, count});
         return;
     }
     atomic_store_explicit(&p->kernel, kernel, memory_order_relaxed);
@@ -154,7 +177,7 @@ void nmrt_pool_run(nmrt_pool *p, const nmdrv_kernel *kernel, const nmdrv_sym *sy
     atomic_fetch_add(&p->bell, 1);
     if (atomic_load(&p->sleepers))
         futex_wake(&p->bell, INT_MAX);
-    while (take_chunk(p, p->worker[0].scratch))
+    while (take_chunk(p, &p->worker[0]))
         ;
     wait_until_done(p, (unsigned)n);
 }
@@ -207,6 +230,15 @@ void nmrt_pool_free(nmrt_pool *p)
     }
     free(p->worker);
     free(p);
+}
+
+void nmrt_pool_trace(nmrt_pool *p, nmrt_trace *trace)
+{
+    for (int i = 0; i < p->threads; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "thread %d", i);
+        p->worker[i].track = nmrt_trace_track(trace, NMRT_TRACK_THREADS, name);
+    }
 }
 
 int nmrt_pool_threads(const nmrt_pool *p) { return p->threads; }

@@ -87,7 +87,10 @@ static bool same_form(const nmdrv_arg *a, const nmdrv_arg *b)
 static nmrt_status load_field(nmrt_pipe *p, const nmdrv_arg *field, const running *r, nmrt_error *e)
 {
     const nmrt_batch *b = r->batch;
+    nmrt_track *track = nmrt_trace_steps(p->en->trace);
+    int64_t begin = nmrt_trace_begin(track, "data");
     nmrt_status status = nmrt_data_load(b->data, p->en, field, r->syms.at, b->first, e);
+    nmrt_trace_end(track, begin, &(nmrt_span){.kind = NMRT_SPAN_COPY, .name = "data"});
     if (status == NMRT_OK || !b->late)
         return status;
     if (b->late->status == NMRT_OK)
@@ -167,18 +170,35 @@ static int world_rank(const nmrt_pipe *p, int peer)
     return (int)(peer * per_stage + m->rank % per_stage);
 }
 
+// Sends one value, or receives it.
+static nmrt_status pass(nmrt_pipe *p, const running *r, const nmrt_place *place, bool backward,
+                        nmrt_error *e)
+{
+    const nmrt_value *value = &p->chain->value[place->value];
+    bool sends = r->x->act == NMRT_SEND_FORWARD || r->x->act == NMRT_SEND_BACKWARD;
+    int peer = world_rank(p, r->x->peer), tag = backward ? TAG_BACKWARD : TAG_FORWARD;
+    void *at = place_at(p, place, r->x->micro, r->a);
+    nmrt_track *track = nmrt_trace_steps(p->en->trace);
+    int64_t begin = nmrt_trace_begin(track, value->name);
+    nmrt_status status =
+        sends ? p->comm->send(p->comm, peer, tag, at, value->bytes, value->name, value->where, e)
+              : p->comm->recv(p->comm, peer, tag, at, value->bytes, value->name, value->where, e);
+    nmrt_trace_end(
+        track, begin,
+        &(nmrt_span){.kind = NMRT_SPAN_MESSAGE,
+                     .name = value->name,
+                     .where = value->where,
+                     .number = {{"bytes", value->bytes}, {sends ? "to" : "from", peer}}});
+    return status;
+}
+
 static nmrt_status send_all(nmrt_pipe *p, const running *r, nmrt_error *e)
 {
     const nmrt_chain *c = p->chain;
     bool backward = r->x->act == NMRT_SEND_BACKWARD;
-    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++) {
-        const nmrt_value *value = &c->value[c->place[i].value];
+    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++)
         if (c->place[i].sent[backward])
-            NMRT_TRY(p->comm->send(p->comm, world_rank(p, r->x->peer),
-                                   backward ? TAG_BACKWARD : TAG_FORWARD,
-                                   place_at(p, &c->place[i], r->x->micro, r->a), value->bytes,
-                                   value->name, value->where, e));
-    }
+            NMRT_TRY(pass(p, r, &c->place[i], backward, e));
     return NMRT_OK;
 }
 
@@ -187,14 +207,9 @@ static nmrt_status receive_all(nmrt_pipe *p, const running *r, nmrt_error *e)
     const nmrt_chain *c = p->chain;
     bool backward = r->x->act == NMRT_RECV_BACKWARD;
     poison(p, r->x->stage, backward, r);
-    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++) {
-        const nmrt_value *value = &c->value[c->place[i].value];
+    for (int i = c->at[r->x->stage]; i < c->at[r->x->stage + 1]; i++)
         if (c->place[i].come[backward])
-            NMRT_TRY(p->comm->recv(p->comm, world_rank(p, r->x->peer),
-                                   backward ? TAG_BACKWARD : TAG_FORWARD,
-                                   place_at(p, &c->place[i], r->x->micro, r->a), value->bytes,
-                                   value->name, value->where, e));
-    }
+            NMRT_TRY(pass(p, r, &c->place[i], backward, e));
     return NMRT_OK;
 }
 
@@ -323,15 +338,28 @@ static nmrt_status run_action(nmrt_pipe *p, running *r, nmrt_error *e)
     }
 }
 
+static nmrt_status run_traced(nmrt_pipe *p, running *r, nmrt_error *e)
+{
+    const nmrt_action *x = r->x;
+    nmrt_track *track = nmrt_trace_steps(p->en->trace);
+    int64_t begin = nmrt_trace_begin(track, nmrt_act_name(x->act));
+    nmrt_status status = run_action(p, r, e);
+    if (status == NMRT_OK && x->act >= NMRT_BEFORE)
+        run_phase(p, NMDRV_FINISH, (nmdrv_phase)(NMDRV_BEFORE + x->act - NMRT_BEFORE));
+    nmrt_trace_end(track, begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_PHASE,
+                                .name = nmrt_act_name(x->act),
+                                .number = {{"micro_batch", x->micro}, {"stage", x->stage}}});
+    return status;
+}
+
 static nmrt_status run_list(nmrt_pipe *p, running *r, nmrt_error *e)
 {
     const nmrt_list *list = &r->a->list[pp_rank(p)];
     for (int i = 0; i < list->n; i++) {
         r->x = &list->action[i];
         nmrt_setup_bind(p->setup, r->x->micro, r->batch->samples, r->batch->total, &r->syms);
-        NMRT_TRY(run_action(p, r, e));
-        if (r->x->act >= NMRT_BEFORE)
-            run_phase(p, NMDRV_FINISH, (nmdrv_phase)(NMDRV_BEFORE + r->x->act - NMRT_BEFORE));
+        NMRT_TRY(run_traced(p, r, e));
     }
     return NMRT_OK;
 }

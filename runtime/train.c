@@ -20,6 +20,7 @@
 #include "runtime/schedule.h"
 #include "runtime/stage.h"
 #include "runtime/stop.h"
+#include "runtime/trace.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ typedef struct trainer {
     nmrt_evaluation eval;
     nmrt_saver *saver; // NULL: nothing is saved
     nmrt_metrics metrics;
+    nmrt_trace *trace; // NULL: no --trace
+    bool traces;       // a step of this run
     nmrt_progress progress;
     nmrt_curve curve;
     nmrt_text passed;           // checkpoints that --resume auto did not take, and why
@@ -63,6 +66,18 @@ static nmrt_status check_finite(trainer *t, double loss, nmrt_error *e)
               what, (long long)t->at.step + 1, isfinite(loss) ? norm : loss,
               *t->at.path ? ". The newest checkpoint is " : "", t->at.path);
     return nmrt_everyones(NMRT_NUMERIC, e);
+}
+
+// What a step has beside its functions.
+static int64_t begin_phase(const trainer *t, const char *name)
+{
+    return nmrt_trace_begin(nmrt_trace_steps(t->trace), name);
+}
+
+static void end_phase(const trainer *t, int64_t begin, const char *name)
+{
+    nmrt_trace_end(nmrt_trace_steps(t->trace), begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_PHASE, .name = name});
 }
 
 // Only FINISH writes weights and states: a step that is stopped before it never was.
@@ -111,9 +126,11 @@ static nmrt_status save(trainer *t, nmrt_error *e)
 {
     nmrt_status ready = nmrt_metrics_sync(&t->metrics, e); // a checkpoint promises their rows
     t->at.seed = t->o->seed;
-    NMRT_TRY(nmrt_checkpoint_begin(t->saver, &t->at, ready, e));
-    t->saved_step = t->at.step;
-    return NMRT_OK;
+    int64_t begin = begin_phase(t, "copy for the checkpoint");
+    nmrt_status status = nmrt_checkpoint_begin(t->saver, &t->at, ready, e);
+    end_phase(t, begin, "copy for the checkpoint");
+    t->saved_step = status == NMRT_OK ? t->at.step : t->saved_step;
+    return status;
 }
 
 // Not the end: the disk may have room again by the next time.
@@ -132,7 +149,9 @@ static void save_now_and_then(trainer *t)
     if (!t->saver || !t->o->save_every || t->at.step % t->o->save_every ||
         t->saved_step == t->at.step)
         return;
+    int64_t begin = begin_phase(t, "wait for the checkpoint");
     warn(t, nmrt_checkpoint_wait(t->saver, &t->at, &e), &e);
+    end_phase(t, begin, "wait for the checkpoint");
     warn(t, save(t, &e), &e);
 }
 
@@ -153,7 +172,9 @@ static nmrt_status evaluate_now_and_then(trainer *t, nmrt_row *row, nmrt_error *
     if (!t->o->eval_data || (t->at.step % t->o->eval_every && t->at.step != t->o->steps))
         return NMRT_OK;
     nmrt_evaluated x;
+    int64_t begin = begin_phase(t, "evaluation");
     nmrt_status status = nmrt_evaluate(&t->eval_pipe, &t->eval, &x, e);
+    end_phase(t, begin, "evaluation");
     if (status == NMRT_STOPPED)
         return NMRT_OK; // the step itself is done
     NMRT_TRY(status);
@@ -177,6 +198,29 @@ static nmrt_status is_over(const trainer *t, bool *over, nmrt_error *e)
     return t->comm->ranks > 1 ? nmrt_comm_any(t->comm, over, e) : NMRT_OK;
 }
 
+// A step and all that belongs to it.
+static nmrt_status do_step(trainer *t, nmrt_error *e)
+{
+    nmrt_row row = {0};
+    nmrt_trace_number(t->trace, "memory", (double)t->setup.plan.total);
+    NMRT_TRY(run_step(t, &row, e));
+    nmrt_trace_number(t->trace, "loss", row.loss);
+    nmrt_trace_number(t->trace, "lr", row.lr);
+    nmrt_curve_add(&t->curve, row.loss);
+    NMRT_TRY(evaluate_now_and_then(t, &row, e));
+    NMRT_TRY(nmrt_metrics_add(&t->metrics, &row, &t->en, t->finish, e));
+    nmrt_progress_step(&t->progress, &row);
+    save_now_and_then(t);
+    return NMRT_OK;
+}
+
+static void finish_trace(trainer *t)
+{
+    nmrt_error e;
+    nmrt_status status = nmrt_trace_finish(t->trace, &e);
+    warn(t, status, &e);
+}
+
 static nmrt_status run_steps(trainer *t, nmrt_error *e)
 {
     for (;;) {
@@ -184,15 +228,12 @@ static nmrt_status run_steps(trainer *t, nmrt_error *e)
         NMRT_TRY(is_over(t, &over, e));
         if (over)
             return NMRT_OK;
-        nmrt_row row = {0};
-        nmrt_status status = run_step(t, &row, e);
+        nmrt_trace_step(t->trace, t->at.step + 1);
+        nmrt_status status = do_step(t, e);
         if (status != NMRT_OK)
             return status == NMRT_STOPPED ? NMRT_OK : status;
-        nmrt_curve_add(&t->curve, row.loss);
-        NMRT_TRY(evaluate_now_and_then(t, &row, e));
-        NMRT_TRY(nmrt_metrics_add(&t->metrics, &row, &t->en, t->finish, e));
-        nmrt_progress_step(&t->progress, &row);
-        save_now_and_then(t);
+        if (nmrt_trace_step_done(t->trace))
+            finish_trace(t);
     }
 }
 
@@ -213,6 +254,8 @@ static void print_end(trainer *t, int64_t first_step)
         fprintf(t->out->text, "checkpoint: %s\n", t->at.path);
     if (t->metrics.fd >= 0)
         fprintf(t->out->text, "logs: %s\n", t->metrics.path);
+    if (t->traces)
+        fprintf(t->out->text, "trace: %s, for ui.perfetto.dev\n", t->o->trace);
     fflush(t->out->text);
 }
 
@@ -221,6 +264,8 @@ static nmrt_status run(trainer *t, nmrt_error *e)
     int64_t first_step = t->at.step;
     nmrt_status status = run_steps(t, e);
     nmrt_progress_end(&t->progress);
+    if (status == NMRT_OK)
+        finish_trace(t);
     if (status == NMRT_OK)
         status = save_last(t, e);
     if (status == NMRT_OK)
@@ -371,6 +416,17 @@ static nmrt_status open_outputs(trainer *t, nmrt_error *e)
     return nmrt_everyones(nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e), e);
 }
 
+static nmrt_status open_trace(trainer *t, nmrt_error *e)
+{
+    nmrt_trace_request q = {t->o->trace, t->o->trace_steps, t->at.step + 1, t->o->steps,
+                            &t->setup.mesh};
+    NMRT_TRY(nmrt_trace_open(t->trace, &q, &t->traces, e));
+    if (t->trace && !t->traces)
+        fprintf(t->out->note, "note: --trace-steps %s: this run begins behind them\n",
+                t->o->trace_steps);
+    return NMRT_OK;
+}
+
 static nmrt_status dry_run(const trainer *t, nmrt_error *e)
 {
     nmrt_text text = {0};
@@ -383,7 +439,7 @@ static nmrt_status dry_run(const trainer *t, nmrt_error *e)
 
 static nmrt_status open_engine(trainer *t, nmrt_error *e)
 {
-    nmrt_device_request request = {t->program, t->setup.threads, &t->setup.mesh, t->comm};
+    nmrt_device_request request = {t->program, t->setup.threads, &t->setup.mesh, t->comm, t->trace};
     NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
     NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, &request, e));
     t->en.check_memory = t->o->check_memory;
@@ -403,6 +459,8 @@ static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
     t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
     if (!t->numbers)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the run's numbers");
+    if (t->o->trace)
+        NMRT_TRY(nmrt_trace_new(&t->trace, t->comm, e));
     NMRT_TRY(open_engine(t, e));
     NMRT_TRY(load_or_init(t, e));
     NMRT_TRY(open_outputs(t, e));
@@ -411,6 +469,7 @@ static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
                 (long long)t->at.step, (long long)t->o->steps);
         return NMRT_OK;
     }
+    NMRT_TRY(open_trace(t, e));
     nmrt_stop_install();
     t->peak = t->setup.device->peak(t->en.device);
     print_start(t);
@@ -436,6 +495,7 @@ nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
     nmrt_pipe_close(&t.eval_pipe);
     nmrt_pipe_close(&t.pipe);
     nmrt_engine_close(&t.en);
+    nmrt_trace_close(t.trace);
     nmrt_evaluation_release(&t.eval);
     nmrt_data_close(&t.eval_data);
     nmrt_data_close(&t.data);

@@ -20,7 +20,7 @@ static void mark(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t t
 
 static void test_count(nmrt_pool *pool, int64_t count, int64_t grain)
 {
-    const nmdrv_kernel kernel = {"mark", "", mark, grain};
+    const nmdrv_kernel kernel = {.name = "mark", .where = "", .fn = mark, .grain = grain};
     memset(seen, 0, sizeof seen);
     nmrt_pool_run(pool, &kernel, NULL, count, NULL);
     for (int64_t i = 0; i < 10000; i++)
