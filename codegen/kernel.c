@@ -19,7 +19,7 @@ static const struct {
     {"dot", nm_kernel_dot, nm_kernel_dot, 8},
     {"attention", nm_kernel_attention, nm_kernel_attention, 12},
     {"attention_grad", nm_kernel_attention_grad, nm_kernel_attention_grad, 16},
-    {"scatter", nm_kernel_scatter, NULL, 2},
+    {"scatter", nm_kernel_scatter, nm_kernel_scatter, 2},
     {"cumsum", nm_kernel_cumsum, NULL, 2},
     {"top_k", nm_kernel_top_k, NULL, 3},
     {"update", nm_kernel_update, nm_kernel_update, 1},

@@ -8,7 +8,7 @@ NMK_INLINE void begin_row(const nmk_scatter_args *x, const void *env, nmk_init *
 {
     float *dst = x->dst + o * x->o_stride + row * x->row_stride;
     for (int64_t j = 0; j < x->n_x; j++)
-        dst[j] = init ? init(env, o, row, 0, j) : 0;
+        dst[j * x->x_stride] = init ? init(env, o, row, 0, j) : 0;
 }
 
 NMK_INLINE void add_row(const nmk_scatter_args *x, const void *env, nmk_value *value, int64_t o,
@@ -16,7 +16,7 @@ NMK_INLINE void add_row(const nmk_scatter_args *x, const void *env, nmk_value *v
 {
     float *dst = x->dst + o * x->o_stride + row * x->row_stride;
     for (int64_t j = 0; j < x->n_x; j++)
-        dst[j] += value(env, o, i, 0, j);
+        dst[j * x->x_stride] += value(env, o, i, 0, j);
 }
 
 NMK_ENTRY void nmk_scatter_add(const nmk_scatter_args *x, const void *env, nmk_index *index,

@@ -148,8 +148,8 @@ typedef float nmk_init(const void *env, int64_t o, int64_t row, int64_t x,
 
 typedef struct nmk_scatter_args {
     int64_t n_o, n_rows, n_i, n_x; // extents
-    float *dst;                    // [o, row, x] by strides, x contiguous
-    int64_t o_stride, row_stride;
+    float *dst;                    // [o, row, x] by strides; x had best be contiguous
+    int64_t o_stride, row_stride, x_stride;
 } nmk_scatter_args;
 
 // Range: n_o * n_rows result rows. A call looks at all i, so give a thread as many rows as there

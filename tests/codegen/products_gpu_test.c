@@ -18,6 +18,15 @@ static int expected(const nm_func *f)
     return atoi(line + 11);
 }
 
+static void fill(nm_tensor *t)
+{
+    for (int64_t i = 0; i < t->n; i++)
+        if (nm_dtype_table[t->type->dtype].is_float)
+            t->data[i] = nm_round_to(t->type->dtype, (double)((i * 37 + 11) % 23) / 23 - 0.5);
+        else
+            t->data[i] = (double)(i * 5 % 4);
+}
+
 static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval_opts *opts,
                        const nmdrv_sym *abi)
 {
@@ -26,9 +35,7 @@ static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval
     for (int i = 0; i < f->n_params; i++) {
         if (!nm_tensor_new(m, f->loc, opts, f->param[i]->type, &args[i]))
             exit(1);
-        for (int64_t k = 0; k < args[i].n; k++)
-            args[i].data[k] =
-                nm_round_to(f->param[i]->type->dtype, (double)((k * 37 + 11) % 23) / 23 - 0.5);
+        fill(&args[i]);
     }
     bool halves = f->param[0]->type->dtype == NM_bf16;
     opts->f64 = !halves;

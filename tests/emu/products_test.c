@@ -1,7 +1,10 @@
 // The templates of products and scatters of gpu kernels on the emulator: every layout, odd sizes,
 // maps in front and behind, against loops in double, in eager, lazy and random orders of events.
 #include "codegen/templates/gpu/gemm.h"
+#include "codegen/templates/gpu/scatter.h"
 #include "tests/emu/rig.h"
+
+#include <stdbool.h>
 
 typedef struct product {
     long B, M, N, K;
@@ -102,6 +105,84 @@ static void test_product(const struct form *f, long B, long M, long N, long K, n
     nmemu_free(m);
 }
 
+// --- scatter_add -------------------------------------------------------------------------------
+
+typedef struct scatter {
+    nmk_scatter_args args;
+    long to, per_block; // of the range
+    const float *value;
+    const int *index;
+} scatter;
+
+static int64_t index_of(const void *env, int64_t o, int64_t i)
+{
+    const scatter *s = env;
+    return s->index[o * s->args.n_i + i];
+}
+static float value_of(const void *env, int64_t o, int64_t i, int64_t x, int64_t j)
+{
+    const scatter *s = env;
+    return s->value[(o * s->args.n_i + i) * s->args.n_x + x + j];
+}
+static float before(const void *env, int64_t o, int64_t row, int64_t x, int64_t j)
+{
+    const scatter *s = env; // accumulation in place
+    return s->args.dst[(o * s->args.n_rows + row) * s->args.n_x + x + j];
+}
+
+#define SCATTER(NAME, INIT)                                                                        \
+    KERNEL(NAME, scatter, s)                                                                       \
+    {                                                                                              \
+        long from = (long)ctaid_x() * s.per_block, to = from + s.per_block;                        \
+        nmg_scatter_add(&s.args, &s, index_of, value_of, INIT, from, to < s.to ? to : s.to);       \
+    }
+SCATTER(scatter_new, NULL)
+SCATTER(scatter_onto, before)
+
+// Adds what the kernel is to add, in order, to want.
+static void add_in_order(const scatter *s, float *want)
+{
+    const nmk_scatter_args *x = &s->args;
+    for (long k = 0; k < x->n_o * x->n_i * x->n_x; k++) {
+        long o = k / x->n_x / x->n_i, i = k / x->n_x % x->n_i, j = k % x->n_x;
+        long row = index_of(s, o, i);
+        if (row >= 0 && row < x->n_rows)
+            want[(o * x->n_rows + row) * x->n_x + j] += value_of(s, o, i, 0, j);
+    }
+}
+
+// The same bits whatever the blocks are.
+static void test_scatter(long n_o, long n_rows, long n_i, long n_x, long per_block, bool onto,
+                         nmemu_mode mode)
+{
+    nmemu *m = nmemu_new(1);
+    long size = n_o * n_rows * n_x;
+    float *want = calloc((u64)size, 4), *dst = random_floats(m, size, "dst");
+    int *index = nmemu_alloc(m, 4 * (u64)(n_o * n_i), "index");
+    for (long i = 0; i < n_o * n_i; i++)
+        index[i] = (int)(i * i % (n_rows + 2) - 1); // some outside
+    if (onto)
+        memcpy(want, dst, 4 * (u64)size);
+    nmk_scatter_args args = {n_o, n_rows, n_i, n_x, dst, n_rows * n_x, n_x, 1};
+    scatter s = {args, n_o * n_rows, per_block, random_floats(m, n_o * n_i * n_x, "value"), index};
+    add_in_order(&s, want);
+    must(nmemu_run(m,
+                   &(nmemu_launch){.name = "scatter",
+                                   .fn = onto ? scatter_onto : scatter_new,
+                                   .params = &s,
+                                   .grid = {(u32)((s.to + per_block - 1) / per_block), 1, 1},
+                                   .threads = NMG_SCATTER_THREADS,
+                                   .shared_bytes = NMG_SCATTER_SHARED,
+                                   .mode = mode,
+                                   .seed = (u64)n_i},
+                   NULL));
+    printf("scatter %ld x %ld of %ld x %ld, %ld a block, %s\n", n_o, n_rows, n_i, n_x, per_block,
+           mode_name[mode]);
+    HOLDS(!memcmp(want, dst, 4 * (u64)size));
+    free(want);
+    nmemu_free(m);
+}
+
 int main(void)
 {
     for (int i = 0; i < N_FORMS; i++)
@@ -112,5 +193,11 @@ int main(void)
     test_product(&forms[0], 1, 64, 64, 96, NMEMU_RANDOM);
     test_product(&forms[1], 1, 1, 1, 1, NMEMU_LAZY);
     test_product(&forms[2], 1, 5, 7, 0, NMEMU_LAZY);
+    for (int mode = NMEMU_EAGER; mode <= NMEMU_RANDOM; mode++) {
+        test_scatter(1, 50, 1500, 17, 7, true, (nmemu_mode)mode);
+        test_scatter(3, 7, 40, 5, 4, false, (nmemu_mode)mode); // a block has rows of two results
+    }
+    test_scatter(1, 3, 2048, 300, 1, false, NMEMU_RANDOM);
+    test_scatter(2, 9, 0, 5, 6, true, NMEMU_LAZY);
     return rig_failures != 0;
 }

@@ -171,7 +171,7 @@ static void test_scatter(int64_t n_o, int64_t n_rows, int64_t n_i, int64_t n_x)
                 if (index[o * n_i + i] >= 0 && index[o * n_i + i] < n_rows)
                     want[(o * n_rows + index[o * n_i + i]) * n_x + x] +=
                         s.value[(o * n_i + i) * n_x + x];
-    nmk_scatter_args x = {n_o, n_rows, n_i, n_x, s.dst, n_rows * n_x, n_x};
+    nmk_scatter_args x = {n_o, n_rows, n_i, n_x, s.dst, n_rows * n_x, n_x, 1};
     int64_t cut = n_o * n_rows * 2 / 3;
     nmk_scatter_add(&x, &s, index_of, value_of, before, cut, n_o * n_rows);
     nmk_scatter_add(&x, &s, index_of, value_of, before, 0, cut);
