@@ -1,10 +1,13 @@
-// A device as a table of functions. `host` is the one that is filled: memory is the process's own
-// and kernels run on a pool of threads.
+// A device as a table of functions. `host`: memory is the process's own and kernels run on a pool
+// of threads. `cuda` and `emu` (runtime/gpu): memory is the device's, pointers to it are addresses
+// that nobody but the device may follow, and kernels run when they are waited for. `null` has no
+// memory and counts what it would do.
 #ifndef NMRT_DEVICE_H
 #define NMRT_DEVICE_H
 
 #include "runtime/comm.h"
 #include "runtime/mesh.h"
+#include "runtime/text.h"
 #include "runtime/trace.h"
 
 #include <stddef.h>
@@ -16,6 +19,8 @@ typedef struct nmrt_device_request { // what open needs to know
     int threads;
     const nmrt_mesh *mesh; // of the run's ranks; NULL: one rank alone
     nmrt_comm *comm;   // for collectives, and the source of memory if it has an `alloc`; or NULL
+    int local_rank;    // among this machine's ranks: which of its GPUs
+    bool tf32;         // products of f32 may be rounded to TF32
     nmrt_trace *trace; // to which it adds what it does; or NULL
 } nmrt_device_request; // mesh, comm and trace must outlive the device
 
@@ -23,11 +28,19 @@ typedef struct nmrt_memory_info {
     int64_t total, available; // bytes
 } nmrt_memory_info;
 
+typedef struct nmrt_message { // to or from another rank
+    int peer, tag;
+    int64_t bytes;
+    const char *what, *where; // for the recorder: texts that outlive the run
+} nmrt_message;
+
 typedef struct nmrt_device_ops {
     const char *name;
+    nmdrv_flavour flavour; // of the programs that it runs
     nmrt_status (*open)(nmrt_device **device, const nmrt_device_request *request, nmrt_error *e);
     void (*close)(nmrt_device *device);
-    nmrt_memory_info (*memory_info)(void); // may be asked before open
+    nmrt_memory_info (*memory_info)(void); // of one memory; may be asked before open
+    int (*sharers)(int local_ranks); // how many of a machine's ranks share one memory; likewise
     nmrt_status (*alloc)(nmrt_device *device, int64_t bytes, void **at,
                          nmrt_error *e); // 64-byte aligned, zeros
     void (*free)(nmrt_device *device, void *at, int64_t bytes);
@@ -40,13 +53,13 @@ typedef struct nmrt_device_ops {
     // A call of the function has returned. Ends all ranks if it has left a launch of collectives
     // under way, as send, receive and barrier are only for when there is none.
     void (*end_call)(nmrt_device *device, const nmdrv_func *func);
-    double (*peak)(
-        nmrt_device *device); // multiply-adds measured now, floating-point operations a second
+    // What nmrt_comm.send and recv do, from and to the device's memory.
+    nmrt_status (*send)(nmrt_device *device, const nmrt_message *m, const void *at, nmrt_error *e);
+    nmrt_status (*receive)(nmrt_device *device, const nmrt_message *m, void *at, nmrt_error *e);
+    double (*peak)(nmrt_device *device); // floating-point operations a second, at most
+    void (*describe)(nmrt_device *device, nmrt_text *out); // "8 threads, x86-64-v4"
 } nmrt_device_ops;
 
-extern const nmrt_device_ops nmrt_device_host;
-
-// The table for --device: "auto" or a name. NULL if there is none of that name.
-const nmrt_device_ops *nmrt_device_find(const char *name);
+extern const nmrt_device_ops nmrt_device_host, nmrt_device_cuda, nmrt_device_emu;
 
 #endif

@@ -6,6 +6,7 @@
 #include "runtime/device.h"
 #include "runtime/exchange.h"
 #include "runtime/pool.h"
+#include "runtime/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,11 +298,31 @@ static double host_peak(nmrt_device *d)
     return best;
 }
 
+static int host_sharers(int local_ranks) { return local_ranks; }
+
+static nmrt_status host_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
+{
+    return d->comm->send(d->comm, m->peer, m->tag, at, m->bytes, m->what, m->where, e);
+}
+
+static nmrt_status host_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
+{
+    return d->comm->recv(d->comm, m->peer, m->tag, at, m->bytes, m->what, m->where, e);
+}
+
+static void host_describe(nmrt_device *d, nmrt_text *out)
+{
+    int n = nmrt_pool_threads(d->pool);
+    nmrt_text_add(out, "%d thread%s, %s", n, n == 1 ? "" : "s", d->program->cpu);
+}
+
 const nmrt_device_ops nmrt_device_host = {
     .name = "host",
+    .flavour = NMDRV_HOST,
     .open = host_open,
     .close = host_close,
     .memory_info = host_memory_info,
+    .sharers = host_sharers,
     .alloc = host_alloc,
     .free = host_free,
     .copy_in = host_copy,
@@ -310,12 +331,8 @@ const nmrt_device_ops nmrt_device_host = {
     .poison_scratch = host_poison_scratch,
     .calls = &host_calls,
     .end_call = host_end_call,
+    .send = host_send,
+    .receive = host_receive,
     .peak = host_peak,
+    .describe = host_describe,
 };
-
-const nmrt_device_ops *nmrt_device_find(const char *name)
-{
-    if (strcmp(name, "auto") == 0 || strcmp(name, nmrt_device_host.name) == 0)
-        return &nmrt_device_host;
-    return NULL;
-}

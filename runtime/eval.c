@@ -165,7 +165,12 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
     const nmrt_options *o = run->options;
     nmrt_setup *s = &v->setup;
     nmrt_data_request data = {o->data, s->seq, s->samples, false, 0};
-    nmrt_device_request device = {s->program, s->threads, &s->mesh, &run->comm, NULL};
+    nmrt_device_request device = {.program = s->program,
+                                  .threads = s->threads,
+                                  .mesh = &s->mesh,
+                                  .comm = &run->comm,
+                                  .local_rank = run->ranks ? run->ranks->local_rank : 0,
+                                  .tf32 = o->tf32};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
     nmrt_status status = nmrt_data_open(&v->data, &data, e);
     if (status == NMRT_OK)

@@ -194,19 +194,19 @@ static nmrt_status load(writer *w, nmrt_error *e)
     return NMRT_OK;
 }
 
-nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
-                          const nmrt_output *out, nmrt_error *e)
+nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nmrt_output *out,
+                          nmrt_error *e)
 {
+    const nmdrv_program *program = on->program;
     writer w = {.program = program, .o = o, .out = out};
     int threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
     nmrt_status status = plan_decode(&w, threads, e);
-    const nmrt_device_ops *device = nmrt_device_find(o->device);
     if (status == NMRT_OK)
-        status =
-            nmrt_memory_check(w.plan.total, device, "the run needs", "try fewer --max-tokens", e);
-    nmrt_device_request request = {.program = program, .threads = threads};
+        status = nmrt_memory_check(w.plan.total, on->device, "the run needs",
+                                   "try fewer --max-tokens", e);
+    nmrt_device_request request = {.program = program, .threads = threads, .tf32 = o->tf32};
     if (status == NMRT_OK)
-        status = nmrt_engine_open(&w.en, &w.plan, device, &request, e);
+        status = nmrt_engine_open(&w.en, &w.plan, on->device, &request, e);
     if (status == NMRT_OK) {
         w.en.shares = (nmrt_shares){.mesh = &w.mesh, .sym = w.syms.at};
         w.en.check_memory = o->check_memory;

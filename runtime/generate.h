@@ -2,12 +2,13 @@
 #ifndef NMRT_GENERATE_H
 #define NMRT_GENERATE_H
 
+#include "runtime/choose.h"
 #include "runtime/options.h"
 #include "runtime/output.h"
 
 // Writes the prompt and its continuation to out->text, byte by byte as they come.
-nmrt_status nmrt_generate(const nmdrv_program *program, const nmrt_options *o,
-                          const nmrt_output *out, nmrt_error *e);
+nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nmrt_output *out,
+                          nmrt_error *e);
 
 typedef struct nmrt_sampler {
     double temperature, top_p;

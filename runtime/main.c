@@ -2,11 +2,13 @@
 // Exit codes: 0 done (also when a signal ended the run and all is saved), 1 it failed, 2 the flags
 // are wrong.
 #include "runtime/checkpoint.h"
+#include "runtime/choose.h"
 #include "runtime/cpu.h"
 #include "runtime/eval.h"
 #include "runtime/generate.h"
 #include "runtime/info.h"
 #include "runtime/notes.h"
+#include "runtime/null_device.h"
 #include "runtime/options.h"
 #include "runtime/planner.h"
 #include "runtime/run.h"
@@ -173,11 +175,12 @@ static int exit_code(nmrt_status status, const nmrt_error *e)
     return status == NMRT_OK ? 0 : report(e->text, status == NMRT_USAGE ? 2 : 1);
 }
 
-static int run_ranks(const nmdrv_program *program, const nmrt_options *o, const nmrt_output *out)
+static int run_ranks(const nmrt_choice *on, const nmrt_options *o, const nmrt_output *out)
 {
     nmrt_error e;
     nmrt_ranks ranks;
-    nmrt_run run = {.program = program, .options = o, .out = out, .ranks = &ranks};
+    nmrt_run run = {
+        .program = on->program, .device = on->device, .options = o, .out = out, .ranks = &ranks};
     nmrt_status status = find_ranks(&ranks, &run, &e);
     // what a launcher hands on, line by line, may be a terminal here and is none where it ends up
     nmrt_output lines = *out;
@@ -212,15 +215,16 @@ static nmrt_status run_plan(const nmdrv_program *program, const nmrt_options *o,
     return status;
 }
 
-static int run_verb(const nmdrv_program *program, const nmrt_options *o, const char *binary)
+static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *binary)
 {
+    const nmdrv_program *program = on->program;
     nmrt_output out = {stdout, stderr, isatty(STDOUT_FILENO) != 0, has_unicode()};
     nmrt_text text = {0};
     nmrt_error e;
     switch (o->verb) {
     case NMRT_TRAIN:
-    case NMRT_EVAL: return run_ranks(program, o, &out);
-    case NMRT_GENERATE: return exit_code(nmrt_generate(program, o, &out, &e), &e);
+    case NMRT_EVAL: return run_ranks(on, o, &out);
+    case NMRT_GENERATE: return exit_code(nmrt_generate(on, o, &out, &e), &e);
     case NMRT_INFO: return exit_code(run_info(program, o, &e), &e);
     case NMRT_PLAN: return exit_code(run_plan(program, o, &e), &e);
     case NMRT_HELP: nmrt_options_help(o, binary, &text); return exit_code(print(&text, &e), &e);
@@ -228,40 +232,48 @@ static int run_verb(const nmdrv_program *program, const nmrt_options *o, const c
     return 0;
 }
 
-static bool needs_processor(nmrt_verb verb) { return verb != NMRT_INFO && verb != NMRT_HELP; }
-
-// The program for this machine's processors; NULL: the binary has none.
-static const nmdrv_program *find_program(void)
+// What a verb runs on; those that only tell of the binary take any of its programs. On the device
+// null every run is a dry one.
+static nmrt_status choose(nmrt_options *o, nmrt_choice *on, nmrt_error *e)
 {
-    const nmdrv_program *const *p = nemocc_programs;
-    while (*p && (*p)->flavour != NMDRV_HOST)
-        p++;
-    return *p;
+    if (!(o->verb & (NMRT_TRAIN | NMRT_EVAL | NMRT_GENERATE))) {
+        *on = (nmrt_choice){NULL, nemocc_programs[0]};
+        return o->verb == NMRT_PLAN ? nmrt_cpu_check(on->program, e) : NMRT_OK;
+    }
+    NMRT_TRY(nmrt_choose(o->device, on, e));
+    o->dry_run = o->dry_run || on->device == &nmrt_device_null;
+    return nmrt_cpu_check(on->program, e);
 }
 
-int main(int argc, char **argv)
+static int parse_and_run(const nmdrv_program *any, int argc, char **argv)
 {
-    const nmdrv_program *program = find_program();
-    if (!program)
-        return report("this binary has no program for processors: compile it with --target host", 1);
-    const char *binary = base_name(argc > 0 ? argv[0] : program->name);
+    const char *binary = base_name(argc > 0 ? argv[0] : any->name);
     nmrt_options o;
     nmrt_text problems = {0};
     nmrt_error e = {.text = ""};
+    nmrt_choice on;
     int code = 0;
-    if (program->version != NMDRV_VERSION)
-        return report("this binary was linked with the runtime of another nemocc", 1);
-    if (nmrt_options_parse(&o, program, argc, argv, &problems) != NMRT_OK) {
+    if (nmrt_options_parse(&o, any, argc, argv, &problems) != NMRT_OK) {
         code = report(problems.at ? problems.at : "no memory for the flags", 2);
         bool other = o.verb != NMRT_TRAIN;
         fprintf(stderr, "`%s%s%s --help` lists the flags\n", binary, other ? " " : "",
                 other ? nmrt_verb_name(o.verb) : "");
     } else {
-        nmrt_status status = needs_processor(o.verb) ? nmrt_cpu_check(program, &e) : NMRT_OK;
-        code = status == NMRT_OK ? run_verb(program, &o, binary) : exit_code(status, &e);
+        nmrt_status status = choose(&o, &on, &e);
+        code = status == NMRT_OK ? run_verb(&on, &o, binary) : exit_code(status, &e);
         fflush(stdout);
     }
     nmrt_text_release(&problems);
     nmrt_options_release(&o);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    const nmdrv_program *any = nemocc_programs[0];
+    if (!any)
+        return report("this binary has no program", 1);
+    if (any->version != NMDRV_VERSION)
+        return report("this binary was linked with the runtime of another nemocc", 1);
+    return parse_and_run(any, argc, argv);
 }

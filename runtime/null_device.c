@@ -32,3 +32,24 @@ int64_t nmrt_larger_side(const nmdrv_collective *c, const int64_t *geometry, int
     int64_t n = geometry[0] * geometry[1] * geometry[2];
     return c->kind == NMDRV_ALL_TO_ALL ? n : n * members;
 }
+
+static nmrt_status null_open(nmrt_device **device, const nmrt_device_request *request,
+                             nmrt_error *e)
+{
+    (void)request;
+    *device = NULL;
+    return nmrt_fail(e, NMRT_USAGE,
+                     "--device null counts what a step of train would do; it runs nothing");
+}
+
+static nmrt_memory_info null_memory_info(void) { return (nmrt_memory_info){0}; }
+
+static int null_sharers(int local_ranks) { return local_ranks; }
+
+const nmrt_device_ops nmrt_device_null = {
+    .name = "null",
+    .flavour = NMDRV_GPU,
+    .open = null_open,
+    .memory_info = null_memory_info,
+    .sharers = null_sharers,
+};

@@ -1,9 +1,9 @@
-// A device that launches nothing and has no memory: drivers are run on it for what their
-// collectives say.
+// A device that launches nothing and has no memory: drivers are run on it for what their calls say.
+// As a run's device (--device null) it is asked how much, never opened: such a run is a dry one.
 #ifndef NMRT_NULL_DEVICE_H
 #define NMRT_NULL_DEVICE_H
 
-#include "runtime/driver_abi.h"
+#include "runtime/device.h"
 
 typedef void *nmrt_collective_fn(nmdrv_frame *f, int64_t collective, const int64_t *geometry,
                                  void *out, void *in);
@@ -11,5 +11,7 @@ typedef void *nmrt_collective_fn(nmdrv_frame *f, int64_t collective, const int64
 nmdrv_calls nmrt_null_calls(nmrt_collective_fn *collective); // all but these do nothing
 // Elements of the larger side, of a call by one of so many members.
 int64_t nmrt_larger_side(const nmdrv_collective *c, const int64_t *geometry, int64_t members);
+
+extern const nmrt_device_ops nmrt_device_null; // open refuses; what needs it open is NULL
 
 #endif

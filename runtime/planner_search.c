@@ -295,7 +295,8 @@ static nmrt_status price(search *s, const nmrt_setup *setup, nmrt_candidate *x, 
 static nmrt_status consider(search *s, nmrt_candidate *x, nmrt_error *e)
 {
     nmrt_options o = *s->cluster->options;
-    nmrt_run run = {.program = s->cluster->program, .options = &o, .threads = 1};
+    nmrt_run run = {
+        .program = s->cluster->program, .device = &nmrt_device_host, .options = &o, .threads = 1};
     nmrt_setup setup;
     bool fit;
     o.micro_batch = x->micro_batch;

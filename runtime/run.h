@@ -3,6 +3,7 @@
 #define NMRT_RUN_H
 
 #include "runtime/comm.h"
+#include "runtime/device.h"
 #include "runtime/mesh.h"
 #include "runtime/options.h"
 #include "runtime/output.h"
@@ -10,6 +11,7 @@
 
 typedef struct nmrt_run {
     const nmdrv_program *program;
+    const nmrt_device_ops *device;
     const nmrt_options *options;
     const nmrt_output *out; // of ranks other than 0: nowhere
     const nmrt_ranks *ranks;

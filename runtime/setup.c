@@ -120,7 +120,7 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e)
     const nmrt_options *o = run->options;
     *s = (nmrt_setup){.program = run->program,
                       .options = o,
-                      .device = nmrt_device_find(o->device),
+                      .device = run->device,
                       .mesh = run->mesh,
                       .threads = run->threads ? run->threads : nmrt_cpu_threads()};
     nmrt_status status = set_up(s, e);
@@ -172,7 +172,11 @@ static bool fits_with(const nmrt_setup *s, int64_t n_micro, int64_t total, int r
     o.micro_batch = total / n_micro;
     o.global_batch = total * nmrt_mesh_dp(&s->mesh);
     nmrt_setup smaller;
-    nmrt_run run = {.program = s->program, .options = &o, .mesh = s->mesh, .threads = s->threads};
+    nmrt_run run = {.program = s->program,
+                    .device = s->device,
+                    .options = &o,
+                    .mesh = s->mesh,
+                    .threads = s->threads};
     if (nmrt_setup_init(&smaller, &run, &e) != NMRT_OK)
         return false;
     int64_t bytes;
@@ -192,15 +196,20 @@ static int64_t largest_fitting(const nmrt_setup *s, int ranks, int64_t memory)
     return 0;
 }
 
+static const char *memory_of(const nmrt_device_ops *device)
+{
+    return device == &nmrt_device_cuda ? "GPU" : "machine";
+}
+
 nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, const char *who,
                               const char *hint, nmrt_error *e)
 {
     nmrt_memory_info m = device->memory_info();
     if (!m.available || bytes <= m.available)
         return NMRT_OK;
-    return nmrt_fail(e, NMRT_USAGE, "%s %s (%lld bytes) and %s of the machine's %s are free; %s",
-                     who, nmrt_bytes(bytes).s, (long long)bytes, nmrt_bytes(m.available).s,
-                     nmrt_bytes(m.total).s, hint);
+    return nmrt_fail(e, NMRT_USAGE, "%s %s (%lld bytes) and %s of the %s's %s are free; %s", who,
+                     nmrt_bytes(bytes).s, (long long)bytes, nmrt_bytes(m.available).s,
+                     memory_of(device), nmrt_bytes(m.total).s, hint);
 }
 
 // What would make it fit: flags that are not at their best yet.
@@ -222,10 +231,11 @@ nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *
     char hint[128] = "", who[64] = "the run needs";
     nmrt_memory_info m = s->device->memory_info();
     int64_t bytes;
+    ranks = s->device->sharers(ranks);
     NMRT_TRY(machine_bytes(s, ranks, &bytes, e));
     if (m.available && bytes > m.available)
         print_hint(s, ranks, m.available, hint, sizeof hint);
     if (ranks > 1)
-        snprintf(who, sizeof who, "the %d ranks on this machine need", ranks);
+        snprintf(who, sizeof who, "the %d ranks on this %s need", ranks, memory_of(s->device));
     return nmrt_memory_check(bytes, s->device, who, hint, e);
 }

@@ -55,8 +55,8 @@ void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_
 nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e);
 nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm);
 
-// Refuses what is above this machine's memory, which has `ranks` of the ranks, and says which flags
-// help. All ranks find the same.
+// Refuses what is above the memory of this machine, or of each of its GPUs; the machine has `ranks`
+// of the ranks. Says which flags help. All ranks find the same.
 nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e);
 // The same for any number of bytes, with a hint of its own. who: "the run needs".
 nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, const char *who,

@@ -176,19 +176,19 @@ static nmrt_status pass(nmrt_pipe *p, const running *r, const nmrt_place *place,
 {
     const nmrt_value *value = &p->chain->value[place->value];
     bool sends = r->x->act == NMRT_SEND_FORWARD || r->x->act == NMRT_SEND_BACKWARD;
-    int peer = world_rank(p, r->x->peer), tag = backward ? TAG_BACKWARD : TAG_FORWARD;
+    nmrt_message m = {world_rank(p, r->x->peer), backward ? TAG_BACKWARD : TAG_FORWARD,
+                      value->bytes, value->name, value->where};
     void *at = place_at(p, place, r->x->micro, r->a);
     nmrt_track *track = nmrt_trace_steps(p->en->trace);
     int64_t begin = nmrt_trace_begin(track, value->name);
-    nmrt_status status =
-        sends ? p->comm->send(p->comm, peer, tag, at, value->bytes, value->name, value->where, e)
-              : p->comm->recv(p->comm, peer, tag, at, value->bytes, value->name, value->where, e);
+    nmrt_status status = sends ? p->en->ops->send(p->en->device, &m, at, e)
+                               : p->en->ops->receive(p->en->device, &m, at, e);
     nmrt_trace_end(
         track, begin,
         &(nmrt_span){.kind = NMRT_SPAN_MESSAGE,
                      .name = value->name,
                      .where = value->where,
-                     .number = {{"bytes", value->bytes}, {sends ? "to" : "from", peer}}});
+                     .number = {{"bytes", value->bytes}, {sends ? "to" : "from", m.peer}}});
     return status;
 }
 

@@ -31,6 +31,7 @@ typedef struct trainer {
     const nmrt_options *o;
     const nmrt_output *out;
     nmrt_comm *comm;
+    int local_rank;
     nmrt_setup setup;
     nmrt_engine en;
     nmrt_pipe pipe, eval_pipe;
@@ -388,11 +389,13 @@ static void print_mesh(const trainer *t)
 static void print_start(const trainer *t)
 {
     const nmdrv_program *p = t->program;
-    fprintf(t->out->text,
-            "%s%s%s: %s parameters; %s of memory%s; %d thread%s, %s, %.0f GFLOP/s at most\n",
+    nmrt_text device = {0};
+    t->setup.device->describe(t->en.device, &device);
+    fprintf(t->out->text, "%s%s%s: %s parameters; %s of memory%s; %s, %.0f GFLOP/s at most\n",
             p->name, *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s,
             nmrt_bytes(t->setup.plan.total).s, t->comm->ranks > 1 ? " a rank" : "",
-            t->setup.threads, t->setup.threads == 1 ? "" : "s", p->cpu, t->peak / 1e9);
+            device.at ? device.at : "", t->peak / 1e9);
+    nmrt_text_release(&device);
     if (t->comm->ranks > 1)
         print_mesh(t);
     fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
@@ -439,7 +442,13 @@ static nmrt_status dry_run(const trainer *t, nmrt_error *e)
 
 static nmrt_status open_engine(trainer *t, nmrt_error *e)
 {
-    nmrt_device_request request = {t->program, t->setup.threads, &t->setup.mesh, t->comm, t->trace};
+    nmrt_device_request request = {.program = t->program,
+                                   .threads = t->setup.threads,
+                                   .mesh = &t->setup.mesh,
+                                   .comm = t->comm,
+                                   .local_rank = t->local_rank,
+                                   .tf32 = t->o->tf32,
+                                   .trace = t->trace};
     NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
     NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, &request, e));
     t->en.check_memory = t->o->check_memory;
@@ -486,6 +495,7 @@ nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
                  .o = run->options,
                  .out = run->out,
                  .comm = &run->comm,
+                 .local_rank = run->ranks ? run->ranks->local_rank : 0,
                  .saved_step = -1};
     t.metrics.fd = -1;
     NMRT_TRY(nmrt_setup_init(&t.setup, run, e));

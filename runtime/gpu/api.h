@@ -67,14 +67,6 @@ typedef struct nmrt_gpu_api {
     const char *(*message)(void);
 } nmrt_gpu_api;
 
-// The libraries that the table's functions come from.
-typedef enum {
-    NMRT_GPU_CUDA,
-    NMRT_GPU_CUBLASLT,
-    NMRT_GPU_NCCL,
-    NMRT_GPU_LIBRARIES
-} nmrt_gpu_library;
-
 // --- the emulator ------------------------------------------------------------------------------
 
 // The emulator's table, all of it filled. NULL: it cannot start, e says why. Weak: without the

@@ -223,7 +223,9 @@ static nmrt_status run_device(nmrt_ranks *r, void *arg, nmrt_error *e)
     for (int a = 0; a < NMDRV_N_AXES; a++)
         mesh.size[a] = a == NMDRV_CPR ? 2 : 1;
     NMRT_TRY(nmrt_comm_open(&m.c, r, "local", e));
-    NMRT_TRY(nmrt_device_host.open(&device, &(nmrt_device_request){&program, 1, &mesh, &m.c, NULL}, e));
+    NMRT_TRY(nmrt_device_host.open(
+        &device,
+        &(nmrt_device_request){.program = &program, .threads = 1, .mesh = &mesh, .comm = &m.c}, e));
     NMRT_TRY(nmrt_device_host.alloc(device, ROOM * 8, (void **)&m.in, e));
     NMRT_TRY(nmrt_device_host.alloc(device, ROOM * 8, (void **)&m.out, e));
     for (int i = 0; i < ROOM; i++)

@@ -1,0 +1,63 @@
+// --device.
+#include "runtime/choose.h"
+
+#include "runtime/gpu/load.h"
+#include "runtime/null_device.h"
+
+#include <string.h>
+#include <unistd.h>
+
+const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour)
+{
+    const nmdrv_program *const *p = nemocc_programs;
+    while (*p && (*p)->flavour != (int64_t)flavour)
+        p++;
+    return *p;
+}
+
+static bool has_images(const nmdrv_program *p) { return p && p->image && p->image->data; }
+
+// A machine without the driver's files is not asked.
+static bool has_gpu(void)
+{
+    bool driver = access("/dev/nvidiactl", F_OK) == 0 || access("/dev/dxg", F_OK) == 0;
+    return driver && nmrt_gpu_count() > 0;
+}
+
+static const nmrt_device_ops *find_auto(void)
+{
+    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU);
+    bool alone = !nmrt_program_find(NMDRV_HOST);
+    return has_images(gpu) && (alone || has_gpu()) ? &nmrt_device_cuda : &nmrt_device_host;
+}
+
+static const nmrt_device_ops *find_named(const char *name)
+{
+    static const nmrt_device_ops *const all[] = {&nmrt_device_host, &nmrt_device_cuda,
+                                                 &nmrt_device_emu, &nmrt_device_null};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(name, all[i]->name) == 0)
+            return all[i];
+    return find_auto();
+}
+
+// Is there what the device runs?
+static bool is_compiled(const nmrt_choice *c)
+{
+    if (!c->program)
+        return false;
+    if (c->device == &nmrt_device_emu)
+        return nmrt_gpu_emulator != NULL;
+    return c->device != &nmrt_device_cuda || has_images(c->program);
+}
+
+nmrt_status nmrt_choose(const char *name, nmrt_choice *choice, nmrt_error *e)
+{
+    choice->device = find_named(name);
+    choice->program = nmrt_program_find(choice->device->flavour);
+    if (is_compiled(choice))
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_USAGE,
+                     "this binary was compiled without the target %s: compile it with --target %s",
+                     choice->device->name, choice->device->name);
+}

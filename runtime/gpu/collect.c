@@ -1,0 +1,142 @@
+// Collectives and messages of ranks whose memory is a GPU's, through host memory: what a member
+// gives is copied to the host, the communicator does its work there, and the result is copied back.
+// The rank stands still meanwhile.
+#include "runtime/gpu/gpu.h"
+
+#include "runtime/clock.h"
+#include "runtime/dtype.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE = 64 };
+
+// --- host memory ---------------------------------------------------------------------------------
+
+static void drop_stage(nmrt_device *d)
+{
+    if (d->stage.at && d->comm && d->comm->alloc)
+        d->comm->free(d->comm, d->stage.at, d->stage.bytes);
+    else
+        free(d->stage.at);
+    d->stage = (nmrt_gpu_stage){0};
+}
+
+// Memory that the communicator can work in, twice as much as before where it does not do.
+static nmrt_status need_stage(nmrt_device *d, int64_t bytes, nmrt_error *e)
+{
+    int64_t n = 2 * d->stage.bytes > bytes ? 2 * d->stage.bytes : bytes;
+    void *at = NULL;
+    if (bytes <= d->stage.bytes)
+        return NMRT_OK;
+    drop_stage(d);
+    if (d->comm->alloc)
+        NMRT_TRY(d->comm->alloc(d->comm, n, &at, e));
+    else if (!(at = malloc((size_t)n)))
+        return nmrt_fail(e, NMRT_WORLD, "no memory for collectives");
+    d->stage = (nmrt_gpu_stage){at, n};
+    return NMRT_OK;
+}
+
+// --- a launch of collectives ---------------------------------------------------------------------
+
+static int64_t bytes_of(const nmrt_exchange *x, int64_t elements)
+{
+    return elements * nmrt_dtype(x->dtype)->bits / 8;
+}
+
+static int64_t lines_of(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+
+// Gives the batch, as it is on the host, its places; returns the bytes that they take.
+static int64_t place_all(const nmrt_exchange *x, int n, char *stage, nmrt_exchange *on_host)
+{
+    int64_t at = 0;
+    for (int i = 0; i < n; i++) {
+        on_host[i] = x[i];
+        on_host[i].in = stage + at;
+        at += lines_of(bytes_of(&x[i], nmrt_exchange_in(&x[i])));
+        on_host[i].out = stage + at;
+        at += lines_of(bytes_of(&x[i], nmrt_exchange_out(&x[i])));
+    }
+    return at;
+}
+
+static nmrt_status run_staged(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
+{
+    nmrt_exchange on_host[NMRT_MAX_BATCH];
+    double start = nmrt_seconds();
+    NMRT_TRY(need_stage(d, place_all(x, n, NULL, on_host), e));
+    place_all(x, n, d->stage.at, on_host);
+    for (int i = 0; i < n; i++)
+        nmrt_gpu_copy_out(d, (void *)(uintptr_t)on_host[i].in, x[i].in,
+                          bytes_of(&x[i], nmrt_exchange_in(&x[i])));
+    NMRT_TRY(nmrt_comm_run_all(d->comm, on_host, n, e));
+    for (int i = 0; i < n; i++)
+        nmrt_gpu_copy_in(d, x[i].out, on_host[i].out, bytes_of(&x[i], nmrt_exchange_out(&x[i])));
+    d->comm->waited += nmrt_seconds() - start;
+    return NMRT_OK;
+}
+
+// Those that follow each other at once are one launch.
+void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
+                          void *in)
+{
+    nmrt_device *d = f->device;
+    nmrt_error e;
+    if (!d->comm)
+        return in;
+    nmrt_exchange *x = &d->batch[d->n_batch];
+    nmrt_status status = nmrt_exchanges_get(&d->exchanges, collective, f->sym, geometry, x, &e);
+    if (status == NMRT_OK && x->group.n == 1)
+        return in;
+    x->out = out;
+    x->in = in;
+    d->n_batch++;
+    if (status == NMRT_OK && d->program->collective[collective].more && d->n_batch < NMRT_MAX_BATCH)
+        return out;
+    int n = d->n_batch;
+    d->n_batch = 0;
+    if (status == NMRT_OK)
+        status = run_staged(d, d->batch, n, &e);
+    if (status != NMRT_OK)
+        nmrt_gpu_die(d, &e);
+    return out;
+}
+
+// A launch is done when its start returns.
+void nmrt_gpu_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
+
+void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func) { (void)d, (void)func; }
+
+// --- messages ------------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
+{
+    NMRT_TRY(need_stage(d, m->bytes, e));
+    nmrt_gpu_copy_out(d, d->stage.at, at, m->bytes);
+    return d->comm->send(d->comm, m->peer, m->tag, d->stage.at, m->bytes, m->what, m->where, e);
+}
+
+nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
+{
+    NMRT_TRY(need_stage(d, m->bytes, e));
+    NMRT_TRY(d->comm->recv(d->comm, m->peer, m->tag, d->stage.at, m->bytes, m->what, m->where, e));
+    nmrt_gpu_copy_in(d, at, d->stage.at, m->bytes);
+    return NMRT_OK;
+}
+
+// --- open and close ------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_join_ranks(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e)
+{
+    if (!request->comm || !request->mesh)
+        return NMRT_OK;
+    d->comm = request->comm;
+    return nmrt_exchanges_init(&d->exchanges, request->mesh, e);
+}
+
+void nmrt_gpu_leave_ranks(nmrt_device *d)
+{
+    drop_stage(d);
+    nmrt_exchanges_release(&d->exchanges);
+}

@@ -1,0 +1,230 @@
+// The devices cuda and emu: one file, two tables of functions. Work is enqueued in order on one
+// stream and never waited for before the host reads what it gave.
+#include "runtime/gpu/gpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// --- open and close ------------------------------------------------------------------------------
+
+static void gpu_close(nmrt_device *d)
+{
+    if (!d)
+        return;
+    nmrt_gpu_leave_ranks(d);
+    if (d->context) {
+        if (d->stream)
+            d->api->cuStreamSynchronize(d->stream);
+        nmrt_gpu_products_close(d);
+        nmrt_gpu_ring_close(d);
+        nmrt_gpu_close_image(d);
+        if (d->stream)
+            d->api->cuStreamDestroy(d->stream);
+        d->api->cuDevicePrimaryCtxRelease(d->id);
+    }
+    free(d->libraries);
+    free(d);
+}
+
+static nmrt_status find_device(nmrt_device *d, int local_rank, nmrt_error *e)
+{
+    const nmrt_gpu_api *api = d->api;
+    int n = 0, major = 0, minor = 0;
+    NMRT_TRY(nmrt_gpu_check(d, api->cuInit(0), "the GPU's driver does not start", e));
+    NMRT_TRY(nmrt_gpu_check(d, api->cuDeviceGetCount(&n), "cannot count the GPUs", e));
+    if (!n)
+        return nmrt_fail(e, NMRT_WORLD, "the driver has no GPU; run with --device host");
+    NMRT_TRY(nmrt_gpu_check(d, api->cuDeviceGet(&d->id, local_rank % n), "cannot get a GPU", e));
+    CUresult r = api->cuDeviceGetName(d->title, (int)sizeof d->title / 2, d->id);
+    if (r == CUDA_SUCCESS)
+        r = api->cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, d->id);
+    if (r == CUDA_SUCCESS)
+        r = api->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, d->id);
+    d->capability = 10 * major + minor;
+    return nmrt_gpu_check(d, r, "cannot ask the GPU what it is", e);
+}
+
+static nmrt_status open_context(nmrt_device *d, nmrt_error *e)
+{
+    CUresult r = d->api->cuDevicePrimaryCtxRetain(&d->context, d->id);
+    NMRT_TRY(nmrt_gpu_check(d, r, "cannot use the GPU", e));
+    NMRT_TRY(nmrt_gpu_check(d, d->api->cuCtxSetCurrent(d->context), "cannot use the GPU", e));
+    r = d->api->cuStreamCreate(&d->stream, CU_STREAM_NON_BLOCKING);
+    return nmrt_gpu_check(d, r, "cannot make a stream", e);
+}
+
+static nmrt_status open_parts(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e)
+{
+    NMRT_TRY(find_device(d, request->local_rank, e));
+    NMRT_TRY(open_context(d, e));
+    NMRT_TRY(nmrt_gpu_ring_open(d, e));
+    NMRT_TRY(nmrt_gpu_open_image(d, e));
+    NMRT_TRY(nmrt_gpu_products_open(d, e));
+    return nmrt_gpu_join_ranks(d, request, e);
+}
+
+static nmrt_status finish_open(nmrt_device **device, const nmrt_device_request *request,
+                               nmrt_error *e)
+{
+    nmrt_device *d = *device;
+    d->program = request->program;
+    d->tf32 = request->tf32;
+    nmrt_status status = d->api ? open_parts(d, request, e) : NMRT_WORLD;
+    if (status != NMRT_OK) {
+        gpu_close(d);
+        *device = NULL;
+    }
+    return status;
+}
+
+static nmrt_status cuda_open(nmrt_device **device, const nmrt_device_request *request,
+                             nmrt_error *e)
+{
+    nmrt_device *d = *device = calloc(1, sizeof *d);
+    if (!d || !(d->libraries = calloc(1, sizeof *d->libraries))) {
+        free(d);
+        *device = NULL;
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the device");
+    }
+    if (nmrt_gpu_load(d->libraries, NMRT_GPU_CUDA, e) == NMRT_OK)
+        d->api = &d->libraries->api;
+    return finish_open(device, request, e);
+}
+
+static nmrt_status emu_open(nmrt_device **device, const nmrt_device_request *request, nmrt_error *e)
+{
+    nmrt_device *d = *device = NULL;
+    if (!nmrt_gpu_emulator)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "this binary was compiled without the target emu: compile it with "
+                         "--target emu");
+    d = *device = calloc(1, sizeof *d);
+    if (!d)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the device");
+    d->api = nmrt_gpu_emulator(e);
+    return finish_open(device, request, e);
+}
+
+// --- calls ---------------------------------------------------------------------------------------
+
+// The parameter is copied by the driver before it returns.
+static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
+{
+    nmrt_device *d = f->device;
+    const nmdrv_kernel *k = &d->program->kernel[kernel];
+    int64_t blocks = (count + k->per_block - 1) / k->per_block;
+    void *params[] = {d->words};
+    nmrt_comm_moved(d->comm);
+    if (count <= 0)
+        return;
+    d->words[0] = count;
+    memcpy(d->words + 1, arg, (size_t)k->n_args * sizeof *d->words);
+    if (k->syms_at >= 0)
+        memcpy(d->words + 1 + k->n_args, arg[k->syms_at], (size_t)k->n_syms * sizeof(nmdrv_sym));
+    d->last = k;
+    nmrt_gpu_must(d,
+                  d->api->cuLaunchKernel(d->function[kernel], (unsigned)blocks, 1, 1,
+                                         (unsigned)k->threads, 1, 1, (unsigned)k->shared, d->stream,
+                                         params, NULL),
+                  k->name);
+}
+
+static void gpu_fill(nmdrv_frame *f, void *dst, int64_t bytes)
+{
+    nmrt_device *d = f->device;
+    nmrt_comm_moved(d->comm);
+    nmrt_gpu_fill(d, dst, bytes, 0);
+}
+
+static void gpu_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
+{
+    nmrt_device *d = f->device;
+    nmrt_comm_moved(d->comm);
+    if (bytes && dst != src)
+        nmrt_gpu_must(d,
+                      d->api->cuMemcpyDtoDAsync((CUdeviceptr)(uintptr_t)dst,
+                                                (CUdeviceptr)(uintptr_t)src, (size_t)bytes,
+                                                d->stream),
+                      "a copy on the GPU failed");
+}
+
+static const nmdrv_calls gpu_calls = {gpu_launch,          gpu_fill,      gpu_copy,
+                                      nmrt_gpu_collective, nmrt_gpu_wait, nmrt_gpu_product};
+
+// --- what it is ----------------------------------------------------------------------------------
+
+static void gpu_poison_scratch(nmrt_device *d, uint32_t pattern) { (void)d, (void)pattern; }
+
+static void gpu_describe(nmrt_device *d, nmrt_text *out) { nmrt_text_add(out, "%s", d->title); }
+
+// Multiply-adds of a multiprocessor in a cycle, dense: in f32 by its ordinary units, in bf16 by its
+// tensor cores.
+static const struct {
+    int capability, f32, bf16;
+} rates[] = {{100, 128, 4096}, {90, 128, 2048}, {86, 128, 512}, {80, 64, 1024}, {0, 64, 64}};
+
+static double gpu_peak(nmrt_device *d)
+{
+    int processors = 0, khz = 0, i = 0;
+    bool bf16 = strcmp(d->program->precision, "bf16") == 0;
+    d->api->cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, d->id);
+    d->api->cuDeviceGetAttribute(&khz, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, d->id);
+    while (rates[i].capability > d->capability)
+        i++;
+    return 2e3 * processors * khz * (bf16 ? rates[i].bf16 : rates[i].f32);
+}
+
+// Of the first GPU, asked without a context; the others are taken to be like it.
+static nmrt_memory_info cuda_memory_info(void)
+{
+    nmrt_gpu_libraries l = {0};
+    nmrt_error e;
+    CUdevice id;
+    size_t total = 0;
+    if (nmrt_gpu_load(&l, NMRT_GPU_CUDA, &e) == NMRT_OK && l.api.cuInit(0) == CUDA_SUCCESS &&
+        l.api.cuDeviceGet(&id, 0) == CUDA_SUCCESS)
+        l.api.cuDeviceTotalMem(&total, id);
+    return (nmrt_memory_info){(int64_t)total, (int64_t)total};
+}
+
+static int cuda_sharers(int local_ranks)
+{
+    nmrt_gpu_libraries l = {0};
+    nmrt_error e;
+    int n = 0;
+    if (nmrt_gpu_load(&l, NMRT_GPU_CUDA, &e) == NMRT_OK && l.api.cuInit(0) == CUDA_SUCCESS)
+        l.api.cuDeviceGetCount(&n);
+    return n ? (local_ranks + n - 1) / n : local_ranks;
+}
+
+// The emulator's memory is this machine's.
+static nmrt_memory_info emu_memory_info(void) { return nmrt_device_host.memory_info(); }
+
+static int emu_sharers(int local_ranks) { return local_ranks; }
+
+#define GPU_DEVICE(title, opens, memory, shares)                                                   \
+    {                                                                                              \
+        .name = title,                                                                             \
+        .flavour = NMDRV_GPU,                                                                      \
+        .open = opens,                                                                             \
+        .close = gpu_close,                                                                        \
+        .memory_info = memory,                                                                     \
+        .sharers = shares,                                                                         \
+        .alloc = nmrt_gpu_alloc,                                                                   \
+        .free = nmrt_gpu_free,                                                                     \
+        .copy_in = nmrt_gpu_copy_in,                                                               \
+        .copy_out = nmrt_gpu_copy_out,                                                             \
+        .fill = nmrt_gpu_fill,                                                                     \
+        .poison_scratch = gpu_poison_scratch,                                                      \
+        .calls = &gpu_calls,                                                                       \
+        .end_call = nmrt_gpu_end_call,                                                             \
+        .send = nmrt_gpu_send,                                                                     \
+        .receive = nmrt_gpu_receive,                                                               \
+        .peak = gpu_peak,                                                                          \
+        .describe = gpu_describe,                                                                  \
+    }
+
+const nmrt_device_ops nmrt_device_cuda =
+    GPU_DEVICE("cuda", cuda_open, cuda_memory_info, cuda_sharers);
+const nmrt_device_ops nmrt_device_emu = GPU_DEVICE("emu", emu_open, emu_memory_info, emu_sharers);

@@ -1,0 +1,93 @@
+// The device of the flavour gpu: cuda and emu are the same code over a table of functions (api.h).
+// What its parts share: fail.c, image.c, memory.c, product.c, collect.c; device.c has the rest.
+#ifndef NMRT_GPU_GPU_H
+#define NMRT_GPU_GPU_H
+
+#include "runtime/comm.h"
+#include "runtime/device.h"
+#include "runtime/exchange.h"
+#include "runtime/gpu/load.h"
+
+enum { NMRT_GPU_RING = 2, NMRT_GPU_RING_BYTES = 4 << 20 };
+
+typedef struct nmrt_gpu_ring {   // pinned host memory, in parts that are filled in turn
+    char *at;                    // [RING][RING_BYTES]
+    CUevent read[NMRT_GPU_RING]; // the copies from a part are done
+    int part;
+    int64_t used; // bytes of the part that is being filled
+} nmrt_gpu_ring;
+
+typedef struct nmrt_gpu_stage { // host memory that collectives and messages pass through
+    char *at;
+    int64_t bytes;
+} nmrt_gpu_stage;
+
+struct nmrt_device {
+    const nmdrv_program *program;
+    const nmrt_gpu_api *api;
+    nmrt_gpu_libraries *libraries; // owned; NULL: the emulator's table, which is whole
+    CUdevice id;
+    CUcontext context; // NULL: not retained
+    int capability;    // 90: 9.0
+    char title[256];   // for people
+    CUmodule module;
+    CUfunction *function;     // [program.n_kernels]
+    int64_t *words;           // a launch's parameter, with room for any kernel's
+    CUstream stream;          // of all kernels and copies
+    const nmdrv_kernel *last; // launched; NULL: none
+    nmrt_gpu_ring ring;
+    struct nmrt_gpu_products *products; // NULL: the program has none
+    bool tf32;
+    nmrt_comm *comm;                     // NULL: one rank alone
+    nmrt_exchanges exchanges;            // where there is a comm
+    nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
+    int n_batch;
+    nmrt_gpu_stage stage;
+};
+
+// --- fail.c ------------------------------------------------------------------------------------
+
+// A call of the driver: NMRT_OK, or a sentence that begins with what was tried: "cannot get
+// memory".
+nmrt_status nmrt_gpu_check(const nmrt_device *d, CUresult result, const char *tried, nmrt_error *e);
+// Of a GPU's own work nobody can take a failure: it is the end of all ranks.
+_Noreturn void nmrt_gpu_die(nmrt_device *d, const nmrt_error *e);
+// As check, and the end. The driver tells of a kernel's failure in any later call, so the sentence
+// names the last launch, and how to learn which one it was.
+void nmrt_gpu_must(nmrt_device *d, CUresult result, const char *tried);
+
+// --- image.c -----------------------------------------------------------------------------------
+
+// The best image that this GPU can run becomes the device's module, and its functions are found.
+nmrt_status nmrt_gpu_open_image(nmrt_device *d, nmrt_error *e);
+void nmrt_gpu_close_image(nmrt_device *d);
+
+// --- memory.c ----------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_ring_open(nmrt_device *d, nmrt_error *e);
+void nmrt_gpu_ring_close(nmrt_device *d);
+nmrt_status nmrt_gpu_alloc(nmrt_device *d, int64_t bytes, void **at, nmrt_error *e);
+void nmrt_gpu_free(nmrt_device *d, void *at, int64_t bytes);
+void nmrt_gpu_copy_in(nmrt_device *d, void *at, const void *host, int64_t bytes);
+void nmrt_gpu_copy_out(nmrt_device *d, void *host, const void *at, int64_t bytes);
+void nmrt_gpu_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t pattern);
+
+// --- product.c ---------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_products_open(nmrt_device *d, nmrt_error *e);
+void nmrt_gpu_products_close(nmrt_device *d);
+void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
+                      const void *a, const void *b, const void *bias);
+
+// --- collect.c ---------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_join_ranks(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e);
+void nmrt_gpu_leave_ranks(nmrt_device *d);
+void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
+                          void *in);
+void nmrt_gpu_wait(nmdrv_frame *f, int64_t collective);
+void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func);
+nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e);
+nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e);
+
+#endif
