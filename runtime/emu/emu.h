@@ -4,6 +4,7 @@
 #ifndef NMEMU_EMU_H
 #define NMEMU_EMU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct nmemu
@@ -23,6 +24,11 @@ void nmemu_free(nmemu *m); // with all its buffers; NULL is fine
 // every format). A kernel that leaves it is reported as leaving `name` (copied). NULL: no memory.
 // Not during a launch.
 void *nmemu_alloc(nmemu *m, uint64_t bytes, const char *name);
+// The same, aligned to `align`, a power of two from 16 to 4096.
+void *nmemu_alloc_aligned(nmemu *m, uint64_t bytes, uint64_t align, const char *name);
+// Does one buffer hold all these bytes? No bytes are anywhere. If not, `words` says what is there.
+bool nmemu_holds(const nmemu *m, const void *at, uint64_t bytes, char *words, uint64_t room);
+bool nmemu_is_start(const nmemu *m, const void *at); // of a buffer that was not released
 void nmemu_release(nmemu *m, void *buffer); // later accesses are reported as such; NULL is fine
 
 // --- launches ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// Device memory: each buffer ends where an inaccessible page begins, and starts behind one, so that
+// Device memory: each buffer ends where inaccessible pages begin, and starts behind some, so that
 // leaving it faults (fault.c). What alignment leaves over on its own pages is filled with a pattern
 // and looked at after each launch. Released buffers keep their addresses, without memory, for as
 // long as the device lives.
@@ -9,17 +9,22 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, EDGE = 0xa5, ALIGN = 16 };
+enum {
+    PAGE = 4096,
+    GUARD = 1 << 20, // bytes on either side that nobody may touch: addresses alone, no memory
+    EDGE = 0xa5,
+    ALIGN = 16,
+};
 
 static u64 round_up(u64 x, u64 to) { return (x + to - 1) / to * to; }
 
-static char *first_page(const nmemu_buffer *u) { return u->pages + PAGE; }
-static char *last_page_end(const nmemu_buffer *u) { return u->pages + u->mapped - PAGE; }
+static char *first_page(const nmemu_buffer *u) { return u->pages + GUARD; }
+static char *last_page_end(const nmemu_buffer *u) { return u->pages + u->mapped - GUARD; }
 
-static bool map_buffer(nmemu_buffer *u)
+static bool map_buffer(nmemu_buffer *u, u64 align)
 {
     u64 inner = round_up(u->bytes ? u->bytes : 1, PAGE);
-    u->mapped = inner + 2 * (u64)PAGE;
+    u->mapped = inner + 2 * (u64)GUARD;
     u->pages = mmap(NULL, u->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (u->pages == MAP_FAILED)
         return false;
@@ -27,7 +32,7 @@ static bool map_buffer(nmemu_buffer *u)
         munmap(u->pages, u->mapped);
         return false;
     }
-    u->start = last_page_end(u) - round_up(u->bytes, ALIGN);
+    u->start = last_page_end(u) - round_up(u->bytes, align);
     memset(first_page(u), EDGE, (u64)(u->start - first_page(u)));
     memset(u->start, 0xff, u->bytes);
     memset(u->start + u->bytes, EDGE, (u64)(last_page_end(u) - u->start) - u->bytes);
@@ -43,8 +48,13 @@ static void free_record(nmemu_buffer *u)
 
 void *nmemu_alloc(nmemu *m, uint64_t bytes, const char *name)
 {
+    return nmemu_alloc_aligned(m, bytes, ALIGN, name);
+}
+
+void *nmemu_alloc_aligned(nmemu *m, uint64_t bytes, uint64_t align, const char *name)
+{
     nmemu_buffer *u = calloc(1, sizeof *u);
-    if (!u || !(u->name = strdup(name)) || (u->bytes = bytes, !map_buffer(u))) {
+    if (!u || !(u->name = strdup(name)) || (u->bytes = bytes, !map_buffer(u, align))) {
         free_record(u);
         return NULL;
     }
@@ -93,6 +103,31 @@ bool nmemu_describe(const nmemu *m, const void *address, char *text, unsigned lo
                      u->bytes);
         return true;
     }
+    return false;
+}
+
+bool nmemu_is_start(const nmemu *m, const void *at)
+{
+    for (const nmemu_buffer *u = atomic_load(&m->buffers); u; u = u->next)
+        if (u->start == at && !u->released)
+            return true;
+    return false;
+}
+
+bool nmemu_holds(const nmemu *m, const void *at, uint64_t bytes, char *words, uint64_t room)
+{
+    const char *a = at;
+    char place[256];
+    for (const nmemu_buffer *u = atomic_load(&m->buffers); u; u = u->next)
+        if (!u->released && a >= u->start && bytes <= u->bytes &&
+            (u64)(a - u->start) <= u->bytes - bytes)
+            return true;
+    if (!bytes)
+        return true;
+    if (nmemu_describe(m, at, place, sizeof place))
+        snprintf(words, room, "%lu bytes at %s", bytes, place);
+    else
+        snprintf(words, room, "%lu bytes at %p, where no buffer is", bytes, at);
     return false;
 }
 
