@@ -6,7 +6,7 @@ set -eu
 declare -A may=(
     [base]="base" [ir]="base ir" [frontend]="base ir frontend" [passes]="base ir passes"
     [codegen]="base ir codegen runtime/driver_abi.h runtime/emu/prims.h" [runtime]="runtime"
-    [runtime/emu]="runtime/emu runtime/gpu/api.h runtime/driver_abi.h runtime/status.h")
+    [runtime/emu]="runtime/emu runtime/gpu/api.h runtime/gpu/api.def runtime/driver_abi.h runtime/status.h")
 bad=0
 for room in "${!may[@]}"; do
     while IFS=: read -r file line text; do

@@ -1,0 +1,470 @@
+// The emulated cuBLASLt: descriptors, layouts, and products in stream order. What nemocc does not
+// ask for is refused as unsupported. An algorithm is for the problem that it was found for, and for
+// operands that are aligned as was promised then: another use is refused, as the real one may be
+// wrong or slow there. A product whose operand leaves its buffer is a misuse, told when it runs.
+#include "runtime/emu/driver.h"
+
+#include "runtime/emu/product.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cublasLtContext {
+    int unused;
+};
+
+struct cublasLtMatmulDesc {
+    cublasComputeType_t compute;
+    cudaDataType_t scale, bias_type;
+    int32_t transa, transb;
+    uint32_t epilogue;
+    void *bias;
+};
+
+struct cublasLtMatrixLayout {
+    cudaDataType_t type;
+    uint64_t rows, cols;
+    int64_t ld, stride; // stride: of batches, in elements
+    int32_t batch;
+};
+
+struct cublasLtMatmulPreference {
+    uint64_t workspace;
+    uint32_t align[4]; // bytes: a, b, c, d
+};
+
+// --- attributes ----------------------------------------------------------------------------------
+
+typedef struct attribute {
+    int id;
+    size_t bytes, at; // of the member
+} attribute;
+
+#define MEMBER(id, type, member) {id, sizeof((type *)0)->member, offsetof(type, member)}
+
+static cublasStatus_t set(void *object, const attribute *list, size_t n, int id, const void *value,
+                          size_t bytes)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].id != id)
+            continue;
+        if (list[i].bytes != bytes)
+            return nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "attribute %d has %zu bytes", id,
+                             list[i].bytes);
+        memcpy((char *)object + list[i].at, value, bytes);
+        return CUBLAS_STATUS_SUCCESS;
+    }
+    return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "attribute %d is not emulated", id);
+}
+
+// The driver's error in cuBLAS's words.
+static cublasStatus_t begin(const char *call)
+{
+    return nmemu_call(call) ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t make(const char *call, void *at, size_t bytes, const void *first)
+{
+    cublasStatus_t r = begin(call);
+    void *made = r ? NULL : malloc(bytes);
+    if (made)
+        memcpy(made, first, bytes);
+    else if (!r)
+        r = nmemu_say(CUBLAS_STATUS_EXECUTION_FAILED, "no memory");
+    memcpy(at, &made, sizeof made);
+    return nmemu_done(r);
+}
+
+static cublasStatus_t create(cublasLtHandle_t *handle)
+{
+    return make("cublasLtCreate", handle, sizeof **handle, &(struct cublasLtContext){0});
+}
+
+static cublasStatus_t destroy(cublasLtHandle_t handle)
+{
+    free(handle);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t desc_create(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
+                                  cudaDataType_t scale)
+{
+    struct cublasLtMatmulDesc first = {
+        .compute = compute, .scale = scale, .bias_type = -1, .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
+    return make("cublasLtMatmulDescCreate", desc, sizeof first, &first);
+}
+
+static cublasStatus_t desc_destroy(cublasLtMatmulDesc_t desc)
+{
+    free(desc);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static const attribute desc_attributes[] = {
+    MEMBER(CUBLASLT_MATMUL_DESC_TRANSA, struct cublasLtMatmulDesc, transa),
+    MEMBER(CUBLASLT_MATMUL_DESC_TRANSB, struct cublasLtMatmulDesc, transb),
+    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE, struct cublasLtMatmulDesc, epilogue),
+    MEMBER(CUBLASLT_MATMUL_DESC_BIAS_POINTER, struct cublasLtMatmulDesc, bias),
+    MEMBER(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, struct cublasLtMatmulDesc, bias_type),
+};
+
+static cublasStatus_t desc_set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t id,
+                               const void *value, size_t bytes)
+{
+    cublasStatus_t r = begin("cublasLtMatmulDescSetAttribute");
+    size_t n = sizeof desc_attributes / sizeof *desc_attributes;
+    return nmemu_done(r ? r : set(desc, desc_attributes, n, id, value, bytes));
+}
+
+static cublasStatus_t layout_create(cublasLtMatrixLayout_t *layout, cudaDataType_t type,
+                                    uint64_t rows, uint64_t cols, int64_t ld)
+{
+    struct cublasLtMatrixLayout first = {type, rows, cols, ld, 0, 1};
+    return make("cublasLtMatrixLayoutCreate", layout, sizeof first, &first);
+}
+
+static cublasStatus_t layout_destroy(cublasLtMatrixLayout_t layout)
+{
+    free(layout);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static const attribute layout_attributes[] = {
+    MEMBER(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, struct cublasLtMatrixLayout, batch),
+    MEMBER(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, struct cublasLtMatrixLayout, stride),
+};
+
+static cublasStatus_t layout_set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t id,
+                                 const void *value, size_t bytes)
+{
+    cublasStatus_t r = begin("cublasLtMatrixLayoutSetAttribute");
+    size_t n = sizeof layout_attributes / sizeof *layout_attributes;
+    return nmemu_done(r ? r : set(layout, layout_attributes, n, id, value, bytes));
+}
+
+static cublasStatus_t preference_create(cublasLtMatmulPreference_t *preference)
+{
+    struct cublasLtMatmulPreference first = {0, {256, 256, 256, 256}};
+    return make("cublasLtMatmulPreferenceCreate", preference, sizeof first, &first);
+}
+
+static cublasStatus_t preference_destroy(cublasLtMatmulPreference_t preference)
+{
+    free(preference);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static const attribute preference_attributes[] = {
+    MEMBER(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, struct cublasLtMatmulPreference, workspace),
+    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, struct cublasLtMatmulPreference, align[0]),
+    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, struct cublasLtMatmulPreference, align[1]),
+    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, struct cublasLtMatmulPreference, align[2]),
+    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, struct cublasLtMatmulPreference, align[3]),
+};
+
+static cublasStatus_t preference_set(cublasLtMatmulPreference_t preference,
+                                     cublasLtMatmulPreferenceAttributes_t id, const void *value,
+                                     size_t bytes)
+{
+    cublasStatus_t r = begin("cublasLtMatmulPreferenceSetAttribute");
+    size_t n = sizeof preference_attributes / sizeof *preference_attributes;
+    return nmemu_done(r ? r : set(preference, preference_attributes, n, id, value, bytes));
+}
+
+// --- problems ------------------------------------------------------------------------------------
+
+typedef struct problem {
+    const struct cublasLtMatmulDesc *desc;
+    cublasLtMatrixLayout_t a, b, c, d;
+} problem;
+
+static cublasStatus_t refuse(const char *why)
+{
+    return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "%s is not emulated", why);
+}
+
+static cublasStatus_t wrong(const char *why)
+{
+    return nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "%s", why);
+}
+
+static bool is_f32(cudaDataType_t t) { return t == CUDA_R_32F || t == CUDA_R_16BF; }
+
+static cublasStatus_t check_types(const problem *p)
+{
+    const struct cublasLtMatmulDesc *d = p->desc;
+    if (p->a->type != p->b->type || p->c->type != p->d->type)
+        return refuse("a product of two types, or a result of another type than c");
+    if (d->compute == CUBLAS_COMPUTE_64F) {
+        bool all = p->a->type == CUDA_R_64F && p->d->type == CUDA_R_64F && d->scale == CUDA_R_64F;
+        return all ? CUBLAS_STATUS_SUCCESS : refuse("f64 in part");
+    }
+    if (d->compute != CUBLAS_COMPUTE_32F && d->compute != CUBLAS_COMPUTE_32F_FAST_TF32)
+        return refuse("this compute type");
+    if (!is_f32(p->a->type) || !is_f32(p->d->type) || d->scale != CUDA_R_32F)
+        return refuse("a type other than f32 and bf16");
+    if (p->a->type == CUDA_R_32F && p->d->type != CUDA_R_32F)
+        return refuse("a bf16 result of f32");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t check_epilogue(const problem *p)
+{
+    if (p->desc->epilogue == CUBLASLT_EPILOGUE_DEFAULT)
+        return CUBLAS_STATUS_SUCCESS;
+    if (p->desc->epilogue != CUBLASLT_EPILOGUE_BIAS)
+        return refuse("this epilogue");
+    cudaDataType_t t = p->desc->bias_type < 0 ? p->d->type : p->desc->bias_type;
+    return t == p->d->type ? CUBLAS_STATUS_SUCCESS : refuse("a bias of another type than d");
+}
+
+static bool is_layout(const struct cublasLtMatrixLayout *l)
+{
+    return l->rows && l->cols && l->ld >= (int64_t)l->rows && l->batch > 0 && l->stride >= 0;
+}
+
+static cublasStatus_t check_shapes(const problem *p)
+{
+    bool ta = p->desc->transa == CUBLAS_OP_T, tb = p->desc->transb == CUBLAS_OP_T;
+    if ((!ta && p->desc->transa) || (!tb && p->desc->transb))
+        return refuse("this transposition");
+    if (!is_layout(p->a) || !is_layout(p->b) || !is_layout(p->c) || !is_layout(p->d))
+        return wrong("a layout has no rows, or ld is less than they are");
+    if (p->c->rows != p->d->rows || p->c->cols != p->d->cols)
+        return wrong("c and d differ in size");
+    if ((ta ? p->a->cols : p->a->rows) != p->d->rows ||
+        (tb ? p->b->rows : p->b->cols) != p->d->cols ||
+        (ta ? p->a->rows : p->a->cols) != (tb ? p->b->cols : p->b->rows))
+        return wrong("the sizes of a, b and d do not fit");
+    if (p->a->batch != p->d->batch || p->b->batch != p->d->batch || p->c->batch != p->d->batch)
+        return wrong("the operands' batch counts differ");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t check_problem(const problem *p)
+{
+    cublasStatus_t r = check_types(p);
+    r = r ? r : check_epilogue(p);
+    return r ? r : check_shapes(p);
+}
+
+// --- algorithms ----------------------------------------------------------------------------------
+
+static uint64_t hash(uint64_t h, const void *data, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ ((const unsigned char *)data)[i]) * 0x100000001b3;
+    return h;
+}
+
+static uint64_t hash_layout(uint64_t h, const struct cublasLtMatrixLayout *l)
+{
+    uint64_t words[] = {(uint64_t)l->type,   l->rows,           l->cols, (uint64_t)l->ld,
+                        (uint64_t)l->stride, (uint64_t)l->batch};
+    return hash(h, words, sizeof words);
+}
+
+static uint64_t sign(const problem *p)
+{
+    const struct cublasLtMatmulDesc *d = p->desc;
+    int64_t words[] = {d->compute, d->scale, d->transa, d->transb, d->epilogue};
+    uint64_t h = hash(0xcbf29ce484222325, words, sizeof words);
+    h = hash_layout(hash_layout(h, p->a), p->b);
+    return hash_layout(hash_layout(h, p->c), p->d);
+}
+
+static cublasStatus_t find(const problem *p, const struct cublasLtMatmulPreference *preference,
+                           cublasLtMatmulHeuristicResult_t *result, int *found)
+{
+    *found = 0;
+    cublasStatus_t r = check_problem(p);
+    if (r)
+        return r;
+    *result = (cublasLtMatmulHeuristicResult_t){.wavesCount = 1};
+    result->algo.data[0] = sign(p);
+    for (int i = 0; i < 4; i++)
+        result->algo.data[1 + i] = preference->align[i];
+    *found = 1;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t heuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                cublasLtMatmulPreference_t preference, int wanted,
+                                cublasLtMatmulHeuristicResult_t *result, int *found)
+{
+    cublasStatus_t r = begin("cublasLtMatmulAlgoGetHeuristic");
+    if (!r && (!handle || wanted < 1))
+        r = wrong("no handle, or no result is wanted");
+    return nmemu_done(r ? r : find(&(problem){desc, a, b, c, d}, preference, result, found));
+}
+
+static cublasStatus_t check_algo(const problem *p, const cublasLtMatmulAlgo_t *algo,
+                                 const void *const operand[4])
+{
+    if (!algo)
+        return CUBLAS_STATUS_SUCCESS;
+    if (algo->data[0] != sign(p))
+        return wrong("the algorithm was found for another problem");
+    for (int i = 0; i < 4; i++)
+        if (algo->data[1 + i] && (uintptr_t)operand[i] % algo->data[1 + i])
+            return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
+                             "operand %c is not aligned to the %llu bytes that were promised",
+                             "abcd"[i], (unsigned long long)algo->data[1 + i]);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+// --- products ------------------------------------------------------------------------------------
+
+typedef struct multiplying {
+    nmemu_work work;
+    nmemu_product product;
+} multiplying;
+
+// The bytes from the operand's first element to its last, over all batches.
+static uint64_t span(const nmemu_product *p, const nmemu_operand *o, int64_t rows, int64_t cols)
+{
+    int64_t last = (rows - 1) * o->row + (cols - 1) * o->col + (p->batch - 1) * o->batch;
+    return (uint64_t)(last + 1) * nmemu_element_bytes(o->type);
+}
+
+static const char *leaves(const nmemu *m, const nmemu_product *p, char name, const nmemu_operand *o,
+                          int64_t rows, int64_t cols)
+{
+    static char text[1024];
+    char words[512];
+    if (!o->at || nmemu_holds(m, o->at, span(p, o, rows, cols), words, sizeof words))
+        return NULL;
+    snprintf(text, sizeof text, "product of %ld x %ld x %ld, %ld of them: operand %c leaves: %s",
+             p->m, p->n, p->k, p->batch, name, words);
+    return text;
+}
+
+static const char *do_product(nmemu_work *w)
+{
+    const nmemu_product *p = &((multiplying *)w)->product;
+    const nmemu *m = w->context->machine;
+    const char *text = leaves(m, p, 'a', &p->a, p->m, p->k);
+    text = text ? text : leaves(m, p, 'b', &p->b, p->k, p->n);
+    text = text || p->beta == 0 ? text : leaves(m, p, 'c', &p->c, p->m, p->n);
+    text = text ? text : leaves(m, p, 'd', &p->d, p->m, p->n);
+    text = text ? text : leaves(m, p, '+', &p->bias, p->m, 1);
+    if (text)
+        return text;
+    return nmemu_product_run(p) ? NULL : "a product: no memory";
+}
+
+static const nmemu_work_kind products = {.run = do_product};
+
+static nmemu_element element_of(cudaDataType_t t)
+{
+    return t == CUDA_R_64F ? NMEMU_F64 : t == CUDA_R_16BF ? NMEMU_BF16 : NMEMU_F32;
+}
+
+static nmemu_operand operand_of(const struct cublasLtMatrixLayout *l, bool transposed,
+                                const void *at)
+{
+    nmemu_operand o = {
+        .type = element_of(l->type), .row = 1, .col = l->ld, .batch = l->stride, .at = (void *)at};
+    if (transposed) {
+        o.row = l->ld;
+        o.col = 1;
+    }
+    return o;
+}
+
+static double factor(const problem *p, const void *at)
+{
+    return p->desc->scale == CUDA_R_64F ? *(const double *)at : *(const float *)at;
+}
+
+static nmemu_product product_of(const problem *p, const void *const operand[4], const void *alpha,
+                                const void *beta)
+{
+    const struct cublasLtMatmulDesc *d = p->desc;
+    bool ta = d->transa == CUBLAS_OP_T;
+    nmemu_product x = {.m = (int64_t)p->d->rows,
+                       .n = (int64_t)p->d->cols,
+                       .k = (int64_t)(ta ? p->a->rows : p->a->cols),
+                       .batch = p->d->batch,
+                       .a = operand_of(p->a, ta, operand[0]),
+                       .b = operand_of(p->b, d->transb == CUBLAS_OP_T, operand[1]),
+                       .c = operand_of(p->c, false, operand[2]),
+                       .d = operand_of(p->d, false, operand[3]),
+                       .alpha = factor(p, alpha),
+                       .beta = factor(p, beta),
+                       .tf32 = d->compute == CUBLAS_COMPUTE_32F_FAST_TF32};
+    if (d->epilogue == CUBLASLT_EPILOGUE_BIAS)
+        x.bias = (nmemu_operand){.type = x.d.type, .row = 1, .at = d->bias};
+    return x;
+}
+
+static cublasStatus_t issue(const nmemu_product *p, CUstream s)
+{
+    if (nmemu_check_stream(s))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    multiplying *k = nmemu_work_new(&products, sizeof *k);
+    if (k)
+        k->product = *p;
+    return nmemu_enqueue(s, (nmemu_work *)k) ? CUBLAS_STATUS_EXECUTION_FAILED
+                                             : CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t matmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha,
+                             const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
+                             cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
+                             cublasLtMatrixLayout_t c_layout, void *d,
+                             cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t *algo,
+                             void *workspace, size_t bytes, CUstream stream)
+{
+    problem p = {desc, a_layout, b_layout, c_layout, d_layout};
+    const void *const operand[4] = {a, b, c, d};
+    cublasStatus_t r = begin("cublasLtMatmul");
+    (void)workspace, (void)bytes; // nothing is kept there
+    if (!r && (!handle || !a || !b || !c || !d))
+        r = wrong("no handle, or no operand");
+    r = r ? r : check_problem(&p);
+    if (!r && desc->epilogue == CUBLASLT_EPILOGUE_BIAS && !desc->bias)
+        r = wrong("a bias without a pointer");
+    r = r ? r : check_algo(&p, algo, operand);
+    if (r)
+        return nmemu_done(r);
+    nmemu_product x = product_of(&p, operand, alpha, beta);
+    return nmemu_done(issue(&x, stream));
+}
+
+// --- the table -----------------------------------------------------------------------------------
+
+static size_t version(void) { return 130000; }
+
+static const char *status_string(cublasStatus_t status)
+{
+    switch (status) {
+    case CUBLAS_STATUS_SUCCESS: return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case CUBLAS_STATUS_NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default: return "unknown status";
+    }
+}
+
+void nmemu_fill_blas(nmrt_gpu_api *t)
+{
+    t->cublasLtGetVersion = version;
+    t->cublasLtGetStatusString = status_string;
+    t->cublasLtCreate = create;
+    t->cublasLtDestroy = destroy;
+    t->cublasLtMatmulDescCreate = desc_create;
+    t->cublasLtMatmulDescDestroy = desc_destroy;
+    t->cublasLtMatmulDescSetAttribute = desc_set;
+    t->cublasLtMatrixLayoutCreate = layout_create;
+    t->cublasLtMatrixLayoutDestroy = layout_destroy;
+    t->cublasLtMatrixLayoutSetAttribute = layout_set;
+    t->cublasLtMatmulPreferenceCreate = preference_create;
+    t->cublasLtMatmulPreferenceDestroy = preference_destroy;
+    t->cublasLtMatmulPreferenceSetAttribute = preference_set;
+    t->cublasLtMatmulAlgoGetHeuristic = heuristic;
+    t->cublasLtMatmul = matmul;
+}
