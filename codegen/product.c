@@ -11,6 +11,7 @@
 
 typedef struct strided { // a view of a group's operand
     int index;
+    nm_dtype dtype; // that it is stored in
     int n;
     nm_dim dim[NM_MAX_RANK];
     const nm_extent *stride[NM_MAX_RANK], *offset;
@@ -133,10 +134,17 @@ static bool view_slice(nm_module *m, strided *s, const nm_op *op)
     return s->offset != NULL;
 }
 
+// What is stored narrow is read as it is: products of bf16 are sums in f32.
+static bool widens(const strided *s, const nm_op *op)
+{
+    return (s->dtype == NM_bf16 || s->dtype == NM_f16) && op->out[0].type->dtype == NM_f32;
+}
+
 static bool look_through(nm_module *m, strided *s, const nm_op *op)
 {
     switch (op->code) {
     case NM_OP_stop: return true;
+    case NM_OP_cast: return widens(s, op);
     case NM_OP_rename: return view_rename(s, op);
     case NM_OP_split: return view_split(m, s, op);
     case NM_OP_merge: return view_merge(m, s, op);
@@ -153,6 +161,7 @@ static bool follow(nm_module *m, const nm_value *v, strided *s)
         return v->def->n_in == 1 && follow(m, v->def->in[0], s) && look_through(m, s, v->def);
     bool ok = lay_out(m, v->type, s);
     s->index = v->index;
+    s->dtype = v->type->dtype;
     return ok;
 }
 
@@ -187,12 +196,11 @@ static nm_op *find_dot(nm_value *result, double *alpha, nm_value **addend)
     return dot;
 }
 
-static bool fit_dtypes(const nm_dot *d, nm_dtype c)
+static bool fit_dtypes(const nm_op *dot, const strided *a, const strided *b, nm_dtype c)
 {
-    nm_dtype t = d->a->type->dtype;
+    nm_dtype t = a->dtype;
     bool known = t == NM_f32 || t == NM_bf16 || t == NM_f16;
-    return known && d->b->type->dtype == t && (c == t || c == NM_f32) &&
-           d->op->out[0].type->dtype == c;
+    return known && b->dtype == t && (c == t || c == NM_f32) && dot->out[0].type->dtype == c;
 }
 
 // --- the geometry
@@ -261,13 +269,11 @@ static bool find_addend(nm_module *m, const nm_dot *d, const nm_value *addend, c
                         nm_product_call *call)
 {
     strided s;
-    if (addend->type->dtype != c->dtype)
-        return false;
     if (!addend->def && addend->type == c) {
         call->sum = addend->index;
         return true;
     }
-    if (addend->type->rank != d->n[NM_DOT_N] || !follow(m, addend, &s))
+    if (addend->type->rank != d->n[NM_DOT_N] || !follow(m, addend, &s) || s.dtype != c->dtype)
         return false;
     const nm_extent *stride = stride_of(m, &s, d->n[NM_DOT_N], d->dim[NM_DOT_N]);
     call->bias = (nm_product_operand){s.index, s.offset};
@@ -284,8 +290,9 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
     const nm_type *type = group->out[0].type;
     nm_dot d = nm_dot_of(group, dot);
     strided a, b, c;
-    if (!fit_dtypes(&d, type->dtype) || !follow(m, d.a, &a) || !follow(m, d.b, &b) ||
-        !lay_out(m, type, &c) || (addend && !find_addend(m, &d, addend, type, call)))
+    if (!follow(m, d.a, &a) || !follow(m, d.b, &b) || !lay_out(m, type, &c) ||
+        !fit_dtypes(dot, &a, &b, type->dtype) ||
+        (addend && !find_addend(m, &d, addend, type, call)))
         return false;
     call->a = (nm_product_operand){a.index, a.offset};
     call->b = (nm_product_operand){b.index, b.offset};

@@ -27,15 +27,18 @@ static bool feeds_anchor(const nm_fuse *g, const nm_cluster *c)
 
 // --- on a GPU -------------------------------------------------------------------------------
 
+// Of an op of two operands, one of which is v; NULL: it is no such op.
 static nm_value *other_operand(const nm_op *op, const nm_value *v)
 {
+    if (op->n_in != 2 || (op->in[0] == v) == (op->in[1] == v))
+        return NULL;
     return op->in[0] == v ? op->in[1] : op->in[0];
 }
 
 static bool scales(const nm_op *op, const nm_value *v)
 {
-    const nm_op *by = other_operand(op, v)->def;
-    return op->code == NM_OP_mul && by && by->code == NM_OP_const;
+    const nm_value *by = other_operand(op, v);
+    return op->code == NM_OP_mul && by && by->def && by->def->code == NM_OP_const;
 }
 
 // Can the sum of v and `sum` be made where `sum` lies?
@@ -75,8 +78,7 @@ static bool is_bias(const nm_fuse *g, const nm_op *dot, const nm_value *bias)
 static bool adds(const nm_fuse *g, const nm_op *dot, const nm_op *op, const nm_value *v)
 {
     const nm_value *other = other_operand(op, v);
-    return op->code == NM_OP_add && other != v &&
-           (is_taken_over(g, other, v) || is_bias(g, dot, other));
+    return op->code == NM_OP_add && other && (is_taken_over(g, other, v) || is_bias(g, dot, other));
 }
 
 static const char *call_law(const nm_fuse *g, const nm_cluster *c)
