@@ -44,6 +44,17 @@ foreach(source ${NMRT_TEST_C})
   target_link_libraries(runtime_${name} PRIVATE nmrt_checked)
 endforeach()
 
+# runtime_gpu_test finds this where NVIDIA's libraries would be: one file by their names.
+add_library(fake_cuda MODULE tests/runtime/fake_cuda.c tests/runtime/fake_cuda_rest.c)
+target_compile_options(fake_cuda PRIVATE -O1 -g -fno-sanitize=all)
+target_link_options(fake_cuda PRIVATE -fno-sanitize=all)
+set_target_properties(fake_cuda PROPERTIES PREFIX "" OUTPUT_NAME libcuda SUFFIX .so.1
+                      LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime/fake_cuda)
+add_custom_command(TARGET fake_cuda POST_BUILD WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/runtime/fake_cuda
+                   COMMAND ${CMAKE_COMMAND} -E create_symlink libcuda.so.1 libcublasLt.so.12)
+add_dependencies(runtime_gpu_test fake_cuda)
+target_compile_definitions(runtime_gpu_test PRIVATE FAKE_CUDA_FOLDER="${CMAKE_BINARY_DIR}/runtime/fake_cuda")
+
 # The readers of checkpoints, fuzzed: tests/runtime/fuzz.sh runs it for some seconds.
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
   add_executable(runtime_fuzz tests/runtime/fuzz.c runtime/json.c runtime/safetensors.c runtime/dtype.c runtime/text.c

@@ -47,32 +47,41 @@ static int64_t bytes_of(const nmrt_exchange *x, int64_t elements)
 
 static int64_t lines_of(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
-// Gives the batch, as it is on the host, its places; returns the bytes that they take.
-static int64_t place_all(const nmrt_exchange *x, int n, char *stage, nmrt_exchange *on_host)
+static int64_t bytes_in(const nmrt_exchange *x) { return bytes_of(x, nmrt_exchange_in(x)); }
+
+static int64_t bytes_out(const nmrt_exchange *x) { return bytes_of(x, nmrt_exchange_out(x)); }
+
+static int64_t bytes_of_all(const nmrt_exchange *x, int n)
 {
-    int64_t at = 0;
+    int64_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += lines_of(bytes_in(&x[i])) + lines_of(bytes_out(&x[i]));
+    return bytes;
+}
+
+// The batch as it is on the host.
+static void place_all(const nmrt_exchange *x, int n, char *stage, nmrt_exchange *on_host)
+{
     for (int i = 0; i < n; i++) {
         on_host[i] = x[i];
-        on_host[i].in = stage + at;
-        at += lines_of(bytes_of(&x[i], nmrt_exchange_in(&x[i])));
-        on_host[i].out = stage + at;
-        at += lines_of(bytes_of(&x[i], nmrt_exchange_out(&x[i])));
+        on_host[i].in = stage;
+        stage += lines_of(bytes_in(&x[i]));
+        on_host[i].out = stage;
+        stage += lines_of(bytes_out(&x[i]));
     }
-    return at;
 }
 
 static nmrt_status run_staged(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
 {
     nmrt_exchange on_host[NMRT_MAX_BATCH];
     double start = nmrt_seconds();
-    NMRT_TRY(need_stage(d, place_all(x, n, NULL, on_host), e));
+    NMRT_TRY(need_stage(d, bytes_of_all(x, n), e));
     place_all(x, n, d->stage.at, on_host);
     for (int i = 0; i < n; i++)
-        nmrt_gpu_copy_out(d, (void *)(uintptr_t)on_host[i].in, x[i].in,
-                          bytes_of(&x[i], nmrt_exchange_in(&x[i])));
+        nmrt_gpu_copy_out(d, (void *)(uintptr_t)on_host[i].in, x[i].in, bytes_in(&x[i]));
     NMRT_TRY(nmrt_comm_run_all(d->comm, on_host, n, e));
     for (int i = 0; i < n; i++)
-        nmrt_gpu_copy_in(d, x[i].out, on_host[i].out, bytes_of(&x[i], nmrt_exchange_out(&x[i])));
+        nmrt_gpu_copy_in(d, x[i].out, on_host[i].out, bytes_out(&x[i]));
     d->comm->waited += nmrt_seconds() - start;
     return NMRT_OK;
 }

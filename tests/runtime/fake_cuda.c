@@ -1,0 +1,319 @@
+// libcuda.so.1 and libcublasLt.so.12 as far as tests/runtime/gpu_test.c needs them: one GPU that
+// does at once what it is asked for. Its addresses are the host's with a bit turned over, so
+// whoever follows one without asking dies. What is not here is in fake_cuda_rest.c, and fails.
+#include "runtime/gpu/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uintptr_t TURNED = (uintptr_t)1 << 62;
+static CUresult lost; // what a kernel did, told from now on
+int fake_heuristics;  // how often an algorithm was chosen
+static char names[] = "cuda";
+
+static void *real(CUdeviceptr at) { return (void *)((uintptr_t)at ^ TURNED); }
+static CUresult now(void) { return lost; }
+
+// --- devices -----------------------------------------------------------------------------------
+
+CUresult cuInit(unsigned int flags) { return flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS; }
+CUresult cuDriverGetVersion(int *version) { return *version = 12080, CUDA_SUCCESS; }
+CUresult cuDeviceGetCount(int *count)
+{
+    *count = getenv("FAKE_GPUS") ? atoi(getenv("FAKE_GPUS")) : 1;
+    return CUDA_SUCCESS;
+}
+CUresult cuDeviceGet(CUdevice *device, int ordinal) { return *device = ordinal, CUDA_SUCCESS; }
+CUresult cuDeviceGetName(char *name, int size, CUdevice device)
+{
+    snprintf(name, (size_t)size, "Fake %d", device);
+    return CUDA_SUCCESS;
+}
+CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
+{
+    const char *set = getenv("FAKE_CAPABILITY");
+    int capability = set ? atoi(set) : 90;
+    (void)device;
+    *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR   ? capability / 10
+             : attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR ? capability % 10
+                                                                         : 100;
+    return CUDA_SUCCESS;
+}
+CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
+{
+    (void)device;
+    return *bytes = 1 << 30, CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)
+{
+    (void)device;
+    return *context = (CUcontext)names, CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) { return (void)device, CUDA_SUCCESS; }
+CUresult cuCtxSetCurrent(CUcontext context) { return (void)context, CUDA_SUCCESS; }
+CUresult cuGetErrorName(CUresult error, const char **text)
+{
+    *text = error == CUDA_ERROR_ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+            : error == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY"
+                                                : "CUDA_ERROR_OTHER";
+    return CUDA_SUCCESS;
+}
+CUresult cuGetErrorString(CUresult error, const char **text)
+{
+    *text = error == CUDA_ERROR_ILLEGAL_ADDRESS ? "an illegal address" : "words";
+    return CUDA_SUCCESS;
+}
+
+// --- memory ------------------------------------------------------------------------------------
+
+CUresult cuMemGetInfo_v2(size_t *available, size_t *total)
+{
+    return *available = 1 << 20, *total = 1 << 30, CUDA_SUCCESS;
+}
+CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes)
+{
+    void *p = bytes < 1 << 30 ? aligned_alloc(256, (bytes + 255) / 256 * 256) : NULL;
+    *at = (uintptr_t)p ^ TURNED;
+    if (p)
+        memset(p, 0xff, bytes);
+    return p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+CUresult cuMemFree_v2(CUdeviceptr at) { return free(real(at)), CUDA_SUCCESS; }
+CUresult cuMemHostAlloc(void **at, size_t bytes, unsigned int flags)
+{
+    (void)flags;
+    return (*at = malloc(bytes)) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+CUresult cuMemFreeHost(void *at) { return free(at), CUDA_SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    return memcpy(real(to), from, bytes), now();
+}
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    return memcpy(to, real(from), bytes), now();
+}
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    return memmove(real(to), real(from), bytes), now();
+}
+CUresult cuMemsetD8Async(CUdeviceptr at, unsigned char value, size_t n, CUstream stream)
+{
+    (void)stream;
+    return memset(real(at), value, n), now();
+}
+CUresult cuMemsetD32Async(CUdeviceptr at, unsigned int value, size_t n, CUstream stream)
+{
+    (void)stream;
+    for (size_t i = 0; i < n; i++)
+        ((unsigned int *)real(at))[i] = value;
+    return now();
+}
+
+// --- kernels -----------------------------------------------------------------------------------
+
+// count, to, from, (symbols): to[i] = from[i] + the symbol's offset
+static void k_shift(const int64_t *w)
+{
+    float *to = real((CUdeviceptr)w[1]), *from = real((CUdeviceptr)w[2]);
+    for (int64_t i = 0; i < w[0]; i++)
+        to[i] = from[i] + (float)w[4 + 1];
+}
+
+static void k_fail(const int64_t *w)
+{
+    (void)w;
+    lost = CUDA_ERROR_ILLEGAL_ADDRESS;
+}
+
+static const struct {
+    const char *name;
+    void (*fn)(const int64_t *words);
+} kernels[] = {{"k_shift", k_shift}, {"k_fail", k_fail}};
+
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n,
+                            CUjit_option *option, void **value)
+{
+    if (strncmp(image, "new", 3) == 0) {
+        if (n && option[0] == CU_JIT_ERROR_LOG_BUFFER)
+            strcpy(value[0], "too new for this\nmore");
+        return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    }
+    return *module = (CUmodule)names, CUDA_SUCCESS;
+}
+CUresult cuModuleUnload(CUmodule module) { return (void)module, CUDA_SUCCESS; }
+CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
+{
+    (void)module;
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        if (strcmp(name, kernels[i].name) == 0)
+            return *function = (CUfunction)(uintptr_t)&kernels[i], CUDA_SUCCESS;
+    return CUDA_ERROR_NOT_FOUND;
+}
+CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value)
+{
+    (void)function, (void)attribute;
+    return value > 200 << 10 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                        unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                        unsigned int block_z, unsigned int shared, CUstream stream, void **params,
+                        void **extra)
+{
+    const int64_t *words = params[0];
+    (void)shared, (void)stream, (void)extra;
+    // 64 indices a block
+    if (!grid_x || grid_x != ((uint64_t)words[0] + 63) / 64 || grid_y * grid_z != 1 ||
+        block_x != 128 || block_y * block_z != 1)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!lost)
+        ((void (**)(const int64_t *))(uintptr_t)function)[1](words);
+    return CUDA_SUCCESS;
+}
+
+// --- streams and events: nothing is ever under way -----------------------------------------------
+
+CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
+{
+    (void)flags;
+    return *stream = (CUstream)names, CUDA_SUCCESS;
+}
+CUresult cuStreamDestroy_v2(CUstream stream) { return (void)stream, CUDA_SUCCESS; }
+CUresult cuStreamSynchronize(CUstream stream) { return (void)stream, now(); }
+CUresult cuEventCreate(CUevent *event, unsigned int flags)
+{
+    (void)flags;
+    return *event = (CUevent)names, CUDA_SUCCESS;
+}
+CUresult cuEventDestroy_v2(CUevent event) { return (void)event, CUDA_SUCCESS; }
+CUresult cuEventRecord(CUevent event, CUstream stream) { return (void)event, (void)stream, now(); }
+CUresult cuEventSynchronize(CUevent event) { return (void)event, now(); }
+
+// --- cuBLASLt ----------------------------------------------------------------------------------
+
+struct cublasLtMatrixLayout {
+    uint64_t rows, cols;
+    int64_t ld, batch_stride;
+    int32_t batch;
+};
+struct cublasLtMatmulDesc {
+    int32_t transposed[2];
+    uint32_t epilogue;
+    const void *bias;
+};
+
+const char *cublasLtGetStatusString(cublasStatus_t status)
+{
+    return status == CUBLAS_STATUS_NOT_SUPPORTED ? "not supported" : "words";
+}
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) { return *handle = (void *)names, 0; }
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) { return (void)handle, 0; }
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
+                                        cudaDataType_t scale)
+{
+    *desc = calloc(1, sizeof **desc);
+    return compute == CUBLAS_COMPUTE_32F && scale == CUDA_R_32F ? 0 : CUBLAS_STATUS_NOT_SUPPORTED;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) { return free(desc), 0; }
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
+                                              cublasLtMatmulDescAttributes_t attribute,
+                                              const void *value, size_t bytes)
+{
+    void *at = attribute == CUBLASLT_MATMUL_DESC_TRANSA         ? (void *)&desc->transposed[0]
+               : attribute == CUBLASLT_MATMUL_DESC_TRANSB       ? (void *)&desc->transposed[1]
+               : attribute == CUBLASLT_MATMUL_DESC_EPILOGUE     ? (void *)&desc->epilogue
+               : attribute == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? (void *)&desc->bias
+                                                                : NULL;
+    if (at)
+        memcpy(at, value, bytes);
+    return 0;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType_t type,
+                                          uint64_t rows, uint64_t cols, int64_t ld)
+{
+    *layout = calloc(1, sizeof **layout);
+    **layout = (struct cublasLtMatrixLayout){rows, cols, ld, 0, 1};
+    return type == CUDA_R_32F && ld >= (int64_t)rows ? 0 : CUBLAS_STATUS_INVALID_VALUE;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)
+{
+    return free(layout), 0;
+}
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
+                                                cublasLtMatrixLayoutAttribute_t attribute,
+                                                const void *value, size_t bytes)
+{
+    bool count = attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
+    memcpy(count ? (void *)&layout->batch : (void *)&layout->batch_stride, value, bytes);
+    return bytes == (count ? 4 : 8) ? 0 : CUBLAS_STATUS_INVALID_VALUE;
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference)
+{
+    return *preference = (void *)names, 0;
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference)
+{
+    return (void)preference, 0;
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void *value, size_t bytes)
+{
+    (void)preference, (void)value;
+    return bytes == (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES ? 8u : 4u)
+               ? 0
+               : CUBLAS_STATUS_INVALID_VALUE;
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                              cublasLtMatmulPreference_t preference, int wanted,
+                                              cublasLtMatmulHeuristicResult_t *result, int *found)
+{
+    (void)handle, (void)desc, (void)a, (void)b, (void)c, (void)preference, (void)wanted;
+    fake_heuristics++;
+    *found = d->rows < 1000; // more is too much for it
+    result->state = 0;
+    return 0;
+}
+
+static float at(const void *matrix, cublasLtMatrixLayout_t l, bool transposed, uint64_t batch,
+                uint64_t row, uint64_t col)
+{
+    const float *p = real((CUdeviceptr)(uintptr_t)matrix);
+    return p[(int64_t)batch * l->batch_stride + (int64_t)(transposed ? row : col) * l->ld +
+             (int64_t)(transposed ? col : row)];
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha,
+                              const void *a, cublasLtMatrixLayout_t al, const void *b,
+                              cublasLtMatrixLayout_t bl, const void *beta, const void *c,
+                              cublasLtMatrixLayout_t cl, void *d, cublasLtMatrixLayout_t dl,
+                              const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes,
+                              CUstream stream)
+{
+    bool at_ = desc->transposed[0] == CUBLAS_OP_T, bt = desc->transposed[1] == CUBLAS_OP_T;
+    uint64_t k = at_ ? al->rows : al->cols;
+    const float *bias = real((CUdeviceptr)(uintptr_t)desc->bias);
+    (void)handle, (void)algo, (void)workspace, (void)bytes, (void)stream;
+    if (k != (bt ? bl->cols : bl->rows) || dl->rows != (at_ ? al->cols : al->rows) ||
+        dl->cols != (bt ? bl->rows : bl->cols))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    for (uint64_t n = 0; n < (uint64_t)dl->batch; n++)
+        for (uint64_t row = 0; row < dl->rows; row++)
+            for (uint64_t col = 0; col < dl->cols; col++) {
+                float sum = 0, *to = (float *)real((CUdeviceptr)(uintptr_t)d) +
+                                     (int64_t)n * dl->batch_stride + (int64_t)col * dl->ld + row;
+                for (uint64_t i = 0; i < k; i++)
+                    sum += at(a, al, at_, n, row, i) * at(b, bl, bt, n, i, col);
+                sum *= *(const float *)alpha;
+                if (*(const float *)beta != 0)
+                    sum += *(const float *)beta * at(c, cl, false, n, row, col);
+                *to = sum + (desc->epilogue == CUBLASLT_EPILOGUE_BIAS ? bias[row] : 0);
+            }
+    return 0;
+}

@@ -1,0 +1,366 @@
+// The device cuda over a library that does what a GPU would, at once (tests/runtime/fake_cuda.c):
+// the libraries are found, the right image is taken, words of a launch, copies, products of every
+// layout, failures in words, ranks.
+#include "runtime/device.h"
+
+#include "tests/runtime/check.h"
+#include "tests/runtime/ranks.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+enum { K_SHIFT, K_FAIL, N_KERNELS, ROOM = 1 << 16 };
+
+static nmdrv_kernel kernels[] = {
+    [K_SHIFT] = {.name = "map.shift.0",
+                 .where = "t.nm:3",
+                 .symbol = "k_shift",
+                 .n_args = 3,
+                 .syms_at = 2,
+                 .n_syms = 1,
+                 .threads = 128,
+                 .per_block = 64},
+    [K_FAIL] = {.name = "map.fail.1",
+                .where = "t.nm:4",
+                .symbol = "k_fail",
+                .n_args = 3,
+                .syms_at = -1,
+                .threads = 128,
+                .per_block = 64},
+};
+static const nmdrv_image both[] = {{90, 1, 1, "a cubin", 8}, {80, 0, 0, "PTX", 4}, {0}};
+static const nmdrv_collective rows[] = {
+    {"all_reduce.x", "t.nm:7", NMDRV_ALL_REDUCE, NMDRV_F32, 0, 1 << NMDRV_CPR, -1, 0, 0, 1, 0},
+    {"all_reduce.y", "t.nm:8", NMDRV_ALL_REDUCE, NMDRV_F32, 0, 1 << NMDRV_CPR, -1, 0, 0, 0, 1}};
+
+static nmdrv_product products[] = {
+    {"dot.0", "t.nm:5", NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, 0, NMDRV_EPILOGUE_NONE, 0.5},
+    {"dot.1", "t.nm:6", NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, 1, NMDRV_EPILOGUE_NONE, 1},
+    {"dot.2", "t.nm:7", NMDRV_F32, NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, NMDRV_EPILOGUE_BIAS, 1}};
+
+static nmdrv_program make_program(const nmdrv_image *image)
+{
+    return (nmdrv_program){.flavour = NMDRV_GPU,
+                           .precision = "f32",
+                           .n_kernels = N_KERNELS,
+                           .kernel = kernels,
+                           .image = image,
+                           .n_collectives = 2,
+                           .collective = rows,
+                           .n_products = 3,
+                           .product = products};
+}
+
+static nmrt_device *must_open(const nmdrv_program *p)
+{
+    nmrt_device *d;
+    nmrt_error e = {.text = ""};
+    nmrt_status status =
+        nmrt_device_cuda.open(&d, &(nmrt_device_request){.program = p, .threads = 1}, &e);
+    if (status != NMRT_OK)
+        fprintf(stderr, "%s\n", e.text);
+    CHECK(status == NMRT_OK);
+    return d;
+}
+
+static float *must_alloc(nmrt_device *d, int64_t n)
+{
+    void *at = NULL;
+    nmrt_error e;
+    CHECK(nmrt_device_cuda.alloc(d, n * 4, &at, &e) == NMRT_OK);
+    return at;
+}
+
+// --- libraries and images ------------------------------------------------------------------------
+
+static void test_refused(const nmdrv_image *image, const char *why)
+{
+    nmdrv_program p = make_program(image);
+    nmrt_device *d;
+    nmrt_error e = {.text = ""};
+    CHECK(nmrt_device_cuda.open(&d, &(nmrt_device_request){.program = &p}, &e) == NMRT_WORLD);
+    CHECK(!d);
+    CHECK(is_in(why, e.text));
+}
+
+static void test_title(const nmdrv_image *image, const char *capability, const char *title)
+{
+    nmdrv_program p = make_program(image);
+    nmrt_text text = {0};
+    setenv("FAKE_CAPABILITY", capability, 1);
+    nmrt_device *d = must_open(&p);
+    nmrt_device_cuda.describe(d, &text);
+    CHECK(strcmp(text.at, title) == 0);
+    nmrt_text_release(&text);
+    nmrt_device_cuda.close(d);
+    unsetenv("FAKE_CAPABILITY");
+}
+
+static void test_images(void)
+{
+    static const nmdrv_image newer[] = {{90, 0, 0, "new", 4}, {80, 0, 0, "PTX", 4}, {0}},
+                             cubins[] = {{86, 0, 1, "86", 3}, {80, 0, 1, "80", 3}, {0}},
+                             too_new[] = {{90, 0, 0, "new", 4}, {0}};
+    test_title(both, "90", "Fake 0, sm_90a cubin");
+    test_title(both, "100", "Fake 0, sm_80 PTX");
+    test_title(newer, "90", "Fake 0, sm_80 PTX");
+    test_title(cubins, "80", "Fake 0, sm_80 cubin");
+    test_title(cubins, "89", "Fake 0, sm_86 cubin");
+    test_refused(cubins, "none of this binary's images runs on Fake 0, which is sm_90; compile it "
+                         "with --arch sm_90");
+    test_refused(too_new, "the driver refuses the kernels' image sm_90 PTX, too new for this: "
+                          "words (CUDA_ERROR_OTHER)");
+    kernels[K_FAIL].symbol = "k_none";
+    test_refused(both, "map.fail.1 (t.nm:4): the image has no k_none as it must be");
+    kernels[K_FAIL].symbol = "k_fail";
+    kernels[K_FAIL].shared = 228 << 10;
+    test_refused(both, "map.fail.1 (t.nm:4) cannot have 233472 bytes of shared memory");
+    kernels[K_FAIL].shared = 0;
+    setenv("FAKE_GPUS", "0", 1);
+    test_refused(both, "the driver has no GPU; run with --device host");
+    unsetenv("FAKE_GPUS");
+}
+
+static void test_missing(void)
+{
+    setenv("NEMOCC_CUDA_PATH", "/nowhere", 1);
+    test_refused(both, "there is no libcuda.so.1 in $NEMOCC_CUDA_PATH, the system's libraries or "
+                       "/usr/local/cuda/lib64; install NVIDIA's driver, or run with --device host");
+    setenv("NEMOCC_CUDA_PATH", FAKE_CUDA_FOLDER, 1);
+}
+
+// --- memory and launches -------------------------------------------------------------------------
+
+static void test_copies(void)
+{
+    nmdrv_program p = make_program(both);
+    nmrt_device *d = must_open(&p);
+    int64_t n = 5 << 20; // more than the pinned memory has
+    float *at = must_alloc(d, n), *here = malloc((size_t)n * 4), *back = malloc((size_t)n * 4);
+    nmrt_device_cuda.copy_out(d, back, at, n * 4);
+    for (int64_t i = 0; i < n; i++) {
+        CHECK(back[i] == 0 || check_failures > 9);
+        here[i] = (float)(i % 1000003);
+    }
+    nmrt_device_cuda.copy_in(d, at, here, 12);
+    nmrt_device_cuda.copy_in(d, at + 3, here + 3, (n - 3) * 4);
+    nmrt_device_cuda.copy_out(d, back, at, n * 4);
+    CHECK(memcmp(here, back, (size_t)n * 4) == 0);
+    nmrt_device_cuda.fill(d, at, 8, 0x3f800000);
+    nmrt_device_cuda.copy_out(d, back, at, 12);
+    CHECK(back[0] == 1 && back[1] == 1 && back[2] == 2);
+    free(here);
+    free(back);
+    nmrt_device_cuda.free(d, at, n * 4);
+    void *none;
+    nmrt_error e;
+    CHECK(nmrt_device_cuda.alloc(d, INT64_C(1) << 40, &none, &e) == NMRT_WORLD);
+    CHECK(is_in("cannot get 1.0 TiB of the GPU's memory, of which 1.0 MiB are free: words "
+                "(CUDA_ERROR_OUT_OF_MEMORY)",
+                e.text));
+    nmrt_device_cuda.close(d);
+}
+
+static void test_launch(void)
+{
+    nmdrv_program p = make_program(both);
+    nmrt_device *d = must_open(&p);
+    float *from = must_alloc(d, 100), *to = must_alloc(d, 100), here[100];
+    nmdrv_sym sym = {.size = 7, .offset = 40};
+    nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    for (int i = 0; i < 100; i++)
+        here[i] = (float)i;
+    nmrt_device_cuda.copy_in(d, from, here, sizeof here);
+    f.call->launch(&f, K_SHIFT, 0, (void *[]){to, from, &sym});
+    f.call->launch(&f, K_SHIFT, 99, (void *[]){to, from, &sym});
+    nmrt_device_cuda.copy_out(d, here, to, sizeof here);
+    for (int i = 0; i < 100; i++)
+        CHECK(here[i] == (i < 99 ? 40.0f + (float)i : 0));
+    f.call->copy(&f, to, from, 8);
+    f.call->fill(&f, to + 1, 7);
+    nmrt_device_cuda.copy_out(d, here, to, sizeof here);
+    CHECK(here[0] == 0 && here[1] == 0 && here[3] == 43);
+    nmrt_device_cuda.free(d, from, 400);
+    nmrt_device_cuda.free(d, to, 400);
+    nmrt_device_cuda.close(d);
+}
+
+// --- products ------------------------------------------------------------------------------------
+
+typedef struct layout { // bit: the operand lies the other way round
+    bool a, b, c;
+} layout;
+
+static nmdrv_geometry make_geometry(layout l, int64_t batch, int64_t m, int64_t n, int64_t k)
+{
+    return (nmdrv_geometry){.batch = batch,
+                            .m = m,
+                            .n = n,
+                            .k = k,
+                            .a_batch = m * k,
+                            .a_m = l.a ? 1 : k,
+                            .a_k = l.a ? m : 1,
+                            .b_batch = n * k + 3,
+                            .b_n = l.b ? 1 : k,
+                            .b_k = l.b ? n : 1,
+                            .c_batch = m * n,
+                            .c_m = l.c ? 1 : n,
+                            .c_n = l.c ? m : 1};
+}
+
+static float sum_of(const nmdrv_geometry *g, const float *x, int64_t b, int64_t m, int64_t n)
+{
+    const float *a = x + b * g->a_batch + m * g->a_m, *w = x + b * g->b_batch + n * g->b_n;
+    float sum = 0;
+    for (int64_t k = 0; k < g->k; k++)
+        sum += a[k * g->a_k] * w[k * g->b_k];
+    return sum;
+}
+
+// Both operands are the same numbers.
+static void check_product(nmrt_device *d, int64_t product, const nmdrv_geometry *g)
+{
+    static float x[ROOM], c[ROOM], got[ROOM];
+    float *dx = must_alloc(d, ROOM), *dc = must_alloc(d, ROOM);
+    nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    const nmdrv_product *p = &products[product];
+    for (int i = 0; i < ROOM; i++) {
+        x[i] = (float)(i * 7 % 13 - 6);
+        c[i] = (float)(i % 5);
+    }
+    nmrt_device_cuda.copy_in(d, dx, x, sizeof x);
+    nmrt_device_cuda.copy_in(d, dc, c, sizeof c);
+    f.call->product(&f, product, g, dc, dx, dx, p->epilogue ? dx : NULL);
+    nmrt_device_cuda.copy_out(d, got, dc, sizeof got);
+    for (int64_t b = 0; b < g->batch; b++)
+        for (int64_t m = 0; m < g->m; m++)
+            for (int64_t n = 0; n < g->n; n++) {
+                int64_t at = b * g->c_batch + m * g->c_m + n * g->c_n;
+                c[at] = (float)p->alpha * sum_of(g, x, b, m, n) + (p->adds ? c[at] : 0) +
+                        (p->epilogue ? x[n] : 0);
+            }
+    CHECK(memcmp(c, got, sizeof c) == 0);
+    nmrt_device_cuda.free(d, dx, ROOM * 4);
+    nmrt_device_cuda.free(d, dc, ROOM * 4);
+}
+
+static int *heuristics(void)
+{
+    void *lib = dlopen(FAKE_CUDA_FOLDER "/libcublasLt.so.12", RTLD_NOW | RTLD_NOLOAD);
+    int *n = lib ? dlsym(lib, "fake_heuristics") : NULL;
+    CHECK(n);
+    return n;
+}
+
+static void test_products(void)
+{
+    static const int64_t size[][4] = {
+        {2, 5, 7, 11}, {1, 1, 6, 4}, {3, 6, 1, 4}, {1, 8, 8, 1}, {2, 3, 4, 0}};
+    nmdrv_program p = make_program(both);
+    nmrt_device *d = must_open(&p);
+    for (size_t s = 0; s < sizeof size / sizeof *size; s++)
+        for (int bits = 0; bits < 8; bits++)
+            for (int64_t product = 0; product < 3; product++) {
+                layout l = {bits & 1, bits & 2, bits & 4};
+                const nmdrv_geometry g =
+                    make_geometry(l, size[s][0], size[s][1], size[s][2], size[s][3]);
+                if (products[product].epilogue && (l.c || !g.k))
+                    continue; // a bias is along the innermost dim
+                check_product(d, product, &g);
+            }
+    int before = *heuristics();
+    const nmdrv_geometry g = make_geometry((layout){0}, 2, 9, 9, 9);
+    check_product(d, 0, &g);
+    check_product(d, 0, &g);
+    CHECK(*heuristics() == before + 1);
+    nmrt_device_cuda.close(d);
+}
+
+// --- failures of the GPU itself ------------------------------------------------------------------
+
+static nmrt_status fail_in_kernel(nmrt_ranks *r, void *arg, nmrt_error *e)
+{
+    nmdrv_program p = make_program(both);
+    nmrt_device *d = must_open(&p);
+    nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    float *x = must_alloc(d, 100), here;
+    const nmdrv_geometry g = make_geometry((layout){0}, 1, 2, 2000, 1);
+    (void)r, (void)e;
+    if (*(int *)arg == K_FAIL) {
+        f.call->launch(&f, K_FAIL, 1, (void *[]){x, x, NULL});
+        f.call->launch(&f, K_SHIFT, 1, (void *[]){x, x, &(nmdrv_sym){0}});
+        nmrt_device_cuda.copy_out(d, &here, x, 4);
+    } else {
+        f.call->product(&f, 0, &g, x, x, x, NULL);
+    }
+    return NMRT_OK;
+}
+
+static void test_failures(void)
+{
+    char said[4096];
+    int fails = K_FAIL, product = -1;
+    // a parent that starts its rank again would, so it forks
+    CHECK(run_ranks(2, 60, 0, fail_in_kernel, &fails, said) == 1);
+    CHECK(is_in("map.shift.0 (t.nm:3), or a kernel before it, failed: an illegal address "
+                "(CUDA_ERROR_ILLEGAL_ADDRESS); with CUDA_LAUNCH_BLOCKING=1 in the environment this "
+                "names the one that did",
+                said));
+    CHECK(run_ranks(2, 60, 0, fail_in_kernel, &product, said) == 1);
+    CHECK(is_in("dot.0 (t.nm:5): cuBLASLt refuses 1 x [2, 2000] of 1: not supported", said));
+}
+
+// --- ranks ---------------------------------------------------------------------------------------
+
+static nmrt_status run_collectives(nmrt_ranks *r, void *arg, nmrt_error *e)
+{
+    nmdrv_program p = make_program(both);
+    nmrt_mesh mesh = {.program = &p, .index[NMDRV_CPR] = r->rank, .world = 2, .rank = r->rank};
+    nmrt_comm c;
+    nmrt_device *d;
+    int64_t many = 1000, one = 1;
+    float here[1000];
+    (void)arg;
+    for (int a = 0; a < NMDRV_N_AXES; a++)
+        mesh.size[a] = a == NMDRV_CPR ? 2 : 1;
+    NMRT_TRY(nmrt_comm_open(&c, r, "local", e));
+    const nmrt_device_request q = {.program = &p, .mesh = &mesh, .comm = &c};
+    NMRT_TRY(nmrt_device_cuda.open(&d, &q, e));
+    float *in = must_alloc(d, many), *out = must_alloc(d, many);
+    nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    for (int i = 0; i < many; i++)
+        here[i] = (float)(i * (r->rank + 1));
+    nmrt_device_cuda.copy_in(d, in, here, sizeof here);
+    CHECK(f.call->collective(&f, 0, &many, out, in) == out); // waits for the next one
+    CHECK(f.call->collective(&f, 1, &one, in + 1, in + 1) == in + 1);
+    f.call->wait(&f, 1);
+    nmrt_device_cuda.copy_out(d, here, out, sizeof here);
+    for (int i = 0; i < many; i++)
+        CHECK(here[i] == (float)(3 * i));
+    nmrt_device_cuda.copy_out(d, here, in, sizeof here);
+    CHECK(here[1] == 3 && here[2] == (float)(2 * (r->rank + 1)));
+    const nmrt_message m = {!r->rank, 5, 400, "x", "t.nm:9"};
+    NMRT_TRY(nmrt_device_cuda.send(d, &m, in, e));
+    NMRT_TRY(nmrt_device_cuda.receive(d, &m, out, e));
+    nmrt_device_cuda.copy_out(d, here, out, 400);
+    CHECK(here[1] == 3 && here[99] == (float)(99 * (2 - r->rank)));
+    nmrt_device_cuda.free(d, in, many * 4);
+    nmrt_device_cuda.free(d, out, many * 4);
+    nmrt_device_cuda.close(d);
+    c.close(&c);
+    return checked(e);
+}
+
+int main(void)
+{
+    setenv("NEMOCC_CUDA_PATH", FAKE_CUDA_FOLDER, 1);
+    test_failures(); // before this process asks the driver, which then must not fork
+    CHECK(run_ranks(2, 60, 0, run_collectives, NULL, NULL) == 0);
+    test_missing();
+    test_images();
+    test_copies();
+    test_launch();
+    test_products();
+    return check_result();
+}
