@@ -262,3 +262,18 @@ void nm_loop_end(nm_fn *f, nm_loop *loop)
     LLVMBuildBr(f->b, loop->head);
     LLVMPositionBuilderAtEnd(f->b, loop->exit);
 }
+
+LLVMBasicBlockRef nm_if_begin(nm_fn *f, LLVMValueRef condition)
+{
+    LLVMBasicBlockRef then = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "then");
+    LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "next");
+    LLVMBuildCondBr(f->b, condition, then, next);
+    LLVMPositionBuilderAtEnd(f->b, then);
+    return next;
+}
+
+void nm_if_end(nm_fn *f, LLVMBasicBlockRef next)
+{
+    LLVMBuildBr(f->b, next);
+    LLVMPositionBuilderAtEnd(f->b, next);
+}

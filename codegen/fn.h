@@ -83,4 +83,8 @@ typedef struct nm_loop {
 nm_loop nm_loop_begin(nm_fn *f, LLVMValueRef from, LLVMValueRef to, const char *name);
 void nm_loop_end(nm_fn *f, nm_loop *loop);
 
+// if (condition); the builder is inside until the end.
+LLVMBasicBlockRef nm_if_begin(nm_fn *f, LLVMValueRef condition);
+void nm_if_end(nm_fn *f, LLVMBasicBlockRef next); // what begin gave
+
 #endif

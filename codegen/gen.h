@@ -64,6 +64,14 @@ typedef struct nm_index_memo { // result = a `kind` b; FLAT: a * b + c, c < b
     LLVMValueRef a, b, c, result;
 } nm_index_memo;
 
+// In a kernel of the flavour gpu, the threads that share out a sweep: thread `lane` of n, `run`
+// neighbours at a time where the innermost dim divides.
+typedef struct nm_deal {
+    LLVMValueRef lane; // NULL: the whole sweep is this thread's
+    int n, run;        // run: 1, unless the generator writes the body once for each
+} nm_deal;
+enum { NM_GPU_RUN = 4 }; // 16 bytes of f32
+
 typedef struct nm_gen {
     nm_fn fn; // first: the function being written
     nm_own_syms syms;
@@ -83,9 +91,11 @@ typedef struct nm_gen {
     int threads;
     int64_t per_block, shared_bytes;
     LLVMValueRef lane; // the thread's number in its block, in the kernel function itself
+    nm_deal deal;      // of sweeps: to the block's threads, unless the generator says otherwise
     int n_pending;
     LLVMValueRef pending[2]; // where the symbols lie: known when all arguments are
     const nm_extent *range;  // the size of the parallel range; NULL: the module's `count` says it
+    const nm_extent *range2; // of kernel2; NULL: 1
     nm_memo *memo;
     nm_index_memo *index;
     int n_memo, cap_memo, n_index, cap_index;

@@ -14,7 +14,7 @@ static const struct {
     int weight;                                 // of compiling it
 } kinds[] = {
     {"map", nm_kernel_map, nm_kernel_map, 1},
-    {"row", nm_kernel_row, NULL, 2},
+    {"row", nm_kernel_row, nm_kernel_row, 2},
     {"column", nm_kernel_column, NULL, 2},
     {"dot", nm_kernel_dot, nm_kernel_dot, 8},
     {"attention", nm_kernel_attention, nm_kernel_attention, 12},
@@ -155,9 +155,9 @@ static void list_launches(nm_program *p, nm_gen *g, int code, bool two, nm_launc
     out->arg = arg;
     const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->codes->code[code].name);
     out->launch[0] = (nm_launch){add_kernel(p, g, code, "kernel", g->grain), g->range, count};
+    const nm_extent *range2 = g->range2 ? g->range2 : nm_extent_const(p->m, 1);
     if (two)
-        out->launch[1] =
-            (nm_launch){add_kernel(p, g, code, "kernel2", 1), nm_extent_const(p->m, 1), NULL};
+        out->launch[1] = (nm_launch){add_kernel(p, g, code, "kernel2", 1), range2, NULL};
 }
 
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out)

@@ -12,19 +12,20 @@ nm_op *nm_group_op(nm_gen *g, nm_opcode code)
     return NULL;
 }
 
-enum { MOST_ELEMENTS = 256 }; // results times copies
+enum { MOST_ELEMENTS = 256 }; // results times copies of a run
 
-// All elements of one point first, then the stores: a result may be written over an operand.
-static bool write_point(nm_gen *g, const nm_space *s, const nm_coords *at)
+// All elements of a run first, then the stores: a result may be written over an operand, and a
+// result's neighbours are stored as one.
+static bool write_run(nm_gen *g, const nm_space *s, const nm_sweep *w, int first)
 {
     LLVMValueRef element[MOST_ELEMENTS];
-    int n_out = g->group->n_out, n = nm_space_copies(s);
+    int n_out = g->group->n_out, unrolled = nm_space_copies(s), n = unrolled * w->run;
     if (n_out * n > MOST_ELEMENTS)
         nm_bug("map kernel: %d results, unrolled %d times", n_out, n);
     nm_coords copy[MOST_ELEMENTS];
     for (int k = 0; k < n; k++) {
-        copy[k] = *at;
-        nm_space_copy(g, s, k, &copy[k]);
+        copy[k] = nm_sweep_point(g, w, first + k % w->run);
+        nm_space_copy(g, s, k / w->run, &copy[k]);
         for (int r = 0; r < n_out; r++) {
             element[k * n_out + r] = nm_gen_value(g, nm_group_result(g, r), &copy[k]);
             if (!element[k * n_out + r])
@@ -62,9 +63,13 @@ bool nm_kernel_map(nm_gen *g)
     const nm_space *walked = &s;
     for (int i = 0; i < g->group->n_out; i++)
         nm_space_prove(g, i, 1, &walked);
+    if (nm_space_copies(&s) * g->group->n_out * NM_GPU_RUN <= MOST_ELEMENTS)
+        g->deal.run = NM_GPU_RUN;
     nm_sweep w;
     nm_sweep_begin_range(g, &w, &s, g->from, g->to);
-    bool ok = write_point(g, &s, &w.at);
+    bool ok = true;
+    for (int k = 0; k < w.copies && ok; k += w.run)
+        ok = write_run(g, &s, &w, k);
     nm_sweep_end(g, &w);
     nm_fn_finish(&g->fn, NULL);
     g->grain = 4096;

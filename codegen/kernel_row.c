@@ -4,9 +4,12 @@
 // With R empty and sums alone as results (a loss, a norm), a single row would leave all threads but
 // one idle: then chunks of fixed length are summed to a workspace, and a second kernel of range 1
 // adds those in order. The chunks do not depend on the threads, so neither do the bits.
+//
+// On a GPU a row, or a chunk, is done by a team of threads (codegen/team.h).
 #include "codegen/kernels.h"
 #include "codegen/reduce.h"
 #include "codegen/space.h"
+#include "codegen/team.h"
 
 static bool has_over(const nm_reductions *r, const nm_type *t)
 {
@@ -19,17 +22,25 @@ static bool has_over(const nm_reductions *r, const nm_type *t)
 // --- one row
 // ------------------------------------------------------------------------------------------------
 
-static bool join_level(nm_gen *g, const nm_reductions *r, int level, const nm_coords *at,
+static void join_slot(nm_gen *g, const nm_op *op, LLVMValueRef slot, LLVMValueRef x)
+{
+    LLVMValueRef acc = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, op), slot, "");
+    LLVMBuildStore(g->fn.b, nm_reduction_join(g, op, acc, x), slot);
+}
+
+static bool join_level(nm_gen *g, const nm_reductions *r, int level, const nm_sweep *w,
                        LLVMValueRef *slot)
 {
-    for (int i = 0; i < r->n; i++) {
-        if (r->level[i] != level)
-            continue;
-        LLVMValueRef x = nm_gen_value(g, r->op[i]->in[0], at);
-        if (!x)
-            return false;
-        LLVMValueRef acc = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, r->op[i]), slot[i], "");
-        LLVMBuildStore(g->fn.b, nm_reduction_join(g, r->op[i], acc, x), slot[i]);
+    for (int k = 0; k < w->copies; k++) {
+        nm_coords at = nm_sweep_point(g, w, k);
+        for (int i = 0; i < r->n; i++) {
+            if (r->level[i] != level)
+                continue;
+            LLVMValueRef x = nm_gen_value(g, r->op[i]->in[0], &at);
+            if (!x)
+                return false;
+            join_slot(g, r->op[i], slot[i], x);
+        }
     }
     return true;
 }
@@ -41,47 +52,80 @@ static void start_level(nm_gen *g, const nm_reductions *r, int level, LLVMValueR
             LLVMBuildStore(g->fn.b, nm_reduction_start(g, r->op[i]), slot[i]);
 }
 
-static void know_level(nm_gen *g, const nm_reductions *r, int level, const nm_coords *row,
-                       LLVMValueRef *slot)
+// The level's results, by all threads of the team, are known at `row`.
+static void know_level(nm_gen *g, const nm_reductions *r, int level, nm_team *team,
+                       const nm_coords *row, LLVMValueRef *slot)
 {
+    nm_op *op[NM_MAX_REDUCTIONS];
+    LLVMValueRef x[NM_MAX_REDUCTIONS];
+    int n = 0;
     for (int i = 0; i < r->n; i++) {
         if (r->level[i] != level)
             continue;
-        LLVMValueRef x = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, r->op[i]), slot[i], "");
-        x = nm_dtype_round(&g->fn, r->op[i]->out[0].type->dtype, x);
-        nm_gen_know(g, &r->op[i]->out[0], row, x);
+        op[n] = r->op[i];
+        x[n++] = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, r->op[i]), slot[i], "");
+    }
+    nm_team_join(g, team, n, op, x);
+    for (int i = 0; i < n; i++) {
+        nm_value *result = &op[i]->out[0];
+        nm_gen_know(g, result, row, nm_dtype_round(&g->fn, result->type->dtype, x[i]));
     }
 }
 
-static bool reduce_row(nm_gen *g, const nm_reductions *r, const nm_space *c, const nm_coords *row,
-                       LLVMValueRef *slot)
+static bool reduce_row(nm_gen *g, const nm_reductions *r, const nm_space *c, nm_team *team,
+                       const nm_coords *row, LLVMValueRef *slot)
 {
     for (int level = 1; level <= r->levels; level++) {
         start_level(g, r, level, slot);
         nm_sweep w;
         nm_sweep_begin(g, &w, c, row);
-        bool ok = join_level(g, r, level, &w.at, slot);
+        bool ok = join_level(g, r, level, &w, slot);
         nm_sweep_end(g, &w);
         if (!ok)
             return false;
-        know_level(g, r, level, row, slot);
+        know_level(g, r, level, team, row, slot);
     }
     return true;
 }
 
-static bool write_results(nm_gen *g, const nm_reductions *r, const nm_coords *at, bool with_over)
+static bool is_of(nm_gen *g, const nm_reductions *r, int i, bool with_over)
 {
-    LLVMValueRef element[NM_MAX_ARGS];
+    return has_over(r, g->group->out[i].type) == with_over;
+}
+
+static bool find_results(nm_gen *g, const nm_reductions *r, const nm_coords *at, bool with_over,
+                         LLVMValueRef *element)
+{
     for (int i = 0; i < g->group->n_out; i++) {
-        if (has_over(r, g->group->out[i].type) != with_over)
+        if (!is_of(g, r, i, with_over))
             continue;
         element[i] = nm_gen_value(g, nm_group_result(g, i), at);
         if (!element[i])
             return false;
     }
+    return true;
+}
+
+static void store_results(nm_gen *g, const nm_reductions *r, const nm_coords *at, bool with_over,
+                          LLVMValueRef *element)
+{
     for (int i = 0; i < g->group->n_out; i++)
-        if (has_over(r, g->group->out[i].type) == with_over)
+        if (is_of(g, r, i, with_over))
             nm_gen_store(g, i, at, element[i]);
+}
+
+// Results without C: all threads know them, one stores them.
+static bool write_first(nm_gen *g, const nm_reductions *r, const nm_team *team,
+                        const nm_coords *row)
+{
+    LLVMValueRef element[NM_MAX_ARGS];
+    if (!find_results(g, r, row, false, element))
+        return false;
+    LLVMBasicBlockRef next = nm_team_begin_first(g, team);
+    nm_scope scope = nm_gen_open(g);
+    store_results(g, r, row, false, element);
+    nm_gen_close(g, scope);
+    nm_team_end_part(g, next);
     return true;
 }
 
@@ -93,17 +137,50 @@ static bool any_with_over(nm_gen *g, const nm_reductions *r)
     return false;
 }
 
-// Results without C first: they may read an element that a result with C is then written over.
-static bool write_row(nm_gen *g, const nm_reductions *r, const nm_space *c, const nm_coords *row)
+// The elements of a run first, then the stores, which are one access then.
+static bool write_run(nm_gen *g, const nm_reductions *r, const nm_sweep *w, int first)
 {
-    bool ok = write_results(g, r, row, false);
-    if (!ok || !any_with_over(g, r))
-        return ok;
+    enum { MOST = 8 };
+    LLVMValueRef element[MOST][NM_MAX_ARGS];
+    nm_coords at[MOST];
+    if (w->run > MOST)
+        nm_bug("row kernel: runs of %d", w->run);
+    for (int k = 0; k < w->run; k++) {
+        at[k] = nm_sweep_point(g, w, first + k);
+        if (!find_results(g, r, &at[k], true, element[k]))
+            return false;
+    }
+    for (int i = 0; i < g->group->n_out; i++)
+        for (int k = 0; k < w->run && is_of(g, r, i, true); k++)
+            nm_gen_store(g, i, &at[k], element[k][i]);
+    return true;
+}
+
+static bool write_over(nm_gen *g, const nm_reductions *r, const nm_space *c, const nm_team *team,
+                       const nm_coords *row)
+{
+    LLVMBasicBlockRef next = nm_team_begin_active(g, team);
+    nm_scope scope = nm_gen_open(g);
     nm_sweep w;
     nm_sweep_begin(g, &w, c, row);
-    ok = write_results(g, r, &w.at, true);
+    bool ok = true;
+    for (int k = 0; k < w.copies && ok; k += w.run)
+        ok = write_run(g, r, &w, k);
     nm_sweep_end(g, &w);
+    nm_gen_close(g, scope);
+    nm_team_end_part(g, next);
     return ok;
+}
+
+// Results without C first: they may read an element that a result with C is then written over.
+static bool write_row(nm_gen *g, const nm_reductions *r, const nm_space *c, const nm_team *team,
+                      const nm_coords *row)
+{
+    bool ok = write_first(g, r, team, row);
+    if (!ok || !any_with_over(g, r))
+        return ok;
+    nm_team_wait(g, team);
+    return write_over(g, r, c, team, row);
 }
 
 static void make_slots(nm_gen *g, const nm_reductions *r, LLVMValueRef *slot)
@@ -124,15 +201,14 @@ static bool write_rows(nm_gen *g, const nm_reductions *r, const nm_space *kept,
                        const nm_space *over)
 {
     LLVMValueRef slot[NM_MAX_REDUCTIONS];
+    nm_team team = nm_team_for_rows(g, nm_space_extent(g, over), r->n);
     nm_gen_begin_kernel(g, "kernel");
     make_slots(g, r, slot);
-    nm_scope scope = nm_gen_open(g);
-    nm_loop loop = nm_loop_begin(&g->fn, g->from, g->to, "row");
+    nm_team_begin(g, &team);
     nm_coords row = {0};
-    nm_index_spread(g, &row, kept->n, kept->dim, loop.i);
-    bool ok = reduce_row(g, r, over, &row, slot) && write_row(g, r, over, &row);
-    nm_loop_end(&g->fn, &loop);
-    nm_gen_close(g, scope);
+    nm_index_spread(g, &row, kept->n, kept->dim, team.row);
+    bool ok = reduce_row(g, r, over, &team, &row, slot) && write_row(g, r, over, &team, &row);
+    nm_team_end(g, &team);
     nm_fn_finish(&g->fn, NULL);
     g->grain = grain_of(over);
     g->range = nm_space_extent(g, kept);
@@ -160,53 +236,74 @@ static LLVMValueRef part_at(nm_gen *g, const nm_reductions *r, int workspace, LL
     return nm_fn_at(&g->fn, g->fn.i64, nm_gen_pointer(g, workspace), at);
 }
 
+static void store_parts(nm_gen *g, const nm_reductions *r, int workspace, nm_team *team,
+                        LLVMValueRef *slot)
+{
+    LLVMValueRef x[NM_MAX_REDUCTIONS];
+    for (int i = 0; i < r->n; i++)
+        x[i] = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, r->op[i]), slot[i], "");
+    nm_team_join(g, team, r->n, r->op, x);
+    LLVMBasicBlockRef next = nm_team_begin_first(g, team);
+    for (int i = 0; i < r->n; i++)
+        LLVMBuildStore(g->fn.b, x[i], part_at(g, r, workspace, team->row, i));
+    nm_team_end_part(g, next);
+}
+
 static bool write_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over, int workspace)
 {
     LLVMValueRef slot[NM_MAX_REDUCTIONS];
     nm_fn *f = &g->fn;
+    nm_team team = nm_team_whole(g, r->n);
     nm_gen_begin_kernel(g, "kernel");
     make_slots(g, r, slot);
     LLVMValueRef total = nm_gen_number(g, nm_space_extent(g, over));
-    nm_loop loop = nm_loop_begin(f, g->from, g->to, "chunk");
-    LLVMValueRef from = LLVMBuildMul(f->b, loop.i, nm_fn_i64(f, CHUNK), "");
+    nm_team_begin(g, &team);
+    LLVMValueRef from = LLVMBuildMul(f->b, team.row, nm_fn_i64(f, CHUNK), "");
     LLVMValueRef to = nm_fn_min(f, total, LLVMBuildAdd(f->b, from, nm_fn_i64(f, CHUNK), ""));
     start_level(g, r, 1, slot);
     nm_sweep w;
     nm_sweep_begin_range(g, &w, over, from, to);
-    bool ok = join_level(g, r, 1, &w.at, slot);
+    bool ok = join_level(g, r, 1, &w, slot);
     nm_sweep_end(g, &w);
-    for (int i = 0; i < r->n; i++) {
-        LLVMValueRef x = LLVMBuildLoad2(f->b, nm_reduction_type(g, r->op[i]), slot[i], "");
-        LLVMBuildStore(f->b, x, part_at(g, r, workspace, loop.i, i));
-    }
-    nm_loop_end(f, &loop);
+    store_parts(g, r, workspace, &team, slot);
+    nm_team_end(g, &team);
     nm_fn_finish(f, NULL);
     g->range = chunks_of(g, nm_space_extent(g, over));
     return ok;
+}
+
+// All chunks' parts into the slots: each thread's share.
+static void add_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over, int workspace,
+                       LLVMValueRef *slot)
+{
+    nm_fn *f = &g->fn;
+    start_level(g, r, 1, slot);
+    LLVMValueRef end = nm_gen_number(g, chunks_of(g, nm_space_extent(g, over)));
+    LLVMValueRef first = g->is_gpu ? g->lane : nm_fn_i64(f, 0);
+    nm_loop loop = nm_loop_begin(f, first, end, "chunk");
+    loop.step = nm_fn_i64(f, g->is_gpu ? g->threads : 1);
+    for (int i = 0; i < r->n; i++) {
+        LLVMTypeRef t = nm_reduction_type(g, r->op[i]);
+        LLVMValueRef x = LLVMBuildLoad2(f->b, t, part_at(g, r, workspace, loop.i, i), "");
+        join_slot(g, r->op[i], slot[i], x);
+    }
+    nm_loop_end(f, &loop);
 }
 
 static bool write_combination(nm_gen *g, const nm_reductions *r, const nm_space *over,
                               int workspace)
 {
     LLVMValueRef slot[NM_MAX_REDUCTIONS];
-    nm_fn *f = &g->fn;
+    nm_team team = nm_team_whole(g, r->n);
+    nm_coords row = {0};
     nm_gen_begin_kernel(g, "kernel2");
     make_slots(g, r, slot);
-    start_level(g, r, 1, slot);
-    const nm_extent *chunks = chunks_of(g, nm_space_extent(g, over));
-    LLVMValueRef end = nm_gen_number(g, chunks);
-    nm_loop loop = nm_loop_begin(f, nm_fn_i64(f, 0), end, "chunk");
-    for (int i = 0; i < r->n; i++) {
-        LLVMTypeRef t = nm_reduction_type(g, r->op[i]);
-        LLVMValueRef x = LLVMBuildLoad2(f->b, t, part_at(g, r, workspace, loop.i, i), "");
-        LLVMValueRef acc = LLVMBuildLoad2(f->b, t, slot[i], "");
-        LLVMBuildStore(f->b, nm_reduction_join(g, r->op[i], acc, x), slot[i]);
-    }
-    nm_loop_end(f, &loop);
-    nm_coords row = {0};
-    know_level(g, r, 1, &row, slot);
-    bool ok = write_results(g, r, &row, false);
-    nm_fn_finish(f, NULL);
+    nm_team_begin(g, &team);
+    add_chunks(g, r, over, workspace, slot);
+    know_level(g, r, 1, &team, &row, slot);
+    bool ok = write_first(g, r, &team, &row);
+    nm_team_end(g, &team);
+    nm_fn_finish(&g->fn, NULL);
     return ok;
 }
 

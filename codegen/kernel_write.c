@@ -43,17 +43,13 @@ static void store_inside(nm_gen *g, nm_op *op, const nm_coords *c, LLVMValueRef 
     nm_sym over = nm_attr_sym(op, "over");
     LLVMValueRef extent = nm_fn_product(f, 1, &whole->dim[nm_type_find(whole, over)]);
     LLVMValueRef inside = LLVMBuildICmp(f->b, LLVMIntULT, at, extent, "");
-    LLVMBasicBlockRef write = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "write");
-    LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(f->ctx, f->fn, "next");
-    LLVMBuildCondBr(f->b, inside, write, next);
-    LLVMPositionBuilderAtEnd(f->b, write);
+    LLVMBasicBlockRef next = nm_if_begin(f, inside);
     nm_coords p = *c;
     nm_coords_set(&p, over, at);
     nm_scope scope = nm_gen_open(g);
     nm_gen_store(g, 0, &p, x);
     nm_gen_close(g, scope);
-    LLVMBuildBr(f->b, next);
-    LLVMPositionBuilderAtEnd(f->b, next);
+    nm_if_end(f, next);
 }
 
 // Over the elements of the new part alone.

@@ -225,21 +225,82 @@ static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef 
     nm_index_spread(g, &w->at, s->n - s->inner, s->dim + s->inner, w->inner.i);
 }
 
-// The flat indices [from, to) are dealt to the threads of a block, neighbours to neighbours.
+// --- dealt to threads
+// ----------------------------------------------------------------------------
+
+enum { MOST_IN_REGISTERS = 32 }; // elements that a thread has without a loop
+
+static bool is_multiple(const nm_space *s, int64_t of)
+{
+    int64_t extent;
+    return s->n > 0 && nm_extent_is_const(s->dim[s->n - 1].extent, &extent) && extent % of == 0;
+}
+
+// Elements of a thread, if all threads have as many and they are few; else 0.
+static int share(nm_gen *g, const nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
+{
+    int64_t first, end, turn = (int64_t)g->deal.n * w->run;
+    if (!nm_fn_is_const(from, &first) || !nm_fn_is_const(to, &end) || (end - first) % turn)
+        return 0;
+    int64_t n = (end - first) / g->deal.n;
+    return n <= MOST_IN_REGISTERS ? (int)n : 0;
+}
+
+// The flat indices [from, to), whole runs, are dealt to the threads, neighbours to neighbours.
 static void begin_dealt(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
 {
     const nm_space *s = w->space;
     w->rows = false;
-    w->inner = nm_loop_begin(&g->fn, LLVMBuildAdd(g->fn.b, from, g->lane, ""), to, "i");
-    w->inner.step = nm_fn_i64(&g->fn, g->threads);
+    w->run = is_multiple(s, g->deal.run) ? g->deal.run : 1;
+    w->copies = share(g, w, from, to);
+    LLVMValueRef lane = nm_index_mul(g, g->deal.lane, nm_index_const(g, w->run));
+    w->inner.i = nm_index_add(g, from, lane);
+    w->loops = w->copies == 0;
+    if (w->loops) {
+        w->copies = w->run;
+        w->scope = nm_gen_open(g);
+        w->inner = nm_loop_begin(&g->fn, w->inner.i, to, "i");
+        w->inner.step = nm_fn_i64(&g->fn, (int64_t)g->deal.n * w->run);
+    }
     nm_index_spread(g, &w->at, s->n, s->dim, w->inner.i);
+}
+
+nm_coords nm_sweep_point(nm_gen *g, const nm_sweep *w, int k)
+{
+    const nm_space *s = w->space;
+    nm_coords at = w->at;
+    if (k >= w->run) {
+        int64_t ahead = (int64_t)(k / w->run) * w->run * g->deal.n;
+        LLVMValueRef i = nm_index_add(g, w->inner.i, nm_index_const(g, ahead));
+        nm_index_spread(g, &at, s->n, s->dim, i);
+    }
+    if (k % w->run) {
+        nm_sym last = s->dim[s->n - 1].name;
+        LLVMValueRef i = nm_coords_get(&at, last);
+        nm_coords_set(&at, last, nm_index_add(g, i, nm_index_const(g, k % w->run)));
+    }
+    return at;
+}
+
+// --- a sweep
+// ----------------------------------------------------------------------------
+
+static nm_sweep make_sweep(nm_gen *g, const nm_space *s)
+{
+    return (nm_sweep){.space = s,
+                      .rows = s->inner > 0,
+                      .loops = true,
+                      .copies = 1,
+                      .run = 1,
+                      .scope = nm_gen_open(g)};
 }
 
 void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer)
 {
-    *w = (nm_sweep){.space = s, .at = *outer, .rows = s->inner > 0, .scope = nm_gen_open(g)};
+    *w = make_sweep(g, s);
+    w->at = *outer;
     LLVMValueRef zero = nm_index_const(g, 0);
-    if (g->lane) {
+    if (g->deal.lane) {
         begin_dealt(g, w, zero, nm_fn_product(&g->fn, s->n, s->dim));
         return;
     }
@@ -254,8 +315,8 @@ void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *
 void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
                           LLVMValueRef to)
 {
-    *w = (nm_sweep){.space = s, .rows = s->inner > 0, .scope = nm_gen_open(g)};
-    if (g->lane) {
+    *w = make_sweep(g, s);
+    if (g->deal.lane) {
         begin_dealt(g, w, from, to);
         return;
     }
@@ -276,6 +337,8 @@ void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRe
 
 void nm_sweep_end(nm_gen *g, nm_sweep *w)
 {
+    if (!w->loops)
+        return; // what was written dominates all that follows
     nm_loop_end(&g->fn, &w->inner);
     if (w->rows)
         nm_loop_end(&g->fn, &w->outer);

@@ -3,8 +3,12 @@
 // A space is a list of dims, outermost first. Its last dims that every value of the group sees
 // together (adjacent and in this order, or not at all) form the inner run, one flat loop that
 // vectorises; the dims before are the rows. A sweep is the loop nest over a space, or over a range
-// of its flat indices, which may begin and end inside a row. In a kernel of the flavour gpu each
-// thread of a block runs its share of a sweep.
+// of its flat indices, which may begin and end inside a row.
+//
+// In a kernel of the flavour gpu a sweep is dealt to threads (nm_gen.deal): each takes runs of a few
+// neighbours, so the body is written once for each element of a run. Where all sizes are constants
+// and a thread has few elements, there is no loop at all: what one sweep computed of an element,
+// the next finds in a register.
 #ifndef NM_CODEGEN_SPACE_H
 #define NM_CODEGEN_SPACE_H
 
@@ -38,8 +42,11 @@ bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b);
 
 typedef struct nm_sweep {
     const nm_space *space;
-    nm_coords at; // inside: the point, on top of the outer coordinates
+    nm_coords at; // inside: the first point, on top of the outer coordinates
+    int copies;   // times that the body is to be written, at nm_sweep_point(k)
+    int run;      // of these, neighbours: copies k * run .. (k + 1) * run
     bool rows;    // two loops, not one
+    bool loops;
     nm_loop outer, inner;
     nm_scope scope;
 } nm_sweep;
@@ -49,6 +56,7 @@ void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *
 // The flat indices [from, to).
 void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
                           LLVMValueRef to);
+nm_coords nm_sweep_point(nm_gen *g, const nm_sweep *w, int k);
 void nm_sweep_end(nm_gen *g, nm_sweep *w);
 
 #endif
