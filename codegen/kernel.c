@@ -20,8 +20,8 @@ static const struct {
     {"attention", nm_kernel_attention, nm_kernel_attention, 12},
     {"attention_grad", nm_kernel_attention_grad, nm_kernel_attention_grad, 16},
     {"scatter", nm_kernel_scatter, nm_kernel_scatter, 2},
-    {"cumsum", nm_kernel_cumsum, NULL, 2},
-    {"top_k", nm_kernel_top_k, NULL, 3},
+    {"cumsum", nm_kernel_cumsum, nm_kernel_cumsum, 2},
+    {"top_k", nm_kernel_top_k, nm_kernel_top_k, 3},
     {"update", nm_kernel_update, nm_kernel_update, 1},
     {"overlap_add", nm_kernel_overlap_add, nm_kernel_overlap_add, 2},
 };

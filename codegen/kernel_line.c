@@ -1,7 +1,8 @@
-// Kernels along a line: running sums, and the k largest. Parallel over the other dims' indices.
+// Kernels along a line: running sums, and the k largest. Parallel over the other dims' indices; on
+// a GPU a warp does a line.
 #include "codegen/kernels.h"
 #include "codegen/space.h"
-#include "codegen/templates/template.h"
+#include "codegen/templates/gpu/lines.h"
 
 typedef struct nm_lines {
     nm_op *op;
@@ -68,6 +69,8 @@ static bool is_lowered(nm_gen *g, const nm_op *op)
 static void begin_lines(nm_gen *g, const nm_lines *l)
 {
     g->range = nm_space_extent(g, &l->others);
+    g->threads = NMG_LINES_THREADS;
+    g->per_block = NMG_LINES;
     nm_gen_begin_kernel(g, "kernel");
 }
 
@@ -98,7 +101,7 @@ bool nm_kernel_cumsum(nm_gen *g)
     LLVMValueRef reverse = nm_fn_i64(&g->fn, nm_attr_bool(op, "reverse"));
     LLVMValueRef arg[] = {
         nm_gen_env(g), nm_fn_product(&g->fn, 1, &l.along), reverse, load, store, g->from, g->to};
-    nm_gen_call(g, "nmk_cumsum", g->fn.nothing, 7, arg);
+    nm_gen_call(g, g->is_gpu ? "nmg_cumsum" : "nmk_cumsum", g->fn.nothing, 7, arg);
     nm_fn_finish(&g->fn, NULL);
     return true;
 }
@@ -139,7 +142,7 @@ bool nm_kernel_top_k(nm_gen *g)
                           pick,
                           g->from,
                           g->to};
-    nm_gen_call(g, "nmk_top_k", g->fn.nothing, 7, arg);
+    nm_gen_call(g, g->is_gpu ? "nmg_top_k" : "nmk_top_k", g->fn.nothing, 7, arg);
     nm_fn_finish(&g->fn, NULL);
     return true;
 }

@@ -5,10 +5,10 @@
 // vectorises; the dims before are the rows. A sweep is the loop nest over a space, or over a range
 // of its flat indices, which may begin and end inside a row.
 //
-// In a kernel of the flavour gpu a sweep is dealt to threads (nm_gen.deal): each takes runs of a few
-// neighbours, so the body is written once for each element of a run. Where all sizes are constants
-// and a thread has few elements, there is no loop at all: what one sweep computed of an element,
-// the next finds in a register.
+// In a kernel of the flavour gpu a sweep is dealt to threads (nm_gen.deal): each takes runs of a
+// few neighbours, so the body is written once for each element of a run. Where all sizes are
+// constants and a thread has few elements, there is no loop at all: what one sweep computed of an
+// element, the next finds in a register.
 #ifndef NM_CODEGEN_SPACE_H
 #define NM_CODEGEN_SPACE_H
 

@@ -133,8 +133,8 @@ static LLVMValueRef get_warp(nm_gen *g, const nm_team *t, int i, LLVMTypeRef typ
     LLVMValueRef warp = nm_index_rem(g, g->lane, nm_index_const(g, warps(g)));
     LLVMValueRef at = place_of(g, t, i, warp);
     bool wide = type == g->fn.f64 || type == g->fn.i64;
-    LLVMValueRef word = nm_gen_call(g, wide ? "nmg_get64" : "nmg_get32",
-                                    wide ? g->fn.i64 : g->fn.i32, 1, &at);
+    LLVMValueRef word =
+        nm_gen_call(g, wide ? "nmg_get64" : "nmg_get32", wide ? g->fn.i64 : g->fn.i32, 1, &at);
     return from_word(g, word, type);
 }
 
