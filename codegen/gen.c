@@ -206,7 +206,7 @@ static void begin_gpu_kernel(nm_gen *g, const char *name)
     LLVMValueRef count = invariant(f, nm_fn_load(f, f->i64, words, nm_fn_i64(f, 0)));
     LLVMValueRef block = nm_gen_call(g, "nmg_block", f->i64, 0, NULL);
     g->lane = nm_gen_call(g, "nmg_lane", f->i64, 0, NULL);
-    g->deal = (nm_deal){g->lane, g->threads, 1};
+    g->deal = (nm_deal){.lane = g->lane, .n = g->threads, .run = 1};
     g->from = LLVMBuildMul(f->b, block, nm_fn_i64(f, g->per_block), "");
     g->to = nm_fn_min(f, count, LLVMBuildAdd(f->b, g->from, nm_fn_i64(f, g->per_block), ""));
     nm_fn_leave_entry(f, back);

@@ -15,7 +15,7 @@ static const struct {
 } kinds[] = {
     {"map", nm_kernel_map, nm_kernel_map, 1},
     {"row", nm_kernel_row, nm_kernel_row, 2},
-    {"column", nm_kernel_column, NULL, 2},
+    {"column", nm_kernel_column, nm_gpu_column, 2},
     {"dot", nm_kernel_dot, nm_kernel_dot, 8},
     {"attention", nm_kernel_attention, nm_kernel_attention, 12},
     {"attention_grad", nm_kernel_attention_grad, nm_kernel_attention_grad, 16},

@@ -228,37 +228,43 @@ static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef 
 // --- dealt to threads
 // ----------------------------------------------------------------------------
 
-enum { MOST_IN_REGISTERS = 32 }; // elements that a thread has without a loop
-
-static bool is_multiple(const nm_space *s, int64_t of)
+bool nm_space_has_runs(const nm_space *s, int64_t n)
 {
     int64_t extent;
-    return s->n > 0 && nm_extent_is_const(s->dim[s->n - 1].extent, &extent) && extent % of == 0;
+    return s->n > 0 && nm_extent_is_const(s->dim[s->n - 1].extent, &extent) && extent % n == 0;
 }
 
-// Elements of a thread, if all threads have as many and they are few; else 0.
+nm_coords nm_space_neighbour(nm_gen *g, const nm_space *s, const nm_coords *at, int k)
+{
+    nm_coords p = *at;
+    if (k == 0)
+        return p;
+    nm_sym last = s->dim[s->n - 1].name;
+    nm_coords_set(&p, last, nm_index_add(g, nm_coords_get(at, last), nm_index_const(g, k)));
+    return p;
+}
+
+// Elements of a thread, if all threads have as many and registers may keep them; else 0.
 static int share(nm_gen *g, const nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
 {
     int64_t first, end, turn = (int64_t)g->deal.n * w->run;
     if (!nm_fn_is_const(from, &first) || !nm_fn_is_const(to, &end) || (end - first) % turn)
         return 0;
     int64_t n = (end - first) / g->deal.n;
-    return n <= MOST_IN_REGISTERS ? (int)n : 0;
+    return n <= g->deal.most ? (int)n : 0;
 }
 
-// The flat indices [from, to), whole runs, are dealt to the threads, neighbours to neighbours.
-static void begin_dealt(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
+void nm_sweep_begin_dealt(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer,
+                          LLVMValueRef from, LLVMValueRef to)
 {
-    const nm_space *s = w->space;
-    w->rows = false;
-    w->run = is_multiple(s, g->deal.run) ? g->deal.run : 1;
+    *w = (nm_sweep){.space = s, .at = *outer, .scope = nm_gen_open(g)};
+    w->run = nm_space_has_runs(s, g->deal.run) ? g->deal.run : 1;
     w->copies = share(g, w, from, to);
+    w->loops = w->copies == 0;
     LLVMValueRef lane = nm_index_mul(g, g->deal.lane, nm_index_const(g, w->run));
     w->inner.i = nm_index_add(g, from, lane);
-    w->loops = w->copies == 0;
     if (w->loops) {
         w->copies = w->run;
-        w->scope = nm_gen_open(g);
         w->inner = nm_loop_begin(&g->fn, w->inner.i, to, "i");
         w->inner.step = nm_fn_i64(&g->fn, (int64_t)g->deal.n * w->run);
     }
@@ -274,12 +280,7 @@ nm_coords nm_sweep_point(nm_gen *g, const nm_sweep *w, int k)
         LLVMValueRef i = nm_index_add(g, w->inner.i, nm_index_const(g, ahead));
         nm_index_spread(g, &at, s->n, s->dim, i);
     }
-    if (k % w->run) {
-        nm_sym last = s->dim[s->n - 1].name;
-        LLVMValueRef i = nm_coords_get(&at, last);
-        nm_coords_set(&at, last, nm_index_add(g, i, nm_index_const(g, k % w->run)));
-    }
-    return at;
+    return nm_space_neighbour(g, s, &at, k % w->run);
 }
 
 // --- a sweep
@@ -297,13 +298,14 @@ static nm_sweep make_sweep(nm_gen *g, const nm_space *s)
 
 void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer)
 {
+    if (g->deal.lane) {
+        nm_sweep_begin_dealt(g, w, s, outer, nm_index_const(g, 0),
+                             nm_fn_product(&g->fn, s->n, s->dim));
+        return;
+    }
     *w = make_sweep(g, s);
     w->at = *outer;
     LLVMValueRef zero = nm_index_const(g, 0);
-    if (g->deal.lane) {
-        begin_dealt(g, w, zero, nm_fn_product(&g->fn, s->n, s->dim));
-        return;
-    }
     if (w->rows) {
         LLVMValueRef rows = nm_fn_product(&g->fn, s->inner, s->dim);
         w->outer = nm_loop_begin(&g->fn, zero, rows, "row");
@@ -315,11 +317,11 @@ void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *
 void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
                           LLVMValueRef to)
 {
-    *w = make_sweep(g, s);
     if (g->deal.lane) {
-        begin_dealt(g, w, from, to);
+        nm_sweep_begin_dealt(g, w, s, &(nm_coords){0}, from, to);
         return;
     }
+    *w = make_sweep(g, s);
     LLVMValueRef length = nm_space_inner(g, s);
     if (!length) {
         begin_inner(g, w, from, to);

@@ -37,6 +37,10 @@ void nm_space_prove(nm_gen *g, int result, int n, const nm_space *const *s);
 void nm_space_copy(nm_gen *g, const nm_space *s, int k, nm_coords *at);
 // The length of the inner run where the flat index over dim[first..n) is walked; NULL: all of it.
 LLVMValueRef nm_space_inner(nm_gen *g, const nm_space *s);
+// Is the innermost dim always a whole number of runs of n neighbours? And the k-th behind `at`, in
+// its run.
+bool nm_space_has_runs(const nm_space *s, int64_t n);
+nm_coords nm_space_neighbour(nm_gen *g, const nm_space *s, const nm_coords *at, int k);
 // Do all values of the group see a and b adjacent in this order, or neither?
 bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b);
 
@@ -56,6 +60,9 @@ void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *
 // The flat indices [from, to).
 void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
                           LLVMValueRef to);
+// Flavour gpu: both. Whole runs.
+void nm_sweep_begin_dealt(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer,
+                          LLVMValueRef from, LLVMValueRef to);
 nm_coords nm_sweep_point(nm_gen *g, const nm_sweep *w, int k);
 void nm_sweep_end(nm_gen *g, nm_sweep *w);
 

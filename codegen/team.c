@@ -6,6 +6,7 @@ enum {
     WARP = 32,
     LONGEST_OF_WARP = 1024, // elements of a row that a warp does
     SHARED = 8,             // bytes of a value of a warp in shared memory
+    MOST_IN_REGISTERS = 32, // elements of a row that a thread has
 };
 
 // --- which
@@ -54,6 +55,7 @@ void nm_team_begin(nm_gen *g, nm_team *t)
 {
     t->scope = nm_gen_open(g);
     g->deal.run = NM_GPU_RUN;
+    g->deal.most = MOST_IN_REGISTERS;
     if (!g->is_gpu) {
         t->loop = nm_loop_begin(&g->fn, g->from, g->to, "row");
         t->row = t->loop.i;
@@ -93,6 +95,21 @@ static LLVMValueRef from_word(nm_gen *g, LLVMValueRef word, LLVMTypeRef t)
 
 static bool is_long(nm_gen *g, LLVMValueRef word) { return LLVMTypeOf(word) == g->fn.i64; }
 
+void nm_shared_put(nm_gen *g, LLVMValueRef at, LLVMValueRef x)
+{
+    LLVMValueRef arg[] = {at, to_word(g, x)};
+    nm_gen_call(g, is_long(g, arg[1]) ? "nmg_put64" : "nmg_put32", g->fn.nothing, 2, arg);
+}
+
+LLVMValueRef nm_shared_get(nm_gen *g, LLVMValueRef at, LLVMTypeRef type)
+{
+    bool wide = type == g->fn.f64 || type == g->fn.i64;
+    LLVMTypeRef bits = wide ? g->fn.i64 : g->fn.i32;
+    return from_word(g, nm_gen_call(g, wide ? "nmg_get64" : "nmg_get32", bits, 1, &at), type);
+}
+
+void nm_shared_wait(nm_gen *g) { nm_gen_call(g, "nmg_wait_block", g->fn.nothing, 0, NULL); }
+
 // Each thread with the one whose lane differs in one bit: x + y is y + x, so all have the same.
 static LLVMValueRef join_lanes(nm_gen *g, const nm_op *op, LLVMValueRef x, int lanes)
 {
@@ -120,10 +137,8 @@ static void put_warps(nm_gen *g, const nm_team *t, int n, LLVMValueRef *x)
     LLVMValueRef zero = nm_index_const(g, 0);
     LLVMBasicBlockRef next = nm_if_begin(&g->fn, LLVMBuildICmp(g->fn.b, LLVMIntEQ, lane, zero, ""));
     nm_scope scope = nm_gen_open(g);
-    for (int i = 0; i < n; i++) {
-        LLVMValueRef arg[] = {place_of(g, t, i, warp), to_word(g, x[i])};
-        nm_gen_call(g, is_long(g, arg[1]) ? "nmg_put64" : "nmg_put32", g->fn.nothing, 2, arg);
-    }
+    for (int i = 0; i < n; i++)
+        nm_shared_put(g, place_of(g, t, i, warp), x[i]);
     nm_gen_close(g, scope);
     nm_if_end(&g->fn, next);
 }
@@ -131,11 +146,7 @@ static void put_warps(nm_gen *g, const nm_team *t, int n, LLVMValueRef *x)
 static LLVMValueRef get_warp(nm_gen *g, const nm_team *t, int i, LLVMTypeRef type)
 {
     LLVMValueRef warp = nm_index_rem(g, g->lane, nm_index_const(g, warps(g)));
-    LLVMValueRef at = place_of(g, t, i, warp);
-    bool wide = type == g->fn.f64 || type == g->fn.i64;
-    LLVMValueRef word =
-        nm_gen_call(g, wide ? "nmg_get64" : "nmg_get32", wide ? g->fn.i64 : g->fn.i32, 1, &at);
-    return from_word(g, word, type);
+    return nm_shared_get(g, place_of(g, t, i, warp), type);
 }
 
 void nm_team_wait(nm_gen *g, const nm_team *t)

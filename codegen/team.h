@@ -37,4 +37,10 @@ LLVMBasicBlockRef nm_team_begin_first(nm_gen *g, const nm_team *t);
 LLVMBasicBlockRef nm_team_begin_active(nm_gen *g, const nm_team *t); // all threads of such teams
 void nm_team_end_part(nm_gen *g, LLVMBasicBlockRef next);
 
+// An element of any computing type in the block's dynamic shared memory, `at` bytes from its begin;
+// all threads of the block wait for each other.
+void nm_shared_put(nm_gen *g, LLVMValueRef at, LLVMValueRef x);
+LLVMValueRef nm_shared_get(nm_gen *g, LLVMValueRef at, LLVMTypeRef type);
+void nm_shared_wait(nm_gen *g);
+
 #endif
