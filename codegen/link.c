@@ -165,6 +165,17 @@ static bool add_shared_code(nm_linking *l)
     return add_file(l, "libtemplates.a", a.data, a.size);
 }
 
+// The runtime knows the emulator by a weak symbol, which takes nothing from an archive.
+static bool add_emulator(nm_linking *l)
+{
+    if (!l->o->emu)
+        return true;
+    nm_archive a = nm_emulator_archive();
+    add(l, "-u");
+    add(l, "nmrt_gpu_emulator");
+    return add_file(l, "libnmemu.a", a.data, a.size);
+}
+
 static bool link_program(nm_linking *l, int n, const nm_object *object)
 {
     const char *libc = libc_folder(l);
@@ -189,7 +200,7 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
     nm_archive runtime = nm_runtime_archive();
     nm_template_data kernels = nm_template_archive();
     if (!add_objects(l, n, object) || !add_file(l, "libtemplates.a", kernels.data, kernels.size) ||
-        !add_file(l, "libnmrt.a", runtime.data, runtime.size))
+        !add_file(l, "libnmrt.a", runtime.data, runtime.size) || !add_emulator(l))
         return false;
     add(l, nm_arena_fmt(l->m->arena, "-L%s", libc));
     add(l, "-lm");
@@ -239,7 +250,7 @@ static bool write_text(nm_linking *l, int n, const nm_object *object)
 bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *object)
 {
     nm_linking l = {.m = m, .o = o};
-    l.file = nm_new_n(m->arena, const char *, (size_t)n + 4);
+    l.file = nm_new_n(m->arena, const char *, (size_t)n + 5);
     if (o->emit == NM_EMIT_llvm || o->emit == NM_EMIT_asm)
         return write_text(&l, n, object);
     if (!make_folder(&l))

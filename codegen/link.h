@@ -10,6 +10,7 @@ typedef struct nm_archive {
     size_t size;
 } nm_archive;
 nm_archive nm_runtime_archive(void);
+nm_archive nm_emulator_archive(void); // of GPUs: for the target emu
 
 // What the options ask for, from the compiled objects, at o->out. False: reported.
 bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *object);
