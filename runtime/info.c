@@ -111,6 +111,51 @@ static void print_hypers(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text
     }
 }
 
+// --- code --------------------------------------------------------------------------------------
+
+static bool is_emulated(const nmdrv_program *p) { return p->n_kernels && p->kernel[0].block; }
+
+// The values of --device that the flavour gpu is there for.
+static void print_devices(const nmdrv_program *p, const char *sep, nmrt_text *out)
+{
+    if (p->image && p->image->data)
+        nmrt_text_add(out, "cuda%s", sep);
+    if (is_emulated(p))
+        nmrt_text_add(out, "emu%s", sep);
+    nmrt_text_add(out, "null");
+}
+
+static void print_images(const nmdrv_program *p, nmrt_text *out)
+{
+    for (const nmdrv_image *i = p->image; i && i->data; i++)
+        nmrt_text_add(out, "  sm_%lld%-21s %10s of %s\n", (long long)i->arch,
+                      i->specific ? "a" : "", nmrt_bytes(i->size).s,
+                      i->is_cubin ? "machine code" : "PTX");
+}
+
+static void print_program(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\ncode for ");
+    if (p->flavour == NMDRV_HOST)
+        nmrt_text_add(out, "host");
+    else
+        print_devices(p, ", ", out);
+    nmrt_text_add(out, ": %lld functions, %lld kernels", (long long)p->n_funcs,
+                  (long long)p->n_kernels);
+    if (p->flavour == NMDRV_HOST)
+        nmrt_text_add(out, " with %s of scratch a thread", nmrt_bytes(p->scratch).s);
+    if (p->n_products)
+        nmrt_text_add(out, ", %lld products of cuBLASLt", (long long)p->n_products);
+    nmrt_text_add(out, "; info --json names them\n");
+    print_images(p, out);
+}
+
+static void print_programs(nmrt_text *out)
+{
+    for (const nmdrv_program *const *p = nemocc_programs; *p; p++)
+        print_program(*p, out);
+}
+
 void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
     nmrt_text_add(out,
@@ -121,13 +166,12 @@ void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *ou
     print_params(p, out);
     print_hypers(p, h, out);
     print_modes(p, out);
-    nmrt_text_add(out,
-                  "\ncode: %lld functions, %lld kernels with %s of scratch a thread; info --json "
-                  "names them\n",
-                  (long long)p->n_funcs, (long long)p->n_kernels, nmrt_bytes(p->scratch).s);
+    print_programs(out);
     if (p->no_decode && *p->no_decode)
         nmrt_text_add(out, "no generation: %s\n", p->no_decode);
 }
+
+// --- as JSON -------------------------------------------------------------------------------------
 
 static void json_dim(const char *name, int64_t extent, const char **sep, nmrt_text *out)
 {
@@ -186,6 +230,23 @@ static void json_hypers(const nmrt_hypers *h, nmrt_text *out)
     nmrt_text_add(out, "}, ");
 }
 
+static void json_kernels(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\"kernels\": [");
+    for (int64_t i = 0; i < p->n_kernels; i++) {
+        const nmdrv_kernel *k = &p->kernel[i];
+        nmrt_text_add(out, i ? ", {" : "{");
+        nmrt_text_add_pair(out, "name", k->name);
+        nmrt_text_add(out, "\"where\": ");
+        nmrt_text_add_json(out, k->where);
+        if (p->flavour == NMDRV_GPU)
+            nmrt_text_add(out, ", \"threads\": %lld, \"per_block\": %lld, \"shared\": %lld",
+                          (long long)k->threads, (long long)k->per_block, (long long)k->shared);
+        nmrt_text_add(out, "}");
+    }
+    nmrt_text_add(out, "]");
+}
+
 static void json_code(const nmdrv_program *p, nmrt_text *out)
 {
     nmrt_text_add(out, "\"modes\": [");
@@ -199,15 +260,45 @@ static void json_code(const nmdrv_program *p, nmrt_text *out)
         nmrt_text_add(out, i ? ", " : "");
         nmrt_text_add_json(out, p->func[i].name);
     }
-    nmrt_text_add(out, "], \"kernels\": [");
-    for (int64_t i = 0; i < p->n_kernels; i++) {
+    nmrt_text_add(out, "], ");
+    json_kernels(p, out);
+}
+
+static void json_images(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\"images\": [");
+    for (const nmdrv_image *i = p->image; i && i->data; i++) {
+        nmrt_text_add(out, i > p->image ? ", {" : "{");
+        nmrt_text_add(out, "\"arch\": \"sm_%lld%s\", \"kind\": \"%s\", \"bytes\": %lld}",
+                      (long long)i->arch, i->specific ? "a" : "", i->is_cubin ? "cubin" : "ptx",
+                      (long long)i->size);
+    }
+    nmrt_text_add(out, "], ");
+}
+
+static void json_products(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, "\"products\": [");
+    for (int64_t i = 0; i < p->n_products; i++) {
         nmrt_text_add(out, i ? ", {" : "{");
-        nmrt_text_add_pair(out, "name", p->kernel[i].name);
+        nmrt_text_add_pair(out, "name", p->product[i].name);
         nmrt_text_add(out, "\"where\": ");
-        nmrt_text_add_json(out, p->kernel[i].where);
+        nmrt_text_add_json(out, p->product[i].where);
         nmrt_text_add(out, "}");
     }
-    nmrt_text_add(out, "]");
+    nmrt_text_add(out, "], ");
+}
+
+// What the flavour gpu has besides.
+static void json_gpu(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, ", \"gpu\": {\"devices\": \"");
+    print_devices(p, " ", out);
+    nmrt_text_add(out, "\", ");
+    json_images(p, out);
+    json_products(p, out);
+    json_kernels(p, out);
+    nmrt_text_add(out, "}");
 }
 
 void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
@@ -227,5 +318,8 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
     json_params(p, out);
     json_hypers(h, out);
     json_code(p, out);
+    for (const nmdrv_program *const *q = nemocc_programs; *q; q++)
+        if ((*q)->flavour == NMDRV_GPU)
+            json_gpu(*q, out);
     nmrt_text_add(out, "}\n");
 }
