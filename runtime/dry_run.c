@@ -1,6 +1,7 @@
 // The answer to --dry-run: what a run on this mesh needs and says, from the program's tables alone.
 // Ranks of one pipeline stage are alike, so one of each stage is looked at, however large the
 // world.
+#include "runtime/null_device.h"
 #include "runtime/setup.h"
 #include "runtime/tally.h"
 
@@ -8,11 +9,13 @@
 
 static void print_head(const nmrt_setup *s, nmrt_text *out)
 {
-    nmrt_text_add(
-        out, "%s%s%s: micro-batch %lld, %lld micro-batch%s a step, seq %lld, %d thread%s on %s\n",
-        s->program->name, *s->program->preset ? " " : "", s->program->preset,
-        (long long)s->micro_batch, (long long)s->n_micro, s->n_micro == 1 ? "" : "es",
-        (long long)s->seq, s->threads, s->threads == 1 ? "" : "s", s->device->name);
+    nmrt_text_add(out, "%s%s%s: micro-batch %lld, %lld micro-batch%s a step, seq %lld, ",
+                  s->program->name, *s->program->preset ? " " : "", s->program->preset,
+                  (long long)s->micro_batch, (long long)s->n_micro, s->n_micro == 1 ? "" : "es",
+                  (long long)s->seq);
+    if (s->device == &nmrt_device_host)
+        nmrt_text_add(out, "%d thread%s ", s->threads, s->threads == 1 ? "" : "s");
+    nmrt_text_add(out, "on %s\n", s->device->name);
     if (s->mesh.world == 1)
         return;
     nmrt_text_add(out, "%lld ranks: ", (long long)s->mesh.world);
@@ -95,7 +98,7 @@ static nmrt_status print_stages(const nmrt_setup *s, const int64_t *memory, nmrt
     return s->train.n_calls ? print_bubble(s, out, e) : NMRT_OK;
 }
 
-// --- collectives ---------------------------------------------------------------------------------
+// --- calls ---------------------------------------------------------------------------------------
 
 static nmrt_status tally_func(const nmrt_setup *at, nmrt_tally *t, const nmdrv_func *f,
                               nmrt_error *e)
@@ -131,17 +134,28 @@ static nmrt_status tally_step(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e
     return NMRT_OK;
 }
 
-static nmrt_status print_collectives(const nmrt_setup *s, int pp, nmrt_text *out, nmrt_error *e)
+// On the device null this is all there is to be done.
+static void print_work(const nmrt_tally *t, nmrt_text *out)
+{
+    nmrt_text_add(out, "\n  %-26s %10s %12s %12s\n", "of a step", "launches", "bytes",
+                  "operations");
+    nmrt_tally_print_work(t, out);
+}
+
+static nmrt_status print_calls(const nmrt_setup *s, int pp, nmrt_text *out, nmrt_error *e)
 {
     nmrt_setup at = nmrt_setup_seen_from(s, pp);
     nmrt_tally t;
-    if (s->mesh.world == 1 || !s->train.n_calls)
+    if ((s->mesh.world == 1 && s->device != &nmrt_device_null) || !s->train.n_calls)
         return NMRT_OK;
     NMRT_TRY(nmrt_tally_init(&t, &at.mesh, e));
     nmrt_status status = tally_step(&at, &t, e);
-    nmrt_text_add(out, "\n  %-14s %-11s %10s %12s\n", "of a step", "over", "launches", "bytes");
-    if (status == NMRT_OK)
+    if (s->mesh.world > 1)
+        nmrt_text_add(out, "\n  %-14s %-11s %10s %12s\n", "of a step", "over", "launches", "bytes");
+    if (status == NMRT_OK && s->mesh.world > 1)
         nmrt_tally_print(&t, out);
+    if (status == NMRT_OK && s->device == &nmrt_device_null)
+        print_work(&t, out);
     nmrt_tally_release(&t);
     return status;
 }
@@ -170,8 +184,9 @@ static nmrt_status print_all(const nmrt_setup *s, int64_t *memory, nmrt_text *ou
     nmrt_text_add(out, "\n");
     NMRT_TRY(print_memory(s, most, out, e));
     NMRT_TRY(print_stages(s, memory, out, e));
-    NMRT_TRY(print_collectives(s, most, out, e));
-    print_machine(s, out);
+    NMRT_TRY(print_calls(s, most, out, e));
+    if (s->device != &nmrt_device_null)
+        print_machine(s, out);
     return NMRT_OK;
 }
 

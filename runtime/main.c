@@ -8,7 +8,6 @@
 #include "runtime/generate.h"
 #include "runtime/info.h"
 #include "runtime/notes.h"
-#include "runtime/null_device.h"
 #include "runtime/options.h"
 #include "runtime/planner.h"
 #include "runtime/run.h"
@@ -232,16 +231,14 @@ static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *bi
     return 0;
 }
 
-// What a verb runs on; those that only tell of the binary take any of its programs. On the device
-// null every run is a dry one.
-static nmrt_status choose(nmrt_options *o, nmrt_choice *on, nmrt_error *e)
+// What a verb runs on; those that only tell of the binary take any of its programs.
+static nmrt_status choose(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
 {
     if (!(o->verb & (NMRT_TRAIN | NMRT_EVAL | NMRT_GENERATE))) {
         *on = (nmrt_choice){NULL, nemocc_programs[0]};
         return o->verb == NMRT_PLAN ? nmrt_cpu_check(on->program, e) : NMRT_OK;
     }
     NMRT_TRY(nmrt_choose(o->device, on, e));
-    o->dry_run = o->dry_run || on->device == &nmrt_device_null;
     return nmrt_cpu_check(on->program, e);
 }
 

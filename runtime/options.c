@@ -414,8 +414,10 @@ static void check_plan(const nmrt_options *o, nmrt_text *problems)
                       (long long)(o->top > 1000 ? o->top : o->node));
 }
 
+// On the device null every run is a dry one.
 static void check_together(nmrt_options *o, nmrt_text *problems)
 {
+    o->dry_run = o->dry_run || strcmp(o->device, "null") == 0;
     if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
         nmrt_text_add(problems, "--data FILE is missing: the text to read\n");
     if ((o->verb == NMRT_EVAL || o->verb == NMRT_GENERATE) && !o->checkpoint && !o->dry_run)

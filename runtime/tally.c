@@ -1,10 +1,11 @@
-// Collectives of a step, counted.
+// Calls of a step, counted.
 #include "runtime/tally.h"
 
 #include "runtime/dtype.h"
 #include "runtime/null_device.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct counting { // the frame's device
     nmrt_tally *tally;
@@ -27,20 +28,65 @@ static void *count_collective(nmdrv_frame *f, int64_t collective, const int64_t 
     return out;
 }
 
+static void count_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
+{
+    counting *x = (counting *)f->device;
+    (void)arg;
+    x->tally->launches[kernel] += count > 0 ? x->times : 0;
+}
+
+static void count_moved(const counting *x, nmrt_tallied *of, double bytes, double flops)
+{
+    of->n += x->times;
+    of->bytes += (double)x->times * bytes;
+    of->flops += (double)x->times * flops;
+}
+
+static void count_fill(nmdrv_frame *f, void *dst, int64_t bytes)
+{
+    counting *x = (counting *)f->device;
+    (void)dst;
+    count_moved(x, &x->tally->fills, (double)bytes, 0);
+}
+
+static void count_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
+{
+    counting *x = (counting *)f->device;
+    (void)dst, (void)src;
+    count_moved(x, &x->tally->copies, 2 * (double)bytes, 0);
+}
+
+static void count_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
+                          const void *a, const void *b, const void *bias)
+{
+    counting *x = (counting *)f->device;
+    const nmdrv_product *p = &x->tally->mesh->program->product[product];
+    double batch = (double)g->batch, m = (double)g->m, n = (double)g->n, k = (double)g->k;
+    double bits = m * k * nmrt_dtype(p->a_dtype)->bits + n * k * nmrt_dtype(p->b_dtype)->bits +
+                  m * n * (p->adds ? 2 : 1) * nmrt_dtype(p->c_dtype)->bits;
+    (void)c, (void)a, (void)b, (void)bias;
+    count_moved(x, &x->tally->products, batch * bits / 8, 2 * batch * m * n * k);
+}
+
 nmrt_status nmrt_tally_init(nmrt_tally *t, const nmrt_mesh *mesh, nmrt_error *e)
 {
     size_t n = (size_t)mesh->program->n_collectives + 1;
-    *t = (nmrt_tally){mesh, calloc(n, sizeof *t->count), calloc(n, sizeof *t->bytes)};
-    if (t->count && t->bytes)
+    *t =
+        (nmrt_tally){.mesh = mesh,
+                     .count = calloc(n, sizeof *t->count),
+                     .bytes = calloc(n, sizeof *t->bytes),
+                     .launches = calloc((size_t)mesh->program->n_kernels + 1, sizeof *t->launches)};
+    if (t->count && t->bytes && t->launches)
         return NMRT_OK;
     nmrt_tally_release(t);
-    return nmrt_fail(e, NMRT_WORLD, "no memory to count collectives");
+    return nmrt_fail(e, NMRT_WORLD, "no memory to count calls");
 }
 
 void nmrt_tally_release(nmrt_tally *t)
 {
     free(t->count);
     free(t->bytes);
+    free(t->launches);
     *t = (nmrt_tally){0};
 }
 
@@ -50,12 +96,16 @@ nmrt_status nmrt_tally_add(nmrt_tally *t, const nmdrv_func *func, const nmdrv_sy
     counting x = {t, times, malloc((size_t)t->mesh->world * sizeof *x.group)};
     void **buf = calloc((size_t)func->n_bufs + 1, sizeof *buf); // nobody looks behind them
     nmrt_status status = NMRT_OK;
-    const nmdrv_calls calls = nmrt_null_calls(count_collective);
+    nmdrv_calls calls = nmrt_null_calls(count_collective);
+    calls.launch = count_launch;
+    calls.fill = count_fill;
+    calls.copy = count_copy;
+    calls.product = count_product;
     nmdrv_frame frame = {sym, buf, &calls, &x};
     if (x.group && buf)
         func->run(&frame);
     else
-        status = nmrt_fail(e, NMRT_WORLD, "no memory to count collectives");
+        status = nmrt_fail(e, NMRT_WORLD, "no memory to count calls");
     free(x.group);
     free(buf);
     return status;
@@ -120,4 +170,48 @@ void nmrt_tally_print(const nmrt_tally *t, nmrt_text *out)
         if (k == i && t->bytes[i]) // the first of its kind and group
             print_group(t, p->collective[i].kind, axes, out);
     }
+}
+
+// "row.layer_norm.3" is of the kind row.
+static bool same_kind(const nmdrv_kernel *a, const nmdrv_kernel *b)
+{
+    size_t n = strcspn(a->name, ".");
+    return strcspn(b->name, ".") == n && strncmp(a->name, b->name, n) == 0;
+}
+
+static void print_kind(const nmrt_tally *t, int64_t first, nmrt_text *out)
+{
+    const nmdrv_kernel *kernel = t->mesh->program->kernel;
+    int64_t n = 0;
+    for (int64_t i = 0; i < t->mesh->program->n_kernels; i++)
+        n += same_kind(&kernel[first], &kernel[i]) ? t->launches[i] : 0;
+    if (n)
+        nmrt_text_add(out, "  %-26.*s %10lld\n", (int)strcspn(kernel[first].name, "."),
+                      kernel[first].name, (long long)n);
+}
+
+static void print_tallied(const char *name, const nmrt_tallied *x, nmrt_text *out)
+{
+    if (!x->n)
+        return;
+    nmrt_text_add(out, "  %-26s %10lld %12s", name, (long long)x->n,
+                  nmrt_bytes((int64_t)x->bytes).s);
+    if (x->flops > 0)
+        nmrt_text_add(out, " %12s", nmrt_count(x->flops).s);
+    nmrt_text_add(out, "\n");
+}
+
+void nmrt_tally_print_work(const nmrt_tally *t, nmrt_text *out)
+{
+    const nmdrv_program *p = t->mesh->program;
+    for (int64_t i = 0; i < p->n_kernels; i++) {
+        int64_t k = 0;
+        while (!same_kind(&p->kernel[k], &p->kernel[i]))
+            k++;
+        if (k == i)
+            print_kind(t, i, out);
+    }
+    print_tallied("products", &t->products, out);
+    print_tallied("fills", &t->fills, out);
+    print_tallied("copies", &t->copies, out);
 }

@@ -626,37 +626,19 @@ static const nmdrv_collective collectives[] = {
 static const nmdrv_hyper hypers[] = {
     {"lr", 0.1, 0, ""}, {"momentum", 0.9, 0, ""}, {"clip", 1, 0, ""}};
 
-static const nmdrv_program program = {
-    .version = NMDRV_VERSION,
-    .precision = "f32",
-    .name = "units",
-    .preset = "tiny",
-    .hash = "0ddba11",
-    .compiler = "nobody",
-    .cpu = "x86-64",
-    .cpu_level = 1,
-    .n_syms = N_SYMS,
-    .n_dims = N_DIMS,
-    .n_params = COUNT(params),
-    .n_hypers = COUNT(hypers),
-    .n_funcs = COUNT(funcs),
-    .sym = syms,
-    .dim = dims,
-    .param = params,
-    .hyper = hypers,
-    .func = funcs,
-    .kernel = kernels,
-    .n_kernels = COUNT(kernels),
-    .n_modes = COUNT(modes),
-    .n_collectives = COUNT(collectives),
-    .n_units = 5,
-    .mode = modes,
-    .collective = collectives,
-    .pp_turns = L1 + L2,
-    .pp_where = "l1 (units.nm:1)",
-    .batch = "batch",
-    .seq = "seq",
+// What all flavours have.
+#define TABLES                                                                                     \
+    .version = NMDRV_VERSION, .precision = "f32", .name = "units", .preset = "tiny",               \
+    .hash = "0ddba11", .compiler = "nobody", .cpu = "x86-64", .cpu_level = 1, .n_syms = N_SYMS,    \
+    .n_dims = N_DIMS, .n_params = COUNT(params), .n_hypers = COUNT(hypers),                        \
+    .n_funcs = COUNT(funcs), .sym = syms, .dim = dims, .param = params, .hyper = hypers,           \
+    .func = funcs, .kernel = kernels, .n_kernels = COUNT(kernels), .n_modes = COUNT(modes),        \
+    .n_collectives = COUNT(collectives), .n_units = 5, .mode = modes, .collective = collectives,   \
+    .pp_turns = L1 + L2, .pp_where = "l1 (units.nm:1)", .batch = "batch", .seq = "seq",            \
     .no_decode = "it has no model",
-};
 
-const nmdrv_program *const nemocc_programs[] = {&program, NULL};
+static const nmdrv_program program = {.flavour = NMDRV_HOST, TABLES};
+// Its functions count for the device null; nothing else can run them.
+static const nmdrv_program gpu = {.flavour = NMDRV_GPU, TABLES};
+
+const nmdrv_program *const nemocc_programs[] = {&program, &gpu, NULL};
