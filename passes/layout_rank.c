@@ -61,6 +61,19 @@ static void place_view(nm_rank *r, const nm_op *op)
         insert(r, at, into);
 }
 
+// First of all: the index of dst', which a bias is made of, may stand before what makes dst' of dst.
+static void place_runtime_renames(nm_rank *r, const nm_func *f)
+{
+    nm_each_op(op, f) {
+        const nm_dim_decl *d =
+            op->code == NM_OP_rename ? nm_dim_lookup(f->module, nm_attr_sym(op, "from")) : NULL;
+        if (d && d->runtime)
+            place_view(r, op);
+        if (op->body)
+            place_runtime_renames(r, op->body);
+    }
+}
+
 static void place_ops(nm_rank *r, const nm_func *f)
 {
     nm_each_op(op, f) {
@@ -113,6 +126,8 @@ nm_rank *nm_rank_new(nm_module *m, nm_arena *arena)
     for (int i = 0; i < m->n_dims; i++)
         if (m->dim[i].runtime)
             insert(r, r->n, m->dim[i].name);
+    nm_each_func(f, m)
+        place_runtime_renames(r, f);
     nm_each_func(f, m)
         place_params(r, f, STORED);
     nm_each_func(f, m)
