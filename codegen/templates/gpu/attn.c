@@ -108,10 +108,11 @@ INLINE void do_rows(const attn *a, head h, int64_t r, int64_t slice)
     seat me = take_seat();
     state t;
     begin(a, h, me, r, &t);
-    lines q = row_lines(a, h, x->q, &x->q_s, r);
+    lines q = row_lines(a, h, x->q, &x->q_s, r, TILE);
     span seen = keys_of(a, r, TILE);
     for (int64_t j = seen.first / TILE * TILE; j < seen.last; j += TILE) {
-        lines k = key_lines(a, h, x->k, &x->k_s, j), v = key_lines(a, h, x->v, &x->v_s, j);
+        lines k = key_lines(a, h, x->k, &x->k_s, j, TILE),
+              v = key_lines(a, h, x->v, &x->v_s, j, TILE);
         float s[MINE][MINE];
         product(me, &q, &k, hd, s);
         weigh(a, h, me, j, &t, s);

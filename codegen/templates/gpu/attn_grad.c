@@ -27,13 +27,13 @@ INLINE norm norm_of(seat me, u32 n)
 INLINE void find_norms(const attn *a, head h, seat me, int64_t r)
 {
     const nmk_attn_args *x = a->x;
-    lines out = row_lines(a, h, x->out, &x->out_s, r),
-          dout = row_lines(a, h, x->dout, &x->dout_s, r);
-    lines lse = row_lines(a, h, x->lse, &x->lse_s, r);
+    lines out = row_lines(a, h, x->out, &x->out_s, r, TILE),
+          dout = row_lines(a, h, x->dout, &x->dout_s, r, TILE);
+    lines lse = row_lines(a, h, x->lse, &x->lse_s, r, TILE);
     block_sync(); // all have read the last ones
     for (u32 n = tid() / 32; n < TILE; n += THREADS / 32) {
         u32 at = n < out.n ? n : out.n - 1;
-        const float *y = out.at + line_offset(&out, at), *dy = dout.at + line_offset(&dout, at);
+        const float *y = x->out + line_offset(&out, at), *dy = x->dout + line_offset(&dout, at);
         float delta = 0;
         for (int64_t c = laneid(); c < a->s->hd_v; c += 32)
             delta += y[c] * dy[c];
@@ -41,7 +41,7 @@ INLINE void find_norms(const attn *a, head h, seat me, int64_t r)
         for (u32 mask = 16; mask; mask /= 2)
             delta += shfl_xor_f32(delta, mask);
         if (laneid() == 0) {
-            st_shared_f32(me.at + NORMS_AT + 4 * n, lse.at[line_offset(&lse, at)]);
+            st_shared_f32(me.at + NORMS_AT + 4 * n, x->lse[line_offset(&lse, at)]);
             st_shared_f32(me.at + NORMS_AT + 4 * (TILE + n), delta);
         }
     }
@@ -112,8 +112,9 @@ INLINE void meet_rows(const attn *a, head h, seat me, slice part, int64_t j, int
 {
     const nmk_attn_args *x = a->x;
     int64_t hd = a->s->hd, hd_v = a->s->hd_v;
-    lines k = key_lines(a, h, x->k, &x->k_s, j), v = key_lines(a, h, x->v, &x->v_s, j);
-    lines q = row_lines(a, h, x->q, &x->q_s, r), dout = row_lines(a, h, x->dout, &x->dout_s, r);
+    lines k = key_lines(a, h, x->k, &x->k_s, j, TILE), v = key_lines(a, h, x->v, &x->v_s, j, TILE);
+    lines q = row_lines(a, h, x->q, &x->q_s, r, TILE),
+          dout = row_lines(a, h, x->dout, &x->dout_s, r, TILE);
     pairs t;
     product(me, &k, &q, hd, t.p);
     product(me, &v, &dout, hd_v, t.ds);
@@ -162,8 +163,9 @@ INLINE void meet_keys(const attn *a, head h, seat me, slice part, int64_t r, int
 {
     const nmk_attn_args *x = a->x;
     int64_t hd = a->s->hd;
-    lines q = row_lines(a, h, x->q, &x->q_s, r), dout = row_lines(a, h, x->dout, &x->dout_s, r);
-    lines k = key_lines(a, h, x->k, &x->k_s, j), v = key_lines(a, h, x->v, &x->v_s, j);
+    lines q = row_lines(a, h, x->q, &x->q_s, r, TILE),
+          dout = row_lines(a, h, x->dout, &x->dout_s, r, TILE);
+    lines k = key_lines(a, h, x->k, &x->k_s, j, TILE), v = key_lines(a, h, x->v, &x->v_s, j, TILE);
     pairs t;
     product(me, &q, &k, hd, t.p);
     product(me, &dout, &v, a->s->hd_v, t.ds);
@@ -182,12 +184,12 @@ INLINE void do_rows(const attn *a, head h, int64_t r, slice part)
     span seen = keys_of(a, r, TILE);
     for (int64_t j = seen.first / TILE * TILE; j < seen.last; j += TILE)
         meet_keys(a, h, me, part, r, j, dq);
-    lines to = row_lines(a, h, x->dq, &x->dq_s, r);
+    lines to = row_lines(a, h, x->dq, &x->dq_s, r, TILE);
     UNROLL
     for (u32 i = 0; i < MINE; i++)
         if (me.own + i < to.n)
-            store_line(me, (float *)to.at + line_offset(&to, me.own + i), part.from, part.hd,
-                       x->scale, dq, (int)i);
+            store_line(me, x->dq + line_offset(&to, me.own + i), part.from, part.hd, x->scale, dq,
+                       (int)i);
 }
 
 // --- the entry -----------------------------------------------------------------------------------

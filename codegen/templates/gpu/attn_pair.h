@@ -94,6 +94,36 @@ INLINE float keep(const attn *a, const row *q, const key *k)
     return u < d->rate ? 0 : 1 / (1 - d->rate);
 }
 
+// --- lines of an operand -------------------------------------------------------------------------
+
+// Line n is that of row `first` + n, or of that key (g is 1), of one head; `count` of them at most.
+typedef struct lines {
+    const void *t;
+    int64_t at, pos,
+        group;       // elements before the head; strides of a query or key, of a group's head
+    u32 g, first, n; // how many there are
+} lines;
+
+INLINE lines row_lines(const attn *a, head h, const void *t, const nmk_strides *s, int64_t r,
+                       int64_t count)
+{
+    int64_t n = min64(count, row_count(a) - r);
+    return (lines){t, offset(s, h), s->pos, s->g, (u32)a->x->g, (u32)r, (u32)n};
+}
+
+INLINE lines key_lines(const attn *a, head h, const void *t, const nmk_strides *s, int64_t j,
+                       int64_t count)
+{
+    return (lines){t, offset(s, h), s->pos, 0, 1, (u32)j, (u32)min64(count, a->x->n_k - j)};
+}
+
+// Elements before line n.
+INLINE int64_t line_offset(const lines *x, u32 n)
+{
+    u32 r = x->first + n;
+    return x->at + r / x->g * x->pos + r % x->g * x->group;
+}
+
 // --- tiles of rows and keys ----------------------------------------------------------------------
 
 typedef struct span {

@@ -43,29 +43,6 @@ INLINE seat take_seat(void)
     return (seat){smem_base(), t / SIDE * MINE, t % SIDE};
 }
 
-typedef struct lines { // of an operand: line n is of row `first` + n, or of that key (g is 1)
-    const float *at;
-    int64_t pos, group; // strides of a query or key, of a head of a group
-    u32 g, first, n;    // how many there are; those behind are zeros
-} lines;
-
-INLINE lines row_lines(const attn *a, head h, const float *t, const nmk_strides *s, int64_t r)
-{
-    int64_t n = min64(TILE, row_count(a) - r);
-    return (lines){t + offset(s, h), s->pos, s->g, (u32)a->x->g, (u32)r, (u32)n};
-}
-
-INLINE lines key_lines(const attn *a, head h, const float *t, const nmk_strides *s, int64_t j)
-{
-    return (lines){t + offset(s, h), s->pos, 0, 1, (u32)j, (u32)min64(TILE, a->x->n_k - j)};
-}
-
-INLINE int64_t line_offset(const lines *x, u32 n)
-{
-    u32 r = x->first + n;
-    return r / x->g * x->pos + r % x->g * x->group;
-}
-
 // --- shared memory -------------------------------------------------------------------------------
 
 INLINE void read_four(float v[MINE], smem at)
@@ -93,7 +70,7 @@ INLINE void stage(const lines *x, int64_t from, int64_t to, u32 room, smem at, u
         u32 n = u / (room / 4), c = u % (room / 4) * 4;
         if (from + c >= to)
             continue;
-        const float *line = x->at + line_offset(x, min64(n, x->n - 1));
+        const float *line = (const float *)x->t + line_offset(x, n < x->n ? n : x->n - 1);
         float four[MINE];
         UNROLL
         for (u32 i = 0; i < MINE; i++)
