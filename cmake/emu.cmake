@@ -21,13 +21,15 @@ endforeach()
 target_link_options(emu_kernels_test PRIVATE -fno-sanitize=all)
 target_link_libraries(emu_kernels_test PRIVATE emu_kernels emu_kernels_64 emu_kernels_128 nmemu)
 # The templates of attention, which compute much, too.
-add_executable(emu_attn_test tests/emu/attn_test.c codegen/templates/gpu/attn.c codegen/templates/gpu/attn_grad.c
-  codegen/templates/math.c codegen/templates/random.c)
-target_compile_definitions(emu_attn_test PRIVATE NM_VL=4)
-target_compile_options(emu_attn_test PRIVATE -O2 -fno-math-errno -fno-sanitize=all)
-target_link_options(emu_attn_test PRIVATE -fno-sanitize=all)
-target_link_libraries(emu_attn_test PRIVATE nmemu)
-set(NMEMU_TESTS emu_kernels_test emu_attn_test)
+foreach(name attn attn_bf16)
+  add_executable(emu_${name}_test tests/emu/${name}_test.c codegen/templates/gpu/${name}.c
+    codegen/templates/gpu/${name}_grad.c codegen/templates/math.c codegen/templates/random.c)
+  target_compile_definitions(emu_${name}_test PRIVATE NM_VL=4)
+  target_compile_options(emu_${name}_test PRIVATE -O2 -fno-math-errno -fno-sanitize=all -Wno-pass-failed)
+  target_link_options(emu_${name}_test PRIVATE -fno-sanitize=all)
+  target_link_libraries(emu_${name}_test PRIVATE nmemu)
+endforeach()
+set(NMEMU_TESTS emu_kernels_test emu_attn_test emu_attn_bf16_test)
 
 # The other tests run under the sanitizers.
 set(NMEMU_CHECKED -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined)

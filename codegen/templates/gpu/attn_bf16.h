@@ -1,0 +1,40 @@
+// Attention of gpu kernels in bf16 on tensor cores (mma.sync: sm_80 and later), with f32 sums:
+// template.h says what the specs, arguments and hooks mean, where all tensors but lse and sink are
+// bf16 behind their `float *`. Head sizes up to NMG_ATTN_BF16_MOST. Codegen includes this header,
+// too.
+#ifndef NM_CODEGEN_TEMPLATES_GPU_ATTN_BF16_H
+#define NM_CODEGEN_TEMPLATES_GPU_ATTN_BF16_H
+
+#include "codegen/templates/template.h"
+
+enum {
+    NMG_ATTN_BF16_THREADS = 128, // of a block
+    NMG_ATTN_BF16_TILE = 64,     // rows or keys that a block owns
+    NMG_ATTN_BF16_MOST = 256,    // elements along a head dim
+    NMG_ATTN_BF16_WIDE = 128,    // of them that a block of the backward makes: a slice
+};
+// Bytes from one line of a tile to the next; bytes of dynamic shared memory.
+#define NMG_ATTN_BF16_LINE(hd) (((hd) + 15) / 16 * 32 + 16)
+#define NMG_ATTN_BF16_SHARED(hd, hd_v)                                                             \
+    (64 * (2 * NMG_ATTN_BF16_LINE(hd) + NMG_ATTN_BF16_LINE(hd_v)))
+#define NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v)                                                        \
+    (128 * (NMG_ATTN_BF16_LINE(hd) + NMG_ATTN_BF16_LINE(hd_v)))
+
+// out and lse. A block does one index of
+//     batch x kv heads x tiles of rows (n_q * g of them), the last fastest.
+void nmg_attn_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
+                   nmk_position *position, nmk_position *key_position, int64_t index);
+
+// norms[batch, kv heads, rows] of two: lse in units of log2 (inf where it was -inf), and
+// sum(dout * out). Range: batch x kv heads x tiles of rows.
+void nmg_attn_norms_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, float *norms,
+                         int64_t index);
+
+// dq, dk and dv; gradients of bias and sink are not given. A block does one index of
+//     batch x kv heads x slices of the larger of hd, hd_v x (tiles of keys, then tiles of rows).
+// One of keys makes dk and dv, one of rows dq; each sum has one owner and a fixed order.
+void nmg_attn_grad_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *norms,
+                        const void *env, nmk_bias *bias, nmk_position *position,
+                        nmk_position *key_position, int64_t index);
+
+#endif

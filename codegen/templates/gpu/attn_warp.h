@@ -1,0 +1,189 @@
+// Private to attention on gpus in bf16: products of tiles by warps.
+//
+// A block of four warps owns 64 lines (rows or keys), a warp 16 of them, and meets tiles of others.
+// Tiles lie in shared memory by lines, each 16 bytes longer than its elements, so that the eight
+// lines of a matrix are in different banks; elements behind the head size are zeros. A pair of own
+// line and other is where mma.sync has it: thread 4 g + t has own lines g and g + 8, others 8 n + 2
+// t and + 1 (n counts 8 others): s[n][2 i + c] is own line g + 8 i, other 8 n + 2 t + c. Packed to
+// bf16 it is the left operand of a sum over the others as it is.
+#ifndef NM_CODEGEN_TEMPLATES_GPU_ATTN_WARP_H
+#define NM_CODEGEN_TEMPLATES_GPU_ATTN_WARP_H
+
+#include "codegen/templates/gpu/attn_bf16.h"
+#include "codegen/templates/gpu/attn_pair.h"
+
+enum {
+    THREADS = NMG_ATTN_BF16_THREADS,
+    OWN = NMG_ATTN_BF16_TILE,
+    MOST = NMG_ATTN_BF16_MOST,
+    WIDE = NMG_ATTN_BF16_WIDE,
+};
+
+INLINE u32 padded(int64_t hd) { return (u32)(hd + 15) / 16 * 16; }
+
+typedef struct seat { // a thread's place
+    smem at;
+    u32 line, other; // its first own line; its first other
+    u32 warp, lane;
+} seat;
+
+INLINE seat take_seat(void)
+{
+    u32 warp = shfl_idx_u32(tid() / 32, 0), lane = laneid(); // the same in all lanes, and seen so
+    return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
+}
+
+// --- to shared memory ----------------------------------------------------------------------------
+
+// May 16 bytes of each line be copied at once?
+INLINE bool is_aligned(const lines *x, int64_t hd)
+{
+    int64_t strides = x->at | x->pos | x->group | hd;
+    return strides % 8 == 0 && (u64)x->t % 16 == 0;
+}
+
+// Elements c .. c + 8 of a line of hd; `there`: else zeros.
+INLINE void copy_slowly(smem to, const u16 *line, int64_t c, int64_t hd, bool there)
+{
+    u32 four[4];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        u32 lo = there && c + 2 * i < hd ? line[c + 2 * i] : 0;
+        u32 hi = there && c + 2 * i + 1 < hd ? line[c + 2 * i + 1] : 0;
+        four[i] = lo | hi << 16;
+    }
+    st_shared_v4(to, four);
+}
+
+// `count` lines, by cp.async where that can be: commit and wait are the caller's.
+INLINE void stage(const lines *x, u32 count, int64_t hd, smem to)
+{
+    u32 eights = padded(hd) / 8;
+    bool aligned = is_aligned(x, hd);
+    for (u32 u = tid(); u < count * eights; u += THREADS) {
+        u32 n = u / eights, c = u % eights * 8;
+        bool there = n < x->n;
+        const u16 *line = (const u16 *)x->t + line_offset(x, there ? n : x->n - 1);
+        smem at = to + n * NMG_ATTN_BF16_LINE((u32)hd) + 2 * c;
+        if (aligned)
+            cp_async16(at, c < hd ? line + c : line, there && c < hd ? 16 : 0);
+        else
+            copy_slowly(at, line, c, hd, there);
+    }
+}
+
+// --- products ------------------------------------------------------------------------------------
+
+// s[n] = the warp's own lines times others 8 n .. 8 n + 8, over the head dim; n < `eights`, even.
+INLINE void product(seat me, smem own, smem others, int64_t hd, int eights, float (*s)[4])
+{
+    u32 line = NMG_ATTN_BF16_LINE((u32)hd);
+    smem a_at = own + (16 * me.warp + me.lane % 16) * line + me.lane / 16 * 16;
+    smem b_at = others + (me.lane / 16 * 8 + me.lane % 8) * line + me.lane / 8 % 2 * 16;
+    UNROLL
+    for (int n = 0; n < eights; n++)
+        UNROLL
+    for (int e = 0; e < 4; e++)
+        s[n][e] = 0;
+    for (u32 k = 0; k < padded(hd) / 16; k++) {
+        u32 a[4];
+        ldmatrix_x4(a, a_at + 32 * k);
+        UNROLL
+        for (u32 n = 0; n < (u32)eights; n += 2) {
+            u32 b[4];
+            ldmatrix_x4(b, b_at + n * 8 * line + 32 * k);
+            mma_bf16(s[n], a, b[0], b[1]);
+            mma_bf16(s[n + 1], a, b[2], b[3]);
+        }
+    }
+}
+
+// s[eights][4] as the left operand of a sum over the others: p[eights / 2][4].
+INLINE void pack(u32 (*p)[4], float (*s)[4], int eights)
+{
+    UNROLL
+    for (int n = 0; n < eights; n++)
+        UNROLL
+    for (int i = 0; i < 2; i++)
+        p[n / 2][n % 2 * 2 + i] = bf16x2(s[n][2 * i], s[n][2 * i + 1]);
+}
+
+// sum[c] += p times elements from + 8 c .. + 8 of the others' lines, for columns [from, to); at
+// most `wide` of them, a constant. Of p, `sixteens` others.
+INLINE void add_lines(seat me, u32 (*p)[4], int sixteens, smem others, int64_t hd, int64_t from,
+                      int64_t to, int64_t wide, float (*sum)[4])
+{
+    u32 line = NMG_ATTN_BF16_LINE((u32)hd);
+    smem b_at = others + me.lane % 16 * line + me.lane / 16 * 16 + 2 * (u32)from;
+    UNROLL
+    for (u32 k = 0; k < (u32)sixteens; k++)
+        UNROLL
+    for (u32 c = 0; c < padded(wide) / 8; c += 2) {
+        if (from + 8 * c >= to)
+            continue;
+        u32 b[4];
+        ldmatrix_x4_trans(b, b_at + k * 16 * line + 16 * c);
+        mma_bf16(sum[c], p[k], b[0], b[1]);
+        mma_bf16(sum[c + 1], p[k], b[2], b[3]);
+    }
+}
+
+INLINE void clear(float (*sum)[4], int64_t wide)
+{
+    UNROLL
+    for (u32 c = 0; c < padded(wide) / 8; c++)
+        UNROLL
+    for (int e = 0; e < 4; e++)
+        sum[c][e] = 0;
+}
+
+// --- to global memory ----------------------------------------------------------------------------
+
+// Elements [from, to) of own line g + 8 i, times `by`, in pairs where they lie so.
+INLINE void store_line(seat me, u16 *line, int64_t from, int64_t to, int64_t wide, float by,
+                       float (*sum)[4], int i)
+{
+    bool even = (u64)line % 4 == 0;
+    UNROLL
+    for (u32 n = 0; n < padded(wide) / 8; n++) {
+        int64_t c = from + 8 * n + me.other;
+        u32 two = bf16x2(sum[n][2 * i] * by, sum[n][2 * i + 1] * by);
+        if (even && c + 1 < to) {
+            *(u32 *)(line + c) = two;
+            continue;
+        }
+        if (c < to)
+            line[c] = (u16)two;
+        if (c + 1 < to)
+            line[c + 1] = (u16)(two >> 16);
+    }
+}
+
+// --- logits --------------------------------------------------------------------------------------
+
+// Where nothing but a factor stands between a product and its logit, products stay as they are and
+// the exponential has the factor.
+INLINE bool is_raw(const attn *a) { return !a->s->capped && !a->bias && a->x->scale > 0; }
+INLINE float unit(const attn *a) { return is_raw(a) ? a->x->scale : 1; } // a logit's, in nats
+
+INLINE float raw_logit(const attn *a, head h, const row *q, const key *k, float product,
+                       float *slope)
+{
+    if (is_raw(a))
+        return sees(a, q, k) ? product : -__builtin_inff();
+    return logit(a, h, q, k, product, slope);
+}
+
+// Is every product of rows [r, r + rows) and keys [j, j + keys) its logit already?
+INLINE bool is_plain(const attn *a, span at, int64_t r, int64_t rows, int64_t j, int64_t keys)
+{
+    const nmk_attn_args *x = a->x;
+    if (!is_raw(a) || a->s->keys || a->s->segments)
+        return false;
+    if (r + rows > row_count(a) || j + keys > x->n_k)
+        return false;
+    return (!a->s->causal || key_at(a, j + keys - 1) <= at.first) &&
+           (!limited(a) || key_at(a, j) > at.last - x->window);
+}
+
+#endif

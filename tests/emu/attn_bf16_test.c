@@ -1,0 +1,154 @@
+// The bf16 templates of attention of gpu kernels on the emulator, forward and backward, against the
+// formulas in double on the same bf16 numbers: every option, odd sizes, in eager, lazy and random
+// orders of events.
+#include "codegen/templates/gpu/attn_bf16.h"
+#include "tests/emu/attn_cases.h"
+
+KERNEL(forward, run, r)
+{
+    nmg_attn_bf16(&r.spec, &r.x, r.p, r.bias, r.position, r.key_position, ctaid_x());
+}
+KERNEL(norms, run, r) { nmg_attn_norms_bf16(&r.spec, &r.x, r.norms, ctaid_x()); }
+KERNEL(backward, run, r)
+{
+    nmg_attn_grad_bf16(&r.spec, &r.x, r.norms, r.p, r.bias, r.position, r.key_position, ctaid_x());
+}
+
+// --- tensors: the problem's, in bf16 -------------------------------------------------------------
+
+enum { Q, K, V, DOUT, OUT, DQ, DK, DV, N_TENSORS, N_GIVEN = OUT };
+
+typedef struct tensor {
+    const char *name;
+    float **at; // in the problem's arguments
+    int64_t n;
+    const double *want;
+    u16 *bits;
+} tensor;
+
+static void list_tensors(problem *p, tensor t[N_TENSORS])
+{
+    const config *c = &p->c;
+    nmk_attn_args *x = &p->x;
+    int64_t nq = c->n0 * c->n1 * c->n_q * c->kv * c->g, nk = c->n0 * c->n1 * c->n_k * c->kv;
+    t[Q] = (tensor){"q", (float **)&x->q, nq * c->hd, NULL, NULL};
+    t[K] = (tensor){"k", (float **)&x->k, nk * c->hd, NULL, NULL};
+    t[V] = (tensor){"v", (float **)&x->v, nk * c->hd_v, NULL, NULL};
+    t[DOUT] = (tensor){"dout", (float **)&x->dout, nq * c->hd_v, NULL, NULL};
+    t[OUT] = (tensor){"out", &x->out, nq * c->hd_v, p->out, NULL};
+    t[DQ] = (tensor){"dq", &x->dq, nq * c->hd, p->dq, NULL};
+    t[DK] = (tensor){"dk", &x->dk, nk * c->hd, p->dk, NULL};
+    t[DV] = (tensor){"dv", &x->dv, nk * c->hd_v, p->dv, NULL};
+}
+
+// The numbers that are given become what bf16 can hold.
+static void round_given(tensor t[N_TENSORS])
+{
+    for (int i = 0; i < N_TENSORS; i++) {
+        t[i].bits = problem_alloc(2 * (size_t)t[i].n);
+        for (int64_t e = 0; e < t[i].n && i < N_GIVEN; e++) {
+            t[i].bits[e] = to_bf16((*t[i].at)[e]);
+            (*t[i].at)[e] = (float)wide(t[i].bits[e]);
+        }
+    }
+}
+
+// The kernels' arguments: those of the problem, in bf16.
+static void take_bits(run *r, tensor t[N_TENSORS])
+{
+    nmk_attn_args *x = &r->x;
+    x->q = (float *)t[Q].bits, x->k = (float *)t[K].bits, x->v = (float *)t[V].bits;
+    x->dout = (float *)t[DOUT].bits, x->out = (float *)t[OUT].bits;
+    x->dq = (float *)t[DQ].bits, x->dk = (float *)t[DK].bits, x->dv = (float *)t[DV].bits;
+}
+
+static void forget_results(const problem *p, tensor t[N_TENSORS])
+{
+    const config *c = &p->c;
+    memset(p->x.lse, 0xff, 4 * (size_t)(c->n0 * c->n1 * c->n_q * c->kv * c->g));
+    for (int i = N_GIVEN; i < N_TENSORS; i++)
+        memset(t[i].bits, 0xff, 2 * (size_t)t[i].n); // NaNs
+}
+
+// The largest error by the largest number, or by 0.05 where there is but rounding.
+static double error_of(const tensor *t)
+{
+    double most = 0.05, off = 0;
+    for (int64_t i = 0; i < t->n; i++) {
+        most = fmax(most, fabs(t->want[i]));
+        off = worse(off, fabs(wide(t->bits[i]) - t->want[i]));
+    }
+    return off / most;
+}
+
+static void compare(const char *name, const problem *p, tensor t[N_TENSORS], nmemu_mode mode)
+{
+    const config *c = &p->c;
+    double lse = worst(c->n0 * c->n1 * c->n_q * c->kv * c->g, p->x.lse, p->lse);
+    printf("%s %s: lse %.1e", name, mode_name[mode], lse);
+    HOLDS(lse < 1e-5);
+    for (int i = N_GIVEN; i < N_TENSORS; i++) {
+        double e = error_of(&t[i]);
+        printf(", %s %.1e", t[i].name, e);
+        if (!(e < 1e-2))
+            fails(t[i].name);
+    }
+    printf("\n");
+}
+
+// --- a case --------------------------------------------------------------------------------------
+
+static void run_all(const config *c, const run *r, nmemu_mode mode)
+{
+    int64_t heads = c->n0 * c->n1 * c->kv, rows = ceil_div(c->n_q * c->g, NMG_ATTN_BF16_TILE);
+    int64_t keys = ceil_div(c->n_k, NMG_ATTN_BF16_TILE), hd = c->hd > c->hd_v ? c->hd : c->hd_v;
+    nmemu_launch l = {.name = "forward", .fn = forward, .threads = NMG_ATTN_BF16_THREADS};
+    l.shared_bytes = (u32)NMG_ATTN_BF16_SHARED(c->hd, c->hd_v);
+    launch(l, r, heads * rows, mode);
+    l.name = "norms", l.fn = norms, l.shared_bytes = 0;
+    launch(l, r, heads * rows, mode);
+    l.name = "backward", l.fn = backward;
+    l.shared_bytes = (u32)NMG_ATTN_BF16_GRAD_SHARED(c->hd, c->hd_v);
+    launch(l, r, heads * ceil_div(hd, NMG_ATTN_BF16_WIDE) * (rows + keys), mode);
+}
+
+static void test(const char *name, config c)
+{
+    if (c.hd > NMG_ATTN_BF16_MOST || c.hd_v > NMG_ATTN_BF16_MOST)
+        return;
+    device = nmemu_new(1);
+    problem p = make(c);
+    tensor t[N_TENSORS];
+    list_tensors(&p, t);
+    round_given(t);
+    reference(&p);
+    run r = run_of(&p);
+    take_bits(&r, t);
+    r.norms = problem_alloc(8 * (size_t)(c.n0 * c.n1 * c.n_q * c.kv * c.g));
+    for (nmemu_mode mode = NMEMU_EAGER; mode <= NMEMU_RANDOM; mode++) {
+        forget_results(&p, t);
+        run_all(&c, &r, mode);
+        compare(name, &p, t, mode);
+    }
+    release(&p);
+    nmemu_free(device);
+}
+
+// Head sizes that copies of 16 bytes fit, and tiles that nothing is hidden in.
+static void test_head_sizes(void)
+{
+    config c = {.n0 = 1, .n1 = 1, .kv = 1, .g = 2, .n_q = 70, .n_k = 150, .causal = 1, .at = 80};
+    static const int64_t sizes[] = {16, 32, 64, 80, 96, 128, 256};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        c.hd = c.hd_v = sizes[i];
+        test("head sizes", c);
+    }
+    c.hd = 40, c.hd_v = 200, test("two head sizes", c);
+}
+
+int main(void)
+{
+    test_all();
+    test_head_sizes();
+    return rig_failures != 0;
+}
