@@ -140,6 +140,25 @@ LLVMValueRef nm_gen_pointer(nm_gen *g, int arg)
     return p;
 }
 
+static bool is_run(const nm_extent *e)
+{
+    for (int i = 0; i < e->n_terms; i++)
+        if (e->term[i].factor % NM_GPU_RUN)
+            return false;
+    return true;
+}
+
+bool nm_gen_is_aligned(nm_gen *g, int arg)
+{
+    const nm_place *place = g->arg[arg].place;
+    if (!place || !is_run(place->start))
+        return place == NULL;
+    for (int i = 0; i < place->n_turns; i++)
+        if (!is_run(place->turn[i].stride))
+            return false;
+    return true;
+}
+
 LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e)
 {
     int arg = 0;
@@ -207,7 +226,7 @@ static void begin_gpu_kernel(nm_gen *g, const char *name)
     LLVMValueRef block = nm_gen_call(g, "nmg_block", f->i64, 0, NULL);
     g->lane = nm_gen_call(g, "nmg_lane", f->i64, 0, NULL);
     g->deal = (nm_deal){.lane = g->lane, .n = g->threads, .run = 1};
-    g->from = LLVMBuildMul(f->b, block, nm_fn_i64(f, g->per_block), "");
+    g->from = nm_index_mul(g, block, nm_fn_i64(f, g->per_block));
     g->to = nm_fn_min(f, count, LLVMBuildAdd(f->b, g->from, nm_fn_i64(f, g->per_block), ""));
     nm_fn_leave_entry(f, back);
     syms_arg(g);

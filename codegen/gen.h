@@ -57,9 +57,10 @@ typedef enum {
     NM_INDEX_MUL,
     NM_INDEX_DIV,
     NM_INDEX_REM,
-    NM_INDEX_FLAT
+    NM_INDEX_FLAT,
+    NM_INDEX_MULTIPLE
 } nm_index_kind;
-typedef struct nm_index_memo { // result = a `kind` b; FLAT: a * b + c, c < b
+typedef struct nm_index_memo { // result = a `kind` b; FLAT: a * b + c, c < b; MULTIPLE: of b
     nm_index_kind kind;
     LLVMValueRef a, b, c, result;
 } nm_index_memo;
@@ -116,6 +117,7 @@ LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type);
 LLVMValueRef nm_gen_env(nm_gen *g);                      // in the kernel: what its hooks get
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes); // a further argument
 LLVMValueRef nm_gen_pointer(nm_gen *g, int arg);
+bool nm_gen_is_aligned(nm_gen *g, int arg); // is it a multiple of NM_GPU_RUN elements, always?
 // The extent as an argument: where it alone tells two kernels apart, they are one.
 LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e);
 LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n, LLVMValueRef *arg);
@@ -135,6 +137,11 @@ LLVMValueRef nm_index_mul(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef nm_index_div(nm_gen *g, LLVMValueRef a, LLVMValueRef b); // of numbers >= 0
 LLVMValueRef nm_index_rem(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef nm_index_flat(nm_gen *g, LLVMValueRef major, LLVMValueRef extent, LLVMValueRef minor);
+// From now on (in this scope) v is known to be a multiple of n; is it? May say no.
+void nm_index_know_multiple(nm_gen *g, LLVMValueRef v, int64_t n);
+bool nm_index_is_multiple(nm_gen *g, LLVMValueRef v, int64_t n);
+// v = the result + *c, where *c is the constant that was added last, or 0.
+LLVMValueRef nm_index_without_constant(nm_gen *g, LLVMValueRef v, int64_t *c);
 // The flat row-major index of `at` in these extents; both lists are used up.
 LLVMValueRef nm_index_join(nm_gen *g, int n, LLVMValueRef *extent, LLVMValueRef *at);
 // The coordinates of the flat row-major index over these dims, into c; and back.

@@ -135,6 +135,7 @@ static void begin(nm_gen *g, nm_columns *c, const char *name, bool split)
     LLVMValueRef end = nm_fn_product(f, c->kept.n, c->kept.dim);
     c->active = LLVMBuildICmp(f->b, LLVMIntSLT, column, end, "");
     c->column = LLVMBuildSelect(f->b, c->active, column, nm_index_const(g, 0), "");
+    nm_index_know_multiple(g, c->column, c->run);
     c->at = (nm_coords){0};
     nm_index_spread(g, &c->at, c->kept.n, c->kept.dim, c->column);
 }

@@ -63,16 +63,47 @@ static LLVMValueRef find_load(LLVMValueRef v)
     return v;
 }
 
+// An element in memory: base + constant, so that LLVM sees neighbours; and of a run's first one,
+// which is aligned as all of the run, how.
+typedef struct nm_spot {
+    LLVMValueRef base, at;
+    bool aligned;
+} nm_spot;
+
+static nm_spot spot_of(nm_gen *g, int arg, nm_dtype t, LLVMValueRef at)
+{
+    int64_t ahead;
+    LLVMValueRef p = nm_gen_pointer(g, arg);
+    LLVMValueRef first = nm_index_without_constant(g, at, &ahead);
+    bool aligned =
+        g->is_gpu && nm_index_is_multiple(g, at, NM_GPU_RUN) && nm_gen_is_aligned(g, arg);
+    if (!ahead)
+        return (nm_spot){p, at, aligned};
+    p = nm_fn_at(&g->fn, nm_dtype_storage(&g->fn, t), p, first);
+    return (nm_spot){p, nm_index_const(g, ahead), aligned};
+}
+
+static void align(const nm_spot *spot, nm_dtype t, LLVMValueRef access)
+{
+    enum { MOST = 16 };
+    unsigned run = NM_GPU_RUN * (unsigned)nm_dtype_table[t].bytes;
+    if (spot->aligned)
+        LLVMSetAlignment(access, run < MOST ? run : MOST);
+}
+
 static LLVMValueRef load_param(nm_gen *g, nm_value *v, const nm_coords *c)
 {
     int arg = g->param_arg[v->index];
     if (arg < 0)
         return nm_gen_refuse(g, g->group, "an operand of the kernel is not stored");
     LLVMValueRef at = nm_index_of(g, c, v->type->rank, v->type->dim);
-    LLVMValueRef x = nm_dtype_load(&g->fn, v->type->dtype, nm_gen_pointer(g, arg), at);
+    nm_spot spot = spot_of(g, arg, v->type->dtype, at);
+    LLVMValueRef x = nm_dtype_load(&g->fn, v->type->dtype, spot.base, spot.at);
     LLVMValueRef load = find_load(x);
-    if (load)
+    if (load) {
         tell_aliases(g, load, g->arg[arg].alias);
+        align(&spot, v->type->dtype, load);
+    }
     return x;
 }
 
@@ -83,8 +114,10 @@ void nm_gen_store(nm_gen *g, int result, const nm_coords *c, LLVMValueRef elemen
     if (arg < 0) // nobody reads it
         return;
     LLVMValueRef at = nm_index_of(g, c, t->rank, t->dim);
-    LLVMValueRef store = nm_dtype_store(&g->fn, t->dtype, nm_gen_pointer(g, arg), at, element);
+    nm_spot spot = spot_of(g, arg, t->dtype, at);
+    LLVMValueRef store = nm_dtype_store(&g->fn, t->dtype, spot.base, spot.at, element);
     tell_aliases(g, store, g->arg[arg].alias);
+    align(&spot, t->dtype, store);
 }
 
 // --- values

@@ -265,7 +265,10 @@ void nm_sweep_begin_dealt(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_co
     w->inner.i = nm_index_add(g, from, lane);
     if (w->loops) {
         w->copies = w->run;
-        w->inner = nm_loop_begin(&g->fn, w->inner.i, to, "i");
+        LLVMValueRef first = w->inner.i;
+        w->inner = nm_loop_begin(&g->fn, first, to, "i");
+        if (nm_index_is_multiple(g, first, w->run))
+            nm_index_know_multiple(g, w->inner.i, w->run);
         w->inner.step = nm_fn_i64(&g->fn, (int64_t)g->deal.n * w->run);
     }
     nm_index_spread(g, &w->at, s->n, s->dim, w->inner.i);
