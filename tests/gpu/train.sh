@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The flavour gpu on the emulator trains as the host does: losses of tiny models, one rank and meshes, kernels' asynchronous
+# parts in every order; a checkpoint of one device goes on on the other; eval and generate agree.
+set -eu
+. tests/models/lib.sh
+
+build() { nemocc "models/$1.nm" --preset tiny --target host,emu -o "$work/$1"; }
+go() { # go MODEL FOLDER FLAGS...: steps of four samples
+    local program=$work/$1 folder=$work/$2
+    shift 2
+    "$program" --data "$work/text" --micro-batch 2 --global-batch 4 --seq 40 --lr 2e-3 --warmup 2 --threads 1 --save "$folder/ckpt" \
+        --log-dir "$folder/logs" "$@" >"$work/out" 2>&1 || { echo "$*" && cat "$work/out" && return 1; }
+}
+same() { close_to <(losses "$1") <(losses "$2") "$3" 1e-5 || { echo "in $2" && exit 1; }; }
+
+for model in gpt2 llama3; do
+    build "$model"
+    go $model host.$model --steps 4 --device host
+    go $model emu.$model --steps 4 --device emu
+    same host.$model emu.$model 4
+    NEMOCC_EMU=random:3 go $model random.$model --steps 4 --device emu --tp 2 --pp 2
+    same host.$model random.$model 4
+done
+NEMOCC_EMU=lazy go gpt2 lazy --steps 4 --device emu --dp 2 --zero 3
+same host.gpt2 lazy 4
+go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring
+same host.llama3 ring 4
+
+# The same bits twice.
+go gpt2 again --steps 4 --device emu
+diff <(losses emu.gpt2) <(losses again)
+diff <(tensors emu.gpt2) <(tensors again)
+
+# Two steps on one device, two on the other.
+go gpt2 half --steps 2 --device host
+go gpt2 half --steps 4 --device emu --resume auto
+same host.gpt2 half 4
+
+on() { "$work/gpt2" "$2" --device "$1" --checkpoint "$work/emu.gpt2/ckpt" "${@:3}" 2>/dev/null; }
+diff <(on host generate --prompt 'the ' --max-tokens 12 --temperature 0) <(on emu generate --prompt 'the ' --max-tokens 12 --temperature 0)
+loss() { on "$1" eval --data "$work/text" --seq 40 --samples 8 | grep -oE '[0-9]+\.[0-9]{3,}' | head -1; }
+[ -n "$(loss host)" ]
+close_to <(loss host) <(loss emu) 1 1e-5
