@@ -74,6 +74,8 @@ static void place_all(const nmrt_exchange *x, int n, char *stage, nmrt_exchange 
 static nmrt_status run_staged(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
 {
     nmrt_exchange on_host[NMRT_MAX_BATCH];
+    nmrt_track *track = nmrt_gpu_trace_steps(d);
+    int64_t begin = nmrt_trace_begin(track, x->name);
     double start = nmrt_seconds();
     NMRT_TRY(need_stage(d, bytes_of_all(x, n), e));
     place_all(x, n, d->stage.at, on_host);
@@ -83,6 +85,11 @@ static nmrt_status run_staged(nmrt_device *d, const nmrt_exchange *x, int n, nmr
     for (int i = 0; i < n; i++)
         nmrt_gpu_copy_in(d, x[i].out, on_host[i].out, bytes_out(&x[i]));
     d->comm->waited += nmrt_seconds() - start;
+    nmrt_trace_end(track, begin,
+                   &(nmrt_span){.kind = NMRT_SPAN_COLLECTIVE,
+                                .name = x->name,
+                                .where = x->where,
+                                .number = {{"collectives", n}, {"bytes", bytes_of_all(x, n)}}});
     return NMRT_OK;
 }
 

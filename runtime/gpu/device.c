@@ -16,6 +16,7 @@ static void gpu_close(nmrt_device *d)
     if (d->context) {
         if (d->stream)
             d->api->cuStreamSynchronize(d->stream);
+        nmrt_gpu_trace_close(d);
         nmrt_gpu_products_close(d);
         nmrt_gpu_ring_close(d);
         nmrt_gpu_close_image(d);
@@ -58,6 +59,8 @@ static nmrt_status open_parts(nmrt_device *d, const nmrt_device_request *request
 {
     NMRT_TRY(find_device(d, request->local_rank, e));
     NMRT_TRY(open_context(d, e));
+    NMRT_TRY(nmrt_gpu_trace_open(d, request->trace, e));
+    nmrt_gpu_trace_stream(d, d->stream, "stream");
     NMRT_TRY(nmrt_gpu_ring_open(d, e));
     NMRT_TRY(nmrt_gpu_open_image(d, e));
     NMRT_TRY(nmrt_gpu_products_open(d, e));
@@ -123,30 +126,47 @@ static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *cons
     if (k->syms_at >= 0)
         memcpy(d->words + 1 + k->n_args, arg[k->syms_at], (size_t)k->n_syms * sizeof(nmdrv_sym));
     d->last = k;
+    int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
     nmrt_gpu_must(d,
                   d->api->cuLaunchKernel(d->function[kernel], (unsigned)blocks, 1, 1,
                                          (unsigned)k->threads, 1, 1, (unsigned)k->shared, d->stream,
                                          params, NULL),
                   k->name);
+    nmrt_gpu_trace_end(d, d->stream, begin,
+                       &(nmrt_span){.kind = NMRT_SPAN_KERNEL,
+                                    .name = k->name,
+                                    .where = k->where,
+                                    .number = {{"indices", count}, {"blocks", blocks}}});
+}
+
+static void end_copy(nmrt_device *d, int64_t begin, const char *what, int64_t bytes)
+{
+    nmrt_gpu_trace_end(
+        d, d->stream, begin,
+        &(nmrt_span){.kind = NMRT_SPAN_COPY, .name = what, .number = {{"bytes", bytes}}});
 }
 
 static void gpu_fill(nmdrv_frame *f, void *dst, int64_t bytes)
 {
     nmrt_device *d = f->device;
     nmrt_comm_moved(d->comm);
+    int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
     nmrt_gpu_fill(d, dst, bytes, 0);
+    end_copy(d, begin, "fill", bytes);
 }
 
 static void gpu_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 {
     nmrt_device *d = f->device;
     nmrt_comm_moved(d->comm);
+    int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
     if (bytes && dst != src)
         nmrt_gpu_must(d,
                       d->api->cuMemcpyDtoDAsync((CUdeviceptr)(uintptr_t)dst,
                                                 (CUdeviceptr)(uintptr_t)src, (size_t)bytes,
                                                 d->stream),
                       "a copy on the GPU failed");
+    end_copy(d, begin, "copy", bytes);
 }
 
 static const nmdrv_calls gpu_calls = {gpu_launch,          gpu_fill,      gpu_copy,

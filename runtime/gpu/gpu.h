@@ -43,6 +43,7 @@ struct nmrt_device {
     nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
     int n_batch;
     nmrt_gpu_stage stage;
+    struct nmrt_gpu_trace *trace; // NULL: nothing is traced
 };
 
 // --- fail.c ------------------------------------------------------------------------------------
@@ -71,6 +72,18 @@ void nmrt_gpu_free(nmrt_device *d, void *at, int64_t bytes);
 void nmrt_gpu_copy_in(nmrt_device *d, void *at, const void *host, int64_t bytes);
 void nmrt_gpu_copy_out(nmrt_device *d, void *host, const void *at, int64_t bytes);
 void nmrt_gpu_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t pattern);
+
+// --- trace.c -----------------------------------------------------------------------------------
+
+typedef struct nmrt_gpu_trace nmrt_gpu_trace;
+nmrt_status nmrt_gpu_trace_open(nmrt_device *d, nmrt_trace *trace, nmrt_error *e);
+void nmrt_gpu_trace_stream(nmrt_device *d, CUstream stream, const char *name); // gets a track
+void nmrt_gpu_trace_close(nmrt_device *d);              // before its streams are destroyed
+nmrt_track *nmrt_gpu_trace_steps(const nmrt_device *d); // of the rank's own thread; NULL: none
+// What is enqueued between these is a span, whose begin and end are not set; -1: nothing is traced.
+// A stream that is traced is not being captured.
+int64_t nmrt_gpu_trace_begin(nmrt_device *d, CUstream stream);
+void nmrt_gpu_trace_end(nmrt_device *d, CUstream stream, int64_t begin, const nmrt_span *span);
 
 // --- product.c ---------------------------------------------------------------------------------
 

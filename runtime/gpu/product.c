@@ -306,7 +306,13 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
                                                     &bias, sizeof bias),
              p, g);
     bool swapped = g->c_n == 1;
+    int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
     run(d, x, c, swapped ? b : a, swapped ? a : b);
+    nmrt_gpu_trace_end(d, d->stream, begin,
+                       &(nmrt_span){.kind = NMRT_SPAN_KERNEL,
+                                    .name = p->name,
+                                    .where = p->where,
+                                    .number = {{"flops", 2 * g->batch * g->m * g->n * g->k}}});
 }
 
 // --- open and close ------------------------------------------------------------------------------

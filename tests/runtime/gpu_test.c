@@ -3,6 +3,7 @@
 // layout, failures in words, ranks.
 #include "runtime/device.h"
 
+#include "runtime/file.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/ranks.h"
 
@@ -186,6 +187,74 @@ static void test_launch(void)
     nmrt_device_cuda.close(d);
 }
 
+// --- traces ------------------------------------------------------------------------------------
+
+static int count(const char *text, const char *word)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        n++;
+    return n;
+}
+
+static void check_trace(const char *path)
+{
+    nmrt_error e;
+    nmrt_map map;
+    CHECK(nmrt_map_open(&map, path, &e) == NMRT_OK);
+    char *text = calloc(map.n + 1, 1);
+    memcpy(text, map.at, map.n);
+    CHECK(count(text, "\"map.shift.0 t.nm:3\", \"cat\": \"kernel\"") == 2);
+    CHECK(count(text, "\"indices\": 99, \"blocks\": 2") == 2);
+    CHECK(count(text, "\"copy\", \"cat\": \"copy\"") == 2 && count(text, "\"bytes\": 8}") == 2);
+    CHECK(count(text, "\"dot.0 t.nm:5\"") == 2 && count(text, "\"flops\": 48}") == 2);
+    free(text);
+    nmrt_map_close(&map);
+}
+
+// Of four steps two are traced, each piece of work of theirs once.
+static void run_traced_steps(nmrt_device *d, nmrt_trace *t)
+{
+    float *from = must_alloc(d, 200), *to = must_alloc(d, 200);
+    nmdrv_sym sym = {.size = 7, .offset = 40};
+    nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    nmdrv_geometry g = {1, 2, 3, 4, 8, 4, 1, 12, 4, 1, 6, 3, 1};
+    for (int step = 1; step <= 4; step++) {
+        nmrt_trace_step(t, step);
+        f.call->launch(&f, K_SHIFT, 99, (void *[]){to, from, &sym});
+        f.call->copy(&f, to, from, 8);
+        f.call->product(&f, 0, &g, to, from, from, NULL);
+        nmrt_trace_step_done(t);
+    }
+    nmrt_device_cuda.free(d, from, 800);
+    nmrt_device_cuda.free(d, to, 800);
+}
+
+static void test_trace(void)
+{
+    char path[] = "/tmp/gpu_test.XXXXXX";
+    nmdrv_program p = make_program(both);
+    nmrt_comm comm = nmrt_comm_single();
+    nmrt_mesh mesh = {.world = 1};
+    nmrt_trace *t;
+    nmrt_device *d;
+    nmrt_error e;
+    bool any;
+    for (int i = 0; i < NMDRV_N_AXES; i++)
+        mesh.size[i] = 1;
+    close(mkstemp(path));
+    CHECK(nmrt_trace_new(&t, &comm, &e) == NMRT_OK);
+    CHECK(nmrt_device_cuda.open(&d, &(nmrt_device_request){.program = &p, .trace = t}, &e) ==
+          NMRT_OK);
+    CHECK(nmrt_trace_open(t, &(nmrt_trace_request){path, "2-3", 1, 4, &mesh}, &any, &e) == NMRT_OK);
+    run_traced_steps(d, t);
+    nmrt_device_cuda.close(d);
+    CHECK(nmrt_trace_finish(t, &e) == NMRT_OK);
+    nmrt_trace_close(t);
+    check_trace(path);
+    unlink(path);
+}
+
 // --- products ------------------------------------------------------------------------------------
 
 typedef struct layout { // bit: the operand lies the other way round
@@ -361,6 +430,7 @@ int main(void)
     test_images();
     test_copies();
     test_launch();
+    test_trace();
     test_products();
     return check_result();
 }

@@ -1,9 +1,9 @@
 // trace_check FILE RANKS: is this file a trace of so many ranks that a viewer can show? It is JSON,
 // an array of events; a process is a rank and has a name, as every thread has one; spans of a
-// thread are one within the other or apart; kernels and their shares name model lines, and stand in
-// a function, which stands in a step. With --open the array's end may be missing: of a run that
-// broke off. Prints what there is: a line a rank, and a line for each function of rank 0, with its
-// calls and its kernels in all of them.
+// thread are one within the other or apart; kernels and collectives name model lines, and stand in
+// a function, which stands in a step; or alone on a track of their own, a stream's. With --open the
+// array's end may be missing: of a run that broke off. Prints what there is: a line a rank, and a
+// line for each function of rank 0, with its calls and its kernels in all of them.
 #include "runtime/file.h"
 #include "runtime/json.h"
 
@@ -166,7 +166,7 @@ static void count(check *c, const event *x, const event *function)
     r->messages += is(x, "message");
     if (x->rank == 0 && is(x, "function"))
         function_of(c, x->name)->calls++;
-    if (x->rank == 0 && is(x, "kernel"))
+    if (x->rank == 0 && is(x, "kernel") && function)
         function_of(c, function->name)->kernels++;
 }
 
@@ -181,7 +181,7 @@ static void check_span(check *c, const event *x, const event *const *outer, int 
         fail("'%s' does not say its model line", x->name);
     for (int i = 0; i < n; i++)
         function = is(outer[i], "function") ? outer[i] : function;
-    if (is(x, "kernel") && !function)
+    if (is(x, "kernel") && n && !function)
         fail("the kernel '%s' is in no function", x->name);
     if (is(x, "function") && (!n || !is(outer[0], "step")))
         fail("the function '%s' is in no step", x->name);
