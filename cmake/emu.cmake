@@ -46,6 +46,7 @@ endforeach()
 foreach(name driver blas) # the runtime knows the emulator by a weak symbol alone
   target_link_options(emu_${name}_test PRIVATE -Wl,-u,nmrt_gpu_emulator)
 endforeach()
-target_sources(emu_products_test PRIVATE codegen/templates/gpu/gemm.c codegen/templates/gpu/scatter.c)
+target_sources(emu_products_test PRIVATE codegen/templates/gpu/gemm.c codegen/templates/gpu/gemm_bf16.c
+  codegen/templates/gpu/scatter.c)
 target_sources(emu_prims_test PRIVATE tests/emu/kernels/probe_sm80.c tests/emu/kernels/probe_sm90.c)
 set_target_properties(${NMEMU_TESTS} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

@@ -185,6 +185,14 @@ static const nm_extent *all_tiles(nm_gen *g, const dot_kernel *d)
     return nm_extent_mul(m, nm_space_extent(g, &d->list[NM_DOT_BATCH]), tiles);
 }
 
+// Are the operands' elements bf16, or widened from it?
+static bool is_bf16(const nm_value *v)
+{
+    const nm_op *op = v->def;
+    bool passes = op && op->n_in == 1 && (nm_is(op, NM_VIEW) || op->code == NM_OP_cast);
+    return v->type->dtype == NM_bf16 || (passes && is_bf16(op->in[0]));
+}
+
 static bool write_gpu_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)
 {
     g->range = all_tiles(g, d);
@@ -204,7 +212,8 @@ static bool write_gpu_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)
                           hook[1],
                           hook[2],
                           g->from};
-    nm_gen_call(g, "nmg_gemm", g->fn.nothing, 10, arg);
+    bool bf16 = is_bf16(d->dot.a) && is_bf16(d->dot.b);
+    nm_gen_call(g, bf16 ? "nmg_gemm_bf16" : "nmg_gemm", g->fn.nothing, 10, arg);
     nm_fn_finish(&g->fn, NULL);
     return true;
 }

@@ -38,22 +38,27 @@ static void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, fl
     p->c[(b * p->M + m) * p->N + n + j] = sum + p->bias[n + j]; // a map behind
 }
 
-#define PRODUCT(NAME, A_ALONG, A, B_ALONG, B_)                                                     \
-    KERNEL(NAME, product, p)                                                                       \
-    {                                                                                              \
-        nmg_gemm(&p, A_ALONG, B_ALONG, p.M, p.N, p.K, A, B_, c_mn, ctaid_x());                     \
-    }
-PRODUCT(nt, NMK_ALONG_K, a_mk, NMK_ALONG_K, b_nk)
-PRODUCT(nn, NMK_ALONG_K, a_mk, NMK_ALONG_ROW, b_kn)
-PRODUCT(tn, NMK_ALONG_ROW, a_km, NMK_ALONG_ROW, b_kn)
-PRODUCT(tt, NMK_ALONG_ROW, a_km, NMK_ALONG_K, b_nk)
+#define PRODUCT(NAME, GEMM, A_ALONG, A, B_ALONG, B_)                                               \
+    KERNEL(NAME, product, p) { GEMM(&p, A_ALONG, B_ALONG, p.M, p.N, p.K, A, B_, c_mn, ctaid_x()); }
+#define LAYOUTS(X)                                                                                 \
+    X(nt, NMK_ALONG_K, a_mk, NMK_ALONG_K, b_nk)                                                    \
+    X(nn, NMK_ALONG_K, a_mk, NMK_ALONG_ROW, b_kn)                                                  \
+    X(tn, NMK_ALONG_ROW, a_km, NMK_ALONG_ROW, b_kn)                                                \
+    X(tt, NMK_ALONG_ROW, a_km, NMK_ALONG_K, b_nk)
+#define BOTH(NAME, ...)                                                                            \
+    PRODUCT(NAME, nmg_gemm, __VA_ARGS__)                                                           \
+    PRODUCT(NAME##_bf16, nmg_gemm_bf16, __VA_ARGS__)
+LAYOUTS(BOTH)
 
 static const struct form {
     const char *name;
     void (*kernel)(const void *);
     nmk_load *a, *b;
+    bool bf16;
 } forms[] = {
-    {"NT", nt, a_mk, b_nk}, {"NN", nn, a_mk, b_kn}, {"TN", tn, a_km, b_kn}, {"TT", tt, a_km, b_nk}};
+#define FORM(NAME, A_ALONG, A, B_ALONG, B_)                                                        \
+    {#NAME, NAME, A, B_, false}, {#NAME " bf16", NAME##_bf16, A, B_, true},
+    LAYOUTS(FORM)};
 enum { N_FORMS = sizeof forms / sizeof *forms };
 
 static float *random_floats(nmemu *m, long n, const char *name)
@@ -62,6 +67,12 @@ static float *random_floats(nmemu *m, long n, const char *name)
     for (long i = 0; i < n; i++)
         p[i] = (float)uniform();
     return p;
+}
+
+static void round_floats(float *p, long n)
+{
+    for (long i = 0; i < n; i++)
+        p[i] = from_bf16(to_bf16(p[i]));
 }
 
 static double worst_of(const product *p, const struct form *f)
@@ -82,10 +93,13 @@ static double worst_of(const product *p, const struct form *f)
 static void test_product(const struct form *f, long B, long M, long N, long K, nmemu_mode mode)
 {
     nmemu *m = nmemu_new(1);
-    product p = {B, M, N, K, .a = random_floats(m, B * M * K, "a")};
-    p.b = random_floats(m, B * N * K, "b");
-    p.bias = random_floats(m, N, "bias");
+    float *a = random_floats(m, B * M * K, "a"), *b = random_floats(m, B * N * K, "b");
+    product p = {B, M, N, K, a, b, random_floats(m, N, "bias"), NULL};
     p.c = nmemu_alloc(m, 4 * (u64)(B * M * N), "c");
+    if (f->bf16) {
+        round_floats(a, B * M * K);
+        round_floats(b, B * N * K);
+    }
     long rows = (M + NMG_GEMM_TILE - 1) / NMG_GEMM_TILE;
     long cols = (N + NMG_GEMM_TILE - 1) / NMG_GEMM_TILE;
     must(nmemu_run(m,
@@ -190,9 +204,11 @@ int main(void)
             test_product(&forms[i], 2, 65, 33, 37, (nmemu_mode)mode);
             test_product(&forms[i], 1, 3, 130, 16, (nmemu_mode)mode);
         }
-    test_product(&forms[0], 1, 64, 64, 96, NMEMU_RANDOM);
-    test_product(&forms[1], 1, 1, 1, 1, NMEMU_LAZY);
-    test_product(&forms[2], 1, 5, 7, 0, NMEMU_LAZY);
+    for (int i = 0; i < 2; i++) {
+        test_product(&forms[i], 1, 64, 64, 96, NMEMU_RANDOM);
+        test_product(&forms[i], 1, 1, 1, 1, NMEMU_LAZY);
+        test_product(&forms[i], 1, 5, 7, 0, NMEMU_LAZY);
+    }
     for (int mode = NMEMU_EAGER; mode <= NMEMU_RANDOM; mode++) {
         test_scatter(1, 50, 1500, 17, 7, true, (nmemu_mode)mode);
         test_scatter(3, 7, 40, 5, 4, false, (nmemu_mode)mode); // a block has rows of two results

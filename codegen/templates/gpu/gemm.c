@@ -5,54 +5,35 @@
 // its four rows and its four columns as one vector each; the next step's elements are loaded while
 // this one's are multiplied. The sums leave through shared memory, too, so that the store hook is
 // called for neighbours by neighbours. Outside of the operands all is zero.
-#include "codegen/templates/gpu/gemm.h"
-#include "codegen/templates/gpu/gpu.h"
+#include "codegen/templates/gpu/tile.h"
 
 enum {
-    THREADS = NMG_GEMM_THREADS,
-    TILE = NMG_GEMM_TILE,
     DEPTH = 16,
     MINE = 4,                       // rows, and columns, of a thread
     SHARE = TILE * DEPTH / THREADS, // elements of an operand's tile that a thread loads
-    LINE = 4 * (TILE + 4),          // bytes from one k to the next: threads meet few banks twice
     A_AT = 0,
     B_AT = DEPTH * LINE,
 };
 _Static_assert(2 * DEPTH * LINE <= NMG_GEMM_SHARED, "two tiles of operands");
-_Static_assert(TILE *LINE <= NMG_GEMM_SHARED, "a tile of the result");
 _Static_assert(TILE / MINE * (TILE / MINE) == THREADS, "a thread for each 4 x 4 sums");
 
-typedef struct operand { // one tile's rows of it
-    nmk_load *get;
-    int64_t along, batch, row, rows, K; // the first row, and the rows that there are in all
-} operand;
-
-typedef struct place { // of an element in an operand's tile
-    u32 row, k;
-} place;
-
-// Element i of a thread's share: neighbours in the block are neighbours in memory.
-INLINE place place_of(int64_t along, u32 i)
+INLINE place my_place(const operand *x, u32 i)
 {
-    u32 t = tid() + i * THREADS;
-    return along == NMK_ALONG_K ? (place){t / DEPTH, t % DEPTH} : (place){t % TILE, t / TILE};
+    return place_of(x->along, tid() + i * THREADS, DEPTH);
 }
 
 INLINE void fetch(const operand *x, const void *env, int64_t k, float share[SHARE])
 {
     UNROLL
-    for (u32 i = 0; i < SHARE; i++) {
-        place p = place_of(x->along, i);
-        int64_t row = x->row + p.row, at = k + p.k;
-        share[i] = row < x->rows && at < x->K ? x->get(env, x->batch, row, at, 0) : 0;
-    }
+    for (u32 i = 0; i < SHARE; i++)
+        share[i] = element_of(x, env, my_place(x, i), k);
 }
 
 INLINE void put(const operand *x, smem to, const float share[SHARE])
 {
     UNROLL
     for (u32 i = 0; i < SHARE; i++) {
-        place p = place_of(x->along, i);
+        place p = my_place(x, i);
         st_shared_f32(to + p.k * LINE + 4 * p.row, share[i]);
     }
 }
@@ -95,17 +76,6 @@ INLINE void put_sums(smem to, float sum[MINE][MINE])
     }
 }
 
-INLINE void store_sums(const operand *a, const operand *b, const void *env, nmk_store *c, smem from)
-{
-    u32 col = tid() % TILE;
-    int64_t n = b->row + col;
-    for (u32 row = tid() / TILE; row < TILE; row += THREADS / TILE) {
-        int64_t m = a->row + row;
-        if (m < a->rows && n < b->rows)
-            c(env, a->batch, m, n, 0, ld_shared_f32(from + row * LINE + 4 * col));
-    }
-}
-
 INLINE void add_up(const operand *a, const operand *b, const void *env, smem at,
                    float sum[MINE][MINE])
 {
@@ -127,12 +97,11 @@ INLINE void add_up(const operand *a, const operand *b, const void *env, smem at,
 NMG_ENTRY void nmg_gemm(const void *env, int64_t a_along, int64_t b_along, int64_t M, int64_t N,
                         int64_t K, nmk_load *a, nmk_load *b, nmk_store *c, int64_t tile)
 {
-    int64_t rows = (M + TILE - 1) / TILE, cols = (N + TILE - 1) / TILE;
-    int64_t batch = tile / cols / rows;
-    operand x = {a, a_along, batch, tile / cols % rows * TILE, M, K};
-    operand y = {b, b_along, batch, tile % cols * TILE, N, K};
+    operand x = {.get = a, .along = a_along, .rows = M, .K = K};
+    operand y = {.get = b, .along = b_along, .rows = N, .K = K};
     float sum[MINE][MINE] = {0};
     smem at = smem_base();
+    find_tile(M, N, tile, &x, &y);
     add_up(&x, &y, env, at, sum);
     put_sums(at, sum);
     block_sync();

@@ -17,5 +17,8 @@ enum {
 // neighbours. A sum runs over k in increasing order; K = 0 stores 0.
 void nmg_gemm(const void *env, int64_t a_along, int64_t b_along, int64_t M, int64_t N, int64_t K,
               nmk_load *a, nmk_load *b, nmk_store *c, int64_t tile);
+// The same where all that the hooks load is bf16: on tensor cores, which add up 16 of k at a time.
+void nmg_gemm_bf16(const void *env, int64_t a_along, int64_t b_along, int64_t M, int64_t N,
+                   int64_t K, nmk_load *a, nmk_load *b, nmk_store *c, int64_t tile);
 
 #endif
