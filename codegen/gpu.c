@@ -26,6 +26,9 @@ static void mark(LLVMContextRef ctx, LLVMValueRef fn, int words, const char *thr
     LLVMAddAttributeAtIndex(fn, 1, text_attribute(ctx, "nvvm.grid_constant", ""));
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                             text_attribute(ctx, "nvvm.maxntid", threads));
+    // Without this ptxas spills registers to make room for a second block.
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            text_attribute(ctx, "nvvm.minctasm", "1"));
 }
 
 void nm_gpu_mark_kernels(LLVMModuleRef mod, int words, int threads)

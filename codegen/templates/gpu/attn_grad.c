@@ -60,11 +60,19 @@ INLINE void soften(const attn *a, head h, const row *q, const key *k, norm y, fl
     *ds = all * (*ds * kept - y.delta) * slope;
 }
 
+// What follows from a thread's lines is computed anew in each tile: no registers are left to keep
+// it.
+INLINE void find_again(seat *me)
+{
+    keep_u32(&me->own);
+    keep_u32(&me->other);
+}
+
 // A thread's pairs; its own lines are keys from j on and the others rows from r on, or the other
-// way round. Rows and keys are found again for each tile: that is less than keeping them in
-// registers.
+// way round.
 INLINE void soften_keys(const attn *a, head h, seat me, int64_t j, int64_t r, pairs *t)
 {
+    find_again(&me);
     UNROLL
     for (u32 n = 0; n < MINE; n++) {
         row q = find_row(a, h, r + me.other + n * SIDE);
@@ -79,6 +87,7 @@ INLINE void soften_keys(const attn *a, head h, seat me, int64_t j, int64_t r, pa
 
 INLINE void soften_rows(const attn *a, head h, seat me, int64_t r, int64_t j, pairs *t)
 {
+    find_again(&me);
     UNROLL
     for (u32 i = 0; i < MINE; i++) {
         row q = find_row(a, h, r + me.own + i);
