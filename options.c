@@ -31,7 +31,7 @@ static const option options[] = {
     TEXT("--entry", "NAME", "compile this entry alone, of several that train", entry),
     FLAG("--list-presets", "print the names of the model's presets", list_presets),
     GROUP("target"),
-    TEXT("--target", "A,B", "devices to run on: host | cuda | emu | null (default: host)", target),
+    TEXT("--target", "A,B", "devices to run on: host | cuda | emu | null (default: $NEMOCC_TARGET, else host,cuda,null)", target),
     TEXT("--arch", "A,B", "GPUs to compile for (default: sm_80,sm_90a)", arch),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
@@ -254,10 +254,16 @@ static bool check_values(const nm_cli *cli)
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
 }
 
+static const char *default_target(void)
+{
+    const char *named = getenv("NEMOCC_TARGET");
+    return named && *named ? named : "host,cuda,null";
+}
+
 bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
 {
     *cli = (nm_cli){.cpu = "native",
-                    .target = "host",
+                    .target = default_target(),
                     .arch = "sm_80,sm_90a",
                     .emit = "binary",
                     .passes = {.dump = stdout, .log = stderr}};

@@ -10,7 +10,7 @@ nemocc=build/bin/nemocc
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 PATH=$PATH:/usr/games bible -f 'Gen1:1-Rev22:21' >"$work/text"
-$nemocc models/gpt2.nm --preset 124m -o "$work/train_bin"
+$nemocc models/gpt2.nm --preset 124m --target host -o "$work/train_bin"
 
 median() { sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 field() { tail -n +3 "$work/logs/metrics.jsonl" | sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" | median; }

@@ -12,8 +12,8 @@ b=${1:-4} t=${2:-256}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 PATH=$PATH:/usr/games bible -f 'Gen1:1-Rev22:21' >"$work/text"
-$nemocc models/gpt2.nm --preset 124m -o "$work/any"
-$nemocc models/gpt2.nm --preset 124m --fix tp=1 --fix cp=1 --fix dp=1 --fix pp=1 -o "$work/fixed"
+$nemocc models/gpt2.nm --preset 124m --target host -o "$work/any"
+$nemocc models/gpt2.nm --preset 124m --target host --fix tp=1 --fix cp=1 --fix dp=1 --fix pp=1 -o "$work/fixed"
 ${CC:-clang-22} -O2 -march=native -o "$work/level" bench/level.c -lpthread
 
 median() { sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }

@@ -33,6 +33,20 @@ static const char gpu_pipeline[] =
     "globaldce,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,"
     "default<O3>,globaldce";
 
+// The emulator's time goes into its primitives: what compiles fast is good enough.
+static const char emu_pipeline[] =
+    "globaldce,always-inline,function(sroa,early-cse<memssa>),always-inline,globaldce,"
+    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg),globaldce";
+
+static const char *pipeline_of(const nm_object *o)
+{
+    if (!o->name)
+        return driver_pipeline;
+    if (!o->words)
+        return pipeline;
+    return o->target->is_emu ? emu_pipeline : gpu_pipeline;
+}
+
 typedef struct nm_work { // shared by the threads
     nm_emit_kind emit;
     int n;
@@ -166,8 +180,7 @@ static bool optimise(nm_worker *w, nm_object *o, LLVMModuleRef mod)
     LLVMPassBuilderOptionsSetLoopVectorization(options, !o->words);
     LLVMPassBuilderOptionsSetSLPVectorization(options, false);
     LLVMPassBuilderOptionsSetLoopUnrolling(options, true);
-    const char *passes = !o->name ? driver_pipeline : o->words ? gpu_pipeline : pipeline;
-    LLVMErrorRef error = LLVMRunPasses(mod, passes, machine_of(w, o->target), options);
+    LLVMErrorRef error = LLVMRunPasses(mod, pipeline_of(o), machine_of(w, o->target), options);
     LLVMDisposePassBuilderOptions(options);
     if (!error)
         return true;
@@ -296,11 +309,10 @@ bool nm_compile(nm_module *m, nm_emit_kind emit_kind, int n, nm_object *object)
     run_threads(&work);
     bool ok = true;
     dispose_bitcode(n, object);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         if (object[i].error)
             ok = nm_error(m->diag, (nm_loc){0}, "%s: %s",
                           object[i].name ? object[i].name : "driver", object[i].error);
-    }
     return ok;
 }
 

@@ -98,6 +98,7 @@ nm_target nm_target_emu(const nm_target *host)
 {
     nm_target t = *host;
     t.is_emu = true;
+    t.name = "emu";
     t.templates = nm_template_gpu_emu();
     return t;
 }
