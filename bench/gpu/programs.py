@@ -4,9 +4,10 @@ import dataclasses
 import pathlib
 import shutil
 import subprocess
+import tarfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "build/gpu"  # ignored by git: name it where ignored paths are carried
+FOLDER = ROOT / "build/gpu"  # ignored by git
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,23 @@ def compile_one(program, folder, compiler, flags):
     (folder / program.name).unlink(missing_ok=True)
     first = next((line for line in done.stderr.splitlines() if "error" in line), f"code {done.returncode}")
     return first
+
+
+def packed(folder):
+    """The one file that is carried."""
+    return folder.with_name(folder.name + ".tar.xz")
+
+
+def pack(folder):
+    with tarfile.open(packed(folder), "w:xz", preset=3) as tar:
+        tar.add(folder, arcname=folder.name)
+
+
+def unpack(folder):
+    """Where the folder is not there, but its file is."""
+    if not folder.exists() and packed(folder).exists():
+        with tarfile.open(packed(folder)) as tar:
+            tar.extractall(folder.parent, filter="data")
 
 
 def carry_tools(folder, tools):

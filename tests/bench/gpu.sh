@@ -31,7 +31,7 @@ python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["raw"]["kernel
 
 mv "$work/gpu/gpt2_tiny" "$work/real"
 instead 'case "$*" in *--check-memory*) set -- "$@" --seed 7 ;; esac'
-check 1 'losses differ, parameters differ, a second run gives other bits'
+check 1 'losses differ, gradients differ, a second run gives other bits'
 instead 'case "$*" in *--check-memory*) echo "error: no such GPU" >&2 && exit 1 ;; esac'
 check 1 'code 1: error: no such GPU'
 check 1 'no time left' --seconds 1
