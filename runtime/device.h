@@ -44,6 +44,8 @@ typedef struct nmrt_device_ops {
     nmrt_status (*alloc)(nmrt_device *device, int64_t bytes, void **at,
                          nmrt_error *e); // 64-byte aligned, zeros
     void (*free)(nmrt_device *device, void *at, int64_t bytes);
+    // What an allocation is called where an access leaves it. NULL: nobody would know.
+    void (*set_name)(nmrt_device *device, void *at, const char *name);
     void (*copy_in)(nmrt_device *device, void *at, const void *host, int64_t bytes);
     void (*copy_out)(nmrt_device *device, void *host, const void *at, int64_t bytes);
     void (*fill)(nmrt_device *device, void *at, int64_t bytes,

@@ -6,36 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static nmrt_status make_frames(nmrt_engine *en, nmrt_error *e)
-{
-    const nmrt_plan *plan = en->plan;
-    en->buf = calloc((size_t)plan->n_funcs + 1, sizeof *en->buf);
-    if (!en->buf)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the frames");
-    for (int i = 0; i < plan->n_funcs; i++) {
-        const nmrt_planned *p = &plan->func[i];
-        void **buf = en->buf[i] = calloc((size_t)p->func->n_bufs + 1, sizeof *buf);
-        if (!buf)
-            return nmrt_fail(e, NMRT_WORLD, "no memory for the frames");
-        for (int64_t k = 0; k < p->func->n_bufs; k++)
-            buf[k] = p->slot[k] >= 0           ? en->slots + plan->slot[p->slot[k]].offset
-                     : p->slot[k] == NMRT_LINK ? NULL
-                                               : en->arena + p->offset[k];
-    }
-    return NMRT_OK;
-}
-
 static nmrt_status open_parts(nmrt_engine *en, const nmrt_device_request *request, nmrt_error *e)
 {
     NMRT_TRY(en->ops->open(&en->device, request, e));
-    void *at;
-    NMRT_TRY(en->ops->alloc(en->device, en->plan->slots, &at, e));
-    en->slots = at;
-    NMRT_TRY(en->ops->alloc(en->device, en->plan->arena, &at, e));
-    en->arena = at;
-    NMRT_TRY(en->ops->alloc(en->device, en->plan->links, &at, e));
-    en->links = at;
-    return make_frames(en, e);
+    return nmrt_engine_take_memory(en, e);
 }
 
 nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
@@ -51,24 +25,16 @@ nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_
 
 void nmrt_engine_close(nmrt_engine *en)
 {
-    for (int i = 0; en->buf && i < en->plan->n_funcs; i++)
-        free(en->buf[i]);
-    free(en->buf);
-    if (en->device) {
-        en->ops->free(en->device, en->arena, en->plan->arena);
-        en->ops->free(en->device, en->slots, en->plan->slots);
-        en->ops->free(en->device, en->links, en->plan->links);
+    nmrt_engine_give_memory(en);
+    if (en->device)
         en->ops->close(en->device);
-    }
     *en = (nmrt_engine){0};
 }
 
 void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym, void **buf)
 {
-    if (en->check_memory) {
-        en->ops->fill(en->device, en->arena, en->plan->arena, NMRT_POISON);
-        en->ops->poison_scratch(en->device, NMRT_POISON);
-    }
+    if (en->check_memory)
+        nmrt_engine_poison(en, p);
     nmdrv_frame frame = {sym, buf, en->ops->calls, en->device};
     nmrt_track *track = nmrt_trace_steps(en->trace);
     int64_t begin = nmrt_trace_begin(track, p->func->name);
@@ -84,7 +50,7 @@ void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *s
 
 void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot)
 {
-    return en->slots + slot->offset;
+    return en->slot[slot - en->plan->slot];
 }
 
 void nmrt_engine_fill(nmrt_engine *en, nmdrv_bind bind, uint32_t pattern)

@@ -13,7 +13,8 @@ typedef struct nmrt_engine { // zero-initialised: nothing is open
     const nmrt_plan *plan; // must outlive the engine
     const nmrt_device_ops *ops;
     nmrt_device *device;
-    char *slots, *arena, *links; // device memory
+    char *slots, *arena, *links; // device memory; the first two NULL where each buffer is alone
+    void **slot;                 // [plan.n_slots]
     void ***buf;                 // [plan.n_funcs][func.n_bufs]; of a link: NULL
     nmrt_shares shares;          // what of parameters and states this rank holds
     nmrt_trace *trace;           // what is called; or NULL
@@ -23,6 +24,12 @@ typedef struct nmrt_engine { // zero-initialised: nothing is open
 nmrt_status nmrt_engine_open(nmrt_engine *en, const nmrt_plan *plan, const nmrt_device_ops *ops,
                              const nmrt_device_request *request, nmrt_error *e);
 void nmrt_engine_close(nmrt_engine *en);
+
+// engine_memory.c: the memory of an engine whose device is open, and the places of all buffers;
+// and its end, also where it was got in part.
+nmrt_status nmrt_engine_take_memory(nmrt_engine *en, nmrt_error *e);
+void nmrt_engine_give_memory(nmrt_engine *en);
+void nmrt_engine_poison(nmrt_engine *en, const nmrt_planned *p); // fills transients with NaNs
 
 // Calls a function of the plan at these sizes (none above those it was planned for).
 void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym);

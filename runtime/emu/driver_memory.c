@@ -60,6 +60,13 @@ static CUresult mem_free(CUdeviceptr at)
     return nmemu_done(r || !at ? r : give_back(at));
 }
 
+static void name_buffer(CUdeviceptr at, const char *name)
+{
+    if (!nmemu_call_in_context("name"))
+        nmemu_name(nmemu_context()->machine, (void *)at, name);
+    nmemu_done(CUDA_SUCCESS);
+}
+
 // --- pinned memory -------------------------------------------------------------------------------
 
 typedef struct pinned {
@@ -277,6 +284,7 @@ void nmemu_fill_memory(nmrt_gpu_api *t)
 {
     t->cuMemAlloc = mem_alloc;
     t->cuMemFree = mem_free;
+    t->name = name_buffer;
     t->cuMemHostAlloc = host_alloc;
     t->cuMemFreeHost = host_free;
     t->cuMemcpyHtoDAsync = copy_in;

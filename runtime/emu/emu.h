@@ -28,7 +28,8 @@ void *nmemu_alloc(nmemu *m, uint64_t bytes, const char *name);
 void *nmemu_alloc_aligned(nmemu *m, uint64_t bytes, uint64_t align, const char *name);
 // Does one buffer hold all these bytes? No bytes are anywhere. If not, `words` says what is there.
 bool nmemu_holds(const nmemu *m, const void *at, uint64_t bytes, char *words, uint64_t room);
-bool nmemu_is_start(const nmemu *m, const void *at); // of a buffer that was not released
+bool nmemu_is_start(const nmemu *m, const void *at);       // of a buffer that was not released
+void nmemu_name(nmemu *m, void *buffer, const char *name); // from now on
 void nmemu_release(nmemu *m, void *buffer); // later accesses are reported as such; NULL is fine
 
 // --- launches ------------------------------------------------------------------------------------

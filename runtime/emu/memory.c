@@ -106,6 +106,17 @@ bool nmemu_describe(const nmemu *m, const void *address, char *text, unsigned lo
     return false;
 }
 
+void nmemu_name(nmemu *m, void *buffer, const char *name)
+{
+    for (nmemu_buffer *u = atomic_load(&m->buffers); u; u = u->next) {
+        char *copy = u->start == buffer && !u->released ? strdup(name) : NULL;
+        if (!copy)
+            continue;
+        free(u->name);
+        u->name = copy;
+    }
+}
+
 bool nmemu_is_start(const nmemu *m, const void *at)
 {
     for (const nmemu_buffer *u = atomic_load(&m->buffers); u; u = u->next)
@@ -133,6 +144,8 @@ bool nmemu_holds(const nmemu *m, const void *at, uint64_t bytes, char *words, ui
 
 static const char *changed(const char *from, const char *to)
 {
+    if (from == to || (*(const u8 *)from == EDGE && !memcmp(from, from + 1, (u64)(to - from) - 1)))
+        return NULL; // most of the time: all bytes are as the first
     for (; from < to; from++)
         if (*(const u8 *)from != EDGE)
             return from;

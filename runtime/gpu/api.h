@@ -62,9 +62,10 @@ enum {
 typedef struct nmrt_gpu_api {
 #define GPU_FUNC(library, name, symbol, result, arguments) result(*name) arguments;
 #include "runtime/gpu/api.def"
-    // Not CUDA's: more words on the last failure, valid until the next call of the table; NULL:
-    // there are none. The emulator tells here what a kernel did wrong, and where.
+    // Not CUDA's, but the emulator's: more words on the last failure, valid until the next call of
+    // the table, NULL: there are none. It tells here what a kernel did wrong, and where.
     const char *(*message)(void);
+    void (*name)(CUdeviceptr at, const char *name); // of an allocation, for messages; or NULL
 } nmrt_gpu_api;
 
 // --- the emulator ------------------------------------------------------------------------------

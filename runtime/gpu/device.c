@@ -223,7 +223,7 @@ static nmrt_memory_info emu_memory_info(void) { return nmrt_device_host.memory_i
 
 static int emu_sharers(int local_ranks) { return local_ranks; }
 
-#define GPU_DEVICE(title, opens, memory, shares)                                                   \
+#define GPU_DEVICE(title, opens, memory, shares, names)                                            \
     {                                                                                              \
         .name = title,                                                                             \
         .flavour = NMDRV_GPU,                                                                      \
@@ -232,6 +232,7 @@ static int emu_sharers(int local_ranks) { return local_ranks; }
         .memory_info = memory,                                                                     \
         .sharers = shares,                                                                         \
         .alloc = nmrt_gpu_alloc,                                                                   \
+        .set_name = names,                                                                         \
         .free = nmrt_gpu_free,                                                                     \
         .copy_in = nmrt_gpu_copy_in,                                                               \
         .copy_out = nmrt_gpu_copy_out,                                                             \
@@ -246,5 +247,6 @@ static int emu_sharers(int local_ranks) { return local_ranks; }
     }
 
 const nmrt_device_ops nmrt_device_cuda =
-    GPU_DEVICE("cuda", cuda_open, cuda_memory_info, cuda_sharers);
-const nmrt_device_ops nmrt_device_emu = GPU_DEVICE("emu", emu_open, emu_memory_info, emu_sharers);
+    GPU_DEVICE("cuda", cuda_open, cuda_memory_info, cuda_sharers, NULL);
+const nmrt_device_ops nmrt_device_emu =
+    GPU_DEVICE("emu", emu_open, emu_memory_info, emu_sharers, nmrt_gpu_set_name);

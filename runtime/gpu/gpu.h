@@ -69,6 +69,7 @@ nmrt_status nmrt_gpu_ring_open(nmrt_device *d, nmrt_error *e);
 void nmrt_gpu_ring_close(nmrt_device *d);
 nmrt_status nmrt_gpu_alloc(nmrt_device *d, int64_t bytes, void **at, nmrt_error *e);
 void nmrt_gpu_free(nmrt_device *d, void *at, int64_t bytes);
+void nmrt_gpu_set_name(nmrt_device *d, void *at, const char *name); // the emulator's alone
 void nmrt_gpu_copy_in(nmrt_device *d, void *at, const void *host, int64_t bytes);
 void nmrt_gpu_copy_out(nmrt_device *d, void *host, const void *at, int64_t bytes);
 void nmrt_gpu_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t pattern);

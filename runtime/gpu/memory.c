@@ -103,3 +103,8 @@ void nmrt_gpu_free(nmrt_device *d, void *at, int64_t bytes)
     if (at)
         d->api->cuMemFree(address(at));
 }
+
+void nmrt_gpu_set_name(nmrt_device *d, void *at, const char *name)
+{
+    d->api->name(address(at), name);
+}
