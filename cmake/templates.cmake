@@ -49,7 +49,7 @@ add_custom_command(OUTPUT ${TEMPLATE_A}
 
 # Templates of gpu kernels: bitcode for nvptx64, whatever the architecture, and for the emulator.
 set(GPU_FLAGS_ptx --target=nvptx64-nvidia-cuda -nogpulib -Xclang -target-cpu -Xclang sm_100a -Xclang -target-feature -Xclang +ptx86)
-set(GPU_FLAGS_emu -march=x86-64-v3 -fPIC -fno-optimize-sibling-calls -gline-tables-only)
+set(GPU_FLAGS_emu -march=x86-64-v3 -fPIC -fno-optimize-sibling-calls -gline-tables-only -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 file(GLOB GPU_TEMPLATE_C CONFIGURE_DEPENDS codegen/templates/gpu/*.c)
 file(GLOB GPU_TEMPLATE_H CONFIGURE_DEPENDS codegen/templates/gpu/*.h)
 list(APPEND GPU_TEMPLATE_C ${CMAKE_SOURCE_DIR}/codegen/templates/math.c ${CMAKE_SOURCE_DIR}/codegen/templates/random.c)

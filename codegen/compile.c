@@ -5,6 +5,7 @@
 #define _GNU_SOURCE // sched_getaffinity
 #include "codegen/compile.h"
 #include "codegen/gpu.h"
+#include "codegen/lines.h"
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitReader.h>
@@ -160,6 +161,8 @@ static LLVMModuleRef load(nm_worker *w, nm_object *o)
         nm_gpu_mark_kernels(mod, o->words, o->threads);
     if (o->name)
         rename_functions(mod, o->name, between(o));
+    if (o->target->is_emu)
+        nm_lines_mark(mod, o->name);
     return mod;
 }
 

@@ -184,7 +184,6 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
     const char *const head[] = {"-pie",
                                 "--gc-sections",
                                 "--as-needed",
-                                "--strip-debug",
                                 "--hash-style=gnu",
                                 "--eh-frame-hdr",
                                 "-z",
@@ -195,6 +194,8 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
                                 "/lib64/ld-linux-x86-64.so.2"};
     for (size_t i = 0; i < sizeof head / sizeof *head; i++)
         add(l, head[i]);
+    if (!l->o->emu) // its reports name lines of kernels
+        add(l, "--strip-debug");
     add(l, nm_arena_fmt(l->m->arena, "%s/Scrt1.o", libc));
     add(l, nm_arena_fmt(l->m->arena, "%s/crti.o", libc));
     nm_archive runtime = nm_runtime_archive();

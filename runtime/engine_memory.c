@@ -26,14 +26,23 @@ static nmrt_status take_blocks(nmrt_engine *en, nmrt_error *e)
     return take_block(en, en->plan->arena, &en->arena, e);
 }
 
-static nmrt_status take_buffer(nmrt_engine *en, int64_t bytes, const char *of, const char *name,
-                               void **at, nmrt_error *e)
+static nmrt_status take_buffer(nmrt_engine *en, int64_t bytes, const char *name, void **at,
+                               nmrt_error *e)
 {
-    char text[128];
-    snprintf(text, sizeof text, "%s%s%s", of, *of ? "/" : "", name);
     NMRT_TRY(en->ops->alloc(en->device, bytes, at, e));
-    en->ops->set_name(en->device, *at, text);
+    en->ops->set_name(en->device, *at, name);
     return NMRT_OK;
+}
+
+// "train.micro: h at gpt2.nm:12"; what the compiler made up has no name, and perhaps no line.
+static nmrt_status take_transient(nmrt_engine *en, const nmrt_planned *p, int64_t i, void **at,
+                                  nmrt_error *e)
+{
+    const nmdrv_buf *b = &p->func->buf[i];
+    char text[256];
+    snprintf(text, sizeof text, "%s: %s%s%s", p->func->name, *b->name ? b->name : "transient",
+             *b->where ? " at " : "", b->where);
+    return take_buffer(en, p->bytes[i], text, at, e);
 }
 
 static nmrt_status place_slots(nmrt_engine *en, nmrt_error *e)
@@ -45,7 +54,7 @@ static nmrt_status place_slots(nmrt_engine *en, nmrt_error *e)
     for (int i = 0; i < plan->n_slots; i++) {
         const nmrt_slot *s = &plan->slot[i];
         if (is_alone(en))
-            NMRT_TRY(take_buffer(en, s->bytes, "", s->name, &en->slot[i], e));
+            NMRT_TRY(take_buffer(en, s->bytes, s->name, &en->slot[i], e));
         else
             en->slot[i] = en->slots + s->offset;
     }
@@ -58,7 +67,7 @@ static nmrt_status place_frame(nmrt_engine *en, const nmrt_planned *p, void **bu
         if (p->slot[k] >= 0)
             buf[k] = en->slot[p->slot[k]];
         else if (p->slot[k] == NMRT_TRANSIENT && is_alone(en))
-            NMRT_TRY(take_buffer(en, p->bytes[k], p->func->name, p->func->buf[k].name, &buf[k], e));
+            NMRT_TRY(take_transient(en, p, k, &buf[k], e));
         else if (p->slot[k] == NMRT_TRANSIENT)
             buf[k] = en->arena + p->offset[k];
     return NMRT_OK;

@@ -87,5 +87,5 @@ bool nmemu_line_of(const void *pc, char *line, int room)
     if (!first_line_of(argv, line, room) || line[0] == '?')
         return false;
     line[strcspn(line, "\n ")] = 0; // behind it, perhaps: (discriminator 2)
-    return true;
+    return !strstr(line, ":?");     // of code that has no line
 }
