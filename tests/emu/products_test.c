@@ -197,6 +197,10 @@ static void test_scatter(long n_o, long n_rows, long n_i, long n_x, long per_blo
     nmemu_free(m);
 }
 
+// A fake stack for each of a block's threads would be most of the time.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_stack_use_after_return=0"; }
+
 int main(void)
 {
     for (int i = 0; i < N_FORMS; i++)
