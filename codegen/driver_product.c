@@ -1,5 +1,5 @@
-// A product in a driver function: one call of the device's library, with the geometry computed from
-// the local extents, and a row of the program's table.
+// A product in a driver function: a call of the device's library, or a loop of them, with the
+// geometry computed from the local extents, and a row of the program's table.
 #include "codegen/drive.h"
 #include "codegen/product.h"
 
@@ -23,6 +23,13 @@ static const nm_place *place_of(const nm_drive *w, const nm_value *v)
     return &w->d->func->plan->place[v->id];
 }
 
+// p, so many elements of v's dtype further on.
+static LLVMValueRef move(nm_fn *f, LLVMValueRef p, LLVMValueRef elements, const nm_value *v)
+{
+    LLVMValueRef size = nm_fn_i64(f, nm_dtype_table[v->type->dtype].bytes);
+    return nm_fn_at(f, f->i8, p, LLVMBuildMul(f->b, elements, size, ""));
+}
+
 static LLVMValueRef operand(nm_drive *w, const nm_op *group, nm_product_operand x)
 {
     nm_fn *f = &w->fn;
@@ -30,9 +37,7 @@ static LLVMValueRef operand(nm_drive *w, const nm_op *group, nm_product_operand 
         return LLVMConstNull(f->ptr);
     const nm_value *v = group->in[x.index];
     LLVMValueRef offset = nm_fn_extent_value(f, x.offset, NM_SYM_SIZE);
-    LLVMValueRef bytes =
-        LLVMBuildMul(f->b, offset, nm_fn_i64(f, nm_dtype_table[v->type->dtype].bytes), "");
-    return nm_fn_at(f, f->i8, nm_drive_address(w, place_of(w, v)), bytes);
+    return move(f, nm_drive_address(w, place_of(w, v)), offset, v);
 }
 
 static LLVMValueRef write_geometry(nm_drive *w, const nm_product_call *call)
@@ -56,24 +61,52 @@ static void bring_sum(nm_drive *w, const nm_op *group, int sum, LLVMValueRef c)
         nm_drive_copy(w, result->type, c, nm_drive_address(w, from));
 }
 
-bool nm_drive_product(nm_drive *w, nm_op *group)
+typedef struct operands {
+    LLVMValueRef row, geometry, c, a, b, bias;
+} operands;
+
+static void write_call(nm_drive *w, const operands *x)
 {
     nm_fn *f = &w->fn;
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr};
+    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 7, false);
+    LLVMValueRef arg[] = {w->frame, x->row, x->geometry, x->c, x->a, x->b, x->bias};
+    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_PRODUCT), arg, 7, "");
+}
+
+static void write_turns(nm_drive *w, nm_op *group, const nm_product_call *call, operands x)
+{
+    nm_fn *f = &w->fn;
+    LLVMValueRef *pointer[] = {&x.a, &x.b, &x.c};
+    const nm_value *value[] = {group->in[call->a.index], group->in[call->b.index], &group->out[0]};
+    nm_loop loop = nm_loop_begin(f, nm_fn_i64(f, 0),
+                                 nm_fn_extent_value(f, call->turns, NM_SYM_SIZE), "product");
+    for (int i = 0; i < 3; i++) {
+        LLVMValueRef step = nm_fn_extent_value(f, call->step[i], NM_SYM_SIZE);
+        *pointer[i] = move(f, *pointer[i], LLVMBuildMul(f->b, loop.i, step, ""), value[i]);
+    }
+    write_call(w, &x);
+    nm_loop_end(f, &loop);
+}
+
+bool nm_drive_product(nm_drive *w, nm_op *group)
+{
     nm_product_call call;
+    int64_t turns = 0;
     bool stored = group->n_out == 1 && place_of(w, &group->out[0])->buffer >= 0;
     if (!stored || !nm_product_of(w->p->m, group, &call))
         return false;
     LLVMValueRef c = nm_drive_address(w, place_of(w, &group->out[0]));
     bring_sum(w, group, call.sum, c);
-    LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr};
-    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 7, false);
-    LLVMValueRef arg[] = {w->frame,
-                          nm_fn_i64(f, add_row(w, group, &call)),
-                          write_geometry(w, &call),
-                          c,
-                          operand(w, group, call.a),
-                          operand(w, group, call.b),
-                          operand(w, group, call.bias)};
-    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_PRODUCT), arg, 7, "");
+    operands x = {.row = nm_fn_i64(&w->fn, add_row(w, group, &call)),
+                  .geometry = write_geometry(w, &call),
+                  .c = c,
+                  .a = operand(w, group, call.a),
+                  .b = operand(w, group, call.b),
+                  .bias = operand(w, group, call.bias)};
+    if (nm_extent_is_const(call.turns, &turns) && turns == 1)
+        write_call(w, &x);
+    else
+        write_turns(w, group, &call, x);
     return true;
 }

@@ -246,6 +246,28 @@ static const nm_extent *elements(nm_module *m, int n, const nm_dim *dim)
     return e;
 }
 
+// Is each operand's stride over these dims, as one index, known?
+static bool are_one(nm_module *m, const strided *const s[3], int n, const nm_dim *dim)
+{
+    return stride_of(m, s[0], n, dim) && stride_of(m, s[1], n, dim) && stride_of(m, s[2], n, dim);
+}
+
+// As many of the batch's dims as are one index stay in d, the innermost; the others are turns.
+static bool find_turns(nm_module *m, nm_dot *d, const strided *const s[3], nm_product_call *call)
+{
+    nm_dim *dim = d->dim[NM_DOT_BATCH];
+    int n = d->n[NM_DOT_BATCH], outer = 0;
+    while (!are_one(m, s, n - outer, dim + outer))
+        outer++;
+    call->turns = elements(m, outer, dim);
+    for (int i = 0; i < 3; i++)
+        call->step[i] = stride_of(m, s[i], outer, dim);
+    bool ok = call->turns && are_one(m, s, outer, dim);
+    d->n[NM_DOT_BATCH] = n - outer;
+    memmove(dim, dim + outer, sizeof *dim * (size_t)(n - outer));
+    return ok;
+}
+
 static bool find_geometry(nm_module *m, const nm_dot *d, const strided *a, const strided *b,
                           const strided *c, const nm_extent **word)
 {
@@ -296,5 +318,6 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
         return false;
     call->a = (nm_product_operand){a.index, a.offset};
     call->b = (nm_product_operand){b.index, b.offset};
-    return find_geometry(m, &d, &a, &b, &c, call->geometry);
+    const strided *const all[] = {&a, &b, &c};
+    return find_turns(m, &d, all, call) && find_geometry(m, &d, &a, &b, &c, call->geometry);
 }

@@ -17,9 +17,12 @@ typedef struct nm_product_call {
     int sum; // the operand that is added to, of the result's type; -1: none
     double alpha;
     const nm_extent *geometry[NM_GEOMETRY_WORDS]; // in the order of nmdrv_geometry
+    // A batch whose dims lie apart is several calls: how many, and from one to the next the
+    // elements in a, b and the result.
+    const nm_extent *turns, *step[3];
 } nm_product_call;
 
-// Is the group one product, whose operands lie in memory with one stride for each list of its dims?
+// Is the group a product whose operands lie in memory with one stride for each list of its dims?
 // false: it is not, and a kernel does it.
 bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call);
 

@@ -49,7 +49,7 @@ static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *cons
 // --- the library's product, as a loop: by the tables and the geometry alone
 // ------------------------------------------------------------------------------------------
 
-static int gpu_n_products; // called
+static uint64_t gpu_products; // bits: those that were called
 
 static double gpu_product_sum(const nmdrv_geometry *g, const nmdrv_product *x, const void *a,
                               const void *b, int64_t batch, int64_t m, int64_t n)
@@ -82,7 +82,7 @@ static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g
     const host *h = f->device;
     const nmdrv_product *x = &h->p->product[product];
     gpu_check_geometry(g, x->name);
-    gpu_n_products++;
+    gpu_products |= UINT64_C(1) << product;
     for (int64_t i = 0; i < g->batch * g->m * g->n; i++) {
         int64_t batch = i / g->n / g->m, m = i / g->n % g->m, n = i % g->n;
         int64_t at = batch * g->c_batch + m * g->c_m + n * g->c_n;
@@ -155,7 +155,7 @@ static inline nm_diag gpu_diag(gpu_skips *s)
 
 // The module's functions as a program, or NULL: reported, or skipped and told.
 static inline const nmdrv_program *gpu_load(nm_module *m, const char *name, const gpu_skips *s,
-                                     int *skipped)
+                                            int *skipped)
 {
     int before = failures;
     const nmdrv_program *p = host_load(m, "native");
