@@ -12,7 +12,7 @@
 
 typedef struct options {
     nm_pipeline_opts pipeline;
-    const char *file, *explain;
+    const char *file, *explain, *precision;
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
 } options;
 
@@ -29,6 +29,7 @@ static const char help[] =
     "  --locs                  print where in the user's source each op comes from\n"
     "  --verbose               say why a model cannot generate\n"
     "  --quiet                 do not print the module\n"
+    "  --precision=bf16        what `real` is stored in: f32, bf16\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
@@ -110,6 +111,10 @@ static bool take_option(options *o, const char *arg)
         o->explain = arg + 10;
         return strstr(o->explain, "@%") != NULL;
     }
+    if (!strncmp(arg, "--precision=", 12)) {
+        o->precision = arg + 12;
+        return !strcmp(o->precision, "f32") || !strcmp(o->precision, "bf16");
+    }
     int taken = nm_pipeline_option(&o->pipeline, arg);
     o->passes |= taken > 0;
     if (taken || (arg[0] == '-' && arg[1]) || o->file)
@@ -187,6 +192,7 @@ int main(int argc, char **argv)
 
     nm_module *m = nm_module_new(&arena, &diag);
     m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
+    m->options.precision = o.precision;
     nm_remarks remarks = make_remarks(&o, &arena);
     if (o.remarks || o.explain)
         m->remarks = &remarks;

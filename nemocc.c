@@ -294,18 +294,31 @@ static int list_flavours(const nm_cli *cli, nm_flavour flavour[2])
     return n;
 }
 
-// One module for each flavour; of text about a module, only the first.
-static bool compile(nm_arena *arena, nm_diag *diag, const nm_cli *cli)
+enum { MOST_PROGRAMS = 32 };
+
+// One module for each flavour and precision, those of a flavour side by side, as they were named.
+static int list_modules(nm_arena *arena, nm_diag *diag, const nm_cli *cli, nm_module **m)
 {
     nm_flavour flavour[2];
-    nm_module *m[2];
-    int n = list_flavours(cli, flavour);
+    int n_flavours = list_flavours(cli, flavour), n = 0, n_precisions;
+    nm_module *first = m[0] = nm_module_new(arena, diag);
+    const char *const *precision = split_list(first, cli->precision, &n_precisions);
+    for (int i = 0; i < n_flavours * n_precisions; i++, n++) {
+        m[i] = i ? nm_module_new(arena, diag) : first;
+        m[i]->options.flavour = flavour[i / n_precisions];
+        m[i]->options.precision = precision[i % n_precisions];
+    }
+    return n;
+}
+
+// Of text about a module, only the first.
+static bool compile(nm_arena *arena, nm_diag *diag, const nm_cli *cli)
+{
+    nm_module *m[MOST_PROGRAMS];
+    int n = list_modules(arena, diag, cli, m);
     bool stops = cli->list_presets || cli->check || cli->explain_comm;
     const emit_row *row = find_emit(cli);
     for (int i = 0; i < n; i++) {
-        m[i] = nm_module_new(arena, diag);
-        m[i]->options.flavour = flavour[i];
-        m[i]->options.precision = "f32";
         if (!lower(m[i], cli))
             return false;
         if (stops)

@@ -33,6 +33,7 @@ static const option options[] = {
     GROUP("target"),
     TEXT("--target", "A,B", "devices to run on: host | cuda | emu | null (default: $NEMOCC_TARGET, else host,cuda,null)", target),
     TEXT("--arch", "A,B", "GPUs to compile for (default: sm_80,sm_90a)", arch),
+    TEXT("--precision", "A,B", "f32 | bf16: what is computed in, with f32 parameters; the binary's --precision picks one (default: f32)", precision),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
@@ -229,17 +230,17 @@ bool nm_list_has(const char *list, const char *name)
     return false;
 }
 
-static bool check_targets(const char *list)
+// Each of a,b,c
+static bool are_some_of(const char *what, const char *list, size_t n, const char *const *names)
 {
-    static const char *const targets[] = {"host", "cuda", "emu", "null"};
     char name[32];
     const char *at = list;
     do {
-        int n = (int)strcspn(at, ",");
-        snprintf(name, sizeof name, "%.*s", n, at);
-        if (!is_one_of("--target", name, sizeof targets / sizeof *targets, targets))
+        int length = (int)strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", length, at);
+        if (!is_one_of(what, name, n, names))
             return false;
-        at += n;
+        at += length;
     } while (*at++ == ',');
     return true;
 }
@@ -247,10 +248,14 @@ static bool check_targets(const char *list)
 static bool check_values(const nm_cli *cli)
 {
     static const char *const cpus[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    static const char *const targets[] = {"host", "cuda", "emu", "null"};
+    static const char *const precisions[] = {"f32", "bf16"};
     static const char *const emits[] = {"binary",    "nmir", "llvm", "asm",  "ptx",
                                         "resources", "obj",  "plan", "graph"};
     return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
-           check_targets(cli->target) &&
+           are_some_of("--target", cli->target, sizeof targets / sizeof *targets, targets) &&
+           are_some_of("--precision", cli->precision, sizeof precisions / sizeof *precisions,
+                       precisions) &&
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
 }
 
@@ -264,6 +269,7 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
 {
     *cli = (nm_cli){.cpu = "native",
                     .target = default_target(),
+                    .precision = "f32",
                     .arch = "sm_80,sm_90a",
                     .emit = "binary",
                     .passes = {.dump = stdout, .log = stderr}};

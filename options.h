@@ -13,6 +13,7 @@ typedef struct nm_cli { // what the command line says
     const char *out;    // NULL: train_bin, or standard output for text
     const char *preset, *cpu, *entry;
     const char *target, *arch; // lists: host,cuda,emu,null; sm_80,sm_90a
+    const char *precision;     // a list: f32,bf16
     const char *emit;          // what to write: binary, nmir, ...
     const char *explain_comm;  // list the collectives of this text; "": of all; NULL: do not
     int n_defines, n_fixes;

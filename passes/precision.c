@@ -1,8 +1,10 @@
-// Precision: `real` becomes f32. Casts that now change nothing go. After autodiff, so that a
-// gradient has taken the dtype of its value; a bf16 compute dtype would be chosen here, with f32
-// masters.
+// Precision: `real` becomes f32, and casts that now change nothing go; or bf16 where it is stored
+// (passes/narrow.c). After autodiff, so that a gradient has taken the dtype of its value.
+#include "passes/narrow.h"
 #include "passes/pass.h"
 #include "passes/retype.h"
+
+#include <string.h>
 
 static const nm_type *concrete(nm_module *m, const nm_type *t, void *user)
 {
@@ -39,8 +41,17 @@ static void drop_casts(nm_func *f, bool *changed)
     }
 }
 
+static bool wants_bf16(const nm_module *m)
+{
+    return m->options.precision && strcmp(m->options.precision, "bf16") == 0;
+}
+
 bool nm_pass_precision(nm_module *m, bool *changed)
 {
+    if (wants_bf16(m))
+        nm_each_func(f, m)
+            *changed |= nm_narrow_func(f, NM_bf16);
+    // What is left of `real` is the parameters' table, and all of it for f32.
     nm_retype(m, concrete, NULL, changed);
     nm_each_func(f, m)
         drop_casts(f, changed);
