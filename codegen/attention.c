@@ -189,3 +189,15 @@ bool nm_flash_result(nm_gen *g, const nm_flash *x, int i, nm_strided *s)
     s->pointer = nm_gen_pointer(g, arg);
     return fill_strides(g, x, t, NULL, nm_index_const(g, 0), s);
 }
+
+bool nm_flash_room(nm_gen *g, const nm_flash *x, nm_strided *s)
+{
+    nm_type t = {.dtype = NM_f32};
+    const nm_type *q = x->op->in[0]->type;
+    for (int i = 0; i < q->rank; i++)
+        if (q->dim[i].name != x->hd.name)
+            t.dim[t.rank++] = q->dim[i];
+    t.dim[t.rank++] = x->hd;
+    s->pointer = nm_gen_pointer(g, nm_gen_workspace(g, bytes_of(g, &t)));
+    return fill_strides(g, x, &t, NULL, nm_index_const(g, 0), s);
+}

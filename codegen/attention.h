@@ -42,6 +42,8 @@ typedef struct nm_strided { // a tensor as the template sees it
 bool nm_flash_operand(nm_gen *g, const nm_flash *x, nm_value *v, nm_strided *s);
 // Result `i` of the op: where the group stores it, or a workspace if nobody reads it.
 bool nm_flash_result(nm_gen *g, const nm_flash *x, int i, nm_strided *s);
+// A workspace for floats that lie as q does, its head dim innermost.
+bool nm_flash_room(nm_gen *g, const nm_flash *x, nm_strided *s);
 
 // --- nmk_attn_args: attention_args.c ---
 
@@ -83,6 +85,8 @@ typedef enum {
     F_SEGKS,
     F_SINK,
     F_SINKS,
+    F_DQ_SUM,
+    F_DQ_SUMS,
     F_DROP,
     N_FIELDS
 } nm_flash_field;

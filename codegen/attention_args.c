@@ -11,8 +11,8 @@ static void make_types(nm_gen *g, nm_flash *x)
     LLVMTypeRef i = f->i64, p = f->ptr, s = LLVMArrayType2(f->i64, N_AT), r = f->f32, w = f->i32;
     LLVMTypeRef drop[] = {r, i, w, w, i, i, s, i, i};
     x->drop = LLVMStructTypeInContext(f->ctx, drop, N_DROP, false);
-    LLVMTypeRef field[N_FIELDS] = {i, i, i, i, i, i, i, i, r, r, p, p, p, s, s, s, p, p,      s,
-                                   s, p, p, p, p, s, s, s, s, p, s, p, p, s, s, p, s, x->drop};
+    LLVMTypeRef field[N_FIELDS] = {i, i, i, i, i, i, i, i, r, r, p, p, p, s, s, s, p, p, s,      s,
+                                   p, p, p, p, s, s, s, s, p, s, p, p, s, s, p, s, p, s, x->drop};
     x->args = LLVMStructTypeInContext(f->ctx, field, N_FIELDS, false);
 }
 
@@ -180,7 +180,7 @@ LLVMValueRef nm_flash_args(nm_gen *g, nm_flash *x)
     return ok ? args : NULL;
 }
 
-// nmk_attn_spec: nine words
+// nmk_attn_spec: ten words
 LLVMValueRef nm_flash_spec(nm_gen *g, const nm_flash *x)
 {
     nm_fn *f = &g->fn;
@@ -193,7 +193,8 @@ LLVMValueRef nm_flash_spec(nm_gen *g, const nm_flash *x)
                       nm_attr_float(x->op, "dropout", 0) > 0,
                       x->a.extra[NM_ATTN_keys] != NULL,
                       x->a.extra[NM_ATTN_segments] != NULL,
-                      x->a.extra[NM_ATTN_sink] != NULL};
+                      x->a.extra[NM_ATTN_sink] != NULL,
+                      x->op->in[0]->type->dtype == NM_bf16};
     int n = sizeof word / sizeof *word;
     LLVMValueRef spec = nm_fn_slot(f, LLVMArrayType2(f->i64, (uint64_t)n));
     for (int i = 0; i < n; i++)

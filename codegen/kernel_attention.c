@@ -90,20 +90,19 @@ static bool check_dtypes(nm_gen *g, const nm_flash *x)
         return nm_gen_refuse(g, x->op, "a sink that is not f32 is not lowered yet") != NULL;
     if (!is_bf16(x) && x->op->in[0]->type->dtype != NM_f32)
         return nm_gen_refuse(g, x->op, "attention of this dtype is not lowered yet") != NULL;
-    if (is_bf16(x) && !g->is_gpu)
-        return nm_gen_refuse(g, x->op, "attention in bf16 is lowered for GPUs alone yet") != NULL;
     return true;
 }
 
 static bool check(nm_gen *g, const nm_flash *x)
 {
-    int64_t hd, most = is_bf16(x) ? NMG_ATTN_BF16_MOST : 512, hd_v = nm_flash_head_size(x, 2);
+    bool tensor_cores = g->is_gpu && is_bf16(x);
+    int64_t hd, most = tensor_cores ? NMG_ATTN_BF16_MOST : 512, hd_v = nm_flash_head_size(x, 2);
     if (nm_attr_get(x->op, "window") && !nm_attr_bool(x->op, "causal"))
         return nm_gen_refuse(g, x->op, "a window without causal is not lowered yet") != NULL;
     if (!nm_extent_is_const(x->hd.extent, &hd) || hd > most || hd_v > most)
         return nm_gen_refuse(g, x->op,
-                             is_bf16(x) ? "a head dim that is not a constant up to 256 (bf16)"
-                                        : "a head dim that is not a constant up to 512") != NULL;
+                             tensor_cores ? "a head dim that is not a constant up to 256 (bf16)"
+                                          : "a head dim that is not a constant up to 512") != NULL;
     if (x->op->n_out > 3)
         return nm_gen_refuse(g, x->op, "gradients of bias and sink are not lowered yet") != NULL;
     return check_dtypes(g, x);
@@ -251,12 +250,24 @@ static bool write_forward(nm_gen *g, nm_flash *x, nm_hooks hook)
            call(g, x, args, hook, NO_NORMS);
 }
 
+// On the host, dq in bf16 grows in floats.
+static bool set_dq_sum(nm_gen *g, const nm_flash *x, LLVMValueRef args)
+{
+    nm_strided s;
+    if (g->is_gpu || !is_bf16(x))
+        return true;
+    if (!nm_flash_room(g, x, &s))
+        return false;
+    nm_flash_set(g, x, args, F_DQ_SUM, F_DQ_SUMS, &s);
+    return true;
+}
+
 static bool write_backward(nm_gen *g, nm_flash *x, nm_hooks hook, const char *name, int norms)
 {
     nm_gen_begin_kernel(g, name);
     LLVMValueRef args = nm_flash_args(g, x);
     return args && set_operands(g, x, args, 0, 6) && set_results(g, x, args, 3, F_DQ, F_DQS) &&
-           call(g, x, args, hook, norms);
+           set_dq_sum(g, x, args) && call(g, x, args, hook, norms);
 }
 
 // A kernel in front of the backward: two numbers of each row.

@@ -1,8 +1,8 @@
 // Fusion's own data: one function body (or the body of a repeat) at a time.
 //
 // A *unit* is an op that stands in exactly one group. All other ops are *pulled*: free values, maps
-// of free values alone and views that only rename, split, merge, slice, broadcast or window; every
-// group that reads one has its own copy, so they are never stored. A *cluster* is the units of a
+// of free values alone, widening casts and views that only rename, split, merge, slice, broadcast or
+// window; every group that reads one has its own copy, so they are never stored. A *cluster* is the units of a
 // group to be. Clusters begin with one unit each and are merged while a law (fuse_map.c,
 // fuse_row.c, fuse_dot.c) allows it and traffic to memory is saved (fuse_pick.c); then fuse_emit.c
 // makes each a `group`.
@@ -59,6 +59,7 @@ typedef struct nm_fuse {
 
 // Numbers that stand for run-time sizes where costs are compared: elements of a type.
 double nm_fuse_elems(const nm_type *t);
+double nm_fuse_traffic(const nm_type *t); // to load or store it, in elements of f32
 // Are all dims of a in b, with these extents? One name may stand for seq and for its half.
 bool nm_fuse_within(const nm_type *a, const nm_type *b);
 bool nm_fuse_same_dims(const nm_type *a, const nm_type *b); // in any order

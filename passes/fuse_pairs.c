@@ -103,7 +103,7 @@ static double saved_results(const nm_fuse *g, int p, int q)
         for (int j = 0; j < op->n_out; j++) {
             const nm_value *v = &op->out[j];
             if (nm_fuse_reads(g, q, v))
-                saves += nm_fuse_elems(v->type) * (read_by_these_alone(g, v, p, q) ? 2 : 1);
+                saves += nm_fuse_traffic(v->type) * (read_by_these_alone(g, v, p, q) ? 2 : 1);
         }
     }
     return saves;
@@ -119,7 +119,7 @@ static double saved_loads(const nm_fuse *g, int p, int q)
             bool inner =
                 r->from >= 0 && (g->unit[r->from].cluster == p || g->unit[r->from].cluster == q);
             if (!inner && nm_fuse_reads(g, p, r->value))
-                saves += nm_fuse_elems(r->value->type);
+                saves += nm_fuse_traffic(r->value->type);
         }
     return saves;
 }
@@ -133,7 +133,7 @@ static double savings(const nm_fuse *g, int p, int q)
            all = results + saved_loads(g, p, q);
     if (g->cluster[p].kind == NM_CLUSTER_scatter)
         return 2 * all;
-    bool stored = results < 2 * nm_fuse_elems(g->unit[g->cluster[p].anchor].op->out[0].type);
+    bool stored = results < 2 * nm_fuse_traffic(g->unit[g->cluster[p].anchor].op->out[0].type);
     return g->cluster[p].kind == NM_CLUSTER_dot && stored ? 0.9 * all : all;
 }
 

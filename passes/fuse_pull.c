@@ -1,5 +1,6 @@
 // Which ops are pulled: computed in every group that reads them, so that they are never stored.
-// Free values and views always are; a map is where computing it again costs less than storing it.
+// Free values and views always are, and so is a widening: what was rounded is stored narrow, and
+// each reader makes it wide. A map is where computing it again costs less than storing it.
 #include "passes/fuse.h"
 
 // --- pulled or unit -------------------------------------------------------------------------
@@ -33,6 +34,16 @@ static bool is_pulled_view(const nm_op *op)
     }
 }
 
+// bf16 to f32: nothing is lost, and half is loaded.
+static bool is_widening(const nm_op *op)
+{
+    if (op->code != NM_OP_cast)
+        return false;
+    const nm_dtype_info *from = &nm_dtype_table[op->in[0]->type->dtype];
+    const nm_dtype_info *to = &nm_dtype_table[op->out[0].type->dtype];
+    return from->is_float && to->is_float && from->bytes < to->bytes;
+}
+
 static bool all_freed(const nm_fuse *g, const nm_op *op)
 {
     for (int i = 0; i < op->n_in; i++)
@@ -47,7 +58,7 @@ enum { CHEAP = 4 };
 static void classify_op(nm_fuse *g, const nm_op *op)
 {
     bool freed = nm_is(op, NM_FREE);
-    bool pulled = freed || is_pulled_view(op);
+    bool pulled = freed || is_pulled_view(op) || is_widening(op);
     if (!freed && !nm_fuse_is_copy(op) && (nm_is(op, NM_MAP) || nm_is(op, NM_VIEW)) &&
         all_freed(g, op)) {
         freed = nm_fuse_cost(op) <= CHEAP || op->out[0].type->rank == 0;

@@ -9,6 +9,12 @@ double nm_fuse_elems(const nm_type *t)
     return n;
 }
 
+double nm_fuse_traffic(const nm_type *t)
+{
+    const nm_dtype_info *dtype = &nm_dtype_table[t->dtype];
+    return nm_fuse_elems(t) * (dtype->is_float ? dtype->bytes / 4.0 : 1);
+}
+
 bool nm_fuse_within(const nm_type *a, const nm_type *b)
 {
     for (int i = 0; i < a->rank; i++) {

@@ -148,9 +148,22 @@ static bool is_shared_with_f32(const nm_value *v)
     return f32 && nm_n_uses(v) > 1;
 }
 
+// What a product gives, with what is added to it, is stored if several read it.
+static bool is_shared_product(const nm_value *v)
+{
+    const nm_op *add = v->def;
+    if (add->code != NM_OP_add || nm_used_once(v))
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (add->in[i]->def && add->in[i]->def->code == NM_OP_dot)
+            return true;
+    return false;
+}
+
 static bool is_landmark(const nm_value *v)
 {
-    return is_activation(v) && (is_read_narrow(v) || is_shared_with_f32(v));
+    return is_activation(v) &&
+           (is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
 }
 
 // --- ops

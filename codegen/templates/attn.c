@@ -20,6 +20,7 @@ typedef struct room { // the scratch
     float *k, *v;     // A panels: of the keys, over hd; of hd_v, over the keys
     float *s, *keep;  // tiles [KEYS][NR]
     float *stage;     // [NR][line]
+    float *wide;      // narrow: keys, or values, as floats [KEYS][line]
     float *q, *o;
     int64_t q_size, o_size, line;
 } room;
@@ -34,6 +35,7 @@ NMK_INLINE room room_in(const nmk_attn_spec *s, float *at)
     r.s = take(&at, c_rows(KEYS) * NR);
     r.keep = take(&at, s->dropout ? KEYS * NR : 0);
     r.stage = take(&at, NR * r.line);
+    r.wide = take(&at, s->narrow ? KEYS * r.line : 0);
     r.q = take(&at, PANELS * r.q_size);
     r.o = take(&at, PANELS * r.o_size);
     return r;
@@ -107,9 +109,8 @@ NMK_INLINE void finish(const attn *a, const room *m, const state *t)
     nmk_attn_untranspose(t->o, NR, a->s->hd_v, m->stage, m->line);
     for (int64_t i = 0; i < t->at.n; i++) {
         float sum = t->sum[i / VL][i % VL], by = sum == 0 ? 0 : 1 / sum;
-        float *out = a->x->out + row_offset(a, &a->x->out_s, t->at.at, t->at.r + i);
-        for (int64_t c = 0; c < a->s->hd_v; c++)
-            out[c] = m->stage[i * m->line + c] * by;
+        write_row(a, a->x->out, row_offset(a, &a->x->out_s, t->at.at, t->at.r + i), a->s->hd_v, by,
+                  m->stage + i * m->line);
         a->x->lse[row_offset(a, &a->x->lse_s, t->at.at, t->at.r + i)] =
             sum > 0 ? t->max[i / VL][i % VL] + nmk_logf(sum) : -__builtin_inff();
     }
@@ -119,7 +120,6 @@ NMK_INLINE void finish(const attn *a, const room *m, const state *t)
 NMK_INLINE void do_block(const attn *a, const room *m, head h, int64_t r)
 {
     const nmk_attn_args *x = a->x;
-    const float *k = x->k + offset(&x->k_s, h), *v = x->v + offset(&x->v_s, h);
     int64_t n_rows = min64(BLOCK, x->n_q * x->g - r), n_panels = ceil_div(n_rows, NR);
     state t[PANELS];
     for (int64_t i = 0; i < n_panels; i++)
@@ -132,8 +132,10 @@ NMK_INLINE void do_block(const attn *a, const room *m, head h, int64_t r)
     int64_t end = end_key(a, last);
     for (int64_t key = first_key(a, first) / KEYS * KEYS; key < end; key += KEYS) {
         int64_t n = min64(KEYS, end - key);
-        nmk_attn_pack_rows(k + key * x->k_s.pos, x->k_s.pos, n, a->s->hd, m->k);
-        nmk_attn_pack_across(v + key * x->v_s.pos, x->v_s.pos, n, a->s->hd_v, m->v);
+        lines k = key_rows(a, x->k, &x->k_s, h, key, n, a->s->hd, m->wide);
+        nmk_attn_pack_rows(k.at, k.ld, n, a->s->hd, m->k);
+        lines v = key_rows(a, x->v, &x->v_s, h, key, n, a->s->hd_v, m->wide);
+        nmk_attn_pack_across(v.at, v.ld, n, a->s->hd_v, m->v);
         for (int64_t i = 0; i < n_panels; i++)
             meet(a, m, &t[i], key, n);
     }

@@ -144,18 +144,57 @@ NMK_INLINE void draw_dropout(const attn *a, const rows *q, int64_t key, int64_t 
     }
 }
 
+// --- rows in memory: of floats, or of bf16 -----------------------------------------------------
+
+NMK_INLINE void read_row(const attn *a, const void *t, int64_t at, int64_t n, float by,
+                         float *restrict to)
+{
+    if (a->s->narrow)
+        for (int64_t c = 0; c < n; c++)
+            to[c] = by * widen(((const uint16_t *)t)[at + c]);
+    else
+        for (int64_t c = 0; c < n; c++)
+            to[c] = by * ((const float *)t)[at + c];
+}
+
+NMK_INLINE void write_row(const attn *a, void *t, int64_t at, int64_t n, float by,
+                          const float *restrict from)
+{
+    if (a->s->narrow)
+        for (int64_t c = 0; c < n; c++)
+            ((uint16_t *)t)[at + c] = narrow(from[c] * by);
+    else
+        for (int64_t c = 0; c < n; c++)
+            ((float *)t)[at + c] = from[c] * by;
+}
+
+typedef struct lines { // rows of floats, ld apart
+    const float *at;
+    int64_t ld;
+} lines;
+
+// n rows of keys or values, from `key` on: where they lie, or widened into `room` [n][hd].
+NMK_INLINE lines key_rows(const attn *a, const void *t, const nmk_strides *s, head h, int64_t key,
+                          int64_t n, int64_t hd, float *room)
+{
+    int64_t at = offset(s, h) + key * s->pos;
+    if (!a->s->narrow)
+        return (lines){(const float *)t + at, s->pos};
+    for (int64_t j = 0; j < n; j++)
+        read_row(a, t, at + j * s->pos, hd, 1, room + j * hd);
+    return (lines){room, hd};
+}
+
 // --- packing -----------------------------------------------------------------------------------
 
 // Rows of t (hd long) times `by` into stage [NR][ld]; zeros behind them, and for rows that are not
 // there.
-NMK_INLINE void stage_rows(const attn *a, const rows *q, const float *t, const nmk_strides *s,
+NMK_INLINE void stage_rows(const attn *a, const rows *q, const void *t, const nmk_strides *s,
                            int64_t hd, float by, int64_t ld, float *restrict stage)
 {
     for (int64_t i = 0; i < NR; i++, stage += ld) {
         int64_t n = i < q->n ? hd : 0;
-        const float *row = t + row_offset(a, s, q->at, q->r + min64(i, q->n - 1));
-        for (int64_t c = 0; c < n; c++)
-            stage[c] = by * row[c];
+        read_row(a, t, row_offset(a, s, q->at, q->r + min64(i, q->n - 1)), n, by, stage);
         for (int64_t c = n; c < ld; c++)
             stage[c] = 0;
     }

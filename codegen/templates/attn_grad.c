@@ -21,6 +21,7 @@ typedef struct room { // the scratch
     // Of the rows: B panels, and A panels across (q scaled)
     float *q, *dout, *q_across, *dout_across;
     float *stage_q, *stage_dout, *stage_out; // [NR][line]
+    float *wide;                             // narrow: keys, or values, as floats [KEYS][line]
     float *dq;                               // [hd][NR]
     float *p, *ds, *slope, *keep;            // tiles [KEYS][NR]
     float *p_rows, *ds_rows;                 // the same as B panels [NR][NR], keys side by side
@@ -43,6 +44,7 @@ NMK_INLINE room room_in(const nmk_attn_spec *s, float *at)
     r.stage_q = take(&at, NR * r.line);
     r.stage_dout = take(&at, NR * r.line);
     r.stage_out = take(&at, NR * r.line);
+    r.wide = take(&at, s->narrow ? KEYS * r.line : 0);
     r.dq = take(&at, c_rows(s->hd) * NR);
     r.p = take(&at, tile);
     r.ds = take(&at, tile);
@@ -127,14 +129,26 @@ NMK_INLINE void add_to_keys(const room *m, int64_t hd, const float *across, cons
         nmk_attn_multiply(&p, across, tile + j / NR * m->b_size, sum + j);
 }
 
+// Where dq grows, in floats.
+typedef struct growing {
+    float *at;
+    const nmk_strides *s;
+} growing;
+NMK_INLINE growing dq_of(const attn *a)
+{
+    const nmk_attn_args *x = a->x;
+    return a->s->narrow ? (growing){x->dq_sum, &x->dq_sum_s} : (growing){x->dq, &x->dq_s};
+}
+
 NMK_INLINE void add_to_dq(const attn *a, const room *m, const rows *q, int64_t n, int64_t of)
 {
     int64_t hd = a->s->hd;
     attn_product p = {.m = hd, .some = hd, .k = n, .depth = of, .ldc = NR};
     nmk_attn_multiply(&p, m->k_across, m->ds, m->dq);
     nmk_attn_untranspose(m->dq, NR, hd, m->stage_out, m->line);
+    growing sum = dq_of(a);
     for (int64_t i = 0; i < q->n; i++) {
-        float *dq = a->x->dq + row_offset(a, &a->x->dq_s, q->at, q->r + i);
+        float *dq = sum.at + row_offset(a, sum.s, q->at, q->r + i);
         for (int64_t c = 0; c < hd; c++)
             dq[c] += a->x->scale * m->stage_out[i * m->line + c];
     }
@@ -173,19 +187,27 @@ NMK_INLINE void clear(float *x, int64_t n)
 
 NMK_INLINE void clear_dq(const attn *a, head h)
 {
+    growing sum = dq_of(a);
     for (int64_t r = 0; r < a->x->n_q * a->x->g; r++)
-        clear(a->x->dq + row_offset(a, &a->x->dq_s, h, r), a->s->hd);
+        clear(sum.at + row_offset(a, sum.s, h, r), a->s->hd);
+}
+
+NMK_INLINE void round_dq(const attn *a, head h)
+{
+    const nmk_attn_args *x = a->x;
+    for (int64_t r = 0; r < x->n_q * x->g; r++)
+        write_row(a, x->dq, row_offset(a, &x->dq_s, h, r), a->s->hd, 1,
+                  x->dq_sum + row_offset(a, &x->dq_sum_s, h, r));
 }
 
 // sum[hd][WIDE] as rows of dk or dv.
-NMK_INLINE void write_keys(const room *m, const float *sum, int64_t hd, int64_t n, float *to,
-                           int64_t ld)
+NMK_INLINE void write_keys(const attn *a, const room *m, const float *sum, int64_t hd, int64_t n,
+                           void *to, int64_t at, int64_t ld)
 {
     for (int64_t j = 0; j < n; j += NR) {
         nmk_attn_untranspose(sum + j, WIDE, hd, m->stage_out, m->line);
         for (int64_t i = 0; i < min64(NR, n - j); i++)
-            for (int64_t c = 0; c < hd; c++)
-                to[(j + i) * ld + c] = m->stage_out[i * m->line + c];
+            write_row(a, to, at + (j + i) * ld, hd, 1, m->stage_out + i * m->line);
     }
 }
 
@@ -193,19 +215,21 @@ NMK_INLINE void do_keys(const attn *a, const room *m, head h, int64_t key)
 {
     const nmk_attn_args *x = a->x;
     int64_t n = min64(KEYS, x->n_k - key), hd = a->s->hd, hd_v = a->s->hd_v;
-    const float *k = x->k + offset(&x->k_s, h) + key * x->k_s.pos;
-    const float *v = x->v + offset(&x->v_s, h) + key * x->v_s.pos;
-    nmk_attn_pack_rows(k, x->k_s.pos, n, hd, m->k);
-    nmk_attn_pack_rows(v, x->v_s.pos, n, hd_v, m->v);
-    nmk_attn_pack_across(k, x->k_s.pos, n, hd, m->k_across);
+    lines k = key_rows(a, x->k, &x->k_s, h, key, n, hd, m->wide);
+    nmk_attn_pack_rows(k.at, k.ld, n, hd, m->k);
+    nmk_attn_pack_across(k.at, k.ld, n, hd, m->k_across);
+    lines v = key_rows(a, x->v, &x->v_s, h, key, n, hd_v, m->wide);
+    nmk_attn_pack_rows(v.at, v.ld, n, hd_v, m->v);
     clear(m->dk, c_rows(hd) * WIDE);
     clear(m->dv, c_rows(hd_v) * WIDE);
     for (int64_t r = 0; r < x->n_q * x->g; r += NR) {
         rows q = rows_at(a, h, r);
         meet(a, m, &q, key, n);
     }
-    write_keys(m, m->dk, hd, n, x->dk + offset(&x->dk_s, h) + key * x->dk_s.pos, x->dk_s.pos);
-    write_keys(m, m->dv, hd_v, n, x->dv + offset(&x->dv_s, h) + key * x->dv_s.pos, x->dv_s.pos);
+    int64_t dk = offset(&x->dk_s, h) + key * x->dk_s.pos;
+    int64_t dv = offset(&x->dv_s, h) + key * x->dv_s.pos;
+    write_keys(a, m, m->dk, hd, n, x->dk, dk, x->dk_s.pos);
+    write_keys(a, m, m->dv, hd_v, n, x->dv, dv, x->dv_s.pos);
 }
 
 // --- the entry ---------------------------------------------------------------------------------
@@ -223,5 +247,7 @@ NMK_ENTRY void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, con
         clear_dq(&a, h);
         for (int64_t key = 0; key < x->n_k; key += KEYS)
             do_keys(&a, &m, h, key);
+        if (s->narrow)
+            round_dq(&a, h);
     }
 }

@@ -53,6 +53,14 @@ NMK_INLINE void store_part(float *p, int64_t n, vf x)
     for (int64_t i = 0; i < n; i++)
         p[i] = x[i];
 }
+// bf16: the upper half of a float. Rounded to nearest even; a NaN stays one.
+NMK_INLINE float widen(uint16_t x) { return __builtin_bit_cast(float, (uint32_t)x << 16); }
+NMK_INLINE uint16_t narrow(float x)
+{
+    uint32_t bits = __builtin_bit_cast(uint32_t, x);
+    uint32_t up = bits + 0x7fff + (bits >> 16 & 1);
+    return (uint16_t)((x == x ? up : bits | 0x400000) >> 16);
+}
 NMK_INLINE vf splat(float x) { return x - (vf){0}; }
 NMK_INLINE vf pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 NMK_INLINE vf vmax(vf a, vf b) { return pick(a > b, a, b); }

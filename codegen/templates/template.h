@@ -85,6 +85,7 @@ typedef struct nmk_attn_spec { // a constant
     int64_t capped;   // args.softcap counts
     int64_t dropout;  // args.drop counts
     int64_t keys, segments, sink; // the pointers of args are there
+    int64_t narrow;               // q, k, v, out and their gradients are bf16; else float
 } nmk_attn_spec;
 
 typedef struct nmk_attn_drop { // a probability is 0 where uniform < rate, else p / (1 - rate)
@@ -103,6 +104,7 @@ typedef struct nmk_attn_args {
         n_k; // extents: batch0, batch1, kv heads, q heads a kv head, queries, keys
     int64_t at, window;
     float scale, softcap;
+    // Tensors of bf16 where the spec says narrow: all of the type float * but lse.
     const float *q, *k, *v; // q [b0, b1, i, kv, g, hd], k and v [b0, b1, j, kv, hd] by strides
     nmk_strides q_s, k_s, v_s;
     float *out, *lse; // out as q (hd_v), lse [b0, b1, i, kv, g] by strides; backward reads both
@@ -118,6 +120,8 @@ typedef struct nmk_attn_args {
     nmk_strides seg_q_s, seg_k_s;
     const float *sink; // [kv, g] by strides: a logit that joins the sum and nothing else
     nmk_strides sink_s;
+    float *dq_sum; // backward, narrow: room for dq while it grows, as dq by strides
+    nmk_strides dq_sum_s;
     nmk_attn_drop drop;
 } nmk_attn_args;
 
