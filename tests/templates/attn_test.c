@@ -5,6 +5,7 @@
 static void *problem_alloc(size_t bytes) { return malloc(bytes + 4); }
 static void problem_free(void *p) { free(p); }
 
+#include "codegen/templates/simd.h"
 #include "tests/templates/attn_problem.h"
 
 #include <string.h>
@@ -51,7 +52,8 @@ static void backward_block(const problem *p, int64_t from, int64_t to, void *scr
 KERNELS(gpt, NULL, .hd = 16, .hd_v = 16, .causal = 1, .dropout = 1)
 KERNELS(bias, bias_of, .hd = 24, .hd_v = 40, .keys = 1)
 
-static void run(const char *name, problem *p, kernel *forward, kernel *backward)
+// Fill the results in any order of tasks, in a scratch that is watched.
+static void compute(const char *name, problem *p, kernel *forward, kernel *backward)
 {
     enum { GUARD = 64 };
     const config *c = &p->c;
@@ -68,34 +70,109 @@ static void run(const char *name, problem *p, kernel *forward, kernel *backward)
     backward(p, 0, m / 2, scratch);
     for (size_t i = bytes; i < bytes + GUARD; i++)
         check(scratch[i] == 0xff, "%s: backward wrote behind its scratch", name);
+    free(scratch);
+}
+
+static void compare(const char *name, const problem *p, double bound)
+{
+    const config *c = &p->c;
     int64_t nq = c->n0 * c->n1 * c->n_q * c->kv * c->g, nk = c->n0 * c->n1 * c->n_k * c->kv;
     double e[] = {worst(nq * c->hd_v, p->x.out, p->out), worst(nq, p->x.lse, p->lse),
                   worst(nq * c->hd, p->x.dq, p->dq), worst(nk * c->hd, p->x.dk, p->dk),
                   worst(nk * c->hd_v, p->x.dv, p->dv)};
     static const char *what[] = {"out", "lse", "dq", "dk", "dv"};
     for (int i = 0; i < 5; i++)
-        check(e[i] < 4e-6, "%s: %s is off by %g", name, what[i], e[i]);
-    free(scratch);
+        check(e[i] < bound, "%s: %s is off by %g", name, what[i], e[i]);
 }
 
 static void test_kernel(const char *name, config c, kernel *forward, kernel *backward)
 {
     problem p = make(c);
     reference(&p);
-    run(name, &p, forward, backward);
+    compute(name, &p, forward, backward);
+    compare(name, &p, 4e-6);
     release(&p);
+}
+
+static nmk_attn_spec spec_of(const config *c)
+{
+    return (nmk_attn_spec){.hd = c->hd,
+                           .hd_v = c->hd_v,
+                           .causal = c->causal,
+                           .windowed = c->window != 0,
+                           .capped = c->capped,
+                           .dropout = c->dropout,
+                           .keys = c->keys,
+                           .segments = c->segments,
+                           .sink = c->sink};
 }
 
 static void test(const char *name, config c)
 {
-    any = (nmk_attn_spec){c.hd,      c.hd_v, c.causal,   c.window != 0, c.capped,
-                          c.dropout, c.keys, c.segments, c.sink};
+    any = spec_of(&c);
     if (c.block)
         test_kernel(name, c, forward_block, backward_block);
     else if (c.jump)
         test_kernel(name, c, forward_dealt, backward_dealt);
     else
         test_kernel(name, c, forward_any, backward_any);
+}
+
+// --- bf16 --------------------------------------------------------------------------------------
+
+// Rounded, they are still floats.
+static void round_numbers(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        ((float *)x)[i] = widen(narrow(x[i]));
+}
+
+// Floats become bf16, in the front half of their memory; and back.
+static void pack_numbers(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t low = narrow(x[i]);
+        memcpy((uint16_t *)x + i, &low, sizeof low);
+    }
+}
+static void unpack_numbers(float *x, int64_t n)
+{
+    for (int64_t i = n; i-- > 0;) {
+        uint16_t low;
+        memcpy(&low, (uint16_t *)x + i, sizeof low);
+        x[i] = widen(low);
+    }
+}
+
+static void test_narrow_case(const char *name, config c)
+{
+    problem p = make(c);
+    nmk_attn_args *x = &p.x;
+    int64_t nq = c.n0 * c.n1 * c.n_q * c.kv * c.g, nk = c.n0 * c.n1 * c.n_k * c.kv;
+    const float *given[] = {x->q, x->k, x->v, x->dout};
+    float *result[] = {x->dq, x->dk, x->dv, x->out};
+    int64_t n[] = {nq * c.hd, nk * c.hd, nk * c.hd_v, nq * c.hd_v}; // of both lists
+    for (int i = 0; i < 4; i++)
+        round_numbers(given[i], n[i]);
+    reference(&p);
+    for (int i = 0; i < 4; i++)
+        pack_numbers(given[i], n[i]);
+    x->dq_sum = filled(n[0], NAN), x->dq_sum_s = x->dq_s;
+    any = spec_of(&c), any.narrow = 1;
+    compute(name, &p, forward_any, backward_any);
+    for (int i = 0; i < 4; i++)
+        unpack_numbers(result[i], n[i]);
+    compare(name, &p, 0x1p-7); // the backward pass reads a rounded out
+    problem_free(x->dq_sum);
+    release(&p);
+}
+
+static void test_narrow(void)
+{
+    config c = {.n0 = 2, .n1 = 1, .kv = 2, .g = 2, .n_q = 301, .n_k = 301, .hd = 24, .hd_v = 20};
+    test_narrow_case("bf16", c);
+    c.causal = 1, test_narrow_case("bf16, causal", c);
+    c.dropout = 1, c.sink = 1, test_narrow_case("bf16, dropout, sink", c);
 }
 
 // One rank's queries: two chunks of the sequence, the second first or last, neither a multiple of
@@ -203,6 +280,7 @@ int main(void)
 {
     check_cpu();
     test_plain();
+    test_narrow();
     test_head_sizes();
     test_lengths();
     test_options();
