@@ -44,6 +44,31 @@ static bool is_widening(const nm_op *op)
     return from->is_float && to->is_float && from->bytes < to->bytes;
 }
 
+static bool is_widened(const nm_value *v)
+{
+    while (v->def && is_pulled_view(v->def))
+        v = v->def->in[0];
+    return v->def && is_widening(v->def);
+}
+
+// Does a product read v beside what is not widened? A library's takes operands of one dtype.
+static bool is_read_mixed(const nm_value *v)
+{
+    nm_each_use(u, v) {
+        const nm_op *op = u->op;
+        if (op->code == NM_OP_dot ? !is_widened(op->in[1 - u->index])
+                                  : is_pulled_view(op) && is_read_mixed(&op->out[0]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_pulled_cast(const nm_op *op)
+{
+    bool gpu = op->func->module->options.flavour == NM_FLAVOUR_gpu;
+    return is_widening(op) && !(gpu && is_read_mixed(&op->out[0]));
+}
+
 static bool all_freed(const nm_fuse *g, const nm_op *op)
 {
     for (int i = 0; i < op->n_in; i++)
@@ -58,7 +83,7 @@ enum { CHEAP = 4 };
 static void classify_op(nm_fuse *g, const nm_op *op)
 {
     bool freed = nm_is(op, NM_FREE);
-    bool pulled = freed || is_pulled_view(op) || is_widening(op);
+    bool pulled = freed || is_pulled_view(op) || is_pulled_cast(op);
     if (!freed && !nm_fuse_is_copy(op) && (nm_is(op, NM_MAP) || nm_is(op, NM_VIEW)) &&
         all_freed(g, op)) {
         freed = nm_fuse_cost(op) <= CHEAP || op->out[0].type->rank == 0;
