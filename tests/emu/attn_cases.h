@@ -27,7 +27,7 @@ static run run_of(const problem *p)
 {
     const config *c = &p->c;
     return (run){{c->hd, c->hd_v, c->causal, c->window != 0, c->capped, c->dropout, c->keys,
-                  c->segments, c->sink},
+                  c->segments, c->sink, 0},
                  p,
                  p->x,
                  NULL,
