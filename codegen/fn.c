@@ -1,6 +1,7 @@
 // Writing one LLVM function: see fn.h.
 #include "codegen/fn.h"
 
+#include <llvm-c/DebugInfo.h> // temporary nodes
 #include <string.h>
 
 void nm_fn_init(nm_fn *f, nm_module *m, nm_arena *scratch, LLVMContextRef ctx, LLVMModuleRef mod)
@@ -254,12 +255,36 @@ nm_loop nm_loop_begin(nm_fn *f, LLVMValueRef from, LLVMValueRef to, const char *
     return loop;
 }
 
+static LLVMMetadataRef text(nm_fn *f, const char *t)
+{
+    return LLVMMDStringInContext2(f->ctx, t, strlen(t));
+}
+
+static LLVMMetadataRef number(nm_fn *f, int n)
+{
+    return LLVMValueAsMetadata(LLVMConstInt(f->i32, (unsigned)n, false));
+}
+
+// A loop's properties are a node whose first operand is the node itself.
+static void tell_unroll(nm_fn *f, LLVMValueRef branch, int count)
+{
+    LLVMMetadataRef pair[] = {text(f, "llvm.loop.unroll.count"), number(f, count)};
+    LLVMMetadataRef self = LLVMTemporaryMDNode(f->ctx, NULL, 0);
+    LLVMMetadataRef both[] = {self, LLVMMDNodeInContext2(f->ctx, pair, 2)};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(f->ctx, both, 2);
+    LLVMMetadataReplaceAllUsesWith(self, node);
+    LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(f->ctx, "llvm.loop", 9),
+                    LLVMMetadataAsValue(f->ctx, node));
+}
+
 void nm_loop_end(nm_fn *f, nm_loop *loop)
 {
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(f->b);
     LLVMValueRef next = LLVMBuildNSWAdd(f->b, loop->i, loop->step, "");
     LLVMAddIncoming(loop->i, &next, &latch, 1);
-    LLVMBuildBr(f->b, loop->head);
+    LLVMValueRef branch = LLVMBuildBr(f->b, loop->head);
+    if (loop->unroll > 1)
+        tell_unroll(f, branch, loop->unroll);
     LLVMPositionBuilderAtEnd(f->b, loop->exit);
 }
 

@@ -79,6 +79,7 @@ void nm_fn_leave_entry(nm_fn *f, LLVMBasicBlockRef back);
 typedef struct nm_loop {
     LLVMBasicBlockRef head, exit;
     LLVMValueRef i, step; // step may be set before the end: it need only dominate the latch
+    int unroll; // may be set before the end: turns that LLVM is to make one; below 2: as it likes
 } nm_loop;
 nm_loop nm_loop_begin(nm_fn *f, LLVMValueRef from, LLVMValueRef to, const char *name);
 void nm_loop_end(nm_fn *f, nm_loop *loop);

@@ -71,6 +71,7 @@ typedef struct nm_deal {
     LLVMValueRef lane; // NULL: the whole sweep is this thread's
     int n, run;        // run: 1, unless the generator writes the body once for each
     int most;          // elements that a thread may have without a loop
+    int ahead;         // elements that a loop reads at once; 0: as LLVM likes
 } nm_deal;
 enum { NM_GPU_RUN = 4 }; // 16 bytes of f32
 

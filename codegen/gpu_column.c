@@ -167,7 +167,7 @@ static bool join_rows(nm_gen *g, nm_columns *c)
         from = nm_index_mul(g, c->chunk, size);
         to = nm_fn_min(f, to, LLVMBuildAdd(f->b, from, size, ""));
     }
-    g->deal = (nm_deal){.lane = c->group, .n = c->groups, .run = 1};
+    g->deal = (nm_deal){.lane = c->group, .n = c->groups, .run = 1, .ahead = 4};
     nm_sweep w;
     nm_sweep_begin_dealt(g, &w, &c->over, &c->at, from, to);
     bool ok = join_row(g, c, &w.at);

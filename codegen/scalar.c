@@ -83,6 +83,15 @@ static nm_spot spot_of(nm_gen *g, int arg, nm_dtype t, LLVMValueRef at)
     return (nm_spot){p, nm_index_const(g, ahead), aligned};
 }
 
+// Does no result lie in the operand's buffer? Then GPUs may read it in any order with stores.
+static bool is_constant(nm_gen *g, int arg)
+{
+    for (int i = 0; i < g->group->n_out; i++)
+        if (g->result_arg[i] >= 0 && g->arg[g->result_arg[i]].alias == g->arg[arg].alias)
+            return false;
+    return g->is_gpu;
+}
+
 static void align(const nm_spot *spot, nm_dtype t, LLVMValueRef access)
 {
     enum { MOST = 16 };
@@ -103,6 +112,8 @@ static LLVMValueRef load_param(nm_gen *g, nm_value *v, const nm_coords *c)
     if (load) {
         tell_aliases(g, load, g->arg[arg].alias);
         align(&spot, v->type->dtype, load);
+        if (is_constant(g, arg))
+            set_metadata(&g->fn, load, "invariant.load", NULL, 0);
     }
     return x;
 }

@@ -270,6 +270,7 @@ void nm_sweep_begin_dealt(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_co
         if (nm_index_is_multiple(g, first, w->run))
             nm_index_know_multiple(g, w->inner.i, w->run);
         w->inner.step = nm_fn_i64(&g->fn, (int64_t)g->deal.n * w->run);
+        w->inner.unroll = g->deal.ahead / w->run;
     }
     nm_index_spread(g, &w->at, s->n, s->dim, w->inner.i);
 }

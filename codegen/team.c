@@ -7,6 +7,7 @@ enum {
     LONGEST_OF_WARP = 1024, // elements of a row that a warp does
     SHARED = 8,             // bytes of a value of a warp in shared memory
     MOST_IN_REGISTERS = 32, // elements of a row that a thread has
+    AHEAD = 4,              // elements that it reads at once where it has more
 };
 
 // --- which
@@ -56,6 +57,7 @@ void nm_team_begin(nm_gen *g, nm_team *t)
     t->scope = nm_gen_open(g);
     g->deal.run = NM_GPU_RUN;
     g->deal.most = MOST_IN_REGISTERS;
+    g->deal.ahead = AHEAD;
     if (!g->is_gpu) {
         t->loop = nm_loop_begin(&g->fn, g->from, g->to, "row");
         t->row = t->loop.i;
