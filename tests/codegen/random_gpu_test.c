@@ -35,7 +35,7 @@ static bool check(int seed)
 
 int main(int argc, char **argv)
 {
-    int first = argc > 1 ? atoi(argv[1]) : 1, n = argc > 2 ? atoi(argv[2]) : 24, checked = 0;
+    int first = argc > 1 ? atoi(argv[1]) : 1, n = argc > 2 ? atoi(argv[2]) : 12, checked = 0;
     gpu_begin();
     for (int i = 0; i < n; i++)
         checked += check(first + i);
