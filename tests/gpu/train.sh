@@ -31,6 +31,15 @@ go gpt2 again --steps 4 --device emu
 diff <(losses emu.gpt2) <(losses again)
 diff <(tensors emu.gpt2) <(tensors again)
 
+# A trace has what the stream did, with its model lines, and products with their floating-point operations.
+go gpt2 traced --steps 2 --device emu --tp 2 --trace "$work/trace"
+build/tests/tools/trace_check "$work/trace" 2 >"$work/report"
+grep -qE '^rank 1: 1 steps, [0-9]+ functions, [2-9][0-9][0-9] kernels, 0 shares, [1-9][0-9]* collectives, 0 messages' "$work/report" ||
+    { cat "$work/report" && exit 1; }
+for what in '"thread_name".*"stream"' '"dot[.a-z0-9]* gpt2.nm:15", "cat": "kernel".*"flops": [1-9]' '"attention[.a-z0-9]* gpt2.nm:' '"copy", "cat": "copy"'; do
+    grep -q "$what" "$work/trace" || { echo "no $what in the trace" && exit 1; }
+done
+
 # Two steps on one device, two on the other.
 go gpt2 half --steps 2 --device host
 go gpt2 half --steps 4 --device emu --resume auto
