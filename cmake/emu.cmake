@@ -20,16 +20,19 @@ foreach(target emu_kernels emu_kernels_64 emu_kernels_128 emu_kernels_main emu_k
 endforeach()
 target_link_options(emu_kernels_test PRIVATE -fno-sanitize=all)
 target_link_libraries(emu_kernels_test PRIVATE emu_kernels emu_kernels_64 emu_kernels_128 nmemu)
-# The templates of attention, which compute much, too.
-foreach(name attn attn_bf16)
-  add_executable(emu_${name}_test tests/emu/${name}_test.c codegen/templates/gpu/${name}.c
-    codegen/templates/gpu/${name}_grad.c codegen/templates/math.c codegen/templates/random.c)
-  target_compile_definitions(emu_${name}_test PRIVATE NM_VL=4)
-  target_compile_options(emu_${name}_test PRIVATE -O2 -fno-math-errno -fno-sanitize=all -Wno-pass-failed)
-  target_link_options(emu_${name}_test PRIVATE -fno-sanitize=all)
-  target_link_libraries(emu_${name}_test PRIVATE nmemu)
-endforeach()
-set(NMEMU_TESTS emu_kernels_test emu_attn_test emu_attn_bf16_test)
+# The templates of attention, which compute much, too; those in bf16 again as sm_90a has them.
+function(emu_attn_test NAME SOURCE)
+  add_executable(emu_${NAME}_test tests/emu/${SOURCE}_test.c codegen/templates/gpu/${SOURCE}.c
+    codegen/templates/gpu/${SOURCE}_grad.c codegen/templates/math.c codegen/templates/random.c)
+  target_compile_definitions(emu_${NAME}_test PRIVATE NM_VL=4 ${ARGN})
+  target_compile_options(emu_${NAME}_test PRIVATE -O2 -fno-math-errno -fno-sanitize=all -Wno-pass-failed)
+  target_link_options(emu_${NAME}_test PRIVATE -fno-sanitize=all)
+  target_link_libraries(emu_${NAME}_test PRIVATE nmemu)
+endfunction()
+emu_attn_test(attn attn)
+emu_attn_test(attn_bf16 attn_bf16)
+emu_attn_test(attn_sm90a attn_bf16 NMG_SM90A)
+set(NMEMU_TESTS emu_kernels_test emu_attn_test emu_attn_bf16_test emu_attn_sm90a_test)
 
 # The other tests run under the sanitizers.
 set(NMEMU_CHECKED -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined)

@@ -134,6 +134,12 @@ static void list_archs(nm_module *m)
     nm_help(m->diag, (nm_loc){0}, "%s", all);
 }
 
+// wgmma is of sm_90a alone: later chips have another instruction.
+static nm_template_data templates_of(const char *arch)
+{
+    return strcmp(arch, "sm_90a") == 0 ? nm_template_gpu_sm90a() : nm_template_gpu_ptx();
+}
+
 bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
 {
     LLVMInitializeNVPTXTargetInfo();
@@ -152,7 +158,7 @@ bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
                      .cpu = archs[i].name,
                      .features = archs[i].ptx,
                      .name = archs[i].name,
-                     .templates = nm_template_gpu_ptx(),
+                     .templates = templates_of(arch),
                      .arch = archs[i].arch,
                      .is_gpu = true,
                      .is_specific = archs[i].specific};

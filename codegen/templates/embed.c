@@ -12,6 +12,7 @@ EMBED(4, "templates_4.bc")
 EMBED(8, "templates_8.bc")
 EMBED(16, "templates_16.bc")
 EMBED(ptx, "gpu_ptx.bc")
+EMBED(sm90a, "gpu_sm90a.bc")
 EMBED(emu, "gpu_emu.bc")
 EMBED(shared, "libtemplates.a")
 
@@ -29,5 +30,6 @@ nm_template_data nm_template_bc_get(int vl)
 }
 
 nm_template_data nm_template_gpu_ptx(void) { return DATA(ptx); }
+nm_template_data nm_template_gpu_sm90a(void) { return DATA(sm90a); }
 nm_template_data nm_template_gpu_emu(void) { return DATA(emu); }
 nm_template_data nm_template_archive(void) { return DATA(shared); }

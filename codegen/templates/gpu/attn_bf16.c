@@ -17,8 +17,8 @@ typedef struct room { // shared memory
 
 INLINE room room_of(const attn *a, smem at)
 {
-    u32 line = NMG_ATTN_BF16_LINE((u32)a->s->hd);
-    return (room){at, at + OWN * line, at + (OWN + KEYS) * line};
+    smem k = at + tile_bytes(OWN, a->s->hd);
+    return (room){at, k, k + tile_bytes(KEYS, a->s->hd)};
 }
 
 INLINE row own_row(const attn *a, head h, seat me, int64_t r, int i)
@@ -164,10 +164,12 @@ INLINE void meet_keys(const attn *a, head h, seat me, room m, int64_t r, span at
         float s[EIGHTS][4];
         u32 p[EIGHTS / 2][4];
         cp_async_wait(0);
+        publish();
         block_sync(); // keys are there, and nobody reads the last values
         stage_values(a, h, j, m.v);
         product(me, m.q, m.k, a->s->hd, EIGHTS, s);
         cp_async_wait(0);
+        publish();
         block_sync(); // values are there, and nobody reads these keys
         if (j + KEYS < seen.last)
             stage_keys(a, h, j + KEYS, m.k);

@@ -1,7 +1,7 @@
-// Attention of gpu kernels in bf16 on tensor cores (mma.sync: sm_80 and later), with f32 sums:
-// template.h says what the specs, arguments and hooks mean, where all tensors but lse and sink are
-// bf16 behind their `float *`. Head sizes up to NMG_ATTN_BF16_MOST. Codegen includes this header,
-// too.
+// Attention of gpu kernels in bf16 on tensor cores, with f32 sums: by mma.sync from sm_80 on, by
+// wgmma in the templates for sm_90a: the same functions, launched the same. template.h says what
+// the specs, arguments and hooks mean, where all tensors but lse and sink are bf16 behind their
+// `float *`. Codegen includes this header, too.
 #ifndef NM_CODEGEN_TEMPLATES_GPU_ATTN_BF16_H
 #define NM_CODEGEN_TEMPLATES_GPU_ATTN_BF16_H
 
@@ -13,8 +13,11 @@ enum {
     NMG_ATTN_BF16_MOST = 256,    // elements along a head dim
     NMG_ATTN_BF16_WIDE = 128,    // of them that a block of the backward makes: a slice
 };
-// Bytes from one line of a tile to the next; bytes of dynamic shared memory.
-#define NMG_ATTN_BF16_LINE(hd) (((hd) + 15) / 16 * 32 + 16)
+// Lines of tiles are of whole columns of 64 elements, an even number of them where there are
+// slices.
+#define NMG_ATTN_BF16_COLUMNS(hd) ((hd) <= 128 ? ((hd) + 63) / 64 : ((hd) + 127) / 128 * 2)
+// Bytes of a line in a tile, at most; bytes of dynamic shared memory.
+#define NMG_ATTN_BF16_LINE(hd) (128 * NMG_ATTN_BF16_COLUMNS(hd) + 16)
 #define NMG_ATTN_BF16_SHARED(hd, hd_v)                                                             \
     (64 * (2 * NMG_ATTN_BF16_LINE(hd) + NMG_ATTN_BF16_LINE(hd_v)))
 #define NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v)                                                        \

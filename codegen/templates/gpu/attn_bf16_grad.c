@@ -147,9 +147,10 @@ typedef struct room { // shared memory: lines along hd, and so many bytes behind
 
 INLINE room room_of(const attn *a, smem at)
 {
-    u32 line = NMG_ATTN_BF16_LINE((u32)a->s->hd), line_v = NMG_ATTN_BF16_LINE((u32)a->s->hd_v);
-    smem others = at + OWN * (line + line_v);
-    return (room){at, at + OWN * line, others, others + OTHERS * line, OTHERS * (line + line_v)};
+    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
+    smem own_v = at + tile_bytes(OWN, hd), others = own_v + tile_bytes(OWN, hd_v);
+    u32 first = tile_bytes(OTHERS, hd);
+    return (room){at, own_v, others, others + first, first + tile_bytes(OTHERS, hd_v)};
 }
 
 // Lines of two operands of the same rows or keys.
@@ -190,6 +191,7 @@ INLINE void await(bool more)
         cp_async_wait(1);
     else
         cp_async_wait(0);
+    publish();
     block_sync();
 }
 

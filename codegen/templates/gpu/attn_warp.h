@@ -1,37 +1,19 @@
-// Private to attention on gpus in bf16: products of tiles by warps.
+// Private to attention on gpus in bf16: tiles and pairs as the warps of a block have them.
 //
-// A block of four warps owns 64 lines (rows or keys), a warp 16 of them, and meets tiles of others.
-// Tiles lie in shared memory by lines, each 16 bytes longer than its elements, so that the eight
-// lines of a matrix are in different banks; elements behind the head size are zeros. A pair of own
-// line and other is where mma.sync has it: thread 4 g + t has own lines g and g + 8, others 8 n + 2
-// t and + 1 (n counts 8 others): s[n][2 i + c] is own line g + 8 i, other 8 n + 2 t + c. Packed to
-// bf16 it is the left operand of a sum over the others as it is.
+// A block of four warps owns 64 lines (rows or keys), a warp 16 of them, and meets tiles of others,
+// in shared memory; elements behind the head size, up to a multiple of 16, are zeros. A pair of own
+// line and other is where mma.sync and wgmma have it: thread 4 g + t of a warp has own lines g and
+// g + 8, others 8 n + 2 t and + 1 (n counts 8 others): s[n][2 i + c] is own line g + 8 i, other
+// 8 n + 2 t + c. Packed to bf16 it is the left operand of a sum over the others as it is. How tiles
+// lie, and products, are an architecture's: attn_mma.h, attn_wgmma.h.
 #ifndef NM_CODEGEN_TEMPLATES_GPU_ATTN_WARP_H
 #define NM_CODEGEN_TEMPLATES_GPU_ATTN_WARP_H
 
-#include "codegen/templates/gpu/attn_bf16.h"
-#include "codegen/templates/gpu/attn_pair.h"
-
-enum {
-    THREADS = NMG_ATTN_BF16_THREADS,
-    OWN = NMG_ATTN_BF16_TILE,
-    MOST = NMG_ATTN_BF16_MOST,
-    WIDE = NMG_ATTN_BF16_WIDE,
-};
-
-INLINE u32 padded(int64_t hd) { return (u32)(hd + 15) / 16 * 16; }
-
-typedef struct seat { // a thread's place
-    smem at;
-    u32 line, other; // its first own line; its first other
-    u32 warp, lane;
-} seat;
-
-INLINE seat take_seat(void)
-{
-    u32 warp = shfl_idx_u32(tid() / 32, 0), lane = laneid(); // the same in all lanes, and seen so
-    return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
-}
+#ifdef NMG_SM90A
+#include "codegen/templates/gpu/attn_wgmma.h"
+#else
+#include "codegen/templates/gpu/attn_mma.h"
+#endif
 
 // --- to shared memory ----------------------------------------------------------------------------
 
@@ -64,7 +46,7 @@ INLINE void stage(const lines *x, u32 count, int64_t hd, smem to)
         u32 n = u / eights, c = u % eights * 8;
         bool there = n < x->n;
         const u16 *line = (const u16 *)x->t + line_offset(x, there ? n : x->n - 1);
-        smem at = to + n * NMG_ATTN_BF16_LINE((u32)hd) + 2 * c;
+        smem at = element_at(to, count, (u32)hd, n, c);
         if (aligned)
             cp_async16(at, c < hd ? line + c : line, there && c < hd ? 16 : 0);
         else
@@ -72,31 +54,7 @@ INLINE void stage(const lines *x, u32 count, int64_t hd, smem to)
     }
 }
 
-// --- products ------------------------------------------------------------------------------------
-
-// s[n] = the warp's own lines times others 8 n .. 8 n + 8, over the head dim; n < `eights`, even.
-INLINE void product(seat me, smem own, smem others, int64_t hd, int eights, float (*s)[4])
-{
-    u32 line = NMG_ATTN_BF16_LINE((u32)hd);
-    smem a_at = own + (16 * me.warp + me.lane % 16) * line + me.lane / 16 * 16;
-    smem b_at = others + (me.lane / 16 * 8 + me.lane % 8) * line + me.lane / 8 % 2 * 16;
-    UNROLL
-    for (int n = 0; n < eights; n++)
-        UNROLL
-    for (int e = 0; e < 4; e++)
-        s[n][e] = 0;
-    for (u32 k = 0; k < padded(hd) / 16; k++) {
-        u32 a[4];
-        ldmatrix_x4(a, a_at + 32 * k);
-        UNROLL
-        for (u32 n = 0; n < (u32)eights; n += 2) {
-            u32 b[4];
-            ldmatrix_x4(b, b_at + n * 8 * line + 32 * k);
-            mma_bf16(s[n], a, b[0], b[1]);
-            mma_bf16(s[n + 1], a, b[2], b[3]);
-        }
-    }
-}
+// --- pairs and sums ------------------------------------------------------------------------------
 
 // s[eights][4] as the left operand of a sum over the others: p[eights / 2][4].
 INLINE void pack(u32 (*p)[4], float (*s)[4], int eights)
@@ -106,26 +64,6 @@ INLINE void pack(u32 (*p)[4], float (*s)[4], int eights)
         UNROLL
     for (int i = 0; i < 2; i++)
         p[n / 2][n % 2 * 2 + i] = bf16x2(s[n][2 * i], s[n][2 * i + 1]);
-}
-
-// sum[c] += p times elements from + 8 c .. + 8 of the others' lines, for columns [from, to); at
-// most `wide` of them, a constant. Of p, `sixteens` others.
-INLINE void add_lines(seat me, u32 (*p)[4], int sixteens, smem others, int64_t hd, int64_t from,
-                      int64_t to, int64_t wide, float (*sum)[4])
-{
-    u32 line = NMG_ATTN_BF16_LINE((u32)hd);
-    smem b_at = others + me.lane % 16 * line + me.lane / 16 * 16 + 2 * (u32)from;
-    UNROLL
-    for (u32 k = 0; k < (u32)sixteens; k++)
-        UNROLL
-    for (u32 c = 0; c < padded(wide) / 8; c += 2) {
-        if (from + 8 * c >= to)
-            continue;
-        u32 b[4];
-        ldmatrix_x4_trans(b, b_at + k * 16 * line + 16 * c);
-        mma_bf16(sum[c], p[k], b[0], b[1]);
-        mma_bf16(sum[c + 1], p[k], b[2], b[3]);
-    }
 }
 
 INLINE void clear(float (*sum)[4], int64_t wide)

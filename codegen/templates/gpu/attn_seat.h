@@ -1,0 +1,29 @@
+// Private to attention on gpus in bf16: a thread's place in its block.
+#ifndef NM_CODEGEN_TEMPLATES_GPU_ATTN_SEAT_H
+#define NM_CODEGEN_TEMPLATES_GPU_ATTN_SEAT_H
+
+#include "codegen/templates/gpu/attn_bf16.h"
+#include "codegen/templates/gpu/attn_pair.h"
+
+enum {
+    THREADS = NMG_ATTN_BF16_THREADS,
+    OWN = NMG_ATTN_BF16_TILE,
+    MOST = NMG_ATTN_BF16_MOST,
+    WIDE = NMG_ATTN_BF16_WIDE,
+};
+
+INLINE u32 padded(int64_t hd) { return (u32)(hd + 15) / 16 * 16; }
+
+typedef struct seat { // a thread's place
+    smem at;
+    u32 line, other; // its first own line; its first other
+    u32 warp, lane;
+} seat;
+
+INLINE seat take_seat(void)
+{
+    u32 warp = shfl_idx_u32(tid() / 32, 0), lane = laneid(); // the same in all lanes, and seen so
+    return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
+}
+
+#endif
