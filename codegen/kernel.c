@@ -10,20 +10,20 @@
 
 static const struct {
     const char *kind;
-    bool (*host)(nm_gen *g), (*gpu)(nm_gen *g); // NULL: not lowered for that flavour yet
-    int weight;                                 // of compiling it
+    bool (*write)(nm_gen *g);
+    int weight; // of compiling it
 } kinds[] = {
-    {"map", nm_kernel_map, nm_kernel_map, 1},
-    {"row", nm_kernel_row, nm_kernel_row, 2},
-    {"column", nm_kernel_column, nm_gpu_column, 2},
-    {"dot", nm_kernel_dot, nm_kernel_dot, 8},
-    {"attention", nm_kernel_attention, nm_kernel_attention, 12},
-    {"attention_grad", nm_kernel_attention_grad, nm_kernel_attention_grad, 16},
-    {"scatter", nm_kernel_scatter, nm_kernel_scatter, 2},
-    {"cumsum", nm_kernel_cumsum, nm_kernel_cumsum, 2},
-    {"top_k", nm_kernel_top_k, nm_kernel_top_k, 3},
-    {"update", nm_kernel_update, nm_kernel_update, 1},
-    {"overlap_add", nm_kernel_overlap_add, nm_kernel_overlap_add, 2},
+    {"map", nm_kernel_map, 1},
+    {"row", nm_kernel_row, 2},
+    {"column", nm_kernel_column, 2},
+    {"dot", nm_kernel_dot, 8},
+    {"attention", nm_kernel_attention, 12},
+    {"attention_grad", nm_kernel_attention_grad, 16},
+    {"scatter", nm_kernel_scatter, 2},
+    {"cumsum", nm_kernel_cumsum, 2},
+    {"top_k", nm_kernel_top_k, 3},
+    {"update", nm_kernel_update, 1},
+    {"overlap_add", nm_kernel_overlap_add, 2},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -126,12 +126,11 @@ static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *func
 static int find_kind(nm_program *p, const nm_op *group)
 {
     nm_sym kind = nm_attr_sym(group, "kind");
-    bool is_gpu = p->m->options.flavour == NM_FLAVOUR_gpu;
     for (int i = 0; i < N_KINDS; i++)
-        if (kind && strcmp(kind, kinds[i].kind) == 0 && (is_gpu ? kinds[i].gpu : kinds[i].host))
+        if (kind && strcmp(kind, kinds[i].kind) == 0)
             return i;
-    nm_error(p->m->diag, group->loc, "group: kernels of kind '%s' are not lowered %syet",
-             kind ? kind : "?", is_gpu ? "for GPUs " : "");
+    nm_error(p->m->diag, group->loc, "group: kernels of kind '%s' are not lowered yet",
+             kind ? kind : "?");
     return -1;
 }
 
@@ -165,13 +164,11 @@ bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_lau
     int kind = find_kind(p, group);
     if (kind < 0)
         return false;
-    bool is_gpu = p->m->options.flavour == NM_FLAVOUR_gpu;
-    bool (*write)(nm_gen *) = is_gpu ? kinds[kind].gpu : kinds[kind].host;
     nm_arena scratch = {0};
     nm_gen *g = nm_new(&scratch, nm_gen);
     LLVMModuleRef mod = LLVMModuleCreateWithNameInContext("kernel", p->ctx);
     nm_fn_init(&g->fn, p->m, &scratch, p->ctx, mod);
-    bool ok = nm_gen_init(g, group, plan) && write(g) && !g->failed;
+    bool ok = nm_gen_init(g, group, plan) && kinds[kind].write(g) && !g->failed;
     if (ok) {
         nm_gen_settle(g);
         check_module(mod, group);

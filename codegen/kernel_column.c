@@ -125,6 +125,8 @@ static bool write_columns(nm_gen *g, nm_column *c)
 
 bool nm_kernel_column(nm_gen *g)
 {
+    if (g->is_gpu)
+        return nm_gpu_column(g);
     nm_column c = {0};
     if (!nm_reductions_find(g, &c.r))
         return false;

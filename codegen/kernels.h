@@ -22,7 +22,7 @@ bool nm_kernel_cumsum(nm_gen *g);
 bool nm_kernel_top_k(nm_gen *g);
 bool nm_kernel_update(nm_gen *g);
 bool nm_kernel_overlap_add(nm_gen *g);
-bool nm_gpu_column(nm_gen *g); // the same kind on a GPU
+bool nm_gpu_column(nm_gen *g); // nm_kernel_column's, on a GPU
 
 // Shared by the kinds.
 nm_value *nm_group_result(nm_gen *g, int i);   // the body's value that becomes result i

@@ -86,18 +86,20 @@ LLVMTypeRef nm_reduction_type(nm_gen *g, const nm_op *op)
     return nm_dtype_compute(&g->fn, op->out[0].type->dtype);
 }
 
-static LLVMValueRef least(LLVMTypeRef t)
+static bool is_unsigned(const nm_op *op) { return op->out[0].type->dtype == NM_u8; }
+
+static LLVMValueRef least(const nm_op *op, LLVMTypeRef t)
 {
     if (LLVMGetTypeKind(t) != LLVMIntegerTypeKind)
         return LLVMConstReal(t, -INFINITY);
     unsigned bits = LLVMGetIntTypeWidth(t);
-    return bits == 1 ? LLVMConstNull(t) : LLVMConstInt(t, 1ull << (bits - 1), false);
+    return is_unsigned(op) ? LLVMConstNull(t) : LLVMConstInt(t, 1ull << (bits - 1), false);
 }
 
 LLVMValueRef nm_reduction_start(nm_gen *g, const nm_op *op)
 {
     LLVMTypeRef t = nm_reduction_type(g, op);
-    return op->code == NM_OP_sum ? LLVMConstNull(t) : least(t);
+    return op->code == NM_OP_sum ? LLVMConstNull(t) : least(op, t);
 }
 
 static LLVMValueRef allow(LLVMValueRef v, LLVMFastMathFlags flags)
@@ -116,7 +118,8 @@ LLVMValueRef nm_reduction_join(nm_gen *g, const nm_op *op, LLVMValueRef acc, LLV
         return ints ? LLVMBuildAdd(b, acc, x, "")
                     : allow(LLVMBuildFAdd(b, acc, x, ""), LLVMFastMathAllowReassoc);
     if (ints)
-        return LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntSGT, x, acc, ""), x, acc, "");
+        return LLVMBuildSelect(
+            b, LLVMBuildICmp(b, is_unsigned(op) ? LLVMIntUGT : LLVMIntSGT, x, acc, ""), x, acc, "");
     LLVMFastMathFlags flags = LLVMFastMathNoNaNs | LLVMFastMathNoSignedZeros;
     LLVMValueRef more = allow(LLVMBuildFCmp(b, LLVMRealOGT, x, acc, ""), flags);
     return allow(LLVMBuildSelect(b, more, x, acc, ""), flags);

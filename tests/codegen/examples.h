@@ -1,11 +1,11 @@
-// The examples of the op table, with arguments drawn by chance and the interpreter's results.
+// The examples of the op table, with arguments drawn by chance, against the interpreter.
 #ifndef NM_TESTS_CODEGEN_EXAMPLES_H
 #define NM_TESTS_CODEGEN_EXAMPLES_H
 
-#include "ir/eval.h"
-#include "ir/example.h"
+#include "tests/codegen/host.h"
 
-#include <math.h>
+#include "ir/example.h"
+#include "passes/pass.h"
 
 typedef struct example {
     const char *name;
@@ -60,6 +60,35 @@ static bool make_attention_grad(nm_module *m, const nm_eval_opts *opts, const ex
     for (int i = 0; i < 2; i++)
         e->args[3 + i].data = forward->results[i].data;
     return nm_eval(f, opts, e->args, e->results);
+}
+
+// All of them, compiled as one module for `cpu`, or for GPUs.
+static void check_examples(const char *cpu, nm_flavour flavour)
+{
+    nm_arena arena = {0};
+    nm_diag diag = nm_diag_to(stderr);
+    nm_module *m = nm_module_new(&arena, &diag);
+    m->options.flavour = flavour;
+    nm_eval_opts opts = {.arena = &arena};
+    example list[NM_N_OPS];
+    int n = 0;
+    nm_example_dims(m);
+    for (int code = 0; code < NM_N_OPS; code++) {
+        if (nm_op_table[code].example && make(m, (nm_opcode)code, &opts, &list[n]))
+            n++;
+        else if (nm_op_table[code].example)
+            failures++;
+        if (code == NM_OP_attention_grad)
+            failures += !make_attention_grad(m, &opts, &list[n - 2], &list[n - 1]);
+    }
+    nm_pipeline_opts pipeline = {.only = "fuse,layout,schedule", .dump = stderr, .log = stderr};
+    const nmdrv_program *p = nm_pipeline_run(m, &pipeline) ? host_load(m, cpu) : NULL;
+    failures += !p || n < 40;
+    for (int i = 0; i < n && p; i++)
+        host_check(p, list[i].name, cpu, NULL, list[i].n_results, list[i].args, list[i].results,
+                   2e-5);
+    failures += diag.errors != 0;
+    nm_arena_free(&arena);
 }
 
 #endif

@@ -122,49 +122,4 @@ static void gpu_begin(void)
 
 static void gpu_end(void) { nmemu_free(gpu_device); }
 
-// --- what is not lowered yet
-// -----------------------------------------------------------------------------
-
-typedef struct gpu_skips { // kinds of kernels that are not lowered for GPUs yet are told by name
-    int n;
-    char kind[64];
-    bool other; // there was another error
-} gpu_skips;
-
-static void gpu_listen(void *user, nm_severity severity, nm_loc at, const char *message)
-{
-    gpu_skips *s = user;
-    (void)at;
-    if (severity != NM_ERROR)
-        return;
-    bool skip = strstr(message, "not lowered for GPUs yet") != NULL;
-    if (skip && sscanf(message, "group: kernels of kind '%63[^']'", s->kind) != 1)
-        snprintf(s->kind, sizeof s->kind, "%s", message);
-    if (!skip)
-        fprintf(stderr, "%s\n", message);
-    s->other |= !skip;
-    s->n += skip;
-}
-
-// A diag that prints all but such errors.
-static inline nm_diag gpu_diag(gpu_skips *s)
-{
-    *s = (gpu_skips){0};
-    return (nm_diag){.sink = gpu_listen, .user = s};
-}
-
-// The module's functions as a program, or NULL: reported, or skipped and told.
-static inline const nmdrv_program *gpu_load(nm_module *m, const char *name, const gpu_skips *s,
-                                            int *skipped)
-{
-    int before = failures;
-    const nmdrv_program *p = host_load(m, "native");
-    if (p || !s->n || s->other)
-        return p;
-    failures = before;
-    printf("skipped: %s: kernels of kind '%s' are not lowered for GPUs yet\n", name, s->kind);
-    ++*skipped;
-    return NULL;
-}
-
 #endif

@@ -1,43 +1,8 @@
 // Random programs, compiled, equal the interpreter. Arguments: the first seed, and how many.
-#include "tests/codegen/host.h"
-
-#include "passes/pass.h"
-#include "tests/passes/random_graph.h"
-
-typedef struct sample {
-    const char *name;
-    int n_results;
-    nm_tensor *args, *results;
-} sample;
-
-static bool make(nm_module *m, uint64_t seed, const nm_eval_opts *opts, sample *s)
-{
-    nm_func *f = random_func(m, seed);
-    f->name = nm_sym_fmt(m, "seed%d", (int)seed);
-    *s = (sample){.name = f->name, .n_results = f->n_results, .args = input_args(f, opts)};
-    s->results = s->args ? run_func(f, opts, s->args) : NULL;
-    return s->results != NULL;
-}
+#include "tests/codegen/random_programs.h"
 
 int main(int argc, char **argv)
 {
-    int first = argc > 1 ? atoi(argv[1]) : 1, n = argc > 2 ? atoi(argv[2]) : 24;
-    nm_arena arena = {0};
-    nm_diag diag = nm_diag_to(stderr);
-    nm_module *m = nm_module_new(&arena, &diag);
-    nm_eval_opts opts = {.arena = &arena};
-    sample *s = calloc((size_t)n + 1, sizeof *s);
-    for (int i = 0; i < n; i++)
-        failures += !make(m, (uint64_t)(first + i), &opts, &s[i]);
-    nm_pipeline_opts pipeline = {
-        .only = "simplify,fuse,layout,schedule", .dump = stderr, .log = stderr};
-    const nmdrv_program *p =
-        !failures && nm_pipeline_run(m, &pipeline) ? host_load(m, "native") : NULL;
-    failures += !p;
-    for (int i = 0; i < n && p; i++)
-        host_check(p, s[i].name, "native", NULL, s[i].n_results, s[i].args, s[i].results, 1e-3);
-    failures += diag.errors != 0;
-    free(s);
-    nm_arena_free(&arena);
+    check_random(argc > 1 ? atoi(argv[1]) : 1, argc > 2 ? atoi(argv[2]) : 24, NM_FLAVOUR_host);
     return failures != 0;
 }
