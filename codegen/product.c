@@ -66,7 +66,7 @@ static bool lay_out(nm_module *m, const nm_type *t, strided *s)
 }
 
 // The one stride of a list of dims, outermost first, that are walked as one index. NULL: it has
-// none. Of a list of one index: 0.
+// none. Of a list of one index, and of dims that it does not have: 0.
 static const nm_extent *stride_of(nm_module *m, const strided *s, int n, const nm_dim *dim)
 {
     const nm_extent *stride = NULL, *next = NULL;
@@ -74,10 +74,11 @@ static const nm_extent *stride_of(nm_module *m, const strided *s, int n, const n
         if (is_one(dim[i].extent))
             continue;
         int at = find(s, dim[i].name);
-        if (at < 0 || s->dim[at].extent != dim[i].extent || (next && s->stride[at] != next))
+        const nm_extent *here = at < 0 ? nm_extent_const(m, 0) : s->stride[at];
+        if ((at >= 0 && s->dim[at].extent != dim[i].extent) || (next && here != next))
             return NULL;
-        stride = stride ? stride : s->stride[at];
-        next = nm_extent_mul(m, s->stride[at], dim[i].extent);
+        stride = stride ? stride : here;
+        next = nm_extent_mul(m, here, dim[i].extent);
         if (!next)
             return NULL;
     }
@@ -246,6 +247,17 @@ static const nm_extent *elements(nm_module *m, int n, const nm_dim *dim)
     return e;
 }
 
+// Outer dims of m or n that lie apart from the others, in the operand that has them or in the
+// result, become the batch's: the other operand stands still then.
+static void move_apart(nm_module *m, nm_dot *d, nm_dot_list l, const strided *own, const strided *c)
+{
+    nm_dim *dim = d->dim[l];
+    while (!stride_of(m, own, d->n[l], dim) || !stride_of(m, c, d->n[l], dim)) {
+        d->dim[NM_DOT_BATCH][d->n[NM_DOT_BATCH]++] = dim[0];
+        memmove(dim, dim + 1, sizeof *dim * (size_t)--d->n[l]);
+    }
+}
+
 // Is each operand's stride over these dims, as one index, known?
 static bool are_one(nm_module *m, const strided *const s[3], int n, const nm_dim *dim)
 {
@@ -313,8 +325,11 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
     nm_dot d = nm_dot_of(group, dot);
     strided a, b, c;
     if (!follow(m, d.a, &a) || !follow(m, d.b, &b) || !lay_out(m, type, &c) ||
-        !fit_dtypes(dot, &a, &b, type->dtype) ||
-        (addend && !find_addend(m, &d, addend, type, call)))
+        !fit_dtypes(dot, &a, &b, type->dtype))
+        return false;
+    move_apart(m, &d, NM_DOT_M, &a, &c);
+    move_apart(m, &d, NM_DOT_N, &b, &c);
+    if (addend && !find_addend(m, &d, addend, type, call))
         return false;
     call->a = (nm_product_operand){a.index, a.offset};
     call->b = (nm_product_operand){b.index, b.offset};

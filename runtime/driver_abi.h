@@ -185,7 +185,7 @@ typedef struct nmdrv_product { // c[b, m, n] = alpha * sum over k of a[b, m, k] 
 } nmdrv_product;
 
 typedef struct nmdrv_geometry { // of one product, read during the call: extents, and strides in elements. Each operand is
-    int64_t batch, m, n, k;     // a matrix: one stride is 1, the other as large as that dim at least; c_n is 1
+    int64_t batch, m, n, k;     // a matrix: one stride is 1, the other as large as that dim at least; c_n is 1; a_batch, b_batch may be 0
     int64_t a_batch, a_m, a_k, b_batch, b_n, b_k, c_batch, c_m, c_n;
 } nmdrv_geometry;
 
