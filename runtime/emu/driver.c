@@ -154,5 +154,6 @@ const nmrt_gpu_api *nmrt_gpu_emulator(nmrt_error *e)
     nmemu_fill_events(&table);
     nmemu_fill_graphs(&table);
     nmemu_fill_blas(&table);
+    nmemu_fill_nccl(&table);
     return &table;
 }

@@ -71,7 +71,7 @@ typedef struct nmemu_mark { // the end of what a stream holds when an event is r
 } nmemu_mark;
 
 typedef struct nmemu_work_kind {
-    bool (*ready)(nmemu_work *w);      // may it run now? NULL: yes
+    bool (*ready)(nmemu_work *w);      // may it run now? It may have begun. NULL: yes
     const char *(*run)(nmemu_work *w); // NULL: right; else the misuse, in words
     void (*copied)(nmemu_work *w, nmemu_mark *const *fresh); // from a graph, whose marks are these
                                                              // now; NULL: nothing to do
@@ -112,7 +112,8 @@ CUresult nmemu_enqueue(CUstream s, nmemu_work *w);
 CUresult nmemu_wait_stream(CUstream s);
 CUresult nmemu_wait_mark(nmemu_mark *m);
 CUresult nmemu_wait_context(CUcontext c);
-CUresult nmemu_poke(CUstream s);      // something may have happened since the last look
+CUresult nmemu_poke(CUstream s); // something may have happened since the last look
+void nmemu_poke_peers(void); // where works stand that other processes may wait for: run what can
 void nmemu_drop_streams(CUcontext c); // with what they hold
 // A stream that the call was given: CUDA_SUCCESS, or why it is none; and one outside of captures.
 CUresult nmemu_check_stream(CUstream s);
@@ -163,5 +164,6 @@ void nmemu_fill_streams(nmrt_gpu_api *t);
 void nmemu_fill_events(nmrt_gpu_api *t);
 void nmemu_fill_graphs(nmrt_gpu_api *t);
 void nmemu_fill_blas(nmrt_gpu_api *t);
+void nmemu_fill_nccl(nmrt_gpu_api *t);
 
 #endif

@@ -233,6 +233,22 @@ CUresult nmemu_poke(CUstream s)
     return nmemu_drv.broken;
 }
 
+static bool has_peers(void)
+{
+    for (CUstream s = nmemu_drv.streams; s; s = s->next)
+        for (nmemu_work *w = s->queue.first; w; w = w->next)
+            if (w->kind->peers)
+                return true;
+    return false;
+}
+
+void nmemu_poke_peers(void)
+{
+    CUstream s;
+    while (!nmemu_drv.broken && has_peers() && (s = oldest_ready()))
+        run_head(s);
+}
+
 // --- issuing -------------------------------------------------------------------------------------
 
 CUresult nmemu_enqueue(CUstream s, nmemu_work *w)
