@@ -258,7 +258,7 @@ static bool write_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over
     make_slots(g, r, slot);
     LLVMValueRef total = nm_gen_number(g, nm_space_extent(g, over));
     nm_team_begin(g, &team);
-    LLVMValueRef from = LLVMBuildMul(f->b, team.row, nm_fn_i64(f, CHUNK), "");
+    LLVMValueRef from = nm_index_mul(g, team.row, nm_fn_i64(f, CHUNK));
     LLVMValueRef to = nm_fn_min(f, total, LLVMBuildAdd(f->b, from, nm_fn_i64(f, CHUNK), ""));
     start_level(g, r, 1, slot);
     nm_sweep w;
