@@ -21,7 +21,7 @@ for model in gpt2 llama3; do
     NEMOCC_EMU=random:3 go $model random.$model --steps 4 --device emu --tp 2 --pp 2
     same host.$model random.$model 4
 done
-NEMOCC_EMU=lazy go gpt2 lazy --steps 4 --device emu --dp 2 --zero 3
+NEMOCC_EMU=lazy go gpt2 lazy --steps 4 --device emu --dp 2 --zero 3 --check-memory
 same host.gpt2 lazy 4
 go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring
 same host.llama3 ring 4
