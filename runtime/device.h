@@ -21,6 +21,7 @@ typedef struct nmrt_device_request { // what open needs to know
     nmrt_comm *comm;   // for collectives, and the source of memory if it has an `alloc`; or NULL
     int local_rank;    // among this machine's ranks: which of its GPUs
     bool tf32;         // products of f32 may be rounded to TF32
+    bool graphs;       // a call that comes again may be one CUDA graph
     nmrt_trace *trace; // to which it adds what it does; or NULL
 } nmrt_device_request; // mesh, comm and trace must outlive the device
 
@@ -52,6 +53,8 @@ typedef struct nmrt_device_ops {
                  uint32_t pattern); // bytes: multiple of 4
     void (*poison_scratch)(nmrt_device *device, uint32_t pattern);
     const nmdrv_calls *calls; // for a frame, whose `device` is this nmrt_device
+    // Calls the function, whose calls may be done or enqueued when this returns.
+    void (*run)(nmrt_device *device, const nmdrv_func *func, nmdrv_frame *frame);
     // A call of the function has returned. Ends all ranks if it has left a launch of collectives
     // under way, as send, receive and barrier are only for when there is none.
     void (*end_call)(nmrt_device *device, const nmdrv_func *func);

@@ -298,6 +298,12 @@ static double host_peak(nmrt_device *d)
     return best;
 }
 
+static void host_run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *frame)
+{
+    (void)d;
+    func->run(frame);
+}
+
 static int host_sharers(int local_ranks) { return local_ranks; }
 
 static nmrt_status host_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
@@ -330,6 +336,7 @@ const nmrt_device_ops nmrt_device_host = {
     .fill = host_fill,
     .poison_scratch = host_poison_scratch,
     .calls = &host_calls,
+    .run = host_run,
     .end_call = host_end_call,
     .send = host_send,
     .receive = host_receive,

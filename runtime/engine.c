@@ -38,7 +38,7 @@ void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sy
     nmdrv_frame frame = {sym, buf, en->ops->calls, en->device};
     nmrt_track *track = nmrt_trace_steps(en->trace);
     int64_t begin = nmrt_trace_begin(track, p->func->name);
-    p->func->run(&frame);
+    en->ops->run(en->device, p->func, &frame);
     en->ops->end_call(en->device, p->func);
     nmrt_trace_end(track, begin, &(nmrt_span){.kind = NMRT_SPAN_FUNCTION, .name = p->func->name});
 }

@@ -170,7 +170,8 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
                                   .mesh = &s->mesh,
                                   .comm = &run->comm,
                                   .local_rank = run->ranks ? run->ranks->local_rank : 0,
-                                  .tf32 = o->tf32};
+                                  .tf32 = o->tf32,
+                                  .graphs = o->graphs != 0};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
     nmrt_status status = nmrt_data_open(&v->data, &data, e);
     if (status == NMRT_OK)

@@ -204,7 +204,8 @@ nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nm
     if (status == NMRT_OK)
         status = nmrt_memory_check(w.plan.total, on->device, "the run needs",
                                    "try fewer --max-tokens", e);
-    nmrt_device_request request = {.program = program, .threads = threads, .tf32 = o->tf32};
+    nmrt_device_request request = {
+        .program = program, .threads = threads, .tf32 = o->tf32, .graphs = o->graphs != 0};
     if (status == NMRT_OK)
         status = nmrt_engine_open(&w.en, &w.plan, on->device, &request, e);
     if (status == NMRT_OK) {

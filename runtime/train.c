@@ -448,6 +448,7 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
                                    .comm = t->comm,
                                    .local_rank = t->local_rank,
                                    .tf32 = t->o->tf32,
+                                   .graphs = t->o->graphs != 0,
                                    .trace = t->trace};
     NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
     NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, &request, e));

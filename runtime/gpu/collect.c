@@ -108,6 +108,7 @@ void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geo
     x->out = out;
     x->in = in;
     d->n_batch++;
+    d->n_collectives++;
     if (status == NMRT_OK && d->program->collective[collective].more && d->n_batch < NMRT_MAX_BATCH)
         return out;
     int n = d->n_batch;

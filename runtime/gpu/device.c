@@ -17,6 +17,7 @@ static void gpu_close(nmrt_device *d)
         if (d->stream)
             d->api->cuStreamSynchronize(d->stream);
         nmrt_gpu_trace_close(d);
+        nmrt_gpu_graphs_close(d);
         nmrt_gpu_products_close(d);
         nmrt_gpu_ring_close(d);
         nmrt_gpu_close_image(d);
@@ -64,6 +65,8 @@ static nmrt_status open_parts(nmrt_device *d, const nmrt_device_request *request
     NMRT_TRY(nmrt_gpu_ring_open(d, e));
     NMRT_TRY(nmrt_gpu_open_image(d, e));
     NMRT_TRY(nmrt_gpu_products_open(d, e));
+    if (request->graphs)
+        NMRT_TRY(nmrt_gpu_graphs_open(d, e));
     return nmrt_gpu_join_ranks(d, request, e);
 }
 
@@ -126,6 +129,7 @@ static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *cons
     if (k->syms_at >= 0)
         memcpy(d->words + 1 + k->n_args, arg[k->syms_at], (size_t)k->n_syms * sizeof(nmdrv_sym));
     d->last = k;
+    d->last_graph = NULL;
     int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
     nmrt_gpu_must(d,
                   d->api->cuLaunchKernel(d->function[kernel], (unsigned)blocks, 1, 1,
@@ -239,6 +243,7 @@ static int emu_sharers(int local_ranks) { return local_ranks; }
         .fill = nmrt_gpu_fill,                                                                     \
         .poison_scratch = gpu_poison_scratch,                                                      \
         .calls = &gpu_calls,                                                                       \
+        .run = nmrt_gpu_run,                                                                       \
         .end_call = nmrt_gpu_end_call,                                                             \
         .send = nmrt_gpu_send,                                                                     \
         .receive = nmrt_gpu_receive,                                                               \

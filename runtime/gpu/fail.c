@@ -10,6 +10,11 @@ static bool is_kernels(CUresult result) { return result >= 700 && result < 800; 
 static nmrt_status say_kernel(const nmrt_device *d, const char *name, const char *text,
                               nmrt_error *e)
 {
+    if (d->last_graph)
+        return nmrt_fail(e, NMRT_WORLD,
+                         "a kernel of %s, or one before it, failed: %s (%s); with --graphs 0, and "
+                         "CUDA_LAUNCH_BLOCKING=1 in the environment, this names it",
+                         d->last_graph->name, text, name);
     if (!d->last)
         return nmrt_fail(e, NMRT_WORLD, "a kernel failed: %s (%s)", text, name);
     return nmrt_fail(e, NMRT_WORLD,

@@ -31,10 +31,13 @@ struct nmrt_device {
     int capability;    // 90: 9.0
     char title[256];   // for people
     CUmodule module;
-    CUfunction *function;     // [program.n_kernels]
-    int64_t *words;           // a launch's parameter, with room for any kernel's
-    CUstream stream;          // of all kernels and copies
-    const nmdrv_kernel *last; // launched; NULL: none
+    CUfunction *function;           // [program.n_kernels]
+    int64_t *words;                 // a launch's parameter, with room for any kernel's
+    CUstream stream;                // of all kernels and copies
+    const nmdrv_kernel *last;       // launched; NULL: none
+    const nmdrv_func *last_graph;   // launched since then; NULL: none
+    struct nmrt_gpu_graphs *graphs; // NULL: none are made
+    int64_t n_collectives;          // that met other ranks
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
     bool tf32;
@@ -83,6 +86,7 @@ void nmrt_gpu_trace_close(nmrt_device *d);              // before its streams ar
 nmrt_track *nmrt_gpu_trace_steps(const nmrt_device *d); // of the rank's own thread; NULL: none
 // What is enqueued between these is a span, whose begin and end are not set; -1: nothing is traced.
 // A stream that is traced is not being captured.
+bool nmrt_gpu_traces(const nmrt_device *d); // now
 int64_t nmrt_gpu_trace_begin(nmrt_device *d, CUstream stream);
 void nmrt_gpu_trace_end(nmrt_device *d, CUstream stream, int64_t begin, const nmrt_span *span);
 
@@ -92,6 +96,12 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, nmrt_error *e);
 void nmrt_gpu_products_close(nmrt_device *d);
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
                       const void *a, const void *b, const void *bias);
+
+// --- graph.c -----------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_graphs_open(nmrt_device *d, nmrt_error *e);
+void nmrt_gpu_graphs_close(nmrt_device *d);
+void nmrt_gpu_run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f);
 
 // --- collect.c ---------------------------------------------------------------------------------
 

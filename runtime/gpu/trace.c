@@ -62,10 +62,12 @@ static void set_zero(nmrt_device *d, CUstream stream)
     t->zero = nmrt_trace_now();
 }
 
+bool nmrt_gpu_traces(const nmrt_device *d) { return d->trace && nmrt_trace_runs(d->trace->trace); }
+
 int64_t nmrt_gpu_trace_begin(nmrt_device *d, CUstream stream)
 {
     nmrt_gpu_trace *t = d->trace;
-    if (!t || !nmrt_trace_runs(t->trace) || find_stream(t, stream) < 0)
+    if (!nmrt_gpu_traces(d) || find_stream(t, stream) < 0)
         return -1;
     if (!t->zero)
         set_zero(d, stream);

@@ -255,6 +255,55 @@ static void test_trace(void)
     unlink(path);
 }
 
+// --- graphs --------------------------------------------------------------------------------------
+
+static int runs; // of the driver
+
+static void shift_twice(nmdrv_frame *f)
+{
+    runs++;
+    f->call->launch(f, K_SHIFT, 64, (void *[]){f->buf[1], f->buf[0], (void *)(uintptr_t)f->sym});
+    f->call->launch(f, K_SHIFT, 64, (void *[]){f->buf[0], f->buf[1], (void *)(uintptr_t)f->sym});
+}
+
+// The same call comes again: `want` times the driver has run by then, and buf[0] has grown.
+static void check_call(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f, int want,
+                       float grown)
+{
+    float here[64], first;
+    nmrt_device_cuda.copy_out(d, &first, f->buf[0], sizeof first);
+    nmrt_device_cuda.run(d, func, f);
+    nmrt_device_cuda.copy_out(d, here, f->buf[0], sizeof here);
+    CHECK(runs == want);
+    CHECK(here[0] == first + grown && here[63] == first + grown);
+}
+
+static void test_graphs(void)
+{
+    static const nmdrv_func func = {.name = "t", .run = shift_twice, .n_bufs = 2};
+    nmdrv_program p = make_program(both);
+    nmrt_device *d;
+    nmrt_error e;
+    nmdrv_sym ten = {.offset = 10}, one = {.offset = 1};
+    p.func = &func;
+    p.n_syms = 1;
+    const nmrt_device_request q = {.program = &p, .graphs = true};
+    CHECK(nmrt_device_cuda.open(&d, &q, &e) == NMRT_OK);
+    void *buf[] = {must_alloc(d, 64), must_alloc(d, 64)}, *other[] = {buf[0], must_alloc(d, 64)};
+    nmdrv_frame f = {&ten, buf, nmrt_device_cuda.calls, d}, g = {&one, other, f.call, d};
+    check_call(d, &func, &f, 1, 20);
+    check_call(d, &func, &f, 2, 20); // captured
+    check_call(d, &func, &f, 2, 20);
+    check_call(d, &func, &g, 3, 2); // another call
+    check_call(d, &func, &f, 3, 20);
+    f.sym = &one;
+    check_call(d, &func, &f, 4, 2);
+    nmrt_device_cuda.free(d, buf[0], 256);
+    nmrt_device_cuda.free(d, buf[1], 256);
+    nmrt_device_cuda.free(d, other[1], 256);
+    nmrt_device_cuda.close(d);
+}
+
 // --- products ------------------------------------------------------------------------------------
 
 typedef struct layout { // bit: the operand lies the other way round
@@ -431,6 +480,7 @@ int main(void)
     test_copies();
     test_launch();
     test_trace();
+    test_graphs();
     test_products();
     return check_result();
 }
