@@ -128,11 +128,23 @@ static void add_object(nm_binary *b, const nm_code *c, int target)
                                             .threads = c->threads};
 }
 
+// The architecture whose texts all others understand: the oldest, if it is no specific one; else
+// -1.
+static int common_arch(const nm_binary *b)
+{
+    int oldest = -1;
+    for (int k = FIRST_ARCH; k < b->n_targets; k++)
+        if (oldest < 0 || b->target[k].arch < b->target[oldest].arch)
+            oldest = k;
+    return oldest >= 0 && b->target[oldest].is_specific ? -1 : oldest;
+}
+
 // Each code for each machine that is to run it, those of one code side by side.
 static void list_objects(nm_binary *b)
 {
     b->object = nm_new_n(b->m->arena, nm_object,
                          (size_t)(b->codes.n * b->n_targets) + 1); // and the list of programs
+    int common = common_arch(b);
     for (int i = 0; i < b->codes.n; i++) {
         const nm_code *c = &b->codes.code[i];
         if (!c->words)
@@ -140,7 +152,8 @@ static void list_objects(nm_binary *b)
         if (c->words && b->o->emu)
             add_object(b, c, EMU);
         for (int k = FIRST_ARCH; c->words && k < b->n_targets; k++)
-            add_object(b, c, k);
+            if (c->specific || common < 0 || k == common)
+                add_object(b, c, k);
     }
 }
 
@@ -176,7 +189,8 @@ static bool finish(nm_binary *b)
     if (o->emit == NM_EMIT_llvm || o->emit == NM_EMIT_asm)
         return nm_link(b->m, o, b->n_objects, b->object);
     bool cubins = o->emit != NM_EMIT_ptx, ok;
-    ok = nm_images_make(b->m, b->n_objects, b->object, cubins, &images);
+    ok = nm_images_make(b->m, b->n_targets - FIRST_ARCH, b->target + FIRST_ARCH, b->n_objects,
+                        b->object, cubins, &images);
     if (ok && o->emit == NM_EMIT_ptx) {
         ok = nm_images_write(b->m, o->out, &images);
     } else if (ok && o->emit == NM_EMIT_resources) {

@@ -6,6 +6,13 @@
 
 enum { PTX_KERNEL = 71 }; // LLVM's number of that calling convention
 
+// Those with a form of their own where NMG_SM90A is defined (cmake/templates.cmake).
+bool nm_gpu_is_specific(LLVMModuleRef mod)
+{
+    return LLVMGetNamedFunction(mod, "nmg_attn_bf16") ||
+           LLVMGetNamedFunction(mod, "nmg_attn_grad_bf16");
+}
+
 static LLVMAttributeRef text_attribute(LLVMContextRef ctx, const char *key, const char *value)
 {
     return LLVMCreateStringAttribute(ctx, key, (unsigned)strlen(key), value,

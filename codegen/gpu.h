@@ -6,6 +6,8 @@
 
 #include <llvm-c/Core.h>
 
+// Do its templates differ from one architecture to another? Else its text is the same for all.
+bool nm_gpu_is_specific(LLVMModuleRef mod);
 // Every function with a body that others can call becomes an entry of a GPU: one parameter by value
 // of so many 64-bit words, blocks of so many threads.
 void nm_gpu_mark_kernels(LLVMModuleRef mod, int words, int threads);

@@ -1,5 +1,6 @@
 // From a group to its kernels: choose the kind's generator, write the module, share equal ones.
 #include "base/hash.h"
+#include "codegen/gpu.h"
 #include "codegen/kernels.h"
 #include "codegen/program.h"
 
@@ -177,6 +178,7 @@ bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_lau
         if (g->is_gpu) {
             code.words = nm_gen_words(g);
             code.threads = g->threads;
+            code.specific = nm_gpu_is_specific(mod);
         }
         list_launches(p, g, nm_program_add_code(p, mod, code), two, out);
         p->scratch = g->scratch_bytes > p->scratch ? g->scratch_bytes : p->scratch;

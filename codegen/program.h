@@ -13,6 +13,7 @@ typedef struct nm_code {         // one LLVM module: of equal kernels, of a driv
     uint64_t hash;               // of the bitcode, before it has a name
     int weight;
     int words, threads; // a kernel of the flavour gpu, as in nm_object; else 0
+    bool specific;      // likewise: it is compiled for each architecture by itself
 } nm_code;
 
 typedef struct nm_codes { // of all programs of the binary

@@ -117,12 +117,12 @@ static const struct {
     const char *name;
     int arch;
     bool specific;
-    const char *ptx; // the oldest version that knows it, so that older drivers take it
+    const char *feature, *ptx; // the oldest version that knows it, so that older drivers take it
 } archs[] = {
-    {"sm_80", 80, false, "+ptx80"},   {"sm_86", 86, false, "+ptx80"},
-    {"sm_89", 89, false, "+ptx80"},   {"sm_90", 90, false, "+ptx80"},
-    {"sm_90a", 90, true, "+ptx80"},   {"sm_100", 100, false, "+ptx86"},
-    {"sm_100a", 100, true, "+ptx86"}, {"sm_120", 120, false, "+ptx87"},
+    {"sm_80", 80, false, "+ptx80", "8.0"},   {"sm_86", 86, false, "+ptx80", "8.0"},
+    {"sm_89", 89, false, "+ptx80", "8.0"},   {"sm_90", 90, false, "+ptx80", "8.0"},
+    {"sm_90a", 90, true, "+ptx80", "8.0"},   {"sm_100", 100, false, "+ptx86", "8.6"},
+    {"sm_100a", 100, true, "+ptx86", "8.6"}, {"sm_120", 120, false, "+ptx87", "8.7"},
 };
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
@@ -156,7 +156,8 @@ bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
     }
     *t = (nm_target){.triple = "nvptx64-nvidia-cuda",
                      .cpu = archs[i].name,
-                     .features = archs[i].ptx,
+                     .features = archs[i].feature,
+                     .ptx = archs[i].ptx,
                      .name = archs[i].name,
                      .templates = templates_of(arch),
                      .arch = archs[i].arch,
@@ -177,7 +178,7 @@ LLVMTargetMachineRef nm_target_machine(const nm_target *t)
     LLVMTargetMachineOptionsSetCPU(o, t->cpu);
     LLVMTargetMachineOptionsSetFeatures(o, t->features);
     LLVMTargetMachineOptionsSetCodeGenOptLevel(o, t->is_driver ? LLVMCodeGenLevelNone
-                                                                : LLVMCodeGenLevelDefault);
+                                                               : LLVMCodeGenLevelDefault);
     LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
     LLVMTargetMachineRef machine = LLVMCreateTargetMachineWithOptions(t->llvm, t->triple, o);
     LLVMDisposeTargetMachineOptions(o);

@@ -15,6 +15,7 @@ typedef struct nm_target { // of one compilation; read by all threads
     int vl;                              // x86: floats in a vector
     int level;                           // x86-64-v2 is 2, ...: what the program needs to run
     int arch;                            // a GPU: 90 of sm_90a
+    const char *ptx;                     // the version of PTX: 8.0
     bool is_gpu, is_specific;            // sm_90a: for no other architecture
     bool is_emu;                         // x86: for gpu kernels
     bool is_driver; // x86: for code that runs once a launch, and should compile fast
