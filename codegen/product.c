@@ -216,9 +216,13 @@ static bool is_zero(const nm_extent *e)
 }
 
 // Where a list has one index its stride is free: as if the matrix were dense. One of the two has to
-// be 1.
+// be 1. An operand without the dims of a list of more has the same element again and again: no
+// matrix.
 static bool settle(nm_module *m, const nm_extent **stride, const nm_extent *const *extent)
 {
+    for (int i = 0; i < 2; i++)
+        if (is_zero(stride[i]) && !is_one(extent[i]))
+            return false;
     for (int i = 0; i < 2; i++)
         if (is_zero(stride[i]))
             stride[i] = is_one(stride[1 - i]) ? extent[1 - i] : one(m);
