@@ -1,4 +1,4 @@
-// --device.
+// --device, --precision.
 #include "runtime/choose.h"
 
 #include "runtime/gpu/load.h"
@@ -7,12 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour)
+static const char any[] = "auto"; // precision
+
+const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour, const char *precision)
 {
-    const nmdrv_program *const *p = nemocc_programs;
-    while (*p && (*p)->flavour != (int64_t)flavour)
-        p++;
-    return *p;
+    for (const nmdrv_program *const *p = nemocc_programs; *p; p++)
+        if ((*p)->flavour == (int64_t)flavour &&
+            (strcmp(precision, any) == 0 || strcmp(precision, (*p)->precision) == 0))
+            return *p;
+    return NULL;
 }
 
 static bool has_images(const nmdrv_program *p) { return p && p->image && p->image->data; }
@@ -26,8 +29,8 @@ static bool has_gpu(void)
 
 static const nmrt_device_ops *find_auto(void)
 {
-    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU);
-    bool alone = !nmrt_program_find(NMDRV_HOST);
+    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, any);
+    bool alone = !nmrt_program_find(NMDRV_HOST, any);
     return has_images(gpu) && (alone || has_gpu()) ? &nmrt_device_cuda : &nmrt_device_host;
 }
 
@@ -51,13 +54,21 @@ static bool is_compiled(const nmrt_choice *c)
     return c->device != &nmrt_device_cuda || has_images(c->program);
 }
 
-nmrt_status nmrt_choose(const char *name, nmrt_choice *choice, nmrt_error *e)
+nmrt_status nmrt_choose(const char *device, const char *precision, nmrt_choice *choice,
+                        nmrt_error *e)
 {
-    choice->device = find_named(name);
-    choice->program = nmrt_program_find(choice->device->flavour);
-    if (is_compiled(choice))
+    choice->device = find_named(device);
+    choice->program = nmrt_program_find(choice->device->flavour, any);
+    if (!is_compiled(choice))
+        return nmrt_fail(e, NMRT_USAGE,
+                         "this binary was compiled without the target %s: compile it with "
+                         "--target %s",
+                         choice->device->name, choice->device->name);
+    choice->program = nmrt_program_find(choice->device->flavour, precision);
+    if (choice->program)
         return NMRT_OK;
     return nmrt_fail(e, NMRT_USAGE,
-                     "this binary was compiled without the target %s: compile it with --target %s",
-                     choice->device->name, choice->device->name);
+                     "this binary was not compiled to compute in %s: compile it with "
+                     "--precision f32,bf16",
+                     precision);
 }

@@ -1,6 +1,7 @@
 // The verb info: what this binary holds, for people and as JSON.
 #include "runtime/info.h"
 
+#include "runtime/choose.h"
 #include "runtime/dtype.h"
 
 #include <string.h>
@@ -140,7 +141,7 @@ static void print_program(const nmdrv_program *p, nmrt_text *out)
         nmrt_text_add(out, "host");
     else
         print_devices(p, ", ", out);
-    nmrt_text_add(out, ": %lld functions, %lld kernels", (long long)p->n_funcs,
+    nmrt_text_add(out, ", in %s: %lld functions, %lld kernels", p->precision, (long long)p->n_funcs,
                   (long long)p->n_kernels);
     if (p->flavour == NMDRV_HOST)
         nmrt_text_add(out, " with %s of scratch a thread", nmrt_bytes(p->scratch).s);
@@ -289,12 +290,26 @@ static void json_products(const nmdrv_program *p, nmrt_text *out)
     nmrt_text_add(out, "], ");
 }
 
-// What the flavour gpu has besides.
+static void json_programs(nmrt_text *out)
+{
+    nmrt_text_add(out, ", \"programs\": [");
+    for (const nmdrv_program *const *p = nemocc_programs; *p; p++) {
+        nmrt_text_add(out, p == nemocc_programs ? "{" : ", {");
+        nmrt_text_add_pair(out, "flavour", (*p)->flavour == NMDRV_GPU ? "gpu" : "host");
+        nmrt_text_add_pair(out, "precision", (*p)->precision);
+        nmrt_text_add(out, "\"functions\": %lld, \"kernels\": %lld}", (long long)(*p)->n_funcs,
+                      (long long)(*p)->n_kernels);
+    }
+    nmrt_text_add(out, "]");
+}
+
+// What the flavour gpu has besides, of its first program.
 static void json_gpu(const nmdrv_program *p, nmrt_text *out)
 {
     nmrt_text_add(out, ", \"gpu\": {\"devices\": \"");
     print_devices(p, " ", out);
     nmrt_text_add(out, "\", ");
+    nmrt_text_add_pair(out, "precision", p->precision);
     json_images(p, out);
     json_products(p, out);
     json_kernels(p, out);
@@ -318,8 +333,9 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
     json_params(p, out);
     json_hypers(h, out);
     json_code(p, out);
-    for (const nmdrv_program *const *q = nemocc_programs; *q; q++)
-        if ((*q)->flavour == NMDRV_GPU)
-            json_gpu(*q, out);
+    json_programs(out);
+    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, "auto");
+    if (gpu)
+        json_gpu(gpu, out);
     nmrt_text_add(out, "}\n");
 }

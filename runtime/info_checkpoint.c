@@ -4,7 +4,7 @@
 #include "runtime/checkpoint.h"
 
 typedef struct facts {
-    char name[128], preset[128], hash[80], mesh[64];
+    char name[128], preset[128], hash[80], precision[16], mesh[64];
     int64_t step, samples, seed, files, bytes, tensors, pieces;
 } facts;
 
@@ -14,6 +14,8 @@ static void read_program(const nmrt_json *doc, facts *f)
     nmrt_json_string(doc, nmrt_json_get(doc, program, "name"), f->name, sizeof f->name);
     nmrt_json_string(doc, nmrt_json_get(doc, program, "preset"), f->preset, sizeof f->preset);
     nmrt_json_string(doc, nmrt_json_get(doc, program, "hash"), f->hash, sizeof f->hash);
+    nmrt_json_string(doc, nmrt_json_get(doc, program, "precision"), f->precision,
+                     sizeof f->precision);
 }
 
 static void read_files(const nmrt_json *doc, facts *f)
@@ -51,6 +53,7 @@ static void print_text(const facts *f, nmrt_text *out)
                   *f->preset ? ", preset " : "", f->preset, f->hash);
     nmrt_text_add(out, "step:       %lld, %lld samples, seed %lld\nmesh:       %s\n",
                   (long long)f->step, (long long)f->samples, (long long)f->seed, f->mesh);
+    nmrt_text_add(out, "computed:   in %s, stored in f32\n", f->precision);
     nmrt_text_add(out, "files:      %lld, %s; %lld tensors in %lld pieces\n", (long long)f->files,
                   nmrt_bytes(f->bytes).s, (long long)f->tensors, (long long)f->pieces);
 }
@@ -63,6 +66,8 @@ static void print_json(const facts *f, nmrt_text *out)
     nmrt_text_add_json(out, f->preset);
     nmrt_text_add(out, ", \"hash\": ");
     nmrt_text_add_json(out, f->hash);
+    nmrt_text_add(out, ", \"precision\": ");
+    nmrt_text_add_json(out, f->precision);
     nmrt_text_add(out, ", \"step\": %lld, \"samples\": %lld, \"seed\": %lld, \"mesh\": \"%s\"",
                   (long long)f->step, (long long)f->samples, (long long)f->seed, f->mesh);
     nmrt_text_add(out, ", \"files\": %lld, \"bytes\": %lld, \"tensors\": %lld, \"pieces\": %lld}\n",

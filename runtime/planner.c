@@ -12,7 +12,7 @@ static nmrt_status make_cluster(nmrt_cluster *c, const nmdrv_program *program,
                         .gpu = nmrt_gpu_find(options->gpu),
                         .gpus = options->gpus,
                         .node = (int)options->node,
-                        .bf16 = strcmp(options->precision, "bf16") == 0};
+                        .bf16 = strcmp(options->precision, "f32") != 0};
     if (!c->gpu)
         return nmrt_fail(e, NMRT_USAGE, "--gpu: nothing is known of '%s'", options->gpu);
     if (c->gpus > NMRT_MAX_RANKS)

@@ -391,8 +391,9 @@ static void print_start(const trainer *t)
     const nmdrv_program *p = t->program;
     nmrt_text device = {0};
     t->setup.device->describe(t->en.device, &device);
-    fprintf(t->out->text, "%s%s%s: %s parameters; %s of memory%s; %s, %.0f GFLOP/s at most\n",
-            p->name, *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s,
+    fprintf(t->out->text,
+            "%s%s%s: %s parameters, computing in %s; %s of memory%s; %s, %.0f GFLOP/s at most\n",
+            p->name, *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s, p->precision,
             nmrt_bytes(t->setup.plan.total).s, t->comm->ranks > 1 ? " a rank" : "",
             device.at ? device.at : "", t->peak / 1e9);
     nmrt_text_release(&device);
