@@ -42,9 +42,11 @@ static bool is_attention(const nm_op *op)
     return op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
 }
 
+static bool is_lowered(nm_dtype t) { return t == NM_f32 || t == NM_bf16; }
+
 static bool can_ring(const nm_op *op)
 {
-    if (!is_attention(op) || op->in[0]->type->dtype != NM_f32)
+    if (!is_attention(op) || !is_lowered(op->in[0]->type->dtype))
         return false;
     nm_attn a = nm_attn_of(op);
     return a.seq && !a.extra[NM_ATTN_sink] && !a.extra[NM_ATTN_segments] &&
@@ -169,6 +171,18 @@ static nm_value *build_number(const ring *r, double x)
     return nm_build_const(r->at, r->before, r->op->loc, NM_f32, x);
 }
 
+static nm_value *cast(const ring *r, nm_value *v, nm_dtype to)
+{
+    if (v->type->dtype == to)
+        return v;
+    nm_attr attr = nm_mk_dtype(r->m, "to", to);
+    return build(r,
+                 (nm_proto){.code = NM_OP_cast, .n_in = 1, .in = &v, .n_attrs = 1, .attr = &attr});
+}
+
+// What grows from turn to turn does so in f32.
+static nm_value *widen(const ring *r, nm_value *v) { return cast(r, v, NM_f32); }
+
 static nm_value *rotate(const ring *r, nm_value *v)
 {
     nm_axes cp = {0};
@@ -241,7 +255,7 @@ static void merge(const ring *r, nm_op *part, nm_value **v)
     nm_value *b = build1(r, NM_OP_exp, build2(r, NM_OP_sub, other, most));
     nm_value *sum = build2(r, NM_OP_add, a, b);
     nm_value *by = build2(r, NM_OP_maximum, sum, build_number(r, 1));
-    v[OUT] = mix(r, v[OUT], a, &part->out[0], b, by);
+    v[OUT] = mix(r, v[OUT], a, widen(r, &part->out[0]), b, by);
     v[LSE] = build2(r, NM_OP_add, most, build1(r, NM_OP_log, sum));
 }
 
@@ -261,7 +275,7 @@ static void begin(ring *r, nm_value **v)
     v[KEY_AT] = r->extra[NM_ATTN_key_at];
     r->n = OUT + part->n_out;
     for (int i = 0; i < part->n_out; i++)
-        v[OUT + i] = &part->out[i];
+        v[OUT + i] = widen(r, &part->out[i]);
 }
 
 // One turn: the next rank's block, and its part.
@@ -276,7 +290,7 @@ static void turn(ring *r, nm_value **v)
     if (!is_backward(r))
         merge(r, part, v);
     for (int i = 0; i < part->n_out && is_backward(r); i++)
-        v[DQ + i] = build2(r, NM_OP_add, v[DQ + i], &part->out[i]);
+        v[DQ + i] = build2(r, NM_OP_add, v[DQ + i], widen(r, &part->out[i]));
 }
 
 typedef struct operands { // of the repeat
@@ -377,6 +391,7 @@ static void replace_scattered(const ring *r, nm_value *whole, nm_value *own)
 {
     nm_op *scatter = scattered_by(whole, r->a.over);
     nm_sym name = nm_attr_sym(scatter, "over");
+    own = cast(r, own, whole->type->dtype);
     own = name == r->a.over ? own : build_rename(r, own, name);
     own = own->type == scatter->out[0].type ? own : reorder(r, own, scatter->out[0].type);
     replace(&scatter->out[0], own);
@@ -398,7 +413,7 @@ static void ring_attention(nm_op *op)
     nm_value *v[MAX_CARRIED], *k = op->in[1], *all = op->in[2];
     begin(&r, v);
     repeat(&r, v);
-    replace(&op->out[0], v[OUT]);
+    replace(&op->out[0], cast(&r, v[OUT], op->out[0].type->dtype));
     if (is_backward(&r)) {
         replace_scattered(&r, &op->out[1], rotate(&r, v[DK]));
         replace_scattered(&r, &op->out[2], rotate(&r, v[DV]));
