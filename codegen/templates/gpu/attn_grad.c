@@ -23,14 +23,14 @@ INLINE norm norm_of(seat me, u32 n)
     return (norm){ld_shared_f32(at), ld_shared_f32(at + 4 * TILE)};
 }
 
-// lse and delta of the rows from r on, a warp for each of them in turn.
+// lse and delta of the rows from r on, a warp for each of them in turn. All have read the last
+// ones: sums and products were between.
 INLINE void find_norms(const attn *a, head h, seat me, int64_t r)
 {
     const nmk_attn_args *x = a->x;
     lines out = row_lines(a, h, x->out, &x->out_s, r, TILE),
           dout = row_lines(a, h, x->dout, &x->dout_s, r, TILE);
     lines lse = row_lines(a, h, x->lse, &x->lse_s, r, TILE);
-    block_sync(); // all have read the last ones
     for (u32 n = tid() / 32; n < TILE; n += THREADS / 32) {
         u32 at = n < out.n ? n : out.n - 1;
         const float *y = x->out + line_offset(&out, at), *dy = x->dout + line_offset(&dout, at);
