@@ -52,6 +52,7 @@ static void test_sizes(void)
 {
     config c = {.n0 = 2, .n1 = 1, .kv = 2, .g = 1, .n_q = 37, .n_k = 37, .hd = 16, .hd_v = 16};
     test("plain", c);
+    c.n_q = 64, c.n_k = 100, test("whole tiles of rows, not of keys", c);
     c = (config){.n0 = 1, .n1 = 2, .kv = 2, .g = 3, .n_q = 41, .n_k = 153, .at = 112, .causal = 1};
     c.hd = 1, c.hd_v = 4, test("head size 1", c);
     c.hd = 30, c.hd_v = 65, test("head size 30", c);
@@ -81,6 +82,7 @@ static void test_positions(void)
     c.causal = 1, c.at = 121, test("decode", c);
     c = (config){.n0 = 1, .n1 = 1, .kv = 1, .g = 1, .n_q = 5, .n_k = 9, .hd = 8, .hd_v = 8};
     c.causal = 1, c.at = -3, test("rows that see nothing", c);
+    c.capped = 1, test("rows that see nothing, softcap", c);
     c = (config){.n0 = 1, .n1 = 1, .kv = 1, .g = 3, .n_q = 60, .n_k = 200, .hd = 16, .hd_v = 16};
     c.causal = 1, c.at = 20, c.half = 30, c.jump = 120, c.segments = 1, test("zigzag", c);
     c.segments = 0, c.window = 40, c.dropout = 1, test("zigzag, window, dropout", c);
