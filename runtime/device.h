@@ -18,12 +18,14 @@ typedef struct nmrt_device_request { // what open needs to know
     const nmdrv_program *program;
     int threads;
     const nmrt_mesh *mesh; // of the run's ranks; NULL: one rank alone
-    nmrt_comm *comm;   // for collectives, and the source of memory if it has an `alloc`; or NULL
-    int local_rank;    // among this machine's ranks: which of its GPUs
-    bool tf32;         // products of f32 may be rounded to TF32
-    bool graphs;       // a call that comes again may be one CUDA graph
-    nmrt_trace *trace; // to which it adds what it does; or NULL
-} nmrt_device_request; // mesh, comm and trace must outlive the device
+    nmrt_comm *comm; // for collectives, and the source of memory if it has an `alloc`; or NULL
+    int local_rank;  // among this machine's ranks: which of its GPUs
+    bool tf32;       // products of f32 may be rounded to TF32
+    bool graphs;     // a call that comes again may be one CUDA graph
+    const char *collectives; // of GPUs: auto, nccl, host; where there is a comm
+    double timeout;          // seconds that ranks may be waited for
+    nmrt_trace *trace;       // to which it adds what it does; or NULL
+} nmrt_device_request;       // mesh, comm and trace must outlive the device
 
 typedef struct nmrt_memory_info {
     int64_t total, available; // bytes

@@ -1,6 +1,7 @@
-// Collectives and messages of ranks whose memory is a GPU's, through host memory: what a member
-// gives is copied to the host, the communicator does its work there, and the result is copied back.
-// The rank stands still meanwhile.
+// Collectives and messages of ranks whose memory is a GPU's. Collectives are NCCL's where it can be
+// had (nccl.c). Else, and for messages, through host memory: what a member gives is copied to the
+// host, the communicator does its work there, and the result is copied back. The rank stands still
+// meanwhile.
 #include "runtime/gpu/gpu.h"
 
 #include "runtime/clock.h"
@@ -114,16 +115,31 @@ void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geo
     int n = d->n_batch;
     d->n_batch = 0;
     if (status == NMRT_OK)
-        status = run_staged(d, d->batch, n, &e);
+        status = d->nccl ? nmrt_gpu_nccl_launch(d, collective, d->batch, n, &e)
+                         : run_staged(d, d->batch, n, &e);
     if (status != NMRT_OK)
         nmrt_gpu_die(d, &e);
     return out;
 }
 
-// A launch is done when its start returns.
-void nmrt_gpu_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }
+// Through host memory, a launch is done when its start returns.
+void nmrt_gpu_wait(nmdrv_frame *f, int64_t collective)
+{
+    nmrt_device *d = f->device;
+    if (d->nccl)
+        nmrt_gpu_nccl_wait(d, collective);
+}
 
-void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func) { (void)d, (void)func; }
+void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func)
+{
+    int64_t left = d->nccl ? nmrt_gpu_nccl_left(d) : -1;
+    nmrt_error e;
+    if (left < 0)
+        return;
+    nmrt_fail(&e, NMRT_CORRUPT, "%s has returned without waiting for %s (%s)", func->name,
+              d->program->collective[left].name, d->program->collective[left].where);
+    nmrt_gpu_die(d, &e);
+}
 
 // --- messages ------------------------------------------------------------------------------------
 
@@ -149,7 +165,8 @@ nmrt_status nmrt_gpu_join_ranks(nmrt_device *d, const nmrt_device_request *reque
     if (!request->comm || !request->mesh)
         return NMRT_OK;
     d->comm = request->comm;
-    return nmrt_exchanges_init(&d->exchanges, request->mesh, e);
+    NMRT_TRY(nmrt_exchanges_init(&d->exchanges, request->mesh, e));
+    return d->comm->ranks > 1 ? nmrt_gpu_nccl_open(d, request, e) : NMRT_OK;
 }
 
 void nmrt_gpu_leave_ranks(nmrt_device *d)

@@ -16,6 +16,7 @@ static void gpu_close(nmrt_device *d)
     if (d->context) {
         if (d->stream)
             d->api->cuStreamSynchronize(d->stream);
+        nmrt_gpu_nccl_close(d);
         nmrt_gpu_trace_close(d);
         nmrt_gpu_graphs_close(d);
         nmrt_gpu_products_close(d);

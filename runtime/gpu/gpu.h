@@ -46,6 +46,7 @@ struct nmrt_device {
     nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
     int n_batch;
     nmrt_gpu_stage stage;
+    struct nmrt_gpu_nccl *nccl;   // NULL: collectives go through host memory
     struct nmrt_gpu_trace *trace; // NULL: nothing is traced
 };
 
@@ -113,5 +114,17 @@ void nmrt_gpu_wait(nmdrv_frame *f, int64_t collective);
 void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func);
 nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e);
 nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e);
+
+// --- nccl.c ------------------------------------------------------------------------------------
+
+// All ranks have it or none: then d->nccl stays NULL, and the device's title says why.
+nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e);
+void nmrt_gpu_nccl_close(nmrt_device *d);
+// Of n collectives, which the row ends.
+nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchange *x, int n,
+                                 nmrt_error *e);
+void nmrt_gpu_nccl_wait(nmrt_device *d, int64_t row); // the kernels' stream does
+int64_t nmrt_gpu_nccl_left(const nmrt_device *d);     // a row that is not waited for; -1: none
+void nmrt_gpu_nccl_sync(nmrt_device *d); // as cuStreamSynchronize, and looks for the others
 
 #endif

@@ -41,6 +41,11 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
                                                                          : 100;
     return CUDA_SUCCESS;
 }
+CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device)
+{
+    *uuid = (CUuuid){{'f', 'a', 'k', 'e', (char)device}};
+    return CUDA_SUCCESS;
+}
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
 {
     (void)device;

@@ -443,10 +443,14 @@ static nmrt_status run_collectives(nmrt_ranks *r, void *arg, nmrt_error *e)
     for (int a = 0; a < NMDRV_N_AXES; a++)
         mesh.size[a] = a == NMDRV_CPR ? 2 : 1;
     NMRT_TRY(nmrt_comm_open(&c, r, "local", e));
-    const nmrt_device_request q = {.program = &p, .mesh = &mesh, .comm = &c};
+    const nmrt_device_request q = {.program = &p, .mesh = &mesh, .comm = &c, .collectives = "auto"};
     NMRT_TRY(nmrt_device_cuda.open(&d, &q, e));
     float *in = must_alloc(d, many), *out = must_alloc(d, many);
     nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    nmrt_text title = {0};
+    nmrt_device_cuda.describe(d, &title);
+    CHECK(is_in(", collectives through host memory as ranks share a GPU", title.at));
+    nmrt_text_release(&title);
     for (int i = 0; i < many; i++)
         here[i] = (float)(i * (r->rank + 1));
     nmrt_device_cuda.copy_in(d, in, here, sizeof here);
