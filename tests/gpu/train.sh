@@ -23,7 +23,7 @@ for model in gpt2 llama3; do
 done
 NEMOCC_EMU=lazy go gpt2 lazy --steps 4 --device emu --dp 2 --zero 3 --check-memory
 same host.gpt2 lazy 4
-go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring
+go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring --collectives host
 same host.llama3 ring 4
 
 # The same bits twice.
