@@ -162,7 +162,7 @@ static bool run(reader *r, nm_func *f, const literal *arg, int n_want, const lit
                 double tolerance)
 {
     nm_eval_sym sym[MAX_SYMS];
-    nm_eval_opts opts = {.arena = &r->arena, .f64 = true, .sym = sym};
+    nm_eval_opts opts = {.arena = &r->arena, .f64 = !r->m->options.precision, .sym = sym};
     nm_tensor args[MAX_ARGS], *results = nm_new_n(&r->arena, nm_tensor, f->n_results + 1);
     bind_sizes(f, arg, sym, &opts);
     if (!make_args(r, f, &opts, arg, args) || !nm_eval(f, &opts, args, results))

@@ -29,7 +29,7 @@ static const char help[] =
     "  --locs                  print where in the user's source each op comes from\n"
     "  --verbose               say why a model cannot generate\n"
     "  --quiet                 do not print the module\n"
-    "  --precision=bf16        what `real` is stored in: f32, bf16\n"
+    "  --precision=bf16        what `real` is stored in: f32, bf16; --run rounds, then\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"

@@ -152,7 +152,7 @@ static bool is_shared_with_f32(const nm_value *v)
 static bool is_shared_product(const nm_value *v)
 {
     const nm_op *add = v->def;
-    if (add->code != NM_OP_add || nm_used_once(v))
+    if (!add || add->code != NM_OP_add || nm_used_once(v))
         return false;
     for (int i = 0; i < 2; i++)
         if (add->in[i]->def && add->in[i]->def->code == NM_OP_dot)
@@ -162,8 +162,7 @@ static bool is_shared_product(const nm_value *v)
 
 static bool is_landmark(const nm_value *v)
 {
-    return is_activation(v) &&
-           (is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
+    return is_activation(v) && (is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
 }
 
 // --- ops
@@ -183,7 +182,7 @@ static void settle(narrowing *x, nm_value *v, nm_value *wide, bool rounds)
     if (!rounds)
         return;
     *f = (forms){.narrow = build_cast(x, wide, x->low), .real = true, .rounded = true};
-    if (f->narrow->name == NULL) {
+    if (v->def && !f->narrow->name) {
         f->narrow->name = v->name;
         v->name = NULL;
     }
@@ -349,8 +348,16 @@ static void drop_idle_casts(nm_func *f)
 static void convert(narrowing *x, nm_func *f)
 {
     nm_each_op_safe(op, f)
-        convert_op(x, op);
+        if (op->n_out == 0 || op->out[0].id < x->n) // those made here are what they are to be
+            convert_op(x, op);
     drop_idle_casts(f);
+}
+
+static void convert_param(narrowing *x, nm_value *p)
+{
+    bool rounds = is_landmark(p);
+    retype(x, p, NM_f32);
+    settle(x, p, p, rounds);
 }
 
 bool nm_narrow_func(nm_func *f, nm_dtype low)
@@ -359,7 +366,7 @@ bool nm_narrow_func(nm_func *f, nm_dtype low)
     x.form = nm_new_n(f->module->arena, forms, (size_t)x.n + 1);
     for (int i = 0; i < f->n_params; i++)
         if (is_real(f->param[i]))
-            be_wide(&x, f->param[i]);
+            convert_param(&x, f->param[i]);
     convert(&x, f);
     return x.changed;
 }

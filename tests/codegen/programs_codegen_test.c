@@ -10,6 +10,7 @@ int main(int argc, char **argv)
         check("tests/codegen/kernels.nmir", "native");
         check("tests/codegen/rows.nmir", "native");
         check("tests/passes/tiny_llama.nmir", "native");
+        check_program_in("tests/passes/tiny_llama.nmir", "native", NM_FLAVOUR_host, "bf16");
     }
     for (int i = 1; i < argc; i++)
         check(argv[i], "native");
