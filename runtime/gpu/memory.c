@@ -64,12 +64,11 @@ void nmrt_gpu_copy_out(nmrt_device *d, void *host, const void *at, int64_t bytes
 {
     if (!bytes)
         return;
+    if (d->nccl) // the copy itself waits, and looks for nobody
+        nmrt_gpu_nccl_sync(d);
     nmrt_gpu_must(d, d->api->cuMemcpyDtoHAsync(host, address(at), (size_t)bytes, d->stream),
                   "a copy from the GPU failed");
-    if (d->nccl)
-        nmrt_gpu_nccl_sync(d);
-    else
-        nmrt_gpu_must(d, d->api->cuStreamSynchronize(d->stream), "a copy from the GPU failed");
+    nmrt_gpu_must(d, d->api->cuStreamSynchronize(d->stream), "a copy from the GPU failed");
 }
 
 // --- buffers -------------------------------------------------------------------------------------

@@ -13,23 +13,29 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE = 256, BUSY = 2000, PAUSE_US = 50 };
+enum { LINE = 256, BUSY = 2000, PAUSE_US = 50, WATCHED = 256 };
 
 typedef struct peers {
     int64_t group; // nmrt_group.id
     ncclComm_t comm;
 } peers;
 
+typedef struct watched { // a launch, while the host may wait for it; events are made once
+    CUevent begun, done;
+    int64_t row;
+} watched;
+
 typedef struct nmrt_gpu_nccl {
     CUstream stream;
     CUevent ready;   // what the last launch waited for is done
     CUevent *done;   // [n_collectives] of the launch that the row ended; NULL: not made yet
     bool *under_way; // [n_collectives] a wait follows
-    int64_t last;    // row of the last launch
     peers *peers;
     int n_peers;
     char *scratch; // device memory, for what does not lie as NCCL wants it
     int64_t scratch_bytes;
+    watched watched[WATCHED]; // launches [n_done, n_begun), a ring; when it is full, no more
+    int64_t n_begun, n_done;
     double timeout, stuck; // seconds; when the others were first missed, 0: they are not
 } nmrt_gpu_nccl;
 
@@ -174,6 +180,48 @@ static nmrt_status need_scratch(nmrt_device *d, const nmrt_exchange *x, int n, n
     return NMRT_OK;
 }
 
+// --- launches that are watched -------------------------------------------------------------------
+
+static void drop_done(nmrt_device *d)
+{
+    nmrt_gpu_nccl *t = d->nccl;
+    while (t->n_done < t->n_begun &&
+           d->api->cuEventQuery(t->watched[t->n_done % WATCHED].done) == CUDA_SUCCESS) {
+        t->n_done++;
+        t->stuck = 0;
+    }
+}
+
+static void mark(nmrt_device *d, CUevent *event)
+{
+    CUresult r = *event ? CUDA_SUCCESS : d->api->cuEventCreate(event, CU_EVENT_DISABLE_TIMING);
+    if (r == CUDA_SUCCESS)
+        r = d->api->cuEventRecord(*event, d->nccl->stream);
+    nmrt_gpu_must(d, r, "cannot mark a collective");
+}
+
+// NULL: so many are under way that this one is not watched.
+static watched *begin_watch(nmrt_device *d, int64_t row)
+{
+    nmrt_gpu_nccl *t = d->nccl;
+    if (t->n_begun - t->n_done == WATCHED)
+        drop_done(d);
+    if (t->n_begun - t->n_done == WATCHED)
+        return NULL;
+    watched *w = &t->watched[t->n_begun % WATCHED];
+    w->row = row;
+    mark(d, &w->begun);
+    return w;
+}
+
+static void end_watch(nmrt_device *d, watched *w)
+{
+    if (!w)
+        return;
+    mark(d, &w->done);
+    d->nccl->n_begun++;
+}
+
 // --- a launch ------------------------------------------------------------------------------------
 
 // -1: NCCL has no such type. What is not added may be bytes.
@@ -264,17 +312,19 @@ static nmrt_status prepare(nmrt_device *d, const nmrt_exchange *x, int n, ncclCo
     return need_scratch(d, x, n, e);
 }
 
-static nmrt_status run(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
+static nmrt_status run(nmrt_device *d, int64_t row, const nmrt_exchange *x, int n, nmrt_error *e)
 {
     nmrt_gpu_nccl *t = d->nccl;
     ncclComm_t comm[NMRT_MAX_BATCH];
     NMRT_TRY(prepare(d, x, n, comm, e));
     nmrt_gpu_must(d, d->api->cuEventRecord(t->ready, d->stream), "cannot mark a kernel");
     nmrt_gpu_must(d, d->api->cuStreamWaitEvent(t->stream, t->ready, 0), "cannot wait for a kernel");
+    watched *w = begin_watch(d, row);
     int64_t begin = nmrt_gpu_trace_begin(d, t->stream), bytes = 0;
     rearrange_all(d, x, n, NMDRV_REDUCE_SCATTER);
     NMRT_TRY(enqueue_all(d, x, n, comm, e));
     rearrange_all(d, x, n, NMDRV_ALL_GATHER);
+    end_watch(d, w);
     for (int i = 0; i < n; i++)
         bytes += bytes_of(&x[i], nmrt_exchange_in(&x[i]));
     nmrt_gpu_trace_end(d, t->stream, begin,
@@ -303,17 +353,11 @@ nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchang
 {
     nmrt_gpu_nccl *t = d->nccl;
     const nmdrv_collective *c = row_of(d, row);
-    CUresult r = CUDA_SUCCESS;
     if (t->under_way[row])
         return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): begun again before it was waited for", c->name,
                          c->where);
-    NMRT_TRY(run(d, x, n, e));
-    if (!t->done[row])
-        r = d->api->cuEventCreate(&t->done[row], CU_EVENT_DISABLE_TIMING);
-    if (r == CUDA_SUCCESS)
-        r = d->api->cuEventRecord(t->done[row], t->stream);
-    nmrt_gpu_must(d, r, "cannot mark a collective");
-    t->last = row;
+    NMRT_TRY(run(d, row, x, n, e));
+    mark(d, &t->done[row]);
     if (is_async(d->program, row))
         t->under_way[row] = !c->more; // a later launch's event is for this one, too
     else
@@ -344,20 +388,22 @@ int64_t nmrt_gpu_nccl_left(const nmrt_device *d)
 static nmrt_status look_for_others(nmrt_device *d, nmrt_error *e)
 {
     nmrt_gpu_nccl *t = d->nccl;
-    const nmdrv_collective *c = row_of(d, t->last);
+    drop_done(d);
+    const watched *w = &t->watched[t->n_done % WATCHED];
+    if (t->n_done == t->n_begun)
+        return NMRT_OK;
+    const nmdrv_collective *c = row_of(d, w->row);
     for (int i = 0; i < t->n_peers; i++) {
         ncclResult_t said = ncclSuccess;
         ncclResult_t r = d->api->ncclCommGetAsyncError(t->peers[i].comm, &said);
         NMRT_TRY(check(d, r != ncclSuccess ? r : said, c->name, c->where, e));
     }
-    bool waits = t->done[t->last] && d->api->cuEventQuery(t->ready) == CUDA_SUCCESS &&
-                 d->api->cuEventQuery(t->done[t->last]) == CUDA_ERROR_NOT_READY;
+    bool waits = d->api->cuEventQuery(w->begun) == CUDA_SUCCESS;
     double now = nmrt_seconds();
     t->stuck = !waits ? 0 : t->stuck > 0 ? t->stuck : now;
     if (waits && now - t->stuck > t->timeout)
-        return nmrt_fail(e, NMRT_WORLD,
-                         "rank %d has waited for %.0f s in %s (%s) for ranks that do not come",
-                         d->comm->rank, t->timeout, c->name, c->where);
+        return nmrt_fail(e, NMRT_WORLD, "other ranks have not come to %s (%s) for %.0f s", c->name,
+                         c->where, t->timeout);
     return NMRT_OK;
 }
 
@@ -480,6 +526,12 @@ void nmrt_gpu_nccl_close(nmrt_device *d)
     for (int64_t i = 0; t->done && i < d->program->n_collectives; i++)
         if (t->done[i])
             d->api->cuEventDestroy(t->done[i]);
+    for (int i = 0; i < WATCHED; i++) {
+        if (t->watched[i].begun)
+            d->api->cuEventDestroy(t->watched[i].begun);
+        if (t->watched[i].done)
+            d->api->cuEventDestroy(t->watched[i].done);
+    }
     nmrt_gpu_free(d, t->scratch, t->scratch_bytes);
     if (t->ready)
         d->api->cuEventDestroy(t->ready);
