@@ -171,12 +171,6 @@ static void drop_idle(nm_binary *b)
 
 static bool write_resources(nm_binary *b, const nm_images *images)
 {
-    if (images->n && !images->n_said) {
-        nm_error(b->m->diag, (nm_loc){0}, "--emit=resources: there is no ptxas on this machine");
-        nm_help(b->m->diag, (nm_loc){0},
-                "it comes with the CUDA toolkit; NEMOCC_PTXAS may name it");
-        return false;
-    }
     return nm_resources_write(b->m, b->o->out, images->n_said, images->said, b->n_programs,
                               b->program);
 }
@@ -223,6 +217,8 @@ bool nm_codegen_programs(int n, nm_module *const *m, const nm_codegen_opts *o)
 {
     nm_binary b = {.m = m[0], .o = o};
     if (!find_targets(&b))
+        return false;
+    if (o->n_archs && !nm_ptxas_check(b.m, o->emit == NM_EMIT_resources))
         return false;
     double start = now();
     if (!generate_all(&b, n, m)) {

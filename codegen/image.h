@@ -33,9 +33,11 @@ void nm_images_release(nm_images *images);
 // The texts alone, to a file. False: reported.
 bool nm_images_write(nm_module *m, const char *path, const nm_images *images);
 
-// ptxas.c: the path of ptxas: $NEMOCC_PTXAS, on the PATH, or in the usual place. NULL: there is
-// none. In the arena.
+// ptxas.c: the path of ptxas: $NEMOCC_PTXAS (empty: use none), on the PATH, or in the usual place.
+// NULL: there is none. In the arena.
 const char *nm_ptxas_find(nm_module *m);
+// False: what NEMOCC_PTXAS names is none, or one is wanted and there is none; reported.
+bool nm_ptxas_check(nm_module *m, bool wanted);
 // A cubin of a PTX image, and what ptxas says of its kernels (-v), in the arena. False: it refused
 // the image; reported.
 bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin,

@@ -182,6 +182,7 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
     if (!libc)
         return false;
     const char *const head[] = {"-pie",
+                                "--no-mmap-output-file", // a full disk is a message, then
                                 "--gc-sections",
                                 "--as-needed",
                                 "--hash-style=gnu",

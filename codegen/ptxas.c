@@ -14,6 +14,18 @@ extern char **environ;
 
 static bool is_program(const char *path) { return path && *path && access(path, X_OK) == 0; }
 
+bool nm_ptxas_check(nm_module *m, bool wanted)
+{
+    const char *named = getenv("NEMOCC_PTXAS");
+    if (named && *named && !is_program(named))
+        return nm_error(m->diag, (nm_loc){0}, "NEMOCC_PTXAS is '%s', which is no program", named);
+    if (!wanted || nm_ptxas_find(m))
+        return true;
+    nm_error(m->diag, (nm_loc){0}, "--emit=resources: there is no ptxas on this machine");
+    nm_help(m->diag, (nm_loc){0}, "it comes with the CUDA toolkit; NEMOCC_PTXAS may name it");
+    return false;
+}
+
 const char *nm_ptxas_find(nm_module *m)
 {
     const char *named = getenv("NEMOCC_PTXAS");

@@ -54,6 +54,23 @@ static bool is_compiled(const nmrt_choice *c)
     return c->device != &nmrt_device_cuda || has_images(c->program);
 }
 
+// The devices that the binary has programs for: "host, null".
+static const char *compiled(void)
+{
+    static char list[64];
+    static const nmrt_device_ops *const all[] = {&nmrt_device_host, &nmrt_device_cuda,
+                                                 &nmrt_device_emu, &nmrt_device_null};
+    *list = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        nmrt_choice c = {.device = all[i], .program = nmrt_program_find(all[i]->flavour, any)};
+        if (!is_compiled(&c))
+            continue;
+        strcat(list, *list ? ", " : "");
+        strcat(list, all[i]->name);
+    }
+    return list;
+}
+
 nmrt_status nmrt_choose(const char *device, const char *precision, nmrt_choice *choice,
                         nmrt_error *e)
 {
@@ -61,9 +78,9 @@ nmrt_status nmrt_choose(const char *device, const char *precision, nmrt_choice *
     choice->program = nmrt_program_find(choice->device->flavour, any);
     if (!is_compiled(choice))
         return nmrt_fail(e, NMRT_USAGE,
-                         "this binary was compiled without the target %s: compile it with "
+                         "this binary was compiled for --device %s alone: for %s, compile it with "
                          "--target %s",
-                         choice->device->name, choice->device->name);
+                         compiled(), choice->device->name, choice->device->name);
     choice->program = nmrt_program_find(choice->device->flavour, precision);
     if (choice->program)
         return NMRT_OK;

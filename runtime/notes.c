@@ -1,6 +1,8 @@
 // Notes of flags: what one rank has not, what a library cannot.
 #include "runtime/notes.h"
 
+#include "runtime/mesh_check.h"
+
 #include <string.h>
 
 // The value that the flag has now, where it was given and is not the default's.
@@ -26,6 +28,25 @@ static bool ignores_sp(const nmrt_run *run)
     return m->mode >= 0 && (m->program->mode[m->mode].sp != 0) != (run->options->sp != 0);
 }
 
+// --zero splits along dims that only what is kept has on its axes: none divides.
+static void note_whole_store(const nmrt_run *run)
+{
+    const nmrt_mesh *m = &run->mesh;
+    const int64_t stores = 1 << NMDRV_DPS | 1 << NMDRV_DPP;
+    for (int64_t i = 0; i < m->program->n_syms; i++) {
+        const nmdrv_sym_info *s = &m->program->sym[i];
+        if (!nmrt_sym_is_local(s) || !(nmrt_sym_axes(s) & stores) || s->of_sym >= 0)
+            continue;
+        nmrt_text why = {0};
+        nmrt_text_add(&why, "it splits %s = %lld (%s), which dp does not divide", s->of,
+                      (long long)s->extent, s->where);
+        if (!why.failed)
+            note_idle(run, "zero", why.at);
+        nmrt_text_release(&why);
+        return;
+    }
+}
+
 void nmrt_note_idle_flags(const nmrt_run *run)
 {
     const nmrt_mesh *m = &run->mesh;
@@ -36,6 +57,10 @@ void nmrt_note_idle_flags(const nmrt_run *run)
         note_idle(run, "vp", "--pp is 1");
     if (nmrt_mesh_dp(m) == 1)
         note_idle(run, "zero", "dp is 1");
+    else if (m->zero && m->size[NMDRV_DPS] * m->size[NMDRV_DPP] == 1)
+        note_whole_store(run);
+    if (run->options->tf32 && run->device == &nmrt_device_host)
+        fprintf(run->out->note, "note: --tf32 changes nothing: it is for GPUs\n");
     if (!has_tp)
         note_idle(run, "sp", "--tp is 1");
     else if (ignores_sp(run))

@@ -189,8 +189,11 @@ static const struct {
     int capability, f32, bf16;
 } rates[] = {{100, 128, 4096}, {90, 128, 2048}, {86, 128, 512}, {80, 64, 1024}, {0, 64, 64}};
 
+// 0: nobody wants to know an emulator's.
 static double gpu_peak(nmrt_device *d)
 {
+    if (!d->libraries)
+        return 0;
     int processors = 0, khz = 0, i = 0;
     bool bf16 = strcmp(d->program->precision, "bf16") == 0;
     d->api->cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, d->id);
