@@ -49,7 +49,10 @@ static inline void rig_open(rig *r, const nmdrv_program *program, const nmdrv_ar
     r->en = (nmrt_engine){.program = program,
                           .plan = &r->plan,
                           .ops = &nmrt_device_host,
-                          .slots = malloc((size_t)r->plan.slots + 1)};
+                          .slots = malloc((size_t)r->plan.slots + 1),
+                          .slot = calloc((size_t)r->plan.n_slots + 1, sizeof(void *))};
+    for (int i = 0; i < r->plan.n_slots; i++)
+        r->en.slot[i] = (char *)r->en.slots + r->plan.slot[i].offset;
     rig_options(&r->options, save);
 }
 
@@ -57,6 +60,7 @@ static inline void rig_close(rig *r)
 {
     free(r->plan.slot);
     free(r->en.slots);
+    free(r->en.slot);
     nmrt_options_release(&r->options);
 }
 
