@@ -1,0 +1,128 @@
+// Whether a run has collectives by NCCL: where each rank has a GPU of its own and the library is
+// there.
+#include "runtime/gpu/load.h"
+#include "runtime/gpu/nccl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static nmrt_status gather_uuids(nmrt_device *d, CUuuid *all, int *rank, nmrt_error *e)
+{
+    CUuuid mine;
+    int n = d->comm->ranks;
+    NMRT_TRY(nmrt_gpu_check(d, d->api->cuDeviceGetUuid(&mine, d->id), "cannot name the GPU", e));
+    for (int i = 0; i < n; i++)
+        rank[i] = i;
+    nmrt_exchange x = {.kind = NMDRV_ALL_GATHER,
+                       .dtype = NMDRV_U8,
+                       .group = {n, d->comm->rank, rank, nmrt_group_id(rank, n)},
+                       .outer = 1,
+                       .len = 1,
+                       .inner = sizeof mine,
+                       .out = all,
+                       .in = &mine,
+                       .name = "names of GPUs",
+                       .where = ""};
+    return d->comm->run(d->comm, &x, e);
+}
+
+// NCCL wants a GPU of its own for each rank.
+static nmrt_status find_shared(nmrt_device *d, bool *shared, nmrt_error *e)
+{
+    size_t n = (size_t)d->comm->ranks;
+    CUuuid *all = calloc(n, sizeof *all);
+    int *rank = calloc(n, sizeof *rank);
+    nmrt_status status = all && rank ? gather_uuids(d, all, rank, e)
+                                     : nmrt_fail(e, NMRT_WORLD, "no memory for names of GPUs");
+    *shared = false;
+    for (size_t i = 0; status == NMRT_OK && i < n; i++)
+        *shared = *shared || ((int)i != d->comm->rank &&
+                              memcmp(&all[i], &all[d->comm->rank], sizeof *all) == 0);
+    free(all);
+    free(rank);
+    return status;
+}
+
+// Why this rank cannot have NCCL; NULL: it can. An emulated GPU is shared by nobody.
+static nmrt_status find_obstacle(nmrt_device *d, const char **why, nmrt_error *e)
+{
+    nmrt_error missing;
+    bool shared = false;
+    *why = NULL;
+    if (d->libraries) {
+        NMRT_TRY(find_shared(d, &shared, e));
+        if (shared)
+            *why = "ranks share a GPU";
+        else if (nmrt_gpu_load(d->libraries, NMRT_GPU_NCCL, &missing) != NMRT_OK)
+            *why = "libnccl.so.2 is not found";
+    } else if (!d->api->ncclCommInitRank) {
+        *why = "NCCL is not emulated";
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status open_nccl(nmrt_device *d, nmrt_error *e)
+{
+    size_t n = (size_t)d->program->n_collectives + 1;
+    nmrt_gpu_nccl *t = d->nccl = calloc(1, sizeof *t);
+    if (t) {
+        t->done = calloc(n, sizeof(CUevent));
+        t->under_way = calloc(n, sizeof *t->under_way);
+    }
+    if (!t || !t->done || !t->under_way)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the collectives");
+    CUresult r = d->api->cuStreamCreate(&t->stream, CU_STREAM_NON_BLOCKING);
+    if (r == CUDA_SUCCESS)
+        r = d->api->cuEventCreate(&t->ready, CU_EVENT_DISABLE_TIMING);
+    nmrt_gpu_trace_stream(d, t->stream, "collectives");
+    return nmrt_gpu_check(d, r, "cannot make a stream", e);
+}
+
+nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e)
+{
+    const char *why = "--collectives says so";
+    if (strcmp(request->collectives, "host") != 0)
+        NMRT_TRY(find_obstacle(d, &why, e));
+    bool other = why != NULL;
+    NMRT_TRY(nmrt_comm_any(d->comm, &other, e));
+    if (other && strcmp(request->collectives, "nccl") == 0)
+        return nmrt_fail(e, NMRT_WORLD, "--collectives nccl: %s",
+                         why ? why : "another rank has no NCCL");
+    if (other) {
+        snprintf(d->title + strlen(d->title), sizeof d->title - strlen(d->title),
+                 ", collectives through host memory as %s", why ? why : "another rank has no NCCL");
+        return NMRT_OK;
+    }
+    NMRT_TRY(open_nccl(d, e));
+    d->nccl->timeout = request->timeout;
+    return NMRT_OK;
+}
+
+void nmrt_gpu_nccl_close(nmrt_device *d)
+{
+    nmrt_gpu_nccl *t = d->nccl;
+    if (!t)
+        return;
+    for (int i = 0; i < t->n_peers; i++)
+        d->api->ncclCommDestroy(t->peers[i].comm);
+    for (int64_t i = 0; t->done && i < d->program->n_collectives; i++)
+        if (t->done[i])
+            d->api->cuEventDestroy(t->done[i]);
+    for (int i = 0; i < NMRT_GPU_WATCHED; i++) {
+        if (t->watched[i].begun)
+            d->api->cuEventDestroy(t->watched[i].begun);
+        if (t->watched[i].done)
+            d->api->cuEventDestroy(t->watched[i].done);
+    }
+    nmrt_gpu_free(d, t->scratch, t->scratch_bytes);
+    if (t->ready)
+        d->api->cuEventDestroy(t->ready);
+    if (t->stream)
+        d->api->cuStreamDestroy(t->stream);
+    free(t->peers);
+    free(t->done);
+    free(t->under_way);
+    free(t);
+    d->nccl = NULL;
+}
