@@ -4,7 +4,7 @@
 set -eu
 . tests/models/lib.sh
 
-build() { nemocc "models/$1.nm" --preset tiny --target host,emu -o "$work/$1"; }
+build() { nemocc "models/$1.nm" --preset tiny --target host,emu "${@:2}" -o "$work/$1"; }
 go() { # go MODEL FOLDER FLAGS...: steps of four samples
     local program=$work/$1 folder=$work/$2
     shift 2
@@ -13,8 +13,9 @@ go() { # go MODEL FOLDER FLAGS...: steps of four samples
 }
 same() { close_to <(losses "$1") <(losses "$2") "$3" 1e-5 || { echo "in $2" && exit 1; }; }
 
+build gpt2
+build llama3 --precision f32,bf16
 for model in gpt2 llama3; do
-    build "$model"
     go $model host.$model --steps 4 --device host
     go $model emu.$model --steps 4 --device emu
     same host.$model emu.$model 4
@@ -25,6 +26,12 @@ NEMOCC_EMU=lazy go gpt2 lazy --steps 4 --device emu --dp 2 --zero 3 --check-memo
 same host.gpt2 lazy 4
 go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring --collectives host
 same host.llama3 ring 4
+
+# In bf16: near the host's bf16, and not f32.
+go llama3 host.bf16 --steps 4 --device host --precision bf16
+go llama3 emu.bf16 --steps 4 --device emu --precision bf16 --tp 2
+close_to <(losses host.bf16) <(losses emu.bf16) 4 2e-4
+if close_to <(losses emu.llama3) <(losses emu.bf16) 4 1e-6 >"$work/report"; then echo "bf16 is f32" && exit 1; fi
 
 # The same bits twice.
 go gpt2 again --steps 4 --device emu
