@@ -94,6 +94,12 @@ static void device_fill(nmrt_device *d, void *at, int64_t bytes, uint32_t patter
 
 static void device_poison(nmrt_device *d, uint32_t pattern) { (void)d, (void)pattern; }
 
+static void device_run(nmrt_device *d, const nmdrv_func *f, nmdrv_frame *frame)
+{
+    (void)d;
+    f->run(frame);
+}
+
 static void device_end(nmrt_device *d, const nmdrv_func *f) { (void)d, (void)f; }
 
 static const nmrt_device_ops packed = {.name = "packed",
@@ -103,6 +109,7 @@ static const nmrt_device_ops packed = {.name = "packed",
                                        .free = device_free,
                                        .fill = device_fill,
                                        .poison_scratch = device_poison,
+                                       .run = device_run,
                                        .end_call = device_end};
 
 // --- the tests -----------------------------------------------------------------------------------
