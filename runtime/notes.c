@@ -47,6 +47,15 @@ static void note_whole_store(const nmrt_run *run)
     }
 }
 
+static void note_gpu_flags(const nmrt_run *run)
+{
+    static const char why[] = "it is for GPUs";
+    note_idle(run, "collectives", why);
+    note_idle(run, "graphs", why);
+    if (run->options->tf32)
+        fprintf(run->out->note, "note: --tf32 changes nothing: %s\n", why);
+}
+
 void nmrt_note_idle_flags(const nmrt_run *run)
 {
     const nmrt_mesh *m = &run->mesh;
@@ -59,8 +68,10 @@ void nmrt_note_idle_flags(const nmrt_run *run)
         note_idle(run, "zero", "dp is 1");
     else if (m->zero && m->size[NMDRV_DPS] * m->size[NMDRV_DPP] == 1)
         note_whole_store(run);
-    if (run->options->tf32 && run->device == &nmrt_device_host)
-        fprintf(run->out->note, "note: --tf32 changes nothing: it is for GPUs\n");
+    if (run->device == &nmrt_device_host)
+        note_gpu_flags(run);
+    else if (m->world == 1)
+        note_idle(run, "collectives", "one rank talks to nobody");
     if (!has_tp)
         note_idle(run, "sp", "--tp is 1");
     else if (ignores_sp(run))

@@ -401,6 +401,8 @@ static void check_mesh(const nmrt_options *o, nmrt_text *problems)
 {
     if (o->sp > 1)
         nmrt_text_add(problems, "--sp takes 0 or 1, not '%lld'\n", (long long)o->sp);
+    if (o->graphs > 1)
+        nmrt_text_add(problems, "--graphs takes 0 or 1, not '%lld'\n", (long long)o->graphs);
 }
 
 static void check_plan(const nmrt_options *o, nmrt_text *problems)

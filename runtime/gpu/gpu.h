@@ -125,6 +125,7 @@ nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchang
                                  nmrt_error *e);
 void nmrt_gpu_nccl_wait(nmrt_device *d, int64_t row); // the kernels' stream does
 int64_t nmrt_gpu_nccl_left(const nmrt_device *d);     // a row that is not waited for; -1: none
-void nmrt_gpu_nccl_sync(nmrt_device *d); // as cuStreamSynchronize, and looks for the others
+// Waits for the event, or for the kernels' stream (NULL), and looks for the others meanwhile.
+void nmrt_gpu_nccl_sync(nmrt_device *d, CUevent event);
 
 #endif

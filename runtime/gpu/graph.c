@@ -1,7 +1,8 @@
 // CUDA graphs. What a function's driver enqueues depends on its symbols and buffers alone, and a
 // step calls the same functions on the same ones as the step before. So a call that is seen for the
 // second time is captured, and from then on it is one launch instead of hundreds. A call with
-// collectives is not: these meet the host.
+// collectives is not yet: those through host memory cannot be, and those by NCCL would need their
+// stream forked and joined in the capture.
 #include "runtime/gpu/gpu.h"
 
 #include "runtime/hash.h"

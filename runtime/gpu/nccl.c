@@ -288,12 +288,17 @@ static nmrt_status look_for_others(nmrt_device *d, nmrt_error *e)
     return NMRT_OK;
 }
 
-void nmrt_gpu_nccl_sync(nmrt_device *d)
+static CUresult ask(const nmrt_device *d, CUevent event)
+{
+    return event ? d->api->cuEventQuery(event) : d->api->cuStreamQuery(d->stream);
+}
+
+void nmrt_gpu_nccl_sync(nmrt_device *d, CUevent event)
 {
     nmrt_error e;
     CUresult r;
     d->nccl->stuck = 0;
-    for (int64_t i = 0; (r = d->api->cuStreamQuery(d->stream)) == CUDA_ERROR_NOT_READY; i++) {
+    for (int64_t i = 0; (r = ask(d, event)) == CUDA_ERROR_NOT_READY; i++) {
         if (i < BUSY)
             continue;
         usleep(PAUSE_US);

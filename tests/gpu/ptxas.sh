@@ -13,7 +13,7 @@ bad=0
 
 check() { # model, preset, arch; one text of its program: the others' kernels are much the same
     local out=$scratch/out
-    nemocc "models/$1.nm" --preset "$2" --arch "$3" --fix tp=1 --fix cp=1 --fix dp=1 --fix pp=1 --emit=ptx -o "$out.ptx" ||
+    nemocc "models/$1.nm" --preset "$2" --arch "$3" --fix tp=1 --fix cp=1 --fix dp=1 --fix pp=1 --precision f32,bf16 --emit=ptx -o "$out.ptx" ||
         { bad=1; return; }
     if ! ptxas -arch="$3" -v -split-compile=0 "$out.ptx" -o "$out.cubin" >"$out.log" 2>&1 ||
         grep -qE '[1-9][0-9]* bytes spill|[1-9][0-9]* bytes stack|serialized|injected|ignored|warning' "$out.log"; then

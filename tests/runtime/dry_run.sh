@@ -63,6 +63,6 @@ grep -q 'checkpoint copy' <(dry --save "$work/none")
 "$units" --device null --tp 8 --pp 16 --dp 64 --micro-batch 2 --global-batch 4096 >"$work/null"
 diff <(sed 's/1 thread on host/on null/' "$work/large") <(sed '/of a step  *launches/,$d' "$work/null")
 sed '1,/of a step  *launches/d' "$work/null" | diff - <(printf '  %-26s %10d\n' map 165) # 32 micro-batches of 5, and 5 in the end
-expect 'without the target cuda: compile it with --target cuda' "$units" --device cuda --data "$work/text"
-expect 'without the target emu: compile it with --target emu' "$units" --device emu --data "$work/text"
-expect 'without the target null: compile it with --target null' "$fake" --device null
+expect 'for cuda, compile it with --target cuda' "$units" --device cuda --data "$work/text"
+expect 'for emu, compile it with --target emu' "$units" --device emu --data "$work/text"
+expect 'for null, compile it with --target null' "$fake" --device null
