@@ -8,6 +8,8 @@
 #include "runtime/exchange.h"
 #include "runtime/gpu/load.h"
 
+#include <stdatomic.h>
+
 enum { NMRT_GPU_RING = 2, NMRT_GPU_RING_BYTES = 4 << 20 };
 
 typedef struct nmrt_gpu_ring {   // pinned host memory, in parts that are filled in turn
@@ -38,6 +40,8 @@ struct nmrt_device {
     const nmdrv_func *last_graph;   // launched since then; NULL: none
     struct nmrt_gpu_graphs *graphs; // NULL: none are made
     int64_t n_collectives;          // that met other ranks
+    atomic_bool runs;               // the host is in a function
+    atomic_llong calls;             // of the driver that have come back
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
     bool tf32;

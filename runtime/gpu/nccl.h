@@ -6,6 +6,8 @@
 #include "runtime/dtype.h"
 #include "runtime/gpu/gpu.h"
 
+#include <pthread.h>
+
 enum { NMRT_GPU_WATCHED = 256 };
 
 typedef struct nmrt_gpu_peers {
@@ -31,12 +33,20 @@ typedef struct nmrt_gpu_nccl {
         watched[NMRT_GPU_WATCHED]; // launches [n_done, n_begun), a ring; when it is full, no more
     int64_t n_begun, n_done;
     double timeout, stuck; // seconds; when the others were first missed, 0: they are not
+    pthread_t watch;
+    bool is_watched;  // there is such a thread
+    atomic_bool ends; // it is to end
 } nmrt_gpu_nccl;
 
 static inline int64_t nmrt_gpu_bytes_of(const nmrt_exchange *x, int64_t elements)
 {
     return elements * nmrt_dtype(x->dtype)->bits / 8;
 }
+
+// --- watch.c -----------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_watch_start(nmrt_device *d, nmrt_error *e);
+void nmrt_gpu_watch_stop(nmrt_device *d);
 
 // --- nccl_pack.c -------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *reques
     }
     NMRT_TRY(open_nccl(d, e));
     d->nccl->timeout = request->timeout;
-    return NMRT_OK;
+    return nmrt_gpu_watch_start(d, e);
 }
 
 void nmrt_gpu_nccl_close(nmrt_device *d)
@@ -104,6 +104,7 @@ void nmrt_gpu_nccl_close(nmrt_device *d)
     nmrt_gpu_nccl *t = d->nccl;
     if (!t)
         return;
+    nmrt_gpu_watch_stop(d);
     for (int i = 0; i < t->n_peers; i++)
         d->api->ncclCommDestroy(t->peers[i].comm);
     for (int64_t i = 0; t->done && i < d->program->n_collectives; i++)
