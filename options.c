@@ -14,12 +14,12 @@ typedef struct option {
     bool joined; // the value may be left out, and stands behind a = else
 } option;
 
+// clang-format off
 #define FLAG(name, help, field)        {NULL, name, NULL, help, offsetof(nm_cli, field), false}
 #define TEXT(name, value, help, field) {NULL, name, value, help, offsetof(nm_cli, field), false}
 #define MAY(name, value, help, field)  {NULL, name, value, help, offsetof(nm_cli, field), true}
 #define GROUP(text)                    {text, NULL, NULL, NULL, 0, false}
 
-// clang-format off
 static const option options[] = {
     GROUP("output"),
     TEXT("-o", "OUT", "write the binary here (default: train_bin; for text: standard output)", out),

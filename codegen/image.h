@@ -25,8 +25,8 @@ typedef struct nm_images {
     nm_ptxas_said said[NM_MAX_ARCHS];
 } nm_images;
 
-// Of the compiled objects that are for GPUs, for these architectures; a kernel that is the same on all
-// has one object. cubins: look for ptxas. False: reported.
+// Of the compiled objects that are for GPUs, for these architectures; a kernel that is the same on
+// all has one object. cubins: look for ptxas. False: reported.
 bool nm_images_make(nm_module *m, int n_targets, const nm_target *target, int n,
                     const nm_object *object, bool cubins, nm_images *out);
 void nm_images_release(nm_images *images);

@@ -332,7 +332,7 @@ typedef struct nm_module {
     nm_func *first_func, *last_func;
     unsigned facts;             // passes/pass.h
     struct nm_remarks *remarks; // passes/rewrite.h: what rules did; NULL: nobody asked
-    uint64_t hash;    // of the model as it was read: the same for all programs made of it
+    uint64_t hash;              // of the model as it was read: the same for all programs made of it
     nm_sym no_decode; // why the model cannot generate; NULL: it can, or passes/decode.c did not run
 } nm_module;
 

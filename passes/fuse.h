@@ -1,11 +1,11 @@
 // Fusion's own data: one function body (or the body of a repeat) at a time.
 //
 // A *unit* is an op that stands in exactly one group. All other ops are *pulled*: free values, maps
-// of free values alone, widening casts and views that only rename, split, merge, slice, broadcast or
-// window; every group that reads one has its own copy, so they are never stored. A *cluster* is the units of a
-// group to be. Clusters begin with one unit each and are merged while a law (fuse_map.c,
-// fuse_row.c, fuse_dot.c) allows it and traffic to memory is saved (fuse_pick.c); then fuse_emit.c
-// makes each a `group`.
+// of free values alone, widening casts and views that only rename, split, merge, slice, broadcast
+// or window; every group that reads one has its own copy, so they are never stored. A *cluster* is
+// the units of a group to be. Clusters begin with one unit each and are merged while a law
+// (fuse_map.c, fuse_row.c, fuse_dot.c) allows it and traffic to memory is saved (fuse_pick.c); then
+// fuse_emit.c makes each a `group`.
 #ifndef NM_PASSES_FUSE_H
 #define NM_PASSES_FUSE_H
 

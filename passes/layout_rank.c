@@ -61,7 +61,8 @@ static void place_view(nm_rank *r, const nm_op *op)
         insert(r, at, into);
 }
 
-// First of all: the index of dst', which a bias is made of, may stand before what makes dst' of dst.
+// First of all: the index of dst', which a bias is made of, may stand before what makes dst' of
+// dst.
 static void place_runtime_renames(nm_rank *r, const nm_func *f)
 {
     nm_each_op(op, f) {

@@ -4,8 +4,8 @@
 
 #include "ir/ir.h"
 
-// Every `real` of f and its bodies becomes f32, or is rounded to `low` where it is stored. Was there
-// any?
+// Every `real` of f and its bodies becomes f32, or is rounded to `low` where it is stored. Was
+// there any?
 bool nm_narrow_func(nm_func *f, nm_dtype low);
 
 #endif

@@ -136,7 +136,8 @@ static void add_range(const nmdrv_sym *sym, void *const *arg, int64_t from, int6
 
 static void add_all(const job *j, void *out, const void *const *in, int64_t count)
 {
-    const nmdrv_kernel kernel = {.name = "collective", .where = "", .fn = add_range, .grain = SHARE};
+    const nmdrv_kernel kernel = {
+        .name = "collective", .where = "", .fn = add_range, .grain = SHARE};
     sum s = {j, out, in};
     void *arg[] = {&s};
     if (j->pool && count > SHARE)
