@@ -319,18 +319,9 @@ static bool write_twice(nm_gen *g, nm_columns *c)
     return finish(g, c, false);
 }
 
-bool nm_gpu_column(nm_gen *g)
+bool nm_gpu_column(nm_gen *g, const nm_reductions *r, const nm_space *kept, const nm_space *over)
 {
-    nm_columns c = {0};
-    if (!nm_reductions_find(g, &c.r))
-        return false;
-    if (c.r.n_kept == 0 || c.r.levels > 1)
-        return nm_kernel_row(g);
-    c.kept = nm_space_make(g, c.r.n_kept, c.r.kept);
-    c.over = nm_space_make(g, c.r.n_over, c.r.over);
-    const nm_space *kept = &c.kept;
-    for (int i = 0; i < g->group->n_out; i++)
-        nm_space_prove(g, i, 1, &kept);
+    nm_columns c = {.r = *r, .kept = *kept, .over = *over};
     choose_lanes(g, &c);
     return choose_parts(g, &c) && (c.chunks ? write_twice : write_once)(g, &c);
 }

@@ -125,8 +125,6 @@ static bool write_columns(nm_gen *g, nm_column *c)
 
 bool nm_kernel_column(nm_gen *g)
 {
-    if (g->is_gpu)
-        return nm_gpu_column(g);
     nm_column c = {0};
     if (!nm_reductions_find(g, &c.r))
         return false;
@@ -137,5 +135,5 @@ bool nm_kernel_column(nm_gen *g)
     const nm_space *kept = &c.kept;
     for (int i = 0; i < g->group->n_out; i++)
         nm_space_prove(g, i, 1, &kept);
-    return write_columns(g, &c);
+    return g->is_gpu ? nm_gpu_column(g, &c.r, &c.kept, &c.over) : write_columns(g, &c);
 }

@@ -22,7 +22,11 @@ bool nm_kernel_cumsum(nm_gen *g);
 bool nm_kernel_top_k(nm_gen *g);
 bool nm_kernel_update(nm_gen *g);
 bool nm_kernel_overlap_add(nm_gen *g);
-bool nm_gpu_column(nm_gen *g); // nm_kernel_column's, on a GPU
+// nm_kernel_column's, on a GPU: sums of one level, in the spaces of what is kept and summed.
+struct nm_reductions;
+struct nm_space;
+bool nm_gpu_column(nm_gen *g, const struct nm_reductions *r, const struct nm_space *kept,
+                   const struct nm_space *over);
 
 // Shared by the kinds.
 nm_value *nm_group_result(nm_gen *g, int i);   // the body's value that becomes result i

@@ -16,12 +16,11 @@
 struct nmrt_device {
     const nmdrv_program *program;
     nmrt_pool *pool;
-    nmrt_comm *comm;                     // NULL: one rank alone
-    nmrt_exchanges exchanges;            // where there is a comm
-    nmrt_queue *queue;                   // where that has several ranks
-    int64_t *ticket;                     // likewise: of the launch that a row ended; 0: none
-    nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
-    int n_batch;
+    nmrt_comm *comm;          // NULL: one rank alone
+    nmrt_exchanges exchanges; // where there is a comm
+    nmrt_queue *queue;        // where that has several ranks
+    int64_t *ticket;          // likewise: of the launch that a row ended; 0: none
+    nmrt_launch launch;       // collectives that wait for the ones that follow at once
     nmrt_track *track;
 };
 
@@ -208,27 +207,19 @@ static _Noreturn void end_all(nmrt_device *d, const nmrt_error *e)
     nmrt_comm_die(d->comm, failed ? &first : e);
 }
 
-// Does the launch that this row is of go on beside kernels? Its rows lie side by side.
-static bool is_async(const nmdrv_program *p, int64_t row)
-{
-    while (p->collective[row].more)
-        row++;
-    return p->collective[row].async;
-}
-
 // Of the whole batch, which this row ends; or fills, and then a later row's ticket is for it, too.
 static nmrt_status launch_batch(nmrt_device *d, int64_t row, nmrt_error *e)
 {
     const nmdrv_collective *c = &d->program->collective[row];
-    int n = d->n_batch;
-    d->n_batch = 0;
-    if (!is_async(d->program, row))
-        return nmrt_queue_run(d->queue, d->batch, n, e);
+    int n = d->launch.n;
+    d->launch.n = 0;
+    if (!nmrt_launch_is_async(d->program, row))
+        return nmrt_queue_run(d->queue, d->launch.x, n, e);
     if (d->ticket[row])
         return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): begun again before it was waited for", c->name,
                          c->where);
     int64_t ticket;
-    NMRT_TRY(nmrt_queue_start(d->queue, d->batch, n, &ticket, e));
+    NMRT_TRY(nmrt_queue_start(d->queue, d->launch.x, n, &ticket, e));
     d->ticket[row] = c->more ? 0 : ticket;
     return NMRT_OK;
 }
@@ -241,18 +232,12 @@ static void *call_collective(nmdrv_frame *f, int64_t collective, const int64_t *
     nmrt_error e;
     if (!d->comm)
         return in;
-    nmrt_exchange *x = &d->batch[d->n_batch];
-    nmrt_status status = nmrt_exchanges_get(&d->exchanges, collective, f->sym, geometry, x, &e);
-    if (status == NMRT_OK && x->group.n == 1)
+    nmrt_launch_when when = nmrt_launch_add(&d->launch, &d->exchanges, collective, f->sym, geometry,
+                                            (nmrt_operands){out, in}, &e);
+    if (when == NMRT_LAUNCH_NOTHING)
         return in;
-    x->out = out;
-    x->in = in;
-    d->n_batch++;
-    if (status == NMRT_OK && d->program->collective[collective].more && d->n_batch < NMRT_MAX_BATCH)
-        return out;
-    if (status == NMRT_OK)
-        status = launch_batch(d, collective, &e);
-    if (status != NMRT_OK)
+    if (when == NMRT_LAUNCH_FAILED ||
+        (when == NMRT_LAUNCH_NOW && launch_batch(d, collective, &e) != NMRT_OK))
         end_all(d, &e);
     return out;
 }

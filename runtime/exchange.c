@@ -87,3 +87,28 @@ nmrt_status nmrt_exchanges_get(nmrt_exchanges *x, int64_t collective, const nmdr
         out->piece = find_pieces(x->mesh, c, row, sym);
     return NMRT_OK;
 }
+
+// --- launches ----------------------------------------------------------------------------------
+
+nmrt_launch_when nmrt_launch_add(nmrt_launch *l, nmrt_exchanges *all, int64_t collective,
+                                 const nmdrv_sym *sym, const int64_t *geometry,
+                                 nmrt_operands operands, nmrt_error *e)
+{
+    nmrt_exchange *x = &l->x[l->n];
+    if (nmrt_exchanges_get(all, collective, sym, geometry, x, e) != NMRT_OK)
+        return NMRT_LAUNCH_FAILED;
+    if (x->group.n == 1)
+        return NMRT_LAUNCH_NOTHING;
+    x->out = operands.out;
+    x->in = operands.in;
+    l->n++;
+    bool more = all->mesh->program->collective[collective].more && l->n < NMRT_MAX_BATCH;
+    return more ? NMRT_LAUNCH_LATER : NMRT_LAUNCH_NOW;
+}
+
+bool nmrt_launch_is_async(const nmdrv_program *p, int64_t row)
+{
+    while (p->collective[row].more)
+        row++;
+    return p->collective[row].async;
+}

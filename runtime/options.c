@@ -397,12 +397,10 @@ static void check_train(const nmrt_options *o, nmrt_text *problems)
     check_schedule(o, problems);
 }
 
-static void check_mesh(const nmrt_options *o, nmrt_text *problems)
+static void check_switch(const char *flag, int64_t value, nmrt_text *problems)
 {
-    if (o->sp > 1)
-        nmrt_text_add(problems, "--sp takes 0 or 1, not '%lld'\n", (long long)o->sp);
-    if (o->graphs > 1)
-        nmrt_text_add(problems, "--graphs takes 0 or 1, not '%lld'\n", (long long)o->graphs);
+    if (value > 1)
+        nmrt_text_add(problems, "--%s takes 0 or 1, not '%lld'\n", flag, (long long)value);
 }
 
 static void check_plan(const nmrt_options *o, nmrt_text *problems)
@@ -428,7 +426,8 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
     if (o->top_p <= 0 || o->top_p > 1)
         nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
-    check_mesh(o, problems);
+    check_switch("sp", o->sp, problems);
+    check_switch("graphs", o->graphs, problems);
     if (!o->seq)
         o->seq = nmrt_seq_default(o->hypers.program);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)

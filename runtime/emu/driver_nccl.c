@@ -105,30 +105,24 @@ static ncclResult_t call_collect(const nmemu_collecting *k, CUstream s)
     return nmemu_done(r ? r : collect(k, s));
 }
 
+static ncclResult_t reduce(nmemu_collective kind, const void *send, void *receive, size_t n,
+                           ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, CUstream s)
+{
+    nmemu_collecting k = {
+        .comm = comm, .kind = kind, .type = type, .op = op, .in = send, .out = receive, .n = n};
+    return call_collect(&k, s);
+}
+
 static ncclResult_t all_reduce(const void *send, void *receive, size_t n, ncclDataType_t type,
                                ncclRedOp_t op, ncclComm_t comm, CUstream s)
 {
-    nmemu_collecting k = {.comm = comm,
-                          .kind = NMEMU_ALL_REDUCE,
-                          .type = type,
-                          .op = op,
-                          .in = send,
-                          .out = receive,
-                          .n = n};
-    return call_collect(&k, s);
+    return reduce(NMEMU_ALL_REDUCE, send, receive, n, type, op, comm, s);
 }
 
 static ncclResult_t reduce_scatter(const void *send, void *receive, size_t n, ncclDataType_t type,
                                    ncclRedOp_t op, ncclComm_t comm, CUstream s)
 {
-    nmemu_collecting k = {.comm = comm,
-                          .kind = NMEMU_REDUCE_SCATTER,
-                          .type = type,
-                          .op = op,
-                          .in = send,
-                          .out = receive,
-                          .n = n};
-    return call_collect(&k, s);
+    return reduce(NMEMU_REDUCE_SCATTER, send, receive, n, type, op, comm, s);
 }
 
 static ncclResult_t all_gather(const void *send, void *receive, size_t n, ncclDataType_t type,

@@ -94,6 +94,14 @@ static nmrt_status run_staged(nmrt_device *d, const nmrt_exchange *x, int n, nmr
     return NMRT_OK;
 }
 
+static nmrt_status launch(nmrt_device *d, int64_t row, nmrt_error *e)
+{
+    int n = d->launch.n;
+    d->launch.n = 0;
+    return d->nccl ? nmrt_gpu_nccl_launch(d, row, d->launch.x, n, e)
+                   : run_staged(d, d->launch.x, n, e);
+}
+
 // Those that follow each other at once are one launch.
 void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
                           void *in)
@@ -102,22 +110,13 @@ void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geo
     nmrt_error e;
     if (!d->comm)
         return in;
-    nmrt_exchange *x = &d->batch[d->n_batch];
-    nmrt_status status = nmrt_exchanges_get(&d->exchanges, collective, f->sym, geometry, x, &e);
-    if (status == NMRT_OK && x->group.n == 1)
+    nmrt_launch_when when = nmrt_launch_add(&d->launch, &d->exchanges, collective, f->sym, geometry,
+                                            (nmrt_operands){out, in}, &e);
+    if (when == NMRT_LAUNCH_NOTHING)
         return in;
-    x->out = out;
-    x->in = in;
-    d->n_batch++;
     d->n_collectives++;
-    if (status == NMRT_OK && d->program->collective[collective].more && d->n_batch < NMRT_MAX_BATCH)
-        return out;
-    int n = d->n_batch;
-    d->n_batch = 0;
-    if (status == NMRT_OK)
-        status = d->nccl ? nmrt_gpu_nccl_launch(d, collective, d->batch, n, &e)
-                         : run_staged(d, d->batch, n, &e);
-    if (status != NMRT_OK)
+    if (when == NMRT_LAUNCH_FAILED ||
+        (when == NMRT_LAUNCH_NOW && launch(d, collective, &e) != NMRT_OK))
         nmrt_gpu_die(d, &e);
     return out;
 }

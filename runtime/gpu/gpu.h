@@ -45,10 +45,9 @@ struct nmrt_device {
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
     bool tf32;
-    nmrt_comm *comm;                     // NULL: one rank alone
-    nmrt_exchanges exchanges;            // where there is a comm
-    nmrt_exchange batch[NMRT_MAX_BATCH]; // collectives that wait for the ones that follow at once
-    int n_batch;
+    nmrt_comm *comm;          // NULL: one rank alone
+    nmrt_exchanges exchanges; // where there is a comm
+    nmrt_launch launch;       // collectives that wait for the ones that follow at once
     nmrt_gpu_stage stage;
     struct nmrt_gpu_nccl *nccl;   // NULL: collectives go through host memory
     struct nmrt_gpu_trace *trace; // NULL: nothing is traced

@@ -216,13 +216,6 @@ static nmrt_status run(nmrt_device *d, int64_t row, const nmrt_exchange *x, int 
     return NMRT_OK;
 }
 
-static bool is_async(const nmdrv_program *p, int64_t row)
-{
-    while (p->collective[row].more)
-        row++;
-    return p->collective[row].async;
-}
-
 static void wait_for(nmrt_device *d, int64_t row)
 {
     nmrt_gpu_must(d, d->api->cuStreamWaitEvent(d->stream, d->nccl->done[row], 0),
@@ -239,7 +232,7 @@ nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchang
                          c->where);
     NMRT_TRY(run(d, row, x, n, e));
     mark(d, &t->done[row]);
-    if (is_async(d->program, row))
+    if (nmrt_launch_is_async(d->program, row))
         t->under_way[row] = !c->more; // a later launch's event is for this one, too
     else
         wait_for(d, row);
