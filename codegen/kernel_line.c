@@ -34,16 +34,23 @@ static nm_coords point(nm_gen *g, const nm_lines *l, nm_sym dim, LLVMValueRef li
     return c;
 }
 
+// What an element is while it is summed or compared.
+static nm_dtype between_of(const nm_op *op)
+{
+    return op->in[0]->type->dtype == NM_i32 ? NM_i32 : NM_f32;
+}
+
 static LLVMValueRef write_load(nm_gen *g, const nm_lines *l)
 {
     nm_fn *f = &g->fn;
-    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64};
-    LLVMValueRef fn = nm_gen_begin_hook(g, "load", LLVMFunctionType(f->f32, param, 3, false));
+    nm_dtype between = between_of(l->op);
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64}, of = nm_dtype_compute(f, between);
+    LLVMValueRef fn = nm_gen_begin_hook(g, "load", LLVMFunctionType(of, param, 3, false));
     nm_coords c = point(g, l, l->along.name, LLVMGetParam(fn, 1), LLVMGetParam(fn, 2));
     LLVMValueRef x = nm_gen_value(g, l->op->in[0], &c);
     if (!x)
         return NULL;
-    nm_fn_finish(f, nm_dtype_cast(f, l->op->in[0]->type->dtype, NM_f32, x));
+    nm_fn_finish(f, nm_dtype_cast(f, l->op->in[0]->type->dtype, between, x));
     return fn;
 }
 
@@ -60,10 +67,15 @@ static bool store_results(nm_gen *g, const nm_coords *c)
     return true;
 }
 
-static bool is_lowered(nm_gen *g, const nm_op *op)
+static bool is_float(const nm_op *op)
 {
     nm_dtype t = op->in[0]->type->dtype;
-    return t == NM_f32 || t == NM_bf16 || nm_gen_refuse(g, op, "of this dtype is not lowered yet");
+    return t == NM_f32 || t == NM_bf16;
+}
+
+static bool refuse_dtype(nm_gen *g, const nm_op *op)
+{
+    return nm_gen_refuse(g, op, "of this dtype is not lowered yet") != NULL;
 }
 
 static void begin_lines(nm_gen *g, const nm_lines *l)
@@ -80,19 +92,27 @@ static void begin_lines(nm_gen *g, const nm_lines *l)
 static LLVMValueRef write_sum(nm_gen *g, const nm_lines *l)
 {
     nm_fn *f = &g->fn;
-    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->f32};
+    nm_dtype between = between_of(l->op);
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, nm_dtype_compute(f, between)};
     LLVMValueRef fn = nm_gen_begin_hook(g, "store", LLVMFunctionType(f->nothing, param, 4, false));
     nm_coords c = point(g, l, l->along.name, LLVMGetParam(fn, 1), LLVMGetParam(fn, 2));
     nm_value *out = &l->op->out[0];
-    nm_gen_know(g, out, &c, nm_dtype_cast(f, NM_f32, out->type->dtype, LLVMGetParam(fn, 3)));
+    nm_gen_know(g, out, &c, nm_dtype_cast(f, between, out->type->dtype, LLVMGetParam(fn, 3)));
     return store_results(g, &c) ? fn : NULL;
+}
+
+static const char *sum_of(const nm_gen *g, const nm_op *op)
+{
+    if (between_of(op) == NM_i32)
+        return g->is_gpu ? "nmg_cumsum_u32" : "nmk_cumsum_u32";
+    return g->is_gpu ? "nmg_cumsum" : "nmk_cumsum";
 }
 
 bool nm_kernel_cumsum(nm_gen *g)
 {
     nm_op *op = nm_group_op(g, NM_OP_cumsum);
-    if (!is_lowered(g, op))
-        return false;
+    if (!is_float(op) && op->in[0]->type->dtype != NM_i32)
+        return refuse_dtype(g, op);
     nm_lines l = lines_of(g, op);
     LLVMValueRef load = write_load(g, &l), store = load ? write_sum(g, &l) : NULL;
     if (!store)
@@ -101,7 +121,7 @@ bool nm_kernel_cumsum(nm_gen *g)
     LLVMValueRef reverse = nm_fn_i64(&g->fn, nm_attr_bool(op, "reverse"));
     LLVMValueRef arg[] = {
         nm_gen_env(g), nm_fn_product(&g->fn, 1, &l.along), reverse, load, store, g->from, g->to};
-    nm_gen_call(g, g->is_gpu ? "nmg_cumsum" : "nmk_cumsum", g->fn.nothing, 7, arg);
+    nm_gen_call(g, sum_of(g, op), g->fn.nothing, 7, arg);
     nm_fn_finish(&g->fn, NULL);
     return true;
 }
@@ -126,8 +146,8 @@ bool nm_kernel_top_k(nm_gen *g)
 {
     nm_op *op = nm_group_op(g, NM_OP_top_k);
     int64_t k = nm_attr_int(op, "k", 1);
-    if (!is_lowered(g, op))
-        return false;
+    if (!is_float(op))
+        return refuse_dtype(g, op);
     if (k > NMK_MAX_K)
         return nm_gen_refuse(g, op, "k above 256 is not lowered yet") != NULL;
     nm_lines l = lines_of(g, op);

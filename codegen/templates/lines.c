@@ -1,18 +1,22 @@
 // Algorithms along one dim, a line at a time: running sums, and the k largest.
 #include "codegen/templates/simd.h"
 
-NMK_ENTRY void nmk_cumsum(const void *env, int64_t n, int64_t reverse, nmk_line_load *get,
-                          nmk_line_store *put, int64_t from, int64_t to)
-{
-    for (int64_t line = from; line < to; line++) {
-        float sum = 0;
-        for (int64_t t = 0; t < n; t++) {
-            int64_t i = reverse ? n - 1 - t : t;
-            sum += get(env, line, i);
-            put(env, line, i, sum);
-        }
+// Of floats, or of integers, which wrap around.
+#define RUNNING_SUM(name, type, load, store)                                                       \
+    NMK_ENTRY void name(const void *env, int64_t n, int64_t reverse, load *get, store *put,        \
+                        int64_t from, int64_t to)                                                  \
+    {                                                                                              \
+        for (int64_t line = from; line < to; line++) {                                             \
+            type sum = 0;                                                                          \
+            for (int64_t t = 0; t < n; t++) {                                                      \
+                int64_t i = reverse ? n - 1 - t : t;                                               \
+                sum += get(env, line, i);                                                          \
+                put(env, line, i, sum);                                                            \
+            }                                                                                      \
+        }                                                                                          \
     }
-}
+RUNNING_SUM(nmk_cumsum, float, nmk_line_load, nmk_line_store)
+RUNNING_SUM(nmk_cumsum_u32, uint32_t, nmk_line_load_u32, nmk_line_store_u32)
 
 typedef struct best { // the largest so far, largest first
     float value[NMK_MAX_K];

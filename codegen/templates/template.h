@@ -165,11 +165,15 @@ void nmk_scatter_add(const nmk_scatter_args *x, const void *env, nmk_index *inde
 
 typedef float nmk_line_load(const void *env, int64_t line, int64_t i);
 typedef void nmk_line_store(const void *env, int64_t line, int64_t i, float y);
+typedef uint32_t nmk_line_load_u32(const void *env, int64_t line, int64_t i);
+typedef void nmk_line_store_u32(const void *env, int64_t line, int64_t i, uint32_t y);
 typedef void nmk_pick(const void *env, int64_t line, int64_t rank, float value, int32_t i);
 
 // Running sums of n elements of each line; reverse: from the end. Range: lines.
 void nmk_cumsum(const void *env, int64_t n, int64_t reverse, nmk_line_load *load,
                 nmk_line_store *store, int64_t from, int64_t to);
+void nmk_cumsum_u32(const void *env, int64_t n, int64_t reverse, nmk_line_load_u32 *load,
+                    nmk_line_store_u32 *store, int64_t from, int64_t to);
 // The k largest of each line's n, largest first; of equals the first. Range: lines. k <= NMK_MAX_K.
 enum { NMK_MAX_K = 256 };
 void nmk_top_k(const void *env, int64_t n, int64_t k, nmk_line_load *load, nmk_pick *pick,

@@ -8,33 +8,37 @@ INLINE int64_t own_line(int64_t from) { return from + tid() / WARP; }
 
 // --- running sums
 
-// The sum of x over this lane and those below.
-INLINE float sum_below(float x)
-{
-    UNROLL
-    for (u32 by = 1; by < WARP; by *= 2) {
-        float below = shfl_up_f32(x, by);
-        x = laneid() >= by ? below + x : x;
+// sum_below: the sum of x over this lane and those below.
+#define RUNNING_SUM(name, type, sum_below, shfl_up, shfl_idx, load, store)                         \
+    INLINE type sum_below(type x)                                                                  \
+    {                                                                                              \
+        UNROLL                                                                                     \
+        for (u32 by = 1; by < WARP; by *= 2) {                                                     \
+            type below = shfl_up(x, by);                                                           \
+            x = laneid() >= by ? below + x : x;                                                    \
+        }                                                                                          \
+        return x;                                                                                  \
+    }                                                                                              \
+    NMG_ENTRY void name(const void *env, int64_t n, int64_t reverse, load *get, store *put,        \
+                        int64_t from, int64_t to)                                                  \
+    {                                                                                              \
+        int64_t line = own_line(from);                                                             \
+        if (line >= to)                                                                            \
+            return;                                                                                \
+        type before = 0;                                                                           \
+        for (int64_t start = 0; start < n; start += WARP) {                                        \
+            int64_t t = start + laneid(), i = reverse ? n - 1 - t : t;                             \
+            type x = t < n ? get(env, line, i) : 0;                                                \
+            type sum = before + sum_below(x);                                                      \
+            if (t < n)                                                                             \
+                put(env, line, i, sum);                                                            \
+            before = shfl_idx(sum, WARP - 1);                                                      \
+        }                                                                                          \
     }
-    return x;
-}
-
-NMG_ENTRY void nmg_cumsum(const void *env, int64_t n, int64_t reverse, nmk_line_load *get,
-                          nmk_line_store *put, int64_t from, int64_t to)
-{
-    int64_t line = own_line(from);
-    if (line >= to)
-        return;
-    float before = 0;
-    for (int64_t start = 0; start < n; start += WARP) {
-        int64_t t = start + laneid(), i = reverse ? n - 1 - t : t;
-        float x = t < n ? get(env, line, i) : 0;
-        float sum = before + sum_below(x);
-        if (t < n)
-            put(env, line, i, sum);
-        before = shfl_idx_f32(sum, WARP - 1);
-    }
-}
+RUNNING_SUM(nmg_cumsum, float, sum_below_f32, shfl_up_f32, shfl_idx_f32, nmk_line_load,
+            nmk_line_store)
+RUNNING_SUM(nmg_cumsum_u32, u32, sum_below_u32, shfl_up_u32, shfl_idx_u32, nmk_line_load_u32,
+            nmk_line_store_u32)
 
 // --- the k largest
 
