@@ -72,6 +72,29 @@ static bool has_work(nm_module *m)
                     "%s has no train, eval or infer block: there is nothing to compile", m->name);
 }
 
+// A step's functions are told apart by their role alone, so a binary trains and evaluates one way.
+static bool has_one(nm_module *m, const char *role)
+{
+    size_t len = strlen(role);
+    int n = 0;
+    bool named = true;
+    const char *names = "";
+    nm_each_func(f, m) {
+        if (strncmp(f->name, role, len) != 0 || (f->name[len] && f->name[len] != '.'))
+            continue;
+        const char *name = f->name[len] ? f->name + len + 1 : "one without a name";
+        names = nm_arena_fmt(m->arena, "%s%s%s", names, n++ ? ", " : "", name);
+        named = named && f->name[len];
+    }
+    if (n <= 1)
+        return true;
+    nm_error(m->diag, (nm_loc){0}, "%s has %d %s entries, and a binary has one: %s", m->name, n,
+             role, names);
+    if (named && strcmp(role, "train") == 0)
+        nm_help(m->diag, (nm_loc){0}, "--entry NAME compiles the entry of that name");
+    return false;
+}
+
 static bool is_frontend(const char *pass) { return pass && strcmp(pass, "frontend") == 0; }
 
 // What the frontend gave can be dumped, and stopped at, like a pass.
@@ -270,6 +293,9 @@ static bool lower(nm_module *m, const nm_cli *cli)
     if (!run_frontend(m, prog, cli))
         return false;
     m->hash = nm_module_hash(m);
+    bool read_only = cli->check || is_frontend(cli->passes.stop_after);
+    if (!read_only && (!has_one(m, "train") || !has_one(m, "eval")))
+        return false;
     if (cli->explain_comm)
         return explain_comm(m, cli);
     return cli->check || (has_work(m) && run_passes(m, cli));

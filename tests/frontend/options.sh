@@ -38,6 +38,7 @@ expect 0 "" --check -Dd=16 "$model"
 expect 0 "func @infer" --emit=nmir --stop-after=frontend "$model"
 expect 0 "# after frontend" --dump-after=frontend --stop-after=frontend --emit=nmir "$model"
 expect 0 "<h2>@infer" --emit=graph "$model"
+expect 1 "llava has 2 train entries, and a binary has one: pretrain, finetune" models/llava.nm --preset vicuna_7b
 [ "$("$nemocc" --list-presets "$model")" = $'a\nb' ] || { echo "--list-presets"; failed=1; }
 rm -r "$(dirname "$model")"
 exit $failed
