@@ -1,8 +1,8 @@
-// The emulated cuBLASLt: descriptors, layouts, and products in stream order. What nemocc does not
-// ask for is refused as unsupported. An algorithm is for the problem that it was found for, and for
-// operands that are aligned as was promised then: another use is refused, as the real one may be
-// wrong or slow there. A product whose operand leaves its buffer is a misuse, told when it runs.
-#include "runtime/emu/driver.h"
+// The emulated cuBLASLt: descriptors, layouts, and products in stream order. An algorithm is for
+// the problem that it was found for, and for operands that are aligned as was promised then:
+// another use is refused, as the real one may be wrong or slow there. A product whose operand
+// leaves its buffer is a misuse, told when it runs.
+#include "runtime/emu/driver_blas.h"
 
 #include "runtime/emu/product.h"
 
@@ -12,21 +12,6 @@
 
 struct cublasLtContext {
     int unused;
-};
-
-struct cublasLtMatmulDesc {
-    cublasComputeType_t compute;
-    cudaDataType_t scale, bias_type;
-    int32_t transa, transb;
-    uint32_t epilogue;
-    void *bias;
-};
-
-struct cublasLtMatrixLayout {
-    cudaDataType_t type;
-    uint64_t rows, cols;
-    int64_t ld, stride; // stride: of batches, in elements
-    int32_t batch;
 };
 
 struct cublasLtMatmulPreference {
@@ -90,8 +75,11 @@ static cublasStatus_t destroy(cublasLtHandle_t handle)
 static cublasStatus_t desc_create(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
                                   cudaDataType_t scale)
 {
-    struct cublasLtMatmulDesc first = {
-        .compute = compute, .scale = scale, .bias_type = -1, .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
+    struct cublasLtMatmulDesc first = {.compute = compute,
+                                       .scale = scale,
+                                       .bias_type = -1,
+                                       .aux_type = -1,
+                                       .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
     return make("cublasLtMatmulDescCreate", desc, sizeof first, &first);
 }
 
@@ -107,6 +95,9 @@ static const attribute desc_attributes[] = {
     MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE, struct cublasLtMatmulDesc, epilogue),
     MEMBER(CUBLASLT_MATMUL_DESC_BIAS_POINTER, struct cublasLtMatmulDesc, bias),
     MEMBER(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, struct cublasLtMatmulDesc, bias_type),
+    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, struct cublasLtMatmulDesc, aux),
+    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, struct cublasLtMatmulDesc, aux_ld),
+    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, struct cublasLtMatmulDesc, aux_stride),
 };
 
 static cublasStatus_t desc_set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t id,
@@ -172,83 +163,6 @@ static cublasStatus_t preference_set(cublasLtMatmulPreference_t preference,
     return nmemu_done(r ? r : set(preference, preference_attributes, n, id, value, bytes));
 }
 
-// --- problems ------------------------------------------------------------------------------------
-
-typedef struct problem {
-    const struct cublasLtMatmulDesc *desc;
-    cublasLtMatrixLayout_t a, b, c, d;
-} problem;
-
-static cublasStatus_t refuse(const char *why)
-{
-    return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "%s is not emulated", why);
-}
-
-static cublasStatus_t wrong(const char *why)
-{
-    return nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "%s", why);
-}
-
-static bool is_f32(cudaDataType_t t) { return t == CUDA_R_32F || t == CUDA_R_16BF; }
-
-static cublasStatus_t check_types(const problem *p)
-{
-    const struct cublasLtMatmulDesc *d = p->desc;
-    if (p->a->type != p->b->type || p->c->type != p->d->type)
-        return refuse("a product of two types, or a result of another type than c");
-    if (d->compute == CUBLAS_COMPUTE_64F) {
-        bool all = p->a->type == CUDA_R_64F && p->d->type == CUDA_R_64F && d->scale == CUDA_R_64F;
-        return all ? CUBLAS_STATUS_SUCCESS : refuse("f64 in part");
-    }
-    if (d->compute != CUBLAS_COMPUTE_32F && d->compute != CUBLAS_COMPUTE_32F_FAST_TF32)
-        return refuse("this compute type");
-    if (!is_f32(p->a->type) || !is_f32(p->d->type) || d->scale != CUDA_R_32F)
-        return refuse("a type other than f32 and bf16");
-    if (p->a->type == CUDA_R_32F && p->d->type != CUDA_R_32F)
-        return refuse("a bf16 result of f32");
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-static cublasStatus_t check_epilogue(const problem *p)
-{
-    if (p->desc->epilogue == CUBLASLT_EPILOGUE_DEFAULT)
-        return CUBLAS_STATUS_SUCCESS;
-    if (p->desc->epilogue != CUBLASLT_EPILOGUE_BIAS)
-        return refuse("this epilogue");
-    cudaDataType_t t = p->desc->bias_type < 0 ? p->d->type : p->desc->bias_type;
-    return t == p->d->type ? CUBLAS_STATUS_SUCCESS : refuse("a bias of another type than d");
-}
-
-static bool is_layout(const struct cublasLtMatrixLayout *l)
-{
-    return l->rows && l->cols && l->ld >= (int64_t)l->rows && l->batch > 0 && l->stride >= 0;
-}
-
-static cublasStatus_t check_shapes(const problem *p)
-{
-    bool ta = p->desc->transa == CUBLAS_OP_T, tb = p->desc->transb == CUBLAS_OP_T;
-    if ((!ta && p->desc->transa) || (!tb && p->desc->transb))
-        return refuse("this transposition");
-    if (!is_layout(p->a) || !is_layout(p->b) || !is_layout(p->c) || !is_layout(p->d))
-        return wrong("a layout has no rows, or ld is less than they are");
-    if (p->c->rows != p->d->rows || p->c->cols != p->d->cols)
-        return wrong("c and d differ in size");
-    if ((ta ? p->a->cols : p->a->rows) != p->d->rows ||
-        (tb ? p->b->rows : p->b->cols) != p->d->cols ||
-        (ta ? p->a->rows : p->a->cols) != (tb ? p->b->cols : p->b->rows))
-        return wrong("the sizes of a, b and d do not fit");
-    if (p->a->batch != p->d->batch || p->b->batch != p->d->batch || p->c->batch != p->d->batch)
-        return wrong("the operands' batch counts differ");
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-static cublasStatus_t check_problem(const problem *p)
-{
-    cublasStatus_t r = check_types(p);
-    r = r ? r : check_epilogue(p);
-    return r ? r : check_shapes(p);
-}
-
 // --- algorithms ----------------------------------------------------------------------------------
 
 static uint64_t hash(uint64_t h, const void *data, size_t n)
@@ -265,20 +179,22 @@ static uint64_t hash_layout(uint64_t h, const struct cublasLtMatrixLayout *l)
     return hash(h, words, sizeof words);
 }
 
-static uint64_t sign(const problem *p)
+static uint64_t sign(const nmemu_problem *p)
 {
     const struct cublasLtMatmulDesc *d = p->desc;
-    int64_t words[] = {d->compute, d->scale, d->transa, d->transb, d->epilogue};
+    int64_t words[] = {d->compute,  d->scale,  d->transa,    d->transb,
+                       d->epilogue, d->aux_ld, d->aux_stride};
     uint64_t h = hash(0xcbf29ce484222325, words, sizeof words);
     h = hash_layout(hash_layout(h, p->a), p->b);
     return hash_layout(hash_layout(h, p->c), p->d);
 }
 
-static cublasStatus_t find(const problem *p, const struct cublasLtMatmulPreference *preference,
+static cublasStatus_t find(const nmemu_problem *p,
+                           const struct cublasLtMatmulPreference *preference,
                            cublasLtMatmulHeuristicResult_t *result, int *found)
 {
     *found = 0;
-    cublasStatus_t r = check_problem(p);
+    cublasStatus_t r = nmemu_blas_check(p);
     if (r)
         return r;
     *result = (cublasLtMatmulHeuristicResult_t){.wavesCount = 1};
@@ -297,17 +213,18 @@ static cublasStatus_t heuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t de
 {
     cublasStatus_t r = begin("cublasLtMatmulAlgoGetHeuristic");
     if (!r && (!handle || wanted < 1))
-        r = wrong("no handle, or no result is wanted");
-    return nmemu_done(r ? r : find(&(problem){desc, a, b, c, d}, preference, result, found));
+        r = nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "no handle, or no result is wanted");
+    return nmemu_done(r ? r : find(&(nmemu_problem){desc, a, b, c, d}, preference, result, found));
 }
 
-static cublasStatus_t check_algo(const problem *p, const cublasLtMatmulAlgo_t *algo,
+static cublasStatus_t check_algo(const nmemu_problem *p, const cublasLtMatmulAlgo_t *algo,
                                  const void *const operand[4])
 {
     if (!algo)
         return CUBLAS_STATUS_SUCCESS;
     if (algo->data[0] != sign(p))
-        return wrong("the algorithm was found for another problem");
+        return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
+                         "the algorithm was found for another problem");
     for (int i = 0; i < 4; i++)
         if (algo->data[1 + i] && (uintptr_t)operand[i] % algo->data[1 + i])
             return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
@@ -351,6 +268,8 @@ static const char *do_product(nmemu_work *w)
     text = text || p->beta == 0 ? text : leaves(m, p, 'c', &p->c, p->m, p->n);
     text = text ? text : leaves(m, p, 'd', &p->d, p->m, p->n);
     text = text ? text : leaves(m, p, '+', &p->bias, p->m, 1);
+    text = text ? text : leaves(m, p, 'x', &p->aux, p->m, p->n);
+    text = text ? text : leaves(m, p, 's', &p->sums, p->sum == NMEMU_SUM_B ? p->n : p->m, 1);
     if (text)
         return text;
     return nmemu_product_run(p) ? NULL : "a product: no memory";
@@ -360,7 +279,12 @@ static const nmemu_work_kind products = {.run = do_product};
 
 static nmemu_element element_of(cudaDataType_t t)
 {
-    return t == CUDA_R_64F ? NMEMU_F64 : t == CUDA_R_16BF ? NMEMU_BF16 : NMEMU_F32;
+    switch (t) {
+    case CUDA_R_64F: return NMEMU_F64;
+    case CUDA_R_16BF: return NMEMU_BF16;
+    case CUDA_R_16F: return NMEMU_F16;
+    default: return NMEMU_F32;
+    }
 }
 
 static nmemu_operand operand_of(const struct cublasLtMatrixLayout *l, bool transposed,
@@ -375,13 +299,33 @@ static nmemu_operand operand_of(const struct cublasLtMatrixLayout *l, bool trans
     return o;
 }
 
-static double factor(const problem *p, const void *at)
+static double factor(const nmemu_problem *p, const void *at)
 {
     return p->desc->scale == CUDA_R_64F ? *(const double *)at : *(const float *)at;
 }
 
-static nmemu_product product_of(const problem *p, const void *const operand[4], const void *alpha,
-                                const void *beta)
+static void add_epilogue(nmemu_product *x, const struct cublasLtMatmulDesc *d)
+{
+    uint32_t e = d->epilogue;
+    nmemu_operand vector = {.type = x->d.type, .row = 1, .at = d->bias};
+    if (nmemu_blas_adds_bias(e))
+        x->bias = vector;
+    if (nmemu_blas_stores_sums(e))
+        x->sums = vector;
+    if (nmemu_blas_has_aux(e))
+        x->aux = (nmemu_operand){x->d.type, 1, d->aux_ld, d->aux_stride, d->aux};
+    if (e == CUBLASLT_EPILOGUE_DGELU || e == CUBLASLT_EPILOGUE_DGELU_BGRAD)
+        x->activation = NMEMU_GELU_GRAD;
+    else if (e & CUBLASLT_EPILOGUE_GELU)
+        x->activation = NMEMU_GELU;
+    x->sum = e == CUBLASLT_EPILOGUE_BGRADA        ? NMEMU_SUM_A
+             : e == CUBLASLT_EPILOGUE_BGRADB      ? NMEMU_SUM_B
+             : e == CUBLASLT_EPILOGUE_DGELU_BGRAD ? NMEMU_SUM_D
+                                                  : NMEMU_SUM_NOTHING;
+}
+
+static nmemu_product product_of(const nmemu_problem *p, const void *const operand[4],
+                                const void *alpha, const void *beta)
 {
     const struct cublasLtMatmulDesc *d = p->desc;
     bool ta = d->transa == CUBLAS_OP_T;
@@ -396,8 +340,7 @@ static nmemu_product product_of(const problem *p, const void *const operand[4], 
                        .alpha = factor(p, alpha),
                        .beta = factor(p, beta),
                        .tf32 = d->compute == CUBLAS_COMPUTE_32F_FAST_TF32};
-    if (d->epilogue == CUBLASLT_EPILOGUE_BIAS)
-        x.bias = (nmemu_operand){.type = x.d.type, .row = 1, .at = d->bias};
+    add_epilogue(&x, d);
     return x;
 }
 
@@ -419,15 +362,14 @@ static cublasStatus_t matmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t *algo,
                              void *workspace, size_t bytes, CUstream stream)
 {
-    problem p = {desc, a_layout, b_layout, c_layout, d_layout};
+    nmemu_problem p = {desc, a_layout, b_layout, c_layout, d_layout};
     const void *const operand[4] = {a, b, c, d};
     cublasStatus_t r = begin("cublasLtMatmul");
     (void)workspace, (void)bytes; // nothing is kept there
-    if (!r && (!handle || !a || !b || !c || !d))
-        r = wrong("no handle, or no operand");
-    r = r ? r : check_problem(&p);
-    if (!r && desc->epilogue == CUBLASLT_EPILOGUE_BIAS && !desc->bias)
-        r = wrong("a bias without a pointer");
+    if (!r && !handle)
+        r = nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "no handle");
+    r = r ? r : nmemu_blas_check(&p);
+    r = r ? r : nmemu_blas_check_pointers(&p, operand);
     r = r ? r : check_algo(&p, algo, operand);
     if (r)
         return nmemu_done(r);

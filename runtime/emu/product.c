@@ -1,10 +1,11 @@
 // Products by tiles of 128 x 128: blocks of the operands are packed as panels of floats, a kernel
 // of 8 x 4 multiplies two panels. An element's sum goes over k from the first to the last in one
-// accumulator, so it does not depend on the tiles.
+// accumulator, so it does not depend on the tiles. Epilogues are computed in f64 from there.
 #include "runtime/emu/product.h"
 
 #include "runtime/emu/prims.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,10 @@ static double load(const nmemu_operand *o, int64_t i)
         return ((const double *)o->at)[i];
     if (o->type == NMEMU_F32)
         return ((const float *)o->at)[i];
-    u32 bits = (u32)((const u16 *)o->at)[i] << 16;
+    u16 half = ((const u16 *)o->at)[i];
+    if (o->type == NMEMU_F16)
+        return from_f16(half);
+    u32 bits = (u32)half << 16;
     float x;
     memcpy(&x, &bits, 4);
     return x;
@@ -42,7 +46,7 @@ static void store(const nmemu_operand *o, int64_t i, double x)
     else if (o->type == NMEMU_F32)
         ((float *)o->at)[i] = (float)x;
     else
-        ((u16 *)o->at)[i] = to_bf16((float)x);
+        ((u16 *)o->at)[i] = o->type == NMEMU_BF16 ? to_bf16((float)x) : to_f16((float)x);
 }
 
 static nmemu_operand of_batch(nmemu_operand o, int64_t i)
@@ -52,14 +56,57 @@ static nmemu_operand of_batch(nmemu_operand o, int64_t i)
     return o;
 }
 
-static void finish_element(const nmemu_product *p, int64_t i, int64_t j, double sum)
+// --- epilogues -----------------------------------------------------------------------------------
+
+static const double slope = 0.7978845608028654, cube = 0.044715; // sqrt(2 / pi)
+
+static double gelu(double x) { return 0.5 * x * (1 + tanh(slope * (x + cube * x * x * x))); }
+
+static double gelu_grad(double x)
+{
+    double t = tanh(slope * (x + cube * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope * (1 + 3 * cube * x * x);
+}
+
+static double activate(const nmemu_product *p, int64_t i, int64_t j, double x)
+{
+    int64_t at = i + j * p->aux.col;
+    if (p->activation == NMEMU_GELU_GRAD)
+        return x * gelu_grad(load(&p->aux, at));
+    if (p->aux.at)
+        store(&p->aux, at, x);
+    return p->activation == NMEMU_GELU ? gelu(x) : x;
+}
+
+static void finish_element(const nmemu_product *p, float *sums, int64_t i, int64_t j, double sum)
 {
     double x = p->alpha * sum;
     if (p->beta != 0)
         x += p->beta * load(&p->c, i + j * p->c.col);
     if (p->bias.at)
         x += load(&p->bias, i);
+    x = activate(p, i, j, x);
+    if (p->sum == NMEMU_SUM_D)
+        sums[i] += (float)x;
     store(&p->d, i + j * p->d.col, x);
+}
+
+// Of what a product reads, as it lies.
+static void sum_operand(const nmemu_product *p, float *sums)
+{
+    const nmemu_operand *o = p->sum == NMEMU_SUM_A ? &p->a : &p->b;
+    bool of_a = p->sum == NMEMU_SUM_A;
+    int64_t n = of_a ? p->m : p->n, stride = of_a ? o->row : o->col, along = of_a ? o->col : o->row;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < p->k; k++)
+            sums[i] += (float)load(o, i * stride + k * along);
+}
+
+static void store_sums(const nmemu_product *p, const float *sums)
+{
+    int64_t n = p->sum == NMEMU_SUM_B ? p->n : p->m;
+    for (int64_t i = 0; i < n && p->sum != NMEMU_SUM_NOTHING; i++)
+        store(&p->sums, i, sums[i]);
 }
 
 // --- f32 -----------------------------------------------------------------------------------------
@@ -112,7 +159,7 @@ static void add_block(const nmemu_product *p, tile *t, int64_t i, int64_t j, int
             multiply(t->sum[y / COLS][x / ROWS], t->a[x / ROWS], t->b[y / COLS], depth);
 }
 
-static void run_tile(const nmemu_product *p, tile *t, int64_t i, int64_t j)
+static void run_tile(const nmemu_product *p, tile *t, float *sums, int64_t i, int64_t j)
 {
     memset(t->sum, 0, sizeof t->sum);
     for (int64_t k = 0; k < p->k; k += DEPTH)
@@ -120,20 +167,20 @@ static void run_tile(const nmemu_product *p, tile *t, int64_t i, int64_t j)
     for (int64_t y = 0; y < TILE && j + y < p->n; y++)
         for (int64_t x = 0; x < TILE && i + x < p->m; x++) {
             const quad *column = t->sum[y / COLS][x / ROWS][y % COLS];
-            finish_element(p, i + x, j + y, column[x % ROWS / 4][x % 4]);
+            finish_element(p, sums, i + x, j + y, column[x % ROWS / 4][x % 4]);
         }
 }
 
-static void run_f32(const nmemu_product *p, tile *t)
+static void run_f32(const nmemu_product *p, tile *t, float *sums)
 {
     for (int64_t j = 0; j < p->n; j += TILE)
         for (int64_t i = 0; i < p->m; i += TILE)
-            run_tile(p, t, i, j);
+            run_tile(p, t, sums, i, j);
 }
 
 // --- f64, which is for comparisons and need not be fast ------------------------------------------
 
-static void run_f64(const nmemu_product *p)
+static void run_f64(const nmemu_product *p, float *sums)
 {
     for (int64_t j = 0; j < p->n; j++)
         for (int64_t i = 0; i < p->m; i++) {
@@ -141,27 +188,41 @@ static void run_f64(const nmemu_product *p)
             for (int64_t k = 0; k < p->k; k++)
                 sum += load(&p->a, i * p->a.row + k * p->a.col) *
                        load(&p->b, k * p->b.row + j * p->b.col);
-            finish_element(p, i, j, sum);
+            finish_element(p, sums, i, j, sum);
         }
+}
+
+static nmemu_product batch_of(const nmemu_product *p, int64_t i)
+{
+    nmemu_product q = *p;
+    nmemu_operand *all[] = {&q.a, &q.b, &q.c, &q.d, &q.bias, &q.aux, &q.sums};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        *all[k] = of_batch(*all[k], i);
+    return q;
+}
+
+static void run_batch(const nmemu_product *p, tile *t, float *sums)
+{
+    memset(sums, 0, sizeof *sums * (size_t)(p->m + p->n));
+    if (p->sum == NMEMU_SUM_A || p->sum == NMEMU_SUM_B)
+        sum_operand(p, sums);
+    if (p->a.type == NMEMU_F64)
+        run_f64(p, sums);
+    else
+        run_f32(p, t, sums);
+    store_sums(p, sums);
 }
 
 bool nmemu_product_run(const nmemu_product *p)
 {
     tile *t = malloc(sizeof *t);
-    if (!t)
-        return false;
-    for (int64_t i = 0; i < p->batch; i++) {
-        nmemu_product q = *p;
-        q.a = of_batch(p->a, i);
-        q.b = of_batch(p->b, i);
-        q.c = of_batch(p->c, i);
-        q.d = of_batch(p->d, i);
-        q.bias = of_batch(p->bias, i);
-        if (p->a.type == NMEMU_F64)
-            run_f64(&q);
-        else
-            run_f32(&q, t);
+    float *sums = malloc(sizeof *sums * (size_t)(p->m + p->n));
+    bool ok = t && sums;
+    for (int64_t i = 0; i < p->batch && ok; i++) {
+        nmemu_product q = batch_of(p, i);
+        run_batch(&q, t, sums);
     }
+    free(sums);
     free(t);
-    return true;
+    return ok;
 }
