@@ -83,6 +83,7 @@ try attn_grad.c 'rows that saw nothing'      's/blind ? 0 : //' f32
 try attn_warp.h 'zeros behind a line'        's/there \&\& c < hd ? 16 : 0/there ? 16 : 0/' mma
 try attn_warp.h 'nothing hidden: the tail'   's/ || j + keys > x->n_k//' mma
 try attn_warp.h 'nothing hidden: the window' 's/key_at(a, j) > at.last/key_at(a, j) > at.first/' mma
+try attn_warp.h "a pair's bit"               's/4 \* n + 2 \* c + i/4 * n + 2 * i + c/' mma
 try attn_mma.h  'the second eight of keys'   's/mma_bf16(s\[n + 1\], a, b\[2\], b\[3\])/mma_bf16(s[n + 1], a, b[0], b[1])/' mma
 try attn_wgmma.h 'the next column'           's/k \/ 4 \* OWN \* ROW/k \/ 4 * 8 * ROW/' wgmma
 try attn_wgmma.h 'the lead of a sum'         's/column_bytes, 8 \* ROW), columns/ROW, 8 * ROW), columns/' wgmma

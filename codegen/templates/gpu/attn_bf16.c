@@ -82,46 +82,41 @@ INLINE void soften(const attn *a, state *t, int i, float s[EIGHTS][4])
         t->o[n][2 * i + c] *= shrink;
 }
 
-INLINE void find_logits(const attn *a, head h, seat me, int64_t r, int64_t j, float s[EIGHTS][4])
+INLINE void find_logits(const attn *a, head h, seat me, u32 seen, int64_t r, int64_t j,
+                        float s[EIGHTS][4])
 {
-    row q[2] = {own_row(a, h, me, r, 0), own_row(a, h, me, r, 1)};
     float slope;
     UNROLL
     for (int n = 0; n < EIGHTS; n++)
         UNROLL
-    for (int c = 0; c < 2; c++) {
-        key k = find_key(a, h, j + 8 * n + me.other + c);
-        UNROLL
-        for (int i = 0; i < 2; i++)
-            s[n][2 * i + c] = raw_logit(a, h, &q[i], &k, s[n][2 * i + c], &slope);
-    }
+    for (int e = 0; e < 4; e++)
+        s[n][e] = raw_logit(a, h, bit_of(seen, n, e / 2, e % 2), r + me.line + e / 2 * 8,
+                            j + 8 * n + me.other + e % 2, s[n][e], &slope);
 }
 
-INLINE void drop(const attn *a, head h, seat me, int64_t r, int64_t j, float s[EIGHTS][4])
+INLINE void drop(const attn *a, u32 kept, float s[EIGHTS][4])
 {
-    row q[2] = {own_row(a, h, me, r, 0), own_row(a, h, me, r, 1)};
     UNROLL
     for (int n = 0; n < EIGHTS; n++)
         UNROLL
-    for (int c = 0; c < 2; c++) {
-        key k = find_key(a, h, j + 8 * n + me.other + c);
-        UNROLL
-        for (int i = 0; i < 2; i++)
-            s[n][2 * i + c] *= keep(a, &q[i], &k);
-    }
+    for (int e = 0; e < 4; e++)
+        s[n][e] *= drop_factor(a, bit_of(kept, n, e / 2, e % 2));
 }
 
 // Keys from j on are there, and so will be their values.
 INLINE void weigh(const attn *a, head h, seat me, int64_t r, int64_t j, span at, state *t,
                   float s[EIGHTS][4])
 {
-    if (!is_plain(a, at, r, OWN, j, KEYS))
-        find_logits(a, h, me, r, j, s);
+    bool plain = is_plain(a, at, r, OWN, j, KEYS);
+    find_again(&me);
+    bits known = bits_of_rows(a, h, me, plain, r, j, EIGHTS);
+    if (!plain)
+        find_logits(a, h, me, known.seen, r, j, s);
     UNROLL
     for (int i = 0; i < 2; i++)
         soften(a, t, i, s);
     if (a->s->dropout)
-        drop(a, h, me, r, j, s);
+        drop(a, known.kept, s);
 }
 
 INLINE void finish(const attn *a, head h, seat me, int64_t r, state *t)

@@ -62,35 +62,21 @@ INLINE norm norm_of(const attn *a, const float *norms, int64_t r)
 }
 
 // The logit becomes p after dropout; ds holds dp on entry, ds on exit.
-INLINE void soften(const attn *a, const row *q, const key *k, norm y, float slope, float *p,
-                   float *ds)
+INLINE void soften(const attn *a, norm y, float slope, bool kept, float *p, float *ds)
 {
-    float all = ex2(*p * (unit(a) * LOG2E) - y.lse), kept = a->s->dropout ? keep(a, q, k) : 1;
-    *p = all * kept;
-    *ds = all * (*ds * kept - y.delta) * slope;
+    float all = ex2(*p * (unit(a) * LOG2E) - y.lse), by = a->s->dropout ? drop_factor(a, kept) : 1;
+    *p = all * by;
+    *ds = all * (*ds * by - y.delta) * slope;
 }
 
-INLINE void soften_pair(const attn *a, head h, bool plain, int64_t r, int64_t j, norm y, float *p,
-                        float *ds)
+// Element e = 2 i + c of the eight others n: row r and key j.
+INLINE void soften_pair(const attn *a, head h, bool plain, bits known, int n, int e, int64_t r,
+                        int64_t j, norm y, pairs *t)
 {
     float slope = 1;
-    row q = {0};
-    key k = {0};
-    if (!plain || a->s->dropout) {
-        q = find_row(a, h, r);
-        k = find_key(a, h, j);
-    }
     if (!plain)
-        *p = raw_logit(a, h, &q, &k, *p, &slope);
-    soften(a, &q, &k, y, slope, p, ds);
-}
-
-// What follows from a thread's lines is computed anew in each tile: no registers are left to keep
-// it.
-INLINE void find_again(seat *me)
-{
-    keep_u32(&me->line);
-    keep_u32(&me->other);
+        t->p[n][e] = raw_logit(a, h, bit_of(known.seen, n, e / 2, e % 2), r, j, t->p[n][e], &slope);
+    soften(a, y, slope, bit_of(known.kept, n, e / 2, e % 2), &t->p[n][e], &t->ds[n][e]);
 }
 
 // Own lines are keys from j on, others rows from r on.
@@ -98,6 +84,7 @@ INLINE void soften_keys(const attn *a, head h, seat me, const float *norms, bool
                         int64_t r, pairs *t)
 {
     find_again(&me);
+    bits known = bits_of_keys(a, h, me, plain, j, r, EIGHTS);
     UNROLL
     for (int n = 0; n < EIGHTS; n++)
         UNROLL
@@ -106,8 +93,7 @@ INLINE void soften_keys(const attn *a, head h, seat me, const float *norms, bool
         norm y = norm_of(a, norms, at);
         UNROLL
         for (int i = 0; i < 2; i++)
-            soften_pair(a, h, plain, at, j + me.line + 8 * i, y, &t->p[n][2 * i + c],
-                        &t->ds[n][2 * i + c]);
+            soften_pair(a, h, plain, known, n, 2 * i + c, at, j + me.line + 8 * i, y, t);
     }
 }
 
@@ -115,6 +101,7 @@ INLINE void soften_rows(const attn *a, head h, seat me, const float *norms, bool
                         int64_t j, pairs *t)
 {
     find_again(&me);
+    bits known = bits_of_rows(a, h, me, plain, r, j, EIGHTS);
     UNROLL
     for (int i = 0; i < 2; i++) {
         int64_t at = r + me.line + 8 * i;
@@ -123,8 +110,7 @@ INLINE void soften_rows(const attn *a, head h, seat me, const float *norms, bool
         for (int n = 0; n < EIGHTS; n++)
             UNROLL
         for (int c = 0; c < 2; c++)
-            soften_pair(a, h, plain, at, j + 8 * n + me.other + c, y, &t->p[n][2 * i + c],
-                        &t->ds[n][2 * i + c]);
+            soften_pair(a, h, plain, known, n, 2 * i + c, at, j + 8 * n + me.other + c, y, t);
     }
 }
 

@@ -70,12 +70,12 @@ INLINE bool sees(const attn *a, const row *q, const key *k)
     return yes;
 }
 
-// From the product of a row and a key; *slope: the softcap's derivative, where there is one.
-INLINE float logit(const attn *a, head h, const row *q, const key *k, float product, float *slope)
+// From the product of a row and a key that it sees; *slope: the softcap's derivative, where there
+// is one.
+INLINE float seen_logit(const attn *a, head h, const row *q, const key *k, float product,
+                        float *slope)
 {
     float s = product * a->x->scale;
-    if (!sees(a, q, k))
-        return -__builtin_inff();
     if (a->s->capped) {
         float t = nmk_tanhf(s / a->x->softcap);
         s = a->x->softcap * t;
@@ -86,12 +86,23 @@ INLINE float logit(const attn *a, head h, const row *q, const key *k, float prod
     return s;
 }
 
-// What dropout makes of a probability: times 0 or 1 / (1 - rate).
-INLINE float keep(const attn *a, const row *q, const key *k)
+INLINE float logit(const attn *a, head h, const row *q, const key *k, float product, float *slope)
+{
+    return sees(a, q, k) ? seen_logit(a, h, q, k, product, slope) : -__builtin_inff();
+}
+
+// Does dropout keep a probability?
+INLINE bool keeps(const attn *a, const row *q, const key *k)
 {
     const nmk_attn_drop *d = &a->x->drop;
-    float u = nmk_uniform(d->key, d->step, d->turn, q->draw + k->pos * d->key_stride);
-    return u < d->rate ? 0 : 1 / (1 - d->rate);
+    return nmk_uniform(d->key, d->step, d->turn, q->draw + k->pos * d->key_stride) >= d->rate;
+}
+
+// What it makes of one: times this.
+INLINE float drop_factor(const attn *a, bool kept) { return kept ? 1 / (1 - a->x->drop.rate) : 0; }
+INLINE float keep(const attn *a, const row *q, const key *k)
+{
+    return drop_factor(a, keeps(a, q, k));
 }
 
 // --- lines of an operand -------------------------------------------------------------------------

@@ -26,4 +26,12 @@ INLINE seat take_seat(void)
     return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
 }
 
+// What follows from a thread's lines is computed anew in each tile: no registers are left to keep
+// it.
+INLINE void find_again(seat *me)
+{
+    keep_u32(&me->line);
+    keep_u32(&me->other);
+}
+
 #endif

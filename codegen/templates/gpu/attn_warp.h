@@ -104,12 +104,17 @@ INLINE void store_line(seat me, u16 *line, int64_t from, int64_t to, int64_t wid
 INLINE bool is_raw(const attn *a) { return !a->s->capped && !a->bias && a->x->scale > 0; }
 INLINE float unit(const attn *a) { return is_raw(a) ? a->x->scale : 1; } // a logit's, in nats
 
-INLINE float raw_logit(const attn *a, head h, const row *q, const key *k, float product,
+// Of row r and key j, if `seen`.
+INLINE float raw_logit(const attn *a, head h, bool seen, int64_t r, int64_t j, float product,
                        float *slope)
 {
+    if (!seen)
+        return -__builtin_inff();
     if (is_raw(a))
-        return sees(a, q, k) ? product : -__builtin_inff();
-    return logit(a, h, q, k, product, slope);
+        return product;
+    row q = find_row(a, h, r); // for a bias
+    key k = find_key(a, h, j);
+    return seen_logit(a, h, &q, &k, product, slope);
 }
 
 // Is every product of rows [r, r + rows) and keys [j, j + keys) its logit already?
@@ -122,6 +127,59 @@ INLINE bool is_plain(const attn *a, span at, int64_t r, int64_t rows, int64_t j,
         return false;
     return (!a->s->causal || key_at(a, j + keys - 1) <= at.first) &&
            (!limited(a) || key_at(a, j) > at.last - x->window);
+}
+
+// --- which pairs are seen, and which dropout keeps -----------------------------------------------
+
+// A bit for each pair of a thread. They are found in a loop that stays one: what a single pair
+// takes would not go into registers for all of them at once.
+typedef struct bits {
+    u32 seen, kept;
+} bits;
+#define ROLLED _Pragma("clang loop unroll(disable)")
+
+INLINE bool bit_of(u32 all, int n, int i, int c) { return all >> (4 * n + 2 * c + i) & 1; }
+
+INLINE void note(const attn *a, bool plain, const row *q, const key *k, u32 bit, bits *y)
+{
+    if (!plain)
+        y->seen |= (u32)sees(a, q, k) << bit;
+    if (a->s->dropout)
+        y->kept |= (u32)keeps(a, q, k) << bit;
+}
+
+// Own lines are rows from r on, others 8 `eights` keys from j on. `plain`: all are seen.
+INLINE bits bits_of_rows(const attn *a, head h, seat me, bool plain, int64_t r, int64_t j,
+                         int eights)
+{
+    bits y = {plain ? ~0u : 0, 0};
+    if (plain && !a->s->dropout)
+        return y;
+    row q[2] = {find_row(a, h, r + me.line), find_row(a, h, r + me.line + 8)};
+    ROLLED
+    for (u32 n = 0; n < 2 * (u32)eights; n++) {
+        key k = find_key(a, h, j + n / 2 * 8 + me.other + n % 2);
+        note(a, plain, &q[0], &k, 2 * n, &y);
+        note(a, plain, &q[1], &k, 2 * n + 1, &y);
+    }
+    return y;
+}
+
+// Own lines are keys from j on, others rows from r on.
+INLINE bits bits_of_keys(const attn *a, head h, seat me, bool plain, int64_t j, int64_t r,
+                         int eights)
+{
+    bits y = {plain ? ~0u : 0, 0};
+    if (plain && !a->s->dropout)
+        return y;
+    key k[2] = {find_key(a, h, j + me.line), find_key(a, h, j + me.line + 8)};
+    ROLLED
+    for (u32 n = 0; n < 2 * (u32)eights; n++) {
+        row q = find_row(a, h, r + n / 2 * 8 + me.other + n % 2);
+        note(a, plain, &q, &k[0], 2 * n, &y);
+        note(a, plain, &q, &k[1], 2 * n + 1, &y);
+    }
+    return y;
 }
 
 #endif

@@ -34,6 +34,8 @@ INLINE void product(seat me, smem own, smem others, int64_t hd, int eights, floa
     for (int i = 0; i < 4 * eights; i++)
         d[i] = 0;
     acc_ready(d, 4 * eights);
+    keep_u32(&own); // descriptors are made again in each tile: no registers are left to keep them
+    keep_u32(&others);
     wgmma_fence();
     UNROLL
     for (u32 k = 0; k < padded(hd) / 16; k++) {
