@@ -53,3 +53,11 @@ target_sources(emu_products_test PRIVATE codegen/templates/gpu/gemm.c codegen/te
   codegen/templates/gpu/scatter.c)
 target_sources(emu_prims_test PRIVATE tests/emu/kernels/probe_sm80.c tests/emu/kernels/probe_sm90.c)
 set_target_properties(${NMEMU_TESTS} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+
+# Runs what tests of codegen for GPUs have written, on a GPU or the emulator. Kernels that are loaded find the emulator's
+# primitives in it.
+add_executable(kernels tests/tools/kernels.c)
+target_compile_options(kernels PRIVATE -fno-sanitize=all)
+target_link_options(kernels PRIVATE -fno-sanitize=all)
+target_link_libraries(kernels PRIVATE nmrt -Wl,--whole-archive nmemu -Wl,--no-whole-archive)
+set_target_properties(kernels PROPERTIES ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/tools)

@@ -1,6 +1,7 @@
 """The programs that check and bench run on a GPU: compiled where the compiler is, carried to where the GPU is."""
 
 import dataclasses
+import os
 import pathlib
 import shutil
 import subprocess
@@ -98,8 +99,23 @@ def unpack(folder):
             tar.extractall(folder.parent, filter="data")
 
 
-def carry_tools(folder, tools):
-    """The text to train on, and what compares checkpoints."""
+def carry_tools(folder, build):
+    """The text to train on, what compares checkpoints, and what runs cases."""
     with open(folder / "text", "w") as text:
         subprocess.run(["awk", "-f", "tests/text.awk"], cwd=ROOT, stdout=text, check=True)
-    shutil.copy(tools / "tests/tools/compare", folder / "compare")
+    for tool in ("compare", "kernels"):
+        shutil.copy(build / "tests/tools" / tool, folder / tool)
+
+
+# Tests that write their cases: every op's example, random programs, attention, products, whole small programs.
+CASE_TESTS = {"ops": "", "random": "1 60", "attention": "", "products": "", "programs": ""}
+
+
+def write_cases(name, folder, build, arch):
+    """Calls of kernels with what the interpreter says of them (tests/codegen/cases.h). Whether the test wrote them."""
+    (folder / "cases").mkdir(exist_ok=True)
+    for old in (folder / "cases").glob(f"{name}-*"):
+        old.unlink()
+    variables = {**os.environ, "NEMOCC_CASES": str(folder.absolute() / "cases" / name), "NEMOCC_CASES_ARCH": arch, "NEMOCC_PTXAS": ""}
+    command = [str(build.absolute() / f"tests/{name}_gpu_test"), *CASE_TESTS[name].split()]
+    return subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL).returncode == 0

@@ -6,6 +6,7 @@
 #include "codegen/codegen.h"
 #include "ir/eval.h"
 #include "runtime/driver_abi.h"
+#include "tests/codegen/record.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -169,6 +170,43 @@ static void host_run(const nmdrv_program *p, const nmdrv_func *f, const nmdrv_sy
     free(bytes);
 }
 
+// --- recording
+// ------------------------------------------------------------------------------------------------
+
+static void host_record_arg(const nmdrv_program *p, const nmdrv_arg *a, const nm_tensor *t,
+                            int64_t bytes)
+{
+    void *buf = host_alloc(bytes, a->name);
+    host_write(p, a, t, buf);
+    record_words(buf, (size_t)(bytes + 7) / 8);
+    free(buf);
+}
+
+static void host_record_result(const nmdrv_program *p, const nmdrv_arg *a, const nm_tensor *t)
+{
+    int64_t *order = host_order(p, a, t);
+    record_word(t->n);
+    for (int64_t e = 0; e < t->n; e++)
+        record_words(&t->data[order[e]], 1);
+    free(order);
+}
+
+// The call as a case of the module's file (cases.h).
+static void host_record(const nmdrv_program *p, const nmdrv_func *f, const nmdrv_sym *sym,
+                        const nm_tensor *args, const nm_tensor *results, double tol)
+{
+    int64_t *bytes = calloc((size_t)f->n_bufs + 1, sizeof *bytes);
+    f->sizes(sym, bytes);
+    record_word(f - p->func);
+    record_words(&tol, 1);
+    record_words(sym, (size_t)p->n_syms * sizeof *sym / 8);
+    for (int64_t i = 0; i < f->n_args; i++)
+        host_record_arg(p, &f->arg[i], &args[i], bytes[f->arg[i].buf]);
+    for (int64_t i = 0; i < f->n_results; i++)
+        host_record_result(p, &f->result[i], &results[i]);
+    free(bytes);
+}
+
 // Compare one function with the interpreter's results; tol is relative to the largest element.
 static void host_check(const nmdrv_program *p, const char *name, const char *cpu,
                        const nmdrv_sym *sym, int n_results, const nm_tensor *args,
@@ -178,6 +216,10 @@ static void host_check(const nmdrv_program *p, const char *name, const char *cpu
     if (!f || f->n_results != n_results) {
         fprintf(stderr, "%s: is not in the program\n", name);
         failures++;
+        return;
+    }
+    if (record) {
+        host_record(p, f, sym, args, results, tol);
         return;
     }
     double **one = calloc((size_t)n_results, sizeof *one),
@@ -218,17 +260,25 @@ static const nmdrv_program *host_load(nm_module *m, const char *cpu)
 {
     static int n; // dlopen gives a name that it knows the library that it had then
     char path[64];
-    snprintf(path, sizeof path, "/tmp/nemocc-test-%ld-%d.so", (long)getpid(), n++);
+    const char *arch = record_arch();
+    snprintf(path, sizeof path, "/tmp/nemocc-test-%ld-%d.so", (long)getpid(), n);
     nm_codegen_opts o = {.emit = NM_EMIT_shared,
-                         .out = path,
+                         .out = record_path(n++),
                          .cpu = cpu,
                          .version = "test",
                          .emu = m->options.flavour == NM_FLAVOUR_gpu};
+    if (record) {
+        o.cpu = "x86-64-v3";
+        o.n_archs = 1;
+        o.arch = &arch;
+    } else {
+        o.out = path;
+    }
     if (!nm_codegen_programs(1, &m, &o)) {
         failures++;
         return NULL;
     }
-    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *lib = dlopen(o.out, RTLD_NOW | RTLD_LOCAL);
     unlink(path);
     if (!lib) {
         fprintf(stderr, "dlopen: %s\n", dlerror());

@@ -44,7 +44,7 @@ static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval
     gpu_products = 0;
     host_check(p, f->name, "gpu", abi, f->n_results, args, results, halves ? 1e-2 : 1e-5);
     int n = __builtin_popcountll(gpu_products);
-    if (n != expected(f)) {
+    if (!record && n != expected(f)) {
         fprintf(stderr, "%s: %d products\n", f->name, n);
         failures++;
     }

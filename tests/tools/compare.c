@@ -1,11 +1,11 @@
 // Are two checkpoints the same numbers, whatever meshes wrote them?
 //
-//     compare [--prefix NAME] [--tolerance T] FOLDER FOLDER
+//     compare [--prefix NAME] [--tolerance T] [--rounding R] FOLDER FOLDER
 //
 // Tensors whose names begin so have to differ by at most T of the second's norm. One that is zero
-// but for rounding (both norms are below the last bit of all tensors' together, as a key's bias has
-// no gradient) is equal. The last line is the worst; exit 1 where one differs by more, is missing,
-// or is no number.
+// but for rounding (both norms are below R, the last bit of an f32 if it is not said, of all
+// tensors' together, as a key's bias has no gradient) is equal. The last line is the worst; exit 1
+// where one differs by more, is missing, or is no number.
 #include "runtime/checkpoint_format.h"
 #include "runtime/safetensors.h"
 
@@ -147,10 +147,10 @@ static double norm_of_all(const nmrt_index *x, const char *folder, const char *p
 }
 
 static int compare_all(const nmrt_index x[2], char folder[2][NMRT_PATH], const char *prefix,
-                       double tolerance)
+                       double tolerance, double rounding)
 {
     char name[NMRT_MAX_TENSOR_NAME];
-    double worst = 0, zero = FLT_EPSILON * norm_of_all(&x[1], folder[1], prefix);
+    double worst = 0, zero = rounding * norm_of_all(&x[1], folder[1], prefix);
     int n = 0, wrong = 0;
     for (int i = first_tensor(&x[1]); (i = next_tensor(&x[1], i, prefix, name)) >= 0;
          i = x[1].doc.node[i].next, n++) {
@@ -166,7 +166,7 @@ static int compare_all(const nmrt_index x[2], char folder[2][NMRT_PATH], const c
 int main(int argc, char **argv)
 {
     const char *prefix = "";
-    double tolerance = 0;
+    double tolerance = 0, rounding = FLT_EPSILON;
     char folder[2][NMRT_PATH];
     nmrt_index x[2];
     nmrt_error e;
@@ -175,13 +175,16 @@ int main(int argc, char **argv)
             prefix = argv[2];
         else if (strcmp(argv[1], "--tolerance") == 0)
             tolerance = atof(argv[2]);
+        else if (strcmp(argv[1], "--rounding") == 0)
+            rounding = atof(argv[2]);
     if (argc != 3) {
-        fputs("usage: compare [--prefix NAME] [--tolerance T] FOLDER FOLDER\n", stderr);
+        fputs("usage: compare [--prefix NAME] [--tolerance T] [--rounding R] FOLDER FOLDER\n",
+              stderr);
         return 2;
     }
     for (int i = 0; i < 2; i++)
         if (nmrt_path_join(folder[i], argv[1 + i], "latest", &e) ||
             nmrt_index_open(&x[i], folder[i], &e))
             give_up(&e);
-    return compare_all(x, folder, prefix, tolerance);
+    return compare_all(x, folder, prefix, tolerance, rounding);
 }
