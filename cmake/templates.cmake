@@ -47,15 +47,16 @@ add_custom_command(OUTPUT ${TEMPLATE_A}
   COMMAND ${CMAKE_COMMAND} -E rm -f ${TEMPLATE_A}
   COMMAND ${CMAKE_AR} rcsD ${TEMPLATE_A} ${TEMPLATE_O} DEPENDS ${TEMPLATE_O} VERBATIM)
 
-# Templates of gpu kernels: bitcode for nvptx64, whatever the architecture; as sm_90a alone has them; for the emulator.
+# Templates of gpu kernels: bitcode for nvptx64, whatever the architecture; as sm_90a alone has them; for the emulator, both.
 # Convergent: what all threads say together (a barrier is inline assembly) stays one place.
 set(GPU_FLAGS_ptx --target=nvptx64-nvidia-cuda -nogpulib -fconvergent-functions -Xclang -target-cpu -Xclang sm_100a -Xclang -target-feature -Xclang +ptx86)
 set(GPU_FLAGS_sm90a ${GPU_FLAGS_ptx} -DNMG_SM90A)
 set(GPU_FLAGS_emu -march=x86-64-v3 -fPIC -fno-optimize-sibling-calls -gline-tables-only -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+set(GPU_FLAGS_emu_sm90a ${GPU_FLAGS_emu} -DNMG_SM90A)
 file(GLOB GPU_TEMPLATE_C CONFIGURE_DEPENDS codegen/templates/gpu/*.c)
 file(GLOB GPU_TEMPLATE_H CONFIGURE_DEPENDS codegen/templates/gpu/*.h)
 list(APPEND GPU_TEMPLATE_C ${CMAKE_SOURCE_DIR}/codegen/templates/math.c ${CMAKE_SOURCE_DIR}/codegen/templates/random.c)
-foreach(how ptx sm90a emu)
+foreach(how ptx sm90a emu emu_sm90a)
   set(parts)
   foreach(source ${GPU_TEMPLATE_C})
     get_filename_component(name ${source} NAME_WE)

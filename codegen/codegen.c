@@ -30,7 +30,7 @@ typedef struct nm_binary { // of one binary
     nm_object *object;
 } nm_binary;
 
-enum { HOST, DRIVER, EMU, FIRST_ARCH };
+enum { HOST, DRIVER, EMU, EMU_SM90A, FIRST_ARCH };
 
 // --- targets
 // ------------------------------------------------------------------------------------
@@ -40,7 +40,8 @@ static bool find_targets(nm_binary *b)
     if (!nm_target_find(b->m, b->o->cpu, &b->target[HOST]))
         return false;
     b->target[DRIVER] = nm_target_driver(&b->target[HOST]);
-    b->target[EMU] = nm_target_emu(&b->target[HOST]);
+    b->target[EMU] = nm_target_emu(&b->target[HOST], false);
+    b->target[EMU_SM90A] = nm_target_emu(&b->target[HOST], true);
     if (b->o->n_archs > NM_MAX_ARCHS)
         return nm_error(b->m->diag, (nm_loc){0}, "--arch: more than %d", NM_MAX_ARCHS);
     for (int i = 0; i < b->o->n_archs; i++)
@@ -117,15 +118,17 @@ static const char *title_of(nm_binary *b, const nm_code *c)
     return "";
 }
 
+static bool is_gpu_code(const nm_code *c) { return c->entry[0].words != 0; }
+
 static void add_object(nm_binary *b, const nm_code *c, int target)
 {
-    b->object[b->n_objects++] = (nm_object){.target = &b->target[target],
-                                            .name = c->name,
-                                            .bitcode = c->bitcode,
-                                            .weight = c->weight,
-                                            .title = c->words ? title_of(b, c) : "",
-                                            .words = c->words,
-                                            .threads = c->threads};
+    nm_object *o = &b->object[b->n_objects++];
+    *o = (nm_object){.target = &b->target[target],
+                     .name = c->name,
+                     .bitcode = c->bitcode,
+                     .weight = c->weight,
+                     .title = is_gpu_code(c) ? title_of(b, c) : ""};
+    memcpy(o->entry, o->target->is_sm90a ? c->sm90a : c->entry, sizeof o->entry);
 }
 
 // The architecture whose texts all others understand: the oldest, if it is no specific one; else
@@ -147,11 +150,15 @@ static void list_objects(nm_binary *b)
     int common = common_arch(b);
     for (int i = 0; i < b->codes.n; i++) {
         const nm_code *c = &b->codes.code[i];
-        if (!c->words)
+        if (!is_gpu_code(c)) {
             add_object(b, c, c->name ? HOST : DRIVER);
-        if (c->words && b->o->emu)
+            continue;
+        }
+        if (b->o->emu)
             add_object(b, c, EMU);
-        for (int k = FIRST_ARCH; c->words && k < b->n_targets; k++)
+        if (b->o->emu && c->specific)
+            add_object(b, c, EMU_SM90A);
+        for (int k = FIRST_ARCH; k < b->n_targets; k++)
             if (c->specific || common < 0 || k == common)
                 add_object(b, c, k);
     }
@@ -162,7 +169,7 @@ static void drop_idle(nm_binary *b)
 {
     bool wanted = b->o->emu || b->o->n_archs;
     for (int i = 0; i < b->codes.n && !wanted; i++)
-        if (b->codes.code[i].words)
+        if (is_gpu_code(&b->codes.code[i]))
             LLVMDisposeMemoryBuffer(b->codes.code[i].bitcode);
 }
 

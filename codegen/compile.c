@@ -43,7 +43,7 @@ static const char *pipeline_of(const nm_object *o)
 {
     if (!o->name)
         return driver_pipeline;
-    if (!o->words)
+    if (!o->entry[0].words)
         return pipeline;
     return o->target->is_emu ? emu_pipeline : gpu_pipeline;
 }
@@ -146,7 +146,12 @@ static void rename_functions(LLVMModuleRef mod, const char *name, char between)
     }
 }
 
-static char between(const nm_object *o) { return o->target->is_gpu ? '_' : '.'; }
+static char between(const nm_object *o)
+{
+    if (o->target->is_gpu)
+        return '_';
+    return o->target->is_emu && o->target->is_sm90a ? NM_SM90A_MARK : '.';
+}
 
 static LLVMModuleRef load(nm_worker *w, nm_object *o)
 {
@@ -158,7 +163,7 @@ static LLVMModuleRef load(nm_worker *w, nm_object *o)
     LLVMDisposeTargetData(layout);
     LLVMSetTarget(mod, o->target->triple);
     if (o->target->is_gpu)
-        nm_gpu_mark_kernels(mod, o->words, o->threads);
+        nm_gpu_mark_kernels(mod, o->entry);
     if (o->name)
         rename_functions(mod, o->name, between(o));
     if (o->target->is_emu)
@@ -179,8 +184,8 @@ static void hide_templates(LLVMModuleRef mod, const nm_object *o)
 static bool optimise(nm_worker *w, nm_object *o, LLVMModuleRef mod)
 {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    LLVMPassBuilderOptionsSetLoopInterleaving(options, !o->words);
-    LLVMPassBuilderOptionsSetLoopVectorization(options, !o->words);
+    LLVMPassBuilderOptionsSetLoopInterleaving(options, !o->entry[0].words);
+    LLVMPassBuilderOptionsSetLoopVectorization(options, !o->entry[0].words);
     LLVMPassBuilderOptionsSetSLPVectorization(options, false);
     LLVMPassBuilderOptionsSetLoopUnrolling(options, true);
     LLVMErrorRef error = LLVMRunPasses(mod, pipeline_of(o), machine_of(w, o->target), options);

@@ -6,11 +6,16 @@
 #include "codegen/codegen.h"
 #include "codegen/target.h"
 
+typedef struct nm_entry { // of a gpu kernel
+    int words, threads;   // of its parameter, of its blocks
+    int n_maps;           // tensor maps, which are the last of the words
+} nm_entry;
+
 typedef struct nm_object { // one module for one target
     const nm_target *target;
     const char *name;            // its external functions become "name.function"; NULL: as they are
     LLVMMemoryBufferRef bitcode; // in; released by nm_compile; rows side by side may share it
-    int words, threads;          // of a gpu kernel's parameter, of its blocks
+    nm_entry entry[2];           // of the gpu kernels `kernel` and `kernel2`; words 0: it is none
     const char *title;           // of a gpu kernel, for readers of its text
     int weight;                  // heavier ones are compiled first
     char *data;                  // out: an object, assembly or IR text; from malloc

@@ -159,14 +159,25 @@ bool nm_gen_is_aligned(nm_gen *g, int arg)
     return true;
 }
 
+static int number_arg(nm_gen *g, const nm_extent *e)
+{
+    for (int i = 0; i < g->n_args; i++)
+        if (g->arg[i].number == e)
+            return i;
+    return add_arg(g, (nm_arg){.dtype = NM_i64, .number = e});
+}
+
+nm_number nm_gen_number_of(nm_gen *g, const nm_extent *e)
+{
+    nm_number n = {.arg = -1};
+    if (!nm_extent_is_const(e, &n.value))
+        n.arg = number_arg(g, e);
+    return n;
+}
+
 LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e)
 {
-    int arg = 0;
-    while (arg < g->n_args && g->arg[arg].number != e)
-        arg++;
-    if (arg == g->n_args)
-        add_arg(g, (nm_arg){.dtype = NM_i64, .number = e});
-    LLVMValueRef p = nm_gen_pointer(g, arg);
+    LLVMValueRef p = nm_gen_pointer(g, number_arg(g, e));
     LLVMBasicBlockRef back = nm_fn_enter_entry(&g->fn);
     LLVMValueRef v = LLVMBuildPtrToInt(g->fn.b, p, g->fn.i64, "");
     nm_fn_leave_entry(&g->fn, back);
@@ -191,26 +202,42 @@ static void mark(nm_gen *g, const char *name, LLVMValueRef fn)
                             LLVMCreateEnumAttribute(g->fn.ctx, kind, 0));
 }
 
-// --- kernels of the flavour gpu: one parameter, words {count, arguments, symbols}
+// --- kernels of the flavour gpu: one parameter, words {count, arguments, symbols, tensor maps}
 
-enum { ARGS_AT = 1 };
+enum { ARGS_AT = 1, MAP_WORDS = 16 };
 
-int nm_gen_words(const nm_gen *g) { return ARGS_AT + g->n_args + NM_N_SYM_FIELDS * g->syms.n; }
+int nm_gen_words(const nm_gen *g, int n_maps)
+{
+    int words = ARGS_AT + g->n_args + NM_N_SYM_FIELDS * g->syms.n;
+    return n_maps ? (words + MAP_WORDS - 1) / MAP_WORDS * MAP_WORDS + n_maps * MAP_WORDS : words;
+}
 
 void nm_gen_settle(nm_gen *g)
 {
     for (int i = 0; i < g->n_pending; i++) {
-        LLVMReplaceAllUsesWith(g->pending[i], nm_fn_i64(&g->fn, ARGS_AT + g->n_args));
-        LLVMInstructionEraseFromParent(g->pending[i]);
+        const nm_pending *p = &g->pending[i];
+        int words = p->maps ? nm_gen_words(g, 1) - MAP_WORDS : ARGS_AT + g->n_args;
+        LLVMReplaceAllUsesWith(p->at, nm_fn_i64(&g->fn, words));
+        LLVMInstructionEraseFromParent(p->at);
     }
     g->n_pending = 0;
 }
 
-// The number of words before the symbols: not known before all arguments are.
-static LLVMValueRef pend(nm_gen *g)
+// The number of words before the symbols, or the tensor maps: not known before all arguments are.
+static LLVMValueRef pend(nm_gen *g, bool maps)
 {
     LLVMValueRef v = LLVMBuildFreeze(g->fn.b, LLVMGetUndef(g->fn.i64), "");
-    return g->pending[g->n_pending++] = v;
+    g->pending[g->n_pending++] = (nm_pending){v, maps};
+    return v;
+}
+
+LLVMValueRef nm_gen_maps(nm_gen *g)
+{
+    LLVMBasicBlockRef back = nm_fn_enter_entry(&g->fn);
+    LLVMValueRef words = LLVMGetParam(g->fn.fn, 0);
+    LLVMValueRef maps = nm_fn_at(&g->fn, g->fn.i64, words, pend(g, true));
+    nm_fn_leave_entry(&g->fn, back);
+    return maps;
 }
 
 static void begin_gpu_kernel(nm_gen *g, const char *name)
@@ -221,7 +248,7 @@ static void begin_gpu_kernel(nm_gen *g, const char *name)
     LLVMValueRef words = LLVMGetParam(fn, 0);
     LLVMBasicBlockRef back = nm_fn_enter_entry(f);
     g->argv = nm_fn_at(f, f->ptr, words, nm_fn_i64(f, ARGS_AT));
-    f->sym = nm_fn_at(f, f->i64, words, pend(g));
+    f->sym = nm_fn_at(f, f->i64, words, pend(g, false));
     LLVMValueRef count = invariant(f, nm_fn_load(f, f->i64, words, nm_fn_i64(f, 0)));
     LLVMValueRef block = nm_gen_call(g, "nmg_block", f->i64, 0, NULL);
     g->lane = nm_gen_call(g, "nmg_lane", f->i64, 0, NULL);

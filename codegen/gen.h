@@ -45,6 +45,37 @@ bool nm_same_place(const nm_place *a, const nm_place *b);
 
 enum { NM_MAX_ARGS = 96 };
 
+// --- forms: how a kernel is launched where its image is for sm_90a alone
+// --------------------------------------------------------------
+
+typedef struct nm_number { // nmdrv_number
+    int arg;               // -1: `value`
+    int64_t value;
+} nm_number;
+
+enum { NM_MAX_MAPS = 6, NM_MAP_RANK = 5 };
+typedef struct nm_map { // nmdrv_map
+    int arg;
+    nm_number offset;
+    nm_dtype dtype;
+    int rank;
+    nm_number extent[NM_MAP_RANK], stride[NM_MAP_RANK];
+    int64_t box[NM_MAP_RANK], swizzle;
+} nm_map;
+
+typedef struct nm_form { // nmdrv_form
+    int threads;         // 0: this kernel is launched as everywhere
+    int64_t per_block, shared;
+    int count_at; // -1: the launch's
+    int n_maps;
+    nm_map map[NM_MAX_MAPS];
+} nm_form;
+
+typedef struct nm_pending { // a number of words that is known when all arguments are
+    LLVMValueRef at;
+    bool maps; // those before the tensor maps; else before the symbols
+} nm_pending;
+
 typedef struct nm_memo { // an element that was written already
     const nm_value *value;
     int n;
@@ -95,8 +126,9 @@ typedef struct nm_gen {
     int64_t per_block, shared_bytes;
     LLVMValueRef lane; // the thread's number in its block, in the kernel function itself
     nm_deal deal;      // of sweeps: to the block's threads, unless the generator says otherwise
+    nm_form form[2];   // of `kernel` and `kernel2`, where the templates differ for sm_90a
     int n_pending;
-    LLVMValueRef pending[2]; // where the symbols lie: known when all arguments are
+    nm_pending pending[4];
     const nm_extent *range;  // the size of the parallel range; NULL: the module's `count` says it
     const nm_extent *range2; // of kernel2; NULL: 1
     nm_memo *memo;
@@ -113,12 +145,17 @@ void nm_gen_begin_count(nm_gen *g);
 void nm_gen_end_count(nm_gen *g, LLVMValueRef count);
 // Flavour gpu: all arguments are known: kernels find their symbols behind them.
 void nm_gen_settle(nm_gen *g);
-int nm_gen_words(const nm_gen *g); // of a gpu kernel's parameter
+// Words of a gpu kernel's parameter: in front of its tensor maps, and with n_maps of them.
+int nm_gen_words(const nm_gen *g, int n_maps);
+// In a gpu kernel: the tensor maps of its form, 128 bytes each. Only templates as sm_90a has them
+// may look at them.
+LLVMValueRef nm_gen_maps(nm_gen *g);
 LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type);
 LLVMValueRef nm_gen_env(nm_gen *g);                      // in the kernel: what its hooks get
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes); // a further argument
 LLVMValueRef nm_gen_pointer(nm_gen *g, int arg);
 bool nm_gen_is_aligned(nm_gen *g, int arg); // is it a multiple of NM_GPU_RUN elements, always?
+nm_number nm_gen_number_of(nm_gen *g, const nm_extent *e); // for forms
 // The extent as an argument: where it alone tells two kernels apart, they are one.
 LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e);
 LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n, LLVMValueRef *arg);

@@ -24,13 +24,24 @@ static LLVMAttributeRef type_attribute(LLVMContextRef ctx, const char *name, LLV
     return LLVMCreateTypeAttribute(ctx, LLVMGetEnumAttributeKindForName(name, strlen(name)), type);
 }
 
-// The parameter is never written: no thread needs a copy of its own (grid_constant).
-static void mark(LLVMContextRef ctx, LLVMValueRef fn, int words, const char *threads)
+static LLVMAttributeRef align_attribute(LLVMContextRef ctx, uint64_t bytes)
 {
-    LLVMTypeRef type = LLVMArrayType2(LLVMInt64TypeInContext(ctx), (uint64_t)words);
+    return LLVMCreateEnumAttribute(ctx, LLVMGetEnumAttributeKindForName("align", 5), bytes);
+}
+
+// The parameter is never written: no thread needs a copy of its own (grid_constant), and the copy
+// engine reads tensor maps where they are.
+static void mark(LLVMContextRef ctx, LLVMValueRef fn, const nm_entry *entry)
+{
+    enum { MAP_ALIGN = 128 };
+    char threads[16];
+    snprintf(threads, sizeof threads, "%d", entry->threads);
+    LLVMTypeRef type = LLVMArrayType2(LLVMInt64TypeInContext(ctx), (uint64_t)entry->words);
     LLVMSetFunctionCallConv(fn, PTX_KERNEL);
     LLVMAddAttributeAtIndex(fn, 1, type_attribute(ctx, "byval", type));
     LLVMAddAttributeAtIndex(fn, 1, text_attribute(ctx, "nvvm.grid_constant", ""));
+    if (entry->n_maps)
+        LLVMAddAttributeAtIndex(fn, 1, align_attribute(ctx, MAP_ALIGN));
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                             text_attribute(ctx, "nvvm.maxntid", threads));
     // Without this ptxas spills registers to make room for a second block.
@@ -38,12 +49,10 @@ static void mark(LLVMContextRef ctx, LLVMValueRef fn, int words, const char *thr
                             text_attribute(ctx, "nvvm.minctasm", "1"));
 }
 
-void nm_gpu_mark_kernels(LLVMModuleRef mod, int words, int threads)
+void nm_gpu_mark_kernels(LLVMModuleRef mod, const nm_entry entry[2])
 {
     LLVMContextRef ctx = LLVMGetModuleContext(mod);
-    char text[16];
-    snprintf(text, sizeof text, "%d", threads);
     for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
         if (!LLVMIsDeclaration(fn) && LLVMGetLinkage(fn) == LLVMExternalLinkage)
-            mark(ctx, fn, words, text);
+            mark(ctx, fn, &entry[strcmp(LLVMGetValueName2(fn, &(size_t){0}), "kernel2") == 0]);
 }

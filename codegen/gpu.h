@@ -2,14 +2,15 @@
 #ifndef NM_CODEGEN_GPU_H
 #define NM_CODEGEN_GPU_H
 
+#include "codegen/compile.h"
 #include "ir/ir.h"
 
 #include <llvm-c/Core.h>
 
 // Do its templates differ from one architecture to another? Else its text is the same for all.
 bool nm_gpu_is_specific(LLVMModuleRef mod);
-// Every function with a body that others can call becomes an entry of a GPU: one parameter by value
-// of so many 64-bit words, blocks of so many threads.
-void nm_gpu_mark_kernels(LLVMModuleRef mod, int words, int threads);
+// Every function with a body that others can call becomes an entry of a GPU: entry[1] is that of
+// `kernel2`.
+void nm_gpu_mark_kernels(LLVMModuleRef mod, const nm_entry entry[2]);
 
 #endif

@@ -46,7 +46,8 @@ int nm_program_add_code(nm_program *p, LLVMModuleRef mod, nm_code code)
     code.hash = nm_hash64(LLVMGetBufferStart(code.bitcode), LLVMGetBufferSize(code.bitcode));
     for (int i = 0; i < all->n; i++) {
         const nm_code *x = &all->code[i];
-        if (x->hash != code.hash || x->words != code.words || x->threads != code.threads ||
+        if (x->hash != code.hash || memcmp(x->entry, code.entry, sizeof code.entry) != 0 ||
+            memcmp(x->sm90a, code.sm90a, sizeof code.sm90a) != 0 ||
             !same_code(x->bitcode, code.bitcode))
             continue;
         LLVMDisposeMemoryBuffer(code.bitcode);
@@ -102,7 +103,8 @@ static int syms_at(const nm_gen *g)
     return -1;
 }
 
-static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *function, int64_t grain)
+static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *function, int64_t grain,
+                      const nm_form *form)
 {
     p->kernel = nm_arena_grow(p->m->arena, p->kernel, p->n_kernels, sizeof *p->kernel);
     p->kernel[p->n_kernels] = (nm_kernel){
@@ -117,6 +119,7 @@ static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *func
         .threads = g->threads,
         .per_block = g->per_block,
         .shared = g->shared_bytes,
+        .form = *form,
     };
     return p->n_kernels++;
 }
@@ -154,10 +157,37 @@ static void list_launches(nm_program *p, nm_gen *g, int code, bool two, nm_launc
     memcpy(arg, g->arg, (size_t)g->n_args * sizeof *arg);
     out->arg = arg;
     const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->codes->code[code].name);
-    out->launch[0] = (nm_launch){add_kernel(p, g, code, "kernel", g->grain), g->range, count};
+    out->launch[0] =
+        (nm_launch){add_kernel(p, g, code, "kernel", g->grain, &g->form[0]), g->range, count};
     const nm_extent *range2 = g->range2 ? g->range2 : nm_extent_const(p->m, 1);
     if (two)
-        out->launch[1] = (nm_launch){add_kernel(p, g, code, "kernel2", 1), range2, NULL};
+        out->launch[1] =
+            (nm_launch){add_kernel(p, g, code, "kernel2", 1, &g->form[1]), range2, NULL};
+}
+
+// Kernels whose templates differ have a form each, if it is but the same launch.
+static void settle_forms(nm_gen *g)
+{
+    for (int i = 0; i < 2; i++)
+        if (!g->form[i].threads)
+            g->form[i] = (nm_form){.threads = g->threads,
+                                   .per_block = g->per_block,
+                                   .shared = g->shared_bytes,
+                                   .count_at = -1};
+}
+
+static nm_code gpu_code(nm_gen *g, LLVMModuleRef mod, int weight)
+{
+    nm_code code = {.weight = weight, .specific = nm_gpu_is_specific(mod)};
+    if (code.specific)
+        settle_forms(g);
+    for (int i = 0; i < 2; i++) {
+        const nm_form *form = &g->form[i];
+        code.entry[i] = code.sm90a[i] = (nm_entry){nm_gen_words(g, 0), g->threads, 0};
+        if (code.specific)
+            code.sm90a[i] = (nm_entry){nm_gen_words(g, form->n_maps), form->threads, form->n_maps};
+    }
+    return code;
 }
 
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out)
@@ -175,11 +205,8 @@ bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_lau
         check_module(mod, group);
         bool two = LLVMGetNamedFunction(mod, "kernel2") != NULL;
         nm_code code = {.weight = kinds[kind].weight};
-        if (g->is_gpu) {
-            code.words = nm_gen_words(g);
-            code.threads = g->threads;
-            code.specific = nm_gpu_is_specific(mod);
-        }
+        if (g->is_gpu)
+            code = gpu_code(g, mod, kinds[kind].weight);
         list_launches(p, g, nm_program_add_code(p, mod, code), two, out);
         p->scratch = g->scratch_bytes > p->scratch ? g->scratch_bytes : p->scratch;
     } else {

@@ -12,8 +12,9 @@ typedef struct nm_code {         // one LLVM module: of equal kernels, of a driv
     LLVMMemoryBufferRef bitcode; // disposed of by nm_compile
     uint64_t hash;               // of the bitcode, before it has a name
     int weight;
-    int words, threads; // a kernel of the flavour gpu, as in nm_object; else 0
-    bool specific;      // likewise: it is compiled for each architecture by itself
+    // Of the flavour gpu, as in nm_object; else 0: as everywhere, and for sm_90a.
+    nm_entry entry[2], sm90a[2];
+    bool specific; // it is compiled for each architecture by itself
 } nm_code;
 
 typedef struct nm_codes { // of all programs of the binary
@@ -28,6 +29,7 @@ typedef struct nm_kernel { // a row of the program's kernel table
     int64_t grain;
     int n_args, syms_at, n_syms;        // flavour gpu: nmdrv_kernel
     int64_t threads, per_block, shared; // likewise
+    nm_form form;                       // threads 0: none
 } nm_kernel;
 
 typedef struct nm_launch { // what the driver does for one launch of a group

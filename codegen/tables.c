@@ -219,16 +219,24 @@ static LLVMValueRef func_rows(nm_table *t)
     return nm_rows(t, p->n_drivers, r, "funcs");
 }
 
-// The code of a kernel on this machine, or NULL.
-static LLVMValueRef kernel_function(nm_table *t, const nm_kernel *k, bool wanted)
+// The code of a kernel on this machine, or NULL; between: what its name is joined with.
+static LLVMValueRef kernel_function(nm_table *t, const nm_kernel *k, char between, bool wanted)
 {
     const char *code = t->p->codes->code[k->code].name;
-    const char *symbol = nm_arena_fmt(t->p->m->arena, "%s.%s", code, k->function);
+    const char *symbol = nm_arena_fmt(t->p->m->arena, "%s%c%s", code, between, k->function);
     LLVMValueRef fn = LLVMGetNamedFunction(t->mod, symbol);
     if (fn || !wanted)
         return wanted ? fn : LLVMConstNull(t->ptr);
     LLVMTypeRef nothing = LLVMVoidTypeInContext(t->ctx);
     return LLVMAddFunction(t->mod, symbol, LLVMFunctionType(nothing, NULL, 0, false)); // any type
+}
+
+static LLVMValueRef form_of(nm_table *t, const nm_kernel *k)
+{
+    const nm_form *f = &k->form;
+    if (!f->threads)
+        return LLVMConstNull(t->ptr);
+    return nm_form_row(t, kernel_function(t, k, NM_SM90A_MARK, t->p->opts->emu), f);
 }
 
 static LLVMValueRef kernel_rows(nm_table *t)
@@ -240,11 +248,11 @@ static LLVMValueRef kernel_rows(nm_table *t)
         const nm_kernel *k = &p->kernel[i];
         const char *code = p->codes->code[k->code].name;
         r[i] = NM_ROW(t, nm_string(t, k->name), nm_string(t, k->where),
-                      kernel_function(t, k, !is_gpu), nm_word(t, k->grain),
+                      kernel_function(t, k, '.', !is_gpu), nm_word(t, k->grain),
                       nm_string(t, nm_arena_fmt(p->m->arena, "%s_%s", code, k->function)),
-                      kernel_function(t, k, is_gpu && p->opts->emu), nm_word(t, k->n_args),
+                      kernel_function(t, k, '.', is_gpu && p->opts->emu), nm_word(t, k->n_args),
                       nm_word(t, k->syms_at), nm_word(t, k->n_syms), nm_word(t, k->threads),
-                      nm_word(t, k->per_block), nm_word(t, k->shared));
+                      nm_word(t, k->per_block), nm_word(t, k->shared), form_of(t, k));
     }
     return nm_rows(t, p->n_kernels, r, "kernels");
 }

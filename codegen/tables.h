@@ -24,6 +24,9 @@ LLVMValueRef nm_row(nm_table *t, int n, LLVMValueRef *field);
 LLVMValueRef nm_rows(nm_table *t, int n, LLVMValueRef *r, const char *name);
 LLVMValueRef *nm_row_list(nm_table *t, int n); // room for n, in the arena
 
+// tables_form.c: a pointer to the form's row; block: its code on this machine, or NULL.
+LLVMValueRef nm_form_row(nm_table *t, LLVMValueRef block, const nm_form *form);
+
 // tables_mesh.c: what a mesh makes of the program (docs/mesh.md).
 LLVMValueRef nm_sym_rows(nm_table *t);
 LLVMValueRef nm_mode_rows(nm_table *t, int *n);

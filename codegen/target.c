@@ -94,12 +94,13 @@ bool nm_target_find(nm_module *m, const char *cpu, nm_target *t)
     return found;
 }
 
-nm_target nm_target_emu(const nm_target *host)
+nm_target nm_target_emu(const nm_target *host, bool sm90a)
 {
     nm_target t = *host;
     t.is_emu = true;
-    t.name = "emu";
-    t.templates = nm_template_gpu_emu();
+    t.is_sm90a = sm90a;
+    t.name = sm90a ? "emu sm_90a" : "emu";
+    t.templates = sm90a ? nm_template_gpu_emu_sm90a() : nm_template_gpu_emu();
     return t;
 }
 
@@ -134,12 +135,6 @@ static void list_archs(nm_module *m)
     nm_help(m->diag, (nm_loc){0}, "%s", all);
 }
 
-// wgmma is of sm_90a alone: later chips have another instruction.
-static nm_template_data templates_of(const char *arch)
-{
-    return strcmp(arch, "sm_90a") == 0 ? nm_template_gpu_sm90a() : nm_template_gpu_ptx();
-}
-
 bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
 {
     LLVMInitializeNVPTXTargetInfo();
@@ -154,12 +149,14 @@ bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
         list_archs(m);
         return false;
     }
+    bool sm90a = strcmp(arch, "sm_90a") == 0; // later chips have no wgmma
     *t = (nm_target){.triple = "nvptx64-nvidia-cuda",
                      .cpu = archs[i].name,
                      .features = archs[i].feature,
                      .ptx = archs[i].ptx,
                      .name = archs[i].name,
-                     .templates = templates_of(arch),
+                     .templates = sm90a ? nm_template_gpu_sm90a() : nm_template_gpu_ptx(),
+                     .is_sm90a = sm90a,
                      .arch = archs[i].arch,
                      .is_gpu = true,
                      .is_specific = archs[i].specific};

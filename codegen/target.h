@@ -18,15 +18,19 @@ typedef struct nm_target { // of one compilation; read by all threads
     const char *ptx;                     // the version of PTX: 8.0
     bool is_gpu, is_specific;            // sm_90a: for no other architecture
     bool is_emu;                         // x86: for gpu kernels
+    bool is_sm90a;                       // kernels and templates are those for sm_90a alone
     bool is_driver; // x86: for code that runs once a launch, and should compile fast
 } nm_target;
 
-enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 3 };
+enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 4 };
+// Between a kernel's name and its function's, in what the emulator runs as sm_90a would.
+#define NM_SM90A_MARK '~'
 
 // Host code. False: no such cpu, or this machine is none that we know (reported).
 bool nm_target_find(nm_module *m, const char *cpu, nm_target *t);
-// The same processors, for kernels of the flavour gpu that the emulator runs.
-nm_target nm_target_emu(const nm_target *host);
+// The same processors, for kernels of the flavour gpu that the emulator runs: as all GPUs do, or as
+// sm_90a.
+nm_target nm_target_emu(const nm_target *host, bool sm90a);
 // The same processors, for drivers.
 nm_target nm_target_driver(const nm_target *host);
 // sm_80, sm_90a. False: no such architecture (reported).

@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 10 };
+enum { NMDRV_VERSION = 11 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -148,8 +148,34 @@ typedef void nmdrv_kernel_fn(const nmdrv_sym *sym, void *const *arg, int64_t fro
 //     word 0             count: the size of the launch's parallel range
 //     1 .. n_args        the launch's argument block; where it points to the kernel's symbols, anything
 //     then               those symbols, n_syms rows of nmdrv_sym
-// Block b does the indices [b * per_block, (b + 1) * per_block), cut at count; a launch of count 0 is none.
+//     then               from the next multiple of 128 bytes on, of a form that has them: 128 bytes a tensor map
+// It is aligned to 128 bytes. Block b does the indices [b * per_block, (b + 1) * per_block), cut at count; a launch of count 0 is none.
 typedef void nmdrv_block_fn(const void *words);
+
+typedef struct nmdrv_number { // known to the compiler, or at a launch
+    int64_t arg;              // of the argument block: that word; -1: `value`
+    int64_t value;
+} nmdrv_number;
+
+// A tensor as the copy engine sees it (cuTensorMapEncodeTiled), innermost dim first. What a box has outside of it is 0.
+enum { NMDRV_MAP_RANK = 5 };
+typedef struct nmdrv_map {
+    int64_t arg;              // of the argument block: the address ..
+    nmdrv_number offset;      // .. and bytes in front of the tensor's first element
+    int64_t dtype, rank;      // nmdrv_dtype; 1 .. NMDRV_MAP_RANK
+    nmdrv_number extent[NMDRV_MAP_RANK];
+    nmdrv_number stride[NMDRV_MAP_RANK]; // bytes, multiples of 16; the first is not used: one element
+    int64_t box[NMDRV_MAP_RANK];         // elements that one copy takes
+    int64_t swizzle;          // bytes: 0, 32, 64 or 128
+} nmdrv_map;
+
+typedef struct nmdrv_form {   // how a kernel is launched where its image is for sm_90a alone
+    nmdrv_block_fn *block;    // likewise; NULL: the target emu was not named
+    int64_t threads, per_block, shared;
+    int64_t count_at;         // of the argument block: the size of its range, word 0; -1: that of the launch
+    int64_t n_maps;
+    const nmdrv_map *map;
+} nmdrv_form;
 
 typedef struct nmdrv_kernel {
     const char *name, *where; // "row.layer_norm.3", the model lines it was fused from
@@ -161,6 +187,7 @@ typedef struct nmdrv_kernel {
     nmdrv_block_fn *block;    // NULL: the target emu was not named
     int64_t n_args, syms_at, n_syms;    // of the argument block; which of it points to the symbols, or -1
     int64_t threads, per_block, shared; // threads of a block, indices of a block, bytes of dynamic shared memory
+    const nmdrv_form *sm90a;            // NULL: as everywhere
 } nmdrv_kernel;
 
 typedef struct nmdrv_image { // all kernels of a gpu program for one architecture

@@ -14,6 +14,7 @@ EMBED(16, "templates_16.bc")
 EMBED(ptx, "gpu_ptx.bc")
 EMBED(sm90a, "gpu_sm90a.bc")
 EMBED(emu, "gpu_emu.bc")
+EMBED(emu_sm90a, "gpu_emu_sm90a.bc")
 EMBED(shared, "libtemplates.a")
 
 #define DATA(NAME)                                                                                 \
@@ -32,4 +33,5 @@ nm_template_data nm_template_bc_get(int vl)
 nm_template_data nm_template_gpu_ptx(void) { return DATA(ptx); }
 nm_template_data nm_template_gpu_sm90a(void) { return DATA(sm90a); }
 nm_template_data nm_template_gpu_emu(void) { return DATA(emu); }
+nm_template_data nm_template_gpu_emu_sm90a(void) { return DATA(emu_sm90a); }
 nm_template_data nm_template_archive(void) { return DATA(shared); }

@@ -128,6 +128,13 @@ static bool read_workers(const char *text)
     return true;
 }
 
+static bool read_arch(const char *text)
+{
+    bool is_sm90a = strcmp(text, "sm_90a") == 0;
+    nmemu_drv.capability = is_sm90a ? 90 : 80;
+    return is_sm90a || strcmp(text, "sm_80") == 0;
+}
+
 // One sentence, as nmrt_fail writes it: this library is linked without the runtime, too.
 static const nmrt_gpu_api *fail(nmrt_error *e, const char *fmt, const char *text)
 {
@@ -143,6 +150,9 @@ const nmrt_gpu_api *nmrt_gpu_emulator(nmrt_error *e)
         return fail(e, "NEMOCC_EMU=%s: it is eager, lazy, random or random:SEED", mode);
     if (!read_workers(workers && *workers ? workers : "1"))
         return fail(e, "NEMOCC_EMU_THREADS=%s: it is a number from 1 to 16", workers);
+    const char *arch = getenv("NEMOCC_EMU_ARCH");
+    if (!read_arch(arch && *arch ? arch : "sm_90a"))
+        return fail(e, "NEMOCC_EMU_ARCH=%s: it is sm_80 or sm_90a", arch);
     table.cuInit = init;
     table.cuDriverGetVersion = driver_version;
     table.cuGetErrorName = table.cuGetErrorString = error_name;
@@ -150,6 +160,7 @@ const nmrt_gpu_api *nmrt_gpu_emulator(nmrt_error *e)
     nmemu_fill_devices(&table);
     nmemu_fill_memory(&table);
     nmemu_fill_modules(&table);
+    nmemu_fill_maps(&table);
     nmemu_fill_streams(&table);
     nmemu_fill_events(&table);
     nmemu_fill_graphs(&table);

@@ -29,6 +29,7 @@ typedef struct nmemu_driver {
     nmemu_mode mode;    // when works run, and a kernel's asynchronous operations
     uint64_t random;
     int workers;      // CPU threads of a kernel
+    int capability;   // of the devices: 90
     CUstream streams; // of all contexts, oldest first
     uint64_t issued;  // works so far
     CUgraph capture;  // the one under way; NULL: none
@@ -149,6 +150,10 @@ CUresult nmemu_check_unsafe(void); // of calls that any capture forbids
 // --- driver_module.c -----------------------------------------------------------------------------
 
 void nmemu_drop_modules(CUcontext c);
+
+// --- driver_map.c: tensor maps -------------------------------------------------------------------
+
+void nmemu_fill_maps(nmrt_gpu_api *t);
 
 // --- driver_memory.c -----------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-// Emulated devices: eight of compute capability 9.0, each with this machine's memory. A device has
-// its primary context and no other; the emulated machine lives as long as that.
+// Emulated devices: eight of compute capability 9.0 or 8.0, each with this machine's memory. A
+// device has its primary context and no other; the emulated machine lives as long as that.
 #include "runtime/emu/driver.h"
 
 #include <stdio.h>
@@ -55,13 +55,17 @@ static const struct {
     {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
     {CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 1000000},
     {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 132},
-    {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 9},
-    {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
     {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 227 << 10},
 };
 
 static CUresult find_attribute(int *value, CUdevice_attribute attribute, CUdevice device)
 {
+    if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ||
+        attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR) {
+        bool major = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+        *value = major ? nmemu_drv.capability / 10 : nmemu_drv.capability % 10;
+        return check_device(device);
+    }
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         if (attributes[i].attribute == attribute) {
             *value = attributes[i].value;

@@ -15,7 +15,8 @@ enum {
 
 struct CUfunc_st {
     const nmdrv_kernel *kernel;
-    int64_t shared; // dynamic bytes that it may be launched with
+    nmdrv_form form; // of it that the image has
+    int64_t shared;  // dynamic bytes that it may be launched with
 };
 
 struct CUmod_st {
@@ -47,13 +48,20 @@ void nmemu_drop_modules(CUcontext c)
     }
 }
 
+static nmdrv_form form_of(const nmrt_gpu_emulated *image, const nmdrv_kernel *k)
+{
+    if (image->sm90a && k->sm90a)
+        return *k->sm90a;
+    return (nmdrv_form){k->block, k->threads, k->per_block, k->shared, -1, 0, NULL};
+}
+
 static CUresult load(CUmodule *module, const nmrt_gpu_emulated *image)
 {
     if (memcmp(image->magic, NMRT_GPU_EMULATED, sizeof NMRT_GPU_EMULATED) != 0)
         return nmemu_say(CUDA_ERROR_NO_BINARY_FOR_GPU,
                          "the image is not for the emulator: it runs x86 code alone");
     for (int64_t i = 0; i < image->n_kernels; i++)
-        if (!image->kernel[i].block)
+        if (!form_of(image, &image->kernel[i]).block)
             return nmemu_say(CUDA_ERROR_NO_BINARY_FOR_GPU,
                              "kernel %s was compiled without the target emu",
                              image->kernel[i].name);
@@ -62,7 +70,8 @@ static CUresult load(CUmodule *module, const nmrt_gpu_emulated *image)
         return nmemu_say(CUDA_ERROR_OUT_OF_MEMORY, "no memory");
     *m = (struct CUmod_st){modules, nmemu_context(), image->n_kernels};
     for (int64_t i = 0; i < m->n; i++)
-        m->function[i] = (struct CUfunc_st){&image->kernel[i], SHARED_DEFAULT};
+        m->function[i] = (struct CUfunc_st){&image->kernel[i], form_of(image, &image->kernel[i]),
+                                            SHARED_DEFAULT};
     *module = modules = m;
     return CUDA_SUCCESS;
 }
@@ -106,11 +115,11 @@ static CUresult get_function(CUfunction *function, CUmodule module, const char *
 static CUresult read_attribute(int *value, CUfunction_attribute attribute, CUfunction f)
 {
     switch (attribute) {
-    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = (int)f->kernel->threads; break;
+    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = (int)f->form.threads; break;
     case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES: *value = 0; break;
     case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: *value = 0; break;
     case CU_FUNC_ATTRIBUTE_NUM_REGS: // as many as fit
-        *value = REGISTERS / (int)f->kernel->threads;
+        *value = REGISTERS / (int)f->form.threads;
         *value = *value > 255 ? 255 : *value;
         break;
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = (int)f->shared; break;
@@ -147,24 +156,37 @@ static CUresult set_attribute(CUfunction f, CUfunction_attribute attribute, int 
 typedef struct launching {
     nmemu_work work;
     nmemu_launch launch;
+    uint64_t bytes;
     int64_t words[]; // the parameter
 } launching;
 
 static const char *do_launch(nmemu_work *w)
 {
     launching *k = (launching *)w;
-    k->launch.params = k->words;
+    size_t align = _Alignof(CUtensorMap);
+    void *words = aligned_alloc(align, (k->bytes + align - 1) / align * align);
+    if (!words)
+        return "no memory for a kernel's parameter";
+    memcpy(words, k->words, k->bytes);
+    k->launch.params = words;
     k->launch.mode = nmemu_drv.mode;
     k->launch.seed = nmemu_draw();
-    return nmemu_run(w->context->machine, &k->launch, NULL);
+    const char *wrong = nmemu_run(w->context->machine, &k->launch, NULL);
+    free(words);
+    return wrong;
 }
 
 static const nmemu_work_kind launches = {.run = do_launch};
 
-static uint64_t parameter_bytes(const nmdrv_kernel *k)
+// Tensor maps are behind the words, aligned as they must be.
+static uint64_t parameter_bytes(const struct CUfunc_st *f)
 {
-    uint64_t words = 1 + (uint64_t)k->n_args;
-    return 8 * words + (uint64_t)k->n_syms * sizeof(nmdrv_sym);
+    const nmdrv_kernel *k = f->kernel;
+    uint64_t words = 1 + (uint64_t)k->n_args, align = _Alignof(CUtensorMap);
+    uint64_t bytes = 8 * words + (uint64_t)k->n_syms * sizeof(nmdrv_sym);
+    if (!f->form.n_maps)
+        return bytes;
+    return (bytes + align - 1) / align * align + (uint64_t)f->form.n_maps * sizeof(CUtensorMap);
 }
 
 static CUresult check_launch(const struct CUfunc_st *f, const nmemu_launch *l)
@@ -174,21 +196,21 @@ static CUresult check_launch(const struct CUfunc_st *f, const nmemu_launch *l)
         l->grid[1] > UINT16_MAX || l->grid[2] > UINT16_MAX)
         return nmemu_say(CUDA_ERROR_INVALID_VALUE, "kernel %s: a grid of %u x %u x %u blocks",
                          k->name, l->grid[0], l->grid[1], l->grid[2]);
-    if (l->threads != k->threads)
+    if (l->threads != f->form.threads)
         return nmemu_say(CUDA_ERROR_INVALID_VALUE,
                          "kernel %s has blocks of %lld threads, it was launched with %u", k->name,
-                         (long long)k->threads, l->threads);
+                         (long long)f->form.threads, l->threads);
     if (l->shared_bytes > f->shared)
         return nmemu_say(CUDA_ERROR_INVALID_VALUE,
                          "kernel %s: %u bytes of shared memory, and it is allowed %lld", k->name,
                          l->shared_bytes, (long long)f->shared);
-    if (l->shared_bytes < k->shared)
+    if (l->shared_bytes < f->form.shared)
         return nmemu_say(CUDA_ERROR_INVALID_VALUE,
                          "kernel %s needs %lld bytes of shared memory, it was launched with %u",
-                         k->name, (long long)k->shared, l->shared_bytes);
-    if (parameter_bytes(k) > PARAMETERS_MAX)
+                         k->name, (long long)f->form.shared, l->shared_bytes);
+    if (parameter_bytes(f) > PARAMETERS_MAX)
         return nmemu_say(CUDA_ERROR_INVALID_VALUE, "kernel %s has %llu bytes of parameters",
-                         k->name, (unsigned long long)parameter_bytes(k));
+                         k->name, (unsigned long long)parameter_bytes(f));
     return CUDA_SUCCESS;
 }
 
@@ -198,11 +220,12 @@ static CUresult issue_launch(CUfunction f, const nmemu_launch *l, CUstream s, vo
     r = r ? r : check_launch(f, l);
     if (r)
         return r;
-    uint64_t bytes = parameter_bytes(f->kernel);
+    uint64_t bytes = parameter_bytes(f);
     launching *k = nmemu_work_new(&launches, sizeof *k + bytes);
     if (!k)
         return nmemu_say(CUDA_ERROR_OUT_OF_MEMORY, "no memory");
     k->launch = *l;
+    k->bytes = bytes;
     memcpy(k->words, params[0], bytes);
     return nmemu_enqueue(s, &k->work);
 }
@@ -221,7 +244,7 @@ static CUresult launch_kernel(CUfunction f, unsigned int grid_x, unsigned int gr
         return nmemu_done(r);
     nmemu_launch l = {.name = f->kernel->name,
                       .where = f->kernel->where,
-                      .fn = f->kernel->block,
+                      .fn = f->form.block,
                       .grid = {grid_x, grid_y, grid_z},
                       .threads = block_x,
                       .shared_bytes = shared};

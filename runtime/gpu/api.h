@@ -22,6 +22,11 @@ typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
+typedef int CUtensorMapDataType, CUtensorMapInterleave, CUtensorMapSwizzle;
+typedef int CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
+typedef struct CUtensorMap {
+    _Alignas(128) uint64_t opaque[16];
+} CUtensorMap;
 typedef struct CUuuid {
     char bytes[16];
 } CUuuid;
@@ -76,10 +81,11 @@ const nmrt_gpu_api *nmrt_gpu_emulator(nmrt_error *e) __attribute__((weak));
 
 // What cuModuleLoadDataEx of the emulator's table is given for an image: a program's kernels, whose
 // functions are found by `symbol` and run by `block`, with 1 + n_args + 5 n_syms words as
-// parameter.
+// parameter; or as an image for sm_90a has them, by their forms, with tensor maps behind the words.
 #define NMRT_GPU_EMULATED "nemocc emulated kernels"
 typedef struct nmrt_gpu_emulated {
     char magic[24]; // NMRT_GPU_EMULATED
+    int64_t sm90a;
     int64_t n_kernels;
     const nmdrv_kernel *kernel;
 } nmrt_gpu_emulated;

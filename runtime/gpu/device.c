@@ -115,35 +115,6 @@ static nmrt_status emu_open(nmrt_device **device, const nmrt_device_request *req
 
 // --- calls ---------------------------------------------------------------------------------------
 
-// The parameter is copied by the driver before it returns.
-static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
-{
-    nmrt_device *d = f->device;
-    const nmdrv_kernel *k = &d->program->kernel[kernel];
-    int64_t blocks = (count + k->per_block - 1) / k->per_block;
-    void *params[] = {d->words};
-    nmrt_comm_moved(d->comm);
-    if (count <= 0)
-        return;
-    d->words[0] = count;
-    memcpy(d->words + 1, arg, (size_t)k->n_args * sizeof *d->words);
-    if (k->syms_at >= 0)
-        memcpy(d->words + 1 + k->n_args, arg[k->syms_at], (size_t)k->n_syms * sizeof(nmdrv_sym));
-    d->last = k;
-    d->last_graph = NULL;
-    int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
-    nmrt_gpu_must(d,
-                  d->api->cuLaunchKernel(d->function[kernel], (unsigned)blocks, 1, 1,
-                                         (unsigned)k->threads, 1, 1, (unsigned)k->shared, d->stream,
-                                         params, NULL),
-                  k->name);
-    nmrt_gpu_trace_end(d, d->stream, begin,
-                       &(nmrt_span){.kind = NMRT_SPAN_KERNEL,
-                                    .name = k->name,
-                                    .where = k->where,
-                                    .number = {{"indices", count}, {"blocks", blocks}}});
-}
-
 static void end_copy(nmrt_device *d, int64_t begin, const char *what, int64_t bytes)
 {
     nmrt_gpu_trace_end(
@@ -174,7 +145,7 @@ static void gpu_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
     end_copy(d, begin, "copy", bytes);
 }
 
-static const nmdrv_calls gpu_calls = {gpu_launch,          gpu_fill,      gpu_copy,
+static const nmdrv_calls gpu_calls = {nmrt_gpu_launch,     gpu_fill,      gpu_copy,
                                       nmrt_gpu_collective, nmrt_gpu_wait, nmrt_gpu_product};
 
 // --- what it is ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // The device of the flavour gpu: cuda and emu are the same code over a table of functions (api.h).
-// What its parts share: fail.c, image.c, memory.c, product.c, collect.c; device.c has the rest.
+// What its parts share: fail.c, image.c, launch.c, memory.c, product.c, collect.c; device.c has the
+// rest.
 #ifndef NMRT_GPU_GPU_H
 #define NMRT_GPU_GPU_H
 
@@ -33,8 +34,9 @@ struct nmrt_device {
     int capability;    // 90: 9.0
     char title[256];   // for people
     CUmodule module;
+    bool sm90a;                     // the image is for sm_90a alone: kernels have forms of its own
     CUfunction *function;           // [program.n_kernels]
-    int64_t *words;                 // a launch's parameter, with room for any kernel's
+    int64_t *words;                 // a launch's parameter, with room for any kernel's; aligned as it
     CUstream stream;                // of all kernels and copies
     const nmdrv_kernel *last;       // launched; NULL: none
     const nmdrv_func *last_graph;   // launched since then; NULL: none
@@ -69,6 +71,13 @@ void nmrt_gpu_must(nmrt_device *d, CUresult result, const char *tried);
 // The best image that this GPU can run becomes the device's module, and its functions are found.
 nmrt_status nmrt_gpu_open_image(nmrt_device *d, nmrt_error *e);
 void nmrt_gpu_close_image(nmrt_device *d);
+
+// --- launch.c ----------------------------------------------------------------------------------
+
+// How the kernel is launched: as the device's image has it.
+nmdrv_form nmrt_gpu_form(const nmrt_device *d, const nmdrv_kernel *k);
+int64_t nmrt_gpu_words(const nmdrv_kernel *k); // of its parameter, in any image
+void nmrt_gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg);
 
 // --- memory.c ----------------------------------------------------------------------------------
 

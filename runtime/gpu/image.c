@@ -33,6 +33,7 @@ static nmrt_status load(nmrt_device *d, const nmdrv_image *image, nmrt_error *e)
     snprintf(tried, sizeof tried, "the driver refuses the kernels' image %s%s%.*s", name,
              *log ? ", " : "", (int)strcspn(log, "\n"), log);
     NMRT_TRY(nmrt_gpu_check(d, r, tried, e));
+    d->sm90a = image->specific && image->arch == 90;
     snprintf(d->title + strlen(d->title), sizeof d->title - strlen(d->title), ", %s", name);
     return NMRT_OK;
 }
@@ -59,7 +60,8 @@ static nmrt_status load_best(nmrt_device *d, nmrt_error *e)
 static nmrt_status load_emulated(nmrt_device *d, nmrt_error *e)
 {
     const nmdrv_program *p = d->program;
-    const nmrt_gpu_emulated image = {NMRT_GPU_EMULATED, p->n_kernels, p->kernel};
+    d->sm90a = d->capability == 90;
+    const nmrt_gpu_emulated image = {NMRT_GPU_EMULATED, d->sm90a, p->n_kernels, p->kernel};
     return nmrt_gpu_check(d, d->api->cuModuleLoadDataEx(&d->module, &image, 0, NULL, NULL),
                           "the emulator refuses the kernels", e);
 }
@@ -73,12 +75,13 @@ static nmrt_status find_function(nmrt_device *d, int64_t kernel, nmrt_error *e)
              k->symbol);
     NMRT_TRY(nmrt_gpu_check(d, d->api->cuModuleGetFunction(&f, d->module, k->symbol), tried, e));
     d->function[kernel] = f;
-    if (k->shared <= DEFAULT_SHARED)
+    int64_t shared = nmrt_gpu_form(d, k).shared;
+    if (shared <= DEFAULT_SHARED)
         return NMRT_OK;
     snprintf(tried, sizeof tried, "%s (%s) cannot have %lld bytes of shared memory", k->name,
-             k->where, (long long)k->shared);
-    CUresult r = d->api->cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                            (int)k->shared);
+             k->where, (long long)shared);
+    CUresult r =
+        d->api->cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)shared);
     return nmrt_gpu_check(d, r, tried, e);
 }
 
@@ -86,7 +89,7 @@ static int64_t most_words(const nmdrv_program *p)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < p->n_kernels; i++) {
-        int64_t n = 1 + p->kernel[i].n_args + 5 * p->kernel[i].n_syms;
+        int64_t n = nmrt_gpu_words(&p->kernel[i]);
         most = n > most ? n : most;
     }
     return most;
@@ -95,7 +98,8 @@ static int64_t most_words(const nmdrv_program *p)
 nmrt_status nmrt_gpu_open_image(nmrt_device *d, nmrt_error *e)
 {
     const nmdrv_program *p = d->program;
-    d->words = calloc((size_t)most_words(p) + 1, sizeof *d->words);
+    size_t align = _Alignof(CUtensorMap), bytes = (size_t)most_words(p) * sizeof *d->words;
+    d->words = aligned_alloc(align, bytes ? bytes : align);
     d->function = calloc((size_t)p->n_kernels + 1, sizeof *d->function);
     if (!d->words || !d->function)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the kernels' table");

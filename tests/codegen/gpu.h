@@ -1,7 +1,7 @@
 // Tests of codegen for GPUs: modules of the flavour gpu, compiled for the emulator, run as host.h
 // runs those of the host. Buffers have exactly their size and lie in the emulator's memory, so that
 // an access outside is reported. Each call runs twice: in order, then with threads and copies in a
-// random order.
+// random order; there the kernels that have a form for sm_90a are run as that has them.
 #ifndef NM_TESTS_CODEGEN_GPU_H
 #define NM_TESTS_CODEGEN_GPU_H
 
@@ -10,34 +10,68 @@
 
 static nmemu *gpu_device;
 
-// docs/gpu.md: count, the arguments, the kernel's symbols. From malloc.
-static int64_t *gpu_words(const nmdrv_kernel *k, int64_t count, void *const *arg)
+static int64_t gpu_number(nmdrv_number n, void *const *arg)
 {
-    size_t syms = (size_t)k->n_syms * sizeof(nmdrv_sym);
-    int64_t *words = malloc((size_t)(1 + k->n_args) * 8 + syms);
-    words[0] = count;
-    memcpy(words + 1, arg, (size_t)k->n_args * 8);
+    return n.arg < 0 ? n.value : (int64_t)arg[n.arg];
+}
+
+static void gpu_write_map(void *to, const nmdrv_map *m, void *const *arg)
+{
+    nmemu_tensor t = {.base = (char *)arg[m->arg] + gpu_number(m->offset, arg),
+                      .element_bytes = m->dtype == NMDRV_F32 ? 4 : 2,
+                      .rank = (int)m->rank,
+                      .swizzle = m->swizzle == 128 ? 3 : (int)m->swizzle / 32};
+    for (int64_t i = 0; i < m->rank; i++) {
+        t.dim[i] = (uint64_t)gpu_number(m->extent[i], arg);
+        t.box[i] = (uint32_t)m->box[i];
+        if (i)
+            t.stride[i - 1] = (uint64_t)gpu_number(m->stride[i], arg);
+    }
+    const char *wrong = nmemu_tensor_map(to, &t);
+    if (wrong && failures++ < 40)
+        fprintf(stderr, "a tensor map: %s\n", wrong);
+}
+
+enum { GPU_MAP = 128 }; // bytes of a tensor map, and how the parameter is aligned
+
+// docs/gpu.md: count, the arguments, the kernel's symbols, tensor maps. From malloc.
+static int64_t *gpu_words(const nmdrv_kernel *k, const nmdrv_form *form, int64_t count,
+                          void *const *arg)
+{
+    size_t syms = (size_t)k->n_syms * sizeof(nmdrv_sym), bytes = (size_t)(1 + k->n_args) * 8 + syms;
+    bytes = (bytes + GPU_MAP - 1) / GPU_MAP * GPU_MAP;
+    char *words = aligned_alloc(GPU_MAP, bytes + (size_t)form->n_maps * GPU_MAP);
+    memcpy(words, &count, 8);
+    memcpy(words + 8, arg, (size_t)k->n_args * 8);
     if (syms)
-        memcpy(words + 1 + k->n_args, arg[k->syms_at], syms);
-    return words;
+        memcpy(words + 8 + k->n_args * 8, arg[k->syms_at], syms);
+    for (int64_t i = 0; i < form->n_maps; i++)
+        gpu_write_map(words + bytes + i * GPU_MAP, &form->map[i], arg);
+    return (int64_t *)(void *)words;
 }
 
 static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const *arg)
 {
     const host *h = f->device;
     const nmdrv_kernel *k = &h->p->kernel[kernel];
+    bool in_order = h->parts == 1;
+    nmdrv_form form = {k->block, k->threads, k->per_block, k->shared, -1, 0, NULL};
+    if (!in_order && k->sm90a)
+        form = *k->sm90a;
+    if (form.count_at >= 0)
+        count = (int64_t)arg[form.count_at];
     if (count == 0)
         return;
-    int64_t *words = gpu_words(k, count, arg);
+    int64_t *words = gpu_words(k, &form, count, arg);
     nmemu_launch launch = {
         .name = k->name,
         .where = k->where,
-        .fn = k->block,
+        .fn = form.block,
         .params = words,
-        .grid = {(uint32_t)((count + k->per_block - 1) / k->per_block), 1, 1},
-        .threads = (uint32_t)k->threads,
-        .shared_bytes = (uint32_t)k->shared,
-        .mode = h->parts == 1 ? NMEMU_EAGER : NMEMU_RANDOM,
+        .grid = {(uint32_t)((count + form.per_block - 1) / form.per_block), 1, 1},
+        .threads = (uint32_t)form.threads,
+        .shared_bytes = (uint32_t)form.shared,
+        .mode = in_order ? NMEMU_EAGER : NMEMU_RANDOM,
         .seed = 1,
     };
     const char *wrong = nmemu_run(gpu_device, &launch, NULL);

@@ -28,6 +28,34 @@ static void reads_behind(const void *words)
         a->to[0] = a->from[a->count + 4096];
 }
 
+enum { TILE = 8, TILE_BYTES = 4 * TILE * TILE };
+
+// to[i] = element i of the box whose corner is at (TILE, 0), by the tensor map in the parameter
+static void copy_tile(const void *words)
+{
+    const arguments *a = words;
+    smem bar = smem_base() + TILE_BYTES;
+    if (tid() == 0) {
+        mbar_init(bar, 1);
+        mbar_init_fence();
+        mbar_expect(bar, TILE_BYTES);
+        tma_load_2d(smem_base(), (const tmap *)((const char *)words + 128), bar, TILE, 0);
+    }
+    block_sync();
+    mbar_wait(bar, 0);
+    for (u32 i = tid(); i < TILE * TILE; i += THREADS)
+        a->to[i] = ld_shared_f32(smem_base() + 4 * i);
+}
+
+static const nmdrv_map tile_map = {.arg = 1, .rank = 2};
+static const nmdrv_form tile_form = {.block = copy_tile,
+                                     .threads = THREADS,
+                                     .per_block = 1,
+                                     .shared = TILE_BYTES + 8,
+                                     .count_at = -1,
+                                     .n_maps = 1,
+                                     .map = &tile_map};
+
 static const nmdrv_kernel kernels[] = {
     {.name = "map.add",
      .where = "toy.nm:3",
@@ -54,8 +82,17 @@ static const nmdrv_kernel kernels[] = {
      .threads = THREADS,
      .per_block = THREADS,
      .shared = 100 << 10},
+    {.name = "map.tile",
+     .where = "toy.nm:6",
+     .symbol = "k3",
+     .block = add_times,
+     .n_args = 3,
+     .syms_at = -1,
+     .threads = 2 * THREADS,
+     .per_block = THREADS,
+     .sm90a = &tile_form},
 };
-static const nmrt_gpu_emulated image = {NMRT_GPU_EMULATED, 3, kernels};
+static const nmrt_gpu_emulated image = {NMRT_GPU_EMULATED, 1, 4, kernels};
 
 static CUmodule module;
 static CUfunction add, behind, roomy;
@@ -105,6 +142,47 @@ static bool holds(CUdeviceptr at, float value, CUstream s)
         if (x[i] != value)
             return false;
     return true;
+}
+
+// --- tensor maps ---------------------------------------------------------------------------------
+
+typedef struct tile_arguments {
+    arguments words;
+    CUtensorMap map;
+} tile_arguments;
+
+static CUresult write_map(CUtensorMap *map, CUdeviceptr at, uint64_t stride)
+{
+    return cu->cuTensorMapEncodeTiled(
+        map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, (void *)(uintptr_t)at, (uint64_t[]){12, 4},
+        (uint64_t[]){stride}, (uint32_t[]){TILE, TILE}, (uint32_t[]){1, 1},
+        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE,
+        CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+}
+
+// A kernel's form for sm_90a: four rows of twelve, of which the box has four columns.
+static void tensor_maps(const char *mode)
+{
+    begin(mode);
+    CUfunction tile;
+    CUstream s = new_stream();
+    CUdeviceptr x = new_buffer(4 * N), y = new_buffer(4 * N);
+    tile_arguments a = {.words = {1, (float *)y, NULL, 0}};
+    void *params[] = {&a};
+    float got[TILE * TILE];
+    OK(cu->cuModuleGetFunction(&tile, module, "k3"));
+    fill_ones(x, s);
+    IS(write_map(&a.map, x, 40), CUDA_ERROR_INVALID_VALUE);
+    SAYS("a stride is a multiple of 16 bytes");
+    OK(write_map(&a.map, x, 48));
+    IS(cu->cuLaunchKernel(tile, 1, 1, 1, 2 * THREADS, 1, 1, TILE_BYTES + 8, s, params, NULL),
+       CUDA_ERROR_INVALID_VALUE);
+    OK(cu->cuLaunchKernel(tile, 1, 1, 1, THREADS, 1, 1, TILE_BYTES + 8, s, params, NULL));
+    memset(&a, 0, sizeof a); // it was copied
+    OK(cu->cuMemcpyDtoHAsync(got, y, sizeof got, s));
+    for (int i = 0; i < TILE * TILE; i++)
+        HOLDS(got[i] == (i % TILE < 4 && i / TILE < 4 ? 1 : 0));
+    close_driver();
 }
 
 // --- one stream ----------------------------------------------------------------------------------
@@ -397,6 +475,7 @@ int main(void)
     for (int i = 0; i < 4; i++) {
         in_order(modes[i]);
         graphs(modes[i]);
+        tensor_maps(modes[i]);
     }
     host_memory();
     refused_copies();

@@ -136,10 +136,38 @@ static void k_fail(const int64_t *w)
     lost = CUDA_ERROR_ILLEGAL_ADDRESS;
 }
 
+// count, to, rows; a tensor map of `from`: to = {count, *from, what the map was told}
+static void k_tile(const int64_t *w)
+{
+    float *to = real((CUdeviceptr)w[1]);
+    const CUtensorMap *map = (const CUtensorMap *)(w + 16);
+    to[0] = (float)w[0];
+    to[1] = *(float *)real(map->opaque[0]);
+    for (int i = 1; i < 16; i++)
+        to[1 + i] = (float)map->opaque[i];
+}
+
+// type, rank, swizzle; extents, strides and box of two dims
+CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, uint32_t rank, void *at,
+                                const uint64_t *extents, const uint64_t *strides,
+                                const uint32_t *box, const uint32_t *steps,
+                                CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+                                CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
+{
+    (void)promotion;
+    if ((uintptr_t)map % 64 || interleave || fill || rank != 2 || steps[0] * steps[1] != 1)
+        return CUDA_ERROR_INVALID_VALUE;
+    *map = (CUtensorMap){{(uintptr_t)at, (uint64_t)type, rank, (uint64_t)swizzle, extents[0],
+                          extents[1], strides[0], box[0], box[1]}};
+    return CUDA_SUCCESS;
+}
+
 static const struct {
     const char *name;
     void (*fn)(const int64_t *words);
-} kernels[] = {{"k_shift", k_shift}, {"k_fail", k_fail}};
+    unsigned threads, per_block;
+} kernels[] = {
+    {"k_shift", k_shift, 128, 64}, {"k_fail", k_fail, 128, 64}, {"k_tile", k_tile, 256, 3}};
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n,
                             CUjit_option *option, void **value)
@@ -165,7 +193,7 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
     (void)function, (void)attribute;
     return value > 200 << 10 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
-enum { WORDS = 9 }; // of k_shift, which has most
+enum { WORDS = 32 }; // of k_tile, which has most
 struct CUgraph_st {
     int n;
     struct {
@@ -194,9 +222,9 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 {
     const int64_t *words = params[0];
     (void)shared, (void)stream, (void)extra;
-    // 64 indices a block
-    if (!grid_x || grid_x != ((uint64_t)words[0] + 63) / 64 || grid_y * grid_z != 1 ||
-        block_x != 128 || block_y * block_z != 1)
+    unsigned threads = ((unsigned *)function)[4], per_block = ((unsigned *)function)[5];
+    if (!grid_x || grid_x != ((uint64_t)words[0] + per_block - 1) / per_block ||
+        grid_y * grid_z != 1 || block_x != threads || block_y * block_z != 1)
         return CUDA_ERROR_INVALID_VALUE;
     if (captured)
         add_launch(function, words);

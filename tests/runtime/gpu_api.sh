@@ -20,6 +20,7 @@ clang-22 -std=gnu17 -Werror -Wno-unused-const-variable -fsyntax-only -I. -x c - 
 #define SAME(type, size) _Static_assert(sizeof(type) == (size), #type)
 #define AT(type, member, at) _Static_assert(offsetof(type, member) == (at), #type "." #member)
 SAME(CUuuid, 16);
+SAME(CUtensorMap, 128);
 SAME(ncclUniqueId, 128);
 SAME(cublasLtMatmulAlgo_t, 64);
 SAME(cublasLtMatmulHeuristicResult_t, 96);

@@ -4,6 +4,7 @@
 #include "runtime/device.h"
 
 #include "runtime/file.h"
+#include "runtime/gpu/api.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/ranks.h"
 
@@ -11,9 +12,29 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-enum { K_SHIFT, K_FAIL, N_KERNELS, ROOM = 1 << 16 };
+enum { K_SHIFT, K_FAIL, K_TILE, N_KERNELS, ROOM = 1 << 16 };
+
+// [words of arguments 1] rows of 4 numbers, and another size of block
+static const nmdrv_map tile_map = {.arg = 2,
+                                   .offset = {-1, 16},
+                                   .dtype = NMDRV_F32,
+                                   .rank = 2,
+                                   .extent = {{-1, 4}, {1, 0}},
+                                   .stride = {{0}, {-1, 32}},
+                                   .box = {4, 8},
+                                   .swizzle = 64};
+static const nmdrv_form tile_form = {
+    .threads = 256, .per_block = 3, .count_at = 3, .n_maps = 1, .map = &tile_map};
 
 static nmdrv_kernel kernels[] = {
+    [K_TILE] = {.name = "map.tile.2",
+                .where = "t.nm:9",
+                .symbol = "k_tile",
+                .n_args = 4,
+                .syms_at = -1,
+                .threads = 128,
+                .per_block = 64,
+                .sm90a = &tile_form},
     [K_SHIFT] = {.name = "map.shift.0",
                  .where = "t.nm:3",
                  .symbol = "k_shift",
@@ -184,6 +205,24 @@ static void test_launch(void)
     CHECK(here[0] == 0 && here[1] == 0 && here[3] == 43);
     nmrt_device_cuda.free(d, from, 400);
     nmrt_device_cuda.free(d, to, 400);
+    nmrt_device_cuda.close(d);
+}
+
+// The image for sm_90a has kernels of other forms: with ranges of their own, and tensor maps.
+static void test_forms(void)
+{
+    nmdrv_program p = make_program(both);
+    nmrt_device *d = must_open(&p);
+    float *from = must_alloc(d, 8), *to = must_alloc(d, 17), here[17];
+    static const float numbers[8] = {[4] = 7},
+                       want[] = {5, 7, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, 2, 4, 9, 32, 4, 8};
+    nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
+    nmrt_device_cuda.copy_in(d, from, numbers, sizeof numbers);
+    f.call->launch(&f, K_TILE, 99, (void *[]){to, (void *)9, from, (void *)5});
+    nmrt_device_cuda.copy_out(d, here, to, sizeof here);
+    CHECK(memcmp(here, want, sizeof want) == 0);
+    nmrt_device_cuda.free(d, from, 32);
+    nmrt_device_cuda.free(d, to, 68);
     nmrt_device_cuda.close(d);
 }
 
@@ -483,6 +522,7 @@ int main(void)
     test_images();
     test_copies();
     test_launch();
+    test_forms();
     test_trace();
     test_graphs();
     test_products();
