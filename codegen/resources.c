@@ -75,8 +75,11 @@ static const nm_kernel *find_kernel(int n, const nm_program *p, const char *symb
 
 static void print_row(FILE *out, const char *arch, const nm_usage *u, const nm_kernel *k)
 {
+    bool has_form = strcmp(arch, "sm_90a") == 0 && k->form.threads;
+    int64_t threads = has_form ? k->form.threads : k->threads;
+    int64_t shared = has_form ? k->form.shared : k->shared;
     fprintf(out, "%-8s %-14s %4d %6lld %8lld %6d %6d  %s: %s\n", arch, u->symbol, u->registers,
-            (long long)k->threads, (long long)(u->shared + k->shared), u->stack, u->spills, k->name,
+            (long long)threads, (long long)(u->shared + shared), u->stack, u->spills, k->name,
             k->where);
 }
 
