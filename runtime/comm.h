@@ -44,6 +44,7 @@ typedef struct nmrt_exchange { // one collective, as one member sees it
     const char *name, *where; // for the recorder: texts that outlive the run
 } nmrt_exchange;
 
+typedef struct nmrt_flight nmrt_flight;
 typedef struct nmrt_comm nmrt_comm;
 struct nmrt_comm {
     const char *name;
@@ -70,7 +71,8 @@ struct nmrt_comm {
     void (*abort)(nmrt_comm *c, nmrt_status status, nmrt_error *e);
     void (*close)(nmrt_comm *c);
     _Atomic int64_t
-        *progress;   // this rank's count of what it has done (recorder.h); NULL: nobody looks
+        *progress; // this rank's count of what it has done (recorder.h); NULL: nobody looks
+    const nmrt_flight *flight; // where a device notes what it does itself; NULL: one rank alone
     nmrt_pool *pool; // the device's threads, which help with large collectives; NULL: none
     bool one_thread; // only the one that opened it may use it; else any, one at a time
     double waited;   // seconds that the rank's own thread has stood in collectives and messages: a

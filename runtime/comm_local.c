@@ -14,6 +14,7 @@
 #include "runtime/local.h"
 
 #include "runtime/dtype.h"
+#include "runtime/flight.h"
 #include "runtime/ranks.h"
 
 #include <stdlib.h>
@@ -41,6 +42,7 @@ typedef struct local_state {
     nmrt_local *local;
     nmrt_arena arena;
     nmrt_mail *mail;
+    nmrt_flight flight;
     int rank;
     unsigned char turn[NMRT_MAX_GROUPS]; // which of the two offers is next
 } local_state;
@@ -372,6 +374,7 @@ nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_erro
         return nmrt_fail(e, NMRT_WORLD, "no memory for the communicator");
     s->local = local;
     s->rank = rank;
+    s->flight = (nmrt_flight){.local = local, .rank = rank};
     s->arena = (nmrt_arena){local->arenas + (size_t)rank * local->arena, 0, local->arena};
     *c = (nmrt_comm){.name = "local",
                      .rank = rank,
@@ -386,6 +389,7 @@ nmrt_status nmrt_comm_local(nmrt_comm *c, nmrt_local *local, int rank, nmrt_erro
                      .abort = local_abort,
                      .close = local_close,
                      .progress = nmrt_recorder_progress(local->recorder, rank),
+                     .flight = &s->flight,
                      .state = s};
     nmrt_status status = nmrt_mail_new(&s->mail, local, rank, &s->arena, e);
     if (status != NMRT_OK)

@@ -15,6 +15,7 @@
 // Large operands go in chunks, so staging stays small.
 #include "runtime/comm.h"
 #include "runtime/dtype.h"
+#include "runtime/flight.h"
 #include "runtime/wire.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ enum { SMALL = 2048, CHUNK = 1 << 22, SHARE = 1 << 15, MOST_RANKS = 4096 };
 typedef struct wire_state {
     nmrt_post *post;
     nmrt_health *health;
+    nmrt_flight flight;
     int ranks;
     nmrt_ticket *ticket; // [2 ranks]
     char *stage;
@@ -472,6 +474,7 @@ nmrt_status nmrt_comm_wire(nmrt_comm *c, const nmrt_ranks *ranks, const char *wh
         free(s);
         return status;
     }
+    s->flight = (nmrt_flight){.health = s->health, .rank = ranks->rank};
     *c = (nmrt_comm){.name = which,
                      .rank = ranks->rank,
                      .ranks = ranks->world,
@@ -482,6 +485,7 @@ nmrt_status nmrt_comm_wire(nmrt_comm *c, const nmrt_ranks *ranks, const char *wh
                      .abort = wire_abort,
                      .close = wire_close,
                      .progress = nmrt_health_progress(s->health),
+                     .flight = &s->flight,
                      .one_thread = one_thread,
                      .state = s};
     return NMRT_OK;

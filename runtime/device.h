@@ -23,7 +23,6 @@ typedef struct nmrt_device_request { // what open needs to know
     bool tf32;       // products of f32 may be rounded to TF32
     bool graphs;     // a call that comes again may be one CUDA graph
     const char *collectives; // of GPUs: auto, nccl, host; where there is a comm
-    double timeout;          // seconds that ranks may be waited for
     nmrt_trace *trace;       // to which it adds what it does; or NULL
 } nmrt_device_request;       // mesh, comm and trace must outlive the device
 

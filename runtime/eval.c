@@ -172,8 +172,7 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
                                   .local_rank = run->ranks ? run->ranks->local_rank : 0,
                                   .tf32 = o->tf32,
                                   .graphs = o->graphs != 0,
-                                  .collectives = o->collectives,
-                                  .timeout = o->comm_timeout};
+                                  .collectives = o->collectives};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
     nmrt_status status = nmrt_data_open(&v->data, &data, e);
     if (status == NMRT_OK)

@@ -48,7 +48,7 @@ struct nmrt_recorder {
     double timeout;
     atomic_int stop, claimed, failure, failed_rank;
     char why[1024];
-    _Alignas(64) record at[];
+    _Alignas(64) record at[]; // [2 ranks]: of the ranks, then of their devices
 };
 
 static size_t group_stride(int ranks)
@@ -58,7 +58,7 @@ static size_t group_stride(int ranks)
 
 static size_t head_bytes(int ranks)
 {
-    return sizeof(nmrt_recorder) + (size_t)ranks * sizeof(record);
+    return sizeof(nmrt_recorder) + 2 * (size_t)ranks * sizeof(record);
 }
 
 size_t nmrt_recorder_bytes(int ranks)
@@ -91,6 +91,8 @@ static member_row *members_of(group_row *g) { return (member_row *)(g + 1); }
 
 // --- by each rank ------------------------------------------------------------------------------
 
+int nmrt_recorder_device(const nmrt_recorder *r, int rank) { return r->ranks + rank; }
+
 // Open addressing by id. Whoever claims the row writes the members; all members write the same.
 int nmrt_recorder_group(nmrt_recorder *r, const nmrt_group *group)
 {
@@ -108,9 +110,9 @@ int nmrt_recorder_group(nmrt_recorder *r, const nmrt_group *group)
     return -1;
 }
 
-void nmrt_recorder_enter(nmrt_recorder *r, int rank, const nmrt_note *note)
+void nmrt_recorder_enter(nmrt_recorder *r, int seat, const nmrt_note *note)
 {
-    record *at = &r->at[rank];
+    record *at = &r->at[seat];
     atomic_store(&at->group, note->group);
     atomic_store(&at->peer, note->peer);
     atomic_store(&at->meeting, 0);
@@ -129,10 +131,15 @@ int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me)
     return meeting;
 }
 
-void nmrt_recorder_attend(nmrt_recorder *r, int rank, int group, int me, int64_t meeting)
+void nmrt_recorder_count(nmrt_recorder *r, int group, int me, int64_t meetings)
 {
-    atomic_store(&members_of(group_at(r, group))[me].meetings, meeting);
-    atomic_store(&r->at[rank].meeting, meeting);
+    atomic_store(&members_of(group_at(r, group))[me].meetings, meetings);
+}
+
+void nmrt_recorder_attend(nmrt_recorder *r, int seat, int group, int me, int64_t meeting)
+{
+    nmrt_recorder_count(r, group, me, meeting);
+    atomic_store(&r->at[seat].meeting, meeting);
 }
 
 void nmrt_recorder_set_silent(nmrt_recorder *r, int rank, bool silent)
@@ -140,9 +147,9 @@ void nmrt_recorder_set_silent(nmrt_recorder *r, int rank, bool silent)
     atomic_store(&r->at[rank].silent, silent);
 }
 
-void nmrt_recorder_leave(nmrt_recorder *r, int rank)
+void nmrt_recorder_leave(nmrt_recorder *r, int seat)
 {
-    record *at = &r->at[rank];
+    record *at = &r->at[seat];
     atomic_store(&at->inside, 0);
     atomic_store(&at->last_verb, atomic_load(&at->verb));
     atomic_store(&at->last_name, atomic_load(&at->name));
@@ -155,19 +162,36 @@ _Atomic int64_t *nmrt_recorder_progress(nmrt_recorder *r, int rank)
     return &r->at[rank].progress;
 }
 
-// Outside of operations, what uses a processor is one long launch or copy. Inside, it waits.
-static bool computes(record *at)
+// The seat that is in an operation, the device's before the rank's own; -1: neither.
+static int seat_inside(const nmrt_recorder *r, int rank)
 {
+    int device = nmrt_recorder_device(r, rank);
+    return atomic_load(&r->at[device].inside) ? device
+           : atomic_load(&r->at[rank].inside) ? rank
+                                              : -1;
+}
+
+// Outside of operations, what uses a processor is one long launch or copy. Inside, it waits.
+static bool computes(nmrt_recorder *r, int rank)
+{
+    record *at = &r->at[rank];
     int pid = atomic_load(&at->pid); // 0: of another machine, or unknown; it counts this itself
-    return pid && nmrt_process_ran(pid, &at->ran) && !atomic_load(&at->inside);
+    return pid && nmrt_process_ran(pid, &at->ran) && seat_inside(r, rank) < 0;
+}
+
+// Of the rank and its device.
+static int64_t progress_of(const nmrt_recorder *r, int rank)
+{
+    return atomic_load(&r->at[rank].progress) +
+           atomic_load(&r->at[nmrt_recorder_device(r, rank)].progress);
 }
 
 void nmrt_recorder_watch(nmrt_recorder *r, double seconds)
 {
     for (int i = 0; i < r->ranks; i++) {
         record *at = &r->at[i];
-        int64_t now = atomic_load(&at->progress);
-        bool moved = computes(at) || now != atomic_load(&at->seen);
+        int64_t now = progress_of(r, i);
+        bool moved = computes(r, i) || now != atomic_load(&at->seen);
         atomic_store(&at->seen, now);
         atomic_store(&at->still, moved ? 0 : atomic_load(&at->still) + seconds);
     }
@@ -189,20 +213,22 @@ nmrt_title nmrt_note_title(const nmrt_note *note)
     return t;
 }
 
-static nmrt_title title_now(const nmrt_recorder *r, int rank)
+static nmrt_title title_now(const nmrt_recorder *r, int seat)
 {
-    const record *at = &r->at[rank];
+    const record *at = &r->at[seat];
     return nmrt_note_title(&(nmrt_note){.verb = atomic_load(&at->verb),
                                         .name = atomic_load(&at->name),
                                         .where = atomic_load(&at->where),
                                         .peer = atomic_load(&at->peer)});
 }
 
+// Where both have done something, the device's says more: in a step it has most.
 nmrt_title nmrt_recorder_title(const nmrt_recorder *r, int rank)
 {
-    const record *at = &r->at[rank];
-    if (atomic_load(&at->inside))
-        return title_now(r, rank);
+    int seat = seat_inside(r, rank), device = nmrt_recorder_device(r, rank);
+    if (seat >= 0)
+        return title_now(r, seat);
+    const record *at = &r->at[atomic_load(&r->at[device].last_name) ? device : rank];
     const char *name = atomic_load(&at->last_name);
     if (!name)
         return (nmrt_title){"none"};
@@ -241,10 +267,10 @@ static bool is_frozen(const nmrt_recorder *r, int rank)
 
 // --- who is behind -----------------------------------------------------------------------------
 
-// The first that `rank` waits for, or -1.
-static int awaited_by(const nmrt_recorder *r, int rank)
+// The first that this seat waits for, or -1.
+static int awaited_at(const nmrt_recorder *r, int seat)
 {
-    const record *at = &r->at[rank];
+    const record *at = &r->at[seat];
     if (!atomic_load(&at->inside))
         return -1;
     int group = atomic_load(&at->group);
@@ -257,10 +283,20 @@ static int awaited_by(const nmrt_recorder *r, int rank)
     return -1;
 }
 
+// The first that `rank` waits for, or -1; *seat: where it does, if it is inside of anything.
+static int awaited_by(const nmrt_recorder *r, int rank, int *seat)
+{
+    int device = nmrt_recorder_device(r, rank), who = awaited_at(r, device);
+    bool own = atomic_load(&r->at[rank].inside);
+    *seat = who >= 0 || (!own && atomic_load(&r->at[device].inside)) ? device : rank;
+    return who >= 0 ? who : awaited_at(r, rank);
+}
+
 bool nmrt_recorder_awaits(const nmrt_recorder *r, int rank)
 {
+    int seat;
     for (int i = 0; i < r->ranks; i++)
-        if (i != rank && awaited_by(r, i) == rank)
+        if (i != rank && awaited_by(r, i, &seat) == rank)
             return true;
     return false;
 }
@@ -299,7 +335,7 @@ void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other)
     char why[sizeof r->why];
     int low = rank < other ? rank : other, high = rank < other ? other : rank;
     snprintf(why, sizeof why, "rank %d is in %.400s, rank %d in %.400s: they diverge", low,
-             title_now(r, low).at, high, title_now(r, high).at);
+             nmrt_recorder_title(r, low).at, high, nmrt_recorder_title(r, high).at);
     nmrt_recorder_fail(r, NMRT_FAILED_RANK, -1, why);
 }
 
@@ -307,22 +343,23 @@ void nmrt_recorder_diverge(nmrt_recorder *r, int rank, int other)
 static bool is_forgotten(nmrt_recorder *r, int rank)
 {
     record *at = &r->at[rank];
-    int64_t progress = atomic_load(&at->progress);
+    int64_t progress = progress_of(r, rank);
     if (atomic_exchange(&at->free_at, progress) != progress)
         atomic_store(&at->free_since, nmrt_seconds());
     return nmrt_seconds() - atomic_load(&at->free_since) > r->timeout;
 }
 
-// What `waiting` has not got from `behind`.
-static void print_blame(const nmrt_recorder *r, int waiting, int behind, char *why, size_t n)
+// What rank `waiting`, at `seat`, has not got from `behind`.
+static void print_blame(const nmrt_recorder *r, int waiting, int seat, int behind, char *why,
+                        size_t n)
 {
-    const record *at = &r->at[waiting];
+    const record *at = &r->at[seat];
     const char *verb = atomic_load(&at->verb), *state = state_of(r, behind);
     nmrt_title last = nmrt_recorder_title(r, behind);
     if (!*verb) {
         snprintf(why, n,
                  "rank %d has not entered %.350s for %g s (%s); its last operation was %.350s",
-                 behind, title_now(r, waiting).at, r->timeout, state, last.at);
+                 behind, title_now(r, seat).at, r->timeout, state, last.at);
         return;
     }
     bool receives = strcmp(verb, "receive from") == 0;
@@ -339,13 +376,13 @@ static void print_blame(const nmrt_recorder *r, int waiting, int behind, char *w
 void nmrt_recorder_blame(nmrt_recorder *r, int rank)
 {
     char why[sizeof r->why], seen[4096] = {0};
-    int waiting = rank, behind;
+    int waiting = rank, behind, seat;
     for (;;) {
         seen[waiting] = 1;
-        behind = awaited_by(r, waiting);
+        behind = awaited_by(r, waiting, &seat);
         if (behind >= 0 && atomic_load(&r->at[behind].still) < r->timeout)
             return;
-        if (behind < 0 || !atomic_load(&r->at[behind].inside) || is_frozen(r, behind))
+        if (behind < 0 || seat_inside(r, behind) < 0 || is_frozen(r, behind))
             break;
         if (seen[behind]) {
             nmrt_recorder_diverge(r, waiting, behind);
@@ -357,23 +394,23 @@ void nmrt_recorder_blame(nmrt_recorder *r, int rank)
         return;
     if (behind < 0)
         snprintf(why, sizeof why, "rank %d waits in %.400s for %g s, and nobody is behind", waiting,
-                 title_now(r, waiting).at, r->timeout);
+                 title_now(r, seat).at, r->timeout);
     else
-        print_blame(r, waiting, behind, why, sizeof why);
+        print_blame(r, waiting, seat, behind, why, sizeof why);
     nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
 }
 
 void nmrt_recorder_mourn(nmrt_recorder *r, int rank, const char *how)
 {
     char why[sizeof r->why];
-    int waiting = -1;
-    for (int i = 0; i < r->ranks && waiting < 0; i++)
-        if (i != rank && awaited_by(r, i) == rank)
-            waiting = i;
+    int seat = -1, at;
+    for (int i = 0; i < r->ranks && seat < 0; i++)
+        if (i != rank && awaited_by(r, i, &at) == rank)
+            seat = at;
     int n = snprintf(why, sizeof why, "rank %d is gone (%s)", rank, how);
-    if (waiting >= 0)
+    if (seat >= 0)
         n += snprintf(why + n, sizeof why - (size_t)n, " while the others wait in %.350s",
-                      title_now(r, waiting).at);
+                      title_now(r, seat).at);
     snprintf(why + n, sizeof why - (size_t)n, "; its last operation was %.350s",
              nmrt_recorder_title(r, rank).at);
     nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);

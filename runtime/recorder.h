@@ -28,15 +28,20 @@ void nmrt_recorder_set_pid(nmrt_recorder *r, int rank, int pid);
 
 // --- by each rank ------------------------------------------------------------------------------
 
+// A rank's device may have a queue of collectives of its own, which goes on beside the rank's
+// thread: what that is in is noted at a second seat. Where a function has a `seat`, it is a rank,
+// or this.
+int nmrt_recorder_device(const nmrt_recorder *r, int rank);
 // The group's number, below NMRT_MAX_GROUPS; made where it is new. -1: there are too many.
 enum { NMRT_MAX_GROUPS = 4096 };
 int nmrt_recorder_group(nmrt_recorder *r, const nmrt_group *group);
-void nmrt_recorder_enter(nmrt_recorder *r, int rank, const nmrt_note *note);
+void nmrt_recorder_enter(nmrt_recorder *r, int seat, const nmrt_note *note);
 // Member `me` comes to the group's next meeting; which one it is, counted from 1.
 int64_t nmrt_recorder_arrive(nmrt_recorder *r, int rank, int group, int me);
-// As arrive, where the rank counts its meetings itself.
-void nmrt_recorder_attend(nmrt_recorder *r, int rank, int group, int me, int64_t meeting);
-void nmrt_recorder_leave(nmrt_recorder *r, int rank);
+// The member has come to so many meetings, which it counts itself; attend: and is in the last.
+void nmrt_recorder_count(nmrt_recorder *r, int group, int me, int64_t meetings);
+void nmrt_recorder_attend(nmrt_recorder *r, int seat, int group, int me, int64_t meeting);
+void nmrt_recorder_leave(nmrt_recorder *r, int seat);
 // The rank's count of what it has done: the rank adds to it as it computes, reads and writes.
 _Atomic int64_t *nmrt_recorder_progress(nmrt_recorder *r, int rank);
 // A rank of another host gives no sign of life, or does again.
@@ -75,7 +80,7 @@ typedef struct nmrt_title { // an operation, for people
     char at[512];
 } nmrt_title;
 nmrt_title nmrt_note_title(const nmrt_note *note); // "reduce_scatter grad.q.w (llama3.nm:20)"
-// What the rank is in, or else was in last, or "none".
+// What the rank is in, or its device, or else was in last, or "none".
 nmrt_title nmrt_recorder_title(const nmrt_recorder *r, int rank);
 
 // A signal asked the run to end after the step: set by the parent, read by all.

@@ -453,7 +453,6 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
                                    .tf32 = t->o->tf32,
                                    .graphs = t->o->graphs != 0,
                                    .collectives = t->o->collectives,
-                                   .timeout = t->o->comm_timeout,
                                    .trace = t->trace};
     NMRT_TRY(nmrt_setup_find_shares(&t->setup, e));
     NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, &request, e));

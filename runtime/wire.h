@@ -78,6 +78,7 @@ int64_t nmrt_health_enter(nmrt_health *h, const nmrt_note *note, const nmrt_grou
 void nmrt_health_leave(nmrt_health *h);
 void nmrt_health_moved(nmrt_health *h);                // bytes came or went: the wait begins anew
 _Atomic int64_t *nmrt_health_progress(nmrt_health *h); // what the rank counts as it computes
+struct nmrt_journal *nmrt_health_journal(nmrt_health *h); // in which its device notes what it does
 bool nmrt_health_has_failed(const nmrt_health *h);
 // Of a run that has failed: the sentence for all ranks, and whether this one says it.
 const char *nmrt_health_why(const nmrt_health *h);

@@ -78,6 +78,7 @@ int64_t nmrt_health_enter(nmrt_health *h, const nmrt_note *note, const nmrt_grou
 
 void nmrt_health_leave(nmrt_health *h) { nmrt_journal_leave(h->journal); }
 void nmrt_health_moved(nmrt_health *h) { nmrt_journal_moved(h->journal); }
+nmrt_journal *nmrt_health_journal(nmrt_health *h) { return h->journal; }
 
 _Atomic int64_t *nmrt_health_progress(nmrt_health *h) { return nmrt_journal_progress(h->journal); }
 bool nmrt_health_has_failed(const nmrt_health *h) { return atomic_load(&h->failed); }
@@ -210,8 +211,7 @@ static void hear(nmrt_health *h, int from)
 
 // --- once a second -------------------------------------------------------------------------------
 
-// The own state goes into the own recorder as that of others does.
-static void tell_state(nmrt_health *h, double seconds)
+static void tell_groups(nmrt_health *h)
 {
     peer *self = &h->peer[h->rank];
     for (int n = nmrt_journal_groups(h->journal); h->told < n; h->told++) {
@@ -222,8 +222,16 @@ static void tell_state(nmrt_health *h, double seconds)
             tell(&h->peer[0], GROUP, group.at, group.n);
         nmrt_text_release(&group);
     }
+}
+
+// The own state goes into the own recorder as that of others does.
+static void tell_state(nmrt_health *h, double seconds)
+{
+    peer *self = &h->peer[h->rank];
     nmrt_text state = {0};
-    nmrt_journal_add_state(h->journal, seconds, &state);
+    do
+        tell_groups(h);
+    while (!nmrt_journal_add_state(h->journal, h->told, seconds, &state));
     nmrt_mirror_take_state(&self->mirror, h->recorder, h->rank, state.at, state.n);
     if (h->rank)
         tell(&h->peer[0], STATE, state.at, state.n);
@@ -261,7 +269,7 @@ static void look_for_stalled(nmrt_health *h)
 {
     char how[96];
     for (int i = 0; i < h->ranks; i++)
-        if (h->peer[i].mirror.state.waited > h->timeout && h->peer[i].silence < SILENT)
+        if (nmrt_mirror_waited(&h->peer[i].mirror) > h->timeout && h->peer[i].silence < SILENT)
             blame(h, i);
     snprintf(how, sizeof how, "no sign of life for %g s: stopped, or cut off", h->timeout);
     for (int i = 1; i < h->ranks; i++)
@@ -273,7 +281,7 @@ static void look_for_stalled(nmrt_health *h)
 static bool is_late(const nmrt_health *h, double seconds)
 {
     for (int i = 0; i < h->ranks; i++)
-        if (h->peer[i].mirror.state.waited > seconds)
+        if (nmrt_mirror_waited(&h->peer[i].mirror) > seconds)
             return true;
     return false;
 }

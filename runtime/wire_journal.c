@@ -18,12 +18,17 @@ typedef struct known { // a group
     int *rank;
 } known;
 
-struct nmrt_journal {
-    pthread_mutex_t lock;
+typedef struct doing {
     nmrt_note now, last; // .group is one of ours
     bool inside;
-    int64_t steps, seen;      // operations and moves so far; those at the last state
-    double waited, ran;       // ran: of nmrt_process_ran
+    int64_t steps, seen; // operations and moves so far; those at the last state
+    double waited;
+} doing;
+
+struct nmrt_journal {
+    pthread_mutex_t lock;
+    doing at[NMRT_N_SEATS];
+    double ran;               // of nmrt_process_ran
     _Atomic int64_t progress; // what the rank counts itself
     known *group;
     int n_groups;
@@ -78,34 +83,62 @@ static int find_group(nmrt_journal *j, const nmrt_group *g)
     return add_group(j, g);
 }
 
+// Holds the lock.
+static void enter(nmrt_journal *j, nmrt_seat seat, const nmrt_note *note, const nmrt_group *group)
+{
+    doing *at = &j->at[seat];
+    at->now = *note;
+    at->now.group = group ? find_group(j, group) : -1;
+    at->inside = true;
+    at->steps++;
+}
+
+static void leave(nmrt_journal *j, nmrt_seat seat)
+{
+    pthread_mutex_lock(&j->lock);
+    j->at[seat].inside = false;
+    j->at[seat].last = j->at[seat].now;
+    pthread_mutex_unlock(&j->lock);
+}
+
 int64_t nmrt_journal_enter(nmrt_journal *j, const nmrt_note *note, const nmrt_group *group)
 {
     int64_t meeting = 0;
     pthread_mutex_lock(&j->lock);
-    j->now = *note;
-    j->now.group = group ? find_group(j, group) : -1;
-    j->inside = true;
-    j->steps++;
+    enter(j, NMRT_SEAT_RANK, note, group);
+    int at = j->at[NMRT_SEAT_RANK].now.group;
     if (group)
-        meeting = j->now.group < 0 ? -1 : ++j->group[j->now.group].meetings;
+        meeting = at < 0 ? -1 : ++j->group[at].meetings;
     pthread_mutex_unlock(&j->lock);
     return meeting;
 }
 
-void nmrt_journal_leave(nmrt_journal *j)
-{
-    pthread_mutex_lock(&j->lock);
-    j->inside = false;
-    j->last = j->now;
-    pthread_mutex_unlock(&j->lock);
-}
+void nmrt_journal_leave(nmrt_journal *j) { leave(j, NMRT_SEAT_RANK); }
 
 void nmrt_journal_moved(nmrt_journal *j)
 {
     pthread_mutex_lock(&j->lock);
-    j->steps++;
+    j->at[NMRT_SEAT_RANK].steps++;
     pthread_mutex_unlock(&j->lock);
 }
+
+void nmrt_journal_attend(nmrt_journal *j, const nmrt_group *group, int64_t meeting)
+{
+    pthread_mutex_lock(&j->lock);
+    int at = find_group(j, group);
+    if (at >= 0)
+        j->group[at].meetings = meeting;
+    pthread_mutex_unlock(&j->lock);
+}
+
+void nmrt_journal_device_enter(nmrt_journal *j, const nmrt_note *note, const nmrt_group *group)
+{
+    pthread_mutex_lock(&j->lock);
+    enter(j, NMRT_SEAT_DEVICE, note, group);
+    pthread_mutex_unlock(&j->lock);
+}
+
+void nmrt_journal_device_leave(nmrt_journal *j) { leave(j, NMRT_SEAT_DEVICE); }
 
 _Atomic int64_t *nmrt_journal_progress(nmrt_journal *j) { return &j->progress; }
 
@@ -138,24 +171,37 @@ static nmrt_deed deed_of(const nmrt_note *n)
     return d;
 }
 
-void nmrt_journal_add_state(nmrt_journal *j, double seconds, nmrt_text *out)
+// Since the last time.
+static nmrt_doing doing_now(doing *at, double seconds)
 {
-    pthread_mutex_lock(&j->lock);
-    if (nmrt_process_ran(0, &j->ran) && !j->inside) // one long launch
-        j->steps++;
-    bool waits = j->inside && j->steps == j->seen;
-    j->waited = waits ? j->waited + (seconds < LONGEST ? seconds : LONGEST) : 0;
-    j->seen = j->steps;
-    nmrt_state s = {.waited = j->waited,
-                    .progress = j->steps + atomic_load(&j->progress),
-                    .inside = j->inside,
-                    .n_groups = j->n_groups,
-                    .now = deed_of(&j->now),
-                    .last = deed_of(&j->last)};
+    bool waits = at->inside && at->steps == at->seen;
+    at->waited = waits ? at->waited + (seconds < LONGEST ? seconds : LONGEST) : 0;
+    at->seen = at->steps;
+    return (nmrt_doing){at->waited, at->inside, deed_of(&at->now), deed_of(&at->last)};
+}
+
+static void add_state(nmrt_journal *j, double seconds, nmrt_text *out)
+{
+    doing *own = &j->at[NMRT_SEAT_RANK], *device = &j->at[NMRT_SEAT_DEVICE];
+    if (nmrt_process_ran(0, &j->ran) && !own->inside && !device->inside) // one long launch
+        own->steps++;
+    nmrt_state s = {.progress = own->steps + device->steps + atomic_load(&j->progress),
+                    .n_groups = j->n_groups};
+    for (int i = 0; i < NMRT_N_SEATS; i++)
+        s.at[i] = doing_now(&j->at[i], seconds);
     nmrt_text_add_bytes(out, &s, sizeof s);
     for (int i = 0; i < j->n_groups; i++)
         nmrt_text_add_bytes(out, &j->group[i].meetings, sizeof j->group[i].meetings);
+}
+
+bool nmrt_journal_add_state(nmrt_journal *j, int told, double seconds, nmrt_text *out)
+{
+    pthread_mutex_lock(&j->lock);
+    bool known = j->n_groups <= told;
+    if (known)
+        add_state(j, seconds, out);
     pthread_mutex_unlock(&j->lock);
+    return known;
 }
 
 // --- received ------------------------------------------------------------------------------------
@@ -193,51 +239,76 @@ static void terminate(nmrt_deed *d)
 
 static bool is_known(const nmrt_mirror *m, const nmrt_deed *d)
 {
-    return d->group < 0 || (d->group < m->n_groups && m->group[d->group].group >= 0);
+    return d->group < 0 || (d->group < m->n_groups && d->group < m->state.n_groups &&
+                            m->group[d->group].group >= 0);
 }
 
-static void attend(const nmrt_mirror *m, nmrt_recorder *r, int rank, int group, const char *at)
+static int64_t meetings_of(const char *meetings, int64_t group)
 {
-    int64_t meeting;
-    memcpy(&meeting, at + (size_t)group * sizeof meeting, sizeof meeting);
-    if (m->group[group].group >= 0)
-        nmrt_recorder_attend(r, rank, m->group[group].group, m->group[group].me, meeting);
+    int64_t n;
+    memcpy(&n, meetings + (size_t)group * sizeof n, sizeof n);
+    return n;
+}
+
+static void count_meetings(const nmrt_mirror *m, nmrt_recorder *r, const char *meetings)
+{
+    for (int64_t i = 0; i < m->state.n_groups; i++)
+        if (m->group[i].group >= 0)
+            nmrt_recorder_count(r, m->group[i].group, m->group[i].me, meetings_of(meetings, i));
 }
 
 // What it is in, which entering counts as progress.
-static void take_deeds(const nmrt_mirror *m, nmrt_recorder *r, int rank, const char *meetings)
+static void take_deeds(const nmrt_mirror *m, nmrt_recorder *r, const nmrt_doing *at, int seat,
+                       const char *meetings)
 {
-    const nmrt_state *s = &m->state;
-    if (s->last.name[0]) {
-        nmrt_note last = note_of(m, &s->last);
-        nmrt_recorder_enter(r, rank, &last);
-        nmrt_recorder_leave(r, rank);
+    if (at->last.name[0]) {
+        nmrt_note last = note_of(m, &at->last);
+        nmrt_recorder_enter(r, seat, &last);
+        nmrt_recorder_leave(r, seat);
     }
-    if (!s->inside)
+    if (!at->inside)
         return;
-    nmrt_note now = note_of(m, &s->now);
-    nmrt_recorder_enter(r, rank, &now);
-    if (s->now.group >= 0)
-        attend(m, r, rank, s->now.group, meetings);
+    nmrt_note now = note_of(m, &at->now);
+    nmrt_recorder_enter(r, seat, &now);
+    if (at->now.group >= 0)
+        nmrt_recorder_attend(r, seat, now.group, m->group[at->now.group].me,
+                             meetings_of(meetings, at->now.group));
+}
+
+static bool are_known(nmrt_mirror *m)
+{
+    bool all = true;
+    for (int i = 0; i < NMRT_N_SEATS; i++) {
+        terminate(&m->state.at[i].now);
+        terminate(&m->state.at[i].last);
+        all = all && is_known(m, &m->state.at[i].now) && is_known(m, &m->state.at[i].last);
+    }
+    return all;
 }
 
 bool nmrt_mirror_take_state(nmrt_mirror *m, nmrt_recorder *r, int rank, const void *at, size_t n)
 {
     nmrt_state *s = &m->state;
     const char *meetings = (const char *)at + sizeof *s;
+    const int seat[NMRT_N_SEATS] = {rank, nmrt_recorder_device(r, rank)};
     if (n < sizeof *s)
         return false;
     memcpy(s, at, sizeof *s);
-    terminate(&s->now);
-    terminate(&s->last);
-    if (s->n_groups < 0 || s->n_groups > m->n_groups ||
-        n != sizeof *s + (size_t)s->n_groups * sizeof(int64_t) || !is_known(m, &s->now))
+    if (!are_known(m) || s->n_groups < 0 || s->n_groups > m->n_groups ||
+        n != sizeof *s + (size_t)s->n_groups * sizeof(int64_t))
         return false;
-    for (int i = 0; i < s->n_groups; i++)
-        attend(m, r, rank, i, meetings);
-    take_deeds(m, r, rank, meetings);
-    atomic_store(nmrt_recorder_progress(r, rank), s->progress);
+    count_meetings(m, r, meetings);
+    for (int i = 0; i < NMRT_N_SEATS; i++) {
+        take_deeds(m, r, &s->at[i], seat[i], meetings);
+        atomic_store(nmrt_recorder_progress(r, seat[i]), i ? 0 : s->progress);
+    }
     return true;
+}
+
+double nmrt_mirror_waited(const nmrt_mirror *m)
+{
+    double own = m->state.at[NMRT_SEAT_RANK].waited, device = m->state.at[NMRT_SEAT_DEVICE].waited;
+    return own > device ? own : device;
 }
 
 void nmrt_mirror_release(nmrt_mirror *m) { free(m->group); }

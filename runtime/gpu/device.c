@@ -12,13 +12,13 @@ static void gpu_close(nmrt_device *d)
 {
     if (!d)
         return;
-    nmrt_gpu_leave_ranks(d);
     if (d->context) {
         if (d->stream)
             d->api->cuStreamSynchronize(d->stream);
-        nmrt_gpu_nccl_close(d);
-        nmrt_gpu_trace_close(d);
+        nmrt_gpu_nccl_stop(d);
         nmrt_gpu_graphs_close(d);
+        nmrt_gpu_trace_close(d);
+        nmrt_gpu_nccl_close(d);
         nmrt_gpu_products_close(d);
         nmrt_gpu_ring_close(d);
         nmrt_gpu_close_image(d);
@@ -26,6 +26,7 @@ static void gpu_close(nmrt_device *d)
             d->api->cuStreamDestroy(d->stream);
         d->api->cuDevicePrimaryCtxRelease(d->id);
     }
+    nmrt_gpu_leave_ranks(d);
     free(d->libraries);
     free(d);
 }

@@ -49,7 +49,6 @@ void nmrt_gpu_die(nmrt_device *d, const nmrt_error *e)
 void nmrt_gpu_must(nmrt_device *d, CUresult result, const char *tried)
 {
     nmrt_error e;
-    atomic_fetch_add_explicit(&d->calls, 1, memory_order_relaxed);
     if (nmrt_gpu_check(d, result, tried, &e) != NMRT_OK)
         nmrt_gpu_die(d, &e);
 }

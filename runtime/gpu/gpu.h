@@ -9,8 +9,6 @@
 #include "runtime/exchange.h"
 #include "runtime/gpu/load.h"
 
-#include <stdatomic.h>
-
 enum { NMRT_GPU_RING = 2, NMRT_GPU_RING_BYTES = 4 << 20 };
 
 typedef struct nmrt_gpu_ring {   // pinned host memory, in parts that are filled in turn
@@ -42,8 +40,6 @@ struct nmrt_device {
     const nmdrv_func *last_graph;   // launched since then; NULL: none
     struct nmrt_gpu_graphs *graphs; // NULL: none are made
     int64_t n_collectives;          // that met other ranks
-    atomic_bool runs;               // the host is in a function
-    atomic_llong calls;             // of the driver that have come back
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
     bool tf32;
@@ -131,13 +127,13 @@ nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nm
 
 // All ranks have it or none: then d->nccl stays NULL, and the device's title says why.
 nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e);
+void nmrt_gpu_nccl_stop(nmrt_device *d); // all work is done; nothing watches any more
+// After the graphs' end: NCCL's communicators wait for those that use them.
 void nmrt_gpu_nccl_close(nmrt_device *d);
 // Of n collectives, which the row ends.
 nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchange *x, int n,
                                  nmrt_error *e);
 void nmrt_gpu_nccl_wait(nmrt_device *d, int64_t row); // the kernels' stream does
 int64_t nmrt_gpu_nccl_left(const nmrt_device *d);     // a row that is not waited for; -1: none
-// Waits for the event, or for the kernels' stream (NULL), and looks for the others meanwhile.
-void nmrt_gpu_nccl_sync(nmrt_device *d, CUevent event);
 
 #endif

@@ -105,7 +105,7 @@ static void capture(nmrt_device *d, call *c, nmdrv_frame *f)
     c->state = CAPTURED;
 }
 
-static void run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f)
+void nmrt_gpu_run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f)
 {
     call *c = d->graphs && !nmrt_gpu_traces(d) ? find(d, func, f) : NULL;
     if (c && c->state == NEW) {
@@ -121,13 +121,6 @@ static void run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f)
     nmrt_comm_moved(d->comm);
     d->last_graph = func;
     nmrt_gpu_must(d, d->api->cuGraphLaunch(c->graph, d->stream), func->name);
-}
-
-void nmrt_gpu_run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f)
-{
-    atomic_store(&d->runs, true);
-    run(d, func, f);
-    atomic_store(&d->runs, false);
 }
 
 // --- open and close ------------------------------------------------------------------------------

@@ -40,10 +40,7 @@ static void turn_ring(nmrt_device *d)
     nmrt_gpu_must(d, d->api->cuEventRecord(r->read[r->part], d->stream), "cannot mark a copy");
     r->part = (r->part + 1) % NMRT_GPU_RING;
     r->used = 0;
-    if (d->nccl)
-        nmrt_gpu_nccl_sync(d, r->read[r->part]);
-    else
-        nmrt_gpu_must(d, d->api->cuEventSynchronize(r->read[r->part]), "a copy to the GPU failed");
+    nmrt_gpu_must(d, d->api->cuEventSynchronize(r->read[r->part]), "a copy to the GPU failed");
 }
 
 void nmrt_gpu_copy_in(nmrt_device *d, void *at, const void *host, int64_t bytes)
@@ -67,8 +64,6 @@ void nmrt_gpu_copy_out(nmrt_device *d, void *host, const void *at, int64_t bytes
 {
     if (!bytes)
         return;
-    if (d->nccl) // the copy itself waits, and looks for nobody
-        nmrt_gpu_nccl_sync(d, NULL);
     nmrt_gpu_must(d, d->api->cuMemcpyDtoHAsync(host, address(at), (size_t)bytes, d->stream),
                   "a copy from the GPU failed");
     nmrt_gpu_must(d, d->api->cuStreamSynchronize(d->stream), "a copy from the GPU failed");

@@ -2,25 +2,15 @@
 // with an id that the run's own communicator hands round. They run on a stream of their own, in the
 // order of their calls, so that no two groups can wait for each other: it waits for what the
 // kernels' stream has, and that waits for it where a result is read.
-#define _GNU_SOURCE
 #include "runtime/gpu/nccl.h"
-
-#include "runtime/clock.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-enum { BUSY = 2000, PAUSE_US = 50 };
 
 static const nmdrv_collective *row_of(const nmrt_device *d, int64_t row)
 {
     return &d->program->collective[row];
 }
 
-static nmrt_status check(const nmrt_device *d, ncclResult_t r, const char *name, const char *where,
-                         nmrt_error *e)
+nmrt_status nmrt_gpu_nccl_check(const nmrt_device *d, ncclResult_t r, const char *name,
+                                const char *where, nmrt_error *e)
 {
     const char *more = r == ncclSuccess || !d->api->message ? NULL : d->api->message();
     if (r == ncclSuccess)
@@ -37,7 +27,7 @@ static nmrt_status share_id(nmrt_device *d, const nmrt_exchange *of, ncclUniqueI
 {
     ncclUniqueId mine = {{0}};
     if (!of->group.me)
-        NMRT_TRY(check(d, d->api->ncclGetUniqueId(&mine), of->name, of->where, e));
+        NMRT_TRY(nmrt_gpu_nccl_check(d, d->api->ncclGetUniqueId(&mine), of->name, of->where, e));
     nmrt_exchange x = {.kind = NMDRV_ALL_REDUCE,
                        .dtype = NMDRV_U8,
                        .max = true,
@@ -52,67 +42,20 @@ static nmrt_status share_id(nmrt_device *d, const nmrt_exchange *of, ncclUniqueI
     return d->comm->run(d->comm, &x, e);
 }
 
-static nmrt_status find_peers(nmrt_device *d, const nmrt_exchange *x, ncclComm_t *comm,
-                              nmrt_error *e)
+// The place in t->peers.
+static nmrt_status find_peers(nmrt_device *d, const nmrt_exchange *x, int *at, nmrt_error *e)
 {
     nmrt_gpu_nccl *t = d->nccl;
     ncclUniqueId id;
-    for (int i = 0; i < t->n_peers; i++)
-        if (t->peers[i].group == x->group.id) {
-            *comm = t->peers[i].comm;
+    ncclComm_t comm;
+    for (*at = 0; *at < t->n_peers; ++*at)
+        if (t->peers[*at].group.id == x->group.id)
             return NMRT_OK;
-        }
-    nmrt_gpu_peers *all = realloc(t->peers, (size_t)(t->n_peers + 1) * sizeof *all);
-    if (!all)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for a group of ranks");
-    t->peers = all;
     NMRT_TRY(share_id(d, x, &id, e));
-    NMRT_TRY(check(d, d->api->ncclCommInitRank(comm, x->group.n, id, x->group.me), x->name,
-                   x->where, e));
-    t->peers[t->n_peers++] = (nmrt_gpu_peers){x->group.id, *comm};
+    NMRT_TRY(nmrt_gpu_nccl_check(d, d->api->ncclCommInitRank(&comm, x->group.n, id, x->group.me),
+                                 x->name, x->where, e));
+    t->peers[t->n_peers++] = (nmrt_gpu_peers){x->group, comm};
     return NMRT_OK;
-}
-
-// --- launches that are watched -------------------------------------------------------------------
-
-static void drop_done(nmrt_device *d)
-{
-    nmrt_gpu_nccl *t = d->nccl;
-    while (t->n_done < t->n_begun &&
-           d->api->cuEventQuery(t->watched[t->n_done % NMRT_GPU_WATCHED].done) == CUDA_SUCCESS) {
-        t->n_done++;
-        t->stuck = 0;
-    }
-}
-
-static void mark(nmrt_device *d, CUevent *event)
-{
-    CUresult r = *event ? CUDA_SUCCESS : d->api->cuEventCreate(event, CU_EVENT_DISABLE_TIMING);
-    if (r == CUDA_SUCCESS)
-        r = d->api->cuEventRecord(*event, d->nccl->stream);
-    nmrt_gpu_must(d, r, "cannot mark a collective");
-}
-
-// NULL: so many are under way that this one is not watched.
-static nmrt_gpu_watched *begin_watch(nmrt_device *d, int64_t row)
-{
-    nmrt_gpu_nccl *t = d->nccl;
-    if (t->n_begun - t->n_done == NMRT_GPU_WATCHED)
-        drop_done(d);
-    if (t->n_begun - t->n_done == NMRT_GPU_WATCHED)
-        return NULL;
-    nmrt_gpu_watched *w = &t->watched[t->n_begun % NMRT_GPU_WATCHED];
-    w->row = row;
-    mark(d, &w->begun);
-    return w;
-}
-
-static void end_watch(nmrt_device *d, nmrt_gpu_watched *w)
-{
-    if (!w)
-        return;
-    mark(d, &w->done);
-    d->nccl->n_begun++;
 }
 
 // --- a launch ------------------------------------------------------------------------------------
@@ -167,53 +110,71 @@ static ncclResult_t enqueue(nmrt_device *d, const nmrt_exchange *x, ncclComm_t c
 
 // Of those that do not lie as NCCL has them: takes the operands apart before, or joins the results
 // behind.
-static nmrt_status enqueue_all(nmrt_device *d, const nmrt_exchange *x, int n,
-                               const ncclComm_t *comm, nmrt_error *e)
+static nmrt_status enqueue_all(nmrt_device *d, const nmrt_exchange *x, int n, const int *peers,
+                               nmrt_error *e)
 {
     char *scratch = d->nccl->scratch;
     ncclResult_t r = d->api->ncclGroupStart();
     for (int i = 0; i < n && r == ncclSuccess; i++) {
-        r = enqueue(d, &x[i], comm[i], nmrt_gpu_is_mixed(&x[i]) ? scratch : NULL);
+        ncclComm_t comm = d->nccl->peers[peers[i]].comm;
+        r = enqueue(d, &x[i], comm, nmrt_gpu_is_mixed(&x[i]) ? scratch : NULL);
         scratch += nmrt_gpu_pack_bytes(&x[i]);
     }
     ncclResult_t end = d->api->ncclGroupEnd();
-    return check(d, r != ncclSuccess ? r : end, x->name, x->where, e);
+    return nmrt_gpu_nccl_check(d, r != ncclSuccess ? r : end, x->name, x->where, e);
 }
 
-static nmrt_status prepare(nmrt_device *d, const nmrt_exchange *x, int n, ncclComm_t *comm,
-                           nmrt_error *e)
+static nmrt_status prepare(nmrt_device *d, const nmrt_exchange *x, int n, int *peers, nmrt_error *e)
 {
     for (int i = 0; i < n; i++) {
         bool adds = x[i].kind == NMDRV_ALL_REDUCE || x[i].kind == NMDRV_REDUCE_SCATTER;
         NMRT_TRY(nmrt_exchange_check(&x[i], e));
         if (adds && type_of(&x[i]) < 0)
             return nmrt_exchange_refuse(&x[i], "NCCL has no sum of", e);
-        NMRT_TRY(find_peers(d, &x[i], &comm[i], e));
+        NMRT_TRY(find_peers(d, &x[i], &peers[i], e));
     }
     return nmrt_gpu_pack_room(d, x, n, e);
 }
 
-static nmrt_status run(nmrt_device *d, int64_t row, const nmrt_exchange *x, int n, nmrt_error *e)
+static nmrt_status enqueue_launch(nmrt_device *d, const nmrt_exchange *x, int n, const int *peers,
+                                  nmrt_error *e)
+{
+    nmrt_gpu_pack(d, x, n, NMDRV_REDUCE_SCATTER);
+    NMRT_TRY(enqueue_all(d, x, n, peers, e));
+    nmrt_gpu_pack(d, x, n, NMDRV_ALL_GATHER);
+    return NMRT_OK;
+}
+
+// A launch is named by its first row; all are of one group.
+static nmrt_status run(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
 {
     nmrt_gpu_nccl *t = d->nccl;
-    ncclComm_t comm[NMRT_MAX_BATCH];
-    NMRT_TRY(prepare(d, x, n, comm, e));
-    nmrt_gpu_must(d, d->api->cuEventRecord(t->ready, d->stream), "cannot mark a kernel");
-    nmrt_gpu_must(d, d->api->cuStreamWaitEvent(t->stream, t->ready, 0), "cannot wait for a kernel");
-    nmrt_gpu_watched *w = begin_watch(d, row);
-    int64_t begin = nmrt_gpu_trace_begin(d, t->stream), bytes = 0;
-    nmrt_gpu_pack(d, x, n, NMDRV_REDUCE_SCATTER);
-    NMRT_TRY(enqueue_all(d, x, n, comm, e));
-    nmrt_gpu_pack(d, x, n, NMDRV_ALL_GATHER);
-    end_watch(d, w);
+    int peers[NMRT_MAX_BATCH];
+    int64_t bytes = 0;
+    NMRT_TRY(prepare(d, x, n, peers, e));
     for (int i = 0; i < n; i++)
         bytes += nmrt_gpu_bytes_of(&x[i], nmrt_exchange_in(&x[i]));
+    nmrt_gpu_must(d, d->api->cuEventRecord(t->ready, d->stream), "cannot mark a kernel");
+    nmrt_gpu_must(d, d->api->cuStreamWaitEvent(t->stream, t->ready, 0), "cannot wait for a kernel");
+    int64_t number =
+        nmrt_gpu_watch_begin(d, &(nmrt_gpu_deed){"", x->name, x->where, peers[0], -1, bytes});
+    int64_t begin = nmrt_gpu_trace_begin(d, t->stream);
+    NMRT_TRY(enqueue_launch(d, x, n, peers, e));
     nmrt_gpu_trace_end(d, t->stream, begin,
                        &(nmrt_span){.kind = NMRT_SPAN_COLLECTIVE,
                                     .name = x->name,
                                     .where = x->where,
                                     .number = {{"collectives", n}, {"bytes", bytes}}});
+    nmrt_gpu_watch_end(d, number);
     return NMRT_OK;
+}
+
+static void mark(nmrt_device *d, CUevent *event)
+{
+    CUresult r = *event ? CUDA_SUCCESS : d->api->cuEventCreate(event, CU_EVENT_DISABLE_TIMING);
+    if (r == CUDA_SUCCESS)
+        r = d->api->cuEventRecord(*event, d->nccl->stream);
+    nmrt_gpu_must(d, r, "cannot mark a collective");
 }
 
 static void wait_for(nmrt_device *d, int64_t row)
@@ -230,7 +191,7 @@ nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchang
     if (t->under_way[row])
         return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): begun again before it was waited for", c->name,
                          c->where);
-    NMRT_TRY(run(d, row, x, n, e));
+    NMRT_TRY(run(d, x, n, e));
     mark(d, &t->done[row]);
     if (nmrt_launch_is_async(d->program, row))
         t->under_way[row] = !c->more; // a later launch's event is for this one, too
@@ -254,49 +215,4 @@ int64_t nmrt_gpu_nccl_left(const nmrt_device *d)
         if (d->nccl->under_way[i])
             return i;
     return -1;
-}
-
-// --- the host waits ------------------------------------------------------------------------------
-
-// NCCL waits for ever. Where this rank's part has begun and the others' do not come, it is over.
-static nmrt_status look_for_others(nmrt_device *d, nmrt_error *e)
-{
-    nmrt_gpu_nccl *t = d->nccl;
-    drop_done(d);
-    const nmrt_gpu_watched *w = &t->watched[t->n_done % NMRT_GPU_WATCHED];
-    if (t->n_done == t->n_begun)
-        return NMRT_OK;
-    const nmdrv_collective *c = row_of(d, w->row);
-    for (int i = 0; i < t->n_peers; i++) {
-        ncclResult_t said = ncclSuccess;
-        ncclResult_t r = d->api->ncclCommGetAsyncError(t->peers[i].comm, &said);
-        NMRT_TRY(check(d, r != ncclSuccess ? r : said, c->name, c->where, e));
-    }
-    bool waits = d->api->cuEventQuery(w->begun) == CUDA_SUCCESS;
-    double now = nmrt_seconds();
-    t->stuck = !waits ? 0 : t->stuck > 0 ? t->stuck : now;
-    if (waits && now - t->stuck > t->timeout)
-        return nmrt_fail(e, NMRT_WORLD, "other ranks have not come to %s (%s) for %.0f s", c->name,
-                         c->where, t->timeout);
-    return NMRT_OK;
-}
-
-static CUresult ask(const nmrt_device *d, CUevent event)
-{
-    return event ? d->api->cuEventQuery(event) : d->api->cuStreamQuery(d->stream);
-}
-
-void nmrt_gpu_nccl_sync(nmrt_device *d, CUevent event)
-{
-    nmrt_error e;
-    CUresult r;
-    d->nccl->stuck = 0;
-    for (int64_t i = 0; (r = ask(d, event)) == CUDA_ERROR_NOT_READY; i++) {
-        if (i < BUSY)
-            continue;
-        usleep(PAUSE_US);
-        if (i % BUSY == 0 && look_for_others(d, &e) != NMRT_OK)
-            nmrt_gpu_die(d, &e);
-    }
-    nmrt_gpu_must(d, r, "the GPU's work failed");
 }

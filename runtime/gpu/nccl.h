@@ -6,36 +6,21 @@
 #include "runtime/dtype.h"
 #include "runtime/gpu/gpu.h"
 
-#include <pthread.h>
-
-enum { NMRT_GPU_WATCHED = 256 };
-
 typedef struct nmrt_gpu_peers {
-    int64_t group; // nmrt_group.id
+    nmrt_group group; // of the exchanges that meet it
     ncclComm_t comm;
 } nmrt_gpu_peers;
 
-typedef struct nmrt_gpu_watched { // a launch, while the host may wait for it; events are made once
-    CUevent begun, done;
-    int64_t row;
-} nmrt_gpu_watched;
-
 typedef struct nmrt_gpu_nccl {
     CUstream stream;
-    CUevent ready;   // what the last launch waited for is done
-    CUevent *done;   // [n_collectives] of the launch that the row ended; NULL: not made yet
-    bool *under_way; // [n_collectives] a wait follows
-    nmrt_gpu_peers *peers;
+    CUevent ready;         // what the last launch waited for is done
+    CUevent *done;         // [n_collectives] of the launch that the row ended; NULL: not made yet
+    bool *under_way;       // [n_collectives] a wait follows
+    nmrt_gpu_peers *peers; // [n_collectives], which is room for all
     int n_peers;
     char *scratch; // device memory, for what does not lie as NCCL wants it
     int64_t scratch_bytes;
-    nmrt_gpu_watched
-        watched[NMRT_GPU_WATCHED]; // launches [n_done, n_begun), a ring; when it is full, no more
-    int64_t n_begun, n_done;
-    double timeout, stuck; // seconds; when the others were first missed, 0: they are not
-    pthread_t watch;
-    bool is_watched;  // there is such a thread
-    atomic_bool ends; // it is to end
+    struct nmrt_gpu_watch *watch;
 } nmrt_gpu_nccl;
 
 static inline int64_t nmrt_gpu_bytes_of(const nmrt_exchange *x, int64_t elements)
@@ -43,10 +28,33 @@ static inline int64_t nmrt_gpu_bytes_of(const nmrt_exchange *x, int64_t elements
     return elements * nmrt_dtype(x->dtype)->bits / 8;
 }
 
+// NMRT_OK, or a sentence that begins with the collective.
+nmrt_status nmrt_gpu_nccl_check(const nmrt_device *d, ncclResult_t r, const char *name,
+                                const char *where, nmrt_error *e);
+
 // --- watch.c -----------------------------------------------------------------------------------
 
+typedef struct nmrt_gpu_deed { // a launch, for the flight recorder: texts outlive the run
+    const char *verb, *name, *where;
+    int peers, peer; // of nccl.peers, -1: a message; whose, -1: of a group
+    int64_t bytes;
+} nmrt_gpu_deed;
+
+typedef struct nmrt_gpu_deeds { // those of a CUDA graph, in their order; outlive its launches
+    nmrt_gpu_deed *at;
+    int n, room;
+} nmrt_gpu_deeds;
+
 nmrt_status nmrt_gpu_watch_start(nmrt_device *d, nmrt_error *e);
-void nmrt_gpu_watch_stop(nmrt_device *d);
+void nmrt_gpu_watch_stop(nmrt_device *d); // zeros are fine
+// What is enqueued to NCCL's stream in between is this.
+int64_t nmrt_gpu_watch_begin(nmrt_device *d, const nmrt_gpu_deed *deed);
+void nmrt_gpu_watch_end(nmrt_device *d, int64_t number);
+// From now on launches are captured, and added to `deeds`; NULL: no more.
+void nmrt_gpu_watch_capture(nmrt_device *d, nmrt_gpu_deeds *deeds);
+// Before and behind the launch of the graph that holds them, on the kernels' stream.
+int64_t nmrt_gpu_watch_graph(nmrt_device *d, const nmrt_gpu_deeds *deeds);
+void nmrt_gpu_watch_graph_end(nmrt_device *d, int64_t number);
 
 // --- nccl_pack.c -------------------------------------------------------------------------------
 

@@ -69,8 +69,9 @@ static nmrt_status open_nccl(nmrt_device *d, nmrt_error *e)
     if (t) {
         t->done = calloc(n, sizeof(CUevent));
         t->under_way = calloc(n, sizeof *t->under_way);
+        t->peers = calloc(n, sizeof *t->peers);
     }
-    if (!t || !t->done || !t->under_way)
+    if (!t || !t->done || !t->under_way || !t->peers)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the collectives");
     CUresult r = d->api->cuStreamCreate(&t->stream, CU_STREAM_NON_BLOCKING);
     if (r == CUDA_SUCCESS)
@@ -95,8 +96,13 @@ nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *reques
         return NMRT_OK;
     }
     NMRT_TRY(open_nccl(d, e));
-    d->nccl->timeout = request->timeout;
     return nmrt_gpu_watch_start(d, e);
+}
+
+void nmrt_gpu_nccl_stop(nmrt_device *d)
+{
+    if (d->nccl)
+        nmrt_gpu_watch_stop(d);
 }
 
 void nmrt_gpu_nccl_close(nmrt_device *d)
@@ -104,18 +110,11 @@ void nmrt_gpu_nccl_close(nmrt_device *d)
     nmrt_gpu_nccl *t = d->nccl;
     if (!t)
         return;
-    nmrt_gpu_watch_stop(d);
     for (int i = 0; i < t->n_peers; i++)
         d->api->ncclCommDestroy(t->peers[i].comm);
     for (int64_t i = 0; t->done && i < d->program->n_collectives; i++)
         if (t->done[i])
             d->api->cuEventDestroy(t->done[i]);
-    for (int i = 0; i < NMRT_GPU_WATCHED; i++) {
-        if (t->watched[i].begun)
-            d->api->cuEventDestroy(t->watched[i].begun);
-        if (t->watched[i].done)
-            d->api->cuEventDestroy(t->watched[i].done);
-    }
     nmrt_gpu_free(d, t->scratch, t->scratch_bytes);
     if (t->ready)
         d->api->cuEventDestroy(t->ready);

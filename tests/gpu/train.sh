@@ -58,8 +58,8 @@ loss() { on "$1" eval --data "$work/text" --seq 40 --samples 8 | grep -oE '[0-9]
 [ -n "$(loss host)" ]
 close_to <(loss host) <(loss emu) 1 1e-5
 
-# A rank that stands still is told, also while the others stand in a launch because the queue of their GPU is full.
-"$work/llama3" --data "$work/text" --micro-batch 1 --global-batch 2 --seq 40 --steps 100000 --threads 1 --device emu --dp 2 --comm-timeout 5 \
+# A rank that stands still in NCCL's collectives is named, with the one that it is behind in.
+"$work/llama3" --data "$work/text" --micro-batch 1 --global-batch 2 --seq 40 --steps 100000 --threads 1 --device emu --dp 2 --comm-timeout 3 \
     --log-dir "$work/stopped" >"$work/out" 2>&1 &
 run=$!
 until [ -s "$work/stopped/metrics.jsonl" ]; do sleep 0.2; done
@@ -68,4 +68,5 @@ kill -STOP "$still"
 code=0
 wait $run || code=$?
 kill -9 "$still" 2>/dev/null || true
-[ $code -eq 1 ] && grep -qE 'do not come to a collective|have not come to|has not entered' "$work/out" || { cat "$work/out" && exit 1; }
+[ $code -eq 1 ] && grep -qE 'rank 1 has not entered (all_reduce|reduce_scatter|all_gather) [^ ]+ \(.*\) for 3 s \(stopped\)' "$work/out" ||
+    { cat "$work/out" && exit 1; }
