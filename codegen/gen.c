@@ -202,7 +202,9 @@ static void mark(nm_gen *g, const char *name, LLVMValueRef fn)
                             LLVMCreateEnumAttribute(g->fn.ctx, kind, 0));
 }
 
-// --- kernels of the flavour gpu: one parameter, words {count, arguments, symbols, tensor maps}
+// --- kernels of the flavour gpu
+// A body gets words {count, arguments}, its symbols and the number of its block; an entry that
+// launches it by itself has one parameter, words {count, arguments, symbols, tensor maps}.
 
 enum { ARGS_AT = 1, MAP_WORDS = 16 };
 
@@ -212,45 +214,59 @@ int nm_gen_words(const nm_gen *g, int n_maps)
     return n_maps ? (words + MAP_WORDS - 1) / MAP_WORDS * MAP_WORDS + n_maps * MAP_WORDS : words;
 }
 
-void nm_gen_settle(nm_gen *g)
-{
-    for (int i = 0; i < g->n_pending; i++) {
-        const nm_pending *p = &g->pending[i];
-        int words = p->maps ? nm_gen_words(g, 1) - MAP_WORDS : ARGS_AT + g->n_args;
-        LLVMReplaceAllUsesWith(p->at, nm_fn_i64(&g->fn, words));
-        LLVMInstructionEraseFromParent(p->at);
-    }
-    g->n_pending = 0;
-}
-
-// The number of words before the symbols, or the tensor maps: not known before all arguments are.
-static LLVMValueRef pend(nm_gen *g, bool maps)
-{
-    LLVMValueRef v = LLVMBuildFreeze(g->fn.b, LLVMGetUndef(g->fn.i64), "");
-    g->pending[g->n_pending++] = (nm_pending){v, maps};
-    return v;
-}
-
+// Where the tensor maps begin is not known before all arguments are.
 LLVMValueRef nm_gen_maps(nm_gen *g)
 {
     LLVMBasicBlockRef back = nm_fn_enter_entry(&g->fn);
-    LLVMValueRef words = LLVMGetParam(g->fn.fn, 0);
-    LLVMValueRef maps = nm_fn_at(&g->fn, g->fn.i64, words, pend(g, true));
+    LLVMValueRef at = LLVMBuildFreeze(g->fn.b, LLVMGetUndef(g->fn.i64), "");
+    LLVMValueRef maps = nm_fn_at(&g->fn, g->fn.i64, LLVMGetParam(g->fn.fn, 0), at);
+    g->pending[g->n_pending++] = at;
     nm_fn_leave_entry(&g->fn, back);
     return maps;
 }
 
-static void begin_gpu_kernel(nm_gen *g, const char *name)
+static LLVMTypeRef body_type(nm_fn *f)
+{
+    LLVMTypeRef param[] = {f->ptr, f->ptr, f->i64};
+    return LLVMFunctionType(f->nothing, param, 3, false);
+}
+
+static void write_entry(nm_gen *g, const char *name, LLVMValueRef body)
 {
     nm_fn *f = &g->fn;
     LLVMValueRef fn = nm_fn_start(f, name, LLVMFunctionType(f->nothing, &f->ptr, 1, false));
     mark(g, "nounwind", fn);
     LLVMValueRef words = LLVMGetParam(fn, 0);
+    LLVMValueRef syms = nm_fn_at(f, f->i64, words, nm_fn_i64(f, ARGS_AT + g->n_args));
+    LLVMValueRef arg[] = {words, syms, nm_gen_call(g, "nmg_block", f->i64, 0, NULL)};
+    LLVMBuildCall2(f->b, body_type(f), body, arg, 3, "");
+    nm_fn_finish(f, NULL);
+}
+
+void nm_gen_settle(nm_gen *g)
+{
+    for (int i = 0; i < g->n_pending; i++) {
+        LLVMReplaceAllUsesWith(g->pending[i], nm_fn_i64(&g->fn, nm_gen_words(g, 1) - MAP_WORDS));
+        LLVMInstructionEraseFromParent(g->pending[i]);
+    }
+    g->n_pending = 0;
+    for (int i = 0; i < g->n_bodies; i++)
+        write_entry(g, i ? "kernel2" : "kernel", g->body[i]);
+}
+
+static void begin_gpu_kernel(nm_gen *g, const char *name)
+{
+    nm_fn *f = &g->fn;
+    LLVMValueRef fn = nm_fn_start(f, nm_arena_fmt(f->scratch, "%s_body", name), body_type(f));
+    g->body[g->n_bodies++] = fn;
+    LLVMSetLinkage(fn, LLVMInternalLinkage);
+    mark(g, "nounwind", fn);
+    mark(g, "alwaysinline", fn);
+    LLVMValueRef words = LLVMGetParam(fn, 0), block = LLVMGetParam(fn, 2);
     LLVMBasicBlockRef back = nm_fn_enter_entry(f);
     g->argv = nm_fn_at(f, f->ptr, words, nm_fn_i64(f, ARGS_AT));
-    f->sym = nm_fn_at(f, f->i64, words, pend(g, false));
+    f->sym = LLVMGetParam(fn, 1);
     LLVMValueRef count = invariant(f, nm_fn_load(f, f->i64, words, nm_fn_i64(f, 0)));
-    LLVMValueRef block = nm_gen_call(g, "nmg_block", f->i64, 0, NULL);
     g->lane = nm_gen_call(g, "nmg_lane", f->i64, 0, NULL);
     g->deal = (nm_deal){.lane = g->lane, .n = g->threads, .run = 1};
     g->from = nm_index_mul(g, block, nm_fn_i64(f, g->per_block));

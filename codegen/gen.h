@@ -71,11 +71,6 @@ typedef struct nm_form { // nmdrv_form
     nm_map map[NM_MAX_MAPS];
 } nm_form;
 
-typedef struct nm_pending { // a number of words that is known when all arguments are
-    LLVMValueRef at;
-    bool maps; // those before the tensor maps; else before the symbols
-} nm_pending;
-
 typedef struct nm_memo { // an element that was written already
     const nm_value *value;
     int n;
@@ -128,7 +123,9 @@ typedef struct nm_gen {
     nm_deal deal;      // of sweeps: to the block's threads, unless the generator says otherwise
     nm_form form[2];   // of `kernel` and `kernel2`, where the templates differ for sm_90a
     int n_pending;
-    nm_pending pending[4];
+    LLVMValueRef pending[2]; // where tensor maps lie
+    int n_bodies;
+    LLVMValueRef body[2]; // of `kernel` and `kernel2`
     const nm_extent *range;  // the size of the parallel range; NULL: the module's `count` says it
     const nm_extent *range2; // of kernel2; NULL: 1
     nm_memo *memo;
@@ -143,7 +140,8 @@ bool nm_gen_init(nm_gen *g, nm_op *group, const nm_plan *plan);
 void nm_gen_begin_kernel(nm_gen *g, const char *name);
 void nm_gen_begin_count(nm_gen *g);
 void nm_gen_end_count(nm_gen *g, LLVMValueRef count);
-// Flavour gpu: all arguments are known: kernels find their symbols behind them.
+// Flavour gpu: functions begun are bodies, NAME_body(words, symbols, block), which others may call
+// (codegen/bundle.h). All arguments are known now: write the entries NAME(words).
 void nm_gen_settle(nm_gen *g);
 // Words of a gpu kernel's parameter: in front of its tensor maps, and with n_maps of them.
 int nm_gen_words(const nm_gen *g, int n_maps);

@@ -35,6 +35,15 @@ void nm_set_operand(nm_op *op, int i, nm_value *with)
     link_use(&op->use[i], with);
 }
 
+void nm_add_attr(nm_op *op, nm_attr attr)
+{
+    nm_attr *all = nm_new_n(op->func->module->arena, nm_attr, op->n_attrs + 1);
+    if (op->n_attrs)
+        memcpy(all, op->attr, (size_t)op->n_attrs * sizeof *all);
+    all[op->n_attrs++] = attr;
+    op->attr = all;
+}
+
 void nm_replace(nm_value *old, nm_value *with)
 {
     nm_use *last = NULL;

@@ -478,6 +478,7 @@ bool nm_is_zero(const nm_value *v); // the constant 0
 
 void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice
 void nm_set_operand(nm_op *op, int i, nm_value *with);
+void nm_add_attr(nm_op *op, nm_attr attr);             // behind those that it has: their row's order
 void nm_erase(nm_op *op);                              // its results must have no readers
 void nm_move_before(nm_op *op, nm_op *before);         // in the same function
 bool nm_stands_before(const nm_op *x, const nm_op *y); // in one list; not if they are one op

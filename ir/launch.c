@@ -14,7 +14,7 @@ bool nm_gathers_param(const nm_op *op)
 
 static bool has_more(const nm_op *op)
 {
-    return nm_is(op, NM_COLLECTIVE) && nm_attr_bool(op, "more");
+    return (nm_is(op, NM_COLLECTIVE) || op->code == NM_OP_group) && nm_attr_bool(op, "more");
 }
 
 nm_op *nm_launch_first(const nm_op *op)

@@ -63,8 +63,9 @@ static void print_op(FILE *out, const nm_plan *plan, const nm_op *op)
 
 bool nm_plan_has_position(const nm_op *op)
 {
-    return op->code == NM_OP_group || op->code == NM_OP_wait ||
-           (nm_is(op, NM_COLLECTIVE) && !nm_attr_bool(op, "more"));
+    if (op->code == NM_OP_group || nm_is(op, NM_COLLECTIVE))
+        return !nm_attr_bool(op, "more");
+    return op->code == NM_OP_wait;
 }
 
 static void print_list(FILE *out, const nm_plan *plan, const nm_func *f, int depth, int *position)

@@ -14,8 +14,6 @@
 #include "ir/launch.h"
 #include "passes/pass.h"
 
-#include <string.h>
-
 enum { MAX_BATCHES = 32, MAX_BATCH = 64 };
 
 typedef struct batch {
@@ -121,20 +119,6 @@ static void note_reader(batch *b, nm_op *op)
 
 // --- the text -------------------------------------------------------------------------------
 
-static void say_more(nm_op *op)
-{
-    nm_attr attr[8];
-    nm_proto again = nm_proto_of(op);
-    if (op->n_attrs >= 8)
-        nm_bug("combine: a collective of %d attributes", op->n_attrs);
-    memcpy(attr, op->attr, (size_t)op->n_attrs * sizeof *attr);
-    attr[op->n_attrs] = nm_mk_bool(op->func->module, "more", true);
-    again.attr = attr;
-    again.n_attrs = op->n_attrs + 1;
-    nm_replace(&op->out[0], nm_build(op->func, op, &again));
-    nm_erase(op);
-}
-
 // The last of the batch that begins at op: none of it reads another's result.
 static nm_op *end_of_batch(nm_op *first)
 {
@@ -154,9 +138,8 @@ static bool say_batches(nm_func *f)
     for (nm_op *op = f->first, *next; op; op = next) {
         nm_op *last = nm_is_sent(op) ? end_of_batch(op) : op;
         next = last->next;
-        for (nm_op *after; op != last; op = after) {
-            after = op->next;
-            say_more(op);
+        for (; op != last; op = op->next) {
+            nm_add_attr(op, nm_mk_bool(f->module, "more", true));
             changed = true;
         }
     }

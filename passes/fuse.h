@@ -50,6 +50,7 @@ typedef struct nm_fuse {
     int n_values;         // that the outermost function had before groups were made
     bool *pulled, *freed; // by value id: pulled; of free values alone
     bool *stored;         // by value id: ret or a repeat reads it
+    bool *summed;         // by value id: a sum of everything, or a scalar that is made of one
     int *unit_of;         // by value id: the unit that computes it; -1
     nm_read **readers;    // by value id
     int n_units;

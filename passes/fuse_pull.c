@@ -211,14 +211,25 @@ static void pull_into_products(nm_fuse *g)
     }
 }
 
+static void find_summed(nm_fuse *g, const nm_op *op)
+{
+    bool summed = op->code == NM_OP_sum || op->code == NM_OP_max;
+    for (int i = 0; i < op->n_in && nm_is(op, NM_MAP); i++)
+        summed |= g->summed[op->in[i]->id];
+    for (int i = 0; i < op->n_out; i++)
+        g->summed[op->out[i].id] = summed && op->out[i].type->rank == 0;
+}
+
 void nm_fuse_classify(nm_fuse *g)
 {
     g->n_values = (int)nm_func_outer(g->f)->n_values;
     g->pulled = nm_new_n(g->scratch, bool, g->n_values);
     g->freed = nm_new_n(g->scratch, bool, g->n_values);
     g->stored = nm_new_n(g->scratch, bool, g->n_values);
+    g->summed = nm_new_n(g->scratch, bool, g->n_values);
     nm_each_op(op, g->f) {
         classify_op(g, op);
+        find_summed(g, op);
         for (int i = 0; i < op->n_in && (op->code == NM_OP_ret || nm_fuse_is_bare(op)); i++)
             g->stored[op->in[i]->id] = true;
     }

@@ -37,6 +37,31 @@ static bool fits_anchor(const space *s, const nm_op *op)
            nm_fuse_same_dims(op->in[0]->type, s->all);
 }
 
+static int place_in(const nm_cluster *c, int unit)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->unit[i] == unit)
+            return i;
+    return -1;
+}
+
+// On a GPU sums of everything are one launch where none waits for another (passes/bundle.c): what
+// adds them up is a kernel of its own.
+static const char *chain_law(const nm_fuse *g, const nm_cluster *c, const bool *after)
+{
+    bool *other = nm_new_n(g->scratch, bool, c->n); // it needs a sum that is not the cluster's
+    for (int i = 0; i < c->n; i++) {
+        const nm_unit *u = &g->unit[c->unit[i]];
+        for (const nm_read *r = u->reads; r && !nm_fuse_is_anchor(u); r = r->next_of_reader) {
+            int at = place_in(c, r->from);
+            other[i] |= at < 0 ? g->summed[r->value->id] : other[at];
+        }
+        if (other[i] && after[i])
+            return "it needs another sum, too, which can be computed beside this one";
+    }
+    return NULL;
+}
+
 // A value that needs a reduction's result must be computed where that is: in the row.
 static const char *row_unit_law(const space *s, const nm_unit *u, bool after, bool reduced_before)
 {
@@ -83,7 +108,8 @@ const char *nm_fuse_row_law(const nm_fuse *g, const nm_cluster *c)
         if (no)
             return no;
     }
-    return NULL;
+    bool chained = s.kept->rank == 0 && g->f->module->options.flavour == NM_FLAVOUR_gpu;
+    return chained ? chain_law(g, c, after) : NULL;
 }
 
 static const char *column_unit_law(const nm_fuse *g, const nm_cluster *c, const space *s, int i,

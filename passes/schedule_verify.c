@@ -171,13 +171,34 @@ static void check_apart(walk *w, const nm_value *a, const nm_value *b, bool in_p
         check_apart(w, a->def->in[0], b, false);
 }
 
-static void run_group(walk *w, const nm_op *op, int position)
+// Does the kernel of both write only where neither still reads, and each where the other does not?
+static void check_pair(walk *w, const nm_op *a, const nm_op *b)
 {
-    touch_all(w, op, position);
-    for (int r = 0; r < op->n_out; r++)
-        for (int i = 0; i < op->n_in; i++)
-            check_apart(w, op->in[i], &op->out[r], nm_group_in_place(op, i, r));
-    write_all(w, op);
+    for (int r = 0; r < b->n_out; r++) {
+        for (int i = 0; i < a->n_in; i++)
+            check_apart(w, a->in[i], &b->out[r], a == b && nm_group_in_place(a, i, r));
+        for (int k = 0; k < a->n_out && a != b; k++)
+            if (overlap(w, &a->out[k], &b->out[r]))
+                fail(w, &b->out[r], "is written where a kernel of the same launch writes");
+    }
+}
+
+// Groups that are one launch: all read before one writes, for all that is known of their order.
+static void run_groups(walk *w, const nm_op *first, int position)
+{
+    const nm_op *end = nm_launch_last(first)->next;
+    for (const nm_op *op = first; op != end; op = op->next)
+        if (op->code != NM_OP_group) {
+            fail(w, &first->out[0], "is to be launched with what is no group");
+            return;
+        }
+    for (const nm_op *op = first; op != end; op = op->next)
+        touch_all(w, op, position);
+    for (const nm_op *a = first; a != end; a = a->next)
+        for (const nm_op *b = first; b != end; b = b->next)
+            check_pair(w, a, b);
+    for (const nm_op *op = first; op != end; op = op->next)
+        write_all(w, op);
 }
 
 // All are read before one is written, at one position.
@@ -334,8 +355,8 @@ static void run_list(walk *w, const nm_func *f, int *position)
     nm_each_op(op, f) {
         if (w->wrong)
             return;
-        if (op->code == NM_OP_group)
-            run_group(w, op, (*position)++);
+        if (op->code == NM_OP_group && nm_launch_first(op) == op)
+            run_groups(w, op, (*position)++);
         else if (op->code == NM_OP_repeat)
             run_repeat(w, op, position);
         else if (nm_is(op, NM_COLLECTIVE) && nm_launch_first(op) == op)
