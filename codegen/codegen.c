@@ -142,6 +142,29 @@ static int common_arch(const nm_binary *b)
     return oldest >= 0 && b->target[oldest].is_specific ? -1 : oldest;
 }
 
+static bool is_launched(const nm_binary *b, int code)
+{
+    for (int i = 0; i < b->n_programs; i++)
+        for (int k = 0; k < b->program[i].n_kernels; k++)
+            if (b->program[i].kernel[k].code == code)
+                return true;
+    return false;
+}
+
+// The target null alone runs no kernels: there is nothing to compile. Nor is what is only a part of
+// others (codegen/bundle.h).
+static void drop_idle(nm_binary *b)
+{
+    bool wanted = b->o->emu || b->o->n_archs;
+    for (int i = 0; i < b->codes.n; i++) {
+        nm_code *c = &b->codes.code[i];
+        if (!is_gpu_code(c) || (wanted && is_launched(b, i)))
+            continue;
+        LLVMDisposeMemoryBuffer(c->bitcode);
+        c->bitcode = NULL;
+    }
+}
+
 // Each code for each machine that is to run it, those of one code side by side.
 static void list_objects(nm_binary *b)
 {
@@ -150,6 +173,8 @@ static void list_objects(nm_binary *b)
     int common = common_arch(b);
     for (int i = 0; i < b->codes.n; i++) {
         const nm_code *c = &b->codes.code[i];
+        if (!c->bitcode)
+            continue;
         if (!is_gpu_code(c)) {
             add_object(b, c, c->name ? HOST : DRIVER);
             continue;
@@ -162,15 +187,6 @@ static void list_objects(nm_binary *b)
             if (c->specific || common < 0 || k == common)
                 add_object(b, c, k);
     }
-}
-
-// The target null alone runs no kernels: there is nothing to compile.
-static void drop_idle(nm_binary *b)
-{
-    bool wanted = b->o->emu || b->o->n_archs;
-    for (int i = 0; i < b->codes.n && !wanted; i++)
-        if (is_gpu_code(&b->codes.code[i]))
-            LLVMDisposeMemoryBuffer(b->codes.code[i].bitcode);
 }
 
 // --- the whole

@@ -31,6 +31,13 @@ typedef struct nm_drive {
     nm_own_table *tables; // of the function
 } nm_drive;
 
+// driver.c: the size of a launch's range; syms: of its kernel. A launch of what w->block holds.
+LLVMValueRef nm_drive_range(nm_drive *w, const nm_launch *l, LLVMValueRef syms);
+void nm_drive_launch(nm_drive *w, int kernel, LLVMValueRef range);
+
+// driver_bundle.c: the groups that are launched together with this one, the first. False: reported.
+bool nm_drive_bundle(nm_drive *w, nm_op *first);
+
 // driver_calls.c: a function of the device's table; a copy of a whole value.
 typedef enum { // places in nmdrv_calls
     NM_CALL_LAUNCH,
@@ -48,6 +55,7 @@ LLVMValueRef nm_drive_address(nm_drive *w, const nm_place *place);
 // One word of a launch's argument block. syms: of the kernel that is launched.
 LLVMValueRef nm_drive_argument(nm_drive *w, const nm_arg *arg, const nm_op *group,
                                const nm_own_syms *syms);
+void nm_drive_word(nm_drive *w, int i, LLVMValueRef value); // of w->block
 // A table of these rows of the module's, filled when the function is entered.
 LLVMValueRef nm_drive_syms(nm_drive *w, const nm_own_syms *syms);
 

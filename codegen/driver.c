@@ -1,14 +1,14 @@
 // The driver: one native function for each function of the module. Straight-line code that fills an
 // argument block and launches, in program order; a repeat is a loop (backwards if it is reverse).
 // Beside it the function's sizes and flops, computed from the run-time extents.
+#include "codegen/bundle.h"
 #include "codegen/drive.h"
-
-enum { BLOCK_ARGS = NM_MAX_ARGS };
+#include "ir/launch.h"
 
 // --- launches
 // -------------------------------------------------------------------------------------------------------
 
-static LLVMValueRef range_of(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
+LLVMValueRef nm_drive_range(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
 {
     nm_fn *f = &w->fn;
     if (l->range)
@@ -20,12 +20,12 @@ static LLVMValueRef range_of(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
     return LLVMBuildCall2(f->b, type, fn, &syms, 1, "");
 }
 
-static void write_launch(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
+void nm_drive_launch(nm_drive *w, int kernel, LLVMValueRef range)
 {
     nm_fn *f = &w->fn;
     LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->ptr};
     LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 4, false);
-    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, l->kernel), range_of(w, l, syms), w->block};
+    LLVMValueRef arg[] = {w->frame, nm_fn_i64(f, kernel), range, w->block};
     LLVMBuildCall2(f->b, type, w->launch, arg, 4, "");
 }
 
@@ -38,13 +38,12 @@ static bool write_group(nm_drive *w, nm_op *group)
     }
     if (!nm_program_kernels(w->p, group, w->d->func->plan, &l))
         return false;
-    for (int i = 0; i < l.n_args; i++) {
-        LLVMValueRef at = nm_fn_at(&w->fn, w->fn.ptr, w->block, nm_fn_i64(&w->fn, i));
-        LLVMBuildStore(w->fn.b, nm_drive_argument(w, &l.arg[i], group, &l.syms), at);
-    }
+    for (int i = 0; i < l.n_args; i++)
+        nm_drive_word(w, i, nm_drive_argument(w, &l.arg[i], group, &l.syms));
     LLVMValueRef syms = nm_drive_syms(w, &l.syms);
     for (int i = 0; i < l.n; i++)
-        write_launch(w, &l.launch[i], syms);
+        nm_drive_launch(w, nm_program_add_launch(w->p, group, &l.launch[i]),
+                        nm_drive_range(w, &l.launch[i], syms));
     w->position++;
     return true;
 }
@@ -89,7 +88,10 @@ static bool write_body(nm_drive *w, nm_func *body)
 {
     bool ok = true; // go on after an error: the user wants to see all that is not lowered
     nm_each_op(op, body) {
-        if (op->code == NM_OP_group)
+        if (op->code == NM_OP_group && nm_launch_last(op) != op) {
+            ok = nm_drive_bundle(w, op) && ok;
+            op = nm_launch_last(op);
+        } else if (op->code == NM_OP_group)
             ok = write_group(w, op) && ok;
         else if (op->code == NM_OP_repeat)
             ok = write_repeat(w, op) && ok;
@@ -126,7 +128,7 @@ static bool write_run(nm_drive *w)
     w->buf = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 1));
     w->call = nm_fn_load(f, f->ptr, w->frame, nm_fn_i64(f, 2));
     w->launch = nm_fn_load(f, f->ptr, w->call, nm_fn_i64(f, 0));
-    w->block = LLVMBuildAlloca(f->b, LLVMArrayType2(f->ptr, BLOCK_ARGS), "block");
+    w->block = LLVMBuildAlloca(f->b, LLVMArrayType2(f->ptr, NM_MOST_WORDS), "block");
     nm_fn_leave_entry(f, back);
     bool ok = write_body(w, w->d->func);
     nm_fn_finish(f, NULL);

@@ -117,3 +117,8 @@ LLVMValueRef nm_drive_argument(nm_drive *w, const nm_arg *arg, const nm_op *grou
     int buffer = add_workspace(w, arg, group);
     return nm_fn_load(&w->fn, w->fn.ptr, w->buf, nm_fn_i64(&w->fn, buffer));
 }
+
+void nm_drive_word(nm_drive *w, int i, LLVMValueRef value)
+{
+    LLVMBuildStore(w->fn.b, value, nm_fn_at(&w->fn, w->fn.ptr, w->block, nm_fn_i64(&w->fn, i)));
+}

@@ -88,7 +88,10 @@ LLVMValueRef nm_fn_at(nm_fn *f, LLVMTypeRef type, LLVMValueRef p, LLVMValueRef i
 
 LLVMValueRef nm_fn_load(nm_fn *f, LLVMTypeRef type, LLVMValueRef p, LLVMValueRef i)
 {
-    return LLVMBuildLoad2(f->b, type, nm_fn_at(f, type, p, i), "");
+    LLVMValueRef v = LLVMBuildLoad2(f->b, type, nm_fn_at(f, type, p, i), "");
+    if (type == f->i64)
+        LLVMSetAlignment(v, 8); // a module without a layout says 4
+    return v;
 }
 
 LLVMValueRef nm_fn_min(nm_fn *f, LLVMValueRef a, LLVMValueRef b)

@@ -125,7 +125,7 @@ typedef struct nm_gen {
     int n_pending;
     LLVMValueRef pending[2]; // where tensor maps lie
     int n_bodies;
-    LLVMValueRef body[2]; // of `kernel` and `kernel2`
+    LLVMValueRef body[2];    // of `kernel` and `kernel2`
     const nm_extent *range;  // the size of the parallel range; NULL: the module's `count` says it
     const nm_extent *range2; // of kernel2; NULL: 1
     nm_memo *memo;

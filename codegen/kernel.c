@@ -69,23 +69,40 @@ const char *nm_where(nm_module *m, nm_loc loc)
     return nm_arena_fmt(m->arena, "%s:%u", loc.src->name, nm_loc_line_col(loc).line);
 }
 
-// In the order of its ops; a few of them.
-const char *nm_group_where(nm_program *p, const nm_op *group)
+typedef struct lines { // of a model, each once, a few of them
+    int n;
+    const char *line[4], *all;
+} lines;
+
+// In the order of its ops.
+static void add_lines(nm_program *p, const nm_op *group, lines *seen)
 {
-    enum { MOST = 4 };
-    const char *seen[MOST], *all = "";
-    int n = 0;
-    for (const nm_op *op = group->body->first; op && n < MOST; op = op->next) {
+    for (const nm_op *op = group->body->first; op; op = op->next) {
         const char *line = nm_where(p->m, op->loc);
-        bool is_new = *line != 0;
-        for (int i = 0; i < n; i++)
-            is_new = is_new && strcmp(seen[i], line) != 0;
+        bool is_new = *line && seen->n < (int)(sizeof seen->line / sizeof *seen->line);
+        for (int i = 0; i < seen->n; i++)
+            is_new = is_new && strcmp(seen->line[i], line) != 0;
         if (!is_new)
             continue;
-        seen[n++] = line;
-        all = nm_arena_fmt(p->m->arena, "%s%s%s", all, *all ? ", " : "", line);
+        seen->all = nm_arena_fmt(p->m->arena, "%s%s%s", seen->all, seen->n ? ", " : "", line);
+        seen->line[seen->n++] = line;
     }
-    return *all ? all : nm_where(p->m, group->loc);
+}
+
+const char *nm_groups_where(nm_program *p, const nm_op *first, const nm_op *last)
+{
+    lines seen = {.all = ""};
+    for (const nm_op *group = first;; group = group->next) {
+        add_lines(p, group, &seen);
+        if (group == last)
+            break;
+    }
+    return seen.n ? seen.all : nm_where(p->m, first->loc);
+}
+
+const char *nm_group_where(nm_program *p, const nm_op *group)
+{
+    return nm_groups_where(p, group, group);
 }
 
 const char *nm_group_name(nm_program *p, const nm_op *group, int n)
@@ -103,25 +120,19 @@ static int syms_at(const nm_gen *g)
     return -1;
 }
 
-static int add_kernel(nm_program *p, const nm_gen *g, int code, const char *function, int64_t grain,
-                      const nm_form *form)
+int nm_program_add_kernel(nm_program *p, const nm_kernel *kernel)
 {
     p->kernel = nm_arena_grow(p->m->arena, p->kernel, p->n_kernels, sizeof *p->kernel);
-    p->kernel[p->n_kernels] = (nm_kernel){
-        .name = nm_group_name(p, g->group, p->n_kernels),
-        .where = nm_group_where(p, g->group),
-        .code = code,
-        .function = function,
-        .grain = grain,
-        .n_args = g->n_args,
-        .syms_at = syms_at(g),
-        .n_syms = g->syms.n,
-        .threads = g->threads,
-        .per_block = g->per_block,
-        .shared = g->shared_bytes,
-        .form = *form,
-    };
+    p->kernel[p->n_kernels] = *kernel;
     return p->n_kernels++;
+}
+
+int nm_program_add_launch(nm_program *p, const nm_op *group, const nm_launch *launch)
+{
+    nm_kernel kernel = launch->kernel;
+    kernel.name = nm_group_name(p, group, p->n_kernels);
+    kernel.where = nm_group_where(p, group);
+    return nm_program_add_kernel(p, &kernel);
 }
 
 // --- a group
@@ -150,6 +161,20 @@ static void check_module(LLVMModuleRef mod, const nm_op *group)
            text);
 }
 
+static nm_kernel row_of(const nm_gen *g, int code, int launch, int64_t grain)
+{
+    return (nm_kernel){.code = code,
+                       .function = launch ? "kernel2" : "kernel",
+                       .grain = grain,
+                       .n_args = g->n_args,
+                       .syms_at = syms_at(g),
+                       .n_syms = g->syms.n,
+                       .threads = g->threads,
+                       .per_block = g->per_block,
+                       .shared = g->shared_bytes,
+                       .form = g->form[launch]};
+}
+
 static void list_launches(nm_program *p, nm_gen *g, int code, bool two, nm_launches *out)
 {
     *out = (nm_launches){.n = 1 + two, .n_args = g->n_args, .syms = g->syms};
@@ -157,12 +182,10 @@ static void list_launches(nm_program *p, nm_gen *g, int code, bool two, nm_launc
     memcpy(arg, g->arg, (size_t)g->n_args * sizeof *arg);
     out->arg = arg;
     const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->codes->code[code].name);
-    out->launch[0] =
-        (nm_launch){add_kernel(p, g, code, "kernel", g->grain, &g->form[0]), g->range, count};
+    out->launch[0] = (nm_launch){row_of(g, code, 0, g->grain), g->range, count};
     const nm_extent *range2 = g->range2 ? g->range2 : nm_extent_const(p->m, 1);
     if (two)
-        out->launch[1] =
-            (nm_launch){add_kernel(p, g, code, "kernel2", 1, &g->form[1]), range2, NULL};
+        out->launch[1] = (nm_launch){row_of(g, code, 1, 1), range2, NULL};
 }
 
 // Kernels whose templates differ have a form each, if it is but the same launch.

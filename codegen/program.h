@@ -33,7 +33,7 @@ typedef struct nm_kernel { // a row of the program's kernel table
 } nm_kernel;
 
 typedef struct nm_launch { // what the driver does for one launch of a group
-    int kernel;
+    nm_kernel kernel;       // without a name: not in the table yet
     const nm_extent *range; // the size of the parallel range; NULL: what `count` gives
     const char *count;      // the symbol of a function
 } nm_launch;
@@ -97,10 +97,15 @@ typedef struct nm_program {
 
 // kernel.c: the kernels of a group. False: reported.
 bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_launches *out);
+// A row of the table; its number.
+int nm_program_add_kernel(nm_program *p, const nm_kernel *kernel);
+// One of a group's, by itself.
+int nm_program_add_launch(nm_program *p, const nm_op *group, const nm_launch *launch);
 // What a row that does the group's work is called, number n of its table, and the lines of the
 // model that the group was fused from.
 const char *nm_group_name(nm_program *p, const nm_op *group, int n);
 const char *nm_group_where(nm_program *p, const nm_op *group);
+const char *nm_groups_where(nm_program *p, const nm_op *first, const nm_op *last); // side by side
 // driver.c: run, sizes and flops of every function with a plan, in driver_mod. False: reported.
 bool nm_program_drivers(nm_program *p);
 // roles.c: the function's nmdrv_role; -1: only other functions read it. entry: of an infer or
