@@ -33,8 +33,8 @@ static void fill(nm_tensor *t, nm_bind_kind kind)
     }
 }
 
-// Small sizes, of which none divides another but as the program asks; this call is the second
-// micro-batch of three.
+// Small sizes, of which none divides another but as the program asks, `none` 0; this call is the
+// second micro-batch of three.
 static int bind_syms(const nm_module *m, nm_eval_sym *sym, nmdrv_sym *abi)
 {
     int n = 0;
@@ -44,6 +44,7 @@ static int bind_syms(const nm_module *m, nm_eval_sym *sym, nmdrv_sym *abi)
             continue;
         bool batch = strcmp(d->name, "batch") == 0;
         int64_t size = batch ? 3 : strcmp(d->name, "seq") == 0 ? 5 : 11;
+        size = strcmp(d->name, "none") == 0 ? 0 : size;
         size = d->multiple > 1 ? (size + d->multiple - 1) / d->multiple * d->multiple : size;
         sym[n] = nm_eval_sym_of(d->name, size, batch ? size : 0, batch ? 3 * size : size);
         abi[n] = (nmdrv_sym){.size = sym[n].size, .offset = sym[n].offset, .total = sym[n].total};
