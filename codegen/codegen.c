@@ -152,16 +152,22 @@ static bool is_launched(const nm_binary *b, int code)
 }
 
 // The target null alone runs no kernels: there is nothing to compile. Nor is what is only a part of
-// others (codegen/bundle.h).
+// others (codegen/bundle.h), nor the host's code where the texts of kernels are all that is asked
+// for.
+static bool is_wanted(const nm_binary *b, int code)
+{
+    if (is_gpu_code(&b->codes.code[code]))
+        return (b->o->emu || b->o->n_archs) && is_launched(b, code);
+    return b->o->emit != NM_EMIT_ptx && b->o->emit != NM_EMIT_resources;
+}
+
 static void drop_idle(nm_binary *b)
 {
-    bool wanted = b->o->emu || b->o->n_archs;
     for (int i = 0; i < b->codes.n; i++) {
-        nm_code *c = &b->codes.code[i];
-        if (!is_gpu_code(c) || (wanted && is_launched(b, i)))
+        if (is_wanted(b, i))
             continue;
-        LLVMDisposeMemoryBuffer(c->bitcode);
-        c->bitcode = NULL;
+        LLVMDisposeMemoryBuffer(b->codes.code[i].bitcode);
+        b->codes.code[i].bitcode = NULL;
     }
 }
 
