@@ -108,12 +108,12 @@ static const nm_target *next_target(int n, const nm_target *target, const nm_ima
 }
 
 // Cubins stand before the PTX that they are made of.
-static bool add_cubin(nm_module *m, const char *ptxas, nm_images *out)
+static bool add_cubin(nm_module *m, const char *ptxas, const char *version, nm_images *out)
 {
     nm_image ptx = out->image[out->n - 1], cubin;
     nm_ptxas_said *said = &out->said[out->n_said];
     said->target = ptx.target;
-    if (!nm_ptxas_run(m, ptxas, &ptx, &cubin, &said->text))
+    if (!nm_cubin_make(m, ptxas, version, &ptx, &cubin, &said->text))
         return false;
     out->n_said++;
     out->image[out->n - 1] = cubin;
@@ -132,14 +132,16 @@ static bool any_for_gpus(int n, const nm_object *object)
 bool nm_images_make(nm_module *m, int n_targets, const nm_target *target, int n,
                     const nm_object *object, bool cubins, nm_images *out)
 {
-    const char *ptxas = cubins ? nm_ptxas_find(m) : NULL;
+    const char *ptxas = cubins ? nm_ptxas_find(m) : NULL, *version = NULL;
     *out = (nm_images){0};
     if (!any_for_gpus(n, object))
         return true;
+    if (ptxas && !nm_ptxas_version(m, ptxas, &version))
+        return false;
     for (const nm_target *t; (t = next_target(n_targets, target, out));) {
         if (!add_ptx(m, n, object, t, out))
             return false;
-        if (ptxas && !add_cubin(m, ptxas, out))
+        if (ptxas && !add_cubin(m, ptxas, version, out))
             return false;
     }
     return true;

@@ -107,6 +107,31 @@ static int run(nm_module *m, char *const *word, const char *log)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+// A folder for what ptxas reads and writes; NULL: reported.
+static char *make_folder(nm_module *m)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *folder = nm_arena_fmt(m->arena, "%s/nemocc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (mkdtemp(folder))
+        return folder;
+    complain(m, "cannot make a folder", folder);
+    return NULL;
+}
+
+bool nm_ptxas_version(nm_module *m, const char *ptxas, const char **version)
+{
+    const char *folder = make_folder(m);
+    if (!folder)
+        return false;
+    const char *log = nm_arena_fmt(m->arena, "%s/log", folder);
+    char *const word[] = {(char *)ptxas, (char *)"--version", NULL};
+    *version = "";
+    bool ok = run(m, word, log) >= 0 && read_text(m, log, version);
+    unlink(log);
+    rmdir(folder);
+    return ok;
+}
+
 static bool assemble(nm_module *m, const char *ptxas, const nm_image *ptx, const char *folder,
                      nm_image *cubin, const char **said)
 {
@@ -137,10 +162,9 @@ static bool assemble(nm_module *m, const char *ptxas, const nm_image *ptx, const
 bool nm_ptxas_run(nm_module *m, const char *ptxas, const nm_image *ptx, nm_image *cubin,
                   const char **said)
 {
-    const char *tmp = getenv("TMPDIR");
-    char *folder = nm_arena_fmt(m->arena, "%s/nemocc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder))
-        return complain(m, "cannot make a folder", folder);
+    const char *folder = make_folder(m);
+    if (!folder)
+        return false;
     bool ok = assemble(m, ptxas, ptx, folder, cubin, said);
     rmdir(folder);
     return ok;

@@ -1,4 +1,5 @@
 // base/: arenas, interning, Philox and its hash by published vectors, diagnostics as they print.
+#include "base/cache.h"
 #include "base/diag.h"
 #include "base/intern.h"
 #include "base/philox.h"
@@ -7,6 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static void arenas(void)
 {
@@ -146,8 +149,51 @@ static void sources(void)
     nm_arena_free(&a);
 }
 
+static bool has(const char *name, const char *want)
+{
+    char *data;
+    size_t size;
+    if (nm_cache_read(name, &data, &size) != NM_CACHE_OK)
+        return false;
+    bool same = size == strlen(want) && memcmp(data, want, size + 1) == 0;
+    free(data);
+    return same;
+}
+
+static void wait_a_little(void) // until files that are used now are newer
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+static void caches(void)
+{
+    char folder[] = "/tmp/nemocc-base-XXXXXX", path[NM_CACHE_PATH], *data;
+    size_t size, limit = 3 * 40;
+    EXPECT(mkdtemp(folder));
+    setenv("NEMOCC_CACHE_DIR", folder, 1);
+    EXPECT(nm_cache_read("a", &data, &size) == NM_CACHE_NONE);
+    EXPECT(nm_cache_write("a", "first", 5, limit) == NM_CACHE_OK && has("a", "first"));
+    EXPECT(nm_cache_write("a", "again", 5, limit) == NM_CACHE_OK && has("a", "again"));
+    wait_a_little();
+    EXPECT(nm_cache_write("b", "bbbbb", 5, limit) == NM_CACHE_OK);
+    wait_a_little();
+    EXPECT(nm_cache_write("c", "", 0, limit) == NM_CACHE_OK && has("c", ""));
+    wait_a_little();
+    EXPECT(has("a", "again")); // so b is the one that was used longest ago
+    EXPECT(nm_cache_write("d", "dd", 2, limit) == NM_CACHE_OK);
+    EXPECT(has("a", "again") && !has("b", "bbbbb") && has("c", "") && has("d", "dd"));
+    EXPECT(nm_cache_path(path, "d") && truncate(path, 33) == 0);
+    EXPECT(nm_cache_read("d", &data, &size) == NM_CACHE_BROKEN);
+    EXPECT(nm_cache_write("e", "", 0, 0) == NM_CACHE_OK && rmdir(folder) == 0); // none is left
+    setenv("NEMOCC_CACHE_DIR", "/dev/null/folder", 1);
+    EXPECT(nm_cache_write("a", "", 0, limit) == NM_CACHE_FAILED);
+    setenv("NEMOCC_CACHE_DIR", "", 1);
+    EXPECT(nm_cache_write("a", "", 0, limit) == NM_CACHE_NONE && !nm_cache_path(path, "a"));
+}
+
 int main(void)
 {
+    caches();
     arenas();
     interning();
     philox();

@@ -1,0 +1,185 @@
+// Files that save work the next time: see cache.h. A file is a line that names the format, the hash
+// of what follows, and that.
+#include "base/cache.h"
+
+#include "base/hash.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char prefix[] = "nemocc-"; // of all files, so that no others are deleted
+enum { HEAD = 32 };                     // "nemocc cache 1 0123456789abcdef\n"
+
+static void write_head(char head[HEAD + 1], const char *data, size_t size)
+{
+    snprintf(head, HEAD + 1, "nemocc cache 1 %016llx\n", (unsigned long long)nm_hash64(data, size));
+}
+
+// --- where ---------------------------------------------------------------------------------------
+
+static bool join(char path[NM_CACHE_PATH], const char *folder, const char *name)
+{
+    int n = snprintf(path, NM_CACHE_PATH, "%s/%s", folder, name);
+    return n > 0 && n < NM_CACHE_PATH;
+}
+
+static bool find_folder(char path[NM_CACHE_PATH])
+{
+    const char *own = getenv("NEMOCC_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    if (own)
+        return *own && join(path, own, ".");
+    if (xdg && *xdg == '/')
+        return join(path, xdg, "nemocc");
+    return home && *home && join(path, home, ".cache/nemocc");
+}
+
+bool nm_cache_path(char path[NM_CACHE_PATH], const char *name)
+{
+    char folder[NM_CACHE_PATH], full[NM_CACHE_PATH];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    return find_folder(folder) && join(path, folder, full);
+}
+
+// The folders that the file is to lie in.
+static bool make_folders(const char *path)
+{
+    char part[NM_CACHE_PATH];
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+// --- one file ------------------------------------------------------------------------------------
+
+// All of the open file, from malloc; NULL: errno says why.
+static char *read_all(FILE *f, size_t *size)
+{
+    struct stat st;
+    if (fstat(fileno(f), &st) != 0)
+        return NULL;
+    *size = (size_t)st.st_size;
+    char *all = malloc(*size + 1);
+    if (!all || fread(all, 1, *size, f) == *size)
+        return all;
+    free(all);
+    return NULL;
+}
+
+static bool is_whole(const char *all, size_t size)
+{
+    char head[HEAD + 1];
+    if (size < HEAD)
+        return false;
+    write_head(head, all + HEAD, size - HEAD);
+    return memcmp(all, head, HEAD) == 0;
+}
+
+nm_cache_status nm_cache_read(const char *name, char **data, size_t *size)
+{
+    char path[NM_CACHE_PATH];
+    FILE *f = nm_cache_path(path, name) ? fopen(path, "rb") : NULL;
+    if (!f)
+        return NM_CACHE_NONE;
+    char *all = read_all(f, size);
+    fclose(f);
+    if (!all)
+        return NM_CACHE_FAILED;
+    if (!is_whole(all, *size)) {
+        free(all);
+        return NM_CACHE_BROKEN;
+    }
+    *size -= HEAD;
+    memmove(all, all + HEAD, *size);
+    all[*size] = 0;
+    *data = all;
+    utimensat(AT_FDCWD, path, NULL, 0);
+    return NM_CACHE_OK;
+}
+
+static bool write_all(int fd, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno != EINTR)
+            return false;
+        data += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+// --- all files -----------------------------------------------------------------------------------
+
+typedef struct oldest { // of the files that are there
+    size_t total;
+    struct timespec used;
+    char path[NM_CACHE_PATH]; // empty: there is none
+} oldest;
+
+static bool is_before(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+static void look_at(oldest *o, const char *folder, const char *name)
+{
+    char path[NM_CACHE_PATH];
+    struct stat st;
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0 || !join(path, folder, name) ||
+        lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return;
+    o->total += (size_t)st.st_size;
+    if (*o->path && !is_before(st.st_mtim, o->used))
+        return;
+    o->used = st.st_mtim;
+    memcpy(o->path, path, sizeof path);
+}
+
+static oldest find_oldest(const char *folder)
+{
+    oldest o = {0};
+    DIR *d = opendir(folder);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        look_at(&o, folder, entry->d_name);
+    if (d)
+        closedir(d);
+    return o;
+}
+
+static void trim(const char *folder, size_t limit)
+{
+    for (oldest o = find_oldest(folder); o.total > limit && *o.path; o = find_oldest(folder))
+        if (unlink(o.path) != 0 && errno != ENOENT)
+            return;
+}
+
+nm_cache_status nm_cache_write(const char *name, const char *data, size_t size, size_t limit)
+{
+    char folder[NM_CACHE_PATH], path[NM_CACHE_PATH], aside[NM_CACHE_PATH], head[HEAD + 1];
+    if (!find_folder(folder) || !nm_cache_path(path, name) || !nm_cache_path(aside, "new-XXXXXX"))
+        return NM_CACHE_NONE;
+    int fd = make_folders(path) ? mkstemp(aside) : -1;
+    if (fd < 0)
+        return NM_CACHE_FAILED;
+    write_head(head, data, size);
+    bool ok = write_all(fd, head, HEAD) && write_all(fd, data, size);
+    ok = close(fd) == 0 && ok;
+    if (ok && rename(aside, path) == 0) {
+        trim(folder, limit);
+        return NM_CACHE_OK;
+    }
+    int why = errno;
+    unlink(aside);
+    errno = why;
+    return NM_CACHE_FAILED;
+}
