@@ -171,12 +171,15 @@ static int seat_inside(const nmrt_recorder *r, int rank)
                                               : -1;
 }
 
-// Outside of operations, what uses a processor is one long launch or copy. Inside, it waits.
+// Outside of operations, what uses a processor is one long launch or copy. Inside, it waits; but a
+// device's message may be awaited beside other work.
 static bool computes(nmrt_recorder *r, int rank)
 {
-    record *at = &r->at[rank];
+    record *at = &r->at[rank], *device = &r->at[nmrt_recorder_device(r, rank)];
+    bool waits = atomic_load(&at->inside) ||
+                 (atomic_load(&device->inside) && atomic_load(&device->group) >= 0);
     int pid = atomic_load(&at->pid); // 0: of another machine, or unknown; it counts this itself
-    return pid && nmrt_process_ran(pid, &at->ran) && seat_inside(r, rank) < 0;
+    return pid && nmrt_process_ran(pid, &at->ran) && !waits;
 }
 
 // Of the rank and its device.

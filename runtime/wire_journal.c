@@ -183,7 +183,8 @@ static nmrt_doing doing_now(doing *at, double seconds)
 static void add_state(nmrt_journal *j, double seconds, nmrt_text *out)
 {
     doing *own = &j->at[NMRT_SEAT_RANK], *device = &j->at[NMRT_SEAT_DEVICE];
-    if (nmrt_process_ran(0, &j->ran) && !own->inside && !device->inside) // one long launch
+    bool waits = own->inside || (device->inside && device->now.group >= 0);
+    if (nmrt_process_ran(0, &j->ran) && !waits) // one long launch
         own->steps++;
     nmrt_state s = {.progress = own->steps + device->steps + atomic_load(&j->progress),
                     .n_groups = j->n_groups};

@@ -156,8 +156,8 @@ static nmrt_status run(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error
         bytes += nmrt_gpu_bytes_of(&x[i], nmrt_exchange_in(&x[i]));
     nmrt_gpu_must(d, d->api->cuEventRecord(t->ready, d->stream), "cannot mark a kernel");
     nmrt_gpu_must(d, d->api->cuStreamWaitEvent(t->stream, t->ready, 0), "cannot wait for a kernel");
-    int64_t number =
-        nmrt_gpu_watch_begin(d, &(nmrt_gpu_deed){"", x->name, x->where, peers[0], -1, bytes});
+    int64_t number = nmrt_gpu_lane_begin(
+        d, t->lane, &(nmrt_gpu_deed){"", x->name, x->where, peers[0], -1, bytes});
     int64_t begin = nmrt_gpu_trace_begin(d, t->stream);
     NMRT_TRY(enqueue_launch(d, x, n, peers, e));
     nmrt_gpu_trace_end(d, t->stream, begin,
@@ -165,7 +165,7 @@ static nmrt_status run(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error
                                     .name = x->name,
                                     .where = x->where,
                                     .number = {{"collectives", n}, {"bytes", bytes}}});
-    nmrt_gpu_watch_end(d, number);
+    nmrt_gpu_lane_end(d, t->lane, number);
     return NMRT_OK;
 }
 

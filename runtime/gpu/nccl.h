@@ -1,5 +1,6 @@
 // Private to collectives by NCCL: nccl.c launches and waits, nccl_pack.c lays operands as NCCL
-// wants them, nccl_open.c opens and closes.
+// wants them, nccl_open.c opens and closes; lane.c and watch.c
+// know where the GPU stands.
 #ifndef NMRT_GPU_NCCL_H
 #define NMRT_GPU_NCCL_H
 
@@ -11,6 +12,8 @@ typedef struct nmrt_gpu_peers {
     ncclComm_t comm;
 } nmrt_gpu_peers;
 
+typedef struct nmrt_gpu_lane nmrt_gpu_lane;
+
 typedef struct nmrt_gpu_nccl {
     CUstream stream;
     CUevent ready;         // what the last launch waited for is done
@@ -20,6 +23,8 @@ typedef struct nmrt_gpu_nccl {
     int n_peers;
     char *scratch; // device memory, for what does not lie as NCCL wants it
     int64_t scratch_bytes;
+    void *table;         // device memory, for lanes
+    nmrt_gpu_lane *lane; // of the stream
     struct nmrt_gpu_watch *watch;
 } nmrt_gpu_nccl;
 
@@ -32,7 +37,7 @@ static inline int64_t nmrt_gpu_bytes_of(const nmrt_exchange *x, int64_t elements
 nmrt_status nmrt_gpu_nccl_check(const nmrt_device *d, ncclResult_t r, const char *name,
                                 const char *where, nmrt_error *e);
 
-// --- watch.c -----------------------------------------------------------------------------------
+// --- lane.c ------------------------------------------------------------------------------------
 
 typedef struct nmrt_gpu_deed { // a launch, for the flight recorder: texts outlive the run
     const char *verb, *name, *where;
@@ -45,16 +50,37 @@ typedef struct nmrt_gpu_deeds { // those of a CUDA graph, in their order; outliv
     int n, room;
 } nmrt_gpu_deeds;
 
-nmrt_status nmrt_gpu_watch_start(nmrt_device *d, nmrt_error *e);
-void nmrt_gpu_watch_stop(nmrt_device *d); // zeros are fine
-// What is enqueued to NCCL's stream in between is this.
-int64_t nmrt_gpu_watch_begin(nmrt_device *d, const nmrt_gpu_deed *deed);
-void nmrt_gpu_watch_end(nmrt_device *d, int64_t number);
+typedef struct nmrt_gpu_standing { // where a lane's GPU is
+    int64_t run;                   // run and moment change with every launch
+    int moment;
+    bool stands;        // in a launch
+    nmrt_gpu_deed deed; // that one, or the last; name NULL: there was none
+} nmrt_gpu_standing;
+
+nmrt_status nmrt_gpu_lanes_open(nmrt_device *d, nmrt_error *e); // what all lanes need
+void nmrt_gpu_lanes_close(nmrt_device *d);
+// Of this stream; close it in any case, when its work is done and nothing watches any more.
+nmrt_status nmrt_gpu_lane_open(nmrt_device *d, CUstream stream, nmrt_gpu_lane **lane,
+                               nmrt_error *e);
+void nmrt_gpu_lane_close(nmrt_device *d, nmrt_gpu_lane *lane); // NULL is fine
+// What is enqueued to the stream in between is this.
+int64_t nmrt_gpu_lane_begin(nmrt_device *d, nmrt_gpu_lane *lane, const nmrt_gpu_deed *deed);
+void nmrt_gpu_lane_end(nmrt_device *d, nmrt_gpu_lane *lane, int64_t number);
 // From now on launches are captured, and added to `deeds`; NULL: no more.
-void nmrt_gpu_watch_capture(nmrt_device *d, nmrt_gpu_deeds *deeds);
+void nmrt_gpu_lane_capture(nmrt_gpu_lane *lane, nmrt_gpu_deeds *deeds);
 // Before and behind the launch of the graph that holds them, on the kernels' stream.
-int64_t nmrt_gpu_watch_graph(nmrt_device *d, const nmrt_gpu_deeds *deeds);
-void nmrt_gpu_watch_graph_end(nmrt_device *d, int64_t number);
+int64_t nmrt_gpu_lane_graph(nmrt_device *d, nmrt_gpu_lane *lane, const nmrt_gpu_deeds *deeds);
+void nmrt_gpu_lane_graph_end(nmrt_device *d, nmrt_gpu_lane *lane, int64_t number);
+// By another thread: where the GPU is; adds how often it has come to each of the first n peers.
+// False: it moves at this moment, ask again.
+bool nmrt_gpu_lane_look(nmrt_gpu_lane *lane, nmrt_gpu_standing *s, int64_t *meetings, int n);
+
+// --- watch.c -----------------------------------------------------------------------------------
+
+nmrt_status nmrt_gpu_watch_start(nmrt_device *d, nmrt_error *e); // with nccl.lane
+// Another one, of messages by this communicator.
+nmrt_status nmrt_gpu_watch_add(nmrt_device *d, nmrt_gpu_lane *lane, ncclComm_t comm, nmrt_error *e);
+void nmrt_gpu_watch_stop(nmrt_device *d); // NULL is fine; lanes stay
 
 // --- nccl_pack.c -------------------------------------------------------------------------------
 

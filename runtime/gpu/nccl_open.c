@@ -77,7 +77,9 @@ static nmrt_status open_nccl(nmrt_device *d, nmrt_error *e)
     if (r == CUDA_SUCCESS)
         r = d->api->cuEventCreate(&t->ready, CU_EVENT_DISABLE_TIMING);
     nmrt_gpu_trace_stream(d, t->stream, "collectives");
-    return nmrt_gpu_check(d, r, "cannot make a stream", e);
+    NMRT_TRY(nmrt_gpu_check(d, r, "cannot make a stream", e));
+    NMRT_TRY(nmrt_gpu_lanes_open(d, e));
+    return nmrt_gpu_lane_open(d, t->stream, &t->lane, e);
 }
 
 nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e)
@@ -115,6 +117,8 @@ void nmrt_gpu_nccl_close(nmrt_device *d)
     for (int64_t i = 0; t->done && i < d->program->n_collectives; i++)
         if (t->done[i])
             d->api->cuEventDestroy(t->done[i]);
+    nmrt_gpu_lane_close(d, t->lane);
+    nmrt_gpu_lanes_close(d);
     nmrt_gpu_free(d, t->scratch, t->scratch_bytes);
     if (t->ready)
         d->api->cuEventDestroy(t->ready);
