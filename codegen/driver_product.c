@@ -2,6 +2,21 @@
 // geometry computed from the local extents, and a row of the program's table.
 #include "codegen/drive.h"
 #include "codegen/product.h"
+#include "runtime/driver_abi.h"
+
+static nmdrv_epilogue abi_epilogue(nm_epilogue e)
+{
+    static const nmdrv_epilogue abi[] = {
+        [NM_EPILOGUE_none] = NMDRV_EPILOGUE_NONE,
+        [NM_EPILOGUE_bias] = NMDRV_EPILOGUE_BIAS,
+        [NM_EPILOGUE_gelu] = NMDRV_EPILOGUE_GELU,
+        [NM_EPILOGUE_gelu_bias] = NMDRV_EPILOGUE_GELU_BIAS,
+        [NM_EPILOGUE_gelu_aux] = NMDRV_EPILOGUE_GELU_AUX,
+        [NM_EPILOGUE_gelu_aux_bias] = NMDRV_EPILOGUE_GELU_AUX_BIAS,
+        [NM_EPILOGUE_dgelu] = NMDRV_EPILOGUE_DGELU,
+    };
+    return abi[e];
+}
 
 static int add_row(nm_drive *w, nm_op *group, const nm_product_call *call)
 {
@@ -11,9 +26,9 @@ static int add_row(nm_drive *w, nm_op *group, const nm_product_call *call)
                                              .where = nm_group_where(p, group),
                                              .a_dtype = group->in[call->a.index]->type->dtype,
                                              .b_dtype = group->in[call->b.index]->type->dtype,
-                                             .c_dtype = group->out[0].type->dtype,
+                                             .c_dtype = group->out[call->result].type->dtype,
                                              .adds = call->sum >= 0,
-                                             .bias = call->bias.index >= 0,
+                                             .epilogue = abi_epilogue(call->epilogue),
                                              .alpha = call->alpha};
     return p->n_products++;
 }
@@ -53,32 +68,33 @@ static LLVMValueRef write_geometry(nm_drive *w, const nm_product_call *call)
 }
 
 // The sum is made in the result's place: what it is made with has to be there.
-static void bring_sum(nm_drive *w, const nm_op *group, int sum, LLVMValueRef c)
+static void bring_sum(nm_drive *w, const nm_value *result, const nm_op *group, int sum,
+                      LLVMValueRef c)
 {
-    const nm_value *result = &group->out[0];
     const nm_place *from = sum < 0 ? NULL : place_of(w, group->in[sum]);
     if (from && !nm_same_place(from, place_of(w, result)))
         nm_drive_copy(w, result->type, c, nm_drive_address(w, from));
 }
 
 typedef struct operands {
-    LLVMValueRef row, geometry, c, a, b, bias;
+    LLVMValueRef row, geometry, c, a, b, bias, aux;
 } operands;
 
 static void write_call(nm_drive *w, const operands *x)
 {
     nm_fn *f = &w->fn;
-    LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr};
-    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 7, false);
-    LLVMValueRef arg[] = {w->frame, x->row, x->geometry, x->c, x->a, x->b, x->bias};
-    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_PRODUCT), arg, 7, "");
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr};
+    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 8, false);
+    LLVMValueRef arg[] = {w->frame, x->row, x->geometry, x->c, x->a, x->b, x->bias, x->aux};
+    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_PRODUCT), arg, 8, "");
 }
 
 static void write_turns(nm_drive *w, nm_op *group, const nm_product_call *call, operands x)
 {
     nm_fn *f = &w->fn;
     LLVMValueRef *pointer[] = {&x.a, &x.b, &x.c};
-    const nm_value *value[] = {group->in[call->a.index], group->in[call->b.index], &group->out[0]};
+    const nm_value *value[] = {group->in[call->a.index], group->in[call->b.index],
+                               &group->out[call->result]};
     nm_loop loop = nm_loop_begin(f, nm_fn_i64(f, 0),
                                  nm_fn_extent_value(f, call->turns, NM_SYM_SIZE), "product");
     for (int i = 0; i < 3; i++) {
@@ -89,21 +105,31 @@ static void write_turns(nm_drive *w, nm_op *group, const nm_product_call *call, 
     nm_loop_end(f, &loop);
 }
 
+static bool are_stored(const nm_drive *w, const nm_op *group)
+{
+    for (int i = 0; i < group->n_out; i++)
+        if (place_of(w, &group->out[i])->buffer < 0)
+            return false;
+    return true;
+}
+
 bool nm_drive_product(nm_drive *w, nm_op *group)
 {
     nm_product_call call;
     int64_t turns = 0;
-    bool stored = group->n_out == 1 && place_of(w, &group->out[0])->buffer >= 0;
-    if (!stored || !nm_product_of(w->p->m, group, &call))
+    if (!are_stored(w, group) || !nm_product_of(w->p->m, group, &call))
         return false;
-    LLVMValueRef c = nm_drive_address(w, place_of(w, &group->out[0]));
-    bring_sum(w, group, call.sum, c);
+    const nm_value *result = &group->out[call.result];
+    LLVMValueRef c = nm_drive_address(w, place_of(w, result));
+    bring_sum(w, result, group, call.sum, c);
     operands x = {.row = nm_fn_i64(&w->fn, add_row(w, group, &call)),
                   .geometry = write_geometry(w, &call),
                   .c = c,
                   .a = operand(w, group, call.a),
                   .b = operand(w, group, call.b),
-                  .bias = operand(w, group, call.bias)};
+                  .bias = operand(w, group, call.bias),
+                  .aux = call.kept < 0 ? operand(w, group, call.slope)
+                                       : nm_drive_address(w, place_of(w, &group->out[call.kept]))};
     if (nm_extent_is_const(call.turns, &turns) && turns == 1)
         write_call(w, &x);
     else

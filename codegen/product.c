@@ -197,11 +197,55 @@ static nm_op *find_dot(nm_value *result, double *alpha, nm_value **addend)
     return dot;
 }
 
+static nm_value *before_rounding(nm_value *v)
+{
+    nm_op *op = v->def;
+    bool rounds = op && op->code == NM_OP_cast && op->in[0]->type->dtype == NM_f32;
+    return rounds && nm_dtype_table[v->type->dtype].bytes == 2 ? op->in[0] : v;
+}
+
+typedef struct body { // of a group that may be a call
+    nm_op *dot;
+    nm_value *sums; // what comes before the activation
+    nm_value *addend, *slope;
+    bool gelu;
+} body;
+
+// The result that is a gelu of the other, or of what nobody else sees; its gradient; else the one.
+static bool read_results(nm_op *group, nm_product_call *call, body *x)
+{
+    for (int i = 0; i < group->n_out; i++) {
+        nm_value *y = before_rounding(group->body->last->in[i]);
+        nm_opcode code = y->def ? y->def->code : NM_OP_ret;
+        x->gelu = code == NM_OP_gelu_tanh;
+        x->slope = code == NM_OP_gelu_tanh_grad ? y->def->in[1] : NULL;
+        x->sums = x->gelu || x->slope ? y->def->in[0] : y;
+        call->result = i;
+        call->kept = group->n_out == 2 ? 1 - i : -1;
+        if (x->gelu || group->n_out == 1)
+            break;
+    }
+    if (call->kept < 0)
+        return group->n_out == 1;
+    nm_value *kept = group->body->last->in[call->kept];
+    return x->gelu && before_rounding(kept) == x->sums &&
+           kept->type->dtype == group->out[call->result].type->dtype;
+}
+
+static bool read_body(nm_op *group, nm_product_call *call, body *x)
+{
+    if (!read_results(group, call, x))
+        return false;
+    x->dot = find_dot(x->sums, &call->alpha, &x->addend);
+    return x->dot != NULL;
+}
+
+// The result is rounded once: by the product, or where that is f32, behind it.
 static bool fit_dtypes(const nm_op *dot, const strided *a, const strided *b, nm_dtype c)
 {
-    nm_dtype t = a->dtype;
+    nm_dtype t = a->dtype, sums = dot->out[0].type->dtype;
     bool known = t == NM_f32 || t == NM_bf16 || t == NM_f16;
-    return known && b->dtype == t && (c == t || c == NM_f32) && dot->out[0].type->dtype == c;
+    return known && b->dtype == t && (c == t || c == NM_f32) && (sums == c || sums == NM_f32);
 }
 
 // --- the geometry
@@ -307,6 +351,8 @@ static bool find_addend(nm_module *m, const nm_dot *d, const nm_value *addend, c
                         nm_product_call *call)
 {
     strided s;
+    if (!addend)
+        return true;
     if (!addend->def && addend->type == c) {
         call->sum = addend->index;
         return true;
@@ -318,25 +364,68 @@ static bool find_addend(nm_module *m, const nm_dot *d, const nm_value *addend, c
     return stride && is_one(stride);
 }
 
+static bool is_even(const nm_extent *e)
+{
+    int64_t n;
+    return nm_extent_is_const(e, &n) && n % 8 == 0;
+}
+
+// A gelu's operand, kept or read: a matrix that lies as the result, its rows a multiple of 8 apart.
+static bool lies_as_result(nm_module *m, const nm_dot *d, const strided *s,
+                           const nm_product_call *call)
+{
+    const nm_extent *word[3], *const *c = call->geometry + C_BATCH, *const *size = call->geometry;
+    return find_strides(m, d, s, NM_DOT_M, NM_DOT_N, size, word) && is_even(c[1]) &&
+           word[0] == c[0] && word[1] == c[1] && is_one(word[2]) && is_one(call->turns);
+}
+
+static bool find_aux(nm_module *m, const nm_dot *d, const nm_op *group, const body *x,
+                     nm_product_call *call)
+{
+    strided s;
+    const nm_type *result = group->out[call->result].type;
+    if (call->kept >= 0)
+        return lay_out(m, group->out[call->kept].type, &s) && lies_as_result(m, d, &s, call);
+    if (!x->slope)
+        return true;
+    bool ok = !is_one(call->geometry[K]) && follow(m, x->slope, &s) && s.dtype == result->dtype &&
+              !x->addend;
+    call->slope = (nm_product_operand){s.index, s.offset};
+    return ok && lies_as_result(m, d, &s, call);
+}
+
+static nm_epilogue epilogue_of(const body *x, const nm_product_call *call)
+{
+    bool bias = call->bias.index >= 0, kept = call->kept >= 0;
+    if (x->slope)
+        return NM_EPILOGUE_dgelu;
+    if (!x->gelu)
+        return bias ? NM_EPILOGUE_bias : NM_EPILOGUE_none;
+    if (kept)
+        return bias ? NM_EPILOGUE_gelu_aux_bias : NM_EPILOGUE_gelu_aux;
+    return bias ? NM_EPILOGUE_gelu_bias : NM_EPILOGUE_gelu;
+}
+
 bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
 {
-    nm_value *result = group->body->last->in[0], *addend;
-    *call = (nm_product_call){.bias.index = -1, .sum = -1};
-    nm_op *dot = find_dot(result, &call->alpha, &addend);
-    if (!dot || group->n_out != 1)
-        return false;
-    const nm_type *type = group->out[0].type;
-    nm_dot d = nm_dot_of(group, dot);
+    body x = {0};
     strided a, b, c;
+    *call = (nm_product_call){.bias.index = -1, .slope.index = -1, .sum = -1};
+    if (!read_body(group, call, &x))
+        return false;
+    const nm_type *type = group->out[call->result].type;
+    nm_dot d = nm_dot_of(group, x.dot);
     if (!follow(m, d.a, &a) || !follow(m, d.b, &b) || !lay_out(m, type, &c) ||
-        !fit_dtypes(dot, &a, &b, type->dtype))
+        !fit_dtypes(x.dot, &a, &b, type->dtype))
         return false;
     move_apart(m, &d, NM_DOT_M, &a, &c);
     move_apart(m, &d, NM_DOT_N, &b, &c);
-    if (addend && !find_addend(m, &d, addend, type, call))
-        return false;
     call->a = (nm_product_operand){a.index, a.offset};
     call->b = (nm_product_operand){b.index, b.offset};
     const strided *const all[] = {&a, &b, &c};
-    return find_turns(m, &d, all, call) && find_geometry(m, &d, &a, &b, &c, call->geometry);
+    bool ok = find_addend(m, &d, x.addend, type, call) && find_turns(m, &d, all, call) &&
+              find_geometry(m, &d, &a, &b, &c, call->geometry) && find_aux(m, &d, group, &x, call);
+    call->epilogue = epilogue_of(&x, call);
+    bool summed = call->sum >= 0 && call->epilogue != NM_EPILOGUE_none;
+    return ok && !summed;
 }

@@ -12,9 +12,22 @@ typedef struct nm_product_operand { // of the group
     const nm_extent *offset;        // elements in front of its first
 } nm_product_operand;
 
+typedef enum { // behind alpha and what is added; as nmdrv_epilogue
+    NM_EPILOGUE_none,
+    NM_EPILOGUE_bias,
+    NM_EPILOGUE_gelu,
+    NM_EPILOGUE_gelu_bias,
+    NM_EPILOGUE_gelu_aux,
+    NM_EPILOGUE_gelu_aux_bias,
+    NM_EPILOGUE_dgelu,
+} nm_epilogue;
+
 typedef struct nm_product_call {
     nm_product_operand a, b, bias;
-    int sum; // the operand that is added to, of the result's type; -1: none
+    nm_product_operand slope; // what a gelu's gradient is taken at; it lies as the result
+    int result, kept;         // of the group's results: the product's, and a gelu's operand; -1: none
+    int sum;                  // the operand that is added to, of the result's type; -1: none
+    nm_epilogue epilogue;
     double alpha;
     const nm_extent *geometry[NM_GEOMETRY_WORDS]; // in the order of nmdrv_geometry
     // A batch whose dims lie apart is several calls: how many, and from one to the next the

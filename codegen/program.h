@@ -63,8 +63,9 @@ typedef struct nm_collective { // a row of the program's table of collectives: n
 
 typedef struct nm_product { // a row of the program's table of products: nmdrv_product
     const char *name, *where;
-    nm_dtype a_dtype, b_dtype, c_dtype; // a bias has the result's
-    bool adds, bias;
+    nm_dtype a_dtype, b_dtype, c_dtype; // a bias, and a gelu's operand, have the result's
+    bool adds;
+    int epilogue; // nmdrv_epilogue
     double alpha;
 } nm_product;
 

@@ -81,6 +81,7 @@ static LLVMValueRef map_unary(nm_gen *g, nm_op *op, LLVMValueRef a)
     case NM_OP_cos: return call_math(g, op, "nmk_cosf", 1, &a);
     case NM_OP_tanh: return call_math(g, op, "nmk_tanhf", 1, &a);
     case NM_OP_erf: return call_math(g, op, "nmk_erff", 1, &a);
+    case NM_OP_gelu_tanh: return call_math(g, op, "nmk_geluf", 1, &a);
     case NM_OP_not: return LLVMBuildNot(g->fn.b, a, "");
     case NM_OP_stop: return a;
     case NM_OP_cast:
@@ -156,6 +157,7 @@ static LLVMValueRef equal_or(nm_gen *g, nm_op *op, LLVMValueRef a, LLVMValueRef 
 static LLVMValueRef map_binary(nm_gen *g, nm_op *op, LLVMValueRef a, LLVMValueRef b)
 {
     LLVMBuilderRef B = g->fn.b;
+    LLVMValueRef two[] = {a, b};
     switch (op->code) {
     case NM_OP_add: return arithmetic(g, LLVMAdd, LLVMFAdd, a, b);
     case NM_OP_sub: return arithmetic(g, LLVMSub, LLVMFSub, a, b);
@@ -164,6 +166,7 @@ static LLVMValueRef map_binary(nm_gen *g, nm_op *op, LLVMValueRef a, LLVMValueRe
     case NM_OP_idiv:
     case NM_OP_mod: return map_idiv_mod(g, op, a, b);
     case NM_OP_pow: return map_pow(g, op, a, b);
+    case NM_OP_gelu_tanh_grad: return call_math(g, op, "nmk_gelu_gradf", 2, two);
     case NM_OP_maximum: return LLVMBuildSelect(B, less(g, op, a, b), b, a, "");
     case NM_OP_minimum: return LLVMBuildSelect(B, less(g, op, b, a), b, a, "");
     case NM_OP_lt: return less(g, op, a, b);

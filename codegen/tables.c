@@ -270,7 +270,7 @@ static LLVMValueRef product_rows(nm_table *t)
             t, nm_string(t, x->name), nm_string(t, x->where), nm_word(t, nm_abi_dtype(x->a_dtype)),
             nm_word(t, nm_abi_dtype(x->b_dtype)), nm_word(t, nm_abi_dtype(x->c_dtype)),
             nm_word(t, nm_abi_dtype(x->c_dtype)), nm_word(t, x->adds),
-            nm_word(t, x->bias ? NMDRV_EPILOGUE_BIAS : NMDRV_EPILOGUE_NONE), real(t, x->alpha));
+            nm_word(t, x->epilogue), real(t, x->alpha));
     }
     return nm_rows(t, p->n_products, r, "products");
 }

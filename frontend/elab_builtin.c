@@ -19,6 +19,7 @@ static const nm_builtin table[] = {
     {"cos",     "x", nm_builtin_map, NM_OP_cos},
     {"tanh",    "x", nm_builtin_map, NM_OP_tanh},
     {"erf",     "x", nm_builtin_map, NM_OP_erf},
+    {"gelu_tanh", "x", nm_builtin_map, NM_OP_gelu_tanh},
     {"floor",   "x", nm_builtin_map, NM_OP_floor},
     {"stop",    "x", nm_builtin_map, NM_OP_stop},
     {"maximum", "a, b", nm_builtin_extreme, NM_OP_maximum},

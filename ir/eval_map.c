@@ -1,6 +1,7 @@
 // The meaning of free values and of maps.
 #include "base/philox.h"
 #include "ir/eval_walk.h"
+#include "ir/gelu.h"
 
 #include <math.h>
 #include <string.h>
@@ -88,6 +89,12 @@ static double cast(const nm_op *op, double v)
     return float_to_int ? to_int(to, v) : v;
 }
 
+static double gelu_slope(double a)
+{
+    double t = nm_gelu_tail(a), inner = NM_GELU_SCALE * (1 + 3 * NM_GELU_CUBE * a * a);
+    return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * inner;
+}
+
 static double map(const nm_op *op, double a, double b, double c)
 {
     switch (op->code) {
@@ -102,6 +109,8 @@ static double map(const nm_op *op, double a, double b, double c)
     case NM_OP_cos: return cos(a);
     case NM_OP_tanh: return tanh(a);
     case NM_OP_erf: return erf(a);
+    case NM_OP_gelu_tanh: return nm_gelu_tanh(a);
+    case NM_OP_gelu_tanh_grad: return a * gelu_slope(b);
     case NM_OP_cast: return cast(op, a);
     case NM_OP_not: return a == 0;
     case NM_OP_stop: return a;

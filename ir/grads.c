@@ -2,6 +2,7 @@
 // operand or result is read through `read`, since the backward code of a repeat's turn stands in
 // another body. Rules are naive on purpose: what nobody wants is dead code, and simplify sweeps it.
 #include "ir/grads.h"
+#include "ir/gelu.h"
 
 #include <math.h>
 #include <string.h>
@@ -179,6 +180,37 @@ void nm_grad_erf(nm_grad *g, nm_op *op)
     nm_value *bell = map1(g, op, NM_OP_exp, neg(g, op, mul(g, op, a, a)));
     nm_value *slope = mul(g, op, bell, number(g, op, a, 2 / sqrt(acos(-1.0))));
     nm_grad_into(g, op, op->in[0], mul(g, op, dy0(g, op), slope));
+}
+
+// y = gelu_tanh(a)
+void nm_grad_gelu_tanh(nm_grad *g, nm_op *op)
+{
+    nm_grad_into(g, op, op->in[0], map2(g, op, NM_OP_gelu_tanh_grad, dy0(g, op), in(g, op, 0)));
+}
+
+// gelu_tanh's second derivative: (1 - t t) (u' + x (u''/2 - t u' u')), where t = tanh(u) and
+// u = k (x + c x x x)
+static nm_value *gelu_bend(nm_grad *g, const nm_op *op, nm_value *x)
+{
+    nm_value *one = number(g, op, x, 1), *square = mul(g, op, x, x);
+    nm_value *k = number(g, op, x, NM_GELU_SCALE);
+    nm_value *cube = mul(g, op, number(g, op, x, NM_GELU_CUBE), square);
+    nm_value *u = mul(g, op, mul(g, op, k, x), map2(g, op, NM_OP_add, one, cube));
+    nm_value *t = map1(g, op, NM_OP_tanh, u);
+    nm_value *three = mul(g, op, number(g, op, x, 3), cube);
+    nm_value *slope = mul(g, op, k, map2(g, op, NM_OP_add, one, three));
+    nm_value *half = mul(g, op, number(g, op, x, 3 * NM_GELU_SCALE * NM_GELU_CUBE), x);
+    nm_value *turn = map2(g, op, NM_OP_sub, half, mul(g, op, t, mul(g, op, slope, slope)));
+    nm_value *rest = map2(g, op, NM_OP_add, slope, mul(g, op, x, turn));
+    return mul(g, op, map2(g, op, NM_OP_sub, one, mul(g, op, t, t)), rest);
+}
+
+// y = a gelu_tanh'(b)
+void nm_grad_gelu_tanh_grad(nm_grad *g, nm_op *op)
+{
+    nm_value *dy = dy0(g, op), *a = in(g, op, 0), *b = in(g, op, 1);
+    nm_grad_into(g, op, op->in[0], map2(g, op, NM_OP_gelu_tanh_grad, dy, b));
+    nm_grad_into(g, op, op->in[1], mul(g, op, mul(g, op, dy, a), gelu_bend(g, op, b)));
 }
 
 // y = a, rounded: the gradient goes back to a's dtype (nm_grad_into does that)

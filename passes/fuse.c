@@ -1,13 +1,13 @@
 // fuse: every op into exactly one group, a group into one kernel.
 //
 // Why here: after autodiff and accumulate all that a step computes exists; before layout, which
-// wants to know what is stored. Functions and bodies of repeats are fused one at a time: first what
-// moves over the edges of repeats (fuse_hoist.c, fuse_sink.c, fuse_views.c) and rewrites that make
-// more fusible (fuse_prepare.c); then copies where a result would have no kernel (fuse_store.c);
-// what is computed where it is read (fuse_pull.c) and what is not (fuse_units.c); merging
-// (fuse_pick.c, under the laws of fuse_map.c, fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is
-// fused across the edge of a repeat, or across a collective: those stay bare ops between the
-// groups.
+// wants to know what is stored. Functions and bodies of repeats are fused one at a time: first
+// gelus and roundings behind products (fuse_epilogue.c), what moves over the edges of repeats
+// (fuse_hoist.c, fuse_sink.c, fuse_views.c) and rewrites that make more fusible (fuse_prepare.c);
+// then copies where a result would have no kernel (fuse_store.c); what is computed where it is read
+// (fuse_pull.c) and what is not (fuse_units.c); merging (fuse_pick.c, under the laws of fuse_map.c,
+// fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is fused across the edge of a repeat, or across
+// a collective: those stay bare ops between the groups.
 #include "passes/fuse.h"
 #include "passes/pass.h"
 #include "passes/value_number.h"
@@ -102,8 +102,10 @@ bool nm_pass_fuse(nm_module *m, bool *changed)
         if (is_fused(f))
             continue;
         *changed = true;
+        nm_fuse_epilogues(f, rank);
         nm_fuse_hoist(f, &scratch);
-        nm_value_number(f, changed); // what was hoisted out of several repeats
+        nm_value_number(f,
+                        changed); // what was hoisted out of several repeats, or written out twice
         ok = fuse_body(f, rank, &scratch) && ok;
         f->n_values = number(f, 0);
     }

@@ -68,6 +68,8 @@ bool nm_fuse_same_dims(const nm_type *a, const nm_type *b); // in any order
 // fuse_prepare.c: rewrites that make more fusible, in one body.
 void nm_fuse_prepare(nm_func *f);
 void nm_fuse_drop_dead(nm_func *f); // ops that compute for nobody
+// fuse_epilogue.c: gelus that no product takes become plain ops; where one does, roundings move.
+void nm_fuse_epilogues(nm_func *f, const nm_rank *rank);
 // fuse_hoist.c: what no turn changes is computed before the repeat; f and the bodies in it.
 void nm_fuse_hoist(nm_func *f, nm_arena *scratch);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.
@@ -97,6 +99,8 @@ const char *nm_fuse_map_law(const nm_fuse *g, const nm_cluster *c);
 const char *nm_fuse_row_law(const nm_fuse *g, const nm_cluster *c);
 const char *nm_fuse_column_law(const nm_fuse *g, const nm_cluster *c);
 const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c);
+// How many of a product's innermost dims, in t's order, it has from one operand alone.
+int nm_fuse_count_inner(const nm_op *dot, const nm_type *t);
 const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c);
 // Which units of c (by place in c->unit) need the result of an anchor; -1 for a read of such a
 // value through a view, which is in *viewed then.

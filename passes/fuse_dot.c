@@ -48,8 +48,7 @@ static bool is_taken_over(const nm_fuse *g, const nm_value *sum, const nm_value 
            sum->type->dtype == v->type->dtype;
 }
 
-// The innermost dims of the product that it has from one operand alone: how many.
-static int count_inner(const nm_op *dot, const nm_type *t)
+int nm_fuse_count_inner(const nm_op *dot, const nm_type *t)
 {
     int n = 0;
     bool of_a = false;
@@ -63,38 +62,110 @@ static int count_inner(const nm_op *dot, const nm_type *t)
     return n;
 }
 
+// What is stored, behind what is pulled: a widening, views.
+static const nm_value *stored_of(const nm_fuse *g, const nm_value *v)
+{
+    while (v->def && g->pulled[v->id] && v->def->n_in == 1)
+        v = v->def->in[0];
+    return v;
+}
+
 // Does it have just these dims?
 static bool is_bias(const nm_fuse *g, const nm_op *dot, const nm_value *bias)
 {
     const nm_type *t = nm_rank_sort(g->f->module, g->rank, dot->out[0].type);
-    int n = count_inner(dot, t);
+    int n = nm_fuse_count_inner(dot, t);
     for (int i = 0; i < n; i++)
         if (!nm_has_dim(bias->type, t->dim[t->rank - 1 - i].name))
             return false;
-    return n && bias->type->rank == n && nm_fuse_within(bias->type, t) && !g->pulled[bias->id] &&
-           bias->type->dtype == t->dtype;
+    return n && bias->type->rank == n && nm_fuse_within(bias->type, t) &&
+           !g->pulled[stored_of(g, bias)->id] && bias->type->dtype == t->dtype;
 }
 
-static bool adds(const nm_fuse *g, const nm_op *dot, const nm_op *op, const nm_value *v)
+typedef struct epilogue { // of a product, as far as units have been looked at
+    const nm_op *dot;
+    const nm_value *sums, *round;      // the last value, and its rounding; NULL: none
+    const nm_value *kept, *kept_round; // the same of what a gelu reads
+    bool adds, ends;                   // it has a sum; nothing but a rounding comes behind
+} epilogue;
+
+static bool takes_sum(const nm_fuse *g, epilogue *e, const nm_op *op)
 {
-    const nm_value *other = other_operand(op, v);
-    return op->code == NM_OP_add && other && (is_taken_over(g, other, v) || is_bias(g, dot, other));
+    const nm_value *other = other_operand(op, e->sums);
+    if (e->adds || e->ends || e->round || !other)
+        return false;
+    e->ends = is_taken_over(g, other, e->sums);
+    e->adds = true;
+    return e->ends || is_bias(g, e->dot, other);
+}
+
+// What is kept for it in bf16 is a rounding that may stand in front of it or behind.
+static bool takes_gelu(epilogue *e, const nm_op *op)
+{
+    if (e->ends || op->in[0] != e->sums)
+        return false;
+    e->kept = e->sums;
+    e->kept_round = e->round;
+    e->round = NULL;
+    e->ends = true;
+    return true;
+}
+
+static bool takes_gelu_grad(epilogue *e, const nm_op *op)
+{
+    bool ok = !e->ends && !e->adds && !e->round && op->in[0] == e->sums;
+    e->ends = true;
+    return ok && op->in[1] != e->sums;
+}
+
+// A library rounds to its operands' dtype.
+static bool takes_round(const nm_fuse *g, epilogue *e, const nm_op *op)
+{
+    nm_dtype to = op->out[0].type->dtype;
+    const nm_value **round = op->in[0] == e->kept ? &e->kept_round : &e->round;
+    bool first = (op->in[0] == e->kept || op->in[0] == e->sums) && !*round;
+    *round = &op->out[0];
+    return first && stored_of(g, e->dot->in[0])->type->dtype == to &&
+           stored_of(g, e->dot->in[1])->type->dtype == to;
+}
+
+static bool takes(const nm_fuse *g, epilogue *e, const nm_op *op)
+{
+    bool ok = false;
+    switch (op->code) {
+    case NM_OP_cast: return takes_round(g, e, op);
+    case NM_OP_gelu_tanh: ok = takes_gelu(e, op); break;
+    case NM_OP_gelu_tanh_grad: ok = takes_gelu_grad(e, op); break;
+    case NM_OP_add: ok = takes_sum(g, e, op); break;
+    case NM_OP_mul: ok = e->sums == &e->dot->out[0] && !e->round && scales(op, e->sums); break;
+    default: break;
+    }
+    e->sums = &op->out[0];
+    return ok;
+}
+
+// One result, or a gelu and its operand: each as it is, or rounded.
+static bool stores(const epilogue *e, const nm_fuse *g, const nm_cluster *c)
+{
+    bool sums = nm_fuse_is_result(g, e->sums, c),
+         kept = e->kept && nm_fuse_is_result(g, e->kept, c);
+    return !(sums && e->round) && !(kept && e->kept_round);
 }
 
 static const char *call_law(const nm_fuse *g, const nm_cluster *c)
 {
     const nm_op *dot = g->unit[c->anchor].op;
-    const nm_value *v = &dot->out[0];
-    for (int i = 1; i < c->n; i++) {
-        const nm_op *op = g->unit[c->unit[i]].op;
-        bool last = i == c->n - 1;
-        if (!(i == 1 && scales(op, v)) && !(last && adds(g, dot, op, v)))
-            return "a library's product scales and adds, and does nothing else";
-        if (nm_fuse_is_result(g, v, c))
+    epilogue e = {.dot = dot, .sums = &dot->out[0]};
+    for (int i = 1; i < c->n; i++)
+        if (!takes(g, &e, g->unit[c->unit[i]].op))
+            return "a library's product scales, adds, has a gelu or its gradient, and no more";
+    for (int i = 0; i < c->n; i++) {
+        const nm_value *v = &g->unit[c->unit[i]].op->out[0];
+        bool known = v == e.sums || v == e.kept || v == e.round || v == e.kept_round;
+        if (!known && nm_fuse_is_result(g, v, c))
             return "the product is read by itself, too, and a library stores one result";
-        v = &op->out[0];
     }
-    return NULL;
+    return stores(&e, g, c) ? NULL : "the product is read before it is rounded, too";
 }
 
 // --- the laws -------------------------------------------------------------------------------

@@ -127,6 +127,8 @@ static bool read_by_maps_alone(const nm_fuse *g, const nm_value *v)
         return false;
     nm_each_use(u, v) {
         const nm_op *op = u->op;
+        if (op->code == NM_OP_gelu_tanh) // a product's epilogue
+            return false;
         if (op->code == NM_OP_sum || op->code == NM_OP_max)
             continue;
         bool pulled = op->n_out == 1 && g->pulled[op->out[0].id];

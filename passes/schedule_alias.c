@@ -61,11 +61,20 @@ static bool stays_in_row(const nm_op *group, const nm_op *view)
     return true;
 }
 
+// A library reads what it takes a gelu's gradient at when it likes: its result lies elsewhere.
+static bool is_read_late(flow *w, const nm_op *op)
+{
+    return op->code == NM_OP_gelu_tanh_grad && *state_of(w, op->in[1]) != APART &&
+           !strcmp(nm_attr_sym(w->group, "kind"), "dot");
+}
+
 // The state of op's result; false: op reads the operand where it may have been written already.
 static bool follow(flow *w, const nm_op *op, int *state)
 {
     bool row = !strcmp(nm_attr_sym(w->group, "kind"), "row");
     *state = worst_operand(w, op);
+    if (is_read_late(w, op))
+        return false;
     if (*state == APART || nm_is(op, NM_MAP) || nm_is(op, NM_FREE))
         return true;
     if (nm_is(op, NM_VIEW)) {

@@ -200,12 +200,17 @@ typedef struct nmdrv_image { // all kernels of a gpu program for one architectur
 
 typedef enum { // what comes behind a product, before it is stored
     NMDRV_EPILOGUE_NONE,
-    NMDRV_EPILOGUE_BIAS, // + bias[n]
+    NMDRV_EPILOGUE_BIAS,          // x + bias[n]
+    NMDRV_EPILOGUE_GELU,          // gelu(x), the tanh form
+    NMDRV_EPILOGUE_GELU_BIAS,     // gelu(x + bias[n])
+    NMDRV_EPILOGUE_GELU_AUX,      // aux[b, m, n] = x, and gelu(x), of what is not rounded
+    NMDRV_EPILOGUE_GELU_AUX_BIAS, // aux[b, m, n] = x + bias[n], and gelu of that
+    NMDRV_EPILOGUE_DGELU,         // x * gelu'(aux[b, m, n])
 } nmdrv_epilogue;
 
-typedef struct nmdrv_product { // c[b, m, n] = alpha * sum over k of a[b, m, k] * b[b, n, k] (+ c) (+ bias[n])
+typedef struct nmdrv_product { // c[b, m, n] = epilogue(alpha * sum over k of a[b, m, k] * b[b, n, k] (+ c))
     const char *name, *where;
-    int64_t a_dtype, b_dtype, c_dtype, bias_dtype; // nmdrv_dtype
+    int64_t a_dtype, b_dtype, c_dtype, bias_dtype; // nmdrv_dtype; aux has c's dtype and strides
     int64_t adds;            // to what c holds
     int64_t epilogue;        // nmdrv_epilogue
     double alpha;
@@ -227,9 +232,9 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
     // The launch of collectives that this row ended is done; at once where none is under way.
     void (*wait)(nmdrv_frame *f, int64_t collective);
-    // Flavour gpu. In order with launches. bias: NULL where the row has none.
+    // Flavour gpu. In order with launches. bias, aux: NULL where the row's epilogue has none.
     void (*product)(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c, const void *a,
-                    const void *b, const void *bias);
+                    const void *b, const void *bias, void *aux);
 } nmdrv_calls;
 
 typedef enum {

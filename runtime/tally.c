@@ -57,14 +57,14 @@ static void count_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes
 }
 
 static void count_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                          const void *a, const void *b, const void *bias)
+                          const void *a, const void *b, const void *bias, void *aux)
 {
     counting *x = (counting *)f->device;
     const nmdrv_product *p = &x->tally->mesh->program->product[product];
     double batch = (double)g->batch, m = (double)g->m, n = (double)g->n, k = (double)g->k;
     double bits = m * k * nmrt_dtype(p->a_dtype)->bits + n * k * nmrt_dtype(p->b_dtype)->bits +
                   m * n * (p->adds ? 2 : 1) * nmrt_dtype(p->c_dtype)->bits;
-    (void)c, (void)a, (void)b, (void)bias;
+    (void)c, (void)a, (void)b, (void)bias, (void)aux;
     count_moved(x, &x->tally->products, batch * bits / 8, 2 * batch * m * n * k);
 }
 

@@ -202,3 +202,19 @@ NMK_ENTRY float nmk_erff(float x)
     float y = a > 0.921875f ? with_sign(1 - nmk_expf(q), x) : p * x + x;
     return x != x ? x : y;
 }
+
+// --- gelu, the tanh form -----------------------------------------------------------------------
+
+static const float gelu_scale = 0.7978845608028654f, gelu_cube = 0.044715f; // sqrt(2 / pi)
+
+NMK_ENTRY float nmk_geluf(float x)
+{
+    return 0.5f * x * (1 + nmk_tanhf(gelu_scale * (x + gelu_cube * (x * x * x))));
+}
+
+NMK_ENTRY float nmk_gelu_gradf(float dy, float x)
+{
+    float t = nmk_tanhf(gelu_scale * (x + gelu_cube * (x * x * x)));
+    float slope = gelu_scale + 3 * gelu_scale * gelu_cube * (x * x);
+    return dy * (0.5f * (1 + t) + 0.5f * x * (1 - t * t) * slope);
+}

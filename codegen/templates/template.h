@@ -188,6 +188,8 @@ float nmk_sinf(float x);
 float nmk_cosf(float x);
 float nmk_tanhf(float x);
 float nmk_erff(float x);
+float nmk_geluf(float x); // the tanh form
+float nmk_gelu_gradf(float dy, float x);
 float nmk_powf(float x, float y); // x > 0, or y a whole number
 float nmk_sqrtf(float x);
 float nmk_floorf(float x);

@@ -104,7 +104,7 @@ void nmrt_gpu_trace_end(nmrt_device *d, CUstream stream, int64_t begin, const nm
 nmrt_status nmrt_gpu_products_open(nmrt_device *d, nmrt_error *e);
 void nmrt_gpu_products_close(nmrt_device *d);
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
-                      const void *a, const void *b, const void *bias);
+                      const void *a, const void *b, const void *bias, void *aux);
 
 // --- graph.c -----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ enum { WORKSPACE = 32 << 20, MOST_ALIGNMENT = 256, FIRST_PLACES = 256 };
 typedef struct shape { // what an algorithm is chosen by
     int64_t product;
     nmdrv_geometry geometry;
-    int64_t align_a, align_b, align_c; // bytes
+    int64_t align_a, align_b, align_c, align_bias, align_aux; // bytes
 } shape;
 
 typedef struct made { // for a shape
@@ -113,6 +113,73 @@ static operands operands_of(const nmdrv_product *p, const nmdrv_geometry *g)
     return (operands){a, b, {g->m, g->n, 1, g->c_n, g->c_batch, p->c_dtype, false}, false};
 }
 
+typedef struct setting {
+    cublasLtMatmulDescAttributes_t attribute;
+    const void *value;
+    size_t bytes;
+} setting;
+
+static cublasStatus_t set_all(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc, int n,
+                              const setting *set)
+{
+    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
+    for (int i = 0; i < n && s == CUBLAS_STATUS_SUCCESS; i++)
+        s = api->cublasLtMatmulDescSetAttribute(desc, set[i].attribute, set[i].value, set[i].bytes);
+    return s;
+}
+
+// --- epilogues: bias is along the rows of a column-major result, aux lies as that does -----------
+
+typedef struct pointers { // beside the operands; NULL: there is none
+    const void *bias;
+    void *aux;
+} pointers;
+
+static uint32_t epilogue_of(const nmdrv_product *p)
+{
+    switch ((nmdrv_epilogue)p->epilogue) {
+    case NMDRV_EPILOGUE_NONE: return CUBLASLT_EPILOGUE_DEFAULT;
+    case NMDRV_EPILOGUE_BIAS: return CUBLASLT_EPILOGUE_BIAS;
+    case NMDRV_EPILOGUE_GELU: return CUBLASLT_EPILOGUE_GELU;
+    case NMDRV_EPILOGUE_GELU_BIAS: return CUBLASLT_EPILOGUE_GELU_BIAS;
+    case NMDRV_EPILOGUE_GELU_AUX: return CUBLASLT_EPILOGUE_GELU_AUX;
+    case NMDRV_EPILOGUE_GELU_AUX_BIAS: return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+    case NMDRV_EPILOGUE_DGELU: return CUBLASLT_EPILOGUE_DGELU;
+    }
+    return CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+// The heuristic reads alignments off the pointers, so they are set before it is asked.
+static cublasStatus_t set_pointers(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc,
+                                   const pointers *at)
+{
+    const setting set[] = {{CUBLASLT_MATMUL_DESC_BIAS_POINTER, &at->bias, sizeof at->bias},
+                           {CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &at->aux, sizeof at->aux}};
+    cublasStatus_t s = at->bias ? set_all(api, desc, 1, set) : CUBLAS_STATUS_SUCCESS;
+    return s == CUBLAS_STATUS_SUCCESS && at->aux ? set_all(api, desc, 1, set + 1) : s;
+}
+
+static cublasStatus_t set_epilogue(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc,
+                                   const nmdrv_product *p, const matrix *result, const pointers *at)
+{
+    uint32_t epilogue = epilogue_of(p);
+    int32_t bias = data_type(p->bias_dtype);
+    int64_t ld = result->col > result->rows ? result->col : result->rows;
+    const setting set[] = {
+        {CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue},
+        {CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias, sizeof bias},
+        {CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &ld, sizeof ld},
+        {CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, &result->batch, sizeof result->batch}};
+    cublasStatus_t s = set_all(api, desc, 1, set);
+    if (s == CUBLAS_STATUS_SUCCESS && at->bias)
+        s = set_all(api, desc, 1, set + 1);
+    if (s == CUBLAS_STATUS_SUCCESS && at->aux)
+        s = set_all(api, desc, 2, set + 2);
+    return s == CUBLAS_STATUS_SUCCESS ? set_pointers(api, desc, at) : s;
+}
+
+// --- a problem -----------------------------------------------------------------------------------
+
 static cublasStatus_t set_desc(const nmrt_device *d, made *x, const nmdrv_product *p,
                                const operands *o)
 {
@@ -122,23 +189,12 @@ static cublasStatus_t set_desc(const nmrt_device *d, made *x, const nmdrv_produc
                                       ? CUBLAS_COMPUTE_32F_FAST_TF32
                                       : CUBLAS_COMPUTE_32F;
     int32_t left = o->left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
-            right = o->right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
-            bias = data_type(p->bias_dtype);
-    uint32_t epilogue =
-        p->epilogue == NMDRV_EPILOGUE_BIAS ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
-    const struct {
-        cublasLtMatmulDescAttributes_t attribute;
-        const void *value;
-    } set[] = {{CUBLASLT_MATMUL_DESC_TRANSA, &left},
-               {CUBLASLT_MATMUL_DESC_TRANSB, &right},
-               {CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue},
-               {CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias}};
-    int n = epilogue == CUBLASLT_EPILOGUE_BIAS ? 4 : 2;
+            right = o->right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const setting set[] = {{CUBLASLT_MATMUL_DESC_TRANSA, &left, sizeof left},
+                           {CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right}};
     cublasStatus_t s = api->cublasLtMatmulDescCreate(
         &x->desc, compute, p->c_dtype == NMDRV_F64 ? CUDA_R_64F : CUDA_R_32F);
-    for (int i = 0; i < n && s == CUBLAS_STATUS_SUCCESS; i++)
-        s = api->cublasLtMatmulDescSetAttribute(x->desc, set[i].attribute, set[i].value, 4);
-    return s;
+    return s == CUBLAS_STATUS_SUCCESS ? set_all(api, x->desc, 2, set) : s;
 }
 
 static cublasStatus_t set_preference(const nmrt_gpu_api *api, cublasLtMatmulPreference_t preference,
@@ -182,13 +238,14 @@ static cublasStatus_t choose_algorithm(nmrt_device *d, made *x, const operands *
     return s != CUBLAS_STATUS_SUCCESS ? s : found ? best.state : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
-static void make(nmrt_device *d, made *x, const shape *key)
+static void make(nmrt_device *d, made *x, const shape *key, const pointers *at)
 {
     const nmdrv_product *p = &d->program->product[key->product];
     const nmdrv_geometry *g = &key->geometry;
     operands o = operands_of(p, g);
     x->shape = *key;
     must(d, set_desc(d, x, p, &o), p, g);
+    must(d, set_epilogue(d->api, x->desc, p, &o.result, at), p, g);
     must(d, make_layout(d->api, &o.left, g->batch, &x->left), p, g);
     must(d, make_layout(d->api, &o.right, g->batch, &x->right), p, g);
     must(d, make_layout(d->api, &o.result, g->batch, &x->result), p, g);
@@ -237,14 +294,14 @@ static int64_t alignment(const void *at)
     return low && low < MOST_ALIGNMENT ? (int64_t)low : MOST_ALIGNMENT;
 }
 
-static made *find(nmrt_device *d, const shape *key)
+static made *find(nmrt_device *d, const shape *key, const pointers *at)
 {
     nmrt_gpu_products *all = d->products;
     if (2 * all->n >= all->places)
         grow(d);
     made *x = place_of(all->at, all->places, key);
     if (!x->desc) {
-        make(d, x, key);
+        make(d, x, key, at);
         all->n++;
     }
     return x;
@@ -281,17 +338,20 @@ static void run_empty(nmrt_device *d, const nmdrv_product *p, const nmdrv_geomet
     if (!p->adds && p->epilogue == NMDRV_EPILOGUE_NONE) {
         nmrt_gpu_fill(d, c, bytes, 0);
     } else if (!p->adds) {
-        nmrt_fail(&e, NMRT_CORRUPT, "%s (%s): a bias on a product of nothing", p->name, p->where);
+        nmrt_fail(&e, NMRT_CORRUPT, "%s (%s): an epilogue of a product of nothing", p->name,
+                  p->where);
         nmrt_gpu_die(d, &e);
     }
 }
 
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                      const void *a, const void *b, const void *bias)
+                      const void *a, const void *b, const void *bias, void *aux)
 {
     nmrt_device *d = f->device;
     const nmdrv_product *p = &d->program->product[product];
-    shape key = {product, *g, alignment(a), alignment(b), alignment(c)};
+    const pointers at = {bias, aux};
+    shape key = {product,       *g, alignment(a), alignment(b), alignment(c), alignment(bias),
+                 alignment(aux)};
     nmrt_comm_moved(d->comm);
     if (!(g->batch && g->m && g->n))
         return;
@@ -299,12 +359,8 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
         run_empty(d, p, g, c);
         return;
     }
-    made *x = find(d, &key);
-    if (p->epilogue == NMDRV_EPILOGUE_BIAS)
-        must(d,
-             d->api->cublasLtMatmulDescSetAttribute(x->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-                                                    &bias, sizeof bias),
-             p, g);
+    made *x = find(d, &key, &at);
+    must(d, set_pointers(d->api, x->desc, &at), p, g);
     bool swapped = g->c_n == 1;
     int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
     run(d, x, c, swapped ? b : a, swapped ? a : b);

@@ -110,8 +110,35 @@ static void gpu_check_geometry(const nmdrv_geometry *g, const char *name)
     failures++;
 }
 
+static double gpu_gelu(double x)
+{
+    return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+}
+
+static double gpu_round(int64_t dtype, double x)
+{
+    return dtype == NMDRV_BF16 ? nm_round_to(NM_bf16, x) : x;
+}
+
+// x: the product, with what is added. Rounded once, and `aux` beside it.
+static double gpu_epilogue(const nmdrv_product *p, double x, void *aux, int64_t at)
+{
+    double here, step = 1e-4;
+    switch (p->epilogue) {
+    case NMDRV_EPILOGUE_GELU_AUX:
+    case NMDRV_EPILOGUE_GELU_AUX_BIAS: host_put(p->c_dtype, aux, at, gpu_round(p->c_dtype, x));
+    // fall through
+    case NMDRV_EPILOGUE_GELU:
+    case NMDRV_EPILOGUE_GELU_BIAS: return gpu_gelu(x);
+    case NMDRV_EPILOGUE_DGELU:
+        here = host_get(p->c_dtype, aux, at);
+        return x * (gpu_gelu(here + step) - gpu_gelu(here - step)) / (2 * step);
+    default: return x;
+    }
+}
+
 static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                        const void *a, const void *b, const void *bias)
+                        const void *a, const void *b, const void *bias, void *aux)
 {
     const host *h = f->device;
     const nmdrv_product *x = &h->p->product[product];
@@ -122,8 +149,9 @@ static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g
         int64_t at = batch * g->c_batch + m * g->c_m + n * g->c_n;
         double y = x->alpha * gpu_product_sum(g, x, a, b, batch, m, n);
         y += x->adds ? host_get(x->c_dtype, c, at) : 0;
-        y += x->epilogue == NMDRV_EPILOGUE_BIAS ? host_get(x->bias_dtype, bias, n) : 0;
-        host_put(x->c_dtype, c, at, x->c_dtype == NMDRV_BF16 ? nm_round_to(NM_bf16, y) : y);
+        y += bias ? host_get(x->bias_dtype, bias, n) : 0;
+        y = gpu_epilogue(x, y, aux, at);
+        host_put(x->c_dtype, c, at, gpu_round(x->c_dtype, y));
     }
 }
 

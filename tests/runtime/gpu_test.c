@@ -262,7 +262,7 @@ static void run_traced_steps(nmrt_device *d, nmrt_trace *t)
         nmrt_trace_step(t, step);
         f.call->launch(&f, K_SHIFT, 99, (void *[]){to, from, &sym});
         f.call->copy(&f, to, from, 8);
-        f.call->product(&f, 0, &g, to, from, from, NULL);
+        f.call->product(&f, 0, &g, to, from, from, NULL, NULL);
         nmrt_trace_step_done(t);
     }
     nmrt_device_cuda.free(d, from, 800);
@@ -388,7 +388,7 @@ static void check_product(nmrt_device *d, int64_t product, const nmdrv_geometry 
     }
     nmrt_device_cuda.copy_in(d, dx, x, sizeof x);
     nmrt_device_cuda.copy_in(d, dc, c, sizeof c);
-    f.call->product(&f, product, g, dc, dx, dx, p->epilogue ? dx : NULL);
+    f.call->product(&f, product, g, dc, dx, dx, p->epilogue ? dx : NULL, NULL);
     nmrt_device_cuda.copy_out(d, got, dc, sizeof got);
     for (int64_t b = 0; b < g->batch; b++)
         for (int64_t m = 0; m < g->m; m++)
@@ -449,7 +449,7 @@ static nmrt_status fail_in_kernel(nmrt_ranks *r, void *arg, nmrt_error *e)
         f.call->launch(&f, K_SHIFT, 1, (void *[]){x, x, &(nmdrv_sym){0}});
         nmrt_device_cuda.copy_out(d, &here, x, 4);
     } else {
-        f.call->product(&f, 0, &g, x, x, x, NULL);
+        f.call->product(&f, 0, &g, x, x, x, NULL, NULL);
     }
     return NMRT_OK;
 }
