@@ -56,6 +56,14 @@ static void count_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes
     count_moved(x, &x->tally->copies, 2 * (double)bytes, 0);
 }
 
+// Matrices as large as the result that a product reads or writes.
+static double count_results(const nmdrv_product *p)
+{
+    bool aux = p->epilogue == NMDRV_EPILOGUE_GELU_AUX ||
+               p->epilogue == NMDRV_EPILOGUE_GELU_AUX_BIAS || p->epilogue == NMDRV_EPILOGUE_DGELU;
+    return 1 + (p->adds ? 1 : 0) + (aux ? 1 : 0);
+}
+
 static void count_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
                           const void *a, const void *b, const void *bias, void *aux)
 {
@@ -63,7 +71,7 @@ static void count_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry 
     const nmdrv_product *p = &x->tally->mesh->program->product[product];
     double batch = (double)g->batch, m = (double)g->m, n = (double)g->n, k = (double)g->k;
     double bits = m * k * nmrt_dtype(p->a_dtype)->bits + n * k * nmrt_dtype(p->b_dtype)->bits +
-                  m * n * (p->adds ? 2 : 1) * nmrt_dtype(p->c_dtype)->bits;
+                  m * n * count_results(p) * nmrt_dtype(p->c_dtype)->bits;
     (void)c, (void)a, (void)b, (void)bias, (void)aux;
     count_moved(x, &x->tally->products, batch * bits / 8, 2 * batch * m * n * k);
 }
