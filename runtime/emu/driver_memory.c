@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICE_ALIGN = 256, HOST_ALIGN = 4096 };
+enum { DEVICE_ALIGN = 256, HOST_ALIGN = 4096, MOST_PITCH = INT32_MAX };
 
 // --- device memory -------------------------------------------------------------------------------
 
@@ -227,6 +227,56 @@ static CUresult copy_inside(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUst
     return nmemu_done(r ? r : inside(to, from, bytes, s));
 }
 
+// --- copies of rows ------------------------------------------------------------------------------
+
+typedef struct copying_rows {
+    nmemu_work work;
+    CUDA_MEMCPY2D k;
+} copying_rows;
+
+static const char *do_copy_rows(nmemu_work *w)
+{
+    const CUDA_MEMCPY2D *k = &((copying_rows *)w)->k;
+    for (size_t i = 0; i < k->Height; i++)
+        memmove((char *)k->dstDevice + i * k->dstPitch,
+                (const char *)k->srcDevice + i * k->srcPitch, k->WidthInBytes);
+    return NULL;
+}
+
+static const nmemu_work_kind row_copies = {.run = do_copy_rows};
+
+static CUresult check_rows(CUcontext c, const char *what, CUdeviceptr at, size_t pitch,
+                           const CUDA_MEMCPY2D *k)
+{
+    if (pitch < k->WidthInBytes || pitch > MOST_PITCH)
+        return nmemu_say(CUDA_ERROR_INVALID_VALUE, "%s: a pitch of %zu for rows of %zu bytes", what,
+                         pitch, k->WidthInBytes);
+    return nmemu_check_device(c, what, (const void *)at, (k->Height - 1) * pitch + k->WidthInBytes);
+}
+
+static CUresult rows(const CUDA_MEMCPY2D *k, CUstream s)
+{
+    bool device =
+        k->srcMemoryType == CU_MEMORYTYPE_DEVICE && k->dstMemoryType == CU_MEMORYTYPE_DEVICE;
+    CUresult r = nmemu_check_stream(s);
+    if (!r && (!device || k->srcXInBytes || k->srcY || k->dstXInBytes || k->dstY))
+        r = nmemu_say(CUDA_ERROR_NOT_SUPPORTED, "of rows, only whole device memory is emulated");
+    if (r || !k->WidthInBytes || !k->Height)
+        return r;
+    r = check_rows(s->context, "the destination", k->dstDevice, k->dstPitch, k);
+    r = r ? r : check_rows(s->context, "the source", k->srcDevice, k->srcPitch, k);
+    copying_rows *w = r ? NULL : nmemu_work_new(&row_copies, sizeof *w);
+    if (w)
+        w->k = *k;
+    return r ? r : nmemu_enqueue(s, (nmemu_work *)w);
+}
+
+static CUresult copy_rows(const CUDA_MEMCPY2D *k, CUstream s)
+{
+    CUresult r = nmemu_call_in_context("cuMemcpy2DAsync");
+    return nmemu_done(r ? r : rows(k, s));
+}
+
 // --- fills ---------------------------------------------------------------------------------------
 
 typedef struct filling {
@@ -290,6 +340,7 @@ void nmemu_fill_memory(nmrt_gpu_api *t)
     t->cuMemcpyHtoDAsync = copy_in;
     t->cuMemcpyDtoHAsync = copy_out;
     t->cuMemcpyDtoDAsync = copy_inside;
+    t->cuMemcpy2DAsync = copy_rows;
     t->cuMemsetD8Async = fill_bytes;
     t->cuMemsetD32Async = fill_words;
 }

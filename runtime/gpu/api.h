@@ -31,6 +31,24 @@ typedef struct CUuuid {
     char bytes[16];
 } CUuuid;
 
+typedef struct CUarray_st *CUarray;
+typedef int CUmemorytype;
+typedef struct CUDA_MEMCPY2D {
+    size_t srcXInBytes, srcY;
+    CUmemorytype srcMemoryType;
+    const void *srcHost;
+    CUdeviceptr srcDevice;
+    CUarray srcArray;
+    size_t srcPitch;
+    size_t dstXInBytes, dstY;
+    CUmemorytype dstMemoryType;
+    void *dstHost;
+    CUdeviceptr dstDevice;
+    CUarray dstArray;
+    size_t dstPitch;
+    size_t WidthInBytes, Height;
+} CUDA_MEMCPY2D;
+
 typedef int cublasStatus_t, cublasComputeType_t, cudaDataType_t;
 typedef int cublasLtMatmulDescAttributes_t, cublasLtMatrixLayoutAttribute_t;
 typedef int cublasLtMatmulPreferenceAttributes_t;

@@ -23,6 +23,7 @@ typedef struct nmrt_gpu_nccl {
     int n_peers;
     char *scratch; // device memory, for what does not lie as NCCL wants it
     int64_t scratch_bytes;
+    bool row_by_row;     // this driver does not copy rows of any pitch at once
     void *table;         // device memory, for lanes
     nmrt_gpu_lane *lane; // of the stream
     struct nmrt_gpu_watch *watch;

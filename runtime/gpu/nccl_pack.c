@@ -1,7 +1,7 @@
 // How operands lie, as NCCL wants them: members' blocks one behind the other.
 #include "runtime/gpu/nccl.h"
 
-enum { LINE = 256 }; // bytes: what operands begin at
+enum { LINE = 256, MOST_PITCH = INT32_MAX }; // bytes: what operands begin at; that CUDA takes
 
 // NCCL has members' blocks one behind the other; the larger side has them within each of `outer`.
 bool nmrt_gpu_is_mixed(const nmrt_exchange *x)
@@ -20,13 +20,49 @@ int64_t nmrt_gpu_pack_bytes(const nmrt_exchange *x)
     return nmrt_gpu_is_mixed(x) ? (larger_bytes(x) + LINE - 1) / LINE * LINE : 0;
 }
 
-static void copy(nmrt_device *d, char *to, const char *from, int64_t bytes)
+typedef struct rows { // n of them, `bytes` each
+    char *at;
+    int64_t pitch; // bytes from one to the next
+} rows;
+
+static CUresult copy_each(nmrt_device *d, rows to, rows from, int64_t bytes, int64_t n)
 {
-    nmrt_gpu_must(d,
-                  d->api->cuMemcpyDtoDAsync((CUdeviceptr)(uintptr_t)to,
-                                            (CUdeviceptr)(uintptr_t)from, (size_t)bytes,
-                                            d->nccl->stream),
-                  "a copy on the GPU failed");
+    CUresult r = CUDA_SUCCESS;
+    for (int64_t i = 0; i < n && r == CUDA_SUCCESS; i++)
+        r = d->api->cuMemcpyDtoDAsync((CUdeviceptr)(uintptr_t)(to.at + i * to.pitch),
+                                      (CUdeviceptr)(uintptr_t)(from.at + i * from.pitch),
+                                      (size_t)bytes, d->nccl->stream);
+    return r;
+}
+
+static CUresult copy_at_once(nmrt_device *d, rows to, rows from, int64_t bytes, int64_t n)
+{
+    CUDA_MEMCPY2D k = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                       .srcDevice = (CUdeviceptr)(uintptr_t)from.at,
+                       .srcPitch = (size_t)from.pitch,
+                       .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                       .dstDevice = (CUdeviceptr)(uintptr_t)to.at,
+                       .dstPitch = (size_t)to.pitch,
+                       .WidthInBytes = (size_t)bytes,
+                       .Height = (size_t)n};
+    return d->api->cuMemcpy2DAsync(&k, d->nccl->stream);
+}
+
+// CUDA reserves itself to refuse pitches within a GPU that are not its own: then a row at a time.
+static void copy(nmrt_device *d, rows to, rows from, int64_t bytes, int64_t n)
+{
+    nmrt_gpu_nccl *t = d->nccl;
+    bool fits = to.pitch <= MOST_PITCH && from.pitch <= MOST_PITCH && !t->row_by_row;
+    CUresult r = CUDA_SUCCESS;
+    if (!bytes || !n)
+        return;
+    if (fits)
+        r = copy_at_once(d, to, from, bytes, n);
+    if (fits && r == CUDA_ERROR_INVALID_VALUE)
+        t->row_by_row = true;
+    if (!fits || t->row_by_row)
+        r = copy_each(d, to, from, bytes, n);
+    nmrt_gpu_must(d, r, "a copy on the GPU failed");
 }
 
 typedef struct blocks { // members' blocks, one behind the other, and the whole that they are parts
@@ -35,16 +71,15 @@ typedef struct blocks { // members' blocks, one behind the other, and the whole 
     bool joins; // the whole is written
 } blocks;
 
-// Member i's rows [from, from + n) of the whole, which begin at row `at` of its block.
+// Member i's rows [from, from + n) of each of `outer` in the whole, which begin at row `at` of its
+// block.
 static void copy_rows(nmrt_device *d, const nmrt_exchange *x, const blocks *b, int i, int64_t at,
-                      nmrt_piece rows)
+                      nmrt_piece part)
 {
-    int64_t width = nmrt_gpu_bytes_of(x, x->inner), all = x->len * x->group.n;
-    for (int64_t o = 0; o < x->outer && rows.n; o++) {
-        char *apart = b->apart + ((i * x->outer + o) * x->len + at) * width,
-             *whole = b->whole + (o * all + rows.from) * width;
-        copy(d, b->joins ? whole : apart, b->joins ? apart : whole, rows.n * width);
-    }
+    int64_t width = nmrt_gpu_bytes_of(x, x->inner), block = x->len * width;
+    rows apart = {b->apart + i * x->outer * block + at * width, block},
+         whole = {b->whole + part.from * width, block * x->group.n};
+    copy(d, b->joins ? whole : apart, b->joins ? apart : whole, part.n * width, x->outer);
 }
 
 static void rearrange(nmrt_device *d, const nmrt_exchange *x, const blocks *b)

@@ -229,6 +229,37 @@ static void host_memory(void)
     close_driver();
 }
 
+// Rows of a matrix into one of other width, and what a GPU would refuse.
+static void rows(const char *mode)
+{
+    begin(mode);
+    CUstream s = new_stream();
+    CUdeviceptr x = new_buffer(4 * N), y = new_buffer(4 * N);
+    float got[N];
+    fill_ones(x, s);
+    OK(cu->cuMemsetD32Async(y, 0, N, s));
+    CUDA_MEMCPY2D k = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                       .srcDevice = x,
+                       .srcPitch = 8,
+                       .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                       .dstDevice = y + 4,
+                       .dstPitch = 16,
+                       .WidthInBytes = 8,
+                       .Height = 3};
+    OK(cu->cuMemcpy2DAsync(&k, s));
+    OK(cu->cuMemcpyDtoHAsync(got, y, sizeof got, s));
+    for (int i = 0; i < 16; i++)
+        HOLDS(got[i] == (i < 12 && (i % 4 == 1 || i % 4 == 2)));
+    k.Height = N / 4 + 1;
+    IS(cu->cuMemcpy2DAsync(&k, s), CUDA_ERROR_INVALID_VALUE);
+    SAYS("the destination");
+    k.Height = 3;
+    k.srcPitch = 4;
+    IS(cu->cuMemcpy2DAsync(&k, s), CUDA_ERROR_INVALID_VALUE);
+    SAYS("a pitch of 4 for rows of 8 bytes");
+    close_driver();
+}
+
 static void refused_copies(void)
 {
     begin("eager");
@@ -474,6 +505,7 @@ int main(void)
     start();
     for (int i = 0; i < 4; i++) {
         in_order(modes[i]);
+        rows(modes[i]);
         graphs(modes[i]);
         tensor_maps(modes[i]);
     }

@@ -22,6 +22,14 @@ clang-22 -std=gnu17 -Werror -Wno-unused-const-variable -fsyntax-only -I. -x c - 
 SAME(CUuuid, 16);
 SAME(CUtensorMap, 128);
 SAME(ncclUniqueId, 128);
+SAME(CUDA_MEMCPY2D, 128);
+AT(CUDA_MEMCPY2D, srcMemoryType, 16);
+AT(CUDA_MEMCPY2D, srcDevice, 32);
+AT(CUDA_MEMCPY2D, srcPitch, 48);
+AT(CUDA_MEMCPY2D, dstMemoryType, 72);
+AT(CUDA_MEMCPY2D, dstDevice, 88);
+AT(CUDA_MEMCPY2D, dstPitch, 104);
+AT(CUDA_MEMCPY2D, WidthInBytes, 112);
 SAME(cublasLtMatmulAlgo_t, 64);
 SAME(cublasLtMatmulHeuristicResult_t, 96);
 AT(cublasLtMatmulHeuristicResult_t, workspaceSize, 64);
