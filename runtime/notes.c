@@ -60,6 +60,8 @@ void nmrt_note_idle_flags(const nmrt_run *run)
 {
     const nmrt_mesh *m = &run->mesh;
     bool has_tp = nmrt_mesh_ranks(m, NMRT_TP_AXES) > 1;
+    if (run->options->dry_run)
+        note_idle(run, "trace", "a dry run does no step");
     if (m->world == 1)
         note_idle(run, "comm", "one rank talks to nobody");
     if (m->size[NMDRV_PP] == 1)

@@ -236,6 +236,10 @@ nmrt_status nmrt_trace_finish(nmrt_trace *t, nmrt_error *e)
 {
     if (!t || t->whole || t->file.fd < 0)
         return NMRT_OK;
+    if (!t->step) { // the same on all ranks
+        nmrt_trace_file_drop(&t->file);
+        return NMRT_OK;
+    }
     t->whole = true;
     write_all(t);
     if (t->status != NMRT_OK)
@@ -344,12 +348,22 @@ nmrt_status nmrt_trace_open(nmrt_trace *t, const nmrt_trace_request *q, bool *an
     return agree_on_time(t, e);
 }
 
+bool nmrt_trace_missed(const nmrt_trace *t, int64_t *first)
+{
+    if (!t || !t->path || t->step)
+        return false;
+    *first = t->first;
+    return true;
+}
+
 void nmrt_trace_close(nmrt_trace *t)
 {
     if (!t)
         return;
     if (nmrt_trace_runs(t))
         end_step(t);
+    if (!t->step)
+        nmrt_trace_file_drop(&t->file);
     if (t->file.fd >= 0 && !t->whole)
         write_all(t); // the failure that ended the run is the one to tell
     for (nmrt_track *track = t->track, *next; track; track = next) {

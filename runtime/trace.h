@@ -103,10 +103,13 @@ void nmrt_trace_step(nmrt_trace *trace, int64_t step);
 void nmrt_trace_number(nmrt_trace *trace, const char *name, double value); // a curve's point, now
 // Writes what the step has left. Is it the last to be traced?
 bool nmrt_trace_step_done(nmrt_trace *trace);
-// Makes the file whole; nothing is traced any more. Collective, as is what it fails with, which may
-// be of an earlier write: then files that are not joined stay, and each can be opened by itself.
-// Does nothing the second time.
+// Has a file been made, but not one of its steps been done? *first: of those.
+bool nmrt_trace_missed(const nmrt_trace *trace, int64_t *first);
+// Makes the file whole, or removes it if no step was done; nothing is traced any more. Collective,
+// as is what it fails with, which may be of an earlier write: then files that are not joined stay,
+// and each can be opened by itself. Does nothing the second time.
 nmrt_status nmrt_trace_finish(nmrt_trace *trace, nmrt_error *e);
-void nmrt_trace_close(nmrt_trace *trace); // what a failed step has left is written; NULL is fine
+// What a failed step has left is written; a file without a step is removed. NULL is fine.
+void nmrt_trace_close(nmrt_trace *trace);
 
 #endif

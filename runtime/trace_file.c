@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OPENING = 2 }; // bytes of "[\n"
@@ -59,6 +60,14 @@ nmrt_status nmrt_trace_file_join(nmrt_trace_file *f, const char *path, int rank,
 nmrt_status nmrt_trace_file_end(nmrt_trace_file *f, nmrt_error *e)
 {
     return nmrt_write_all(f->fd, "\n]\n", 3, f->path, e);
+}
+
+void nmrt_trace_file_drop(nmrt_trace_file *f)
+{
+    struct stat st;
+    if (f->fd >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode))
+        unlink(f->path);
+    nmrt_trace_file_close(f);
 }
 
 void nmrt_trace_file_close(nmrt_trace_file *f)

@@ -36,5 +36,6 @@ nmrt_status nmrt_trace_file_add(nmrt_trace_file *f, const nmrt_text *events, nmr
 nmrt_status nmrt_trace_file_join(nmrt_trace_file *f, const char *path, int rank, nmrt_error *e);
 nmrt_status nmrt_trace_file_end(nmrt_trace_file *f, nmrt_error *e); // the array's
 void nmrt_trace_file_close(nmrt_trace_file *f);                     // without it
+void nmrt_trace_file_drop(nmrt_trace_file *f);                      // it has no events: it goes
 
 #endif

@@ -255,7 +255,12 @@ static void print_end(trainer *t, int64_t first_step)
         fprintf(t->out->text, "checkpoint: %s\n", t->at.path);
     if (t->metrics.fd >= 0)
         fprintf(t->out->text, "logs: %s\n", t->metrics.path);
-    if (t->traces)
+    int64_t first;
+    if (nmrt_trace_missed(t->trace, &first))
+        fprintf(t->out->note,
+                "note: --trace %s: the run ended before step %lld, so there is none\n", t->o->trace,
+                (long long)first);
+    else if (t->traces)
         fprintf(t->out->text, "trace: %s, for ui.perfetto.dev\n", t->o->trace);
     fflush(t->out->text);
 }

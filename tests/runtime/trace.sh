@@ -59,6 +59,17 @@ expect '^note: --trace-steps 2-4: this run begins behind them' "$fake" "${flags[
     --resume auto --trace "$work/none" --trace-steps 2-4
 [ ! -e "$work/none" ]
 
+# a run that ends before them has none either, and says so; nor has one that does no step
+FAKE_SLEEP_MS=20 "$units" "${flags[@]}" "${mesh[@]}" --steps 1000 --max-seconds 1 --trace "$work/none" --trace-steps 900 >/dev/null 2>"$work/out"
+grep -q "^note: --trace $work/none: the run ended before step 900, so there is none" "$work/out"
+[ -z "$(find "$work" -name 'none*')" ]
+"$fake" "${flags[@]}" --dry-run --trace "$work/none" >/dev/null 2>"$work/out"
+grep -q "^note: --trace $work/none changes nothing: a dry run does no step" "$work/out"
+for verb in eval generate; do
+    expect "^error: --trace is no flag of $verb" "$fake" $verb --trace "$work/none"
+done
+[ ! -e "$work/none" ]
+
 for steps in 0 5-3 x 3- 3-x; do
     expect "^error: --trace-steps takes a step or two, as 3 or 3-5, not '$steps'" "$fake" "${flags[@]}" --trace "$work/t" --trace-steps $steps
 done
