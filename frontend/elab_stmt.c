@@ -230,6 +230,21 @@ static void do_return(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 
 // --- all -----------------------------------------------------------------------------------------
 
+// What a body's dims and requires say holds in all that follows: where it does not, errors there
+// would be about that, too.
+static void check(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
+{
+    unsigned before = e->fails;
+    if (s->kind == NM_STMT_dims)
+        nm_body_dims(e, f, s);
+    else
+        body_require(e, f, &s->u.require);
+    if (e->fails == before)
+        return;
+    f->result = nm_ev_poison();
+    f->returned = true;
+}
+
 static void run(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
     switch (s->kind) {
@@ -245,9 +260,9 @@ static void run(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
     case NM_STMT_for: unroll(e, f, s); break;
     case NM_STMT_if: choose(e, f, s); break;
     case NM_STMT_minimize: nm_stmt_minimize(e, f, s); break;
-    case NM_STMT_dims: nm_body_dims(e, f, s); break;
+    case NM_STMT_dims:
+    case NM_STMT_require: check(e, f, s); break;
     case NM_STMT_const: body_consts(e, f, &s->u.consts); break;
-    case NM_STMT_require: body_require(e, f, &s->u.require); break;
     }
 }
 
