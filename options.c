@@ -2,6 +2,7 @@
 // options are corrected. The passes' own options are in passes/pass.c.
 #include "options.h"
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,10 +78,13 @@ void nm_cli_help(FILE *out)
 // --- mistakes
 // ------------------------------------------------------------------------------------------
 
-static bool usage(const char *fmt, const char *what)
+__attribute__((format(printf, 1, 2))) static bool usage(const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
     fputs("nemocc: ", stderr);
-    fprintf(stderr, fmt, what);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
     fputs("; see nemocc --help\n", stderr);
     return false;
 }
@@ -230,6 +234,23 @@ bool nm_list_has(const char *list, const char *name)
     return false;
 }
 
+// A list is of names that differ.
+static bool is_list(const char *what, const char *list)
+{
+    char name[64];
+    const char *at = list;
+    do {
+        int length = (int)strcspn(at, ",");
+        if (!length)
+            return usage("%s: a name is missing in '%s'", what, list);
+        snprintf(name, sizeof name, "%.*s", length, at);
+        if (at[length] && nm_list_has(at + length + 1, name))
+            return usage("%s names %s twice", what, name);
+        at += length;
+    } while (*at++ == ',');
+    return true;
+}
+
 // Each of a,b,c
 static bool are_some_of(const char *what, const char *list, size_t n, const char *const *names)
 {
@@ -252,11 +273,24 @@ static bool check_values(const nm_cli *cli)
     static const char *const precisions[] = {"f32", "bf16"};
     static const char *const emits[] = {"binary",    "nmir", "llvm", "asm",  "ptx",
                                         "resources", "obj",  "plan", "graph"};
+    if (!is_list("--target", cli->target) || !is_list("--precision", cli->precision))
+        return false;
     return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
            are_some_of("--target", cli->target, sizeof targets / sizeof *targets, targets) &&
            are_some_of("--precision", cli->precision, sizeof precisions / sizeof *precisions,
                        precisions) &&
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
+}
+
+// --arch, where something is compiled for GPUs.
+static bool check_archs(nm_cli *cli)
+{
+    bool texts = strcmp(cli->emit, "ptx") == 0 || strcmp(cli->emit, "resources") == 0;
+    if (!cli->arch)
+        cli->arch = "sm_80,sm_90a";
+    else if (!texts && !nm_list_has(cli->target, "cuda"))
+        return usage("--arch is of the target cuda, and the targets are %s", cli->target);
+    return is_list("--arch", cli->arch);
 }
 
 static const char *default_target(void)
@@ -270,7 +304,6 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
     *cli = (nm_cli){.cpu = "native",
                     .target = default_target(),
                     .precision = "f32",
-                    .arch = "sm_80,sm_90a",
                     .emit = "binary",
                     .passes = {.dump = stdout, .log = stderr}};
     for (int i = 1; i < argc; i++)
@@ -280,5 +313,5 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
         return true;
     if (!cli->file)
         return usage("%s", "which model?");
-    return check_values(cli);
+    return check_values(cli) && check_archs(cli);
 }

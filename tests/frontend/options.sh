@@ -30,6 +30,12 @@ expect 2 "--check takes no value" --check=1 "$model"
 expect 2 "-D takes NAME=VALUE" -D d "$model"
 expect 2 "did you mean x86-64-v3?" --cpu x86-64-v33 "$model"
 expect 2 "did you mean nmir?" --emit=nmr "$model"
+expect 2 "--arch: a name is missing in 'sm_80,,sm_90'" --target cuda --arch sm_80,,sm_90 "$model"
+expect 2 "--arch: a name is missing in 'sm_80,'" --emit ptx --arch sm_80, "$model"
+expect 2 "--arch names sm_80 twice" --target cuda --arch sm_80,sm_90a,sm_80 "$model"
+expect 2 "--precision names bf16 twice" --precision bf16,bf16 "$model"
+expect 2 "--target names host twice" --target host,null,host "$model"
+expect 2 "--arch is of the target cuda, and the targets are host,null" --target host,null --arch sm_90a "$model"
 expect 2 "one model at a time" "$model" other.nm
 expect 1 "cannot read" --check no_such.nm
 expect 1 "did you mean 'a'" --check --preset aa "$model"
