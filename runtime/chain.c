@@ -349,7 +349,7 @@ static nmrt_status make_places(nmrt_chain *c, nmrt_error *e)
 // --- memory
 // ----------------------------------------------------------------------------------------
 
-static int64_t align(int64_t n) { return (n + 63) / 64 * 64; }
+static int64_t align(int64_t n) { return (n + NMRT_LINE - 1) / NMRT_LINE * NMRT_LINE; }
 
 // With one slot there is no difference to the room: all are packed by their lifetimes.
 static nmrt_status pack_stage(nmrt_chain *c, int stage, int slots, nmrt_error *e)
@@ -454,5 +454,14 @@ int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward)
     for (int i = c->at[stage]; i < c->at[stage + 1]; i++)
         if (c->place[i].sent[backward])
             bytes += c->value[c->place[i].value].bytes;
+    return bytes;
+}
+
+int64_t nmrt_chain_room(const nmrt_chain *c, int stage, bool backward)
+{
+    int64_t bytes = 0;
+    for (int i = c->n_calls ? c->at[stage] : 0; c->n_calls && i < c->at[stage + 1]; i++)
+        if (c->place[i].sent[backward])
+            bytes += align(c->value[c->place[i].value].bytes);
     return bytes;
 }

@@ -36,6 +36,22 @@ typedef struct nmrt_message { // to or from another rank
     const char *what, *where; // for the recorder: texts that outlive the run
 } nmrt_message;
 
+static inline nmrt_span nmrt_message_span(const nmrt_message *m, bool sends)
+{
+    return (nmrt_span){.kind = NMRT_SPAN_MESSAGE,
+                       .name = m->what,
+                       .where = m->where,
+                       .number = {{"bytes", m->bytes}, {sends ? "to" : "from", m->peer}}};
+}
+
+typedef struct nmrt_channel { // messages of one tag to another rank, or from it
+    const char *name;         // "send forward": outlives the device
+    int peer, tag;
+    bool sends;
+    char *room;    // device memory for messages that are under way, each at a multiple of 64
+    int64_t bytes; // of it: as many as are ever sent together
+} nmrt_channel;
+
 typedef struct nmrt_device_ops {
     const char *name;
     nmdrv_flavour flavour; // of the programs that it runs
@@ -59,7 +75,11 @@ typedef struct nmrt_device_ops {
     // A call of the function has returned. Ends all ranks if it has left a launch of collectives
     // under way, as send, receive and barrier are only for when there is none.
     void (*end_call)(nmrt_device *device, const nmdrv_func *func);
-    // What nmrt_comm.send and recv do, from and to the device's memory.
+    // Before the first message of a channel; both ends do, and all ranks in one order of channels.
+    // NULL: messages need no such thing.
+    nmrt_status (*open_channel)(nmrt_device *device, const nmrt_channel *channel, nmrt_error *e);
+    // What nmrt_comm.send and recv do, from and to the device's memory; both may only be enqueued
+    // when this returns.
     nmrt_status (*send)(nmrt_device *device, const nmrt_message *m, const void *at, nmrt_error *e);
     nmrt_status (*receive)(nmrt_device *device, const nmrt_message *m, void *at, nmrt_error *e);
     double (*peak)(nmrt_device *device); // floating-point operations a second, at most

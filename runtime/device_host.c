@@ -293,12 +293,22 @@ static int host_sharers(int local_ranks) { return local_ranks; }
 
 static nmrt_status host_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
 {
-    return d->comm->send(d->comm, m->peer, m->tag, at, m->bytes, m->what, m->where, e);
+    int64_t begin = nmrt_trace_begin(d->track, m->what);
+    nmrt_span span = nmrt_message_span(m, true);
+    nmrt_status status =
+        d->comm->send(d->comm, m->peer, m->tag, at, m->bytes, m->what, m->where, e);
+    nmrt_trace_end(d->track, begin, &span);
+    return status;
 }
 
 static nmrt_status host_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
 {
-    return d->comm->recv(d->comm, m->peer, m->tag, at, m->bytes, m->what, m->where, e);
+    int64_t begin = nmrt_trace_begin(d->track, m->what);
+    nmrt_span span = nmrt_message_span(m, false);
+    nmrt_status status =
+        d->comm->recv(d->comm, m->peer, m->tag, at, m->bytes, m->what, m->where, e);
+    nmrt_trace_end(d->track, begin, &span);
+    return status;
 }
 
 static void host_describe(nmrt_device *d, nmrt_text *out)

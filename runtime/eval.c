@@ -4,6 +4,7 @@
 #include "runtime/eval.h"
 
 #include "runtime/agree.h"
+#include "runtime/channels.h"
 #include "runtime/checkpoint.h"
 
 #include <string.h>
@@ -182,6 +183,7 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
     NMRT_TRY(nmrt_engine_open(&v->en, &s->plan, s->device, &device, e));
     v->en.check_memory = o->check_memory;
     v->en.shares = nmrt_setup_shares(s, &run->comm);
+    NMRT_TRY(nmrt_channels_open(s, &v->en, e));
     return nmrt_pipe_open(&v->pipe, s, &v->en, &run->comm, &s->eval, NULL, e);
 }
 

@@ -1,5 +1,6 @@
 // The plan of a rank: which functions it runs, with how many turns, and which of the parameters it
 // holds.
+#include "runtime/channels.h"
 #include "runtime/checkpoint.h"
 #include "runtime/checkpoint_format.h"
 #include "runtime/setup.h"
@@ -182,7 +183,7 @@ nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_e
         NMRT_TRY(add_role(s, pp, eval[i], plan, e));
     int64_t training = nmrt_chain_links(&s->train, &s->actions, pp).bytes,
             evaluation = nmrt_chain_links(&s->eval, NULL, pp).bytes;
-    plan->links = training > evaluation ? training : evaluation;
+    plan->links = nmrt_channels_bytes(s, pp) + (training > evaluation ? training : evaluation);
     if (o->verb == NMRT_TRAIN && o->save)
         NMRT_TRY(add_copy(s, pp, plan, e));
     nmrt_plan_finish(plan, s->threads);

@@ -1,13 +1,12 @@
 // A rank's list, run.
 #include "runtime/stage.h"
 
+#include "runtime/channels.h"
 #include "runtime/clock.h"
 #include "runtime/stop.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { TAG_FORWARD = 1, TAG_BACKWARD = 2 };
 
 static int pp_rank(const nmrt_pipe *p) { return (int)p->setup->mesh.index[NMDRV_PP]; }
 
@@ -18,16 +17,14 @@ static char *slot_at(const nmrt_pipe *p, int stage, int micro, const nmrt_action
 {
     const nmrt_chain *c = p->chain;
     if (p->links.stride)
-        return p->en->links + p->links.shared +
-               a->slot[stage * a->n_micro + micro] * p->links.stride;
-    return p->en->links + p->base[stage] + c->room[stage] +
-           micro % a->slots[stage] * c->slot[stage];
+        return p->memory + p->links.shared + a->slot[stage * a->n_micro + micro] * p->links.stride;
+    return p->memory + p->base[stage] + c->room[stage] + micro % a->slots[stage] * c->slot[stage];
 }
 
 static char *place_at(const nmrt_pipe *p, const nmrt_place *place, int micro, const nmrt_actions *a)
 {
     char *from =
-        place->in_slot ? slot_at(p, place->stage, micro, a) : p->en->links + p->base[place->stage];
+        place->in_slot ? slot_at(p, place->stage, micro, a) : p->memory + p->base[place->stage];
     return from + place->offset;
 }
 
@@ -138,7 +135,7 @@ static void poison(nmrt_pipe *p, int stage, bool backward, const running *r)
 {
     const nmrt_chain *c = p->chain;
     const nmrt_device_ops *ops = p->en->ops;
-    char *room = p->en->links + p->base[stage];
+    char *room = p->memory + p->base[stage];
     if (!p->en->check_memory)
         return;
     if (!backward || c->slot[stage])
@@ -163,33 +160,18 @@ static nmrt_status run_stage(nmrt_pipe *p, running *r, nmrt_error *e)
 
 // --- neighbours ----------------------------------------------------------------------------------
 
-static int world_rank(const nmrt_pipe *p, int peer)
-{
-    const nmrt_mesh *m = &p->setup->mesh;
-    int64_t per_stage = m->world / m->size[NMDRV_PP];
-    return (int)(peer * per_stage + m->rank % per_stage);
-}
-
 // Sends one value, or receives it.
 static nmrt_status pass(nmrt_pipe *p, const running *r, const nmrt_place *place, bool backward,
                         nmrt_error *e)
 {
     const nmrt_value *value = &p->chain->value[place->value];
     bool sends = r->x->act == NMRT_SEND_FORWARD || r->x->act == NMRT_SEND_BACKWARD;
-    nmrt_message m = {world_rank(p, r->x->peer), backward ? TAG_BACKWARD : TAG_FORWARD,
-                      value->bytes, value->name, value->where};
+    nmrt_message m = {nmrt_world_rank(p->setup, r->x->peer),
+                      backward ? NMRT_TAG_BACKWARD : NMRT_TAG_FORWARD, value->bytes, value->name,
+                      value->where};
     void *at = place_at(p, place, r->x->micro, r->a);
-    nmrt_track *track = nmrt_trace_steps(p->en->trace);
-    int64_t begin = nmrt_trace_begin(track, value->name);
-    nmrt_status status = sends ? p->en->ops->send(p->en->device, &m, at, e)
-                               : p->en->ops->receive(p->en->device, &m, at, e);
-    nmrt_trace_end(
-        track, begin,
-        &(nmrt_span){.kind = NMRT_SPAN_MESSAGE,
-                     .name = value->name,
-                     .where = value->where,
-                     .number = {{"bytes", value->bytes}, {sends ? "to" : "from", m.peer}}});
-    return status;
+    return sends ? p->en->ops->send(p->en->device, &m, at, e)
+                 : p->en->ops->receive(p->en->device, &m, at, e);
 }
 
 static nmrt_status send_all(nmrt_pipe *p, const running *r, nmrt_error *e)
@@ -403,6 +385,7 @@ nmrt_status nmrt_pipe_open(nmrt_pipe *p, const nmrt_setup *s, nmrt_engine *en, n
                            const nmrt_chain *chain, const nmrt_actions *a, nmrt_error *e)
 {
     *p = (nmrt_pipe){.setup = s, .en = en, .comm = comm, .chain = chain};
+    p->memory = en->links + nmrt_channels_bytes(s, pp_rank(p));
     for (int i = 0; i < en->plan->n_funcs; i++)
         count_buffers(p, en->plan->func[i].func);
     for (int i = 0; i < chain->n_calls; i++) // of other ranks' stages, too

@@ -30,7 +30,8 @@ typedef struct nmrt_pipe {
     nmrt_engine *en;
     nmrt_comm *comm;
     const nmrt_chain *chain;
-    int64_t *base; // [stages.n] where a stage's links lie; of this rank's stages
+    char *memory;  // of links, behind the room of the channels
+    int64_t *base; // [stages.n] where a stage's links lie in it; of this rank's stages
     nmrt_links links;
     void **buf;      // [the most buffers of a function]
     int *place;      // [chain.n_calls * most buffers] of a call's links in chain.place; -1: none

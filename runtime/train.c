@@ -10,6 +10,7 @@
 #include "runtime/train.h"
 
 #include "runtime/agree.h"
+#include "runtime/channels.h"
 #include "runtime/checkpoint.h"
 #include "runtime/clock.h"
 #include "runtime/comm.h"
@@ -463,6 +464,7 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
     NMRT_TRY(nmrt_engine_open(&t->en, &t->setup.plan, t->setup.device, &request, e));
     t->en.check_memory = t->o->check_memory;
     t->en.shares = nmrt_setup_shares(&t->setup, t->comm);
+    NMRT_TRY(nmrt_channels_open(&t->setup, &t->en, e));
     NMRT_TRY(nmrt_pipe_open(&t->pipe, &t->setup, &t->en, t->comm, &t->setup.train,
                             &t->setup.actions, e));
     return nmrt_pipe_open(&t->eval_pipe, &t->setup, &t->en, t->comm, &t->setup.eval, NULL, e);

@@ -1,6 +1,7 @@
 // Collectives and messages between processes of this machine, in stream order. A collective's part
 // is put into this rank's box when the work comes to the head of its stream; it runs when all have
-// done so. Messages of a group are one work, which ends when all of them have passed.
+// done so. Messages of a group are one work, which ends when all of them have passed: a message
+// that is sent stands in its stream until it is taken, as NCCL promises no buffer.
 #include "runtime/emu/peers.h"
 
 #include "runtime/emu/reduce.h"
@@ -122,13 +123,12 @@ static void try_send(nmemu_exchanging *k, nmemu_message *p)
 {
     const struct ncclComm *c = k->comm;
     nmemu_shared *s = c->boxes.shared;
-    uint64_t sent = atomic_load(&s->pair[c->me][p->peer].sent);
-    if (atomic_load(&s->pair[c->me][p->peer].received) != sent)
-        return; // the one before is still in the box
-    memcpy(nmemu_box(&c->boxes, c->me, p->peer), p->at, p->bytes);
-    s->pair[c->me][p->peer].bytes = p->bytes;
-    atomic_store(&s->pair[c->me][p->peer].sent, sent + 1);
-    p->done = true;
+    if (!p->number) {
+        memcpy(nmemu_box(&c->boxes, c->me, p->peer), p->at, p->bytes);
+        s->pair[c->me][p->peer].bytes = p->bytes;
+        p->number = atomic_fetch_add(&s->pair[c->me][p->peer].sent, 1) + 1;
+    }
+    p->done = atomic_load(&s->pair[c->me][p->peer].received) == p->number;
 }
 
 static void try_receive(nmemu_exchanging *k, nmemu_message *p)

@@ -32,6 +32,7 @@ typedef struct nmemu_message { // a message
     bool sends, done;
     char *at;
     uint64_t bytes;
+    uint64_t number; // that it has been sent as; 0: not yet
 } nmemu_message;
 
 typedef struct nmemu_exchanging {

@@ -142,19 +142,43 @@ void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func)
 
 // --- messages ------------------------------------------------------------------------------------
 
-nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
+static nmrt_status send_staged(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
 {
     NMRT_TRY(need_stage(d, m->bytes, e));
     nmrt_gpu_copy_out(d, d->stage.at, at, m->bytes);
     return d->comm->send(d->comm, m->peer, m->tag, d->stage.at, m->bytes, m->what, m->where, e);
 }
 
-nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
+static nmrt_status receive_staged(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
 {
     NMRT_TRY(need_stage(d, m->bytes, e));
     NMRT_TRY(d->comm->recv(d->comm, m->peer, m->tag, d->stage.at, m->bytes, m->what, m->where, e));
     nmrt_gpu_copy_in(d, at, d->stage.at, m->bytes);
     return NMRT_OK;
+}
+
+nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
+{
+    nmrt_track *track = nmrt_gpu_trace_steps(d);
+    if (d->nccl)
+        return nmrt_gpu_nccl_send(d, m, at, e);
+    int64_t begin = nmrt_trace_begin(track, m->what);
+    nmrt_span span = nmrt_message_span(m, true);
+    nmrt_status status = send_staged(d, m, at, e);
+    nmrt_trace_end(track, begin, &span);
+    return status;
+}
+
+nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
+{
+    nmrt_track *track = nmrt_gpu_trace_steps(d);
+    if (d->nccl)
+        return nmrt_gpu_nccl_receive(d, m, at, e);
+    int64_t begin = nmrt_trace_begin(track, m->what);
+    nmrt_span span = nmrt_message_span(m, false);
+    nmrt_status status = receive_staged(d, m, at, e);
+    nmrt_trace_end(track, begin, &span);
+    return status;
 }
 
 // --- open and close ------------------------------------------------------------------------------

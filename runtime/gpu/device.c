@@ -18,6 +18,7 @@ static void gpu_close(nmrt_device *d)
         nmrt_gpu_nccl_stop(d);
         nmrt_gpu_graphs_close(d);
         nmrt_gpu_trace_close(d);
+        nmrt_gpu_close_channels(d);
         nmrt_gpu_nccl_close(d);
         nmrt_gpu_products_close(d);
         nmrt_gpu_ring_close(d);
@@ -221,6 +222,7 @@ static int emu_sharers(int local_ranks) { return local_ranks; }
         .calls = &gpu_calls,                                                                       \
         .run = nmrt_gpu_run,                                                                       \
         .end_call = nmrt_gpu_end_call,                                                             \
+        .open_channel = nmrt_gpu_open_channel,                                                     \
         .send = nmrt_gpu_send,                                                                     \
         .receive = nmrt_gpu_receive,                                                               \
         .peak = gpu_peak,                                                                          \

@@ -32,12 +32,12 @@ struct nmrt_device {
     int capability;    // 90: 9.0
     char title[256];   // for people
     CUmodule module;
-    bool sm90a;                     // the image is for sm_90a alone: kernels have forms of its own
-    CUfunction *function;           // [program.n_kernels]
-    int64_t *words;                 // a launch's parameter, with room for any kernel's; aligned as it
-    CUstream stream;                // of all kernels and copies
-    const nmdrv_kernel *last;       // launched; NULL: none
-    const nmdrv_func *last_graph;   // launched since then; NULL: none
+    bool sm90a;                   // the image is for sm_90a alone: kernels have forms of its own
+    CUfunction *function;         // [program.n_kernels]
+    int64_t *words;               // a launch's parameter, with room for any kernel's; aligned as it
+    CUstream stream;              // of all kernels and copies
+    const nmdrv_kernel *last;     // launched; NULL: none
+    const nmdrv_func *last_graph; // launched since then; NULL: none
     struct nmrt_gpu_graphs *graphs; // NULL: none are made
     int64_t n_collectives;          // that met other ranks
     nmrt_gpu_ring ring;
@@ -47,8 +47,9 @@ struct nmrt_device {
     nmrt_exchanges exchanges; // where there is a comm
     nmrt_launch launch;       // collectives that wait for the ones that follow at once
     nmrt_gpu_stage stage;
-    struct nmrt_gpu_nccl *nccl;   // NULL: collectives go through host memory
-    struct nmrt_gpu_trace *trace; // NULL: nothing is traced
+    struct nmrt_gpu_nccl *nccl;        // NULL: collectives go through host memory
+    struct nmrt_gpu_channel *channels; // of messages by NCCL; NULL: none are open
+    struct nmrt_gpu_trace *trace;      // NULL: nothing is traced
 };
 
 // --- fail.c ------------------------------------------------------------------------------------
@@ -135,5 +136,14 @@ nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchang
                                  nmrt_error *e);
 void nmrt_gpu_nccl_wait(nmrt_device *d, int64_t row); // the kernels' stream does
 int64_t nmrt_gpu_nccl_left(const nmrt_device *d);     // a row that is not waited for; -1: none
+
+// --- message.c ---------------------------------------------------------------------------------
+
+// Where there is NCCL; else messages need no channel.
+nmrt_status nmrt_gpu_open_channel(nmrt_device *d, const nmrt_channel *channel, nmrt_error *e);
+void nmrt_gpu_close_channels(nmrt_device *d);
+nmrt_status nmrt_gpu_nccl_send(nmrt_device *d, const nmrt_message *m, const void *at,
+                               nmrt_error *e);
+nmrt_status nmrt_gpu_nccl_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { STREAMS = 4 };
+enum { STREAMS = 8 };
 
 typedef struct traced { // a piece of work
     nmrt_span span;

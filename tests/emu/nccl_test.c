@@ -135,6 +135,33 @@ static void host_stands_still(ncclComm_t c, const int pipe_ends[2])
         HOLDS(write(pipe_ends[1], &byte, 1) == 1);
 }
 
+// What rank 0 sends stands in its stream until rank 1, which waits for something else first,
+// receives it: there is no buffer. The other way, by another communicator and stream, things pass.
+static void no_buffer(ncclComm_t c, ncclComm_t back, const int pipe_ends[2])
+{
+    char byte = 0;
+    CUdeviceptr x = new_floats(N, 0), y = new_buffer(4 * N);
+    CUstream t = new_stream();
+    float first;
+    OK(cu->cuStreamSynchronize(s));
+    if (rank == 0) {
+        OK(cu->ncclSend((void *)x, N, ncclFloat32, 1, c, s));
+        OK(cu->ncclRecv((void *)y, N, ncclFloat32, 1, back, t));
+        OK(cu->cuStreamSynchronize(t));
+        IS(cu->cuStreamQuery(s), CUDA_ERROR_NOT_READY);
+        HOLDS(write(pipe_ends[1], &byte, 1) == 1);
+        OK(cu->cuStreamSynchronize(s));
+    } else if (rank == 1) {
+        OK(cu->ncclSend((void *)x, N, ncclFloat32, 0, back, t));
+        OK(cu->cuStreamSynchronize(t));
+        HOLDS(read(pipe_ends[0], &byte, 1) == 1);
+        OK(cu->ncclRecv((void *)y, N, ncclFloat32, 0, c, s));
+    }
+    OK(cu->cuMemcpyDtoHAsync(&first, y + 4, 4, s));
+    HOLDS(rank > 1 || first == element(1 - rank, 1));
+    OK(cu->cuStreamDestroy(t));
+}
+
 static void work(const char *mode, const ncclUniqueId *all, const ncclUniqueId *pair,
                  const int pipe_ends[2])
 {
@@ -146,6 +173,7 @@ static void work(const char *mode, const ncclUniqueId *all, const ncclUniqueId *
     ring(c);
     in_graph(c);
     host_stands_still(c, pipe_ends);
+    no_buffer(c, half, pipe_ends);
     CUdeviceptr x = new_floats(N, 0);
     float first;
     OK(cu->ncclAllReduce((void *)x, (void *)x, N, ncclFloat32, ncclSum, half, s));
