@@ -14,7 +14,7 @@ go() { # go MODEL FOLDER FLAGS...: steps of four samples
 same() { close_to <(losses "$1") <(losses "$2") "$3" 1e-5 || { echo "in $2" && exit 1; }; }
 
 build gpt2
-build llama3 --precision f32,bf16
+build llama3 --precision f32,bf16 -D layers=6 -D d=64 -D ff=128
 for model in gpt2 llama3; do
     go $model host.$model --steps 4 --device host
     go $model emu.$model --steps 4 --device emu
@@ -24,8 +24,14 @@ for model in gpt2 llama3; do
 done
 NEMOCC_EMU=lazy go gpt2 lazy --steps 4 --device emu --dp 2 --zero 3 --check-memory
 same host.gpt2 lazy 4
-go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring --collectives host
+go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring
 same host.llama3 ring 4
+
+# Stages send by NCCL, which waits until the other side receives: interleaved, with ranks that send both ways at once.
+NEMOCC_EMU=random:5 go llama3 stages --steps 2 --device emu --pp 3 --vp 2 --micro-batch 1 --global-batch 6
+NEMOCC_EMU=lazy go llama3 stages.tp --steps 2 --device emu --pp 2 --vp 3 --tp 2 --micro-batch 1 --global-batch 6 --check-memory
+go llama3 stages.host --steps 2 --device host --micro-batch 1 --global-batch 6
+for run in stages stages.tp; do same stages.host $run 2; done
 
 # In bf16: near the host's bf16, and not f32.
 go llama3 host.bf16 --steps 4 --device host --precision bf16
