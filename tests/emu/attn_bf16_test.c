@@ -13,6 +13,13 @@ KERNEL(backward, run, r)
 {
     nmg_attn_grad_bf16(&r.spec, &r.x, r.norms, r.p, r.bias, r.position, r.key_position, ctaid_x());
 }
+KERNEL(clear, run, r) { nmg_attn_clear_bf16(&r.spec, &r.x, r.sums, ctaid_x()); }
+KERNEL(once, run, r)
+{
+    nmg_attn_grad_once_bf16(&r.spec, &r.x, r.norms, r.sums, r.p, r.bias, r.position, r.key_position,
+                            ctaid_x());
+}
+KERNEL(rounded, run, r) { nmg_attn_round_bf16(&r.spec, &r.x, r.sums, ctaid_x()); }
 
 // --- tensors: the problem's, in bf16 -------------------------------------------------------------
 
@@ -62,11 +69,13 @@ static void take_bits(run *r, tensor t[N_TENSORS])
     x->dq = (float *)t[DQ].bits, x->dk = (float *)t[DK].bits, x->dv = (float *)t[DV].bits;
 }
 
-static void forget_results(const problem *p, tensor t[N_TENSORS])
+// Those from this one on.
+static void forget_results(const problem *p, tensor t[N_TENSORS], int from)
 {
     const config *c = &p->c;
-    memset(p->x.lse, 0xff, 4 * (size_t)(c->n0 * c->n1 * c->n_q * c->kv * c->g));
-    for (int i = N_GIVEN; i < N_TENSORS; i++)
+    if (from == OUT)
+        memset(p->x.lse, 0xff, 4 * (size_t)(c->n0 * c->n1 * c->n_q * c->kv * c->g));
+    for (int i = from; i < N_TENSORS; i++)
         memset(t[i].bits, 0xff, 2 * (size_t)t[i].n); // NaNs
 }
 
@@ -81,35 +90,77 @@ static double error_of(const tensor *t)
     return off / most;
 }
 
-static void compare(const char *name, const problem *p, tensor t[N_TENSORS], nmemu_mode mode)
+// Results from this one on.
+static void compare(const char *name, tensor t[N_TENSORS], int from, nmemu_mode mode)
 {
-    const config *c = &p->c;
-    double lse = worst(c->n0 * c->n1 * c->n_q * c->kv * c->g, p->x.lse, p->lse);
-    printf("%s %s: lse %.1e", name, mode_name[mode], lse);
-    HOLDS(lse < 1e-5);
-    for (int i = N_GIVEN; i < N_TENSORS; i++) {
+    printf("%s %s:", name, mode_name[mode]);
+    for (int i = from; i < N_TENSORS; i++) {
         double e = error_of(&t[i]);
-        printf(", %s %.1e", t[i].name, e);
+        printf(" %s %.1e", t[i].name, e);
         if (!(e < 1e-2))
             fails(t[i].name);
     }
     printf("\n");
 }
 
+static void compare_all(const char *name, const problem *p, tensor t[N_TENSORS], nmemu_mode mode)
+{
+    const config *c = &p->c;
+    double lse = worst(c->n0 * c->n1 * c->n_q * c->kv * c->g, p->x.lse, p->lse);
+    printf("lse %.1e, ", lse);
+    HOLDS(lse < 1e-5);
+    compare(name, t, N_GIVEN, mode);
+}
+
 // --- a case --------------------------------------------------------------------------------------
+
+typedef struct sharing { // blocks: tiles of rows and keys of all heads, slices
+    int64_t rows, keys, slices;
+} sharing;
+
+static sharing sharing_of(const config *c)
+{
+    int64_t heads = c->n0 * c->n1 * c->kv, hd = c->hd > c->hd_v ? c->hd : c->hd_v;
+    return (sharing){heads * ceil_div(c->n_q * c->g, NMG_ATTN_BF16_TILE),
+                     heads * ceil_div(c->n_k, NMG_ATTN_BF16_TILE),
+                     ceil_div(hd, NMG_ATTN_BF16_WIDE)};
+}
+
+static nmemu_launch launch_of(const char *name, void (*fn)(const void *), int64_t shared)
+{
+    return (nmemu_launch){
+        .name = name, .fn = fn, .threads = NMG_ATTN_BF16_THREADS, .shared_bytes = (u32)shared};
+}
 
 static void run_all(const config *c, const run *r, nmemu_mode mode)
 {
-    int64_t heads = c->n0 * c->n1 * c->kv, rows = ceil_div(c->n_q * c->g, NMG_ATTN_BF16_TILE);
-    int64_t keys = ceil_div(c->n_k, NMG_ATTN_BF16_TILE), hd = c->hd > c->hd_v ? c->hd : c->hd_v;
-    nmemu_launch l = {.name = "forward", .fn = forward, .threads = NMG_ATTN_BF16_THREADS};
-    l.shared_bytes = (u32)NMG_ATTN_BF16_SHARED(c->hd, c->hd_v);
-    launch(l, r, heads * rows, mode);
-    l.name = "norms", l.fn = norms, l.shared_bytes = 0;
-    launch(l, r, heads * rows, mode);
-    l.name = "backward", l.fn = backward;
-    l.shared_bytes = (u32)NMG_ATTN_BF16_GRAD_SHARED(c->hd, c->hd_v);
-    launch(l, r, heads * ceil_div(hd, NMG_ATTN_BF16_WIDE) * (rows + keys), mode);
+    sharing n = sharing_of(c);
+    int64_t forth = NMG_ATTN_BF16_SHARED(c->hd, c->hd_v);
+    int64_t back = NMG_ATTN_BF16_GRAD_SHARED(c->hd, c->hd_v);
+    launch(launch_of("forward", forward, forth), r, n.rows, mode);
+    launch(launch_of("norms", norms, 0), r, n.rows, mode);
+    launch(launch_of("backward", backward, back), r, n.slices * (n.rows + n.keys), mode);
+}
+
+// The backward in one pass, behind a run of all.
+static void run_once(const config *c, const run *r, nmemu_mode mode)
+{
+    sharing n = sharing_of(c);
+    int64_t shared = NMG_ATTN_BF16_ONCE_SHARED(c->hd, c->hd_v);
+    launch(launch_of("clear", clear, 0), r, n.rows, mode);
+    launch(launch_of("once", once, shared), r, n.slices * n.keys, mode);
+    launch(launch_of("rounded", rounded, 0), r, n.rows, mode);
+}
+
+static void run_and_compare(const char *name, const problem *p, const run *r, tensor t[N_TENSORS],
+                            nmemu_mode mode)
+{
+    forget_results(p, t, N_GIVEN);
+    run_all(&p->c, r, mode);
+    compare_all(name, p, t, mode);
+    forget_results(p, t, DQ);
+    run_once(&p->c, r, mode);
+    compare(name, t, DQ, mode);
 }
 
 static void test(const char *name, config c)
@@ -124,12 +175,12 @@ static void test(const char *name, config c)
     reference(&p);
     run r = run_of(&p);
     take_bits(&r, t);
-    r.norms = problem_alloc(8 * (size_t)(c.n0 * c.n1 * c.n_q * c.kv * c.g));
-    for (nmemu_mode mode = NMEMU_EAGER; mode <= NMEMU_RANDOM; mode++) {
-        forget_results(&p, t);
-        run_all(&c, &r, mode);
-        compare(name, &p, t, mode);
-    }
+    size_t rows = (size_t)(c.n0 * c.n1 * c.n_q * c.kv * c.g);
+    r.norms = problem_alloc(8 * rows);
+    r.sums = problem_alloc(4 * rows * (size_t)c.hd);
+    memset(r.sums, 0xff, 4 * rows * (size_t)c.hd);
+    for (nmemu_mode mode = NMEMU_EAGER; mode <= NMEMU_RANDOM; mode++)
+        run_and_compare(name, &p, &r, t, mode);
     release(&p);
     nmemu_free(device);
 }

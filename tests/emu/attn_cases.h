@@ -18,7 +18,7 @@ typedef struct run { // what a kernel gets
     nmk_attn_spec spec;
     const problem *p;
     nmk_attn_args x;
-    float *norms;
+    float *norms, *sums;
     nmk_bias *bias;
     nmk_position *position, *key_position;
 } run;
@@ -30,6 +30,7 @@ static run run_of(const problem *p)
                   c->segments, c->sink, 0},
                  p,
                  p->x,
+                 NULL,
                  NULL,
                  c->bias ? bias_of : NULL,
                  c->jump || c->block ? position_of : NULL,

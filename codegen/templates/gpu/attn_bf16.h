@@ -23,6 +23,10 @@ enum {
 #define NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v)                                                        \
     (128 * (NMG_ATTN_BF16_LINE(hd) + NMG_ATTN_BF16_LINE(hd_v)))
 
+// The backward in one pass has a tile of pairs more.
+#define NMG_ATTN_BF16_ONCE_SHARED(hd, hd_v)                                                        \
+    (NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v) + 64 * NMG_ATTN_BF16_LINE(64))
+
 // out and lse. A block does one index of
 //     batch x kv heads x tiles of rows (n_q * g of them), the last fastest.
 void nmg_attn_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
@@ -39,5 +43,17 @@ void nmg_attn_norms_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, float *
 void nmg_attn_grad_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *norms,
                         const void *env, nmk_bias *bias, nmk_position *position,
                         nmk_position *key_position, int64_t index);
+
+// The same in one pass over pairs, and faster: sums[batch, kv heads, rows, hd], dq in f32, are
+// cleared, then all blocks add to them in any order (so its last bits differ from run to run), then
+// they are rounded to dq. Ranges: the norms'; batch x kv heads x slices x tiles of keys; the
+// norms'.
+void nmg_attn_clear_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, float *sums,
+                         int64_t index);
+void nmg_attn_grad_once_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *norms,
+                             float *sums, const void *env, nmk_bias *bias, nmk_position *position,
+                             nmk_position *key_position, int64_t index);
+void nmg_attn_round_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *sums,
+                         int64_t index);
 
 #endif

@@ -1,21 +1,8 @@
-// Attention on gpus in bf16, backward: see attn_bf16.h, and attn_grad.c for the formulas and who
-// owns what. Others come in two buffers: a tile is on its way while the last one is used. Pairs
-// stay in registers: own lines are the rows of every product.
-#include "codegen/templates/gpu/attn_warp.h"
-
-enum { OTHERS = 32, EIGHTS = OTHERS / 8 }; // lines of a tile of others
-
-typedef struct pairs { // a thread's
-    float p[EIGHTS][4], ds[EIGHTS][4];
-} pairs;
+// Attention on gpus in bf16, backward: see attn_bf16.h, and attn_grad.c for who owns what where
+// sums have an order.
+#include "codegen/templates/gpu/attn_back.h"
 
 // --- norms ---------------------------------------------------------------------------------------
-
-INLINE float *norms_of(const attn *a, head h, float *norms)
-{
-    int64_t at = (h.b0 * a->x->n1 + h.b1) * a->x->kv + h.kv;
-    return norms + 2 * at * row_count(a);
-}
 
 INLINE float delta_of(const u16 *y, const u16 *dy, int64_t hd_v)
 {
@@ -37,7 +24,7 @@ NMG_ENTRY void nmg_attn_norms_bf16(const nmk_attn_spec *s, const nmk_attn_args *
     lines out = row_lines(&a, h, x->out, &x->out_s, r, OWN);
     lines dout = row_lines(&a, h, x->dout, &x->dout_s, r, OWN);
     lines lse = row_lines(&a, h, x->lse, &x->lse_s, r, OWN);
-    float *to = norms_of(&a, h, norms) + 2 * r;
+    float *to = norms + 2 * (rows_before(&a, h) + r);
     for (u32 n = tid() / 32; n < out.n; n += THREADS / 32) {
         float delta = delta_of((const u16 *)x->out + line_offset(&out, n),
                                (const u16 *)x->dout + line_offset(&dout, n), s->hd_v);
@@ -49,53 +36,7 @@ NMG_ENTRY void nmg_attn_norms_bf16(const nmk_attn_spec *s, const nmk_attn_args *
     }
 }
 
-// --- pairs ---------------------------------------------------------------------------------------
-
-typedef struct norm { // of a row
-    float lse, delta;
-} norm;
-
-INLINE norm norm_of(const attn *a, const float *norms, int64_t r)
-{
-    const float *at = norms + 2 * min64(r, row_count(a) - 1);
-    return (norm){at[0], at[1]};
-}
-
-// The logit becomes p after dropout; ds holds dp on entry, ds on exit.
-INLINE void soften(const attn *a, norm y, float slope, bool kept, float *p, float *ds)
-{
-    float all = ex2(*p * (unit(a) * LOG2E) - y.lse), by = a->s->dropout ? drop_factor(a, kept) : 1;
-    *p = all * by;
-    *ds = all * (*ds * by - y.delta) * slope;
-}
-
-// Element e = 2 i + c of the eight others n: row r and key j.
-INLINE void soften_pair(const attn *a, head h, bool plain, bits known, int n, int e, int64_t r,
-                        int64_t j, norm y, pairs *t)
-{
-    float slope = 1;
-    if (!plain)
-        t->p[n][e] = raw_logit(a, h, bit_of(known.seen, n, e / 2, e % 2), r, j, t->p[n][e], &slope);
-    soften(a, y, slope, bit_of(known.kept, n, e / 2, e % 2), &t->p[n][e], &t->ds[n][e]);
-}
-
-// Own lines are keys from j on, others rows from r on.
-INLINE void soften_keys(const attn *a, head h, seat me, const float *norms, bool plain, int64_t j,
-                        int64_t r, pairs *t)
-{
-    find_again(&me);
-    bits known = bits_of_keys(a, h, me, plain, j, r, EIGHTS);
-    UNROLL
-    for (int n = 0; n < EIGHTS; n++)
-        UNROLL
-    for (int c = 0; c < 2; c++) {
-        int64_t at = r + 8 * n + me.other + c;
-        norm y = norm_of(a, norms, at);
-        UNROLL
-        for (int i = 0; i < 2; i++)
-            soften_pair(a, h, plain, known, n, 2 * i + c, at, j + me.line + 8 * i, y, t);
-    }
-}
+// --- rows ----------------------------------------------------------------------------------------
 
 INLINE void soften_rows(const attn *a, head h, seat me, const float *norms, bool plain, int64_t r,
                         int64_t j, pairs *t)
@@ -113,150 +54,6 @@ INLINE void soften_rows(const attn *a, head h, seat me, const float *norms, bool
             soften_pair(a, h, plain, known, n, 2 * i + c, at, j + 8 * n + me.other + c, y, t);
     }
 }
-
-// --- what both sides share -----------------------------------------------------------------------
-
-typedef struct slice { // of the head dims: [from, to) of each
-    int64_t from, hd, hd_v;
-} slice;
-
-INLINE slice slice_of(const attn *a, int64_t i)
-{
-    int64_t from = i * WIDE, to = from + WIDE;
-    return (slice){from, min64(a->s->hd, to), min64(a->s->hd_v, to)};
-}
-
-typedef struct room { // shared memory: lines along hd, and so many bytes behind them along hd_v
-    smem own, own_v, others, others_v;
-    u32 buffer; // bytes from one buffer of others to the other
-} room;
-
-INLINE room room_of(const attn *a, smem at)
-{
-    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
-    smem own_v = at + tile_bytes(OWN, hd), others = own_v + tile_bytes(OWN, hd_v);
-    u32 first = tile_bytes(OTHERS, hd);
-    return (room){at, own_v, others, others + first, first + tile_bytes(OTHERS, hd_v)};
-}
-
-// Lines of two operands of the same rows or keys.
-INLINE void stage_two(const attn *a, const lines *x, const lines *x_v, u32 count, smem to,
-                      smem to_v)
-{
-    stage(x, count, a->s->hd, to);
-    stage(x_v, count, a->s->hd_v, to_v);
-    cp_async_commit();
-}
-
-INLINE void stage_rows(const attn *a, head h, int64_t r, u32 count, smem to, smem to_v)
-{
-    const nmk_attn_args *x = a->x;
-    lines q = row_lines(a, h, x->q, &x->q_s, r, count);
-    lines dout = row_lines(a, h, x->dout, &x->dout_s, r, count);
-    stage_two(a, &q, &dout, count, to, to_v);
-}
-
-INLINE void stage_keys(const attn *a, head h, int64_t j, u32 count, smem to, smem to_v)
-{
-    const nmk_attn_args *x = a->x;
-    lines k = key_lines(a, h, x->k, &x->k_s, j, count);
-    lines v = key_lines(a, h, x->v, &x->v_s, j, count);
-    stage_two(a, &k, &v, count, to, to_v);
-}
-
-INLINE void find_products(const attn *a, seat me, room m, u32 buffer, pairs *t)
-{
-    product(me, m.own, m.others + buffer * m.buffer, a->s->hd, EIGHTS, t->p);
-    product(me, m.own_v, m.others_v + buffer * m.buffer, a->s->hd_v, EIGHTS, t->ds);
-}
-
-// The next others are on their way, or there are none: the last ones are there.
-INLINE void await(bool more)
-{
-    if (more)
-        cp_async_wait(1);
-    else
-        cp_async_wait(0);
-    publish();
-    block_sync();
-}
-
-// --- keys ----------------------------------------------------------------------------------------
-
-typedef struct key_sums { // of a thread's keys
-    float dk[WIDE / 8][4], dv[WIDE / 8][4];
-} key_sums;
-
-// The first tile of rows from r on that sees a key of [j, j + OWN); row_count: none.
-INLINE int64_t next_rows(const attn *a, int64_t j, int64_t r)
-{
-    for (; r < row_count(a); r += OTHERS) {
-        span seen = keys_of(a, r, OTHERS);
-        if (seen.first < j + OWN && j < seen.last)
-            return r;
-    }
-    return row_count(a);
-}
-
-INLINE void meet_rows(const attn *a, head h, seat me, room m, slice part, const float *norms,
-                      int64_t j, int64_t r, u32 buffer, key_sums *sum)
-{
-    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
-    pairs t;
-    u32 p[EIGHTS / 2][4], ds[EIGHTS / 2][4];
-    find_products(a, me, m, buffer, &t);
-    bool plain = is_plain(a, positions(a, r, OTHERS), r, OTHERS, j, OWN);
-    soften_keys(a, h, me, norms, plain, j, r, &t);
-    pack(p, t.p, EIGHTS);
-    pack(ds, t.ds, EIGHTS);
-    add_lines(me, p, EIGHTS / 2, m.others_v + buffer * m.buffer, hd_v, part.from, part.hd_v,
-              min64(hd_v, WIDE), sum->dv);
-    add_lines(me, ds, EIGHTS / 2, m.others + buffer * m.buffer, hd, part.from, part.hd,
-              min64(hd, WIDE), sum->dk);
-}
-
-INLINE void store_keys(const attn *a, head h, seat me, slice part, int64_t j, key_sums *sum)
-{
-    const nmk_attn_args *x = a->x;
-    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
-    UNROLL
-    for (int i = 0; i < 2; i++) {
-        int64_t at = j + me.line + 8 * i;
-        if (at >= x->n_k)
-            continue;
-        u16 *dk = (u16 *)x->dk + offset(&x->dk_s, h) + at * x->dk_s.pos;
-        u16 *dv = (u16 *)x->dv + offset(&x->dv_s, h) + at * x->dv_s.pos;
-        store_line(me, dk, part.from, part.hd, min64(hd, WIDE), x->scale, sum->dk, i);
-        store_line(me, dv, part.from, part.hd_v, min64(hd_v, WIDE), 1, sum->dv, i);
-    }
-}
-
-INLINE void do_keys(const attn *a, head h, const float *norms, int64_t j, slice part)
-{
-    seat me = take_seat();
-    room m = room_of(a, me.at);
-    key_sums sum;
-    clear(sum.dk, WIDE);
-    clear(sum.dv, WIDE);
-    int64_t r = next_rows(a, j, 0), end = row_count(a);
-    u32 buffer = 0;
-    if (r < end) {
-        stage_keys(a, h, j, OWN, m.own, m.own_v);
-        stage_rows(a, h, r, OTHERS, m.others, m.others_v);
-    }
-    for (int64_t next; r < end; r = next, buffer ^= 1) {
-        next = next_rows(a, j, r + OTHERS);
-        if (next < end)
-            stage_rows(a, h, next, OTHERS, m.others + (buffer ^ 1) * m.buffer,
-                       m.others_v + (buffer ^ 1) * m.buffer);
-        await(next < end);
-        meet_rows(a, h, me, m, part, norms, j, r, buffer, &sum);
-        block_sync(); // nobody reads this buffer
-    }
-    store_keys(a, h, me, part, j, &sum);
-}
-
-// --- rows ----------------------------------------------------------------------------------------
 
 INLINE void meet_keys(const attn *a, head h, seat me, room m, slice part, const float *norms,
                       span at, int64_t r, int64_t j, u32 buffer, float dq[WIDE / 8][4])
@@ -301,7 +98,7 @@ INLINE void do_rows(const attn *a, head h, const float *norms, int64_t r, slice 
                        min64(a->s->hd, WIDE), x->scale, dq, (int)i);
 }
 
-// --- the entry -----------------------------------------------------------------------------------
+// --- in two passes -------------------------------------------------------------------------------
 
 NMG_ENTRY void nmg_attn_grad_bf16(const nmk_attn_spec *s, const nmk_attn_args *x,
                                   const float *norms, const void *env, nmk_bias *bias,
@@ -312,9 +109,50 @@ NMG_ENTRY void nmg_attn_grad_bf16(const nmk_attn_spec *s, const nmk_attn_args *x
     int64_t n = of_keys + of_rows, slices = (max64(s->hd, s->hd_v) + WIDE - 1) / WIDE;
     head h = head_at(x, index / n / slices);
     slice part = slice_of(&a, index / n % slices);
-    const float *mine = norms_of(&a, h, (float *)norms);
+    const float *mine = norms + 2 * rows_before(&a, h);
     if (index % n < of_keys)
-        do_keys(&a, h, mine, index % n * OWN, part);
+        do_keys(&a, h, (grown){.norms = mine}, index % n * OWN, part);
     else
         do_rows(&a, h, mine, (n - 1 - index % n) * OWN, part);
+}
+
+// --- in one pass: all blocks own keys ------------------------------------------------------------
+
+NMG_ENTRY void nmg_attn_clear_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, float *sums,
+                                   int64_t index)
+{
+    attn a = {.s = s, .x = x};
+    int64_t tiles = (row_count(&a) + OWN - 1) / OWN, r = index % tiles * OWN;
+    int64_t n = min64(OWN, row_count(&a) - r) * s->hd;
+    float *to = sums + (rows_before(&a, head_at(x, index / tiles)) + r) * s->hd;
+    for (int64_t i = tid(); i < n; i += THREADS)
+        to[i] = 0;
+}
+
+NMG_ENTRY void nmg_attn_grad_once_bf16(const nmk_attn_spec *s, const nmk_attn_args *x,
+                                       const float *norms, float *sums, const void *env,
+                                       nmk_bias *bias, nmk_position *position,
+                                       nmk_position *key_position, int64_t index)
+{
+    attn a = {s, x, env, bias, position, key_position};
+    int64_t n = (x->n_k + OWN - 1) / OWN, slices = (max64(s->hd, s->hd_v) + WIDE - 1) / WIDE;
+    head h = head_at(x, index / n / slices);
+    int64_t before = rows_before(&a, h);
+    do_keys(&a, h, (grown){norms + 2 * before, sums + before * s->hd}, index % n * OWN,
+            slice_of(&a, index / n % slices));
+}
+
+NMG_ENTRY void nmg_attn_round_bf16(const nmk_attn_spec *s, const nmk_attn_args *x,
+                                   const float *sums, int64_t index)
+{
+    attn a = {.s = s, .x = x};
+    int64_t tiles = (row_count(&a) + OWN - 1) / OWN, r = index % tiles * OWN;
+    head h = head_at(x, index / tiles);
+    lines dq = row_lines(&a, h, x->dq, &x->dq_s, r, OWN);
+    const float *from = sums + (rows_before(&a, h) + r) * s->hd;
+    for (u32 n = tid() / 32; n < dq.n; n += THREADS / 32) {
+        u16 *line = (u16 *)x->dq + line_offset(&dq, n);
+        for (int64_t c = laneid(); c < s->hd; c += 32)
+            line[c] = to_bf16(from[n * s->hd + c] * x->scale);
+    }
 }

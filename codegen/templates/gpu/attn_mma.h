@@ -63,4 +63,32 @@ INLINE void add_lines(seat me, u32 (*p)[4], int sixteens, smem others, int64_t h
     }
 }
 
+// s[n] = elements from + 16 warp .. + 16 of own lines, as rows, times pairs with others 8 n .. + 8:
+// summed over the own lines. The pairs are a tile of own lines.
+INLINE void product_across(seat me, smem own, u32 hd, u32 from, smem pairs, int eights,
+                           float (*s)[4])
+{
+    u32 line = NMG_ATTN_BF16_LINE(hd), pair_line = NMG_ATTN_BF16_LINE(64);
+    smem a_at = own + (me.lane / 16 * 8 + me.lane % 8) * line + me.lane / 8 % 2 * 16 +
+                2 * (from + 16 * me.warp);
+    smem b_at = pairs + me.lane % 16 * pair_line + me.lane / 16 * 16;
+    UNROLL
+    for (int n = 0; n < eights; n++)
+        UNROLL
+    for (int e = 0; e < 4; e++)
+        s[n][e] = 0;
+    UNROLL
+    for (u32 k = 0; k < OWN / 16; k++) {
+        u32 a[4];
+        ldmatrix_x4_trans(a, a_at + k * 16 * line);
+        UNROLL
+        for (u32 n = 0; n < (u32)eights; n += 2) {
+            u32 b[4];
+            ldmatrix_x4_trans(b, b_at + k * 16 * pair_line + 16 * n);
+            mma_bf16(s[n], a, b[0], b[1]);
+            mma_bf16(s[n + 1], a, b[2], b[3]);
+        }
+    }
+}
+
 #endif

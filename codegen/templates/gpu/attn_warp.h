@@ -66,6 +66,17 @@ INLINE void pack(u32 (*p)[4], float (*s)[4], int eights)
         p[n / 2][n % 2 * 2 + i] = bf16x2(s[n][2 * i], s[n][2 * i + 1]);
 }
 
+// Pairs that are packed, to a tile of own lines: others side by side.
+INLINE void put_pairs(seat me, smem tile, u32 (*p)[4], int eights)
+{
+    UNROLL
+    for (u32 n = 0; n < (u32)eights; n++)
+        UNROLL
+    for (u32 i = 0; i < 2; i++)
+        st_shared_u32(element_at(tile, OWN, 64, me.line + 8 * i, 8 * n) + 2 * me.other,
+                      p[n / 2][n % 2 * 2 + i]);
+}
+
 INLINE void clear(float (*sum)[4], int64_t wide)
 {
     UNROLL

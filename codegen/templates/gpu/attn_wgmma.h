@@ -51,6 +51,31 @@ INLINE void product(seat me, smem own, smem others, int64_t hd, int eights, floa
     acc_ready(d, 4 * eights);
 }
 
+// s[n] = elements from + 16 warp .. + 16 of own lines, as rows, times pairs with others 8 n .. + 8:
+// summed over the own lines. The pairs are a tile of own lines; `eights` is 4, `from` a multiple of
+// 64.
+INLINE void product_across(seat me, smem own, u32 hd, u32 from, smem pairs, int eights,
+                           float (*s)[4])
+{
+    (void)me, (void)hd;
+    float *d = s[0];
+    own += from / 64 * OWN * ROW;
+    UNROLL
+    for (int i = 0; i < 4 * eights; i++)
+        d[i] = 0;
+    acc_ready(d, 4 * eights);
+    keep_u32(&own);
+    keep_u32(&pairs);
+    wgmma_fence();
+    UNROLL
+    for (u32 k = 0; k < OWN / 16; k++)
+        wgmma_n32_mm(d, desc_sw128(own + k * 16 * ROW, ROW, 8 * ROW),
+                     desc_sw128(pairs + k * 16 * ROW, ROW, 8 * ROW), 1);
+    wgmma_commit();
+    wgmma_wait(0);
+    acc_ready(d, 4 * eights);
+}
+
 // Columns of one wgmma that makes `wide` of them; those in excess are never read.
 INLINE u32 columns_of(u32 wide)
 {
