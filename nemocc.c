@@ -284,6 +284,7 @@ static void keep_fixes(nm_module *m, const nm_cli *cli)
 static bool lower(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
+    m->options.fast_attention_grad = cli->fast_attention_grad;
     keep_fixes(m, cli);
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)

@@ -27,14 +27,16 @@ static bool same_body(const nm_kernel *a, const nm_kernel *b)
 // Entries go, and the body of the launch that is not wanted.
 static LLVMValueRef body_alone(LLVMModuleRef mod, const nm_kernel *k)
 {
-    static const char *const name[][2] = {{"kernel", "kernel_body"}, {"kernel2", "kernel2_body"}};
     LLVMValueRef wanted = NULL;
-    for (int i = 0; i < 2; i++) {
-        LLVMValueRef entry = LLVMGetNamedFunction(mod, name[i][0]);
-        LLVMValueRef body = LLVMGetNamedFunction(mod, name[i][1]);
+    for (int i = 0; i < NM_MAX_LAUNCHES; i++) {
+        const char *name = nm_kernel_functions[i];
+        char body_name[32];
+        snprintf(body_name, sizeof body_name, "%s_body", name);
+        LLVMValueRef entry = LLVMGetNamedFunction(mod, name);
+        LLVMValueRef body = LLVMGetNamedFunction(mod, body_name);
         if (entry)
             LLVMDeleteFunction(entry);
-        if (strcmp(k->function, name[i][0]) == 0)
+        if (strcmp(k->function, name) == 0)
             wanted = body;
         else if (body)
             LLVMDeleteFunction(body);

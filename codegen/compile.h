@@ -6,6 +6,10 @@
 #include "codegen/codegen.h"
 #include "codegen/target.h"
 
+// The functions that are kernels, in a group's module: the first one or more.
+enum { NM_MAX_LAUNCHES = 3 };
+extern const char *const nm_kernel_functions[NM_MAX_LAUNCHES]; // kernel, kernel2, kernel3
+
 typedef struct nm_entry { // of a gpu kernel
     int words, threads;   // of its parameter, of its blocks
     int n_maps;           // tensor maps, which are the last of the words
@@ -15,10 +19,10 @@ typedef struct nm_object { // one module for one target
     const nm_target *target;
     const char *name;            // its external functions become "name.function"; NULL: as they are
     LLVMMemoryBufferRef bitcode; // in; released by nm_compile; rows side by side may share it
-    nm_entry entry[2];           // of the gpu kernels `kernel` and `kernel2`; words 0: it is none
-    const char *title;           // of a gpu kernel, for readers of its text
-    int weight;                  // heavier ones are compiled first
-    char *data;                  // out: an object, assembly or IR text; from malloc
+    nm_entry entry[NM_MAX_LAUNCHES]; // of gpu kernels, by function; words 0: it is none
+    const char *title;               // of a gpu kernel, for readers of its text
+    int weight;                      // heavier ones are compiled first
+    char *data;                      // out: an object, assembly or IR text; from malloc
     size_t size;
     char *error;    // out: from malloc; NULL: none
     double seconds; // out: processor time that it took

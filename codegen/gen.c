@@ -251,7 +251,7 @@ void nm_gen_settle(nm_gen *g)
     }
     g->n_pending = 0;
     for (int i = 0; i < g->n_bodies; i++)
-        write_entry(g, i ? "kernel2" : "kernel", g->body[i]);
+        write_entry(g, nm_kernel_functions[i], g->body[i]);
 }
 
 static void begin_gpu_kernel(nm_gen *g, const char *name)

@@ -11,6 +11,7 @@
 #ifndef NM_CODEGEN_GEN_H
 #define NM_CODEGEN_GEN_H
 
+#include "codegen/compile.h"
 #include "codegen/fn.h"
 #include "ir/plan.h"
 
@@ -119,15 +120,17 @@ typedef struct nm_gen {
     bool is_gpu;
     int threads;
     int64_t per_block, shared_bytes;
-    LLVMValueRef lane; // the thread's number in its block, in the kernel function itself
-    nm_deal deal;      // of sweeps: to the block's threads, unless the generator says otherwise
-    nm_form form[2];   // of `kernel` and `kernel2`, where the templates differ for sm_90a
+    bool second_shares; // kernel2 alone has them
+    bool unordered;     // sums of floats have no order
+    LLVMValueRef lane;  // the thread's number in its block, in the kernel function itself
+    nm_deal deal;       // of sweeps: to the block's threads, unless the generator says otherwise
+    nm_form form[NM_MAX_LAUNCHES]; // of each kernel, where the templates differ for sm_90a
     int n_pending;
-    LLVMValueRef pending[2]; // where tensor maps lie
+    LLVMValueRef pending[NM_MAX_LAUNCHES]; // where tensor maps lie
     int n_bodies;
-    LLVMValueRef body[2];    // of `kernel` and `kernel2`
-    const nm_extent *range;  // the size of the parallel range; NULL: the module's `count` says it
-    const nm_extent *range2; // of kernel2; NULL: 1
+    LLVMValueRef body[NM_MAX_LAUNCHES]; // of each kernel
+    const nm_extent *range; // the size of the parallel range; NULL: the module's `count` says it
+    const nm_extent *range2, *range3; // of kernel2 and kernel3; NULL: 1
     nm_memo *memo;
     nm_index_memo *index;
     int n_memo, cap_memo, n_index, cap_index;

@@ -10,7 +10,8 @@ enum { PTX_KERNEL = 71 }; // LLVM's number of that calling convention
 bool nm_gpu_is_specific(LLVMModuleRef mod)
 {
     return LLVMGetNamedFunction(mod, "nmg_attn_bf16") ||
-           LLVMGetNamedFunction(mod, "nmg_attn_grad_bf16");
+           LLVMGetNamedFunction(mod, "nmg_attn_grad_bf16") ||
+           LLVMGetNamedFunction(mod, "nmg_attn_grad_once_bf16");
 }
 
 static LLVMAttributeRef text_attribute(LLVMContextRef ctx, const char *key, const char *value)
@@ -49,10 +50,14 @@ static void mark(LLVMContextRef ctx, LLVMValueRef fn, const nm_entry *entry)
                             text_attribute(ctx, "nvvm.minctasm", "1"));
 }
 
-void nm_gpu_mark_kernels(LLVMModuleRef mod, const nm_entry entry[2])
+const char *const nm_kernel_functions[NM_MAX_LAUNCHES] = {"kernel", "kernel2", "kernel3"};
+
+void nm_gpu_mark_kernels(LLVMModuleRef mod, const nm_entry entry[NM_MAX_LAUNCHES])
 {
     LLVMContextRef ctx = LLVMGetModuleContext(mod);
-    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
-        if (!LLVMIsDeclaration(fn) && LLVMGetLinkage(fn) == LLVMExternalLinkage)
-            mark(ctx, fn, &entry[strcmp(LLVMGetValueName2(fn, &(size_t){0}), "kernel2") == 0]);
+    for (int i = 0; i < NM_MAX_LAUNCHES; i++) {
+        LLVMValueRef fn = LLVMGetNamedFunction(mod, nm_kernel_functions[i]);
+        if (fn)
+            mark(ctx, fn, &entry[i]);
+    }
 }

@@ -9,8 +9,7 @@
 
 // Do its templates differ from one architecture to another? Else its text is the same for all.
 bool nm_gpu_is_specific(LLVMModuleRef mod);
-// Every function with a body that others can call becomes an entry of a GPU: entry[1] is that of
-// `kernel2`.
-void nm_gpu_mark_kernels(LLVMModuleRef mod, const nm_entry entry[2]);
+// Every function with a body that others can call becomes an entry of a GPU.
+void nm_gpu_mark_kernels(LLVMModuleRef mod, const nm_entry entry[NM_MAX_LAUNCHES]);
 
 #endif

@@ -161,41 +161,57 @@ static void check_module(LLVMModuleRef mod, const nm_op *group)
            text);
 }
 
-static nm_kernel row_of(const nm_gen *g, int code, int launch, int64_t grain)
+static int64_t shared_of(const nm_gen *g, int i)
+{
+    return g->second_shares && i != 1 ? 0 : g->shared_bytes;
+}
+
+// Kernel i of a group's.
+static nm_kernel row_of(const nm_gen *g, int code, int i)
 {
     return (nm_kernel){.code = code,
-                       .function = launch ? "kernel2" : "kernel",
-                       .grain = grain,
+                       .function = nm_kernel_functions[i],
+                       .grain = i ? 1 : g->grain,
                        .n_args = g->n_args,
                        .syms_at = syms_at(g),
                        .n_syms = g->syms.n,
                        .threads = g->threads,
                        .per_block = g->per_block,
-                       .shared = g->shared_bytes,
-                       .form = g->form[launch]};
+                       .shared = shared_of(g, i),
+                       .unordered = g->unordered,
+                       .form = g->form[i]};
 }
 
-static void list_launches(nm_program *p, nm_gen *g, int code, bool two, nm_launches *out)
+static int count_kernels(LLVMModuleRef mod)
 {
-    *out = (nm_launches){.n = 1 + two, .n_args = g->n_args, .syms = g->syms};
+    int n = 1;
+    while (n < NM_MAX_LAUNCHES && LLVMGetNamedFunction(mod, nm_kernel_functions[n]))
+        n++;
+    return n;
+}
+
+static void list_launches(nm_program *p, nm_gen *g, int code, int n, nm_launches *out)
+{
+    const nm_extent *one = nm_extent_const(p->m, 1);
+    const nm_extent *range[NM_MAX_LAUNCHES] = {g->range, g->range2 ? g->range2 : one,
+                                               g->range3 ? g->range3 : one};
+    *out = (nm_launches){.n = n, .n_args = g->n_args, .syms = g->syms};
     nm_arg *arg = nm_new_n(p->m->arena, nm_arg, (size_t)g->n_args + 1);
     memcpy(arg, g->arg, (size_t)g->n_args * sizeof *arg);
     out->arg = arg;
     const char *count = nm_arena_fmt(p->m->arena, "%s.count", p->codes->code[code].name);
-    out->launch[0] = (nm_launch){row_of(g, code, 0, g->grain), g->range, count};
-    const nm_extent *range2 = g->range2 ? g->range2 : nm_extent_const(p->m, 1);
-    if (two)
-        out->launch[1] = (nm_launch){row_of(g, code, 1, 1), range2, NULL};
+    for (int i = 0; i < n; i++)
+        out->launch[i] = (nm_launch){row_of(g, code, i), range[i], count};
 }
 
 // Kernels whose templates differ have a form each, if it is but the same launch.
 static void settle_forms(nm_gen *g)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < NM_MAX_LAUNCHES; i++)
         if (!g->form[i].threads)
             g->form[i] = (nm_form){.threads = g->threads,
                                    .per_block = g->per_block,
-                                   .shared = g->shared_bytes,
+                                   .shared = shared_of(g, i),
                                    .count_at = -1};
 }
 
@@ -204,7 +220,7 @@ static nm_code gpu_code(nm_gen *g, LLVMModuleRef mod, int weight)
     nm_code code = {.weight = weight, .specific = nm_gpu_is_specific(mod)};
     if (code.specific)
         settle_forms(g);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < NM_MAX_LAUNCHES; i++) {
         const nm_form *form = &g->form[i];
         code.entry[i] = code.sm90a[i] = (nm_entry){nm_gen_words(g, 0), g->threads, 0};
         if (code.specific)
@@ -226,11 +242,11 @@ bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_lau
     if (ok) {
         nm_gen_settle(g);
         check_module(mod, group);
-        bool two = LLVMGetNamedFunction(mod, "kernel2") != NULL;
+        int n = count_kernels(mod);
         nm_code code = {.weight = kinds[kind].weight};
         if (g->is_gpu)
             code = gpu_code(g, mod, kinds[kind].weight);
-        list_launches(p, g, nm_program_add_code(p, mod, code), two, out);
+        list_launches(p, g, nm_program_add_code(p, mod, code), n, out);
         p->scratch = g->scratch_bytes > p->scratch ? g->scratch_bytes : p->scratch;
     } else {
         LLVMDisposeModule(mod);

@@ -117,14 +117,21 @@ typedef struct nm_sharing {
     int64_t shared;
 } nm_sharing;
 
-static nm_sharing sharing_of(const nm_flash *x)
+// The backward in one pass: its blocks own keys alone.
+static bool is_once(const nm_gen *g, const nm_flash *x)
+{
+    return is_grad(x) && is_bf16(x) && g->fn.m->options.fast_attention_grad;
+}
+
+static nm_sharing sharing_of(const nm_gen *g, const nm_flash *x)
 {
     int64_t hd = nm_flash_head_size(x, 0), hd_v = nm_flash_head_size(x, 2);
     if (!is_bf16(x))
         return (nm_sharing){NMG_ATTN_THREADS, NMG_ATTN_TILE, NMG_ATTN_WIDE, NMG_ATTN_SHARED};
     if (is_grad(x))
         return (nm_sharing){NMG_ATTN_BF16_THREADS, NMG_ATTN_BF16_TILE, NMG_ATTN_BF16_WIDE,
-                            NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v)};
+                            is_once(g, x) ? NMG_ATTN_BF16_ONCE_SHARED(hd, hd_v)
+                                          : NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v)};
     return (nm_sharing){NMG_ATTN_BF16_THREADS, NMG_ATTN_BF16_TILE, NMG_ATTN_BF16_MOST,
                         NMG_ATTN_BF16_SHARED(hd, hd_v)};
 }
@@ -156,22 +163,24 @@ static const nm_extent *each_head(nm_gen *g, const nm_flash *x, const nm_extent 
     return n;
 }
 
-// Tiles of rows, and in the backward those of keys, too, of each slice of what is summed.
+// Tiles of rows; in the backward those of keys, too, of each slice of what is summed; or those of
+// keys alone.
 static const nm_extent *tiles_of(nm_gen *g, const nm_flash *x, const nm_sharing *s)
 {
     nm_module *m = g->fn.m;
     int64_t hd = nm_flash_head_size(x, 0), wide = nm_flash_head_size(x, 2);
     const nm_extent *n = ceil_div(g, row_extent(g, x), s->tile);
     if (is_grad(x)) {
+        const nm_extent *of_keys = ceil_div(g, dim_extent(g, &x->over), s->tile);
         wide = hd > wide ? hd : wide;
-        n = nm_extent_add(m, n, ceil_div(g, dim_extent(g, &x->over), s->tile));
+        n = is_once(g, x) ? of_keys : nm_extent_add(m, n, of_keys);
     }
     return nm_extent_mul(m, nm_extent_const(m, (wide + s->wide - 1) / s->wide), n);
 }
 
 static bool share_out(nm_gen *g, const nm_flash *x, const nm_extent **range)
 {
-    nm_sharing s = sharing_of(x);
+    nm_sharing s = sharing_of(g, x);
     *range = each_head(g, x, tiles_of(g, x, &s));
     g->threads = s.threads;
     g->per_block = 1;
@@ -182,22 +191,34 @@ static bool share_out(nm_gen *g, const nm_flash *x, const nm_extent **range)
 // --- kernels
 // --------------------------------------------------------------------------------------------------------
 
-enum { NO_NORMS = -1 };
+enum { NO_ROOM = -1 };
+typedef struct nm_rooms { // arguments: what kernels of a group hand to one another
+    int norms;            // two numbers of each row
+    int sums;             // dq in f32, to which all blocks add
+} nm_rooms;
+static const nm_rooms no_rooms = {NO_ROOM, NO_ROOM};
 
-// The call of the template; `norms`: the argument, where it takes them.
-static bool call(nm_gen *g, const nm_flash *x, LLVMValueRef args, nm_hooks hook, int norms)
+static const char *template_of(const nm_gen *g, const nm_flash *x)
 {
     static const char *const name[2][2] = {{"nmg_attn", "nmg_attn_grad"},
                                            {"nmg_attn_bf16", "nmg_attn_grad_bf16"}};
-    LLVMValueRef arg[9] = {nm_flash_spec(g, x), args};
+    return is_once(g, x) ? "nmg_attn_grad_once_bf16" : name[is_bf16(x)][is_grad(x)];
+}
+
+// The call of the template.
+static bool call(nm_gen *g, const nm_flash *x, LLVMValueRef args, nm_hooks hook, nm_rooms room)
+{
+    LLVMValueRef arg[10] = {nm_flash_spec(g, x), args};
     int n = 2;
-    if (norms != NO_NORMS)
-        arg[n++] = nm_gen_pointer(g, norms);
+    if (room.norms != NO_ROOM)
+        arg[n++] = nm_gen_pointer(g, room.norms);
+    if (room.sums != NO_ROOM)
+        arg[n++] = nm_gen_pointer(g, room.sums);
     LLVMValueRef more[] = {nm_gen_env(g), hook.bias, hook.position, hook.key_position, g->from};
     for (int i = 0; i < 5; i++)
         arg[n++] = more[i];
     if (g->is_gpu) {
-        nm_gen_call(g, name[is_bf16(x)][is_grad(x)], g->fn.nothing, n, arg);
+        nm_gen_call(g, template_of(g, x), g->fn.nothing, n, arg);
     } else {
         arg[n++] = g->to;
         arg[n++] = g->scratch;
@@ -217,15 +238,16 @@ static bool write_count(nm_gen *g, nm_flash *x)
     return true;
 }
 
-// The op's n results, into the fields from these on.
-static bool set_results(nm_gen *g, const nm_flash *x, LLVMValueRef args, int n, unsigned pointer,
-                        unsigned strides)
+// Results [from, to) of the op.
+static bool set_results(nm_gen *g, const nm_flash *x, LLVMValueRef args, int from, int to)
 {
-    for (int i = 0; i < n; i++) {
+    static const unsigned pointer[2][3] = {{F_OUT, F_LSE}, {F_DQ, F_DK, F_DV}};
+    static const unsigned strides[2][3] = {{F_OUTS, F_LSES}, {F_DQS, F_DKS, F_DVS}};
+    for (int i = from; i < to; i++) {
         nm_strided s;
         if (!nm_flash_result(g, x, i, &s))
             return false;
-        nm_flash_set(g, x, args, pointer + (unsigned)i, strides + (unsigned)i, &s);
+        nm_flash_set(g, x, args, pointer[is_grad(x)][i], strides[is_grad(x)][i], &s);
     }
     return true;
 }
@@ -246,8 +268,8 @@ static bool write_forward(nm_gen *g, nm_flash *x, nm_hooks hook)
         return false;
     nm_gen_begin_kernel(g, "kernel");
     LLVMValueRef args = nm_flash_args(g, x);
-    return args && set_operands(g, x, args, 0, 3) && set_results(g, x, args, 2, F_OUT, F_OUTS) &&
-           call(g, x, args, hook, NO_NORMS);
+    return args && set_operands(g, x, args, 0, 3) && set_results(g, x, args, 0, 2) &&
+           call(g, x, args, hook, no_rooms);
 }
 
 // On the host, dq in bf16 grows in floats.
@@ -262,39 +284,76 @@ static bool set_dq_sum(nm_gen *g, const nm_flash *x, LLVMValueRef args)
     return true;
 }
 
-static bool write_backward(nm_gen *g, nm_flash *x, nm_hooks hook, const char *name, int norms)
+static bool write_backward(nm_gen *g, nm_flash *x, nm_hooks hook, const char *name, nm_rooms room)
 {
+    int first = room.sums == NO_ROOM ? 0 : 1; // dq is rounded behind it
     nm_gen_begin_kernel(g, name);
     LLVMValueRef args = nm_flash_args(g, x);
-    return args && set_operands(g, x, args, 0, 6) && set_results(g, x, args, 3, F_DQ, F_DQS) &&
-           set_dq_sum(g, x, args) && call(g, x, args, hook, norms);
+    return args && set_operands(g, x, args, 0, 6) && set_results(g, x, args, first, 3) &&
+           set_dq_sum(g, x, args) && call(g, x, args, hook, room);
 }
 
-// A kernel in front of the backward: two numbers of each row.
-static bool write_norms(nm_gen *g, nm_flash *x, int norms)
+// --- the backward in bf16: kernels in front, and behind ------------------------------------------
+
+// A call of a template that takes a room and the index.
+static void call_with(nm_gen *g, const nm_flash *x, const char *name, LLVMValueRef args, int room)
+{
+    LLVMValueRef arg[] = {nm_flash_spec(g, x), args, nm_gen_pointer(g, room), g->from};
+    nm_gen_call(g, name, g->fn.nothing, 4, arg);
+}
+
+static bool write_front(nm_gen *g, nm_flash *x, nm_rooms room)
 {
     nm_gen_begin_kernel(g, "kernel");
     LLVMValueRef args = nm_flash_extents(g, x);
     if (!set_operands(g, x, args, 3, 6))
         return false;
-    LLVMValueRef arg[] = {nm_flash_spec(g, x), args, nm_gen_pointer(g, norms), g->from};
-    nm_gen_call(g, "nmg_attn_norms_bf16", g->fn.nothing, 4, arg);
+    call_with(g, x, "nmg_attn_norms_bf16", args, room.norms);
+    if (room.sums != NO_ROOM)
+        call_with(g, x, "nmg_attn_clear_bf16", args, room.sums);
     nm_fn_finish(&g->fn, NULL);
     return true;
 }
 
-static bool write_gpu_backward(nm_gen *g, nm_flash *x, nm_hooks hook)
+static bool write_behind(nm_gen *g, nm_flash *x, nm_rooms room)
+{
+    if (room.sums == NO_ROOM)
+        return true;
+    nm_gen_begin_kernel(g, "kernel3");
+    LLVMValueRef args = nm_flash_extents(g, x);
+    if (!set_results(g, x, args, 0, 1))
+        return false;
+    call_with(g, x, "nmg_attn_round_bf16", args, room.sums);
+    nm_fn_finish(&g->fn, NULL);
+    return true;
+}
+
+// Room for so many floats for each row.
+static int make_room(nm_gen *g, const nm_flash *x, int64_t floats)
 {
     nm_module *m = g->fn.m;
+    const nm_extent *each = nm_extent_const(m, floats * (int64_t)sizeof(float));
+    return nm_gen_workspace(g, nm_extent_mul(m, each_head(g, x, row_extent(g, x)), each));
+}
+
+static bool write_gpu_backward(nm_gen *g, nm_flash *x, nm_hooks hook)
+{
     if (!is_bf16(x))
-        return share_out(g, x, &g->range) && write_backward(g, x, hook, "kernel", NO_NORMS);
+        return share_out(g, x, &g->range) && write_backward(g, x, hook, "kernel", no_rooms);
     if (!share_out(g, x, &g->range2))
         return false;
     g->range = each_head(g, x, ceil_div(g, row_extent(g, x), NMG_ATTN_BF16_TILE));
-    const nm_extent *rows = each_head(g, x, row_extent(g, x));
-    int norms = nm_gen_workspace(g, nm_extent_mul(m, rows, nm_extent_const(m, 2 * sizeof(float))));
-    return write_norms(g, x, norms) && write_backward(g, x, hook, "kernel2", norms);
+    g->range3 = g->range;
+    g->second_shares = true;
+    g->unordered = is_once(g, x);
+    nm_rooms room = {make_room(g, x, 2), NO_ROOM};
+    if (is_once(g, x))
+        room.sums = make_room(g, x, nm_flash_head_size(x, 0));
+    return write_front(g, x, room) && write_backward(g, x, hook, "kernel2", room) &&
+           write_behind(g, x, room);
 }
+
+// --- the kinds -----------------------------------------------------------------------------------
 
 bool nm_kernel_attention(nm_gen *g)
 {
@@ -315,5 +374,5 @@ bool nm_kernel_attention_grad(nm_gen *g)
         return false;
     if (g->is_gpu)
         return write_gpu_backward(g, &x, hook);
-    return write_backward(g, &x, hook, "kernel", NO_NORMS) && write_count(g, &x);
+    return write_backward(g, &x, hook, "kernel", no_rooms) && write_count(g, &x);
 }

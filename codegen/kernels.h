@@ -4,8 +4,8 @@
 //   void kernel(const nmdrv_sym *, void *const *arg, int64_t from, int64_t to, void *scratch)
 //   int64_t count(const nmdrv_sym *)
 //
-// A kind that needs a second launch (chunks and their combination) writes `kernel2`, whose range is
-// 1, too. False: reported at the op that could not be lowered.
+// A kind that needs more launches (chunks and their combination) writes `kernel2`, whose range is
+// g->range2 or 1, too, and `kernel3`. False: reported at the op that could not be lowered.
 #ifndef NM_CODEGEN_KERNELS_H
 #define NM_CODEGEN_KERNELS_H
 

@@ -13,7 +13,7 @@ typedef struct nm_code {         // one LLVM module: of equal kernels, of a driv
     uint64_t hash;               // of the bitcode, before it has a name
     int weight;
     // Of the flavour gpu, as in nm_object; else 0: as everywhere, and for sm_90a.
-    nm_entry entry[2], sm90a[2];
+    nm_entry entry[NM_MAX_LAUNCHES], sm90a[NM_MAX_LAUNCHES];
     bool specific; // it is compiled for each architecture by itself
 } nm_code;
 
@@ -29,16 +29,16 @@ typedef struct nm_kernel { // a row of the program's kernel table
     int64_t grain;
     int n_args, syms_at, n_syms;        // flavour gpu: nmdrv_kernel
     int64_t threads, per_block, shared; // likewise
+    bool unordered;                     // likewise
     nm_form form;                       // threads 0: none
 } nm_kernel;
 
-typedef struct nm_launch { // what the driver does for one launch of a group
+typedef struct nm_launch {  // what the driver does for one launch of a group
     nm_kernel kernel;       // without a name: not in the table yet
     const nm_extent *range; // the size of the parallel range; NULL: what `count` gives
     const char *count;      // the symbol of a function
 } nm_launch;
 
-enum { NM_MAX_LAUNCHES = 2 };
 typedef struct nm_launches { // of one group; they share the argument block
     int n, n_args;
     nm_launch launch[NM_MAX_LAUNCHES];

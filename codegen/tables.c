@@ -252,7 +252,8 @@ static LLVMValueRef kernel_rows(nm_table *t)
                       nm_string(t, nm_arena_fmt(p->m->arena, "%s_%s", code, k->function)),
                       kernel_function(t, k, '.', is_gpu && p->opts->emu), nm_word(t, k->n_args),
                       nm_word(t, k->syms_at), nm_word(t, k->n_syms), nm_word(t, k->threads),
-                      nm_word(t, k->per_block), nm_word(t, k->shared), form_of(t, k));
+                      nm_word(t, k->per_block), nm_word(t, k->shared), nm_word(t, k->unordered),
+                      form_of(t, k));
     }
     return nm_rows(t, p->n_kernels, r, "kernels");
 }

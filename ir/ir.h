@@ -310,6 +310,7 @@ typedef struct nm_option { // compilation options that passes may read
     nm_flavour flavour;    // passes above `fuse` do not look at it
     const char *precision; // f32: what `real` is computed in
     bool fast_casts;
+    bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order
     int n_fixes;
     const nm_fix *fix;     // what passes/fix.c bakes in
     const char *comm_text; // the one text that --explain-comm shows; NULL: all

@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 12 };
+enum { NMDRV_VERSION = 13 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -187,6 +187,7 @@ typedef struct nmdrv_kernel {
     nmdrv_block_fn *block;    // NULL: the target emu was not named
     int64_t n_args, syms_at, n_syms;    // of the argument block; which of it points to the symbols, or -1
     int64_t threads, per_block, shared; // threads of a block, indices of a block, bytes of dynamic shared memory
+    int64_t unordered;                  // sums of floats are made in no order: their last bits differ from run to run
     const nmdrv_form *sm90a;            // NULL: as everywhere
 } nmdrv_kernel;
 

@@ -59,6 +59,17 @@ static nmrt_status open_context(nmrt_device *d, nmrt_error *e)
     return nmrt_gpu_check(d, r, "cannot make a stream", e);
 }
 
+static void tell_unordered(nmrt_device *d)
+{
+    const nmdrv_program *p = d->program;
+    bool any = false;
+    for (int64_t i = 0; i < p->n_kernels; i++)
+        any = any || p->kernel[i].unordered;
+    if (any)
+        snprintf(d->title + strlen(d->title), sizeof d->title - strlen(d->title),
+                 ", sums of attention's gradient in no fixed order");
+}
+
 static nmrt_status open_parts(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e)
 {
     NMRT_TRY(find_device(d, request->local_rank, e));
@@ -67,6 +78,7 @@ static nmrt_status open_parts(nmrt_device *d, const nmrt_device_request *request
     nmrt_gpu_trace_stream(d, d->stream, "stream");
     NMRT_TRY(nmrt_gpu_ring_open(d, e));
     NMRT_TRY(nmrt_gpu_open_image(d, e));
+    tell_unordered(d);
     NMRT_TRY(nmrt_gpu_products_open(d, e));
     if (request->graphs)
         NMRT_TRY(nmrt_gpu_graphs_open(d, e));

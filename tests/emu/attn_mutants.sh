@@ -63,6 +63,7 @@ each_call() { # file, which templates
 each_call attn_tile.h f32
 each_call attn_grad.c f32
 each_call attn_bf16.c "mma wgmma"
+each_call attn_back.h "mma wgmma"
 each_call attn_bf16_grad.c "mma wgmma"
 each_call attn_wgmma.h wgmma
 
@@ -89,6 +90,10 @@ try attn_wgmma.h 'the next column'           's/k \/ 4 \* OWN \* ROW/k \/ 4 * 8 
 try attn_wgmma.h 'the lead of a sum'         's/column_bytes, 8 \* ROW), columns/ROW, 8 * ROW), columns/' wgmma
 try attn_wgmma.h 'the swizzle'               's/swizzle128(tile + \(.*\));/(tile + \1);/' wgmma
 try attn_bf16.c 'a row that has seen nothing' 's/max == NMK_LEAST ? 0 : //' mma
+try attn_back.h 'dq in one pass: its element' 's/row \* hd + to, s/row * hd + at, s/' mma
+try attn_mma.h  'across: the next own lines' 's/b_at + k \* 16 \* pair_line/b_at/' mma
+try attn_wgmma.h 'across: the next own lines' 's/pairs + k \* 16 \* ROW/pairs/' wgmma
+try attn_bf16_grad.c 'dq in one pass: cleared' 's/to\[i\] = 0/to[i] = to[i]/' mma
 try attn_bf16_grad.c 'the other buffer'      's/buffer ^= 1/buffer ^= 0/' mma
 echo "$survivors of $tried survived"
 [ "$tried" -gt 0 ] && [ "$survivors" -eq 0 ]

@@ -158,6 +158,7 @@ INLINE int64_t next_rows(const attn *a, int64_t j, int64_t r)
 INLINE void add_dq(const attn *a, seat me, room m, slice part, int64_t r, float *dq)
 {
     int64_t hd = a->s->hd, rows = row_count(a);
+    find_again(&me);
     UNROLL
     for (int64_t c = 0; c < min64(hd, WIDE); c += 64) {
         int64_t at = part.from + c + me.line;
@@ -171,7 +172,7 @@ INLINE void add_dq(const attn *a, seat me, room m, slice part, int64_t r, float 
         for (int e = 0; e < 4; e++) {
             int64_t row = r + 8 * n + me.other + e % 2, to = at + e / 2 * 8;
             if (row < rows && to < part.hd)
-                red_add_f32(dq + row * hd + to, s[n][e]);
+                red_add_f32(dq + row * hd + to, s[n][e] * a->x->scale);
         }
     }
 }

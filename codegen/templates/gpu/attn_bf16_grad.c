@@ -153,6 +153,6 @@ NMG_ENTRY void nmg_attn_round_bf16(const nmk_attn_spec *s, const nmk_attn_args *
     for (u32 n = tid() / 32; n < dq.n; n += THREADS / 32) {
         u16 *line = (u16 *)x->dq + line_offset(&dq, n);
         for (int64_t c = laneid(); c < s->hd; c += 32)
-            line[c] = to_bf16(from[n * s->hd + c] * x->scale);
+            line[c] = to_bf16(from[n * s->hd + c]);
     }
 }
