@@ -39,10 +39,10 @@ static run run_of(const problem *p)
 
 static int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
-// `l` says the kernel, its threads and its shared memory.
-static void launch(nmemu_launch l, const run *r, int64_t blocks, nmemu_mode mode)
+// `l` says the kernel, its threads and its shared memory; params: what it gets.
+static void launch(nmemu_launch l, const void *params, int64_t blocks, nmemu_mode mode)
 {
-    l.params = r, l.grid[0] = (uint32_t)blocks, l.grid[1] = l.grid[2] = 1;
+    l.params = params, l.grid[0] = (uint32_t)blocks, l.grid[1] = l.grid[2] = 1;
     l.mode = mode, l.seed = (u64)blocks;
     must(nmemu_run(device, &l, NULL));
 }

@@ -27,10 +27,28 @@ enum {
 #define NMG_ATTN_BF16_ONCE_SHARED(hd, hd_v)                                                        \
     (NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v) + 64 * NMG_ATTN_BF16_LINE(64))
 
+// The form for sm_90a that copies keys and values by tensor maps: a warpgroup that does nothing
+// else, two that own 64 rows each. Keys of a tile; bytes of dynamic shared memory: rows, stages of
+// keys and values, barriers.
+enum { NMG_ATTN_MAPS_THREADS = 384, NMG_ATTN_MAPS_ROWS = 128, NMG_ATTN_MAPS_STAGES = 2 };
+#define NMG_ATTN_MAPS_KEYS(hd, hd_v)  ((hd) <= 128 && (hd_v) <= 128 ? 128 : 64)
+#define NMG_ATTN_MAPS_TILE(lines, hd) ((lines) * 128 * (((hd) + 63) / 64))
+#define NMG_ATTN_MAPS_SHARED(hd, hd_v)                                                             \
+    (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_ROWS, hd) + 64 +                                             \
+     NMG_ATTN_MAPS_STAGES * (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_KEYS(hd, hd_v), hd) +                \
+                             NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_KEYS(hd, hd_v), hd_v)))
+
 // out and lse. A block does one index of
 //     batch x kv heads x tiles of rows (n_q * g of them), the last fastest.
 void nmg_attn_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
                    nmk_position *position, nmk_position *key_position, int64_t index);
+
+// The same. As sm_90a has it, tiles are of NMG_ATTN_MAPS_ROWS, and maps are two: of k and of v,
+// [hd, key, kv head, batch1, batch0], boxes of 64 elements of NMG_ATTN_MAPS_KEYS keys, swizzled by
+// 128 bytes. As others have it, it does not look at them.
+void nmg_attn_bf16_maps(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env,
+                        nmk_bias *bias, nmk_position *position, nmk_position *key_position,
+                        const void *maps, int64_t index);
 
 // norms[batch, kv heads, rows] of two: lse in units of log2 (inf where it was -inf), and
 // sum(dout * out). Range: batch x kv heads x tiles of rows.

@@ -14,7 +14,7 @@ enum {
 
 INLINE u32 padded(int64_t hd) { return (u32)(hd + 15) / 16 * 16; }
 
-typedef struct seat { // a thread's place
+typedef struct seat { // a thread's place in its four warps
     smem at;
     u32 line, other; // its first own line; its first other
     u32 warp, lane;
@@ -22,7 +22,7 @@ typedef struct seat { // a thread's place
 
 INLINE seat take_seat(void)
 {
-    u32 warp = shfl_idx_u32(tid() / 32, 0), lane = laneid(); // the same in all lanes, and seen so
+    u32 warp = shfl_idx_u32(tid() / 32 % (THREADS / 32), 0), lane = laneid(); // the same in all lanes, and seen so
     return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
 }
 

@@ -37,12 +37,12 @@ INLINE void copy_slowly(smem to, const u16 *line, int64_t c, int64_t hd, bool th
     st_shared_v4(to, four);
 }
 
-// `count` lines, by cp.async where that can be: commit and wait are the caller's.
+// `count` lines, by the four warps, with cp.async where that can be: commit and wait are the caller's.
 INLINE void stage(const lines *x, u32 count, int64_t hd, smem to)
 {
     u32 eights = padded(hd) / 8;
     bool aligned = is_aligned(x, hd);
-    for (u32 u = tid(); u < count * eights; u += THREADS) {
+    for (u32 u = tid() % THREADS; u < count * eights; u += THREADS) {
         u32 n = u / eights, c = u % eights * 8;
         bool there = n < x->n;
         const u16 *line = (const u16 *)x->t + line_offset(x, there ? n : x->n - 1);
