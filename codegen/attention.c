@@ -87,9 +87,7 @@ static nm_coords origin(nm_gen *g, const nm_type *t)
     return c;
 }
 
-// The name that a role has in a tensor of type t: keys have `over` for positions. NULL: it has
-// none.
-static nm_sym role_in(const nm_flash *x, const nm_type *t, nm_attn_at at)
+nm_sym nm_flash_role(const nm_flash *x, const nm_type *t, nm_attn_at at)
 {
     nm_sym dim = x->role[at].name;
     if (at == AT_POS && !(dim && nm_has_dim(t, dim)))
@@ -110,7 +108,7 @@ static bool fill_strides(nm_gen *g, const nm_flash *x, const nm_type *t, nm_valu
                          LLVMValueRef base, nm_strided *s)
 {
     for (int at = 0; at < N_AT; at++) {
-        nm_sym dim = role_in(x, t, (nm_attn_at)at);
+        nm_sym dim = nm_flash_role(x, t, (nm_attn_at)at);
         s->stride[at] = nm_index_const(g, 0);
         if (!dim)
             continue;

@@ -31,6 +31,9 @@ typedef struct nm_flash {
 bool nm_flash_find(nm_gen *g, nm_flash *x, nm_op *op);
 // The head dim's extent in q (0), k or v (2): 1 if it is no constant.
 int64_t nm_flash_head_size(const nm_flash *x, int operand);
+// The name that a role has in a tensor of type t: keys have `over` for positions. NULL: it has
+// none.
+nm_sym nm_flash_role(const nm_flash *x, const nm_type *t, nm_attn_at at);
 // The coordinate step of one index of the role: a kv head is `groups` of q's unsplit heads.
 LLVMValueRef nm_flash_step(nm_gen *g, const nm_flash *x, nm_sym dim, nm_attn_at at);
 
@@ -44,6 +47,12 @@ bool nm_flash_operand(nm_gen *g, const nm_flash *x, nm_value *v, nm_strided *s);
 bool nm_flash_result(nm_gen *g, const nm_flash *x, int i, nm_strided *s);
 // A workspace for floats that lie as q does, its head dim innermost.
 bool nm_flash_room(nm_gen *g, const nm_flash *x, nm_strided *s);
+
+// --- tensor maps: attention_maps.c ---
+
+// Of q's, k's or v's tensor (0, 1, 2): [hd, position, kv head, batch1, batch0], for boxes of 64
+// elements of so many positions. False: it does not lie as the copy engine reads.
+bool nm_flash_map(nm_gen *g, const nm_flash *x, int operand, int64_t positions, nm_map *map);
 
 // --- nmk_attn_args: attention_args.c ---
 

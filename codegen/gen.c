@@ -140,26 +140,26 @@ LLVMValueRef nm_gen_pointer(nm_gen *g, int arg)
     return p;
 }
 
-static bool is_run(const nm_extent *e)
+bool nm_extent_is_multiple(const nm_extent *e, int64_t n)
 {
     for (int i = 0; i < e->n_terms; i++)
-        if (e->term[i].factor % NM_GPU_RUN)
+        if (e->term[i].factor % n)
             return false;
     return true;
 }
 
-bool nm_gen_is_aligned(nm_gen *g, int arg)
+bool nm_gen_is_aligned(nm_gen *g, int arg, int64_t n)
 {
     const nm_place *place = g->arg[arg].place;
-    if (!place || !is_run(place->start))
+    if (!place || !nm_extent_is_multiple(place->start, n))
         return place == NULL;
     for (int i = 0; i < place->n_turns; i++)
-        if (!is_run(place->turn[i].stride))
+        if (!nm_extent_is_multiple(place->turn[i].stride, n))
             return false;
     return true;
 }
 
-static int number_arg(nm_gen *g, const nm_extent *e)
+int nm_gen_number_arg(nm_gen *g, const nm_extent *e)
 {
     for (int i = 0; i < g->n_args; i++)
         if (g->arg[i].number == e)
@@ -171,13 +171,13 @@ nm_number nm_gen_number_of(nm_gen *g, const nm_extent *e)
 {
     nm_number n = {.arg = -1};
     if (!nm_extent_is_const(e, &n.value))
-        n.arg = number_arg(g, e);
+        n.arg = nm_gen_number_arg(g, e);
     return n;
 }
 
 LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e)
 {
-    LLVMValueRef p = nm_gen_pointer(g, number_arg(g, e));
+    LLVMValueRef p = nm_gen_pointer(g, nm_gen_number_arg(g, e));
     LLVMBasicBlockRef back = nm_fn_enter_entry(&g->fn);
     LLVMValueRef v = LLVMBuildPtrToInt(g->fn.b, p, g->fn.i64, "");
     nm_fn_leave_entry(&g->fn, back);

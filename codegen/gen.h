@@ -155,8 +155,11 @@ LLVMValueRef nm_gen_begin_hook(nm_gen *g, const char *name, LLVMTypeRef type);
 LLVMValueRef nm_gen_env(nm_gen *g);                      // in the kernel: what its hooks get
 int nm_gen_workspace(nm_gen *g, const nm_extent *bytes); // a further argument
 LLVMValueRef nm_gen_pointer(nm_gen *g, int arg);
-bool nm_gen_is_aligned(nm_gen *g, int arg); // is it a multiple of NM_GPU_RUN elements, always?
-nm_number nm_gen_number_of(nm_gen *g, const nm_extent *e); // for forms
+bool nm_gen_is_aligned(nm_gen *g, int arg, int64_t n); // is it a multiple of n elements, always?
+// For forms: the argument that is the extent; the extent as a constant or an argument.
+int nm_gen_number_arg(nm_gen *g, const nm_extent *e);
+nm_number nm_gen_number_of(nm_gen *g, const nm_extent *e);
+bool nm_extent_is_multiple(const nm_extent *e, int64_t n); // always? May say no
 // The extent as an argument: where it alone tells two kernels apart, they are one.
 LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e);
 LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n, LLVMValueRef *arg);

@@ -10,6 +10,7 @@ enum { PTX_KERNEL = 71 }; // LLVM's number of that calling convention
 bool nm_gpu_is_specific(LLVMModuleRef mod)
 {
     return LLVMGetNamedFunction(mod, "nmg_attn_bf16") ||
+           LLVMGetNamedFunction(mod, "nmg_attn_bf16_maps") ||
            LLVMGetNamedFunction(mod, "nmg_attn_grad_bf16") ||
            LLVMGetNamedFunction(mod, "nmg_attn_grad_once_bf16");
 }

@@ -188,6 +188,28 @@ static bool share_out(nm_gen *g, const nm_flash *x, const nm_extent **range)
     return *range || nm_gen_refuse(g, x->op, "its tiles have no extent that can be written");
 }
 
+// --- the form for sm_90a, with tensor maps of keys and values
+// -----------------------------------------------------
+
+// Where they lie as the copy engine reads them, and rows fill more than a block of the other form.
+static bool find_form(nm_gen *g, const nm_flash *x, nm_form *form)
+{
+    int64_t hd = nm_flash_head_size(x, 0), hd_v = nm_flash_head_size(x, 2), n_rows;
+    int64_t keys = NMG_ATTN_MAPS_KEYS(hd, hd_v);
+    const nm_extent *rows = row_extent(g, x);
+    bool few = nm_extent_is_const(rows, &n_rows) && n_rows <= NMG_ATTN_BF16_TILE;
+    *form = (nm_form){.threads = NMG_ATTN_MAPS_THREADS,
+                      .per_block = 1,
+                      .shared = NMG_ATTN_MAPS_SHARED(hd, hd_v),
+                      .n_maps = 2};
+    const nm_extent *range = each_head(g, x, ceil_div(g, rows, NMG_ATTN_MAPS_ROWS));
+    if (few || !range || !nm_flash_map(g, x, 1, keys, &form->map[0]) ||
+        !nm_flash_map(g, x, 2, keys, &form->map[1]))
+        return false;
+    form->count_at = nm_gen_number_arg(g, range);
+    return true;
+}
+
 // --- kernels
 // --------------------------------------------------------------------------------------------------------
 
@@ -202,6 +224,8 @@ static const char *template_of(const nm_gen *g, const nm_flash *x)
 {
     static const char *const name[2][2] = {{"nmg_attn", "nmg_attn_grad"},
                                            {"nmg_attn_bf16", "nmg_attn_grad_bf16"}};
+    if (g->form[0].n_maps)
+        return "nmg_attn_bf16_maps";
     return is_once(g, x) ? "nmg_attn_grad_once_bf16" : name[is_bf16(x)][is_grad(x)];
 }
 
@@ -214,9 +238,12 @@ static bool call(nm_gen *g, const nm_flash *x, LLVMValueRef args, nm_hooks hook,
         arg[n++] = nm_gen_pointer(g, room.norms);
     if (room.sums != NO_ROOM)
         arg[n++] = nm_gen_pointer(g, room.sums);
-    LLVMValueRef more[] = {nm_gen_env(g), hook.bias, hook.position, hook.key_position, g->from};
-    for (int i = 0; i < 5; i++)
+    LLVMValueRef more[] = {nm_gen_env(g), hook.bias, hook.position, hook.key_position};
+    for (int i = 0; i < 4; i++)
         arg[n++] = more[i];
+    if (g->form[0].n_maps)
+        arg[n++] = nm_gen_maps(g);
+    arg[n++] = g->from;
     if (g->is_gpu) {
         nm_gen_call(g, template_of(g, x), g->fn.nothing, n, arg);
     } else {
@@ -266,6 +293,9 @@ static bool write_forward(nm_gen *g, nm_flash *x, nm_hooks hook)
 {
     if (g->is_gpu && !share_out(g, x, &g->range))
         return false;
+    nm_form form;
+    if (g->is_gpu && is_bf16(x) && find_form(g, x, &form))
+        g->form[0] = form;
     nm_gen_begin_kernel(g, "kernel");
     LLVMValueRef args = nm_flash_args(g, x);
     return args && set_operands(g, x, args, 0, 3) && set_results(g, x, args, 0, 2) &&

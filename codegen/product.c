@@ -1,21 +1,12 @@
 // Which dot groups are a call of a library's product: see product.h.
 //
-// An operand is a view of what is stored. Followed from there, a dim of the view is a stride in
-// elements, as an extent; each list of the dot's dims (codegen/dot.h) has to be one stride: the
-// list's dims lie in each other as they are walked. Extents are interned, so that equal ones are
-// one pointer.
+// An operand is a view of what is stored (codegen/view.h); each list of the dot's dims
+// (codegen/dot.h) has to be one stride: the list's dims lie in each other as they are walked.
 #include "codegen/product.h"
 #include "codegen/dot.h"
+#include "codegen/view.h"
 
 #include <string.h>
-
-typedef struct strided { // a view of a group's operand
-    int index;
-    nm_dtype dtype; // that it is stored in
-    int n;
-    nm_dim dim[NM_MAX_RANK];
-    const nm_extent *stride[NM_MAX_RANK], *offset;
-} strided;
 
 static const nm_extent *one(nm_module *m) { return nm_extent_const(m, 1); }
 
@@ -23,147 +14,6 @@ static bool is_one(const nm_extent *e)
 {
     int64_t n;
     return nm_extent_is_const(e, &n) && n == 1;
-}
-
-// --- views
-// ------------------------------------------------------------------------------------------------
-
-static int find(const strided *s, nm_sym dim)
-{
-    for (int i = 0; i < s->n; i++)
-        if (s->dim[i].name == dim)
-            return i;
-    return -1;
-}
-
-static void remove_dim(strided *s, int at)
-{
-    s->n--;
-    s->dim[at] = s->dim[s->n];
-    s->stride[at] = s->stride[s->n];
-}
-
-static bool add_dim(strided *s, nm_dim dim, const nm_extent *stride)
-{
-    if (s->n == NM_MAX_RANK || !stride)
-        return false;
-    s->dim[s->n] = dim;
-    s->stride[s->n++] = stride;
-    return true;
-}
-
-// Dense, as a stored value lies.
-static bool lay_out(nm_module *m, const nm_type *t, strided *s)
-{
-    const nm_extent *stride = one(m);
-    *s = (strided){.offset = nm_extent_const(m, 0)};
-    for (int i = t->rank; i-- > 0;) {
-        if (!add_dim(s, t->dim[i], stride))
-            return false;
-        stride = nm_extent_mul(m, stride, t->dim[i].extent);
-    }
-    return true;
-}
-
-// The one stride of a list of dims, outermost first, that are walked as one index. NULL: it has
-// none. Of a list of one index, and of dims that it does not have: 0.
-static const nm_extent *stride_of(nm_module *m, const strided *s, int n, const nm_dim *dim)
-{
-    const nm_extent *stride = NULL, *next = NULL;
-    for (int i = n; i-- > 0;) {
-        if (is_one(dim[i].extent))
-            continue;
-        int at = find(s, dim[i].name);
-        const nm_extent *here = at < 0 ? nm_extent_const(m, 0) : s->stride[at];
-        if ((at >= 0 && s->dim[at].extent != dim[i].extent) || (next && here != next))
-            return NULL;
-        stride = stride ? stride : here;
-        next = nm_extent_mul(m, here, dim[i].extent);
-        if (!next)
-            return NULL;
-    }
-    return stride ? stride : nm_extent_const(m, 0);
-}
-
-static bool view_rename(strided *s, const nm_op *op)
-{
-    s->dim[find(s, nm_attr_sym(op, "from"))].name = nm_attr_sym(op, "to");
-    return true;
-}
-
-static bool view_split(nm_module *m, strided *s, const nm_op *op)
-{
-    int at = find(s, nm_attr_sym(op, "from"));
-    nm_syms into = nm_attr_dims(op, "into");
-    const nm_extent *stride = s->stride[at];
-    remove_dim(s, at);
-    for (int i = into.n; i-- > 0;) {
-        const nm_type *t = op->out[0].type;
-        nm_dim dim = t->dim[nm_type_find(t, into.sym[i])];
-        if (!add_dim(s, dim, stride))
-            return false;
-        stride = nm_extent_mul(m, stride, dim.extent);
-    }
-    return true;
-}
-
-static bool view_merge(nm_module *m, strided *s, const nm_op *op)
-{
-    nm_syms from = nm_attr_dims(op, "from");
-    nm_dim part[NM_MAX_RANK];
-    for (int i = 0; i < from.n; i++)
-        part[i] = s->dim[find(s, from.sym[i])];
-    const nm_extent *stride = stride_of(m, s, from.n, part);
-    for (int i = 0; i < from.n; i++)
-        remove_dim(s, find(s, from.sym[i]));
-    const nm_type *t = op->out[0].type;
-    return add_dim(s, t->dim[nm_type_find(t, nm_attr_sym(op, "into"))], stride);
-}
-
-static bool view_slice(nm_module *m, strided *s, const nm_op *op)
-{
-    int at = find(s, nm_attr_sym(op, "over"));
-    const nm_attr *start = nm_attr_get(op, "start");
-    const nm_extent *first =
-        start->kind == NM_ATTR_int ? nm_extent_const(m, start->u.i) : start->u.extent;
-    s->offset = nm_extent_add(m, s->offset, nm_extent_mul(m, first, s->stride[at]));
-    int kept = nm_type_find(op->out[0].type, s->dim[at].name);
-    if (kept >= 0)
-        s->dim[at].extent = op->out[0].type->dim[kept].extent;
-    else
-        remove_dim(s, at);
-    return s->offset != NULL;
-}
-
-// What is stored narrow is read as it is: products of bf16 are sums in f32.
-static bool widens(const strided *s, const nm_op *op)
-{
-    return (s->dtype == NM_bf16 || s->dtype == NM_f16) && op->out[0].type->dtype == NM_f32;
-}
-
-static bool look_through(nm_module *m, strided *s, const nm_op *op)
-{
-    switch (op->code) {
-    case NM_OP_stop: return true;
-    case NM_OP_cast: return widens(s, op);
-    case NM_OP_rename: return view_rename(s, op);
-    case NM_OP_split: return view_split(m, s, op);
-    case NM_OP_merge: return view_merge(m, s, op);
-    case NM_OP_slice: return view_slice(m, s, op);
-    case NM_OP_broadcast: return op->in[0]->type->rank == op->out[0].type->rank;
-    default: return false;
-    }
-}
-
-// false: v is no such view of what is stored.
-static bool follow(nm_module *m, const nm_value *v, strided *s)
-{
-    if (v->def)
-        return v->def->n_in == 1 && follow(m, v->def->in[0], s) && look_through(m, s, v->def);
-    bool ok = lay_out(m, v->type, s);
-    s->index = v->index;
-    s->dtype = v->type->dtype;
-    return ok;
 }
 
 // --- the body
@@ -241,7 +91,7 @@ static bool read_body(nm_op *group, nm_product_call *call, body *x)
 }
 
 // The result is rounded once: by the product, or where that is f32, behind it.
-static bool fit_dtypes(const nm_op *dot, const strided *a, const strided *b, nm_dtype c)
+static bool fit_dtypes(const nm_op *dot, const nm_view *a, const nm_view *b, nm_dtype c)
 {
     nm_dtype t = a->dtype, sums = dot->out[0].type->dtype;
     bool known = t == NM_f32 || t == NM_bf16 || t == NM_f16;
@@ -274,12 +124,12 @@ static bool settle(nm_module *m, const nm_extent **stride, const nm_extent *cons
 }
 
 // The strides of batch, and of the matrix's two lists, to stride[0..2].
-static bool find_strides(nm_module *m, const nm_dot *d, const strided *s, nm_dot_list row,
+static bool find_strides(nm_module *m, const nm_dot *d, const nm_view *s, nm_dot_list row,
                          nm_dot_list col, const nm_extent *const *extent, const nm_extent **stride)
 {
     const nm_dot_list list[] = {NM_DOT_BATCH, row, col};
     for (int i = 0; i < 3; i++) {
-        stride[i] = stride_of(m, s, d->n[list[i]], d->dim[list[i]]);
+        stride[i] = nm_view_stride(m, s, d->n[list[i]], d->dim[list[i]]);
         if (!stride[i])
             return false;
     }
@@ -297,23 +147,24 @@ static const nm_extent *elements(nm_module *m, int n, const nm_dim *dim)
 
 // Outer dims of m or n that lie apart from the others, in the operand that has them or in the
 // result, become the batch's: the other operand stands still then.
-static void move_apart(nm_module *m, nm_dot *d, nm_dot_list l, const strided *own, const strided *c)
+static void move_apart(nm_module *m, nm_dot *d, nm_dot_list l, const nm_view *own, const nm_view *c)
 {
     nm_dim *dim = d->dim[l];
-    while (!stride_of(m, own, d->n[l], dim) || !stride_of(m, c, d->n[l], dim)) {
+    while (!nm_view_stride(m, own, d->n[l], dim) || !nm_view_stride(m, c, d->n[l], dim)) {
         d->dim[NM_DOT_BATCH][d->n[NM_DOT_BATCH]++] = dim[0];
         memmove(dim, dim + 1, sizeof *dim * (size_t)--d->n[l]);
     }
 }
 
 // Is each operand's stride over these dims, as one index, known?
-static bool are_one(nm_module *m, const strided *const s[3], int n, const nm_dim *dim)
+static bool are_one(nm_module *m, const nm_view *const s[3], int n, const nm_dim *dim)
 {
-    return stride_of(m, s[0], n, dim) && stride_of(m, s[1], n, dim) && stride_of(m, s[2], n, dim);
+    return nm_view_stride(m, s[0], n, dim) && nm_view_stride(m, s[1], n, dim) &&
+           nm_view_stride(m, s[2], n, dim);
 }
 
 // As many of the batch's dims as are one index stay in d, the innermost; the others are turns.
-static bool find_turns(nm_module *m, nm_dot *d, const strided *const s[3], nm_product_call *call)
+static bool find_turns(nm_module *m, nm_dot *d, const nm_view *const s[3], nm_product_call *call)
 {
     nm_dim *dim = d->dim[NM_DOT_BATCH];
     int n = d->n[NM_DOT_BATCH], outer = 0;
@@ -321,15 +172,15 @@ static bool find_turns(nm_module *m, nm_dot *d, const strided *const s[3], nm_pr
         outer++;
     call->turns = elements(m, outer, dim);
     for (int i = 0; i < 3; i++)
-        call->step[i] = stride_of(m, s[i], outer, dim);
+        call->step[i] = nm_view_stride(m, s[i], outer, dim);
     bool ok = call->turns && are_one(m, s, outer, dim);
     d->n[NM_DOT_BATCH] = n - outer;
     memmove(dim, dim + outer, sizeof *dim * (size_t)(n - outer));
     return ok;
 }
 
-static bool find_geometry(nm_module *m, const nm_dot *d, const strided *a, const strided *b,
-                          const strided *c, const nm_extent **word)
+static bool find_geometry(nm_module *m, const nm_dot *d, const nm_view *a, const nm_view *b,
+                          const nm_view *c, const nm_extent **word)
 {
     _Static_assert(NM_DOT_BATCH == BATCH && NM_DOT_M == M && NM_DOT_N == N && NM_DOT_K == K,
                    "the lists' sizes are the first words");
@@ -350,16 +201,17 @@ static bool find_geometry(nm_module *m, const nm_dot *d, const strided *a, const
 static bool find_addend(nm_module *m, const nm_dot *d, const nm_value *addend, const nm_type *c,
                         nm_product_call *call)
 {
-    strided s;
+    nm_view s;
     if (!addend)
         return true;
     if (!addend->def && addend->type == c) {
         call->sum = addend->index;
         return true;
     }
-    if (addend->type->rank != d->n[NM_DOT_N] || !follow(m, addend, &s) || s.dtype != c->dtype)
+    if (addend->type->rank != d->n[NM_DOT_N] || !nm_view_follow(m, addend, &s) ||
+        s.dtype != c->dtype)
         return false;
-    const nm_extent *stride = stride_of(m, &s, d->n[NM_DOT_N], d->dim[NM_DOT_N]);
+    const nm_extent *stride = nm_view_stride(m, &s, d->n[NM_DOT_N], d->dim[NM_DOT_N]);
     call->bias = (nm_product_operand){s.index, s.offset};
     return stride && is_one(stride);
 }
@@ -371,7 +223,7 @@ static bool is_even(const nm_extent *e)
 }
 
 // A gelu's operand, kept or read: a matrix that lies as the result, its rows a multiple of 8 apart.
-static bool lies_as_result(nm_module *m, const nm_dot *d, const strided *s,
+static bool lies_as_result(nm_module *m, const nm_dot *d, const nm_view *s,
                            const nm_product_call *call)
 {
     const nm_extent *word[3], *const *c = call->geometry + C_BATCH, *const *size = call->geometry;
@@ -382,14 +234,14 @@ static bool lies_as_result(nm_module *m, const nm_dot *d, const strided *s,
 static bool find_aux(nm_module *m, const nm_dot *d, const nm_op *group, const body *x,
                      nm_product_call *call)
 {
-    strided s;
+    nm_view s;
     const nm_type *result = group->out[call->result].type;
     if (call->kept >= 0)
-        return lay_out(m, group->out[call->kept].type, &s) && lies_as_result(m, d, &s, call);
+        return nm_view_dense(m, group->out[call->kept].type, &s) && lies_as_result(m, d, &s, call);
     if (!x->slope)
         return true;
-    bool ok = !is_one(call->geometry[K]) && follow(m, x->slope, &s) && s.dtype == result->dtype &&
-              !x->addend;
+    bool ok = !is_one(call->geometry[K]) && nm_view_follow(m, x->slope, &s) &&
+              s.dtype == result->dtype && !x->addend;
     call->slope = (nm_product_operand){s.index, s.offset};
     return ok && lies_as_result(m, d, &s, call);
 }
@@ -409,20 +261,20 @@ static nm_epilogue epilogue_of(const body *x, const nm_product_call *call)
 bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
 {
     body x = {0};
-    strided a, b, c;
+    nm_view a, b, c;
     *call = (nm_product_call){.bias.index = -1, .slope.index = -1, .sum = -1};
     if (!read_body(group, call, &x))
         return false;
     const nm_type *type = group->out[call->result].type;
     nm_dot d = nm_dot_of(group, x.dot);
-    if (!follow(m, d.a, &a) || !follow(m, d.b, &b) || !lay_out(m, type, &c) ||
+    if (!nm_view_follow(m, d.a, &a) || !nm_view_follow(m, d.b, &b) || !nm_view_dense(m, type, &c) ||
         !fit_dtypes(x.dot, &a, &b, type->dtype))
         return false;
     move_apart(m, &d, NM_DOT_M, &a, &c);
     move_apart(m, &d, NM_DOT_N, &b, &c);
     call->a = (nm_product_operand){a.index, a.offset};
     call->b = (nm_product_operand){b.index, b.offset};
-    const strided *const all[] = {&a, &b, &c};
+    const nm_view *const all[] = {&a, &b, &c};
     bool ok = find_addend(m, &d, x.addend, type, call) && find_turns(m, &d, all, call) &&
               find_geometry(m, &d, &a, &b, &c, call->geometry) && find_aux(m, &d, group, &x, call);
     call->epilogue = epilogue_of(&x, call);

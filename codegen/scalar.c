@@ -75,8 +75,8 @@ static nm_spot spot_of(nm_gen *g, int arg, nm_dtype t, LLVMValueRef at)
     int64_t ahead;
     LLVMValueRef p = nm_gen_pointer(g, arg);
     LLVMValueRef first = nm_index_without_constant(g, at, &ahead);
-    bool aligned =
-        g->is_gpu && nm_index_is_multiple(g, at, NM_GPU_RUN) && nm_gen_is_aligned(g, arg);
+    bool aligned = g->is_gpu && nm_index_is_multiple(g, at, NM_GPU_RUN) &&
+                   nm_gen_is_aligned(g, arg, NM_GPU_RUN);
     if (!ahead)
         return (nm_spot){p, at, aligned};
     p = nm_fn_at(&g->fn, nm_dtype_storage(&g->fn, t), p, first);

@@ -1,5 +1,5 @@
 // Attention as codegen makes it for GPUs, with constant sizes and options, run by the emulator,
-// equals the interpreter. Runs in the root of the tree.
+// equals the interpreter: as all GPUs have it, and as sm_90a. Runs in the root of the tree.
 #include "ir/eval.h"
 #include "tests/codegen/gpu.h"
 
@@ -68,7 +68,10 @@ int main(void)
     nm_eval_opts opts = {.arena = &arena, .n_syms = bind_syms(m, sym, abi), .sym = sym};
     int checked = 0;
     nm_each_func(f, m) {
-        check(m, f, p, &opts, abi);
+        for (int i = 0; i < 2; i++) {
+            gpu_sm90a = i;
+            check(m, f, p, &opts, abi);
+        }
         checked++;
     }
     gpu_end();
