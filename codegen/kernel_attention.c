@@ -195,12 +195,14 @@ static bool share_out(nm_gen *g, const nm_flash *x, const nm_extent **range)
 static bool find_form(nm_gen *g, const nm_flash *x, nm_form *form)
 {
     int64_t hd = nm_flash_head_size(x, 0), hd_v = nm_flash_head_size(x, 2), n_rows;
-    int64_t keys = NMG_ATTN_MAPS_KEYS(hd, hd_v);
+    nm_value *const *e = x->a.extra;
+    bool worked = nm_attr_get(x->op, "softcap") || e[NM_ATTN_bias] || e[NM_ATTN_mask];
+    int64_t keys = NMG_ATTN_MAPS_KEYS(hd, hd_v, worked);
     const nm_extent *rows = row_extent(g, x);
     bool few = nm_extent_is_const(rows, &n_rows) && n_rows <= NMG_ATTN_BF16_TILE;
     *form = (nm_form){.threads = NMG_ATTN_MAPS_THREADS,
                       .per_block = 1,
-                      .shared = NMG_ATTN_MAPS_SHARED(hd, hd_v),
+                      .shared = NMG_ATTN_MAPS_SHARED(hd, hd_v, keys),
                       .n_maps = 2};
     const nm_extent *range = each_head(g, x, ceil_div(g, rows, NMG_ATTN_MAPS_ROWS));
     if (few || !range || !nm_flash_map(g, x, 1, keys, &form->map[0]) ||

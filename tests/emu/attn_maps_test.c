@@ -17,6 +17,11 @@ KERNEL(forward, mapped, p)
                        ctaid_x());
 }
 
+static int64_t tile_keys(const config *c)
+{
+    return NMG_ATTN_MAPS_KEYS(c->hd, c->hd_v, c->capped || c->bias);
+}
+
 // Of keys or values, by their strides in elements.
 static void write_map(tmap *to, const config *c, const float *t, const nmk_strides *s, int64_t hd)
 {
@@ -26,7 +31,7 @@ static void write_map(tmap *to, const config *c, const float *t, const nmk_strid
         .rank = 5,
         .dim = {(u64)hd, (u64)c->n_k, (u64)c->kv, (u64)c->n1, (u64)c->n0},
         .stride = {2 * (u64)s->pos, 2 * (u64)s->kv, 2 * (u64)s->batch1, 2 * (u64)s->batch0},
-        .box = {COLUMN, (u32)NMG_ATTN_MAPS_KEYS(c->hd, c->hd_v), 1, 1, 1},
+        .box = {COLUMN, (u32)tile_keys(c), 1, 1, 1},
         .swizzle = 3};
     must(nmemu_tensor_map(to, &m));
 }
@@ -36,7 +41,7 @@ static void run_forward(const config *c, const run *r, nmemu_mode mode)
     mapped p = {.r = *r};
     int64_t heads = c->n0 * c->n1 * c->kv, rows = ceil_div(c->n_q * c->g, NMG_ATTN_MAPS_ROWS);
     nmemu_launch l = {.name = "forward", .fn = forward, .threads = NMG_ATTN_MAPS_THREADS};
-    l.shared_bytes = (u32)NMG_ATTN_MAPS_SHARED(c->hd, c->hd_v);
+    l.shared_bytes = (u32)NMG_ATTN_MAPS_SHARED(c->hd, c->hd_v, tile_keys(c));
     write_map(&p.map[0], c, r->x.k, &r->x.k_s, c->hd);
     write_map(&p.map[1], c, r->x.v, &r->x.v_s, c->hd_v);
     launch(l, &p, heads * rows, mode);

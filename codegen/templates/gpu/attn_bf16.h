@@ -28,15 +28,16 @@ enum {
     (NMG_ATTN_BF16_GRAD_SHARED(hd, hd_v) + 64 * NMG_ATTN_BF16_LINE(64))
 
 // The form for sm_90a that copies keys and values by tensor maps: a warpgroup that does nothing
-// else, two that own 64 rows each. Keys of a tile; bytes of dynamic shared memory: rows, stages of
-// keys and values, barriers.
+// else, two that own 64 rows each.
 enum { NMG_ATTN_MAPS_THREADS = 384, NMG_ATTN_MAPS_ROWS = 128, NMG_ATTN_MAPS_STAGES = 2 };
-#define NMG_ATTN_MAPS_KEYS(hd, hd_v)  ((hd) <= 128 && (hd_v) <= 128 ? 128 : 64)
-#define NMG_ATTN_MAPS_TILE(lines, hd) ((lines) * 128 * (((hd) + 63) / 64))
-#define NMG_ATTN_MAPS_SHARED(hd, hd_v)                                                             \
+// Keys of a tile; worked: logits are more than products times a factor (softcap, bias), whose code
+// is once for each pair of a thread.
+#define NMG_ATTN_MAPS_KEYS(hd, hd_v, worked) ((hd) <= 128 && (hd_v) <= 128 && !(worked) ? 128 : 64)
+#define NMG_ATTN_MAPS_TILE(lines, hd)        ((lines) * 128 * (((hd) + 63) / 64))
+// Bytes of dynamic shared memory: rows, stages of keys and values, barriers.
+#define NMG_ATTN_MAPS_SHARED(hd, hd_v, keys)                                                       \
     (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_ROWS, hd) + 64 +                                             \
-     NMG_ATTN_MAPS_STAGES * (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_KEYS(hd, hd_v), hd) +                \
-                             NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_KEYS(hd, hd_v), hd_v)))
+     NMG_ATTN_MAPS_STAGES * (NMG_ATTN_MAPS_TILE(keys, hd) + NMG_ATTN_MAPS_TILE(keys, hd_v)))
 
 // out and lse. A block does one index of
 //     batch x kv heads x tiles of rows (n_q * g of them), the last fastest.

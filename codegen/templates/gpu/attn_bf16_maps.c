@@ -30,7 +30,10 @@ typedef struct room { // shared memory
 } room;
 
 INLINE u32 columns(int64_t hd) { return (u32)(hd + 63) / 64; }
-INLINE u32 tile_keys(const attn *a) { return NMG_ATTN_MAPS_KEYS(a->s->hd, a->s->hd_v); }
+INLINE u32 tile_keys(const attn *a)
+{
+    return NMG_ATTN_MAPS_KEYS(a->s->hd, a->s->hd_v, a->s->capped || a->bias);
+}
 
 INLINE room find_room(const attn *a, smem at)
 {

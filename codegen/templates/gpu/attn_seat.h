@@ -22,7 +22,8 @@ typedef struct seat { // a thread's place in its four warps
 
 INLINE seat take_seat(void)
 {
-    u32 warp = shfl_idx_u32(tid() / 32 % (THREADS / 32), 0), lane = laneid(); // the same in all lanes, and seen so
+    u32 warp = shfl_idx_u32(tid() / 32 % (THREADS / 32), 0),
+        lane = laneid(); // the same in all lanes, and seen so
     return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
 }
 

@@ -37,7 +37,8 @@ INLINE void copy_slowly(smem to, const u16 *line, int64_t c, int64_t hd, bool th
     st_shared_v4(to, four);
 }
 
-// `count` lines, by the four warps, with cp.async where that can be: commit and wait are the caller's.
+// `count` lines, by the four warps, with cp.async where that can be: commit and wait are the
+// caller's.
 INLINE void stage(const lines *x, u32 count, int64_t hd, smem to)
 {
     u32 eights = padded(hd) / 8;
