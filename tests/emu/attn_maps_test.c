@@ -94,6 +94,9 @@ static void test_tiles(void)
     c.hd = c.hd_v = 64;
     c.window = 70, test("tiles behind the window", c);
     c.at = 0, c.window = 0, c.n_q = c.n_k = 300, c.g = 2, test("training", c);
+    c.n0 = 6, c.g = 1, c.n_q = 128, c.n_k = 700, c.half = 64, c.jump = 500;
+    test("two warpgroups far apart", c);
+    c.window = 40, test("tiles that neither sees", c);
 }
 
 int main(void)

@@ -20,9 +20,9 @@ compile() { # source -> an object; a changed header or source is found in the sc
 }
 
 build_and_run() { # test, templates, flags of the compiler -> fails if the mutant is noticed; 2: it could not be built
-    local test=$1 name=$2 objects="" source
+    local test=$1 names=$2 objects="" source
     shift 2
-    for source in tests/emu/$test.c $gpu/$name.c $gpu/${name}_grad.c codegen/templates/math.c codegen/templates/random.c; do
+    for source in tests/emu/$test.c $(printf "$gpu/%s.c " $names) codegen/templates/math.c codegen/templates/random.c; do
         compile "$source" "$@" || return 2
         objects="$objects $scratch/$(basename "$source" .c).o"
     done
@@ -30,7 +30,7 @@ build_and_run() { # test, templates, flags of the compiler -> fails if the mutan
     timeout 120 "$scratch/test"
 }
 
-try() { # file, what it was, sed script, which templates: f32, mma, wgmma
+try() { # file, what it was, sed script, which templates: f32, mma, wgmma, maps
     local verdict=SURVIVED said="" which rc
     seen=$((seen + 1))
     [ "$all" = all ] || [ $((seen % 12)) -eq 1 ] || return 0
@@ -38,9 +38,10 @@ try() { # file, what it was, sed script, which templates: f32, mma, wgmma
     cmp -s "$gpu/$1" "$scratch/$gpu/$1" && { echo "no such text: $3"; exit 2; }
     for which in $4; do
         case $which in
-            f32) build_and_run attn_test attn ;;
-            mma) build_and_run attn_bf16_test attn_bf16 ;;
-            wgmma) build_and_run attn_bf16_test attn_bf16 -DNMG_SM90A ;;
+            f32) build_and_run attn_test "attn attn_grad" ;;
+            mma) build_and_run attn_bf16_test "attn_bf16 attn_bf16_grad" ;;
+            wgmma) build_and_run attn_bf16_test "attn_bf16 attn_bf16_grad" -DNMG_SM90A ;;
+            maps) build_and_run attn_maps_test attn_bf16_maps -DNMG_SM90A ;;
         esac >"$scratch/out" 2>&1
         rc=$?
         [ $rc -eq 2 ] && { cat "$scratch/out"; exit 2; }
@@ -53,7 +54,7 @@ try() { # file, what it was, sed script, which templates: f32, mma, wgmma
 }
 
 # Each synchronisation, one after the other.
-calls='block_sync|publish|await|cp_async_wait|cp_async_commit|wgmma_fence|wgmma_commit|wgmma_wait'
+calls='block_sync|bar_sync|warp_sync|publish|await|cp_async_wait|cp_async_commit|wgmma_fence|wgmma_commit|wgmma_wait|await_full|give_back|mbar_[a-z_]*'
 each_call() { # file, which templates
     local line
     for line in $(grep -nE "^ *($calls)\(.*;" "$gpu/$1" | cut -d: -f1); do
@@ -66,6 +67,7 @@ each_call attn_bf16.c "mma wgmma"
 each_call attn_back.h "mma wgmma"
 each_call attn_bf16_grad.c "mma wgmma"
 each_call attn_wgmma.h wgmma
+each_call attn_bf16_maps.c maps
 
 # Wrong numbers.
 try attn_pair.h 'who sees: causal'           's/k->pos <= q->pos/k->pos < q->pos/' f32
@@ -95,5 +97,13 @@ try attn_mma.h  'across: the next own lines' 's/b_at + k \* 16 \* pair_line/b_at
 try attn_wgmma.h 'across: the next own lines' 's/pairs + k \* 16 \* ROW/pairs/' wgmma
 try attn_bf16_grad.c 'dq in one pass: cleared' 's/to\[i\] = 0/to[i] = to[i]/' mma
 try attn_bf16_grad.c 'the other buffer'      's/buffer ^= 1/buffer ^= 0/' mma
+try attn_bf16_maps.c 'the phase of a full tile'   's/STAGES \& 1);/STAGES \& 1 ^ 1);/' maps
+try attn_bf16_maps.c 'the phase of an empty tile' 's/(i \/ STAGES \& 1) ^ 1/i \/ STAGES \& 1/' maps
+try attn_bf16_maps.c 'bytes of a tile'            's/mbar_expect(full, r->bytes)/mbar_expect(full, r->bytes - 128)/' maps
+try attn_bf16_maps.c 'which box'                  's/full, 64 \* (int)c, j/full, 64 * (int)c, j + 8/' maps
+try attn_bf16_maps.c 'which column'               's/full, 64 \* (int)c, j/full, 32 * (int)c, j/' maps
+try attn_bf16_maps.c 'arrivals of an empty tile'  's/CONSUMER_WARPS);/CONSUMER_WARPS \/ 2);/' maps
+try attn_bf16_maps.c 'sums not scaled'            's/^ *shrink_sums(.*;//' maps
+try attn_bf16_maps.c 'tiles that are not seen'    's/w.first = (u32)(first - j) \/ keys/w.first = 1/' maps
 echo "$survivors of $tried survived"
 [ "$tried" -gt 0 ] && [ "$survivors" -eq 0 ]

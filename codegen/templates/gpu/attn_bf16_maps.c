@@ -60,6 +60,7 @@ INLINE void await_full(const ring *r, u32 i)
 {
     mbar_wait(r->full + i % STAGES * 8, i / STAGES & 1);
 }
+// When all lanes of the warp have passed the wait.
 INLINE void give_back(const ring *r, u32 i)
 {
     if (laneid() == 0)
@@ -139,8 +140,9 @@ INLINE void skip(const room *m, u32 from, u32 to)
 {
     for (u32 i = from; i < to; i++) {
         await_full(&m->k, i);
-        give_back(&m->k, i);
         await_full(&m->v, i);
+        warp_sync(); // a lane that came late would wait for what is full again
+        give_back(&m->k, i);
         give_back(&m->v, i);
     }
 }
