@@ -74,8 +74,9 @@ void nm_fuse_epilogues(nm_func *f, const nm_rank *rank);
 void nm_fuse_hoist(nm_func *f, nm_arena *scratch);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.
 void nm_fuse_sink(nm_func *f, nm_arena *scratch);
-// fuse_views.c: views move over the edges of repeats.
+// fuse_views.c: views move over the edges of repeats, and maps that each turn reads its part of.
 void nm_fuse_views(nm_func *f, nm_arena *scratch);
+void nm_move_views(nm_func *f); // views alone; drops what nobody reads then
 // fuse_store.c: whatever ret and repeats read becomes a unit of its own, where it is none.
 void nm_fuse_store(nm_fuse *g);
 

@@ -5,6 +5,11 @@
 //
 // Keys of attention, for one: forward saves them under another name (seq'), backward reads them so.
 // A map of which each turn reads its part moves in likewise: a clipped gradient is never stored.
+//
+// A collective is such an edge, too:
+//
+//   it is sent under another name  =>  it is sent as what it is, and who reads what comes renames
+//   it
 #include "ir/loop.h"
 #include "passes/fuse.h"
 
@@ -139,14 +144,14 @@ static void compute_in_turn(nm_loop *l, nm_loop_rows *rows, int i, nm_arena *scr
     nm_loop_drop(rows, i);
 }
 
-static bool move_rows_in(nm_loop *l, nm_loop_rows *rows, nm_arena *scratch)
+static bool move_rows_in(nm_loop *l, nm_loop_rows *rows, bool maps, nm_arena *scratch)
 {
     bool moved = false, stacked = rows == &l->stacked;
     for (int i = 0; i < rows->n; i++) {
         const nm_value *v = rows->row[i].operand;
         bool view =
             is_mere_view(v->def) && !(stacked && touches(v->def, nm_attr_sym(l->op, "over")));
-        if (!view && !(stacked && is_map_of_turns(v)))
+        if (!view && !(maps && stacked && is_map_of_turns(v)))
             continue;
         compute_in_turn(l, rows, i--, scratch);
         moved = true;
@@ -154,22 +159,90 @@ static bool move_rows_in(nm_loop *l, nm_loop_rows *rows, nm_arena *scratch)
     return moved;
 }
 
-static nm_op *move_operands_in(nm_op *repeat, nm_arena *scratch)
+static nm_op *move_operands_in(nm_op *repeat, bool maps, nm_arena *scratch)
 {
     nm_loop l = nm_loop_open(repeat);
-    bool moved = move_rows_in(&l, &l.stacked, scratch);
-    moved |= move_rows_in(&l, &l.whole, scratch);
+    bool moved = move_rows_in(&l, &l.stacked, maps, scratch);
+    moved |= move_rows_in(&l, &l.whole, maps, scratch);
     return moved ? nm_loop_close(&l) : repeat;
 }
 
-void nm_fuse_views(nm_func *f, nm_arena *scratch)
+// --- collectives ----------------------------------------------------------------------------
+
+static bool is_stored_as_is(const nm_value *v)
+{
+    nm_each_use(u, v)
+        if (u->op->code == NM_OP_ret || u->op->code == NM_OP_repeat)
+            return true;
+    return false;
+}
+
+// The result's type, with the dim called as it is in front of the rename.
+static const nm_type *type_before(const nm_op *rename, const nm_type *t)
+{
+    nm_type before = *t;
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i].name == nm_attr_sym(rename, "to"))
+            before.dim[i].name = nm_attr_sym(rename, "from");
+    return nm_type_get(rename->func->module, &before);
+}
+
+static void rename_behind(nm_op *sent)
+{
+    nm_func *f = sent->func;
+    nm_op *view = sent->in[0]->def;
+    if (!view || view->code != NM_OP_rename || is_stored_as_is(&sent->out[0]))
+        return;
+    nm_proto again = nm_proto_of(sent);
+    nm_attr *attr = nm_new_n(f->module->arena, nm_attr, again.n_attrs);
+    for (int i = 0; i < again.n_attrs; i++) {
+        attr[i] = again.attr[i];
+        if (attr[i].kind == NM_ATTR_sym && attr[i].u.sym == nm_attr_sym(view, "to"))
+            attr[i].u.sym = nm_attr_sym(view, "from");
+    }
+    again.attr = attr;
+    again.in = &view->in[0];
+    again.type = type_before(view, sent->out[0].type);
+    nm_value *came = nm_build(f, sent, &again);
+    nm_replace(&sent->out[0], view_again(view, f, sent, came, sent->out[0].type));
+    nm_erase(sent);
+}
+
+static void send_as_is(nm_func *f)
+{
+    nm_each_op_safe(op, f)
+        if (op->code == NM_OP_all_gather || op->code == NM_OP_reduce_scatter ||
+            op->code == NM_OP_all_reduce)
+            rename_behind(op);
+}
+
+// --- the whole ------------------------------------------------------------------------------
+
+static void move_over_repeats(nm_func *f, bool maps, nm_arena *scratch)
 {
     for (nm_op *op = f->first, *next; op; op = next) {
         next = op->next;
         if (op->code != NM_OP_repeat)
             continue;
-        op = move_operands_in(op, scratch);
+        op = move_operands_in(op, maps, scratch);
         while (op)
             op = move_results_out(op, scratch);
     }
+}
+
+void nm_fuse_views(nm_func *f, nm_arena *scratch)
+{
+    send_as_is(f);
+    move_over_repeats(f, true, scratch);
+}
+
+void nm_move_views(nm_func *f)
+{
+    nm_arena scratch = {0};
+    move_over_repeats(f, false, &scratch);
+    nm_each_op(op, f)
+        if (op->code == NM_OP_repeat)
+            nm_fuse_drop_dead(op->body);
+    nm_fuse_drop_dead(f);
+    nm_arena_free(&scratch);
 }

@@ -4,7 +4,10 @@
 //
 // A link is made where its value is, and nobody passes it on. A value that a repeat carries has
 // two:
-// `.in`, with which the first chunk of turns starts, and `.out`, what each chunk gives.
+// `.in`, with which the first chunk of turns starts, and `.out`, what each chunk gives. What a turn
+// saves as a view of something (keys, as attention calls them) is saved as what it is, first, and
+// viewed where it is read: a link is stored, and a view would be a copy.
+#include "passes/fuse.h"
 #include "passes/parts.h"
 #include "passes/units.h"
 
@@ -254,6 +257,7 @@ static bool agree(nm_units *u, const nm_places *p)
 bool nm_units_cut_micro(nm_units *u, nm_func *f)
 {
     links l = {.role = nm_units_role(f, ".micro")};
+    nm_move_views(f);
     if (!nm_units_place(u, f, &l.p) || !agree(u, &l.p))
         return false;
     find_links(&l);
