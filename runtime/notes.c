@@ -54,6 +54,8 @@ static void note_gpu_flags(const nmrt_run *run)
     note_idle(run, "graphs", why);
     if (run->options->tf32)
         fprintf(run->out->note, "note: --tf32 changes nothing: %s\n", why);
+    if (run->options->tune_products)
+        fprintf(run->out->note, "note: --tune-products changes nothing: %s\n", why);
 }
 
 void nmrt_note_idle_flags(const nmrt_run *run)

@@ -457,6 +457,7 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
                                    .comm = t->comm,
                                    .local_rank = t->local_rank,
                                    .tf32 = t->o->tf32,
+                                   .tunes = t->o->tune_products,
                                    .graphs = t->o->graphs != 0,
                                    .collectives = t->o->collectives,
                                    .trace = t->trace};

@@ -189,19 +189,24 @@ static uint64_t sign(const nmemu_problem *p)
     return hash_layout(hash_layout(h, p->c), p->d);
 }
 
+enum { SIGN, ALIGN, ORDER = ALIGN + 4, ALGORITHMS = 2 }; // words of an algorithm
+
+// Two: the second sums the other way round.
 static cublasStatus_t find(const nmemu_problem *p,
-                           const struct cublasLtMatmulPreference *preference,
+                           const struct cublasLtMatmulPreference *preference, int wanted,
                            cublasLtMatmulHeuristicResult_t *result, int *found)
 {
     *found = 0;
     cublasStatus_t r = nmemu_blas_check(p);
     if (r)
         return r;
-    *result = (cublasLtMatmulHeuristicResult_t){.wavesCount = 1};
-    result->algo.data[0] = sign(p);
-    for (int i = 0; i < 4; i++)
-        result->algo.data[1 + i] = preference->align[i];
-    *found = 1;
+    for (; *found < wanted && *found < ALGORITHMS; ++*found, result++) {
+        *result = (cublasLtMatmulHeuristicResult_t){.wavesCount = 1};
+        result->algo.data[SIGN] = sign(p);
+        for (int i = 0; i < 4; i++)
+            result->algo.data[ALIGN + i] = preference->align[i];
+        result->algo.data[ORDER] = (uint64_t)*found;
+    }
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -214,22 +219,45 @@ static cublasStatus_t heuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t de
     cublasStatus_t r = begin("cublasLtMatmulAlgoGetHeuristic");
     if (!r && (!handle || wanted < 1))
         r = nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "no handle, or no result is wanted");
-    return nmemu_done(r ? r : find(&(nmemu_problem){desc, a, b, c, d}, preference, result, found));
+    return nmemu_done(
+        r ? r : find(&(nmemu_problem){desc, a, b, c, d}, preference, wanted, result, found));
+}
+
+static cublasStatus_t check_kind(const nmemu_problem *p, const cublasLtMatmulAlgo_t *algo)
+{
+    if (algo->data[SIGN] != sign(p) || algo->data[ORDER] >= ALGORITHMS)
+        return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
+                         "the algorithm was found for another problem");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t algo_check(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                 cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                 cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                 const cublasLtMatmulAlgo_t *algo,
+                                 cublasLtMatmulHeuristicResult_t *result)
+{
+    const nmemu_problem p = {desc, a, b, c, d};
+    cublasStatus_t r = begin("cublasLtMatmulAlgoCheck");
+    if (!r && !handle)
+        r = nmemu_say(CUBLAS_STATUS_INVALID_VALUE, "no handle");
+    r = r ? r : nmemu_blas_check(&p);
+    r = r ? r : check_kind(&p, algo);
+    *result = (cublasLtMatmulHeuristicResult_t){.algo = *algo, .state = r, .wavesCount = 1};
+    return nmemu_done(r);
 }
 
 static cublasStatus_t check_algo(const nmemu_problem *p, const cublasLtMatmulAlgo_t *algo,
                                  const void *const operand[4])
 {
-    if (!algo)
-        return CUBLAS_STATUS_SUCCESS;
-    if (algo->data[0] != sign(p))
-        return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
-                         "the algorithm was found for another problem");
+    cublasStatus_t r = algo ? check_kind(p, algo) : CUBLAS_STATUS_SUCCESS;
+    if (r || !algo)
+        return r;
     for (int i = 0; i < 4; i++)
-        if (algo->data[1 + i] && (uintptr_t)operand[i] % algo->data[1 + i])
+        if (algo->data[ALIGN + i] && (uintptr_t)operand[i] % algo->data[ALIGN + i])
             return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
                              "operand %c is not aligned to the %llu bytes that were promised",
-                             "abcd"[i], (unsigned long long)algo->data[1 + i]);
+                             "abcd"[i], (unsigned long long)algo->data[ALIGN + i]);
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -374,6 +402,7 @@ static cublasStatus_t matmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
     if (r)
         return nmemu_done(r);
     nmemu_product x = product_of(&p, operand, alpha, beta);
+    x.backwards = algo && algo->data[ORDER];
     return nmemu_done(issue(&x, stream));
 }
 
@@ -408,5 +437,6 @@ void nmemu_fill_blas(nmrt_gpu_api *t)
     t->cublasLtMatmulPreferenceDestroy = preference_destroy;
     t->cublasLtMatmulPreferenceSetAttribute = preference_set;
     t->cublasLtMatmulAlgoGetHeuristic = heuristic;
+    t->cublasLtMatmulAlgoCheck = algo_check;
     t->cublasLtMatmul = matmul;
 }

@@ -36,7 +36,7 @@ static CUresult get_device(CUdevice *device, int ordinal)
 static CUresult get_name(char *name, int size, CUdevice device)
 {
     CUresult r = nmemu_call("cuDeviceGetName");
-    snprintf(name, (size_t)size, "emulated GPU %d", device);
+    snprintf(name, (size_t)size, "emulated GPU");
     return nmemu_done(r ? r : check_device(device));
 }
 

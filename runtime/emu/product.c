@@ -201,6 +201,12 @@ static nmemu_product batch_of(const nmemu_product *p, int64_t i)
     return q;
 }
 
+static void turn(nmemu_operand *o, int64_t *along, int64_t k)
+{
+    o->at = (char *)o->at + (k - 1) * *along * (int64_t)nmemu_element_bytes(o->type);
+    *along = -*along;
+}
+
 static void run_batch(const nmemu_product *p, tile *t, float *sums)
 {
     memset(sums, 0, sizeof *sums * (size_t)(p->m + p->n));
@@ -220,6 +226,10 @@ bool nmemu_product_run(const nmemu_product *p)
     bool ok = t && sums;
     for (int64_t i = 0; i < p->batch && ok; i++) {
         nmemu_product q = batch_of(p, i);
+        if (p->backwards) {
+            turn(&q.a, &q.a.col, q.k);
+            turn(&q.b, &q.b.row, q.k);
+        }
         run_batch(&q, t, sums);
     }
     free(sums);

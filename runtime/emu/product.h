@@ -36,6 +36,7 @@ typedef struct nmemu_product {
     nmemu_sum sum;
     double alpha, beta; // beta 0: c is not read
     bool tf32;          // f32 operands are rounded to 10 bits of mantissa
+    bool backwards;     // sums begin at the last k: other bits, as another algorithm would give
 } nmemu_product;
 
 bool nmemu_product_run(const nmemu_product *p); // false: no memory

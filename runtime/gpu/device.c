@@ -79,10 +79,10 @@ static nmrt_status open_parts(nmrt_device *d, const nmrt_device_request *request
     NMRT_TRY(nmrt_gpu_ring_open(d, e));
     NMRT_TRY(nmrt_gpu_open_image(d, e));
     tell_unordered(d);
-    NMRT_TRY(nmrt_gpu_products_open(d, e));
     if (request->graphs)
         NMRT_TRY(nmrt_gpu_graphs_open(d, e));
-    return nmrt_gpu_join_ranks(d, request, e);
+    NMRT_TRY(nmrt_gpu_join_ranks(d, request, e));
+    return nmrt_gpu_products_open(d, request, e);
 }
 
 static nmrt_status finish_open(nmrt_device **device, const nmrt_device_request *request,

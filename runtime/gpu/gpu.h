@@ -102,7 +102,9 @@ void nmrt_gpu_trace_end(nmrt_device *d, CUstream stream, int64_t begin, const nm
 
 // --- product.c ---------------------------------------------------------------------------------
 
-nmrt_status nmrt_gpu_products_open(nmrt_device *d, nmrt_error *e);
+// Collective: where there are ranks, they begin with the same choices of algorithms.
+nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *request,
+                                   nmrt_error *e);
 void nmrt_gpu_products_close(nmrt_device *d);
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
                       const void *a, const void *b, const void *bias, void *aux);

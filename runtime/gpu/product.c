@@ -1,9 +1,8 @@
 // Products through cuBLASLt. Its matrices are column-major, and of a geometry's strides one of each
 // pair is 1, so every operand is a matrix or a transposed one as it lies; a row-major result is the
 // product of the transposed operands in the other order. What a shape needs is made once and kept:
-// descriptors, and the algorithm that cuBLASLt's heuristic names first, which depends on nothing
-// but the shape, so that a run gives the same bits each time.
-#include "runtime/gpu/gpu.h"
+// descriptors, and an algorithm (product_choose.c).
+#include "runtime/gpu/product.h"
 
 #include "runtime/dtype.h"
 #include "runtime/hash.h"
@@ -12,27 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKSPACE = 32 << 20, MOST_ALIGNMENT = 256, FIRST_PLACES = 256 };
-
-typedef struct shape { // what an algorithm is chosen by
-    int64_t product;
-    nmdrv_geometry geometry;
-    int64_t align_a, align_b, align_c, align_bias, align_aux; // bytes
-} shape;
-
-typedef struct made { // for a shape
-    shape shape;
-    cublasLtMatmulDesc_t desc; // NULL: the place is free
-    cublasLtMatrixLayout_t left, right, result;
-    cublasLtMatmulAlgo_t algo;
-} made;
-
-typedef struct nmrt_gpu_products {
-    cublasLtHandle_t handle;
-    void *workspace; // device memory
-    made *at;        // [places], found by hashing
-    size_t places, n;
-} nmrt_gpu_products;
+enum { MOST_ALIGNMENT = 256, FIRST_PLACES = 256 };
 
 // --- failures ------------------------------------------------------------------------------------
 
@@ -54,17 +33,11 @@ static void must(nmrt_device *d, cublasStatus_t status, const nmdrv_product *p,
 
 // --- a matrix as it lies -------------------------------------------------------------------------
 
-typedef struct matrix { // rows x cols of the product, with its strides
-    int64_t rows, cols, row, col, batch;
-    int64_t dtype;
-    bool transposed; // lies with its rows side by side
-} matrix;
-
-static matrix matrix_of(int64_t rows, int64_t cols, int64_t row, int64_t col, int64_t batch,
-                        int64_t dtype)
+static nmrt_gpu_matrix matrix_of(int64_t rows, int64_t cols, int64_t row, int64_t col,
+                                 int64_t batch, int64_t dtype)
 {
     bool plain = row == 1 && (cols == 1 || col >= rows);
-    return (matrix){rows, cols, row, col, batch, dtype, !plain};
+    return (nmrt_gpu_matrix){rows, cols, row, col, batch, dtype, !plain};
 }
 
 static cudaDataType_t data_type(int64_t dtype)
@@ -77,7 +50,7 @@ static cudaDataType_t data_type(int64_t dtype)
     }
 }
 
-static cublasStatus_t make_layout(const nmrt_gpu_api *api, const matrix *m, int64_t batch,
+static cublasStatus_t make_layout(const nmrt_gpu_api *api, const nmrt_gpu_matrix *m, int64_t batch,
                                   cublasLtMatrixLayout_t *out)
 {
     int64_t rows = m->transposed ? m->cols : m->rows, cols = m->transposed ? m->rows : m->cols,
@@ -97,20 +70,16 @@ static cublasStatus_t make_layout(const nmrt_gpu_api *api, const matrix *m, int6
 
 // --- what a shape needs --------------------------------------------------------------------------
 
-typedef struct operands { // left * right = result, column-major
-    matrix left, right, result;
-    bool swapped; // left is b
-} operands;
-
-static operands operands_of(const nmdrv_product *p, const nmdrv_geometry *g)
+static nmrt_gpu_operands operands_of(const nmdrv_product *p, const nmdrv_geometry *g)
 {
-    matrix a = matrix_of(g->m, g->k, g->a_m, g->a_k, g->a_batch, p->a_dtype),
-           b = matrix_of(g->k, g->n, g->b_k, g->b_n, g->b_batch, p->b_dtype),
-           at = matrix_of(g->k, g->m, g->a_k, g->a_m, g->a_batch, p->a_dtype),
-           bt = matrix_of(g->n, g->k, g->b_n, g->b_k, g->b_batch, p->b_dtype);
+    nmrt_gpu_matrix a = matrix_of(g->m, g->k, g->a_m, g->a_k, g->a_batch, p->a_dtype),
+                    b = matrix_of(g->k, g->n, g->b_k, g->b_n, g->b_batch, p->b_dtype),
+                    at = matrix_of(g->k, g->m, g->a_k, g->a_m, g->a_batch, p->a_dtype),
+                    bt = matrix_of(g->n, g->k, g->b_n, g->b_k, g->b_batch, p->b_dtype);
     if (g->c_n == 1)
-        return (operands){bt, at, {g->n, g->m, 1, g->c_m, g->c_batch, p->c_dtype, false}, true};
-    return (operands){a, b, {g->m, g->n, 1, g->c_n, g->c_batch, p->c_dtype, false}, false};
+        return (nmrt_gpu_operands){
+            bt, at, {g->n, g->m, 1, g->c_m, g->c_batch, p->c_dtype, false}, true};
+    return (nmrt_gpu_operands){a, b, {g->m, g->n, 1, g->c_n, g->c_batch, p->c_dtype, false}, false};
 }
 
 typedef struct setting {
@@ -160,7 +129,8 @@ static cublasStatus_t set_pointers(const nmrt_gpu_api *api, cublasLtMatmulDesc_t
 }
 
 static cublasStatus_t set_epilogue(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc,
-                                   const nmdrv_product *p, const matrix *result, const pointers *at)
+                                   const nmdrv_product *p, const nmrt_gpu_matrix *result,
+                                   const pointers *at)
 {
     uint32_t epilogue = epilogue_of(p);
     int32_t bias = data_type(p->bias_dtype);
@@ -180,8 +150,8 @@ static cublasStatus_t set_epilogue(const nmrt_gpu_api *api, cublasLtMatmulDesc_t
 
 // --- a problem -----------------------------------------------------------------------------------
 
-static cublasStatus_t set_desc(const nmrt_device *d, made *x, const nmdrv_product *p,
-                               const operands *o)
+static cublasStatus_t set_desc(const nmrt_device *d, nmrt_gpu_made *x, const nmdrv_product *p,
+                               const nmrt_gpu_operands *o)
 {
     const nmrt_gpu_api *api = d->api;
     cublasComputeType_t compute = p->c_dtype == NMDRV_F64 ? CUBLAS_COMPUTE_64F
@@ -197,62 +167,22 @@ static cublasStatus_t set_desc(const nmrt_device *d, made *x, const nmdrv_produc
     return s == CUBLAS_STATUS_SUCCESS ? set_all(api, x->desc, 2, set) : s;
 }
 
-static cublasStatus_t set_preference(const nmrt_gpu_api *api, cublasLtMatmulPreference_t preference,
-                                     const shape *key, const operands *o)
-{
-    uint64_t workspace = WORKSPACE;
-    uint32_t left = (uint32_t)(o->swapped ? key->align_b : key->align_a),
-             right = (uint32_t)(o->swapped ? key->align_a : key->align_b),
-             result = (uint32_t)key->align_c;
-    const struct {
-        cublasLtMatmulPreferenceAttributes_t attribute;
-        const void *value;
-        size_t bytes;
-    } set[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace},
-               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &left, sizeof left},
-               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &right, sizeof right},
-               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &result, sizeof result},
-               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &result, sizeof result}};
-    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
-    for (size_t i = 0; i < sizeof set / sizeof *set && s == CUBLAS_STATUS_SUCCESS; i++)
-        s = api->cublasLtMatmulPreferenceSetAttribute(preference, set[i].attribute, set[i].value,
-                                                      set[i].bytes);
-    return s;
-}
-
-static cublasStatus_t choose_algorithm(nmrt_device *d, made *x, const operands *o)
-{
-    const nmrt_gpu_api *api = d->api;
-    cublasLtMatmulPreference_t preference;
-    cublasLtMatmulHeuristicResult_t best = {.state = CUBLAS_STATUS_NOT_SUPPORTED};
-    int found = 0;
-    cublasStatus_t s = api->cublasLtMatmulPreferenceCreate(&preference);
-    if (s != CUBLAS_STATUS_SUCCESS)
-        return s;
-    s = set_preference(api, preference, &x->shape, o);
-    if (s == CUBLAS_STATUS_SUCCESS)
-        s = api->cublasLtMatmulAlgoGetHeuristic(d->products->handle, x->desc, x->left, x->right,
-                                                x->result, x->result, preference, 1, &best, &found);
-    api->cublasLtMatmulPreferenceDestroy(preference);
-    x->algo = best.algo;
-    return s != CUBLAS_STATUS_SUCCESS ? s : found ? best.state : CUBLAS_STATUS_NOT_SUPPORTED;
-}
-
-static void make(nmrt_device *d, made *x, const shape *key, const pointers *at)
+static void make(nmrt_device *d, nmrt_gpu_made *x, const nmrt_gpu_shape *key,
+                 const pointers *beside, const nmrt_gpu_buffers *at)
 {
     const nmdrv_product *p = &d->program->product[key->product];
     const nmdrv_geometry *g = &key->geometry;
-    operands o = operands_of(p, g);
+    nmrt_gpu_operands o = operands_of(p, g);
     x->shape = *key;
     must(d, set_desc(d, x, p, &o), p, g);
-    must(d, set_epilogue(d->api, x->desc, p, &o.result, at), p, g);
+    must(d, set_epilogue(d->api, x->desc, p, &o.result, beside), p, g);
     must(d, make_layout(d->api, &o.left, g->batch, &x->left), p, g);
     must(d, make_layout(d->api, &o.right, g->batch, &x->right), p, g);
     must(d, make_layout(d->api, &o.result, g->batch, &x->result), p, g);
-    must(d, choose_algorithm(d, x, &o), p, g);
+    must(d, nmrt_gpu_choose(d, x, &o, at), p, g);
 }
 
-static void release(const nmrt_gpu_api *api, made *x)
+static void release(const nmrt_gpu_api *api, nmrt_gpu_made *x)
 {
     api->cublasLtMatrixLayoutDestroy(x->left);
     api->cublasLtMatrixLayoutDestroy(x->right);
@@ -262,7 +192,7 @@ static void release(const nmrt_gpu_api *api, made *x)
 
 // --- shapes that were met ------------------------------------------------------------------------
 
-static made *place_of(made *at, size_t places, const shape *key)
+static nmrt_gpu_made *place_of(nmrt_gpu_made *at, size_t places, const nmrt_gpu_shape *key)
 {
     size_t i = (size_t)nmrt_hash_of(key, sizeof *key) % places;
     while (at[i].desc && memcmp(&at[i].shape, key, sizeof *key) != 0)
@@ -274,7 +204,7 @@ static void grow(nmrt_device *d)
 {
     nmrt_gpu_products *all = d->products;
     size_t places = 2 * all->places;
-    made *at = calloc(places, sizeof *at);
+    nmrt_gpu_made *at = calloc(places, sizeof *at);
     nmrt_error e;
     if (!at) {
         nmrt_fail(&e, NMRT_WORLD, "no memory for the products' shapes");
@@ -294,14 +224,15 @@ static int64_t alignment(const void *at)
     return low && low < MOST_ALIGNMENT ? (int64_t)low : MOST_ALIGNMENT;
 }
 
-static made *find(nmrt_device *d, const shape *key, const pointers *at)
+static nmrt_gpu_made *find(nmrt_device *d, const nmrt_gpu_shape *key, const pointers *beside,
+                           const nmrt_gpu_buffers *at)
 {
     nmrt_gpu_products *all = d->products;
     if (2 * all->n >= all->places)
         grow(d);
-    made *x = place_of(all->at, all->places, key);
+    nmrt_gpu_made *x = place_of(all->at, all->places, key);
     if (!x->desc) {
-        make(d, x, key, at);
+        make(d, x, key, beside, at);
         all->n++;
     }
     return x;
@@ -309,25 +240,10 @@ static made *find(nmrt_device *d, const shape *key, const pointers *at)
 
 // --- the call ------------------------------------------------------------------------------------
 
-typedef union factor { // in the type that a product computes in
-    float f32;
-    double f64;
-} factor;
-
-static factor factor_of(const nmdrv_product *p, double value)
+static void run(nmrt_device *d, const nmrt_gpu_made *x, const nmrt_gpu_buffers *at)
 {
-    return p->c_dtype == NMDRV_F64 ? (factor){.f64 = value} : (factor){.f32 = (float)value};
-}
-
-static void run(nmrt_device *d, const made *x, void *c, const void *left, const void *right)
-{
-    const nmdrv_product *p = &d->program->product[x->shape.product];
-    factor alpha = factor_of(p, p->alpha), beta = factor_of(p, p->adds ? 1 : 0);
-    must(d,
-         d->api->cublasLtMatmul(d->products->handle, x->desc, &alpha, left, x->left, right,
-                                x->right, &beta, c, x->result, c, x->result, &x->algo,
-                                d->products->workspace, WORKSPACE, d->stream),
-         p, &x->shape.geometry);
+    must(d, nmrt_gpu_run_product(d, x, at, at->c, &x->algo), &d->program->product[x->shape.product],
+         &x->shape.geometry);
 }
 
 // A sum of nothing. The result of one that adds stays as it is.
@@ -349,9 +265,11 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
 {
     nmrt_device *d = f->device;
     const nmdrv_product *p = &d->program->product[product];
-    const pointers at = {bias, aux};
-    shape key = {product,       *g, alignment(a), alignment(b), alignment(c), alignment(bias),
-                 alignment(aux)};
+    const pointers beside = {bias, aux};
+    bool swapped = g->c_n == 1;
+    const nmrt_gpu_buffers at = {swapped ? b : a, swapped ? a : b, c};
+    nmrt_gpu_shape key = {
+        product, *g, alignment(a), alignment(b), alignment(c), alignment(bias), alignment(aux)};
     nmrt_comm_moved(d->comm);
     if (!(g->batch && g->m && g->n))
         return;
@@ -359,11 +277,10 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
         run_empty(d, p, g, c);
         return;
     }
-    made *x = find(d, &key, &at);
-    must(d, set_pointers(d->api, x->desc, &at), p, g);
-    bool swapped = g->c_n == 1;
+    nmrt_gpu_made *x = find(d, &key, &beside, &at);
+    must(d, set_pointers(d->api, x->desc, &beside), p, g);
     int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
-    run(d, x, c, swapped ? b : a, swapped ? a : b);
+    run(d, x, &at);
     nmrt_gpu_trace_end(d, d->stream, begin,
                        &(nmrt_span){.kind = NMRT_SPAN_KERNEL,
                                     .name = p->name,
@@ -389,7 +306,8 @@ static nmrt_status check_rows(const nmdrv_program *p, nmrt_error *e)
     return NMRT_OK;
 }
 
-nmrt_status nmrt_gpu_products_open(nmrt_device *d, nmrt_error *e)
+nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *request,
+                                   nmrt_error *e)
 {
     if (!d->program->n_products)
         return NMRT_OK;
@@ -400,11 +318,22 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, nmrt_error *e)
     if (!all || !(all->at = calloc(FIRST_PLACES, sizeof *all->at)))
         return nmrt_fail(e, NMRT_WORLD, "no memory for the products' shapes");
     all->places = FIRST_PLACES;
+    all->tunes = request->tunes;
     cublasStatus_t s = d->api->cublasLtCreate(&all->handle);
     if (s != CUBLAS_STATUS_SUCCESS)
         return nmrt_fail(e, NMRT_WORLD, "cuBLASLt does not start: %s",
                          d->api->cublasLtGetStatusString(s));
-    return nmrt_gpu_alloc(d, WORKSPACE, &all->workspace, e);
+    NMRT_TRY(nmrt_gpu_alloc(d, NMRT_WORKSPACE, &all->workspace, e));
+    return nmrt_choices_open(d, &all->choices, e);
+}
+
+// Rank 0 says once what could not be written: to others of the machine it is the same folder.
+static void keep_choices(nmrt_device *d)
+{
+    nmrt_error e;
+    bool kept = nmrt_choices_close(&d->products->choices, &e) == NMRT_OK;
+    if (!kept && (!d->comm || d->comm->rank == 0))
+        fprintf(stderr, "warning: %s\n", e.text);
 }
 
 void nmrt_gpu_products_close(nmrt_device *d)
@@ -412,10 +341,11 @@ void nmrt_gpu_products_close(nmrt_device *d)
     nmrt_gpu_products *all = d->products;
     if (!all)
         return;
+    keep_choices(d);
     for (size_t i = 0; i < all->places && all->at; i++)
         if (all->at[i].desc)
             release(d->api, &all->at[i]);
-    nmrt_gpu_free(d, all->workspace, WORKSPACE);
+    nmrt_gpu_free(d, all->workspace, NMRT_WORKSPACE);
     if (all->handle)
         d->api->cublasLtDestroy(all->handle);
     free(all->at);

@@ -74,16 +74,20 @@ static nmdrv_program make_program(const nmdrv_image *image)
                            .product = products};
 }
 
-static nmrt_device *must_open(const nmdrv_program *p)
+static nmrt_device *must_open_as(const nmrt_device_request *request)
 {
     nmrt_device *d;
     nmrt_error e = {.text = ""};
-    nmrt_status status =
-        nmrt_device_cuda.open(&d, &(nmrt_device_request){.program = p, .threads = 1}, &e);
+    nmrt_status status = nmrt_device_cuda.open(&d, request, &e);
     if (status != NMRT_OK)
         fprintf(stderr, "%s\n", e.text);
     CHECK(status == NMRT_OK);
     return d;
+}
+
+static nmrt_device *must_open(const nmdrv_program *p)
+{
+    return must_open_as(&(nmrt_device_request){.program = p, .threads = 1});
 }
 
 static float *must_alloc(nmrt_device *d, int64_t n)
@@ -402,13 +406,15 @@ static void check_product(nmrt_device *d, int64_t product, const nmdrv_geometry 
     nmrt_device_cuda.free(d, dc, ROOM * 4);
 }
 
-static int *heuristics(void)
+static int *fake_number(const char *name)
 {
     void *lib = dlopen(FAKE_CUDA_FOLDER "/libcublasLt.so.12", RTLD_NOW | RTLD_NOLOAD);
-    int *n = lib ? dlsym(lib, "fake_heuristics") : NULL;
+    int *n = lib ? dlsym(lib, name) : NULL;
     CHECK(n);
     return n;
 }
+
+static int *heuristics(void) { return fake_number("fake_heuristics"); }
 
 static void test_products(void)
 {
@@ -432,6 +438,104 @@ static void test_products(void)
     check_product(d, 0, &g);
     CHECK(*heuristics() == before + 1);
     nmrt_device_cuda.close(d);
+}
+
+// --- choices of algorithms, kept from run to run -------------------------------------------------
+
+static const int64_t CHOSEN[] = {2, 6, 10, 14}; // m of four products
+
+// A run of one product twice: the algorithm, and how often the heuristic was asked.
+static int choose(nmrt_device_request request, int64_t m, int *asked)
+{
+    nmdrv_program p = make_program(both);
+    request.program = &p;
+    request.threads = 1;
+    nmrt_device *d = must_open_as(&request);
+    const nmdrv_geometry g = make_geometry((layout){0}, 1, m, 4, 4);
+    int before = *heuristics();
+    check_product(d, 0, &g);
+    check_product(d, 0, &g);
+    *asked = *heuristics() - before;
+    int algorithm = *fake_number("fake_algorithm");
+    nmrt_device_cuda.close(d);
+    return algorithm;
+}
+
+// Writes into all files of the folder: what the cache holds is broken.
+static void spoil(const char *folder)
+{
+    char command[600];
+    snprintf(command, sizeof command, "for f in %s/nemocc-products-*; do echo >>$f; done", folder);
+    CHECK(system(command) == 0);
+}
+
+static void test_choices(const char *folder)
+{
+    const nmrt_device_request plain = {0}, tunes = {.tunes = true};
+    int asked;
+    setenv("NEMOCC_CACHE_DIR", folder, 1);
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 0); // it was kept
+    CHECK(choose(plain, CHOSEN[1], &asked) == 1 && asked == 1); // beside another
+    CHECK(choose(tunes, CHOSEN[0], &asked) == 1 && asked == 1); // measured for the next one
+    CHECK(choose(plain, CHOSEN[0], &asked) == 2 && asked == 0);
+    CHECK(choose(tunes, CHOSEN[0], &asked) == 2 && asked == 0); // once
+    CHECK(choose(plain, CHOSEN[1], &asked) == 1 && asked == 0);
+    setenv("FAKE_CAPABILITY", "80", 1); // another GPU
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
+    unsetenv("FAKE_CAPABILITY");
+    spoil(folder);
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
+    setenv("NEMOCC_CACHE_DIR", "", 1); // no cache
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
+}
+
+typedef struct chosen {
+    const char *folder;
+    bool tunes;
+} chosen;
+
+// Rank 1 has no cache: it takes what rank 0 has.
+static nmrt_status choose_as_rank(nmrt_ranks *r, void *arg, nmrt_error *e)
+{
+    const chosen *x = arg;
+    nmdrv_program p = make_program(both);
+    nmrt_mesh mesh = {.program = &p, .index[NMDRV_CPR] = r->rank, .world = 2, .rank = r->rank};
+    nmrt_comm c;
+    int asked;
+    NMRT_TRY(nmrt_comm_open(&c, r, "auto", e));
+    setenv("NEMOCC_CACHE_DIR", r->rank ? "" : x->folder, 1);
+    nmrt_device_request request = {
+        .mesh = &mesh, .comm = &c, .tunes = x->tunes, .collectives = "host"};
+    int algorithm = choose(request, CHOSEN[2], &asked);
+    CHECK(algorithm == (x->tunes ? 1 : 2) && (x->tunes || asked == 0));
+    c.close(&c);
+    return checked(e);
+}
+
+// Nothing can be written there: told once, and no failure.
+static nmrt_status choose_nowhere(nmrt_ranks *r, void *arg, nmrt_error *e)
+{
+    int asked;
+    (void)r;
+    setenv("NEMOCC_CACHE_DIR", arg, 1);
+    CHECK(choose((nmrt_device_request){0}, CHOSEN[3], &asked) == 1);
+    return checked(e);
+}
+
+static void test_choices_of_ranks(const char *folder)
+{
+    char said[4096], file[600];
+    CHECK(run_ranks(2, 60, 0, choose_as_rank, &(chosen){folder, true}, NULL) == 0);
+    CHECK(run_ranks(2, 60, 0, choose_as_rank, &(chosen){folder, false}, NULL) == 0);
+    snprintf(file, sizeof file, "%s/file", folder);
+    FILE *f = fopen(file, "w");
+    CHECK(f && fclose(f) == 0);
+    CHECK(run_ranks(1, 60, 0, choose_nowhere, file, said) == 0);
+    setenv("NEMOCC_CACHE_DIR", "", 1);
+    const char *warning = "warning: the products' algorithms are not kept in";
+    CHECK(is_in(warning, said) && !strstr(strstr(said, warning) + 1, warning));
 }
 
 // --- failures of the GPU itself ------------------------------------------------------------------
@@ -515,9 +619,13 @@ static nmrt_status run_collectives(nmrt_ranks *r, void *arg, nmrt_error *e)
 
 int main(void)
 {
+    char folder[] = "/tmp/nmrt_choices_XXXXXX", command[100];
+    CHECK(mkdtemp(folder));
     setenv("NEMOCC_CUDA_PATH", FAKE_CUDA_FOLDER, 1);
+    setenv("NEMOCC_CACHE_DIR", "", 1);
     test_failures(); // before this process asks the driver, which then must not fork
     CHECK(run_ranks(2, 60, 0, run_collectives, NULL, NULL) == 0);
+    test_choices_of_ranks(folder);
     test_missing();
     test_images();
     test_copies();
@@ -526,5 +634,8 @@ int main(void)
     test_trace();
     test_graphs();
     test_products();
+    test_choices(folder);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    CHECK(system(command) == 0);
     return check_result();
 }
