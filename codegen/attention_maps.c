@@ -1,7 +1,7 @@
 // Tensor maps of attention's operands, where they lie as the copy engine reads them: a view of what
 // is stored, with the head dim innermost, that begins and goes on in multiples of 16 bytes.
 #include "codegen/attention.h"
-#include "codegen/view.h"
+#include "ir/view.h"
 
 enum { COLUMN = 64, SWIZZLE = 128, BYTES = 2, EIGHT = 16 / BYTES };
 

@@ -1,7 +1,7 @@
 // A product in a driver function: a call of the device's library, or a loop of them, with the
 // geometry computed from the local extents, and a row of the program's table.
 #include "codegen/drive.h"
-#include "codegen/product.h"
+#include "ir/product.h"
 #include "runtime/driver_abi.h"
 
 static nmdrv_epilogue abi_epilogue(nm_epilogue e)
@@ -14,6 +14,9 @@ static nmdrv_epilogue abi_epilogue(nm_epilogue e)
         [NM_EPILOGUE_gelu_aux] = NMDRV_EPILOGUE_GELU_AUX,
         [NM_EPILOGUE_gelu_aux_bias] = NMDRV_EPILOGUE_GELU_AUX_BIAS,
         [NM_EPILOGUE_dgelu] = NMDRV_EPILOGUE_DGELU,
+        [NM_EPILOGUE_dgelu_bgrad] = NMDRV_EPILOGUE_DGELU_BGRAD,
+        [NM_EPILOGUE_bgrad_a] = NMDRV_EPILOGUE_BGRAD_A,
+        [NM_EPILOGUE_bgrad_b] = NMDRV_EPILOGUE_BGRAD_B,
     };
     return abi[e];
 }
@@ -53,6 +56,13 @@ static LLVMValueRef operand(nm_drive *w, const nm_op *group, nm_product_operand 
     const nm_value *v = group->in[x.index];
     LLVMValueRef offset = nm_fn_extent_value(f, x.offset, NM_SYM_SIZE);
     return move(f, nm_drive_address(w, place_of(w, v)), offset, v);
+}
+
+// A result beside the product's; -1: an operand.
+static LLVMValueRef result_or(nm_drive *w, const nm_op *group, int result, nm_product_operand x)
+{
+    return result < 0 ? operand(w, group, x)
+                      : nm_drive_address(w, place_of(w, &group->out[result]));
 }
 
 static LLVMValueRef write_geometry(nm_drive *w, const nm_product_call *call)
@@ -127,9 +137,8 @@ bool nm_drive_product(nm_drive *w, nm_op *group)
                   .c = c,
                   .a = operand(w, group, call.a),
                   .b = operand(w, group, call.b),
-                  .bias = operand(w, group, call.bias),
-                  .aux = call.kept < 0 ? operand(w, group, call.slope)
-                                       : nm_drive_address(w, place_of(w, &group->out[call.kept]))};
+                  .bias = result_or(w, group, call.sums, call.bias),
+                  .aux = result_or(w, group, call.kept, call.slope)};
     if (nm_extent_is_const(call.turns, &turns) && turns == 1)
         write_call(w, &x);
     else

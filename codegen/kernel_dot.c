@@ -1,9 +1,9 @@
 // Product kernels: the matrix product template with the group's maps as hooks.
 //
-// Each list of a dot's dims (codegen/dot.h) is walked as one flat index. A hook's index is a base
+// Each list of a dot's dims (ir/dot.h) is walked as one flat index. A hook's index is a base
 // and an offset j into the innermost run of its list, so that division stays outside of the host
 // template's loops; on a GPU each element is one of its own, and j is 0.
-#include "codegen/dot.h"
+#include "ir/dot.h"
 #include "codegen/kernels.h"
 #include "codegen/space.h"
 #include "codegen/templates/gpu/gemm.h"

@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 13 };
+enum { NMDRV_VERSION = 14 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -207,6 +207,9 @@ typedef enum { // what comes behind a product, before it is stored
     NMDRV_EPILOGUE_GELU_AUX,      // aux[b, m, n] = x, and gelu(x), of what is not rounded
     NMDRV_EPILOGUE_GELU_AUX_BIAS, // aux[b, m, n] = x + bias[n], and gelu of that
     NMDRV_EPILOGUE_DGELU,         // x * gelu'(aux[b, m, n])
+    NMDRV_EPILOGUE_DGELU_BGRAD,   // that, and bias[n] = the sum of it over m; here and below one batch
+    NMDRV_EPILOGUE_BGRAD_A,       // x, and bias[m] = the sum over k of a[m, k], which lies with a_m = 1
+    NMDRV_EPILOGUE_BGRAD_B,       // x, and bias[n] = the sum over k of b[n, k], which lies with b_n = 1
 } nmdrv_epilogue;
 
 typedef struct nmdrv_product { // c[b, m, n] = epilogue(alpha * sum over k of a[b, m, k] * b[b, n, k] (+ c))
@@ -233,9 +236,9 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     void *(*collective)(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out, void *in);
     // The launch of collectives that this row ended is done; at once where none is under way.
     void (*wait)(nmdrv_frame *f, int64_t collective);
-    // Flavour gpu. In order with launches. bias, aux: NULL where the row's epilogue has none.
+    // Flavour gpu. In order with launches. bias, aux: read or written; NULL where the row's epilogue has none.
     void (*product)(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c, const void *a,
-                    const void *b, const void *bias, void *aux);
+                    const void *b, void *bias, void *aux);
 } nmdrv_calls;
 
 typedef enum {

@@ -59,13 +59,12 @@ static void count_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes
 // Matrices as large as the result that a product reads or writes.
 static double count_results(const nmdrv_product *p)
 {
-    bool aux = p->epilogue == NMDRV_EPILOGUE_GELU_AUX ||
-               p->epilogue == NMDRV_EPILOGUE_GELU_AUX_BIAS || p->epilogue == NMDRV_EPILOGUE_DGELU;
+    bool aux = p->epilogue >= NMDRV_EPILOGUE_GELU_AUX && p->epilogue <= NMDRV_EPILOGUE_DGELU_BGRAD;
     return 1 + (p->adds ? 1 : 0) + (aux ? 1 : 0);
 }
 
 static void count_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                          const void *a, const void *b, const void *bias, void *aux)
+                          const void *a, const void *b, void *bias, void *aux)
 {
     counting *x = (counting *)f->device;
     const nmdrv_product *p = &x->tally->mesh->program->product[product];

@@ -107,7 +107,7 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *re
                                    nmrt_error *e);
 void nmrt_gpu_products_close(nmrt_device *d);
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
-                      const void *a, const void *b, const void *bias, void *aux);
+                      const void *a, const void *b, void *bias, void *aux);
 
 // --- graph.c -----------------------------------------------------------------------------------
 

@@ -100,8 +100,7 @@ static cublasStatus_t set_all(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc
 // --- epilogues: bias is along the rows of a column-major result, aux lies as that does -----------
 
 typedef struct pointers { // beside the operands; NULL: there is none
-    const void *bias;
-    void *aux;
+    void *bias, *aux;
 } pointers;
 
 static uint32_t epilogue_of(const nmdrv_product *p)
@@ -114,6 +113,9 @@ static uint32_t epilogue_of(const nmdrv_product *p)
     case NMDRV_EPILOGUE_GELU_AUX: return CUBLASLT_EPILOGUE_GELU_AUX;
     case NMDRV_EPILOGUE_GELU_AUX_BIAS: return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
     case NMDRV_EPILOGUE_DGELU: return CUBLASLT_EPILOGUE_DGELU;
+    case NMDRV_EPILOGUE_DGELU_BGRAD: return CUBLASLT_EPILOGUE_DGELU_BGRAD;
+    case NMDRV_EPILOGUE_BGRAD_A: return CUBLASLT_EPILOGUE_BGRADB; // the operands are swapped
+    case NMDRV_EPILOGUE_BGRAD_B: return CUBLASLT_EPILOGUE_BGRADA;
     }
     return CUBLASLT_EPILOGUE_DEFAULT;
 }
@@ -246,12 +248,25 @@ static void run(nmrt_device *d, const nmrt_gpu_made *x, const nmrt_gpu_buffers *
          &x->shape.geometry);
 }
 
+static bool sums_operand(const nmdrv_product *p)
+{
+    return p->epilogue == NMDRV_EPILOGUE_BGRAD_A || p->epilogue == NMDRV_EPILOGUE_BGRAD_B;
+}
+
+// A bias' gradient where there is nothing to sum.
+static void clear_sums(nmrt_device *d, const nmdrv_product *p, const nmdrv_geometry *g, void *bias)
+{
+    int64_t n = p->epilogue == NMDRV_EPILOGUE_BGRAD_A ? g->m : g->n;
+    if ((sums_operand(p) && !g->k) || (p->epilogue == NMDRV_EPILOGUE_DGELU_BGRAD && !g->m))
+        nmrt_gpu_fill(d, bias, n * nmrt_dtype(p->bias_dtype)->bits / 8, 0);
+}
+
 // A sum of nothing. The result of one that adds stays as it is.
 static void run_empty(nmrt_device *d, const nmdrv_product *p, const nmdrv_geometry *g, void *c)
 {
     int64_t bytes = g->batch * g->m * g->n * nmrt_dtype(p->c_dtype)->bits / 8;
     nmrt_error e;
-    if (!p->adds && p->epilogue == NMDRV_EPILOGUE_NONE) {
+    if (!p->adds && (p->epilogue == NMDRV_EPILOGUE_NONE || sums_operand(p))) {
         nmrt_gpu_fill(d, c, bytes, 0);
     } else if (!p->adds) {
         nmrt_fail(&e, NMRT_CORRUPT, "%s (%s): an epilogue of a product of nothing", p->name,
@@ -261,7 +276,7 @@ static void run_empty(nmrt_device *d, const nmdrv_product *p, const nmdrv_geomet
 }
 
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                      const void *a, const void *b, const void *bias, void *aux)
+                      const void *a, const void *b, void *bias, void *aux)
 {
     nmrt_device *d = f->device;
     const nmdrv_product *p = &d->program->product[product];
@@ -271,6 +286,7 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
     nmrt_gpu_shape key = {
         product, *g, alignment(a), alignment(b), alignment(c), alignment(bias), alignment(aux)};
     nmrt_comm_moved(d->comm);
+    clear_sums(d, p, g, bias);
     if (!(g->batch && g->m && g->n))
         return;
     if (!g->k) {

@@ -1,7 +1,7 @@
 // Products on GPUs: functions whose products are calls of a library, and such that are kernels,
 // equal the interpreter, and are what products.nmir says; and all products of a GPT-2 and of a
 // Llama are calls. Runs in the root of the tree.
-#include "codegen/product.h"
+#include "ir/product.h"
 #include "tests/codegen/gpu.h"
 
 #include "passes/pass.h"

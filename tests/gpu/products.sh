@@ -18,3 +18,15 @@ check() { # model, preset, precision, products at least
 check gpt2 tiny f32 200
 check gpt2 tiny bf16 200
 check llama3 tiny f32 200
+
+# What stands behind each product of a GPT-2's step, on one rank: the ops of its group, casts aside, and how many results it has.
+epilogues() {
+    nemocc models/gpt2.nm --preset tiny --precision "$1" --target null --emit=nmir -o "$scratch/text"
+    awk -v precision="$1" '
+        /^func / { on = $2 ~ /^@train\.micro\..*\.one/; name = $2 }
+        on && /= group .*\{kind = dot\}/ { text = ""; inside = 1; split($0, side, " = group "); n = gsub(/%/, "%", side[1]) }
+        on && inside && $3 != "cast" && $3 != "const" && $2 == "=" && $3 != "group" { text = text " " $3 }
+        inside && $1 == "ret" { print precision, name text " -> " n; inside = 0 }' "$scratch/text"
+}
+{ epilogues f32 && epilogues bf16; } >"$scratch/epilogues"
+diff tests/gpu/epilogues.golden "$scratch/epilogues"

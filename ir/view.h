@@ -1,7 +1,7 @@
 // Values that are views of what a group's operands store: each dim is one stride in elements, as an
 // extent. Extents are interned, so that equal ones are one pointer.
-#ifndef NM_CODEGEN_VIEW_H
-#define NM_CODEGEN_VIEW_H
+#ifndef NM_IR_VIEW_H
+#define NM_IR_VIEW_H
 
 #include "ir/ir.h"
 

@@ -1,5 +1,5 @@
 // The dims of a group's dot: see dot.h.
-#include "codegen/dot.h"
+#include "ir/dot.h"
 
 static nm_sym innermost(const nm_value *v);
 

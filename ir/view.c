@@ -1,5 +1,5 @@
 // What is stored, seen through renames, splits, merges and slices: see view.h.
-#include "codegen/view.h"
+#include "ir/view.h"
 
 static const nm_extent *one(nm_module *m) { return nm_extent_const(m, 1); }
 

@@ -1,7 +1,7 @@
 // Products as calls of a library: which dot groups of the flavour gpu are one (docs/gpu.md), and
 // what is said of it: nmdrv_product and nmdrv_geometry of runtime/driver_abi.h.
-#ifndef NM_CODEGEN_PRODUCT_H
-#define NM_CODEGEN_PRODUCT_H
+#ifndef NM_IR_PRODUCT_H
+#define NM_IR_PRODUCT_H
 
 #include "ir/ir.h"
 
@@ -20,12 +20,16 @@ typedef enum { // behind alpha and what is added; as nmdrv_epilogue
     NM_EPILOGUE_gelu_aux,
     NM_EPILOGUE_gelu_aux_bias,
     NM_EPILOGUE_dgelu,
+    NM_EPILOGUE_dgelu_bgrad, // and the result summed over m
+    NM_EPILOGUE_bgrad_a,     // a summed over k
+    NM_EPILOGUE_bgrad_b,
 } nm_epilogue;
 
 typedef struct nm_product_call {
     nm_product_operand a, b, bias;
     nm_product_operand slope; // what a gelu's gradient is taken at; it lies as the result
-    int result, kept;         // of the group's results: the product's, and a gelu's operand; -1: none
+    int result, kept, sums; // of the group's results: the product's, a gelu's operand, the sums of an
+                            // epilogue; -1: none
     int sum;                  // the operand that is added to, of the result's type; -1: none
     nm_epilogue epilogue;
     double alpha;

@@ -1,10 +1,10 @@
 // Which dot groups are a call of a library's product: see product.h.
 //
-// An operand is a view of what is stored (codegen/view.h); each list of the dot's dims
-// (codegen/dot.h) has to be one stride: the list's dims lie in each other as they are walked.
-#include "codegen/product.h"
-#include "codegen/dot.h"
-#include "codegen/view.h"
+// An operand is a view of what is stored (ir/view.h); each list of the dot's dims
+// (ir/dot.h) has to be one stride: the list's dims lie in each other as they are walked.
+#include "ir/product.h"
+#include "ir/dot.h"
+#include "ir/view.h"
 
 #include <string.h>
 
@@ -58,25 +58,42 @@ typedef struct body { // of a group that may be a call
     nm_op *dot;
     nm_value *sums; // what comes before the activation
     nm_value *addend, *slope;
+    nm_op *sum; // of an operand, or of the result; NULL: none
     bool gelu;
 } body;
+
+static int find_sums(const nm_op *ret, body *x)
+{
+    for (int i = 0; i < ret->n_in; i++) {
+        nm_op *op = ret->in[i]->def;
+        if (ret->n_in != 2 || !op || op->code != NM_OP_sum)
+            continue;
+        x->sum = op;
+        return i;
+    }
+    return -1;
+}
 
 // The result that is a gelu of the other, or of what nobody else sees; its gradient; else the one.
 static bool read_results(nm_op *group, nm_product_call *call, body *x)
 {
+    call->sums = find_sums(group->body->last, x);
+    int n = group->n_out - (call->sums >= 0);
     for (int i = 0; i < group->n_out; i++) {
+        if (i == call->sums)
+            continue;
         nm_value *y = before_rounding(group->body->last->in[i]);
         nm_opcode code = y->def ? y->def->code : NM_OP_ret;
         x->gelu = code == NM_OP_gelu_tanh;
         x->slope = code == NM_OP_gelu_tanh_grad ? y->def->in[1] : NULL;
         x->sums = x->gelu || x->slope ? y->def->in[0] : y;
         call->result = i;
-        call->kept = group->n_out == 2 ? 1 - i : -1;
-        if (x->gelu || group->n_out == 1)
+        call->kept = n == 2 ? 1 - i : -1;
+        if (x->gelu || n == 1)
             break;
     }
     if (call->kept < 0)
-        return group->n_out == 1;
+        return n == 1;
     nm_value *kept = group->body->last->in[call->kept];
     return x->gelu && before_rounding(kept) == x->sums &&
            kept->type->dtype == group->out[call->result].type->dtype;
@@ -194,7 +211,7 @@ static bool find_geometry(nm_module *m, const nm_dot *d, const nm_view *a, const
            find_strides(m, d, c, NM_DOT_M, NM_DOT_N, word, word + C_BATCH) && is_one(word[C_N]);
 }
 
-// --- the whole
+// --- what is beside the product
 // --------------------------------------------------------------------------------------------
 
 // The addend: a value of the result's type, or a bias: dense along n.
@@ -246,6 +263,87 @@ static bool find_aux(nm_module *m, const nm_dot *d, const nm_op *group, const bo
     return ok && lies_as_result(m, d, &s, call);
 }
 
+// --- a bias' gradient -----------------------------------------------------------------------
+
+static bool is_over(const nm_dot *d, nm_dot_list l, nm_syms over)
+{
+    for (int i = 0; i < d->n[l]; i++)
+        if (!nm_syms_has(over, d->dim[l][i].name))
+            return false;
+    return over.n == d->n[l];
+}
+
+static bool is_some(const nm_extent *e, int64_t at_least)
+{
+    int64_t n;
+    return nm_extent_is_const(e, &n) && n >= at_least;
+}
+
+// The sums lie one after the other along the list.
+static bool is_vector(nm_module *m, const nm_dot *d, nm_dot_list l, const nm_type *t)
+{
+    nm_view s;
+    if (t->rank != d->n[l] || t->dtype != NM_f32 || !nm_view_dense(m, t, &s))
+        return false;
+    const nm_extent *stride = nm_view_stride(m, &s, d->n[l], d->dim[l]);
+    return stride && is_one(stride);
+}
+
+// Of the result, over m: a gelu's gradient that is not rounded.
+static bool sums_result(const nm_op *group, const nm_dot *d, const body *x,
+                        const nm_product_call *call)
+{
+    return x->slope && x->sum->in[0] == group->body->last->in[call->result] &&
+           is_over(d, NM_DOT_M, nm_attr_dims(x->sum, "over"));
+}
+
+// Does the sum read the operand as the product does? K and the operand's own list lie the same.
+static bool reads_alike(nm_module *m, const nm_dot *d, const body *x, const nm_product_call *call,
+                        nm_dot_list own)
+{
+    bool of_a = own == NM_DOT_M;
+    const nm_product_operand *operand = of_a ? &call->a : &call->b;
+    const nm_extent *const *word = call->geometry;
+    nm_view s;
+    if (!nm_view_follow(m, x->sum->in[0], &s) || s.index != operand->index ||
+        s.offset != operand->offset)
+        return false;
+    return nm_view_stride(m, &s, d->n[NM_DOT_K], d->dim[NM_DOT_K]) == word[of_a ? A_K : B_K] &&
+           nm_view_stride(m, &s, d->n[own], d->dim[own]) == word[of_a ? A_M : B_N];
+}
+
+// Of an operand, over k. A library sums it as it lies, along columns of its own dims; and where the
+// product is of nothing in the other's, it does nothing.
+static bool sums_operand(nm_module *m, const nm_dot *d, const body *x, const nm_product_call *call,
+                         nm_dot_list own)
+{
+    bool of_a = own == NM_DOT_M;
+    const nm_extent *const *word = call->geometry;
+    return !x->slope && !x->gelu && call->bias.index < 0 && call->alpha == 1 &&
+           is_one(word[of_a ? A_M : B_N]) && is_some(word[own], 2) &&
+           is_some(word[of_a ? N : M], 1) && is_over(d, NM_DOT_K, nm_attr_dims(x->sum, "over")) &&
+           reads_alike(m, d, x, call, own);
+}
+
+static bool find_gradient(nm_module *m, const nm_dot *d, const nm_op *group, const body *x,
+                          nm_product_call *call)
+{
+    if (!x->sum)
+        return true;
+    const nm_type *t = group->out[call->sums].type;
+    bool result = sums_result(group, d, x, call), a = sums_operand(m, d, x, call, NM_DOT_M);
+    bool b = !a && sums_operand(m, d, x, call, NM_DOT_N);
+    call->epilogue = result ? NM_EPILOGUE_dgelu_bgrad
+                     : a    ? NM_EPILOGUE_bgrad_a
+                            : NM_EPILOGUE_bgrad_b;
+    return (result || a || b) && is_vector(m, d, a ? NM_DOT_M : NM_DOT_N, t) &&
+           group->out[call->result].type->dtype == NM_f32 && is_one(call->geometry[BATCH]) &&
+           is_one(call->turns) && is_some(call->geometry[a ? M : N], 1);
+}
+
+// --- the whole
+// --------------------------------------------------------------------------------------------
+
 static nm_epilogue epilogue_of(const body *x, const nm_product_call *call)
 {
     bool bias = call->bias.index >= 0, kept = call->kept >= 0;
@@ -262,7 +360,7 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
 {
     body x = {0};
     nm_view a, b, c;
-    *call = (nm_product_call){.bias.index = -1, .slope.index = -1, .sum = -1};
+    *call = (nm_product_call){.bias.index = -1, .slope.index = -1, .sums = -1, .sum = -1};
     if (!read_body(group, call, &x))
         return false;
     const nm_type *type = group->out[call->result].type;
@@ -279,5 +377,5 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
               find_geometry(m, &d, &a, &b, &c, call->geometry) && find_aux(m, &d, group, &x, call);
     call->epilogue = epilogue_of(&x, call);
     bool summed = call->sum >= 0 && call->epilogue != NM_EPILOGUE_none;
-    return ok && !summed;
+    return ok && !summed && find_gradient(m, &d, group, &x, call);
 }

@@ -1,8 +1,8 @@
 // The dims of a group's dot as four lists, each walked as one flat index: batch (both operands have
 // them), m and n (one has), and k (summed). The operand that has the result's innermost dim is b,
 // so that n is contiguous in the result.
-#ifndef NM_CODEGEN_DOT_H
-#define NM_CODEGEN_DOT_H
+#ifndef NM_IR_DOT_H
+#define NM_IR_DOT_H
 
 #include "ir/ir.h"
 
