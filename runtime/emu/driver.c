@@ -1,6 +1,8 @@
 // The emulated driver as a whole: its table, its lock, its messages, and what the environment says:
 //   NEMOCC_EMU=eager|lazy|random[:SEED]   when works of streams and copies of kernels happen
 //   NEMOCC_EMU_THREADS=N                  CPU threads for the blocks of a kernel
+//   NEMOCC_EMU_DEVICES=N                  GPUs of this machine
+//   NEMOCC_EMU_NCCL=VERSION               22809: 2.28.9
 #include "runtime/emu/driver.h"
 
 #include <stdarg.h>
@@ -118,13 +120,16 @@ static bool read_mode(const char *text)
     return true;
 }
 
-static bool read_workers(const char *text)
+// Of the environment; `usual` where it is not there or empty. False: it is not from `least` to
+// `most`.
+static bool read_number(const char *name, long least, long most, long usual, int *number)
 {
     char *end;
-    long n = strtol(text, &end, 10);
-    if (*end || n < 1 || n > NMEMU_MAX_WORKERS)
+    const char *text = getenv(name);
+    long n = text && *text ? strtol(text, &end, 10) : usual;
+    if ((text && *text && *end) || n < least || n > most)
         return false;
-    nmemu_drv.workers = (int)n;
+    *number = (int)n;
     return true;
 }
 
@@ -145,11 +150,14 @@ static const nmrt_gpu_api *fail(nmrt_error *e, const char *fmt, const char *text
 const nmrt_gpu_api *nmrt_gpu_emulator(nmrt_error *e)
 {
     static nmrt_gpu_api table;
-    const char *mode = getenv("NEMOCC_EMU"), *workers = getenv("NEMOCC_EMU_THREADS");
+    const char *mode = getenv("NEMOCC_EMU");
     if (!read_mode(mode && *mode ? mode : "eager"))
         return fail(e, "NEMOCC_EMU=%s: it is eager, lazy, random or random:SEED", mode);
-    if (!read_workers(workers && *workers ? workers : "1"))
-        return fail(e, "NEMOCC_EMU_THREADS=%s: it is a number from 1 to 16", workers);
+    if (!read_number("NEMOCC_EMU_THREADS", 1, NMEMU_MAX_WORKERS, 1, &nmemu_drv.workers) ||
+        !read_number("NEMOCC_EMU_DEVICES", 1, NMEMU_DEVICES, NMEMU_DEVICES, &nmemu_drv.devices))
+        return fail(e, "%s are numbers from 1 to 16", "NEMOCC_EMU_THREADS and NEMOCC_EMU_DEVICES");
+    if (!read_number("NEMOCC_EMU_NCCL", 20000, 99999, 22809, &nmemu_drv.nccl))
+        return fail(e, "%s is a version of NCCL, as 22809", "NEMOCC_EMU_NCCL");
     const char *arch = getenv("NEMOCC_EMU_ARCH");
     if (!read_arch(arch && *arch ? arch : "sm_90a"))
         return fail(e, "NEMOCC_EMU_ARCH=%s: it is sm_80 or sm_90a", arch);

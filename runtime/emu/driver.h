@@ -13,7 +13,7 @@
 #include <pthread.h>
 
 enum {
-    NMEMU_DEVICES = 8,
+    NMEMU_DEVICES = 16,
     NMEMU_QUEUE = 1024, // works that a stream holds: then issuing waits
     NMEMU_LANES = 8,    // streams in one capture
 };
@@ -29,6 +29,8 @@ typedef struct nmemu_driver {
     nmemu_mode mode;    // when works run, and a kernel's asynchronous operations
     uint64_t random;
     int workers;      // CPU threads of a kernel
+    int devices;      // that there are
+    int nccl;         // its version: 22809, 2.28.9
     int capability;   // of the devices: 90
     CUstream streams; // of all contexts, oldest first
     uint64_t issued;  // works so far

@@ -1,5 +1,6 @@
-// Emulated devices: eight of compute capability 9.0 or 8.0, each with this machine's memory. A
-// device has its primary context and no other; the emulated machine lives as long as that.
+// Emulated devices: up to sixteen of compute capability 9.0 or 8.0, each with this machine's
+// memory. A device has its primary context and no other; the emulated machine lives as long as
+// that.
 #include "runtime/emu/driver.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@ CUcontext nmemu_context(void) { return current && current->machine ? current : N
 
 static CUresult check_device(CUdevice device)
 {
-    if (device >= 0 && device < NMEMU_DEVICES)
+    if (device >= 0 && device < nmemu_drv.devices)
         return CUDA_SUCCESS;
     return nmemu_say(CUDA_ERROR_INVALID_VALUE, "there is no device %d", device);
 }
@@ -22,7 +23,7 @@ static CUresult check_device(CUdevice device)
 
 static CUresult get_count(int *count)
 {
-    *count = NMEMU_DEVICES;
+    *count = nmemu_drv.devices;
     return nmemu_done(nmemu_call("cuDeviceGetCount"));
 }
 

@@ -73,6 +73,7 @@ typedef struct pinned {
     struct pinned *next;
     char *at;
     size_t bytes;
+    bool registered; // somebody else's memory
 } pinned;
 
 static pinned *pinned_buffers;
@@ -93,9 +94,31 @@ static CUresult pin(void **at, size_t bytes)
         return bytes ? nmemu_say(CUDA_ERROR_OUT_OF_MEMORY, "no memory")
                      : nmemu_say(CUDA_ERROR_INVALID_VALUE, "0 bytes");
     }
-    *p = (pinned){pinned_buffers, *at, bytes};
+    *p = (pinned){pinned_buffers, *at, bytes, false};
     pinned_buffers = p;
     return CUDA_SUCCESS;
+}
+
+static CUresult pin_given(char *at, size_t bytes)
+{
+    for (const pinned *p = pinned_buffers; p; p = p->next)
+        if (p->at < at + bytes && at < p->at + p->bytes)
+            return nmemu_say(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED, "%p is pinned already",
+                             (void *)p->at);
+    pinned *p = bytes ? calloc(1, sizeof *p) : NULL;
+    if (!p)
+        return nmemu_say(CUDA_ERROR_INVALID_VALUE, "0 bytes, or no memory");
+    *p = (pinned){pinned_buffers, at, bytes, true};
+    pinned_buffers = p;
+    return CUDA_SUCCESS;
+}
+
+static CUresult host_register(void *at, size_t bytes, unsigned int flags)
+{
+    CUresult r = nmemu_call_in_context("cuMemHostRegister");
+    r = r ? r : nmemu_check_unsafe();
+    (void)flags; // portable, mapped: here all memory is
+    return nmemu_done(r ? r : pin_given(at, bytes));
 }
 
 static CUresult host_alloc(void **at, size_t bytes, unsigned int flags)
@@ -106,16 +129,19 @@ static CUresult host_alloc(void **at, size_t bytes, unsigned int flags)
     return nmemu_done(r ? r : pin(at, bytes));
 }
 
-static CUresult unpin(void *at)
+static CUresult unpin(void *at, bool registered)
 {
     pinned **p = find_pinned(at), *old = *p;
-    if (!old || old->at != at)
-        return nmemu_say(CUDA_ERROR_INVALID_VALUE, "no pinned buffer starts at %p", at);
+    if (!old || old->at != at || old->registered != registered)
+        return nmemu_say(registered ? CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED
+                                    : CUDA_ERROR_INVALID_VALUE,
+                         "no such pinned buffer starts at %p", at);
     CUresult r = nmemu_wait_context(NULL);
     if (r)
         return r;
     *p = old->next;
-    free(old->at);
+    if (!registered)
+        free(old->at);
     free(old);
     return CUDA_SUCCESS;
 }
@@ -124,7 +150,14 @@ static CUresult host_free(void *at)
 {
     CUresult r = nmemu_call("cuMemFreeHost");
     r = r ? r : nmemu_check_unsafe();
-    return nmemu_done(r ? r : unpin(at));
+    return nmemu_done(r ? r : unpin(at, false));
+}
+
+static CUresult host_unregister(void *at)
+{
+    CUresult r = nmemu_call("cuMemHostUnregister");
+    r = r ? r : nmemu_check_unsafe();
+    return nmemu_done(r ? r : unpin(at, true));
 }
 
 // Is it host memory? A GPU would fault where the other kind is meant.
@@ -337,6 +370,8 @@ void nmemu_fill_memory(nmrt_gpu_api *t)
     t->name = name_buffer;
     t->cuMemHostAlloc = host_alloc;
     t->cuMemFreeHost = host_free;
+    t->cuMemHostRegister = host_register;
+    t->cuMemHostUnregister = host_unregister;
     t->cuMemcpyHtoDAsync = copy_in;
     t->cuMemcpyDtoHAsync = copy_out;
     t->cuMemcpyDtoDAsync = copy_inside;

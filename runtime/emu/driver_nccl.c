@@ -214,6 +214,28 @@ static void wait_for_all(ncclComm_t c)
     }
 }
 
+// Before 2.30 never, and then only where the environment says so, as NCCL does.
+static ncclResult_t check_devices(const struct ncclComm *c)
+{
+    const char *shares = getenv("NCCL_MULTI_RANK_GPU_ENABLE");
+    const nmemu_shared *s = c->boxes.shared;
+    if (nmemu_drv.nccl >= 23000 && shares && strcmp(shares, "1") == 0)
+        return ncclSuccess;
+    for (int r = 0; r < c->n; r++)
+        if (r != c->me && s->rank[r].device == s->rank[c->me].device)
+            return nmemu_say(ncclInvalidUsage, "ranks %d and %d are both on device %d", c->me, r,
+                             s->rank[r].device);
+    return ncclSuccess;
+}
+
+static void leave(ncclComm_t comm)
+{
+    if (comm->id.pid == getpid())
+        close(comm->id.fd); // all have joined
+    nmemu_boxes_leave(&comm->boxes);
+    free(comm);
+}
+
 static ncclResult_t join(ncclComm_t *comm, int n, const ncclUniqueId *id, int rank)
 {
     if (n < 1 || n > NMEMU_RANKS || rank < 0 || rank >= n)
@@ -229,9 +251,14 @@ static ncclResult_t join(ncclComm_t *comm, int n, const ncclUniqueId *id, int ra
         free(c);
         return nmemu_say(ncclSystemError, "the maker of the id is gone, or on another machine");
     }
+    c->boxes.shared->rank[rank].device = nmemu_context()->ordinal;
     wait_for_all(c);
-    *comm = c;
-    return ncclSuccess;
+    ncclResult_t r = check_devices(c);
+    if (r)
+        leave(c);
+    else
+        *comm = c;
+    return r;
 }
 
 static ncclResult_t init_rank(ncclComm_t *comm, int n, ncclUniqueId id, int rank)
@@ -239,14 +266,6 @@ static ncclResult_t init_rank(ncclComm_t *comm, int n, ncclUniqueId id, int rank
     ncclResult_t r =
         nmemu_call_in_context("ncclCommInitRank") ? ncclUnhandledCudaError : ncclSuccess;
     return nmemu_done(r ? r : join(comm, n, &id, rank));
-}
-
-static void leave(ncclComm_t comm)
-{
-    if (comm->id.pid == getpid())
-        close(comm->id.fd); // all have joined
-    nmemu_boxes_leave(&comm->boxes);
-    free(comm);
 }
 
 static ncclResult_t comm_destroy(ncclComm_t comm)
@@ -277,7 +296,7 @@ static ncclResult_t async_error(ncclComm_t comm, ncclResult_t *error)
 
 static ncclResult_t version(int *v)
 {
-    *v = 22809;
+    *v = nmemu_drv.nccl;
     return ncclSuccess;
 }
 

@@ -1,105 +1,15 @@
-// Collectives and messages of ranks whose memory is a GPU's. Collectives are NCCL's where it can be
-// had (nccl.c). Else, and for messages, through host memory: what a member gives is copied to the
-// host, the communicator does its work there, and the result is copied back. The rank stands still
-// meanwhile.
+// Collectives and messages of ranks whose memory is a GPU's: by NCCL where it can be had (nccl.c,
+// message.c), else through host memory (staged.c).
 #include "runtime/gpu/gpu.h"
 
-#include "runtime/clock.h"
-#include "runtime/dtype.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-enum { LINE = 64 };
-
-// --- host memory ---------------------------------------------------------------------------------
-
-static void drop_stage(nmrt_device *d)
-{
-    if (d->stage.at && d->comm && d->comm->alloc)
-        d->comm->free(d->comm, d->stage.at, d->stage.bytes);
-    else
-        free(d->stage.at);
-    d->stage = (nmrt_gpu_stage){0};
-}
-
-// Memory that the communicator can work in, twice as much as before where it does not do.
-static nmrt_status need_stage(nmrt_device *d, int64_t bytes, nmrt_error *e)
-{
-    int64_t n = 2 * d->stage.bytes > bytes ? 2 * d->stage.bytes : bytes;
-    void *at = NULL;
-    if (bytes <= d->stage.bytes)
-        return NMRT_OK;
-    drop_stage(d);
-    if (d->comm->alloc)
-        NMRT_TRY(d->comm->alloc(d->comm, n, &at, e));
-    else if (!(at = malloc((size_t)n)))
-        return nmrt_fail(e, NMRT_WORLD, "no memory for collectives");
-    d->stage = (nmrt_gpu_stage){at, n};
-    return NMRT_OK;
-}
-
-// --- a launch of collectives ---------------------------------------------------------------------
-
-static int64_t bytes_of(const nmrt_exchange *x, int64_t elements)
-{
-    return elements * nmrt_dtype(x->dtype)->bits / 8;
-}
-
-static int64_t lines_of(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
-
-static int64_t bytes_in(const nmrt_exchange *x) { return bytes_of(x, nmrt_exchange_in(x)); }
-
-static int64_t bytes_out(const nmrt_exchange *x) { return bytes_of(x, nmrt_exchange_out(x)); }
-
-static int64_t bytes_of_all(const nmrt_exchange *x, int n)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < n; i++)
-        bytes += lines_of(bytes_in(&x[i])) + lines_of(bytes_out(&x[i]));
-    return bytes;
-}
-
-// The batch as it is on the host.
-static void place_all(const nmrt_exchange *x, int n, char *stage, nmrt_exchange *on_host)
-{
-    for (int i = 0; i < n; i++) {
-        on_host[i] = x[i];
-        on_host[i].in = stage;
-        stage += lines_of(bytes_in(&x[i]));
-        on_host[i].out = stage;
-        stage += lines_of(bytes_out(&x[i]));
-    }
-}
-
-static nmrt_status run_staged(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
-{
-    nmrt_exchange on_host[NMRT_MAX_BATCH];
-    nmrt_track *track = nmrt_gpu_trace_steps(d);
-    int64_t begin = nmrt_trace_begin(track, x->name);
-    double start = nmrt_seconds();
-    NMRT_TRY(need_stage(d, bytes_of_all(x, n), e));
-    place_all(x, n, d->stage.at, on_host);
-    for (int i = 0; i < n; i++)
-        nmrt_gpu_copy_out(d, (void *)(uintptr_t)on_host[i].in, x[i].in, bytes_in(&x[i]));
-    NMRT_TRY(nmrt_comm_run_all(d->comm, on_host, n, e));
-    for (int i = 0; i < n; i++)
-        nmrt_gpu_copy_in(d, x[i].out, on_host[i].out, bytes_out(&x[i]));
-    d->comm->waited += nmrt_seconds() - start;
-    nmrt_trace_end(track, begin,
-                   &(nmrt_span){.kind = NMRT_SPAN_COLLECTIVE,
-                                .name = x->name,
-                                .where = x->where,
-                                .number = {{"collectives", n}, {"bytes", bytes_of_all(x, n)}}});
-    return NMRT_OK;
-}
+// --- collectives ---------------------------------------------------------------------------------
 
 static nmrt_status launch(nmrt_device *d, int64_t row, nmrt_error *e)
 {
     int n = d->launch.n;
     d->launch.n = 0;
     return d->nccl ? nmrt_gpu_nccl_launch(d, row, d->launch.x, n, e)
-                   : run_staged(d, d->launch.x, n, e);
+                   : nmrt_gpu_staged_launch(d, row, d->launch.x, n, e);
 }
 
 // Those that follow each other at once are one launch.
@@ -121,17 +31,19 @@ void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geo
     return out;
 }
 
-// Through host memory, a launch is done when its start returns.
 void nmrt_gpu_wait(nmdrv_frame *f, int64_t collective)
 {
     nmrt_device *d = f->device;
+    nmrt_error e;
     if (d->nccl)
         nmrt_gpu_nccl_wait(d, collective);
+    else if (d->staged && nmrt_gpu_staged_wait(d, collective, &e) != NMRT_OK)
+        nmrt_gpu_die(d, &e);
 }
 
 void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func)
 {
-    int64_t left = d->nccl ? nmrt_gpu_nccl_left(d) : -1;
+    int64_t left = d->nccl ? nmrt_gpu_nccl_left(d) : d->staged ? nmrt_gpu_staged_left(d) : -1;
     nmrt_error e;
     if (left < 0)
         return;
@@ -142,21 +54,6 @@ void nmrt_gpu_end_call(nmrt_device *d, const nmdrv_func *func)
 
 // --- messages ------------------------------------------------------------------------------------
 
-static nmrt_status send_staged(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
-{
-    NMRT_TRY(need_stage(d, m->bytes, e));
-    nmrt_gpu_copy_out(d, d->stage.at, at, m->bytes);
-    return d->comm->send(d->comm, m->peer, m->tag, d->stage.at, m->bytes, m->what, m->where, e);
-}
-
-static nmrt_status receive_staged(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e)
-{
-    NMRT_TRY(need_stage(d, m->bytes, e));
-    NMRT_TRY(d->comm->recv(d->comm, m->peer, m->tag, d->stage.at, m->bytes, m->what, m->where, e));
-    nmrt_gpu_copy_in(d, at, d->stage.at, m->bytes);
-    return NMRT_OK;
-}
-
 nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at, nmrt_error *e)
 {
     nmrt_track *track = nmrt_gpu_trace_steps(d);
@@ -164,7 +61,7 @@ nmrt_status nmrt_gpu_send(nmrt_device *d, const nmrt_message *m, const void *at,
         return nmrt_gpu_nccl_send(d, m, at, e);
     int64_t begin = nmrt_trace_begin(track, m->what);
     nmrt_span span = nmrt_message_span(m, true);
-    nmrt_status status = send_staged(d, m, at, e);
+    nmrt_status status = nmrt_gpu_staged_send(d, m, at, e);
     nmrt_trace_end(track, begin, &span);
     return status;
 }
@@ -176,7 +73,7 @@ nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nm
         return nmrt_gpu_nccl_receive(d, m, at, e);
     int64_t begin = nmrt_trace_begin(track, m->what);
     nmrt_span span = nmrt_message_span(m, false);
-    nmrt_status status = receive_staged(d, m, at, e);
+    nmrt_status status = nmrt_gpu_staged_receive(d, m, at, e);
     nmrt_trace_end(track, begin, &span);
     return status;
 }
@@ -194,6 +91,5 @@ nmrt_status nmrt_gpu_join_ranks(nmrt_device *d, const nmrt_device_request *reque
 
 void nmrt_gpu_leave_ranks(nmrt_device *d)
 {
-    drop_stage(d);
     nmrt_exchanges_release(&d->exchanges);
 }

@@ -20,6 +20,7 @@ static void gpu_close(nmrt_device *d)
         nmrt_gpu_trace_close(d);
         nmrt_gpu_close_channels(d);
         nmrt_gpu_nccl_close(d);
+        nmrt_gpu_staged_close(d);
         nmrt_gpu_products_close(d);
         nmrt_gpu_ring_close(d);
         nmrt_gpu_close_image(d);

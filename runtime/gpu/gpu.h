@@ -18,11 +18,6 @@ typedef struct nmrt_gpu_ring {   // pinned host memory, in parts that are filled
     int64_t used; // bytes of the part that is being filled
 } nmrt_gpu_ring;
 
-typedef struct nmrt_gpu_stage { // host memory that collectives and messages pass through
-    char *at;
-    int64_t bytes;
-} nmrt_gpu_stage;
-
 struct nmrt_device {
     const nmdrv_program *program;
     const nmrt_gpu_api *api;
@@ -43,10 +38,10 @@ struct nmrt_device {
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
     bool tf32;
-    nmrt_comm *comm;          // NULL: one rank alone
-    nmrt_exchanges exchanges; // where there is a comm
-    nmrt_launch launch;       // collectives that wait for the ones that follow at once
-    nmrt_gpu_stage stage;
+    nmrt_comm *comm;                   // NULL: one rank alone
+    nmrt_exchanges exchanges;          // where there is a comm
+    nmrt_launch launch;                // collectives that wait for the ones that follow at once
+    struct nmrt_gpu_staged *staged;    // through host memory; NULL: by NCCL, or one rank alone
     struct nmrt_gpu_nccl *nccl;        // NULL: collectives go through host memory
     struct nmrt_gpu_channel *channels; // of messages by NCCL; NULL: none are open
     struct nmrt_gpu_trace *trace;      // NULL: nothing is traced
@@ -138,6 +133,20 @@ nmrt_status nmrt_gpu_nccl_launch(nmrt_device *d, int64_t row, const nmrt_exchang
                                  nmrt_error *e);
 void nmrt_gpu_nccl_wait(nmrt_device *d, int64_t row); // the kernels' stream does
 int64_t nmrt_gpu_nccl_left(const nmrt_device *d);     // a row that is not waited for; -1: none
+
+// --- staged.c ----------------------------------------------------------------------------------
+
+// The device's title says so, and `why`.
+nmrt_status nmrt_gpu_staged_open(nmrt_device *d, const char *why, nmrt_error *e);
+void nmrt_gpu_staged_close(nmrt_device *d); // NULL is fine
+// Of n collectives, which the row ends.
+nmrt_status nmrt_gpu_staged_launch(nmrt_device *d, int64_t row, const nmrt_exchange *x, int n,
+                                   nmrt_error *e);
+nmrt_status nmrt_gpu_staged_wait(nmrt_device *d, int64_t row, nmrt_error *e);
+int64_t nmrt_gpu_staged_left(const nmrt_device *d); // a row that is not waited for; -1: none
+nmrt_status nmrt_gpu_staged_send(nmrt_device *d, const nmrt_message *m, const void *at,
+                                 nmrt_error *e);
+nmrt_status nmrt_gpu_staged_receive(nmrt_device *d, const nmrt_message *m, void *at, nmrt_error *e);
 
 // --- message.c ---------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_THAT_SHARES = 23000, MOST_SHARERS = 2 }; // NCCL 2.30.0
+
 static nmrt_status gather_uuids(nmrt_device *d, CUuuid *all, int *rank, nmrt_error *e)
 {
     CUuuid mine;
@@ -27,38 +29,45 @@ static nmrt_status gather_uuids(nmrt_device *d, CUuuid *all, int *rank, nmrt_err
     return d->comm->run(d->comm, &x, e);
 }
 
-// NCCL wants a GPU of its own for each rank.
-static nmrt_status find_shared(nmrt_device *d, bool *shared, nmrt_error *e)
+// How many ranks have this one's GPU.
+static nmrt_status count_sharers(nmrt_device *d, int *sharers, nmrt_error *e)
 {
     size_t n = (size_t)d->comm->ranks;
     CUuuid *all = calloc(n, sizeof *all);
     int *rank = calloc(n, sizeof *rank);
     nmrt_status status = all && rank ? gather_uuids(d, all, rank, e)
                                      : nmrt_fail(e, NMRT_WORLD, "no memory for names of GPUs");
-    *shared = false;
+    *sharers = 0;
     for (size_t i = 0; status == NMRT_OK && i < n; i++)
-        *shared = *shared || ((int)i != d->comm->rank &&
-                              memcmp(&all[i], &all[d->comm->rank], sizeof *all) == 0);
+        *sharers += memcmp(&all[i], &all[d->comm->rank], sizeof *all) == 0;
     free(all);
     free(rank);
     return status;
 }
 
-// Why this rank cannot have NCCL; NULL: it can. An emulated GPU is shared by nobody.
+// NCCL wants a GPU of its own for each rank. From 2.30 on it can do with less, where it is told so:
+// up to two on a GPU by its documentation, as each needs room for its kernels beside the others'.
+static bool may_share(nmrt_device *d, int sharers)
+{
+    int version = 0;
+    if (sharers > MOST_SHARERS || d->api->ncclGetVersion(&version) != ncclSuccess ||
+        version < FIRST_THAT_SHARES)
+        return false;
+    return setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1", 0) == 0;
+}
+
+// Why this rank cannot have NCCL; NULL: it can.
 static nmrt_status find_obstacle(nmrt_device *d, const char **why, nmrt_error *e)
 {
     nmrt_error missing;
-    bool shared = false;
+    int sharers;
+    NMRT_TRY(count_sharers(d, &sharers, e));
+    bool found = !d->libraries || nmrt_gpu_load(d->libraries, NMRT_GPU_NCCL, &missing) == NMRT_OK;
     *why = NULL;
-    if (d->libraries) {
-        NMRT_TRY(find_shared(d, &shared, e));
-        if (shared)
-            *why = "ranks share a GPU";
-        else if (nmrt_gpu_load(d->libraries, NMRT_GPU_NCCL, &missing) != NMRT_OK)
-            *why = "libnccl.so.2 is not found";
-    } else if (!d->api->ncclCommInitRank) {
-        *why = "NCCL is not emulated";
-    }
+    if (sharers > 1 && !(found && may_share(d, sharers)))
+        *why = "ranks share a GPU";
+    else if (!found)
+        *why = "libnccl.so.2 is not found";
     return NMRT_OK;
 }
 
@@ -92,11 +101,8 @@ nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *reques
     if (other && strcmp(request->collectives, "nccl") == 0)
         return nmrt_fail(e, NMRT_WORLD, "--collectives nccl: %s",
                          why ? why : "another rank has no NCCL");
-    if (other) {
-        snprintf(d->title + strlen(d->title), sizeof d->title - strlen(d->title),
-                 ", collectives through host memory as %s", why ? why : "another rank has no NCCL");
-        return NMRT_OK;
-    }
+    if (other)
+        return nmrt_gpu_staged_open(d, why ? why : "another rank has no NCCL", e);
     NMRT_TRY(open_nccl(d, e));
     return nmrt_gpu_watch_start(d, e);
 }

@@ -10,6 +10,7 @@
 
 static const nmrt_gpu_api *cu;
 static CUcontext rig_context;
+static int rig_device; // of the context
 
 static inline const char *words(void) { return cu->message() ? cu->message() : "no message"; }
 
@@ -34,7 +35,7 @@ static inline void says(const char *text, int line)
 
 #define SAYS(text) says(text, __LINE__)
 
-// The table, with this order of works; a context on device 0, current.
+// The table, with this order of works; a context on rig_device, current.
 static inline void open_driver(const char *mode)
 {
     nmrt_error e;
@@ -43,11 +44,11 @@ static inline void open_driver(const char *mode)
     if (!cu)
         must(e.text);
     OK(cu->cuInit(0));
-    OK(cu->cuDevicePrimaryCtxRetain(&rig_context, 0));
+    OK(cu->cuDevicePrimaryCtxRetain(&rig_context, rig_device));
     OK(cu->cuCtxSetCurrent(rig_context));
 }
 
-static inline void close_driver(void) { OK(cu->cuDevicePrimaryCtxRelease(0)); }
+static inline void close_driver(void) { OK(cu->cuDevicePrimaryCtxRelease(rig_device)); }
 
 static inline CUstream new_stream(void)
 {

@@ -225,11 +225,35 @@ static void leave_early(const ncclUniqueId *id)
     close_driver();
 }
 
+// Two ranks on one device: NCCL 2.30 may, where it is told so.
+static void share(const ncclUniqueId *refused, const ncclUniqueId *id)
+{
+    ncclComm_t c;
+    rig_device = rank / 2;
+    open_driver("eager");
+    s = new_stream();
+    IS(cu->ncclCommInitRank(&c, RANKS, *refused, rank), ncclInvalidUsage);
+    SAYS(rank < 2 ? "are both on device 0" : "are both on device 1");
+    setenv("NEMOCC_EMU_NCCL", "23003", 1);
+    setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1", 1);
+    open_driver("eager");
+    c = join(id, RANKS, rank);
+    CUdeviceptr x = new_floats(N, 0);
+    OK(cu->ncclAllReduce((void *)x, (void *)x, N, ncclFloat32, ncclSum, c, s));
+    check_sums(x, N, 0, 1, false);
+    OK(cu->ncclCommDestroy(c));
+    close_driver();
+    close_driver();
+}
+
 // --- ranks ---------------------------------------------------------------------------------------
 
 static int run_rank(const char *mode, const ncclUniqueId *id, const int pipe_ends[2])
 {
-    if (strcmp(mode, "disagree") == 0)
+    rig_device = rank;
+    if (strcmp(mode, "share") == 0)
+        share(id, id + 1);
+    else if (strcmp(mode, "disagree") == 0)
         disagree(id);
     else if (strcmp(mode, "leave") == 0)
         leave_early(id);
@@ -261,8 +285,8 @@ int main(void)
 {
     nmrt_error e;
     cu = nmrt_gpu_emulator(&e);
-    static const char *const runs[] = {"eager", "lazy", "random:5", "disagree", "leave"};
-    for (int i = 0; i < 5; i++)
+    static const char *const runs[] = {"eager", "lazy", "random:5", "disagree", "leave", "share"};
+    for (int i = 0; i < 6; i++)
         run_ranks(runs[i]);
     return rig_failures != 0;
 }

@@ -94,6 +94,11 @@ CUresult cuMemHostAlloc(void **at, size_t bytes, unsigned int flags)
     return (*at = malloc(bytes)) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 CUresult cuMemFreeHost(void *at) { return free(at), CUDA_SUCCESS; }
+CUresult cuMemHostRegister_v2(void *at, size_t bytes, unsigned int flags)
+{
+    return (void)at, (void)bytes, (void)flags, CUDA_SUCCESS;
+}
+CUresult cuMemHostUnregister(void *at) { return (void)at, CUDA_SUCCESS; }
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
     (void)stream;
@@ -303,6 +308,10 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end)
     return CUDA_SUCCESS;
 }
 CUresult cuEventSynchronize(CUevent event) { return (void)event, now(); }
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
+{
+    return (void)stream, (void)event, (void)flags, now();
+}
 
 // --- cuBLASLt ----------------------------------------------------------------------------------
 

@@ -592,7 +592,7 @@ static nmrt_status run_collectives(nmrt_ranks *r, void *arg, nmrt_error *e)
     nmdrv_frame f = {.call = nmrt_device_cuda.calls, .device = d};
     nmrt_text title = {0};
     nmrt_device_cuda.describe(d, &title);
-    CHECK(is_in(", collectives through host memory as ranks share a GPU", title.at));
+    CHECK(is_in(", collectives through pinned host memory as ranks share a GPU", title.at));
     nmrt_text_release(&title);
     for (int i = 0; i < many; i++)
         here[i] = (float)(i * (r->rank + 1));
