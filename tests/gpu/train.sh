@@ -33,6 +33,21 @@ NEMOCC_EMU=lazy go llama3 stages.tp --steps 2 --device emu --pp 2 --vp 3 --tp 2 
 go llama3 stages.host --steps 2 --device host --micro-batch 1 --global-batch 6
 for run in stages stages.tp; do same stages.host $run 2; done
 
+# Ranks that share a GPU do it through host memory, and say so; from 2.30 on NCCL lets two of them try.
+go gpt2 two --steps 2 --device host
+while read -r order mesh; do
+    NEMOCC_EMU=$order NEMOCC_EMU_DEVICES=1 go gpt2 shared --steps 2 --device emu $mesh
+    same two shared 2
+    grep -q 'emulated GPU 0, collectives through pinned host memory as ranks share a GPU' "$work/out" || { cat "$work/out" && exit 1; }
+    rm -r "$work/shared"
+done <<'MESHES'
+random:8 --tp 2 --pp 2
+lazy --dp 2 --zero 3
+MESHES
+NEMOCC_EMU_DEVICES=1 NEMOCC_EMU_NCCL=23003 go gpt2 shared --steps 2 --device emu --pp 2
+same two shared 2
+if grep -q 'host memory' "$work/out"; then cat "$work/out" && exit 1; fi
+
 # In bf16: near the host's bf16, and not f32.
 go llama3 host.bf16 --steps 4 --device host --precision bf16
 go llama3 emu.bf16 --steps 4 --device emu --precision bf16 --tp 2

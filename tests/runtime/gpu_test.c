@@ -599,6 +599,8 @@ static nmrt_status run_collectives(nmrt_ranks *r, void *arg, nmrt_error *e)
     nmrt_device_cuda.copy_in(d, in, here, sizeof here);
     CHECK(f.call->collective(&f, 0, &many, out, in) == out); // waits for the next one
     CHECK(f.call->collective(&f, 1, &one, in + 1, in + 1) == in + 1);
+    nmrt_device_cuda.copy_out(d, here, out, sizeof here);
+    CHECK(here[999] == 0); // it goes on beside kernels: the host has not come back to it
     f.call->wait(&f, 1);
     nmrt_device_cuda.copy_out(d, here, out, sizeof here);
     for (int i = 0; i < many; i++)
