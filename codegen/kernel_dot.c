@@ -3,10 +3,10 @@
 // Each list of a dot's dims (ir/dot.h) is walked as one flat index. A hook's index is a base
 // and an offset j into the innermost run of its list, so that division stays outside of the host
 // template's loops; on a GPU each element is one of its own, and j is 0.
-#include "ir/dot.h"
 #include "codegen/kernels.h"
 #include "codegen/space.h"
 #include "codegen/templates/gpu/gemm.h"
+#include "ir/dot.h"
 
 #include <string.h>
 

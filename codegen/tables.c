@@ -267,11 +267,10 @@ static LLVMValueRef product_rows(nm_table *t)
     LLVMValueRef *r = nm_row_list(t, p->n_products);
     for (int i = 0; i < p->n_products; i++) {
         const nm_product *x = &p->product[i];
-        r[i] = NM_ROW(
-            t, nm_string(t, x->name), nm_string(t, x->where), nm_word(t, nm_abi_dtype(x->a_dtype)),
-            nm_word(t, nm_abi_dtype(x->b_dtype)), nm_word(t, nm_abi_dtype(x->c_dtype)),
-            nm_word(t, nm_abi_dtype(x->c_dtype)), nm_word(t, x->adds),
-            nm_word(t, x->epilogue), real(t, x->alpha));
+        r[i] = NM_ROW(t, nm_string(t, x->name), nm_string(t, x->where),
+                      nm_word(t, nm_abi_dtype(x->a_dtype)), nm_word(t, nm_abi_dtype(x->b_dtype)),
+                      nm_word(t, nm_abi_dtype(x->c_dtype)), nm_word(t, nm_abi_dtype(x->c_dtype)),
+                      nm_word(t, x->adds), nm_word(t, x->epilogue), real(t, x->alpha));
     }
     return nm_rows(t, p->n_products, r, "products");
 }

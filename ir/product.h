@@ -28,9 +28,9 @@ typedef enum { // behind alpha and what is added; as nmdrv_epilogue
 typedef struct nm_product_call {
     nm_product_operand a, b, bias;
     nm_product_operand slope; // what a gelu's gradient is taken at; it lies as the result
-    int result, kept, sums; // of the group's results: the product's, a gelu's operand, the sums of an
-                            // epilogue; -1: none
-    int sum;                  // the operand that is added to, of the result's type; -1: none
+    int result, kept, sums; // of the group's results: the product's, a gelu's operand, the sums of
+                            // an epilogue; -1: none
+    int sum; // the operand that is added to, of the result's type; -1: none
     nm_epilogue epilogue;
     double alpha;
     const nm_extent *geometry[NM_GEOMETRY_WORDS]; // in the order of nmdrv_geometry

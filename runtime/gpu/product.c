@@ -15,6 +15,21 @@ enum { MOST_ALIGNMENT = 256, FIRST_PLACES = 256 };
 
 // --- failures ------------------------------------------------------------------------------------
 
+static const char *name_epilogue(const nmdrv_product *p)
+{
+    static const char *const name[] = {[NMDRV_EPILOGUE_NONE] = "",
+                                       [NMDRV_EPILOGUE_BIAS] = " with a bias",
+                                       [NMDRV_EPILOGUE_GELU] = " with GELU",
+                                       [NMDRV_EPILOGUE_GELU_BIAS] = " with a bias, GELU",
+                                       [NMDRV_EPILOGUE_GELU_AUX] = " with GELU_AUX",
+                                       [NMDRV_EPILOGUE_GELU_AUX_BIAS] = " with a bias, GELU_AUX",
+                                       [NMDRV_EPILOGUE_DGELU] = " with DGELU",
+                                       [NMDRV_EPILOGUE_DGELU_BGRAD] = " with DGELU_BGRAD",
+                                       [NMDRV_EPILOGUE_BGRAD_A] = " with BGRAD of a",
+                                       [NMDRV_EPILOGUE_BGRAD_B] = " with BGRAD of b"};
+    return name[p->epilogue];
+}
+
 // Of a call for this product.
 static void must(nmrt_device *d, cublasStatus_t status, const nmdrv_product *p,
                  const nmdrv_geometry *g)
@@ -24,10 +39,10 @@ static void must(nmrt_device *d, cublasStatus_t status, const nmdrv_product *p,
     if (status == CUBLAS_STATUS_SUCCESS)
         return;
     more = d->api->message ? d->api->message() : NULL;
-    nmrt_fail(&e, NMRT_WORLD, "%s (%s): cuBLASLt refuses %lld x [%lld, %lld] of %lld: %s%s%s",
+    nmrt_fail(&e, NMRT_WORLD, "%s (%s): cuBLASLt refuses %lld x [%lld, %lld] of %lld%s: %s%s%s",
               p->name, p->where, (long long)g->batch, (long long)g->m, (long long)g->n,
-              (long long)g->k, d->api->cublasLtGetStatusString(status), more ? ": " : "",
-              more ? more : "");
+              (long long)g->k, name_epilogue(p), d->api->cublasLtGetStatusString(status),
+              more ? ": " : "", more ? more : "");
     nmrt_gpu_die(d, &e);
 }
 

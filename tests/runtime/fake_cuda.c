@@ -303,8 +303,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end)
 {
     *milliseconds = 1e3f * (float)(end->at.tv_sec - start->at.tv_sec) +
-                    1e-6f * (float)(end->at.tv_nsec - start->at.tv_nsec) +
-                    end->busy - start->busy;
+                    1e-6f * (float)(end->at.tv_nsec - start->at.tv_nsec) + end->busy - start->busy;
     return CUDA_SUCCESS;
 }
 CUresult cuEventSynchronize(CUevent event) { return (void)event, now(); }

@@ -553,7 +553,7 @@ static nmrt_status fail_in_kernel(nmrt_ranks *r, void *arg, nmrt_error *e)
         f.call->launch(&f, K_SHIFT, 1, (void *[]){x, x, &(nmdrv_sym){0}});
         nmrt_device_cuda.copy_out(d, &here, x, 4);
     } else {
-        f.call->product(&f, 0, &g, x, x, x, NULL, NULL);
+        f.call->product(&f, 2, &g, x, x, x, x, NULL);
     }
     return NMRT_OK;
 }
@@ -569,7 +569,8 @@ static void test_failures(void)
                 "names the one that did",
                 said));
     CHECK(run_ranks(2, 60, 0, fail_in_kernel, &product, said) == 1);
-    CHECK(is_in("dot.0 (t.nm:5): cuBLASLt refuses 1 x [2, 2000] of 1: not supported", said));
+    CHECK(is_in("dot.2 (t.nm:7): cuBLASLt refuses 1 x [2, 2000] of 1 with a bias: not supported",
+                said));
 }
 
 // --- ranks ---------------------------------------------------------------------------------------
