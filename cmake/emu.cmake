@@ -35,7 +35,8 @@ emu_attn_test(attn attn "attn;attn_grad")
 emu_attn_test(attn_bf16 attn_bf16 "attn_bf16;attn_bf16_grad")
 emu_attn_test(attn_sm90a attn_bf16 "attn_bf16;attn_bf16_grad" NMG_SM90A)
 emu_attn_test(attn_maps attn_maps attn_bf16_maps NMG_SM90A)
-set(NMEMU_TESTS emu_kernels_test emu_attn_test emu_attn_bf16_test emu_attn_sm90a_test emu_attn_maps_test)
+emu_attn_test(attn_grad_maps attn_grad_maps "attn_bf16;attn_bf16_grad;attn_bf16_grad_maps" NMG_SM90A)
+set(NMEMU_TESTS emu_kernels_test emu_attn_test emu_attn_bf16_test emu_attn_sm90a_test emu_attn_maps_test emu_attn_grad_maps_test)
 
 # The other tests run under the sanitizers.
 set(NMEMU_CHECKED -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined)

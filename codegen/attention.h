@@ -53,6 +53,9 @@ bool nm_flash_room(nm_gen *g, const nm_flash *x, nm_strided *s);
 // Of q's, k's or v's tensor (0, 1, 2): [hd, position, kv head, batch1, batch0], for boxes of 64
 // elements of so many positions. False: it does not lie as the copy engine reads.
 bool nm_flash_map(nm_gen *g, const nm_flash *x, int operand, int64_t positions, nm_map *map);
+// Of a tensor of q's dims, for boxes of so many rows (queries x heads of a group): [hd, g, query,
+// kv head, batch1] where groups have more than one head, else as above.
+bool nm_flash_map_rows(nm_gen *g, const nm_flash *x, int operand, int64_t rows, nm_map *map);
 
 // --- nmk_attn_args: attention_args.c ---
 

@@ -42,23 +42,50 @@ static const nm_dim *dim_of(const nm_type *t, nm_sym name)
     return at < 0 ? NULL : &t->dim[at];
 }
 
-bool nm_flash_map(nm_gen *g, const nm_flash *x, int operand, int64_t positions, nm_map *map)
+// A map of what the operand is a view of, without dims yet; false: it does not begin where it may.
+static bool begin_map(nm_gen *g, const nm_value *v, nm_view *view, nm_map *map)
 {
-    static const nm_attn_at outer[] = {AT_KV, AT_BATCH1, AT_BATCH0};
-    const nm_value *v = x->op->in[operand];
-    const nm_type *t = v->type;
-    nm_view view;
-    if (!nm_view_follow(g->fn.m, v, &view) || view.dtype != NM_bf16 ||
-        !nm_extent_is_multiple(view.offset, EIGHT))
+    if (!nm_view_follow(g->fn.m, v, view) || view->dtype != NM_bf16 ||
+        !nm_extent_is_multiple(view->offset, EIGHT))
         return false;
-    int arg = g->param_arg[view.index];
+    int arg = g->param_arg[view->index];
     if (arg < 0 || !nm_gen_is_aligned(g, arg, EIGHT))
         return false;
     *map = (nm_map){.arg = arg, .dtype = NM_bf16, .swizzle = SWIZZLE};
-    map->offset = bytes_of(g, view.offset);
-    bool ok = add_dim(g, &view, dim_of(t, x->hd.name), COLUMN, map) &&
-              add_dim(g, &view, dim_of(t, nm_flash_role(x, t, AT_POS)), positions, map);
-    for (int i = 0; i < 3; i++)
-        ok = ok && add_dim(g, &view, dim_of(t, nm_flash_role(x, t, outer[i])), 1, map);
-    return ok;
+    map->offset = bytes_of(g, view->offset);
+    return true;
+}
+
+static bool add_role(nm_gen *g, const nm_flash *x, const nm_type *t, const nm_view *view,
+                     nm_attn_at at, int64_t box, nm_map *map)
+{
+    return add_dim(g, view, dim_of(t, nm_flash_role(x, t, at)), box, map);
+}
+
+bool nm_flash_map(nm_gen *g, const nm_flash *x, int operand, int64_t positions, nm_map *map)
+{
+    const nm_value *v = x->op->in[operand];
+    const nm_type *t = v->type;
+    nm_view view;
+    return begin_map(g, v, &view, map) && add_dim(g, &view, dim_of(t, x->hd.name), COLUMN, map) &&
+           add_role(g, x, t, &view, AT_POS, positions, map) &&
+           add_role(g, x, t, &view, AT_KV, 1, map) && add_role(g, x, t, &view, AT_BATCH1, 1, map) &&
+           add_role(g, x, t, &view, AT_BATCH0, 1, map);
+}
+
+bool nm_flash_map_rows(nm_gen *g, const nm_flash *x, int operand, int64_t rows, nm_map *map)
+{
+    const nm_value *v = x->op->in[operand];
+    const nm_type *t = v->type;
+    nm_view view;
+    int64_t groups;
+    if (x->groups || x->role[AT_G].name == NULL)
+        return !x->groups && nm_flash_map(g, x, operand, rows, map);
+    if (x->role[AT_BATCH0].name || !nm_extent_is_const(x->role[AT_G].extent, &groups) ||
+        rows % groups)
+        return false;
+    return begin_map(g, v, &view, map) && add_dim(g, &view, dim_of(t, x->hd.name), COLUMN, map) &&
+           add_role(g, x, t, &view, AT_G, groups, map) &&
+           add_role(g, x, t, &view, AT_POS, rows / groups, map) &&
+           add_role(g, x, t, &view, AT_KV, 1, map) && add_role(g, x, t, &view, AT_BATCH1, 1, map);
 }

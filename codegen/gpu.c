@@ -12,7 +12,8 @@ bool nm_gpu_is_specific(LLVMModuleRef mod)
     return LLVMGetNamedFunction(mod, "nmg_attn_bf16") ||
            LLVMGetNamedFunction(mod, "nmg_attn_bf16_maps") ||
            LLVMGetNamedFunction(mod, "nmg_attn_grad_bf16") ||
-           LLVMGetNamedFunction(mod, "nmg_attn_grad_once_bf16");
+           LLVMGetNamedFunction(mod, "nmg_attn_grad_once_bf16") ||
+           LLVMGetNamedFunction(mod, "nmg_attn_grad_maps_bf16");
 }
 
 static LLVMAttributeRef text_attribute(LLVMContextRef ctx, const char *key, const char *value)

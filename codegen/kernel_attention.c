@@ -188,28 +188,55 @@ static bool share_out(nm_gen *g, const nm_flash *x, const nm_extent **range)
     return *range || nm_gen_refuse(g, x->op, "its tiles have no extent that can be written");
 }
 
-// --- the form for sm_90a, with tensor maps of keys and values
+// --- forms for sm_90a, with tensor maps
 // -----------------------------------------------------
 
-// Where they lie as the copy engine reads them, and rows fill more than a block of the other form.
+// Rows that no more than fill a block of the other form: known when compiling.
+static bool are_few(nm_gen *g, const nm_flash *x)
+{
+    int64_t n;
+    return nm_extent_is_const(row_extent(g, x), &n) && n <= NMG_ATTN_BF16_TILE;
+}
+
+static bool settle_range(nm_gen *g, const nm_extent *range, nm_form *form)
+{
+    if (range)
+        form->count_at = nm_gen_number_arg(g, range);
+    return range != NULL;
+}
+
+// The forward's, where keys and values lie as the copy engine reads them.
 static bool find_form(nm_gen *g, const nm_flash *x, nm_form *form)
 {
-    int64_t hd = nm_flash_head_size(x, 0), hd_v = nm_flash_head_size(x, 2), n_rows;
+    int64_t hd = nm_flash_head_size(x, 0), hd_v = nm_flash_head_size(x, 2);
     nm_value *const *e = x->a.extra;
     bool worked = nm_attr_get(x->op, "softcap") || e[NM_ATTN_bias] || e[NM_ATTN_mask];
     int64_t keys = NMG_ATTN_MAPS_KEYS(hd, hd_v, worked);
-    const nm_extent *rows = row_extent(g, x);
-    bool few = nm_extent_is_const(rows, &n_rows) && n_rows <= NMG_ATTN_BF16_TILE;
     *form = (nm_form){.threads = NMG_ATTN_MAPS_THREADS,
                       .per_block = 1,
                       .shared = NMG_ATTN_MAPS_SHARED(hd, hd_v, keys),
                       .n_maps = 2};
-    const nm_extent *range = each_head(g, x, ceil_div(g, rows, NMG_ATTN_MAPS_ROWS));
-    if (few || !range || !nm_flash_map(g, x, 1, keys, &form->map[0]) ||
-        !nm_flash_map(g, x, 2, keys, &form->map[1]))
-        return false;
-    form->count_at = nm_gen_number_arg(g, range);
-    return true;
+    const nm_extent *range = each_head(g, x, ceil_div(g, row_extent(g, x), NMG_ATTN_MAPS_ROWS));
+    return !are_few(g, x) && nm_flash_map(g, x, 1, keys, &form->map[0]) &&
+           nm_flash_map(g, x, 2, keys, &form->map[1]) && settle_range(g, range, form);
+}
+
+// The backward's, where queries and the gradient of their results do, too.
+static bool find_back_form(nm_gen *g, const nm_flash *x, nm_form *form)
+{
+    enum { Q, K, V, DOUT = 5, OTHERS = NMG_ATTN_MAPS_OTHERS };
+    nm_sharing s = sharing_of(g, x);
+    s.tile = NMG_ATTN_MAPS_ROWS;
+    *form = (nm_form){
+        .threads = NMG_ATTN_MAPS_THREADS,
+        .per_block = 1,
+        .shared = NMG_ATTN_GRAD_MAPS_SHARED(nm_flash_head_size(x, 0), nm_flash_head_size(x, 2)),
+        .n_maps = 4};
+    return !are_few(g, x) && nm_flash_map_rows(g, x, Q, OTHERS, &form->map[0]) &&
+           nm_flash_map_rows(g, x, DOUT, OTHERS, &form->map[1]) &&
+           nm_flash_map(g, x, K, OTHERS, &form->map[2]) &&
+           nm_flash_map(g, x, V, OTHERS, &form->map[3]) &&
+           settle_range(g, each_head(g, x, tiles_of(g, x, &s)), form);
 }
 
 // --- kernels
@@ -222,12 +249,18 @@ typedef struct nm_rooms { // arguments: what kernels of a group hand to one anot
 } nm_rooms;
 static const nm_rooms no_rooms = {NO_ROOM, NO_ROOM};
 
+// Is this kernel told of tensor maps? In bf16 the backward is its group's second.
+static bool has_maps(const nm_gen *g, const nm_flash *x)
+{
+    return g->form[is_grad(x) ? 1 : 0].n_maps != 0;
+}
+
 static const char *template_of(const nm_gen *g, const nm_flash *x)
 {
     static const char *const name[2][2] = {{"nmg_attn", "nmg_attn_grad"},
                                            {"nmg_attn_bf16", "nmg_attn_grad_bf16"}};
-    if (g->form[0].n_maps)
-        return "nmg_attn_bf16_maps";
+    if (has_maps(g, x))
+        return is_grad(x) ? "nmg_attn_grad_maps_bf16" : "nmg_attn_bf16_maps";
     return is_once(g, x) ? "nmg_attn_grad_once_bf16" : name[is_bf16(x)][is_grad(x)];
 }
 
@@ -240,10 +273,12 @@ static bool call(nm_gen *g, const nm_flash *x, LLVMValueRef args, nm_hooks hook,
         arg[n++] = nm_gen_pointer(g, room.norms);
     if (room.sums != NO_ROOM)
         arg[n++] = nm_gen_pointer(g, room.sums);
+    else if (is_grad(x) && has_maps(g, x))
+        arg[n++] = LLVMConstNull(g->fn.ptr);
     LLVMValueRef more[] = {nm_gen_env(g), hook.bias, hook.position, hook.key_position};
     for (int i = 0; i < 4; i++)
         arg[n++] = more[i];
-    if (g->form[0].n_maps)
+    if (has_maps(g, x))
         arg[n++] = nm_gen_maps(g);
     arg[n++] = g->from;
     if (g->is_gpu) {
@@ -381,6 +416,9 @@ static bool write_gpu_backward(nm_gen *g, nm_flash *x, nm_hooks hook)
     nm_rooms room = {make_room(g, x, 2), NO_ROOM};
     if (is_once(g, x))
         room.sums = make_room(g, x, nm_flash_head_size(x, 0));
+    nm_form form;
+    if (find_back_form(g, x, &form))
+        g->form[1] = form;
     return write_front(g, x, room) && write_backward(g, x, hook, "kernel2", room) &&
            write_behind(g, x, room);
 }

@@ -30,7 +30,7 @@ build_and_run() { # test, templates, flags of the compiler -> fails if the mutan
     timeout 120 "$scratch/test"
 }
 
-try() { # file, what it was, sed script, which templates: f32, mma, wgmma, maps
+try() { # file, what it was, sed script, which templates: f32, mma, wgmma; with maps: maps, back
     local verdict=SURVIVED said="" which rc
     seen=$((seen + 1))
     [ "$all" = all ] || [ $((seen % 12)) -eq 1 ] || return 0
@@ -42,6 +42,7 @@ try() { # file, what it was, sed script, which templates: f32, mma, wgmma, maps
             mma) build_and_run attn_bf16_test "attn_bf16 attn_bf16_grad" ;;
             wgmma) build_and_run attn_bf16_test "attn_bf16 attn_bf16_grad" -DNMG_SM90A ;;
             maps) build_and_run attn_maps_test attn_bf16_maps -DNMG_SM90A ;;
+            back) build_and_run attn_grad_maps_test "attn_bf16 attn_bf16_grad attn_bf16_grad_maps" -DNMG_SM90A ;;
         esac >"$scratch/out" 2>&1
         rc=$?
         [ $rc -eq 2 ] && { cat "$scratch/out"; exit 2; }
@@ -54,7 +55,7 @@ try() { # file, what it was, sed script, which templates: f32, mma, wgmma, maps
 }
 
 # Each synchronisation, one after the other.
-calls='block_sync|bar_sync|warp_sync|publish|await|cp_async_wait|cp_async_commit|wgmma_fence|wgmma_commit|wgmma_wait|await_full|give_back|mbar_[a-z_]*'
+calls='block_sync|sync_four|await_own|bar_sync|warp_sync|publish|await|cp_async_wait|cp_async_commit|wgmma_fence|wgmma_commit|wgmma_wait|await_full|give_back|mbar_[a-z_]*'
 each_call() { # file, which templates
     local line
     for line in $(grep -nE "^ *($calls)\(.*;" "$gpu/$1" | cut -d: -f1); do
@@ -68,6 +69,8 @@ each_call attn_back.h "mma wgmma"
 each_call attn_bf16_grad.c "mma wgmma"
 each_call attn_wgmma.h wgmma
 each_call attn_bf16_maps.c maps
+each_call attn_ring.h maps
+each_call attn_bf16_grad_maps.c back
 
 # Wrong numbers.
 try attn_pair.h 'who sees: causal'           's/k->pos <= q->pos/k->pos < q->pos/' f32
@@ -97,13 +100,16 @@ try attn_mma.h  'across: the next own lines' 's/b_at + k \* 16 \* pair_line/b_at
 try attn_wgmma.h 'across: the next own lines' 's/pairs + k \* 16 \* ROW/pairs/' wgmma
 try attn_bf16_grad.c 'dq in one pass: cleared' 's/to\[i\] = 0/to[i] = to[i]/' mma
 try attn_bf16_grad.c 'the other buffer'      's/buffer ^= 1/buffer ^= 0/' mma
-try attn_bf16_maps.c 'the phase of a full tile'   's/STAGES \& 1);/STAGES \& 1 ^ 1);/' maps
-try attn_bf16_maps.c 'the phase of an empty tile' 's/(i \/ STAGES \& 1) ^ 1/i \/ STAGES \& 1/' maps
-try attn_bf16_maps.c 'bytes of a tile'            's/mbar_expect(full, r->bytes)/mbar_expect(full, r->bytes - 128)/' maps
+try attn_ring.h 'the phase of a full tile'   's/STAGES \& 1);/STAGES \& 1 ^ 1);/' maps
+try attn_ring.h 'the phase of an empty tile' 's/(i \/ STAGES \& 1) ^ 1/i \/ STAGES \& 1/' maps
+try attn_ring.h 'bytes of a tile'            's/mbar_expect(full, bytes)/mbar_expect(full, bytes - 128)/' maps
 try attn_bf16_maps.c 'which box'                  's/full, 64 \* (int)c, j/full, 64 * (int)c, j + 8/' maps
 try attn_bf16_maps.c 'which column'               's/full, 64 \* (int)c, j/full, 32 * (int)c, j/' maps
-try attn_bf16_maps.c 'arrivals of an empty tile'  's/CONSUMER_WARPS);/CONSUMER_WARPS \/ 2);/' maps
+try attn_ring.h 'arrivals of an empty tile'  's/CONSUMER_WARPS);/CONSUMER_WARPS \/ 2);/' maps
 try attn_bf16_maps.c 'sums not scaled'            's/^ *shrink_sums(.*;//' maps
 try attn_bf16_maps.c 'tiles that are not seen'    's/w.first = (u32)(first - j) \/ keys/w.first = 1/' maps
+try attn_bf16_grad_maps.c 'which rows'            's/(int)r \/ g, kv/(int)r, kv/' back
+try attn_bf16_grad_maps.c 'tiles that are seen'   's/there \&\& has_pairs(b->a, j, OWN, r)/there \&\& has_pairs(b->a, first, OWN, r)/' back
+try attn_bf16_grad_maps.c 'whose keys'            's/int64_t j = first + (me.four - 1) \* OWN/int64_t j = first/' back
 echo "$survivors of $tried survived"
 [ "$tried" -gt 0 ] && [ "$survivors" -eq 0 ]

@@ -86,14 +86,6 @@ typedef struct room { // shared memory: lines along hd, and so many bytes behind
     smem pairs; // ds of own lines and others, where dq is summed beside dk
 } room;
 
-INLINE room room_of(const attn *a, smem at)
-{
-    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
-    smem own_v = at + tile_bytes(OWN, hd), others = own_v + tile_bytes(OWN, hd_v);
-    u32 first = tile_bytes(OTHERS, hd), buffer = first + tile_bytes(OTHERS, hd_v);
-    return (room){at, own_v, others, others + first, buffer, others + 2 * buffer};
-}
-
 // Lines of two operands of the same rows or keys.
 INLINE void stage_two(const attn *a, const lines *x, const lines *x_v, u32 count, smem to,
                       smem to_v)
@@ -125,32 +117,25 @@ INLINE void find_products(const attn *a, seat me, room m, u32 buffer, pairs *t)
     product(me, m.own_v, m.others_v + buffer * m.buffer, a->s->hd_v, EIGHTS, t->ds);
 }
 
-// The next others are on their way, or there are none: the last ones are there.
-INLINE void await(bool more)
-{
-    if (more)
-        cp_async_wait(1);
-    else
-        cp_async_wait(0);
-    publish();
-    block_sync();
-}
-
 // --- keys ----------------------------------------------------------------------------------------
 
 typedef struct key_sums { // of a thread's keys
     float dk[WIDE / 8][4], dv[WIDE / 8][4];
 } key_sums;
 
-// The first tile of rows from r on that sees a key of [j, j + OWN); row_count: none.
-INLINE int64_t next_rows(const attn *a, int64_t j, int64_t r)
+// Does one of the tile of rows from r on see a key of [j, j + n)?
+INLINE bool has_pairs(const attn *a, int64_t j, int64_t n, int64_t r)
 {
-    for (; r < row_count(a); r += OTHERS) {
-        span seen = keys_of(a, r, OTHERS);
-        if (seen.first < j + OWN && j < seen.last)
-            return r;
-    }
-    return row_count(a);
+    span seen = keys_of(a, r, OTHERS);
+    return seen.first < j + n && j < seen.last;
+}
+
+// The first such tile from r on; row_count: none.
+INLINE int64_t next_rows(const attn *a, int64_t j, int64_t n, int64_t r)
+{
+    while (r < row_count(a) && !has_pairs(a, j, n, r))
+        r += OTHERS;
+    return min64(r, row_count(a));
 }
 
 // The part that a block's keys have of the dq of rows from r on; ds lies in m.pairs, for all to see
@@ -202,7 +187,7 @@ INLINE void meet_rows(const attn *a, head h, seat me, room m, slice part, grown 
     add_lines(me, ds, EIGHTS / 2, m.others + buffer * m.buffer, hd, part.from, part.hd,
               min64(hd, WIDE), sum->dk);
     if (w.dq) {
-        block_sync(); // ds of all warps is there
+        sync_four(me); // ds of all warps is there
         add_dq(a, me, m, part, r, w.dq);
     }
 }
@@ -223,29 +208,46 @@ INLINE void store_keys(const attn *a, head h, seat me, slice part, int64_t j, ke
     }
 }
 
-INLINE void do_keys(const attn *a, head h, grown w, int64_t j, slice part)
+// --- rows ----------------------------------------------------------------------------------------
+
+INLINE void soften_rows(const attn *a, head h, seat me, const float *norms, bool plain, int64_t r,
+                        int64_t j, pairs *t)
 {
-    seat me = take_seat();
-    room m = room_of(a, me.at);
-    key_sums sum;
-    clear(sum.dk, WIDE);
-    clear(sum.dv, WIDE);
-    int64_t r = next_rows(a, j, 0), end = row_count(a);
-    u32 buffer = 0;
-    if (r < end) {
-        stage_keys(a, h, j, OWN, m.own, m.own_v);
-        stage_rows(a, h, r, OTHERS, m.others, m.others_v);
+    find_again(&me);
+    bits known = bits_of_rows(a, h, me, plain, r, j, EIGHTS);
+    UNROLL
+    for (int i = 0; i < 2; i++) {
+        int64_t at = r + me.line + 8 * i;
+        norm y = norm_of(a, norms, at);
+        UNROLL
+        for (int n = 0; n < EIGHTS; n++)
+            UNROLL
+        for (int c = 0; c < 2; c++)
+            soften_pair(a, h, plain, known, n, 2 * i + c, at, j + 8 * n + me.other + c, y, t);
     }
-    for (int64_t next; r < end; r = next, buffer ^= 1) {
-        next = next_rows(a, j, r + OTHERS);
-        if (next < end)
-            stage_rows(a, h, next, OTHERS, m.others + (buffer ^ 1) * m.buffer,
-                       m.others_v + (buffer ^ 1) * m.buffer);
-        await(next < end);
-        meet_rows(a, h, me, m, part, w, j, r, buffer, &sum);
-        block_sync(); // nobody reads this buffer, nor the pairs
-    }
-    store_keys(a, h, me, part, j, &sum);
+}
+
+INLINE void meet_keys(const attn *a, head h, seat me, room m, slice part, const float *norms,
+                      span at, int64_t r, int64_t j, u32 buffer, float dq[WIDE / 8][4])
+{
+    pairs t;
+    u32 ds[EIGHTS / 2][4];
+    find_products(a, me, m, buffer, &t);
+    soften_rows(a, h, me, norms, is_plain(a, at, r, OWN, j, OTHERS), r, j, &t);
+    pack(ds, t.ds, EIGHTS);
+    add_lines(me, ds, EIGHTS / 2, m.others + buffer * m.buffer, a->s->hd, part.from, part.hd,
+              min64(a->s->hd, WIDE), dq);
+}
+
+INLINE void store_rows(const attn *a, head h, seat me, slice part, int64_t r, float dq[WIDE / 8][4])
+{
+    const nmk_attn_args *x = a->x;
+    lines to = row_lines(a, h, x->dq, &x->dq_s, r, OWN);
+    UNROLL
+    for (u32 i = 0; i < 2; i++)
+        if (me.line + 8 * i < to.n)
+            store_line(me, (u16 *)x->dq + line_offset(&to, me.line + 8 * i), part.from, part.hd,
+                       min64(a->s->hd, WIDE), x->scale, dq, (int)i);
 }
 
 #endif

@@ -39,6 +39,13 @@ enum { NMG_ATTN_MAPS_THREADS = 384, NMG_ATTN_MAPS_ROWS = 128, NMG_ATTN_MAPS_STAG
     (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_ROWS, hd) + 64 +                                             \
      NMG_ATTN_MAPS_STAGES * (NMG_ATTN_MAPS_TILE(keys, hd) + NMG_ATTN_MAPS_TILE(keys, hd_v)))
 
+// The backward's: lines that two warpgroups own, and their pairs; stages of others.
+enum { NMG_ATTN_MAPS_OTHERS = 32 };
+#define NMG_ATTN_GRAD_MAPS_SHARED(hd, hd_v)                                                        \
+    (64 + 128 * 128 +                                                                              \
+     (NMG_ATTN_MAPS_ROWS + NMG_ATTN_MAPS_STAGES * NMG_ATTN_MAPS_OTHERS) * 128 *                    \
+         (NMG_ATTN_BF16_COLUMNS(hd) + NMG_ATTN_BF16_COLUMNS(hd_v)))
+
 // out and lse. A block does one index of
 //     batch x kv heads x tiles of rows (n_q * g of them), the last fastest.
 void nmg_attn_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
@@ -74,5 +81,14 @@ void nmg_attn_grad_once_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, con
                              nmk_position *key_position, int64_t index);
 void nmg_attn_round_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *sums,
                          int64_t index);
+
+// Either of them: in two passes, if sums is NULL. As sm_90a has it, tiles are of NMG_ATTN_MAPS_ROWS
+// rows or keys, and maps are four: of q and dout, in boxes of 64 elements of NMG_ATTN_MAPS_OTHERS
+// rows, [hd, g, query, kv head, batch1] (batch0 is 1), or where g is 1 [hd, query, head, batch1,
+// batch0]; of k and v, as nmg_attn_bf16_maps has them, of as many keys. As others have it, it does
+// not look at them.
+void nmg_attn_grad_maps_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *norms,
+                             float *sums, const void *env, nmk_bias *bias, nmk_position *position,
+                             nmk_position *key_position, const void *maps, int64_t index);
 
 #endif

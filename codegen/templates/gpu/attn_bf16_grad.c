@@ -36,40 +36,54 @@ NMG_ENTRY void nmg_attn_norms_bf16(const nmk_attn_spec *s, const nmk_attn_args *
     }
 }
 
-// --- rows ----------------------------------------------------------------------------------------
+// --- keys, and rows: others come in two buffers, one is on its way while the other is used -------
 
-INLINE void soften_rows(const attn *a, head h, seat me, const float *norms, bool plain, int64_t r,
-                        int64_t j, pairs *t)
+INLINE room room_of(const attn *a, smem at)
 {
-    find_again(&me);
-    bits known = bits_of_rows(a, h, me, plain, r, j, EIGHTS);
-    UNROLL
-    for (int i = 0; i < 2; i++) {
-        int64_t at = r + me.line + 8 * i;
-        norm y = norm_of(a, norms, at);
-        UNROLL
-        for (int n = 0; n < EIGHTS; n++)
-            UNROLL
-        for (int c = 0; c < 2; c++)
-            soften_pair(a, h, plain, known, n, 2 * i + c, at, j + 8 * n + me.other + c, y, t);
-    }
+    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
+    smem own_v = at + tile_bytes(OWN, hd), others = own_v + tile_bytes(OWN, hd_v);
+    u32 first = tile_bytes(OTHERS, hd), buffer = first + tile_bytes(OTHERS, hd_v);
+    return (room){at, own_v, others, others + first, buffer, others + 2 * buffer};
 }
 
-INLINE void meet_keys(const attn *a, head h, seat me, room m, slice part, const float *norms,
-                      span at, int64_t r, int64_t j, u32 buffer, float dq[WIDE / 8][4])
+// The next others are on their way, or there are none: the last ones are there.
+INLINE void await(bool more)
 {
-    pairs t;
-    u32 ds[EIGHTS / 2][4];
-    find_products(a, me, m, buffer, &t);
-    soften_rows(a, h, me, norms, is_plain(a, at, r, OWN, j, OTHERS), r, j, &t);
-    pack(ds, t.ds, EIGHTS);
-    add_lines(me, ds, EIGHTS / 2, m.others + buffer * m.buffer, a->s->hd, part.from, part.hd,
-              min64(a->s->hd, WIDE), dq);
+    if (more)
+        cp_async_wait(1);
+    else
+        cp_async_wait(0);
+    publish();
+    block_sync();
+}
+
+INLINE void do_keys(const attn *a, head h, grown w, int64_t j, slice part)
+{
+    seat me = take_seat();
+    room m = room_of(a, me.at);
+    key_sums sum;
+    clear(sum.dk, WIDE);
+    clear(sum.dv, WIDE);
+    int64_t r = next_rows(a, j, OWN, 0), end = row_count(a);
+    u32 buffer = 0;
+    if (r < end) {
+        stage_keys(a, h, j, OWN, m.own, m.own_v);
+        stage_rows(a, h, r, OTHERS, m.others, m.others_v);
+    }
+    for (int64_t next; r < end; r = next, buffer ^= 1) {
+        next = next_rows(a, j, OWN, r + OTHERS);
+        if (next < end)
+            stage_rows(a, h, next, OTHERS, m.others + (buffer ^ 1) * m.buffer,
+                       m.others_v + (buffer ^ 1) * m.buffer);
+        await(next < end);
+        meet_rows(a, h, me, m, part, w, j, r, buffer, &sum);
+        block_sync(); // nobody reads this buffer, nor the pairs
+    }
+    store_keys(a, h, me, part, j, &sum);
 }
 
 INLINE void do_rows(const attn *a, head h, const float *norms, int64_t r, slice part)
 {
-    const nmk_attn_args *x = a->x;
     seat me = take_seat();
     room m = room_of(a, me.at);
     float dq[WIDE / 8][4];
@@ -90,12 +104,7 @@ INLINE void do_rows(const attn *a, head h, const float *norms, int64_t r, slice 
         meet_keys(a, h, me, m, part, norms, at, r, j, buffer, dq);
         block_sync(); // nobody reads this buffer
     }
-    lines to = row_lines(a, h, x->dq, &x->dq_s, r, OWN);
-    UNROLL
-    for (u32 i = 0; i < 2; i++)
-        if (me.line + 8 * i < to.n)
-            store_line(me, (u16 *)x->dq + line_offset(&to, me.line + 8 * i), part.from, part.hd,
-                       min64(a->s->hd, WIDE), x->scale, dq, (int)i);
+    store_rows(a, h, me, part, r, dq);
 }
 
 // --- in two passes -------------------------------------------------------------------------------

@@ -5,31 +5,18 @@
 // of the next keys and the sums of the last values go on while a tile is weighed. All meet every
 // tile, so that places are used in one order; one that a warpgroup's rows do not see is given back
 // at once.
+#include "codegen/templates/gpu/attn_ring.h"
 #include "codegen/templates/gpu/attn_rows.h"
 
 #ifdef NMG_SM90A
 
-enum {
-    STAGES = NMG_ATTN_MAPS_STAGES,
-    ROWS = NMG_ATTN_MAPS_ROWS,
-    CONSUMERS = ROWS / OWN,
-    CONSUMER_WARPS = CONSUMERS * THREADS / 32,
-    FEW_REGISTERS = 24, // 24 + 2 * 240 are what three warpgroups begin with
-    MANY_REGISTERS = 240,
-};
-_Static_assert(NMG_ATTN_MAPS_THREADS == (1 + CONSUMERS) * THREADS, "warpgroups");
-
-typedef struct ring { // of one operand's tiles
-    smem at, full, empty;
-    u32 bytes; // of a tile
-} ring;
+enum { ROWS = NMG_ATTN_MAPS_ROWS };
 
 typedef struct room { // shared memory
     smem q;
     ring k, v;
 } room;
 
-INLINE u32 columns(int64_t hd) { return (u32)(hd + 63) / 64; }
 INLINE u32 tile_keys(const attn *a)
 {
     return NMG_ATTN_MAPS_KEYS(a->s->hd, a->s->hd_v, a->s->capped || a->bias);
@@ -46,35 +33,12 @@ INLINE room find_room(const attn *a, smem at)
                   {v, bars + 16 * STAGES, bars + 24 * STAGES, v_bytes}};
 }
 
-INLINE void begin_ring(const ring *r)
-{
-    for (u32 s = 0; s < STAGES; s++) {
-        mbar_init(r->full + 8 * s, 1);
-        mbar_init(r->empty + 8 * s, CONSUMER_WARPS);
-    }
-}
-
-// Tile i of a ring.
-INLINE smem tile_at(const ring *r, u32 i) { return r->at + i % STAGES * r->bytes; }
-INLINE void await_full(const ring *r, u32 i)
-{
-    mbar_wait(r->full + i % STAGES * 8, i / STAGES & 1);
-}
-// When all lanes of the warp have passed the wait.
-INLINE void give_back(const ring *r, u32 i)
-{
-    if (laneid() == 0)
-        mbar_arrive(r->empty + i % STAGES * 8);
-}
-
 // --- the producer --------------------------------------------------------------------------------
 
 // Keys from j on become tile i.
 INLINE void copy_tile(const ring *r, u32 i, const tmap *map, u32 keys, u32 n_columns, head h, int j)
 {
-    smem full = r->full + i % STAGES * 8;
-    mbar_wait(r->empty + i % STAGES * 8, (i / STAGES & 1) ^ 1);
-    mbar_expect(full, r->bytes);
+    smem full = begin_copy(r, i, r->bytes);
     for (u32 c = 0; c < n_columns; c++)
         tma_load_5d(tile_at(r, i) + c * keys * ROW, map, full, 64 * (int)c, j, (int)h.kv, (int)h.b1,
                     (int)h.b0);

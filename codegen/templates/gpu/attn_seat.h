@@ -18,14 +18,18 @@ typedef struct seat { // a thread's place in its four warps
     smem at;
     u32 line, other; // its first own line; its first other
     u32 warp, lane;
+    u32 four; // of those in the block, its four warps
 } seat;
 
 INLINE seat take_seat(void)
 {
-    u32 warp = shfl_idx_u32(tid() / 32 % (THREADS / 32), 0),
-        lane = laneid(); // the same in all lanes, and seen so
-    return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane};
+    u32 all = shfl_idx_u32(tid() / 32, 0); // the same in all lanes, and seen so
+    u32 lane = laneid(), warp = all % (THREADS / 32), four = all / (THREADS / 32);
+    return (seat){smem_base(), 16 * warp + lane / 4, lane % 4 * 2, warp, lane, four};
 }
+
+// The four warps meet.
+INLINE void sync_four(seat me) { bar_sync(1 + me.four, THREADS); }
 
 // What follows from a thread's lines is computed anew in each tile: no registers are left to keep
 // it.
