@@ -72,13 +72,12 @@ INLINE void copy_lines(smem to, const tmap *map, smem full, u32 n_columns, corne
 INLINE void copy_tile(const job *b, u32 i, const tmap *maps, corner c)
 {
     u32 of_hd = columns(b->a->s->hd), of_hd_v = columns(b->a->s->hd_v);
-    if (elect()) {
-        smem full = begin_copy(&b->others, i, (of_hd + of_hd_v) * OTHERS * ROW);
-        smem to = tile_at(&b->others, i);
-        copy_lines(to, maps, full, of_hd, c);
-        copy_lines(to + tile_bytes(OTHERS, b->a->s->hd), maps + 1, full, of_hd_v, c);
-    }
-    warp_sync();
+    if (!elect())
+        return;
+    smem full = begin_copy(&b->others, i, (of_hd + of_hd_v) * OTHERS * ROW);
+    smem to = tile_at(&b->others, i);
+    copy_lines(to, maps, full, of_hd, c);
+    copy_lines(to + tile_bytes(OTHERS, b->a->s->hd), maps + 1, full, of_hd_v, c);
 }
 
 INLINE void copy_rows(const job *b, int64_t j)
