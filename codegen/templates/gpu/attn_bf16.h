@@ -36,7 +36,7 @@ enum { NMG_ATTN_MAPS_THREADS = 384, NMG_ATTN_MAPS_ROWS = 128, NMG_ATTN_MAPS_STAG
 #define NMG_ATTN_MAPS_TILE(lines, hd)        ((lines) * 128 * (((hd) + 63) / 64))
 // Bytes of dynamic shared memory: rows, stages of keys and values, barriers.
 #define NMG_ATTN_MAPS_SHARED(hd, hd_v, keys)                                                       \
-    (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_ROWS, hd) + 64 +                                             \
+    (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_ROWS, hd) + 32 * NMG_ATTN_MAPS_STAGES +                      \
      NMG_ATTN_MAPS_STAGES * (NMG_ATTN_MAPS_TILE(keys, hd) + NMG_ATTN_MAPS_TILE(keys, hd_v)))
 
 // The backward's: lines that two warpgroups own, and their pairs; stages of others.
