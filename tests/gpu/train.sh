@@ -27,6 +27,11 @@ same host.gpt2 lazy 4
 go llama3 ring --steps 4 --device emu --cp 2 --cp-comm ring
 same host.llama3 ring 4
 
+# An odd number of tokens.
+go llama3 host.odd --steps 2 --seq 33 --device host
+NEMOCC_EMU=lazy go llama3 emu.odd --steps 2 --seq 33 --device emu --tp 2 --sp 0
+same host.odd emu.odd 2
+
 # Stages send by NCCL, which waits until the other side receives: interleaved, with ranks that send both ways at once.
 NEMOCC_EMU=random:5 go llama3 stages --steps 2 --device emu --pp 3 --vp 2 --micro-batch 1 --global-batch 6
 NEMOCC_EMU=lazy go llama3 stages.tp --steps 2 --device emu --pp 2 --vp 3 --tp 2 --micro-batch 1 --global-batch 6 --check-memory
