@@ -89,7 +89,4 @@ nmrt_status nmrt_gpu_join_ranks(nmrt_device *d, const nmrt_device_request *reque
     return d->comm->ranks > 1 ? nmrt_gpu_nccl_open(d, request, e) : NMRT_OK;
 }
 
-void nmrt_gpu_leave_ranks(nmrt_device *d)
-{
-    nmrt_exchanges_release(&d->exchanges);
-}
+void nmrt_gpu_leave_ranks(nmrt_device *d) { nmrt_exchanges_release(&d->exchanges); }
