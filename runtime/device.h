@@ -31,6 +31,15 @@ typedef struct nmrt_memory_info {
     int64_t total, available; // bytes
 } nmrt_memory_info;
 
+enum { NMRT_PRODUCT_ROOM = 32 << 20 }; // bytes that a library of products may work in
+
+typedef struct nmrt_device_room { // of the plan's memory, for a device's libraries
+    void *products;               // [NMRT_PRODUCT_ROOM]; NULL: the program has none
+    void *collectives;            // for what a launch has to rearrange
+    int64_t collective_bytes;
+    const bool *meets; // [program.n_collectives] rows that the run launches; NULL: none
+} nmrt_device_room;
+
 typedef struct nmrt_message { // to or from another rank
     int peer, tag;
     int64_t bytes;
@@ -63,6 +72,8 @@ typedef struct nmrt_device_ops {
     nmrt_status (*alloc)(nmrt_device *device, int64_t bytes, void **at,
                          nmrt_error *e); // 64-byte aligned, zeros
     void (*free)(nmrt_device *device, void *at, int64_t bytes);
+    // Once, before the first call: all that a step would have to make first. NULL: nothing.
+    nmrt_status (*furnish)(nmrt_device *device, const nmrt_device_room *room, nmrt_error *e);
     // What an allocation is called where an access leaves it. NULL: nobody would know.
     void (*set_name)(nmrt_device *device, void *at, const char *name);
     void (*copy_in)(nmrt_device *device, void *at, const void *host, int64_t bytes);

@@ -14,6 +14,7 @@ typedef struct nmrt_engine { // zero-initialised: nothing is open
     const nmrt_device_ops *ops;
     nmrt_device *device;
     char *slots, *arena, *links; // device memory; the first two NULL where each buffer is alone
+    char *library;               // for the device's libraries
     void **slot;                 // [plan.n_slots]
     void ***buf;                 // [plan.n_funcs][func.n_bufs]; of a link: NULL
     nmrt_shares shares;          // what of parameters and states this rank holds

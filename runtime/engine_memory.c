@@ -20,6 +20,8 @@ static nmrt_status take_block(nmrt_engine *en, int64_t bytes, char **at, nmrt_er
 static nmrt_status take_blocks(nmrt_engine *en, nmrt_error *e)
 {
     NMRT_TRY(take_block(en, en->plan->links, &en->links, e));
+    if (en->plan->library)
+        NMRT_TRY(take_block(en, en->plan->library, &en->library, e));
     if (is_alone(en))
         return NMRT_OK;
     NMRT_TRY(take_block(en, en->plan->slots, &en->slots, e));
@@ -88,11 +90,23 @@ static nmrt_status place_frames(nmrt_engine *en, nmrt_error *e)
     return NMRT_OK;
 }
 
+static nmrt_status furnish(nmrt_engine *en, nmrt_error *e)
+{
+    const nmrt_plan *plan = en->plan;
+    int64_t products = plan->library - plan->collectives;
+    const nmrt_device_room room = {.products = products ? en->library : NULL,
+                                   .collectives = plan->collectives ? en->library + products : NULL,
+                                   .collective_bytes = plan->collectives,
+                                   .meets = plan->meets};
+    return en->ops->furnish ? en->ops->furnish(en->device, &room, e) : NMRT_OK;
+}
+
 nmrt_status nmrt_engine_take_memory(nmrt_engine *en, nmrt_error *e)
 {
     NMRT_TRY(take_blocks(en, e));
     NMRT_TRY(place_slots(en, e));
-    return place_frames(en, e);
+    NMRT_TRY(place_frames(en, e));
+    return furnish(en, e);
 }
 
 // --- what is transient ---------------------------------------------------------------------------
@@ -132,4 +146,6 @@ void nmrt_engine_give_memory(nmrt_engine *en)
     en->ops->free(en->device, en->arena, plan->arena);
     en->ops->free(en->device, en->slots, plan->slots);
     en->ops->free(en->device, en->links, plan->links);
+    if (en->library)
+        en->ops->free(en->device, en->library, plan->library);
 }

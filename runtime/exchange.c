@@ -2,7 +2,11 @@
 // once; where the larger side's blocks lie depends on the sizes of the call.
 #include "runtime/exchange.h"
 
+#include "runtime/dtype.h"
+
 #include <stdlib.h>
+
+enum { LINE = 256 };
 
 typedef struct nmrt_exchange_row {
     nmrt_group group;  // n 0: not made yet; owns `rank`
@@ -66,18 +70,28 @@ static const nmrt_piece *find_pieces(const nmrt_mesh *m, const nmdrv_collective 
     return in_order ? NULL : row->piece;
 }
 
+nmrt_status nmrt_exchanges_group(nmrt_exchanges *x, int64_t collective, nmrt_group *group,
+                                 nmrt_error *e)
+{
+    nmrt_exchange_row *row = &x->row[collective];
+    if (!row->group.n)
+        NMRT_TRY(make_row(x->mesh, &x->mesh->program->collective[collective], row, e));
+    *group = row->group;
+    return NMRT_OK;
+}
+
 nmrt_status nmrt_exchanges_get(nmrt_exchanges *x, int64_t collective, const nmdrv_sym *sym,
                                const int64_t *geometry, nmrt_exchange *out, nmrt_error *e)
 {
     const nmdrv_collective *c = &x->mesh->program->collective[collective];
     nmrt_exchange_row *row = &x->row[collective];
     bool whole = c->kind == NMDRV_ALL_REDUCE || c->kind == NMDRV_ROTATE;
-    if (!row->group.n)
-        NMRT_TRY(make_row(x->mesh, c, row, e));
+    nmrt_group group;
+    NMRT_TRY(nmrt_exchanges_group(x, collective, &group, e));
     *out = (nmrt_exchange){.kind = (nmdrv_collective_kind)c->kind,
                            .dtype = (nmdrv_dtype)c->dtype,
                            .max = c->max != 0,
-                           .group = row->group,
+                           .group = group,
                            .outer = geometry[0],
                            .len = whole ? 1 : geometry[1],
                            .inner = whole ? 1 : geometry[2],
@@ -86,6 +100,15 @@ nmrt_status nmrt_exchanges_get(nmrt_exchanges *x, int64_t collective, const nmdr
     if (row->piece && row->group.n > 1)
         out->piece = find_pieces(x->mesh, c, row, sym);
     return NMRT_OK;
+}
+
+int64_t nmrt_exchange_apart(const nmrt_exchange *x)
+{
+    bool blocks = x->kind == NMDRV_REDUCE_SCATTER || x->kind == NMDRV_ALL_GATHER;
+    int64_t larger = x->outer * x->len * x->inner * x->group.n;
+    if (!blocks || (x->outer <= 1 && !x->piece))
+        return 0;
+    return (larger * nmrt_dtype(x->dtype)->bits / 8 + LINE - 1) / LINE * LINE;
 }
 
 // --- launches ----------------------------------------------------------------------------------

@@ -22,6 +22,13 @@ void nmrt_exchanges_release(nmrt_exchanges *x);
 nmrt_status nmrt_exchanges_get(nmrt_exchanges *x, int64_t collective, const nmdrv_sym *sym,
                                const int64_t *geometry, nmrt_exchange *out, nmrt_error *e);
 
+// The group of the row.
+nmrt_status nmrt_exchanges_group(nmrt_exchanges *x, int64_t collective, nmrt_group *group,
+                                 nmrt_error *e);
+// NCCL has members' blocks one behind the other. The bytes of the larger side, from one line of 256
+// to another, where it is not so: within each of `outer`, or in two pieces a member; else 0.
+int64_t nmrt_exchange_apart(const nmrt_exchange *x);
+
 // Collectives that follow each other at once, for one launch: a device gathers them as they are
 // called.
 typedef struct nmrt_launch {

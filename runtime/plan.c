@@ -1,6 +1,7 @@
 // The memory plan: slots for what functions share, one arena for what they do not.
 #include "runtime/plan.h"
 
+#include "runtime/device.h"
 #include "runtime/syms.h"
 #include "runtime/texts.h"
 
@@ -233,6 +234,11 @@ static const nmrt_slot *complete_slot(const nmrt_plan *plan, const nmrt_slot *s)
     return i >= 0 && plan->slot[i].bytes == s->bytes ? &plan->slot[i] : NULL;
 }
 
+static int64_t products_room(const nmdrv_program *p)
+{
+    return p->flavour == NMDRV_GPU && p->n_products ? NMRT_PRODUCT_ROOM : 0;
+}
+
 void nmrt_plan_finish(nmrt_plan *plan, int threads)
 {
     plan->slots = plan->arena = plan->total = 0;
@@ -257,6 +263,9 @@ void nmrt_plan_finish(nmrt_plan *plan, int threads)
     plan->class[NMRT_MEM_COPY] = plan->copy;
     plan->class[NMRT_MEM_ACTIVATIONS] = plan->arena;
     plan->class[NMRT_MEM_WORKSPACE] += align(plan->program->scratch) * threads;
+    plan->class[NMRT_MEM_WORKSPACE] += products_room(plan->program);
+    plan->class[NMRT_MEM_COLLECTIVES] = plan->collectives;
+    plan->library = products_room(plan->program) + plan->collectives;
     for (int i = 0; i < NMRT_N_MEM; i++)
         plan->total += plan->class[i];
 }
@@ -270,6 +279,7 @@ void nmrt_plan_release(nmrt_plan *plan)
     }
     free(plan->func);
     free(plan->slot);
+    free(plan->meets);
     *plan = (nmrt_plan){.program = plan->program, .apart = plan->apart};
 }
 
@@ -336,7 +346,7 @@ static void print_largest(const nmrt_plan *plan, nmrt_text *out)
 static bool is_rare(int class)
 {
     return class == NMRT_MEM_PENDING || class == NMRT_MEM_CACHES || class == NMRT_MEM_SAVED ||
-           class == NMRT_MEM_COPY;
+           class == NMRT_MEM_COPY || class == NMRT_MEM_COLLECTIVES;
 }
 
 void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
@@ -347,6 +357,7 @@ void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
         [NMRT_MEM_CACHES] = "caches",           [NMRT_MEM_SAVED] = "saved activations",
         [NMRT_MEM_ACTIVATIONS] = "activations", [NMRT_MEM_DATA] = "data",
         [NMRT_MEM_COPY] = "checkpoint copy",    [NMRT_MEM_WORKSPACE] = "workspace",
+        [NMRT_MEM_COLLECTIVES] = "collectives",
     };
     nmrt_text_add(out, "memory, in bytes:\n");
     for (int i = 0; i < NMRT_N_MEM; i++)

@@ -6,8 +6,7 @@
 #ifndef NMRT_PLAN_H
 #define NMRT_PLAN_H
 
-#include "runtime/driver_abi.h"
-#include "runtime/status.h"
+#include "runtime/mesh.h"
 #include "runtime/text.h"
 
 #include <stdbool.h>
@@ -23,6 +22,7 @@ typedef enum {
     NMRT_MEM_DATA,
     NMRT_MEM_COPY,
     NMRT_MEM_WORKSPACE,
+    NMRT_MEM_COLLECTIVES, // in which a GPU's launches of them rearrange operands
     NMRT_N_MEM,
 } nmrt_mem;
 
@@ -57,7 +57,10 @@ typedef struct nmrt_plan { // zero-initialised but for the first two: an empty p
     nmrt_planned *func;
     int n_slots, n_funcs;
     int64_t links, copy;  // bytes of links; of a copy to save from; set before nmrt_plan_finish
+    int64_t collectives;  // in which launches of them rearrange operands; likewise
+    bool *meets;          // [program.n_collectives] rows that functions launch; NULL: not asked
     int64_t slots, arena; // bytes to allocate; valid after it
+    int64_t library;      // and for a device's libraries: products', then collectives'
     int64_t class[NMRT_N_MEM], total;
 } nmrt_plan;
 
@@ -68,6 +71,11 @@ nmrt_status nmrt_plan_add(nmrt_plan *plan, const nmdrv_func *func, const nmdrv_s
                           const nmrt_turns *turns, nmrt_error *e);
 void nmrt_plan_finish(nmrt_plan *plan, int threads);
 void nmrt_plan_release(nmrt_plan *plan);
+
+// Notes what the function, already added, launches of collectives at these sizes, which have its
+// largest chunk, on this mesh.
+nmrt_status nmrt_plan_launches(nmrt_plan *plan, const nmrt_mesh *mesh, const nmdrv_func *func,
+                               const nmdrv_sym *sym, nmrt_error *e);
 
 // The first of the role, of one phase or (two names of one thing) WHOLE; NULL: none.
 const nmrt_planned *nmrt_plan_func(const nmrt_plan *plan, nmdrv_role role, nmdrv_phase phase);

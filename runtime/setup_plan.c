@@ -42,6 +42,19 @@ nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *f)
     return t;
 }
 
+// Collectives by NCCL are made ready before a run.
+static nmrt_status add_launches(const nmrt_setup *s, int pp, const nmdrv_func *f,
+                                const nmrt_turns *turns, nmrt_plan *plan, nmrt_error *e)
+{
+    if (s->device->flavour != NMDRV_GPU || s->mesh.world == 1 ||
+        strcmp(s->options->collectives, "host") == 0)
+        return NMRT_OK;
+    nmrt_setup at = nmrt_setup_seen_from(s, pp);
+    if (f->turns >= 0)
+        at.syms.at[f->turns].size = turns->chunk;
+    return nmrt_plan_launches(plan, &at.mesh, f, at.syms.at, e);
+}
+
 static nmrt_status add_role(const nmrt_setup *s, int pp, nmdrv_role role, nmrt_plan *plan,
                             nmrt_error *e)
 {
@@ -53,6 +66,7 @@ static nmrt_status add_role(const nmrt_setup *s, int pp, nmdrv_role role, nmrt_p
         if (f->turns >= 0)
             turns = nmrt_setup_turns(s, pp, f);
         NMRT_TRY(nmrt_plan_add(plan, f, s->syms.at, &turns, e));
+        NMRT_TRY(add_launches(s, pp, f, &turns, plan, e));
     }
     return NMRT_OK;
 }

@@ -100,6 +100,12 @@ static nmrt_status finish_open(nmrt_device **device, const nmrt_device_request *
     return status;
 }
 
+static nmrt_status gpu_furnish(nmrt_device *d, const nmrt_device_room *room, nmrt_error *e)
+{
+    nmrt_gpu_products_furnish(d, room->products);
+    return d->nccl ? nmrt_gpu_nccl_furnish(d, room, e) : NMRT_OK;
+}
+
 static nmrt_status cuda_open(nmrt_device **device, const nmrt_device_request *request,
                              nmrt_error *e)
 {
@@ -228,6 +234,7 @@ static int emu_sharers(int local_ranks) { return local_ranks; }
         .alloc = nmrt_gpu_alloc,                                                                   \
         .set_name = names,                                                                         \
         .free = nmrt_gpu_free,                                                                     \
+        .furnish = gpu_furnish,                                                                    \
         .copy_in = nmrt_gpu_copy_in,                                                               \
         .copy_out = nmrt_gpu_copy_out,                                                             \
         .fill = nmrt_gpu_fill,                                                                     \

@@ -100,6 +100,7 @@ void nmrt_gpu_trace_end(nmrt_device *d, CUstream stream, int64_t begin, const nm
 // Collective: where there are ranks, they begin with the same choices of algorithms.
 nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *request,
                                    nmrt_error *e);
+void nmrt_gpu_products_furnish(nmrt_device *d, void *workspace); // of NMRT_PRODUCT_ROOM
 void nmrt_gpu_products_close(nmrt_device *d);
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
                       const void *a, const void *b, void *bias, void *aux);
@@ -125,6 +126,8 @@ nmrt_status nmrt_gpu_receive(nmrt_device *d, const nmrt_message *m, void *at, nm
 
 // All ranks have it or none: then d->nccl stays NULL, and the device's title says why.
 nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *request, nmrt_error *e);
+// The groups of the rows that the run launches, and memory for what NCCL wants otherwise.
+nmrt_status nmrt_gpu_nccl_furnish(nmrt_device *d, const nmrt_device_room *room, nmrt_error *e);
 void nmrt_gpu_nccl_stop(nmrt_device *d); // all work is done; nothing watches any more
 // After the graphs' end: NCCL's communicators wait for those that use them.
 void nmrt_gpu_nccl_close(nmrt_device *d);

@@ -1,5 +1,4 @@
-// Collectives by NCCL: a communicator for each group of ranks, made when the group first meets,
-// with an id that the run's own communicator hands round. They run on a stream of their own, in the
+// Collectives by NCCL. They run on a stream of their own, in the
 // order of their calls, so that no two groups can wait for each other: it waits for what the
 // kernels' stream has, and that waits for it where a result is read.
 #include "runtime/gpu/nccl.h"
@@ -19,43 +18,15 @@ nmrt_status nmrt_gpu_nccl_check(const nmrt_device *d, ncclResult_t r, const char
                      d->api->ncclGetErrorString(r), more ? ": " : "", more ? more : "");
 }
 
-// --- groups --------------------------------------------------------------------------------------
-
-// The first member's id is everyone's: the others offer zeros, and the largest wins.
-static nmrt_status share_id(nmrt_device *d, const nmrt_exchange *of, ncclUniqueId *id,
-                            nmrt_error *e)
+// The place of its group in t->peers.
+static nmrt_status find_peers(const nmrt_device *d, const nmrt_exchange *x, int *at, nmrt_error *e)
 {
-    ncclUniqueId mine = {{0}};
-    if (!of->group.me)
-        NMRT_TRY(nmrt_gpu_nccl_check(d, d->api->ncclGetUniqueId(&mine), of->name, of->where, e));
-    nmrt_exchange x = {.kind = NMDRV_ALL_REDUCE,
-                       .dtype = NMDRV_U8,
-                       .max = true,
-                       .group = of->group,
-                       .outer = sizeof mine,
-                       .len = 1,
-                       .inner = 1,
-                       .out = id,
-                       .in = &mine,
-                       .name = of->name,
-                       .where = of->where};
-    return d->comm->run(d->comm, &x, e);
-}
-
-// The place in t->peers.
-static nmrt_status find_peers(nmrt_device *d, const nmrt_exchange *x, int *at, nmrt_error *e)
-{
-    nmrt_gpu_nccl *t = d->nccl;
-    ncclUniqueId id;
-    ncclComm_t comm;
+    const nmrt_gpu_nccl *t = d->nccl;
     for (*at = 0; *at < t->n_peers; ++*at)
         if (t->peers[*at].group.id == x->group.id)
             return NMRT_OK;
-    NMRT_TRY(share_id(d, x, &id, e));
-    NMRT_TRY(nmrt_gpu_nccl_check(d, d->api->ncclCommInitRank(&comm, x->group.n, id, x->group.me),
-                                 x->name, x->where, e));
-    t->peers[t->n_peers++] = (nmrt_gpu_peers){x->group, comm};
-    return NMRT_OK;
+    return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): the memory plan does not know of it", x->name,
+                     x->where);
 }
 
 // --- a launch ------------------------------------------------------------------------------------
@@ -117,8 +88,8 @@ static nmrt_status enqueue_all(nmrt_device *d, const nmrt_exchange *x, int n, co
     ncclResult_t r = d->api->ncclGroupStart();
     for (int i = 0; i < n && r == ncclSuccess; i++) {
         ncclComm_t comm = d->nccl->peers[peers[i]].comm;
-        r = enqueue(d, &x[i], comm, nmrt_gpu_is_mixed(&x[i]) ? scratch : NULL);
-        scratch += nmrt_gpu_pack_bytes(&x[i]);
+        r = enqueue(d, &x[i], comm, nmrt_exchange_apart(&x[i]) ? scratch : NULL);
+        scratch += nmrt_exchange_apart(&x[i]);
     }
     ncclResult_t end = d->api->ncclGroupEnd();
     return nmrt_gpu_nccl_check(d, r != ncclSuccess ? r : end, x->name, x->where, e);
@@ -133,7 +104,7 @@ static nmrt_status prepare(nmrt_device *d, const nmrt_exchange *x, int n, int *p
             return nmrt_exchange_refuse(&x[i], "NCCL has no sum of", e);
         NMRT_TRY(find_peers(d, &x[i], &peers[i], e));
     }
-    return nmrt_gpu_pack_room(d, x, n, e);
+    return nmrt_gpu_pack_check(d, x, n, e);
 }
 
 static nmrt_status enqueue_launch(nmrt_device *d, const nmrt_exchange *x, int n, const int *peers,

@@ -21,7 +21,7 @@ typedef struct nmrt_gpu_nccl {
     bool *under_way;       // [n_collectives] a wait follows
     nmrt_gpu_peers *peers; // [n_collectives], which is room for all
     int n_peers;
-    char *scratch; // device memory, for what does not lie as NCCL wants it
+    char *scratch; // of the plan's memory, for what does not lie as NCCL wants it
     int64_t scratch_bytes;
     bool row_by_row;     // this driver does not copy rows of any pitch at once
     void *table;         // device memory, for lanes
@@ -33,6 +33,8 @@ static inline int64_t nmrt_gpu_bytes_of(const nmrt_exchange *x, int64_t elements
 {
     return elements * nmrt_dtype(x->dtype)->bits / 8;
 }
+
+// --- nccl.c ------------------------------------------------------------------------------------
 
 // NMRT_OK, or a sentence that begins with the collective.
 nmrt_status nmrt_gpu_nccl_check(const nmrt_device *d, ncclResult_t r, const char *name,
@@ -85,13 +87,8 @@ void nmrt_gpu_watch_stop(nmrt_device *d); // NULL is fine; lanes stay
 
 // --- nccl_pack.c -------------------------------------------------------------------------------
 
-// NCCL has members' blocks one behind the other. Is the larger side not so: within each of `outer`,
-// or in two pieces a member?
-bool nmrt_gpu_is_mixed(const nmrt_exchange *x);
-// The device memory in which its larger side lies apart, in bytes; 0: it is not mixed.
-int64_t nmrt_gpu_pack_bytes(const nmrt_exchange *x);
-// d->nccl->scratch for these, one behind the other; waits for the stream where it has to grow.
-nmrt_status nmrt_gpu_pack_room(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e);
+// Does d->nccl->scratch do for these, one behind the other?
+nmrt_status nmrt_gpu_pack_check(const nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e);
 // On the stream: those of this kind that are mixed are taken apart (REDUCE_SCATTER, before the
 // launch), or put together (ALL_GATHER, behind it).
 void nmrt_gpu_pack(nmrt_device *d, const nmrt_exchange *x, int n, nmdrv_collective_kind kind);

@@ -1,5 +1,6 @@
 // Whether a run has collectives by NCCL: where each rank has a GPU of its own and the library is
-// there.
+// there. A communicator for each group of ranks, with an id that the run's own communicator hands
+// round.
 #include "runtime/gpu/load.h"
 #include "runtime/gpu/nccl.h"
 
@@ -103,9 +104,70 @@ nmrt_status nmrt_gpu_nccl_open(nmrt_device *d, const nmrt_device_request *reques
                          why ? why : "another rank has no NCCL");
     if (other)
         return nmrt_gpu_staged_open(d, why ? why : "another rank has no NCCL", e);
-    NMRT_TRY(open_nccl(d, e));
+    return open_nccl(d, e);
+}
+
+// --- groups --------------------------------------------------------------------------------------
+
+// The first member's id is everyone's: the others offer zeros, and the largest wins.
+static nmrt_status share_id(nmrt_device *d, const nmdrv_collective *c, const nmrt_group *group,
+                            ncclUniqueId *id, nmrt_error *e)
+{
+    ncclUniqueId mine = {{0}};
+    if (!group->me)
+        NMRT_TRY(nmrt_gpu_nccl_check(d, d->api->ncclGetUniqueId(&mine), c->name, c->where, e));
+    nmrt_exchange x = {.kind = NMDRV_ALL_REDUCE,
+                       .dtype = NMDRV_U8,
+                       .max = true,
+                       .group = *group,
+                       .outer = sizeof mine,
+                       .len = 1,
+                       .inner = 1,
+                       .out = id,
+                       .in = &mine,
+                       .name = c->name,
+                       .where = c->where};
+    return d->comm->run(d->comm, &x, e);
+}
+
+static bool has_peers(const nmrt_gpu_nccl *t, const nmrt_group *group)
+{
+    for (int i = 0; i < t->n_peers; i++)
+        if (t->peers[i].group.id == group->id)
+            return true;
+    return false;
+}
+
+static nmrt_status make_peers(nmrt_device *d, int64_t row, nmrt_error *e)
+{
+    const nmdrv_collective *c = &d->program->collective[row];
+    nmrt_gpu_nccl *t = d->nccl;
+    nmrt_group group;
+    ncclUniqueId id;
+    ncclComm_t comm;
+    NMRT_TRY(nmrt_exchanges_group(&d->exchanges, row, &group, e));
+    if (has_peers(t, &group))
+        return NMRT_OK;
+    NMRT_TRY(share_id(d, c, &group, &id, e));
+    ncclResult_t r = d->api->ncclCommInitRank(&comm, group.n, id, group.me);
+    NMRT_TRY(nmrt_gpu_nccl_check(d, r, c->name, c->where, e));
+    t->peers[t->n_peers++] = (nmrt_gpu_peers){group, comm};
+    return NMRT_OK;
+}
+
+// All ranks go through the rows in one order, so no two groups wait for each other.
+nmrt_status nmrt_gpu_nccl_furnish(nmrt_device *d, const nmrt_device_room *room, nmrt_error *e)
+{
+    nmrt_gpu_nccl *t = d->nccl;
+    t->scratch = room->collectives;
+    t->scratch_bytes = room->collective_bytes;
+    for (int64_t i = 0; i < d->program->n_collectives; i++)
+        if (room->meets[i])
+            NMRT_TRY(make_peers(d, i, e));
     return nmrt_gpu_watch_start(d, e);
 }
+
+// --- open and close ------------------------------------------------------------------------------
 
 void nmrt_gpu_nccl_stop(nmrt_device *d)
 {
@@ -125,7 +187,6 @@ void nmrt_gpu_nccl_close(nmrt_device *d)
             d->api->cuEventDestroy(t->done[i]);
     nmrt_gpu_lane_close(d, t->lane);
     nmrt_gpu_lanes_close(d);
-    nmrt_gpu_free(d, t->scratch, t->scratch_bytes);
     if (t->ready)
         d->api->cuEventDestroy(t->ready);
     if (t->stream)

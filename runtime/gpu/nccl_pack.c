@@ -1,24 +1,7 @@
 // How operands lie, as NCCL wants them: members' blocks one behind the other.
 #include "runtime/gpu/nccl.h"
 
-enum { LINE = 256, MOST_PITCH = INT32_MAX }; // bytes: what operands begin at; that CUDA takes
-
-// NCCL has members' blocks one behind the other; the larger side has them within each of `outer`.
-bool nmrt_gpu_is_mixed(const nmrt_exchange *x)
-{
-    bool blocks = x->kind == NMDRV_REDUCE_SCATTER || x->kind == NMDRV_ALL_GATHER;
-    return blocks && (x->outer > 1 || x->piece);
-}
-
-static int64_t larger_bytes(const nmrt_exchange *x)
-{
-    return nmrt_gpu_bytes_of(x, x->outer * x->len * x->inner * x->group.n);
-}
-
-int64_t nmrt_gpu_pack_bytes(const nmrt_exchange *x)
-{
-    return nmrt_gpu_is_mixed(x) ? (larger_bytes(x) + LINE - 1) / LINE * LINE : 0;
-}
+enum { MOST_PITCH = INT32_MAX }; // bytes that CUDA takes
 
 typedef struct rows { // n of them, `bytes` each
     char *at;
@@ -93,24 +76,15 @@ static void rearrange(nmrt_device *d, const nmrt_exchange *x, const blocks *b)
     }
 }
 
-nmrt_status nmrt_gpu_pack_room(nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
+nmrt_status nmrt_gpu_pack_check(const nmrt_device *d, const nmrt_exchange *x, int n, nmrt_error *e)
 {
-    nmrt_gpu_nccl *t = d->nccl;
     int64_t bytes = 0;
-    void *at = NULL;
     for (int i = 0; i < n; i++)
-        bytes += nmrt_gpu_pack_bytes(&x[i]);
-    if (bytes <= t->scratch_bytes)
+        bytes += nmrt_exchange_apart(&x[i]);
+    if (bytes <= d->nccl->scratch_bytes)
         return NMRT_OK;
-    nmrt_gpu_must(d, d->api->cuStreamSynchronize(t->stream), "a collective failed");
-    nmrt_gpu_free(d, t->scratch, t->scratch_bytes);
-    t->scratch = NULL;
-    t->scratch_bytes = 0;
-    NMRT_TRY(nmrt_gpu_alloc(d, bytes, &at, e));
-    nmrt_gpu_must(d, d->api->cuStreamSynchronize(d->stream), "filling a buffer failed");
-    t->scratch = at;
-    t->scratch_bytes = bytes;
-    return NMRT_OK;
+    return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): the memory plan has %s to rearrange it, not %s",
+                     x->name, x->where, nmrt_bytes(d->nccl->scratch_bytes).s, nmrt_bytes(bytes).s);
 }
 
 void nmrt_gpu_pack(nmrt_device *d, const nmrt_exchange *x, int n, nmdrv_collective_kind kind)
@@ -119,8 +93,8 @@ void nmrt_gpu_pack(nmrt_device *d, const nmrt_exchange *x, int n, nmdrv_collecti
     for (int i = 0; i < n; i++) {
         bool joins = x[i].kind == NMDRV_ALL_GATHER;
         char *whole = joins ? x[i].out : (char *)(uintptr_t)x[i].in;
-        if (nmrt_gpu_is_mixed(&x[i]) && x[i].kind == kind)
+        if (nmrt_exchange_apart(&x[i]) && x[i].kind == kind)
             rearrange(d, &x[i], &(blocks){scratch, whole, joins});
-        scratch += nmrt_gpu_pack_bytes(&x[i]);
+        scratch += nmrt_exchange_apart(&x[i]);
     }
 }

@@ -354,8 +354,13 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *re
     if (s != CUBLAS_STATUS_SUCCESS)
         return nmrt_fail(e, NMRT_WORLD, "cuBLASLt does not start: %s",
                          d->api->cublasLtGetStatusString(s));
-    NMRT_TRY(nmrt_gpu_alloc(d, NMRT_WORKSPACE, &all->workspace, e));
     return nmrt_choices_open(d, &all->choices, e);
+}
+
+void nmrt_gpu_products_furnish(nmrt_device *d, void *workspace)
+{
+    if (d->products)
+        d->products->workspace = workspace;
 }
 
 // Rank 0 says once what could not be written: to others of the machine it is the same folder.
@@ -376,7 +381,6 @@ void nmrt_gpu_products_close(nmrt_device *d)
     for (size_t i = 0; i < all->places && all->at; i++)
         if (all->at[i].desc)
             release(d->api, &all->at[i]);
-    nmrt_gpu_free(d, all->workspace, NMRT_WORKSPACE);
     if (all->handle)
         d->api->cublasLtDestroy(all->handle);
     free(all->at);

@@ -5,8 +5,6 @@
 #include "runtime/gpu/choice.h"
 #include "runtime/gpu/gpu.h"
 
-enum { NMRT_WORKSPACE = 32 << 20 }; // bytes
-
 typedef struct nmrt_gpu_shape { // what an algorithm is chosen by
     int64_t product;
     nmdrv_geometry geometry;
@@ -22,7 +20,7 @@ typedef struct nmrt_gpu_made { // for a shape
 
 typedef struct nmrt_gpu_products {
     cublasLtHandle_t handle;
-    void *workspace;   // device memory
+    void *workspace;   // [NMRT_PRODUCT_ROOM], of the plan's memory
     nmrt_gpu_made *at; // [places], found by hashing
     size_t places, n;
     nmrt_choices choices;

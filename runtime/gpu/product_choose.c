@@ -15,9 +15,10 @@ enum { CANDIDATES = 8, ROUNDS = 3 };
 static nmrt_choice_key key_of(const nmrt_device *d, const nmrt_gpu_shape *s)
 {
     const nmdrv_product *p = &d->program->product[s->product];
-    const int64_t more[] = {p->a_dtype,  p->b_dtype,    p->c_dtype,     p->bias_dtype, p->adds,
-                            p->epilogue, d->tf32,       NMRT_WORKSPACE, s->align_a,    s->align_b,
-                            s->align_c,  s->align_bias, s->align_aux};
+    const int64_t more[] = {p->a_dtype,  p->b_dtype,  p->c_dtype, p->bias_dtype,
+                            p->adds,     p->epilogue, d->tf32,    NMRT_PRODUCT_ROOM,
+                            s->align_a,  s->align_b,  s->align_c, s->align_bias,
+                            s->align_aux};
     nmrt_choice_key key = {{0}};
     _Static_assert(sizeof s->geometry + sizeof more <= sizeof key, "a key holds all of them");
     memcpy(key.word, &s->geometry, sizeof s->geometry);
@@ -45,7 +46,7 @@ cublasStatus_t nmrt_gpu_run_product(nmrt_device *d, const nmrt_gpu_made *x,
     factor alpha = factor_of(p, p->alpha), beta = factor_of(p, p->adds ? 1 : 0);
     return d->api->cublasLtMatmul(d->products->handle, x->desc, &alpha, at->left, x->left,
                                   at->right, x->right, &beta, at->c, x->result, to, x->result, algo,
-                                  d->products->workspace, NMRT_WORKSPACE, d->stream);
+                                  d->products->workspace, NMRT_PRODUCT_ROOM, d->stream);
 }
 
 // --- the heuristic -------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ cublasStatus_t nmrt_gpu_run_product(nmrt_device *d, const nmrt_gpu_made *x,
 static cublasStatus_t set_preference(const nmrt_gpu_api *api, cublasLtMatmulPreference_t preference,
                                      const nmrt_gpu_shape *key, const nmrt_gpu_operands *o)
 {
-    uint64_t workspace = NMRT_WORKSPACE;
+    uint64_t workspace = NMRT_PRODUCT_ROOM;
     uint32_t left = (uint32_t)(o->swapped ? key->align_b : key->align_a),
              right = (uint32_t)(o->swapped ? key->align_a : key->align_b),
              result = (uint32_t)key->align_c;
@@ -101,7 +102,7 @@ static bool is_taken(nmrt_device *d, const nmrt_gpu_made *x, const cublasLtMatmu
     cublasStatus_t s = d->api->cublasLtMatmulAlgoCheck(
         d->products->handle, x->desc, x->left, x->right, x->result, x->result, algo, &result);
     return s == CUBLAS_STATUS_SUCCESS && result.state == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= NMRT_WORKSPACE;
+           result.workspaceSize <= NMRT_PRODUCT_ROOM;
 }
 
 // --- by the clock --------------------------------------------------------------------------------
