@@ -16,8 +16,8 @@ typedef struct nmemu_shared {
     _Atomic bool aborted;
     struct {
         _Atomic uint64_t posted, done; // collectives that it has given its part to; has finished
-        uint64_t what[4];              // the one that was posted last: kind, type, operation, count
-        int device;                    // that it has
+        uint64_t what[5]; // the one that was posted last: kind, type, operation, count, captured
+        int device;       // that it has
     } rank[NMEMU_RANKS];
     struct {
         _Atomic uint64_t sent, received; // messages

@@ -93,6 +93,8 @@ static ncclResult_t collect(const nmemu_collecting *as, CUstream s)
         nmemu_work head = k->work;
         *k = *as;
         k->work = head;
+        k->in_graph = s->graph != NULL;
+        k->comm->graphs += k->in_graph;
     }
     return nmemu_enqueue(s, (nmemu_work *)k) ? ncclUnhandledCudaError : ncclSuccess;
 }
@@ -233,7 +235,8 @@ static void leave(ncclComm_t comm)
     if (comm->id.pid == getpid())
         close(comm->id.fd); // all have joined
     nmemu_boxes_leave(&comm->boxes);
-    free(comm);
+    if (!comm->graphs) // they name it
+        free(comm);
 }
 
 static ncclResult_t join(ncclComm_t *comm, int n, const ncclUniqueId *id, int rank)
@@ -271,6 +274,9 @@ static ncclResult_t init_rank(ncclComm_t *comm, int n, ncclUniqueId id, int rank
 static ncclResult_t comm_destroy(ncclComm_t comm)
 {
     ncclResult_t r = nmemu_call("ncclCommDestroy") ? ncclUnhandledCudaError : ncclSuccess;
+    if (!r && comm->graphs)
+        return nmemu_done(nmemu_say(ncclInvalidUsage, "a graph holds calls of the communicator: "
+                                                      "NCCL would wait until it is destroyed"));
     if (!r && nmemu_wait_context(NULL))
         r = ncclUnhandledCudaError;
     leave(comm);

@@ -50,7 +50,7 @@ static void post(nmemu_collecting *k)
     ncclComm_t c = k->comm;
     nmemu_shared *s = c->boxes.shared;
     memcpy(nmemu_box(&c->boxes, c->me, c->me), k->in, nmemu_given(k) * nmemu_nccl_bytes(k->type));
-    uint64_t what[4] = {(uint64_t)k->kind, (uint64_t)k->type, (uint64_t)k->op, k->n};
+    uint64_t what[] = {(uint64_t)k->kind, (uint64_t)k->type, (uint64_t)k->op, k->n, k->captured};
     memcpy(s->rank[c->me].what, what, sizeof what);
     k->turn = ++c->turn;
     atomic_store(&s->rank[c->me].posted, k->turn);
@@ -71,6 +71,7 @@ static bool may_collect(nmemu_work *w)
 // Do all ranks mean the same? NULL: yes.
 static const char *differs(const nmemu_collecting *k)
 {
+    static const char *const in_graph[] = {"", " in a graph"};
     static char text[512];
     const nmemu_shared *s = k->comm->boxes.shared;
     const uint64_t *mine = s->rank[k->comm->me].what;
@@ -79,10 +80,11 @@ static const char *differs(const nmemu_collecting *k)
         if (memcmp(it, mine, sizeof s->rank[r].what) == 0)
             continue;
         snprintf(text, sizeof text,
-                 "rank %d does %s (type %lu, operation %lu, %lu elements), rank %d %s (%lu, %lu, "
-                 "%lu)",
+                 "rank %d does %s (type %lu, operation %lu, %lu elements)%s, rank %d %s (%lu, %lu, "
+                 "%lu)%s",
                  k->comm->me, nmemu_collective_name((nmemu_collective)mine[0]), mine[1], mine[2],
-                 mine[3], r, nmemu_collective_name((nmemu_collective)it[0]), it[1], it[2], it[3]);
+                 mine[3], in_graph[mine[4]], r, nmemu_collective_name((nmemu_collective)it[0]),
+                 it[1], it[2], it[3], in_graph[it[4] & 1]);
         return text;
     }
     return NULL;
@@ -115,7 +117,26 @@ static const char *do_collect(nmemu_work *w)
     return wrong;
 }
 
-const nmemu_work_kind nmemu_collects = {.ready = may_collect, .run = do_collect, .peers = true};
+static void leave_graph(nmemu_work *w, nmemu_mark *const *fresh)
+{
+    nmemu_collecting *k = (nmemu_collecting *)w;
+    (void)fresh;
+    k->in_graph = false;
+    k->captured = true;
+}
+
+static void drop_collect(nmemu_work *w)
+{
+    const nmemu_collecting *k = (nmemu_collecting *)w;
+    if (k->in_graph)
+        k->comm->graphs--;
+}
+
+const nmemu_work_kind nmemu_collects = {.ready = may_collect,
+                                        .run = do_collect,
+                                        .copied = leave_graph,
+                                        .drop = drop_collect,
+                                        .peers = true};
 
 // --- messages ------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ struct ncclComm {
     nmemu_boxes_id id;
     int n, me;
     uint64_t turn; // collectives that this rank has posted
+    int graphs;    // calls of it that graphs hold
 };
 
 typedef enum { NMEMU_ALL_REDUCE, NMEMU_REDUCE_SCATTER, NMEMU_ALL_GATHER } nmemu_collective;
@@ -25,6 +26,8 @@ typedef struct nmemu_collecting {
     void *out;
     uint64_t n;    // elements, as the call has it
     uint64_t turn; // 0: not posted yet
+    bool in_graph; // it stands there, and is not run
+    bool captured; // it comes from there, on all ranks or on none
 } nmemu_collecting;
 
 typedef struct nmemu_message { // a message

@@ -12,6 +12,15 @@ static nmrt_status launch(nmrt_device *d, int64_t row, nmrt_error *e)
                    : nmrt_gpu_staged_launch(d, row, d->launch.x, n, e);
 }
 
+// NCCL wants all ranks of a group to capture a collective, or none: ranks of other stages make
+// other calls.
+static bool is_capturable(const nmrt_device *d, int64_t collective)
+{
+    int64_t axes = d->program->collective[collective].axes;
+    bool spans = axes >> NMDRV_PP & 1 && d->exchanges.mesh->size[NMDRV_PP] > 1;
+    return d->nccl && !spans;
+}
+
 // Those that follow each other at once are one launch.
 void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geometry, void *out,
                           void *in)
@@ -24,7 +33,7 @@ void *nmrt_gpu_collective(nmdrv_frame *f, int64_t collective, const int64_t *geo
                                             (nmrt_operands){out, in}, &e);
     if (when == NMRT_LAUNCH_NOTHING)
         return in;
-    d->n_collectives++;
+    d->n_apart += !is_capturable(d, collective);
     if (when == NMRT_LAUNCH_FAILED ||
         (when == NMRT_LAUNCH_NOW && launch(d, collective, &e) != NMRT_OK))
         nmrt_gpu_die(d, &e);

@@ -34,7 +34,7 @@ struct nmrt_device {
     const nmdrv_kernel *last;     // launched; NULL: none
     const nmdrv_func *last_graph; // launched since then; NULL: none
     struct nmrt_gpu_graphs *graphs; // NULL: none are made
-    int64_t n_collectives;          // that met other ranks
+    int64_t n_apart;                // collectives so far that a graph cannot hold
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
     bool tf32;

@@ -1,9 +1,8 @@
 // CUDA graphs. What a function's driver enqueues depends on its symbols and buffers alone, and a
 // step calls the same functions on the same ones as the step before. So a call that is seen for the
-// second time is captured, and from then on it is one launch instead of hundreds. A call with
-// collectives is not yet: those through host memory cannot be, and those by NCCL would need their
-// stream forked and joined in the capture.
-#include "runtime/gpu/gpu.h"
+// second time is captured, and from then on it is one launch instead of hundreds. NCCL's stream is
+// forked and joined in the capture by the events with which launches begin and are waited for.
+#include "runtime/gpu/nccl.h"
 
 #include "runtime/hash.h"
 
@@ -19,6 +18,7 @@ typedef struct call {
     const nmdrv_func *func; // NULL: the place is free
     void *key;              // [n_syms] nmdrv_sym, [n_bufs] addresses
     CUgraphExec graph;
+    nmrt_gpu_deeds deeds; // NCCL's launches in it
 } call;
 
 typedef struct nmrt_gpu_graphs {
@@ -86,9 +86,18 @@ static call *find(nmrt_device *d, const nmdrv_func *func, const nmdrv_frame *f)
 
 static void run_first(nmrt_device *d, call *c, nmdrv_frame *f)
 {
-    int64_t before = d->n_collectives;
+    int64_t before = d->n_apart;
     c->func->run(f);
-    c->state = d->n_collectives > before ? PLAIN : SEEN;
+    c->state = d->n_apart > before ? PLAIN : SEEN;
+}
+
+static void run_captured(nmrt_device *d, call *c, nmdrv_frame *f)
+{
+    if (d->nccl)
+        nmrt_gpu_lane_capture(d->nccl->lane, &c->deeds);
+    c->func->run(f);
+    if (d->nccl)
+        nmrt_gpu_lane_capture(d->nccl->lane, NULL);
 }
 
 static void capture(nmrt_device *d, call *c, nmdrv_frame *f)
@@ -98,11 +107,23 @@ static void capture(nmrt_device *d, call *c, nmdrv_frame *f)
     CUgraph graph;
     nmrt_gpu_must(d, api->cuStreamBeginCapture(d->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
                   tried);
-    c->func->run(f);
+    run_captured(d, c, f);
     nmrt_gpu_must(d, api->cuStreamEndCapture(d->stream, &graph), tried);
     nmrt_gpu_must(d, api->cuGraphInstantiateWithFlags(&c->graph, graph, 0), tried);
     nmrt_gpu_must(d, api->cuGraphDestroy(graph), tried);
     c->state = CAPTURED;
+}
+
+static void launch(nmrt_device *d, const call *c)
+{
+    int64_t number = 0;
+    nmrt_comm_moved(d->comm);
+    d->last_graph = c->func;
+    if (c->deeds.n)
+        number = nmrt_gpu_lane_graph(d, d->nccl->lane, &c->deeds);
+    nmrt_gpu_must(d, d->api->cuGraphLaunch(c->graph, d->stream), c->func->name);
+    if (c->deeds.n)
+        nmrt_gpu_lane_graph_end(d, d->nccl->lane, number);
 }
 
 void nmrt_gpu_run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f)
@@ -118,9 +139,7 @@ void nmrt_gpu_run(nmrt_device *d, const nmdrv_func *func, nmdrv_frame *f)
     }
     if (c->state == SEEN)
         capture(d, c, f);
-    nmrt_comm_moved(d->comm);
-    d->last_graph = func;
-    nmrt_gpu_must(d, d->api->cuGraphLaunch(c->graph, d->stream), func->name);
+    launch(d, c);
 }
 
 // --- open and close ------------------------------------------------------------------------------
@@ -137,6 +156,7 @@ void nmrt_gpu_graphs_close(nmrt_device *d)
         if (d->graphs->at[i].graph)
             d->api->cuGraphExecDestroy(d->graphs->at[i].graph);
         free(d->graphs->at[i].key);
+        free(d->graphs->at[i].deeds.at);
     }
     free(d->graphs);
 }

@@ -118,6 +118,7 @@ static void in_graph(ncclComm_t c)
     for (int i = 0; i < 3; i++)
         OK(cu->cuGraphLaunch(exec, s));
     check_sums(x, N, 0, RANKS * RANKS, false);
+    IS(cu->ncclCommDestroy(c), ncclInvalidUsage); // it would wait for ever
     OK(cu->cuGraphDestroy(graph));
     OK(cu->cuGraphExecDestroy(exec));
 }
@@ -205,6 +206,33 @@ static void disagree(const ncclUniqueId *id)
     close_driver();
 }
 
+// One rank has captured what the others have not.
+static void disagree_on_graphs(const ncclUniqueId *id)
+{
+    CUgraph graph;
+    CUgraphExec exec;
+    open_driver("eager");
+    s = new_stream();
+    ncclComm_t c = join(id, RANKS, rank);
+    CUdeviceptr x = new_floats(N, 0);
+    OK(cu->cuStreamSynchronize(s));
+    if (rank == 1)
+        OK(cu->cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    OK(cu->ncclAllReduce((void *)x, (void *)x, N, ncclFloat32, ncclSum, c, s));
+    if (rank == 1) {
+        OK(cu->cuStreamEndCapture(s, &graph));
+        OK(cu->cuGraphInstantiateWithFlags(&exec, graph, 0));
+        OK(cu->cuGraphLaunch(exec, s));
+        OK(cu->cuGraphDestroy(graph));
+        OK(cu->cuGraphExecDestroy(exec));
+    }
+    IS(cu->cuStreamSynchronize(s), CUDA_ERROR_LAUNCH_FAILED);
+    SAYS(rank == 1 ? "1000 elements) in a graph, rank 0" : "1000 elements), rank 1");
+    SAYS("in a graph");
+    IS(cu->ncclCommDestroy(c), ncclUnhandledCudaError);
+    close_driver();
+}
+
 static void leave_early(const ncclUniqueId *id)
 {
     open_driver("eager");
@@ -255,6 +283,8 @@ static int run_rank(const char *mode, const ncclUniqueId *id, const int pipe_end
         share(id, id + 1);
     else if (strcmp(mode, "disagree") == 0)
         disagree(id);
+    else if (strcmp(mode, "graphs") == 0)
+        disagree_on_graphs(id);
     else if (strcmp(mode, "leave") == 0)
         leave_early(id);
     else
@@ -285,8 +315,9 @@ int main(void)
 {
     nmrt_error e;
     cu = nmrt_gpu_emulator(&e);
-    static const char *const runs[] = {"eager", "lazy", "random:5", "disagree", "leave", "share"};
-    for (int i = 0; i < 6; i++)
+    static const char *const runs[] = {"eager",  "lazy",  "random:5", "disagree",
+                                       "graphs", "leave", "share"};
+    for (int i = 0; i < 7; i++)
         run_ranks(runs[i]);
     return rig_failures != 0;
 }
