@@ -18,8 +18,7 @@ static const char head[] =
     "svg text{font:10px ui-monospace,monospace}summary{cursor:pointer}\n"
     "</style></head><body><h1>%s%s%s</h1>\n";
 
-// --- text
-// ------------------------------------------------------------------------------------------------
+// --- text ----------------------------------------------------------------------------------------
 
 static void put(FILE *out, const char *text)
 {
@@ -81,8 +80,7 @@ static void put_value(FILE *out, const nm_value *v)
     fputs("</code><br>", out);
 }
 
-// --- kernels
-// ---------------------------------------------------------------------------------------------
+// --- kernels -------------------------------------------------------------------------------------
 
 static void put_kernel(FILE *out, const nm_op *op, int at, int depth)
 {
@@ -118,8 +116,7 @@ static int put_kernels(FILE *out, nm_func *f, int at, int depth)
     return at;
 }
 
-// --- buffers
-// ---------------------------------------------------------------------------------------------
+// --- buffers -------------------------------------------------------------------------------------
 
 enum { ROW = 14, LABEL = 330, WIDTH = 700 };
 

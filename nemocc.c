@@ -16,8 +16,7 @@
 
 static const char version[] = "nemocc " NEMOCC_VERSION;
 
-// --- the frontend
-// --------------------------------------------------------------------------------------
+// --- the frontend --------------------------------------------------------------------------------
 
 // Presets of the file, else those of the files that it takes in.
 static int print_presets(const nm_ast_file *file)

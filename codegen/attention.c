@@ -5,8 +5,7 @@
 #include "codegen/attention.h"
 #include "codegen/kernels.h"
 
-// --- which dim plays which part
-// ------------------------------------------------------------------------------
+// --- which dim plays which part ------------------------------------------------------------------
 
 static nm_dim dim_of(const nm_type *t, nm_sym name) { return t->dim[nm_type_find(t, name)]; }
 
@@ -76,8 +75,7 @@ int64_t nm_flash_head_size(const nm_flash *x, int operand)
     return hd;
 }
 
-// --- strides
-// --------------------------------------------------------------------------------------------------------
+// --- strides -------------------------------------------------------------------------------------
 
 static nm_coords origin(nm_gen *g, const nm_type *t)
 {

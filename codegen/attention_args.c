@@ -78,8 +78,7 @@ static bool set_scalars(nm_gen *g, const nm_flash *x, LLVMValueRef args)
     return v != NULL;
 }
 
-// --- dropout: draw number (row * keys + key), where rows are q's dims but hd
-// -------------------------------------------
+// --- dropout: draw number (row * keys + key), where rows are q's dims but hd ---------------------
 
 static bool is_role(const nm_flash *x, nm_attn_at at, nm_sym dim)
 {

@@ -21,8 +21,7 @@ static bool same_body(const nm_kernel *a, const nm_kernel *b)
     return a->code == b->code && strcmp(a->function, b->function) == 0;
 }
 
-// --- bodies
-// ------------------------------------------------------------------------------------
+// --- bodies --------------------------------------------------------------------------------------
 
 // Entries go, and the body of the launch that is not wanted.
 static LLVMValueRef body_alone(LLVMModuleRef mod, const nm_kernel *k)
@@ -62,8 +61,7 @@ static LLVMValueRef link_body(nm_program *p, LLVMModuleRef mod, const nm_kernel 
     return body;
 }
 
-// --- the entry
-// ------------------------------------------------------------------------------------
+// --- the entry -----------------------------------------------------------------------------------
 
 typedef struct entry {
     nm_fn fn;
@@ -143,8 +141,7 @@ static void write_entry(nm_program *p, entry *e)
     nm_fn_finish(f, NULL);
 }
 
-// --- the row
-// ------------------------------------------------------------------------------------
+// --- the row -------------------------------------------------------------------------------------
 
 nm_kernel nm_program_bundle(nm_program *p, int n, const nm_kernel *part, int words)
 {

@@ -32,8 +32,7 @@ typedef struct nm_binary { // of one binary
 
 enum { HOST, DRIVER, EMU, EMU_SM90A, FIRST_ARCH };
 
-// --- targets
-// ------------------------------------------------------------------------------------
+// --- targets -------------------------------------------------------------------------------------
 
 static bool find_targets(nm_binary *b)
 {
@@ -51,8 +50,7 @@ static bool find_targets(nm_binary *b)
     return true;
 }
 
-// --- bitcode
-// ------------------------------------------------------------------------------------
+// --- bitcode -------------------------------------------------------------------------------------
 
 static void check_driver(nm_program *p)
 {
@@ -104,8 +102,7 @@ static void drop_bitcode(nm_binary *b)
         LLVMDisposeMemoryBuffer(b->codes.code[i].bitcode);
 }
 
-// --- objects
-// ------------------------------------------------------------------------------------
+// --- objects -------------------------------------------------------------------------------------
 
 static const char *title_of(nm_binary *b, const nm_code *c)
 {
@@ -195,8 +192,7 @@ static void list_objects(nm_binary *b)
     }
 }
 
-// --- the whole
-// ------------------------------------------------------------------------------------
+// --- the whole -----------------------------------------------------------------------------------
 
 static bool write_resources(nm_binary *b, const nm_images *images)
 {

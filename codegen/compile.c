@@ -82,8 +82,7 @@ static void fail(nm_object *o, const char *what, const char *message)
         snprintf(o->error, size, "%s: %s", what, message);
 }
 
-// --- one module
-// -------------------------------------------------------------------------------------------
+// --- one module ----------------------------------------------------------------------------------
 
 static void quiet(LLVMDiagnosticInfoRef info, void *user)
 {
@@ -252,8 +251,7 @@ static void compile_one(nm_worker *w, nm_object *o)
     o->seconds = now() - start;
 }
 
-// --- the threads
-// --------------------------------------------------------------------------------------------
+// --- the threads ---------------------------------------------------------------------------------
 
 static void *run_worker(void *work)
 {

@@ -5,8 +5,7 @@
 #include "codegen/drive.h"
 #include "ir/launch.h"
 
-// --- launches
-// -------------------------------------------------------------------------------------------------------
+// --- launches ------------------------------------------------------------------------------------
 
 LLVMValueRef nm_drive_range(nm_drive *w, const nm_launch *l, LLVMValueRef syms)
 {
@@ -106,8 +105,7 @@ static bool write_body(nm_drive *w, nm_func *body)
     return ok;
 }
 
-// --- the three functions
-// --------------------------------------------------------------------------------------------
+// --- the three functions -------------------------------------------------------------------------
 
 static LLVMValueRef start(nm_drive *w, const char *what, LLVMTypeRef type)
 {
@@ -214,8 +212,7 @@ static bool write_driver(nm_program *p, nm_driver *d)
     return ok;
 }
 
-// --- all of them
-// ---------------------------------------------------------------------------------------------------------
+// --- all of them ---------------------------------------------------------------------------------
 
 static int count_funcs(const nm_module *m)
 {

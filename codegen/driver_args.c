@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-// --- places
-// -------------------------------------------------------------------------------------------------------
+// --- places --------------------------------------------------------------------------------------
 
 static LLVMValueRef turn_of(nm_drive *w, const nm_op *repeat)
 {
@@ -36,8 +35,7 @@ LLVMValueRef nm_drive_address(nm_drive *w, const nm_place *place)
     return nm_fn_at(f, f->i8, base, at);
 }
 
-// --- tables of symbols
-// --------------------------------------------------------------------------------------------
+// --- tables of symbols ---------------------------------------------------------------------------
 
 static bool same_syms(const nm_own_syms *a, const nm_own_syms *b)
 {
@@ -90,8 +88,7 @@ LLVMValueRef nm_drive_syms(nm_drive *w, const nm_own_syms *syms)
     return at;
 }
 
-// --- one word
-// -----------------------------------------------------------------------------------------------------
+// --- one word ------------------------------------------------------------------------------------
 
 static int add_workspace(nm_drive *w, const nm_arg *arg, const nm_op *group)
 {

@@ -30,8 +30,7 @@ static const nm_launch *launch_of(const bundle *b, int part)
     return &b->part[part].l.launch[b->step];
 }
 
-// --- what goes into one kernel
-// ------------------------------------------------------------------------------------
+// --- what goes into one kernel -------------------------------------------------------------------
 
 // Words of the parameter; finds what parts share.
 static int count_words(bundle *b)
@@ -79,8 +78,7 @@ static bool take(bundle *b, int part)
     return false;
 }
 
-// --- names
-// ------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 // The optimizer whose state one of the group's results is; or NULL.
 static const char *optimizer_of(const bundle *b, const nm_op *group)
@@ -111,8 +109,7 @@ static const char *name_of(const bundle *b)
                         optimizer ? "parameters" : "kernels", p->n_kernels);
 }
 
-// --- launches
-// ------------------------------------------------------------------------------------
+// --- launches ------------------------------------------------------------------------------------
 
 // What the device puts in front of the argument block is word 0.
 static void set_word(bundle *b, int at, LLVMValueRef value) { nm_drive_word(b->w, at - 1, value); }
@@ -199,8 +196,7 @@ static void launch_step(bundle *b, bool *done)
     }
 }
 
-// --- the groups
-// ------------------------------------------------------------------------------------
+// --- the groups ----------------------------------------------------------------------------------
 
 static bool find_part(nm_drive *w, nm_op *group, part *x)
 {

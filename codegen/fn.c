@@ -117,8 +117,7 @@ LLVMValueRef nm_fn_slot(nm_fn *f, LLVMTypeRef type)
     return slot;
 }
 
-// --- extents: sums of products of symbols and quotients
-// ---------------------------------------------
+// --- extents: sums of products of symbols and quotients ------------------------------------------
 
 static int own_index(nm_own_syms *own, nm_sym name)
 {
@@ -238,8 +237,7 @@ LLVMValueRef nm_fn_product(nm_fn *f, int n, const nm_dim *dim)
     return nm_fn_extent_value(f, e, NM_SYM_SIZE);
 }
 
-// --- loops
-// ----------------------------------------------------------------------------------------------
+// --- loops ---------------------------------------------------------------------------------------
 
 nm_loop nm_loop_begin(nm_fn *f, LLVMValueRef from, LLVMValueRef to, const char *name)
 {

@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-// --- coordinates
-// ------------------------------------------------------------------------------------------
+// --- coordinates ---------------------------------------------------------------------------------
 
 static int find_coord(const nm_coords *c, nm_sym dim)
 {
@@ -34,8 +33,7 @@ void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at)
     c->c[i] = (nm_coord){dim, at};
 }
 
-// --- arguments
-// ----------------------------------------------------------------------------------------------
+// --- arguments -----------------------------------------------------------------------------------
 
 bool nm_same_place(const nm_place *a, const nm_place *b)
 {
@@ -184,8 +182,7 @@ LLVMValueRef nm_gen_number(nm_gen *g, const nm_extent *e)
     return v;
 }
 
-// --- functions
-// ------------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 static void forget(nm_gen *g)
 {
@@ -355,8 +352,7 @@ LLVMValueRef nm_gen_call(nm_gen *g, const char *name, LLVMTypeRef result, int n,
     return LLVMBuildCall2(f->b, type, fn, arg, (unsigned)n, "");
 }
 
-// --- what has been written
-// ------------------------------------------------------------------------------------
+// --- what has been written -----------------------------------------------------------------------
 
 nm_scope nm_gen_open(nm_gen *g) { return (nm_scope){g->n_memo, g->n_index}; }
 

@@ -30,8 +30,7 @@ LLVMValueRef nm_coords_get(const nm_coords *c, nm_sym dim); // nm_bug if absent
 bool nm_coords_has(const nm_coords *c, nm_sym dim);
 void nm_coords_set(nm_coords *c, nm_sym dim, LLVMValueRef at); // adds, or replaces
 
-// --- arguments of a kernel
-// ---------------------------------------------------------------------------
+// --- arguments of a kernel -----------------------------------------------------------------------
 
 typedef struct nm_arg {         // one word of a launch's argument block
     const nm_place *place;      // a pointer; NULL: one of the next three
@@ -46,8 +45,7 @@ bool nm_same_place(const nm_place *a, const nm_place *b);
 
 enum { NM_MAX_ARGS = 96 };
 
-// --- forms: how a kernel is launched where its image is for sm_90a alone
-// --------------------------------------------------------------
+// --- forms: how a kernel is launched where its image is for sm_90a alone -------------------------
 
 typedef struct nm_number { // nmdrv_number
     int arg;               // -1: `value`
@@ -170,8 +168,7 @@ typedef struct nm_scope {
 nm_scope nm_gen_open(nm_gen *g);
 void nm_gen_close(nm_gen *g, nm_scope s); // what was written since no longer dominates
 
-// --- index arithmetic
-// -----------------------------------------------------------------------------------
+// --- index arithmetic ----------------------------------------------------------------------------
 
 LLVMValueRef nm_index_const(nm_gen *g, int64_t v);
 LLVMValueRef nm_index_add(nm_gen *g, LLVMValueRef a, LLVMValueRef b);
@@ -190,8 +187,7 @@ LLVMValueRef nm_index_join(nm_gen *g, int n, LLVMValueRef *extent, LLVMValueRef 
 void nm_index_spread(nm_gen *g, nm_coords *c, int n, const nm_dim *dim, LLVMValueRef flat);
 LLVMValueRef nm_index_of(nm_gen *g, const nm_coords *c, int n, const nm_dim *dim);
 
-// --- values
-// -----------------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 
 // The element of v at these coordinates, in its computing type. NULL: reported.
 LLVMValueRef nm_gen_value(nm_gen *g, nm_value *v, const nm_coords *c);
@@ -218,8 +214,7 @@ typedef struct nm_source_point {
 } nm_source_point;
 bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p);
 
-// --- dtypes
-// -------------------------------------------------------------------------------------------------
+// --- dtypes --------------------------------------------------------------------------------------
 
 bool nm_dtype_lowered(nm_dtype t);                  // can kernels compute with it?
 LLVMTypeRef nm_dtype_compute(nm_fn *f, nm_dtype t); // bf16 is computed as a rounded float

@@ -31,8 +31,7 @@ typedef struct nm_columns {
     LLVMValueRef slot[NM_MAX_REDUCTIONS * NM_GPU_RUN];
 } nm_columns;
 
-// --- accumulators
-// ------------------------------------------------------------------------------------
+// --- accumulators --------------------------------------------------------------------------------
 
 static LLVMTypeRef type_of(nm_gen *g, const nm_columns *c, int i)
 {
@@ -64,8 +63,7 @@ static void make_slots(nm_gen *g, nm_columns *c)
         }
 }
 
-// --- which columns, which rows
-// ----------------------------------------------------------------------------
+// --- which columns, which rows -------------------------------------------------------------------
 
 static void choose_lanes(nm_gen *g, nm_columns *c)
 {
@@ -140,8 +138,7 @@ static void begin(nm_gen *g, nm_columns *c, const char *name, bool split)
     nm_index_spread(g, &c->at, c->kept.n, c->kept.dim, c->column);
 }
 
-// --- sums
-// --------------------------------------------------------------------------------------------
+// --- sums ----------------------------------------------------------------------------------------
 
 static bool join_row(nm_gen *g, const nm_columns *c, const nm_coords *at)
 {
@@ -244,8 +241,7 @@ static void join_groups(nm_gen *g, const nm_columns *c)
     }
 }
 
-// --- what becomes of them
-// --------------------------------------------------------------------------------
+// --- what becomes of them ------------------------------------------------------------------------
 
 static void store_parts(nm_gen *g, const nm_columns *c)
 {
@@ -297,8 +293,7 @@ static bool finish(nm_gen *g, const nm_columns *c, bool to_workspace)
     return ok;
 }
 
-// --- the kind
-// -----------------------------------------------------------------------------------------------
+// --- the kind ------------------------------------------------------------------------------------
 
 static bool write_once(nm_gen *g, nm_columns *c)
 {

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- one text
-// --------------------------------------------------------------------------------
+// --- one text ------------------------------------------------------------------------------------
 
 static bool starts(const char *line, const char *with)
 {
@@ -81,8 +80,7 @@ static bool add_ptx(nm_module *m, int n, const nm_object *object, const nm_targe
     return true;
 }
 
-// --- all of them
-// --------------------------------------------------------------------------------
+// --- all of them ---------------------------------------------------------------------------------
 
 static bool is_listed(const nm_images *images, const nm_target *t)
 {

@@ -53,8 +53,7 @@ static bool is(LLVMValueRef v, int64_t value)
     return nm_fn_is_const(v, &have) && have == value;
 }
 
-// --- neighbours on a GPU
-// --------------------------------------------------------------------------------------
+// --- neighbours on a GPU -------------------------------------------------------------------------
 
 void nm_index_know_multiple(nm_gen *g, LLVMValueRef v, int64_t n)
 {
@@ -108,8 +107,7 @@ static LLVMValueRef begin_of_run(nm_gen *g, LLVMValueRef a, LLVMValueRef b, int6
     return nm_index_add(g, first, nm_index_const(g, all - *c));
 }
 
-// --- arithmetic
-// --------------------------------------------------------------------------------------
+// --- arithmetic ----------------------------------------------------------------------------------
 
 LLVMValueRef nm_index_add(nm_gen *g, LLVMValueRef a, LLVMValueRef b)
 {

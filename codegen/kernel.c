@@ -28,8 +28,7 @@ static const struct {
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
-// --- code
-// --------------------------------------------------------------------------------------------------
+// --- code ----------------------------------------------------------------------------------------
 
 static bool same_code(LLVMMemoryBufferRef a, LLVMMemoryBufferRef b)
 {
@@ -59,8 +58,7 @@ int nm_program_add_code(nm_program *p, LLVMModuleRef mod, nm_code code)
     return all->n++;
 }
 
-// --- names
-// -----------------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 const char *nm_where(nm_module *m, nm_loc loc)
 {
@@ -135,8 +133,7 @@ int nm_program_add_launch(nm_program *p, const nm_op *group, const nm_launch *la
     return nm_program_add_kernel(p, &kernel);
 }
 
-// --- a group
-// -----------------------------------------------------------------------------------------------------
+// --- a group -------------------------------------------------------------------------------------
 
 static int find_kind(nm_program *p, const nm_op *group)
 {

@@ -6,8 +6,7 @@
 #include "codegen/templates/gpu/attn.h"
 #include "codegen/templates/gpu/attn_bf16.h"
 
-// --- the bias hook: bias and mask, where they are
-// ---------------------------------------------------------------------
+// --- the bias hook: bias and mask, where they are ------------------------------------------------
 
 static void set_coord(nm_coords *c, const nm_dim *d, LLVMValueRef at)
 {
@@ -76,8 +75,7 @@ static bool write_hooks(nm_gen *g, const nm_flash *x, nm_hooks *hook)
            write_position(g, "key_position", e[NM_ATTN_key_at], &hook->key_position);
 }
 
-// --- what is lowered
-// ------------------------------------------------------------------------------------------------
+// --- what is lowered -----------------------------------------------------------------------------
 
 static bool is_grad(const nm_flash *x) { return x->op->code == NM_OP_attention_grad; }
 static bool is_bf16(const nm_flash *x) { return x->op->in[0]->type->dtype == NM_bf16; }
@@ -108,8 +106,7 @@ static bool check(nm_gen *g, const nm_flash *x)
     return check_dtypes(g, x);
 }
 
-// --- how a gpu template's work is dealt to blocks: see templates/gpu/attn.h, attn_bf16.h
-// -----------------------------------------------------
+// --- how a gpu template's work is dealt to blocks: see templates/gpu/attn.h, attn_bf16.h ---------
 
 typedef struct nm_sharing {
     int threads;
@@ -188,8 +185,7 @@ static bool share_out(nm_gen *g, const nm_flash *x, const nm_extent **range)
     return *range || nm_gen_refuse(g, x->op, "its tiles have no extent that can be written");
 }
 
-// --- forms for sm_90a, with tensor maps
-// -----------------------------------------------------
+// --- forms for sm_90a, with tensor maps ----------------------------------------------------------
 
 // Rows that no more than fill a block of the other form: known when compiling.
 static bool are_few(nm_gen *g, const nm_flash *x)
@@ -239,8 +235,7 @@ static bool find_back_form(nm_gen *g, const nm_flash *x, nm_form *form)
            settle_range(g, each_head(g, x, tiles_of(g, x, &s)), form);
 }
 
-// --- kernels
-// --------------------------------------------------------------------------------------------------------
+// --- kernels -------------------------------------------------------------------------------------
 
 enum { NO_ROOM = -1 };
 typedef struct nm_rooms { // arguments: what kernels of a group hand to one another

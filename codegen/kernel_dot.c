@@ -15,8 +15,7 @@ typedef struct dot_kernel {
     nm_space list[NM_DOT_LISTS];
 } dot_kernel;
 
-// --- hooks
-// ----------------------------------------------------------------------------------------------------------
+// --- hooks ---------------------------------------------------------------------------------------
 
 static void spread(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef flat)
 {
@@ -86,8 +85,7 @@ static LLVMValueRef write_store(nm_gen *g, dot_kernel *d)
     return fn;
 }
 
-// --- the kernel
-// -----------------------------------------------------------------------------------------------------
+// --- the kernel ----------------------------------------------------------------------------------
 
 static LLVMValueRef size_of(nm_gen *g, const dot_kernel *d, nm_dot_list l)
 {
@@ -99,8 +97,7 @@ static LLVMValueRef along(nm_gen *g, bool row)
     return nm_fn_i64(&g->fn, row ? NMK_ALONG_ROW : NMK_ALONG_K);
 }
 
-// --- on the host
-// ------------------------------------------------------------------------------------------
+// --- on the host ---------------------------------------------------------------------------------
 
 static LLVMValueRef run_of(nm_gen *g, const nm_space *s)
 {
@@ -165,8 +162,7 @@ static bool write_host_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook
     return true;
 }
 
-// --- on a GPU
-// ---------------------------------------------------------------------------------------------
+// --- on a GPU ------------------------------------------------------------------------------------
 
 // ceil(the list's elements / a tile)
 static const nm_extent *tiles_of(nm_gen *g, const nm_space *s)
@@ -218,8 +214,7 @@ static bool write_gpu_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)
     return true;
 }
 
-// --- the kind
-// -----------------------------------------------------------------------------------------------
+// --- the kind ------------------------------------------------------------------------------------
 
 static bool has_floats(nm_gen *g, const nm_op *op)
 {

@@ -19,8 +19,7 @@ static bool has_over(const nm_reductions *r, const nm_type *t)
     return false;
 }
 
-// --- one row
-// ------------------------------------------------------------------------------------------------
+// --- one row -------------------------------------------------------------------------------------
 
 static void join_slot(nm_gen *g, const nm_op *op, LLVMValueRef slot, LLVMValueRef x)
 {
@@ -215,8 +214,7 @@ static bool write_rows(nm_gen *g, const nm_reductions *r, const nm_space *kept,
     return ok;
 }
 
-// --- sums of everything: fixed chunks, then their combination
-// --------------------------------------------
+// --- sums of everything: fixed chunks, then their combination ------------------------------------
 
 enum { CHUNK = 32768 }; // elements
 

@@ -78,8 +78,7 @@ static bool find_dims(nm_gen *g, nm_scatter *s)
     return true;
 }
 
-// --- hooks
-// ------------------------------------------------------------------------------------------------------
+// --- hooks ---------------------------------------------------------------------------------------
 
 static void spread(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef flat)
 {
@@ -123,8 +122,7 @@ static LLVMValueRef write_element(nm_gen *g, const char *name, nm_scatter *s, nm
     return fn;
 }
 
-// --- the kernel
-// ---------------------------------------------------------------------------------------------------
+// --- the kernel ----------------------------------------------------------------------------------
 
 static LLVMValueRef product(nm_gen *g, const nm_space *s)
 {

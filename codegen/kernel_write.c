@@ -20,8 +20,7 @@ static bool is_whole_body(nm_gen *g, const nm_op *op)
            NULL;
 }
 
-// --- update
-// -------------------------------------------------------------------------------------------------------
+// --- update --------------------------------------------------------------------------------------
 
 static LLVMValueRef begin_of(nm_gen *g, nm_op *op)
 {
@@ -101,8 +100,7 @@ bool nm_kernel_update(nm_gen *g)
     return is_in_place(g, op) ? write_part(g, op) : write_copy(g, op);
 }
 
-// --- overlap_add
-// ----------------------------------------------------------------------------------------------------
+// --- overlap_add ---------------------------------------------------------------------------------
 
 // The addend of tap p at index x of the result: t = (x + before - p * dilate) / stride, if whole
 // and in range; else 0.

@@ -46,8 +46,7 @@ static void add(nm_linking *l, const char *word)
     l->cmd.word[l->cmd.n++] = word;
 }
 
-// --- files
-// ------------------------------------------------------------------------------------------------------------
+// --- files ---------------------------------------------------------------------------------------
 
 static bool write_file(nm_linking *l, const char *path, const char *data, size_t size)
 {
@@ -82,8 +81,7 @@ static void remove_folder(nm_linking *l)
     rmdir(l->folder);
 }
 
-// --- the C library
-// ------------------------------------------------------------------------------------------------------
+// --- the C library -------------------------------------------------------------------------------
 
 // The first file that the pattern finds, or NULL. In the arena.
 static const char *find_file(nm_linking *l, const char *pattern)
@@ -130,8 +128,7 @@ static const char *find_linker(nm_linking *l)
     return NULL;
 }
 
-// --- command lines
-// ----------------------------------------------------------------------------------------------------
+// --- command lines -------------------------------------------------------------------------------
 
 static bool run(nm_linking *l)
 {

@@ -78,8 +78,7 @@ bool nm_reductions_find(nm_gen *g, nm_reductions *r)
     return true;
 }
 
-// --- accumulators
-// -----------------------------------------------------------------------------------------
+// --- accumulators --------------------------------------------------------------------------------
 
 LLVMTypeRef nm_reduction_type(nm_gen *g, const nm_op *op)
 {

@@ -14,8 +14,7 @@ typedef struct nm_usage { // of one kernel, as ptxas tells it
     int64_t shared; // static
 } nm_usage;
 
-// --- reading ptxas
-// ------------------------------------------------------------------------------
+// --- reading ptxas -------------------------------------------------------------------------------
 
 static const char *after(const char *line, const char *end, const char *words)
 {
@@ -57,8 +56,7 @@ static bool is_known(const char *line, const char *end)
     return line == end;
 }
 
-// --- the table
-// ------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------------------
 
 static const nm_kernel *find_kernel(int n, const nm_program *p, const char *symbol)
 {

@@ -46,8 +46,7 @@ int nm_role_of(const nm_func *f, const char **entry)
     return starts(f->name, "schedule.") ? NMDRV_SCHEDULE : NMDRV_INFER;
 }
 
-// --- chunks
-// -----------------------------------------------------------------------------------------------------------
+// --- chunks --------------------------------------------------------------------------------------
 
 nm_dim_decl *nm_extent_decl(nm_module *m, const nm_extent *e)
 {

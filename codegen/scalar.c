@@ -12,8 +12,7 @@ LLVMValueRef nm_gen_refuse(nm_gen *g, const nm_op *op, const char *why)
     return NULL;
 }
 
-// --- memory
-// -------------------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
 static LLVMMetadataRef alias_scope(nm_fn *f, int alias)
 {
@@ -131,8 +130,7 @@ void nm_gen_store(nm_gen *g, int result, const nm_coords *c, LLVMValueRef elemen
     align(&spot, t->dtype, store);
 }
 
-// --- values
-// -------------------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 
 static LLVMValueRef find_memo(nm_gen *g, const nm_value *v, const nm_coords *own)
 {

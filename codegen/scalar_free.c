@@ -51,8 +51,7 @@ static LLVMValueRef gen_index(nm_gen *g, const nm_op *op, const nm_coords *c)
     return from_i64(g, global_index(g, &t->dim[0], c), t->dtype);
 }
 
-// --- random draws: base/philox.h
-// -----------------------------------------------------------------------------
+// --- random draws: base/philox.h -----------------------------------------------------------------
 
 static LLVMValueRef global_element(nm_gen *g, const nm_type *t, const nm_coords *c)
 {

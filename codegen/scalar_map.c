@@ -35,8 +35,7 @@ static bool unsigned_int(const nm_op *op)
     return t == NM_u8 || t == NM_bool;
 }
 
-// --- of one operand
-// ---------------------------------------------------------------------------------------
+// --- of one operand ------------------------------------------------------------------------------
 
 static LLVMValueRef less(nm_gen *g, const nm_op *op, LLVMValueRef a, LLVMValueRef b)
 {
@@ -90,8 +89,7 @@ static LLVMValueRef map_unary(nm_gen *g, nm_op *op, LLVMValueRef a)
     }
 }
 
-// --- of two operands
-// ----------------------------------------------------------------------------------------
+// --- of two operands -----------------------------------------------------------------------------
 
 // The constant behind casts and broadcasts; false: not one.
 static bool constant_of(const nm_value *v, double *value)

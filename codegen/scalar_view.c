@@ -53,8 +53,7 @@ static void guard(nm_gen *g, nm_source_point *p, nm_sym dim, LLVMValueRef at, LL
     p->inside = p->inside ? LLVMBuildAnd(g->fn.b, p->inside, inside, "") : inside;
 }
 
-// --- one rule an op
-// ---------------------------------------------------------------------------------------
+// --- one rule an op ------------------------------------------------------------------------------
 
 static void point_split(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point *p)
 {
@@ -195,8 +194,7 @@ bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point
     }
 }
 
-// --- concat, and the element
-// -----------------------------------------------------------------------------
+// --- concat, and the element ---------------------------------------------------------------------
 
 // Part k has the indices [start, start + extent): a chain of selects, or the one part that a
 // constant coordinate falls in.

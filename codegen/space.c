@@ -3,8 +3,7 @@
 
 enum { MOST_UNROLLED = 4 };
 
-// --- which dims may be walked as one
-// --------------------------------------------------------------------
+// --- which dims may be walked as one -------------------------------------------------------------
 
 static bool sees_joined(const nm_type *t, nm_sym a, nm_sym b)
 {
@@ -74,8 +73,7 @@ nm_space nm_space_make(nm_gen *g, int n, const nm_dim *dim)
     return s;
 }
 
-// --- merged dims of results
-// ----------------------------------------------------------------------------
+// --- merged dims of results ----------------------------------------------------------------------
 
 static bool is_small(const nm_dim *d)
 {
@@ -177,8 +175,7 @@ void nm_space_copy(nm_gen *g, const nm_space *s, int k, nm_coords *at)
     }
 }
 
-// --- sizes
-// ----------------------------------------------------------------------------------------------
+// --- sizes ---------------------------------------------------------------------------------------
 
 static const nm_extent *product(nm_gen *g, const nm_dim *dim, int n)
 {
@@ -210,8 +207,7 @@ LLVMValueRef nm_space_inner(nm_gen *g, const nm_space *s)
     return nm_fn_extent_value(&g->fn, product(g, s->dim + s->inner, s->n - s->inner), NM_SYM_SIZE);
 }
 
-// --- loops
-// ----------------------------------------------------------------------------------------------
+// --- loops ---------------------------------------------------------------------------------------
 
 static void spread_rows(nm_gen *g, nm_sweep *w, LLVMValueRef row)
 {
@@ -225,8 +221,7 @@ static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef 
     nm_index_spread(g, &w->at, s->n - s->inner, s->dim + s->inner, w->inner.i);
 }
 
-// --- dealt to threads
-// ----------------------------------------------------------------------------
+// --- dealt to threads ----------------------------------------------------------------------------
 
 bool nm_space_has_runs(const nm_space *s, int64_t n)
 {
@@ -287,8 +282,7 @@ nm_coords nm_sweep_point(nm_gen *g, const nm_sweep *w, int k)
     return nm_space_neighbour(g, s, &at, k % w->run);
 }
 
-// --- a sweep
-// ----------------------------------------------------------------------------
+// --- a sweep -------------------------------------------------------------------------------------
 
 static nm_sweep make_sweep(nm_gen *g, const nm_space *s)
 {

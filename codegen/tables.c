@@ -7,8 +7,7 @@
 #include <llvm-c/BitWriter.h>
 #include <string.h>
 
-// --- constants
-// ----------------------------------------------------------------------------------------------------
+// --- constants -----------------------------------------------------------------------------------
 
 LLVMValueRef nm_word(nm_table *t, int64_t v) { return LLVMConstInt(t->i64, (uint64_t)v, true); }
 
@@ -54,8 +53,7 @@ LLVMValueRef *nm_row_list(nm_table *t, int n)
 
 static const char *where(nm_table *t, nm_loc loc) { return nm_where(t->p->m, loc); }
 
-// --- dims
-// ------------------------------------------------------------------------------------------------------------
+// --- dims ----------------------------------------------------------------------------------------
 
 static int add_dim(nm_table *t, nm_dim d)
 {
@@ -86,8 +84,7 @@ static LLVMValueRef dim_rows(nm_table *t)
     return nm_rows(t, t->n_dims, r, "dims");
 }
 
-// --- parameters and hyperparameters
-// -----------------------------------------------------------------------------------
+// --- parameters and hyperparameters --------------------------------------------------------------
 
 int64_t nm_abi_dtype(nm_dtype t)
 {
@@ -139,8 +136,7 @@ static LLVMValueRef hyper_rows(nm_table *t)
     return nm_rows(t, m->n_hypers, r, "hypers");
 }
 
-// --- functions
-// ----------------------------------------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 static int64_t index_of_dim(nm_table *t, nm_sym dim)
 {
@@ -258,8 +254,7 @@ static LLVMValueRef kernel_rows(nm_table *t)
     return nm_rows(t, p->n_kernels, r, "kernels");
 }
 
-// --- products
-// ----------------------------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------
 
 static LLVMValueRef product_rows(nm_table *t)
 {
@@ -275,8 +270,7 @@ static LLVMValueRef product_rows(nm_table *t)
     return nm_rows(t, p->n_products, r, "products");
 }
 
-// --- the program
-// ------------------------------------------------------------------------------------------------------------
+// --- the program ---------------------------------------------------------------------------------
 
 // Of the model, so that two builds of one agree, in all flavours, and two models do not.
 static const char *hash_of(nm_module *m)
@@ -346,8 +340,7 @@ void nm_program_tables(nm_program *p)
     LLVMSetVisibility(global, LLVMHiddenVisibility);
 }
 
-// --- the binary
-// ------------------------------------------------------------------------------------------------------------
+// --- the binary ----------------------------------------------------------------------------------
 
 static LLVMValueRef image_row(nm_table *t, const nm_image *image)
 {

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-// --- symbols
-// ----------------------------------------------------------------------------------------------------------
+// --- symbols -------------------------------------------------------------------------------------
 
 static LLVMValueRef axis_list(nm_table *t, const nm_axes *axes)
 {
@@ -46,8 +45,7 @@ LLVMValueRef nm_sym_rows(nm_table *t)
     return nm_rows(t, n, r, "syms");
 }
 
-// --- modes
-// ------------------------------------------------------------------------------------------------------------
+// --- modes ---------------------------------------------------------------------------------------
 
 enum { MAX_MODES = 16 };
 
@@ -114,8 +112,7 @@ LLVMValueRef nm_mode_rows(nm_table *t, int *n)
     return nm_rows(t, *n, r, "modes");
 }
 
-// --- collectives
-// ------------------------------------------------------------------------------------------------------
+// --- collectives ---------------------------------------------------------------------------------
 
 LLVMValueRef nm_collective_rows(nm_table *t)
 {
@@ -131,8 +128,7 @@ LLVMValueRef nm_collective_rows(nm_table *t)
     return nm_rows(t, p->n_collectives, r, "collectives");
 }
 
-// --- pipelines
-// --------------------------------------------------------------------------------------------------------
+// --- pipelines -----------------------------------------------------------------------------------
 
 // The unit that the function is in the forward direction; -1: none, or it is of several.
 static int forward_unit(const nm_func *f)

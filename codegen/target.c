@@ -111,8 +111,7 @@ nm_target nm_target_driver(const nm_target *host)
     return t;
 }
 
-// --- GPUs
-// ------------------------------------------------------------------------------------------
+// --- GPUs ----------------------------------------------------------------------------------------
 
 static const struct {
     const char *name;
@@ -166,8 +165,7 @@ bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
     return true;
 }
 
-// --- machines
-// --------------------------------------------------------------------------------------
+// --- machines ------------------------------------------------------------------------------------
 
 LLVMTargetMachineRef nm_target_machine(const nm_target *t)
 {

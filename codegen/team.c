@@ -10,8 +10,7 @@ enum {
     AHEAD = 4,              // elements that it reads at once where it has more
 };
 
-// --- which
-// --------------------------------------------------------------------------------------
+// --- which ---------------------------------------------------------------------------------------
 
 static int warps(const nm_gen *g) { return g->threads / WARP; }
 
@@ -37,8 +36,7 @@ nm_team nm_team_for_rows(nm_gen *g, const nm_extent *elements, int joins)
     return (nm_team){.size = size};
 }
 
-// --- a row
-// --------------------------------------------------------------------------------------
+// --- a row ---------------------------------------------------------------------------------------
 
 static void begin_small(nm_gen *g, nm_team *t)
 {
@@ -76,8 +74,7 @@ void nm_team_end(nm_gen *g, nm_team *t)
     nm_gen_close(g, t->scope);
 }
 
-// --- what its threads tell each other
-// --------------------------------------------------------------------------------------
+// --- what its threads tell each other ------------------------------------------------------------
 
 static LLVMValueRef to_word(nm_gen *g, LLVMValueRef x)
 {
@@ -170,8 +167,7 @@ void nm_team_join(nm_gen *g, nm_team *t, int n, nm_op *const *op, LLVMValueRef *
     t->n_shared += n * warps(g);
 }
 
-// --- who stores
-// --------------------------------------------------------------------------------------
+// --- who stores ----------------------------------------------------------------------------------
 
 LLVMBasicBlockRef nm_team_begin_first(nm_gen *g, const nm_team *t)
 {

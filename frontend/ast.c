@@ -16,8 +16,7 @@ static void too_deep(nm_parser *ps, nm_loc at)
     ps->stop = true;
 }
 
-// --- names
-// -----------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 nm_ast_name nm_ast_name_of(nm_parser *ps, nm_ast_word word)
 {
@@ -34,8 +33,7 @@ nm_ast_name nm_ast_name_dot(nm_parser *ps, nm_ast_name name, nm_ast_word word)
     return name;
 }
 
-// --- depth
-// -----------------------------------------------------------------------------------------
+// --- depth ---------------------------------------------------------------------------------------
 
 static int deeper(int depth, const nm_ast_expr *child)
 {
@@ -62,8 +60,7 @@ static int deeper_arg(int depth, const nm_ast_arg *a)
     return deeper_dims(deeper(deeper(depth, a->expr), a->hi), &a->arrow.to);
 }
 
-// --- expressions
-// -----------------------------------------------------------------------------------
+// --- expressions ---------------------------------------------------------------------------------
 
 static nm_ast_expr *new_expr(nm_parser *ps, nm_ast_expr_kind kind, nm_loc at, int depth)
 {
@@ -178,8 +175,7 @@ nm_ast_expr *nm_ast_view_expr(nm_parser *ps, nm_ast_expr *of, nm_ast_views views
     return e;
 }
 
-// --- statements
-// ------------------------------------------------------------------------------------
+// --- statements ----------------------------------------------------------------------------------
 
 nm_ast_stmt *nm_ast_stmt_new(nm_parser *ps, nm_ast_stmt_kind kind, nm_loc at)
 {
@@ -229,8 +225,7 @@ nm_ast_stmt *nm_ast_loop(nm_ast_stmt *s, nm_ast_name dim, nm_ast_word as, nm_ast
     return s;
 }
 
-// --- printing
-// --------------------------------------------------------------------------------------
+// --- printing ------------------------------------------------------------------------------------
 
 const char *nm_ast_binary_text(nm_ast_binary_op op)
 {

@@ -18,8 +18,7 @@ typedef struct nm_ast_file nm_ast_file;
 // No expression, block or bracket nests deeper, so recursion over a tree is safe.
 enum { NM_AST_MAX_DEPTH = 200 };
 
-// --- names
-// -----------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 typedef struct nm_ast_word { // one name as it stands in the text: q, seq', 8b
     nm_loc loc;
@@ -44,8 +43,7 @@ typedef struct nm_ast_words { // no_decay, frozen
     nm_ast_word *word;
 } nm_ast_words;
 
-// --- dims, arrows, views, shapes
-// -------------------------------------------------------------------
+// --- dims, arrows, views, shapes -----------------------------------------------------------------
 
 typedef struct nm_ast_dim { // d, two=2, c=(c / 2), rank=r
     nm_loc loc;
@@ -112,8 +110,7 @@ typedef struct nm_ast_type { // vocab[batch, seq]
     nm_ast_shape shape;
 } nm_ast_type;
 
-// --- expressions
-// -----------------------------------------------------------------------------------
+// --- expressions ---------------------------------------------------------------------------------
 
 typedef enum {
     NM_EXPR_number,
@@ -217,8 +214,7 @@ typedef struct nm_ast_exprs { // a, b
     nm_ast_expr **expr;
 } nm_ast_exprs;
 
-// --- declarations that stand in files and in bodies
-// ------------------------------------------------
+// --- declarations that stand in files and in bodies ----------------------------------------------
 
 typedef struct nm_ast_setting { // heads, d = 512, host = "x.c"
     nm_loc loc;
@@ -245,8 +241,7 @@ typedef struct nm_ast_require {
     nm_sym text; // NULL: none
 } nm_ast_require;
 
-// --- statements
-// ------------------------------------------------------------------------------------
+// --- statements ----------------------------------------------------------------------------------
 
 typedef struct nm_ast_block {
     nm_loc loc; // with the braces
@@ -362,8 +357,7 @@ struct nm_ast_stmt {
     } u;
 };
 
-// --- definitions
-// -----------------------------------------------------------------------------------
+// --- definitions ---------------------------------------------------------------------------------
 
 typedef enum {
     NM_PAR_rest,  // ...
@@ -452,8 +446,7 @@ typedef struct nm_ast_adapt { // adapt lora(r = 16) on decoder.{q, k}
     nm_ast_file *file;
 } nm_ast_adapt;
 
-// --- weights
-// ---------------------------------------------------------------------------------------
+// --- weights -------------------------------------------------------------------------------------
 
 typedef struct nm_ast_lay nm_ast_lay;
 
@@ -521,8 +514,7 @@ typedef struct nm_ast_weights {
     nm_ast_file *file;
 } nm_ast_weights;
 
-// --- files and programs
-// ----------------------------------------------------------------------------
+// --- files and programs --------------------------------------------------------------------------
 
 typedef struct nm_ast_use { // use llama3.8b as lm (vocab, d = 512)
     nm_loc loc;

@@ -34,8 +34,7 @@ typedef struct prototype {
     c_par got[MAX_PARS];
 } prototype;
 
-// --- what the extern asks for
-// ----------------------------------------------------------------------------
+// --- what the extern asks for --------------------------------------------------------------------
 
 static const char *c_type(const nm_ast_type *t)
 {
@@ -103,8 +102,7 @@ static void read_extern(prototype *p)
         want(p, "int64_t", NULL);
 }
 
-// --- what the C file has
-// -----------------------------------------------------------------------------------
+// --- what the C file has -------------------------------------------------------------------------
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_'; }
 
@@ -161,8 +159,7 @@ static void read_parameters(prototype *p, const char *open)
     }
 }
 
-// --- comparing
-// -----------------------------------------------------------------------------------------------
+// --- comparing -----------------------------------------------------------------------------------
 
 static const char *place(nm_module *m, nm_loc at)
 {

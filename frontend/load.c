@@ -16,8 +16,7 @@ typedef struct loader {
     nm_ast_program *prog;
 } loader;
 
-// --- where a file is
-// -------------------------------------------------------------------------------
+// --- where a file is -----------------------------------------------------------------------------
 
 static const nm_embedded *find_embedded(const char *stem)
 {
@@ -67,8 +66,7 @@ static const nm_source *used_source(nm_module *m, const char *user, const nm_ast
     return NULL;
 }
 
-// --- loading
-// ---------------------------------------------------------------------------------------
+// --- loading -------------------------------------------------------------------------------------
 
 static nm_ast_file *find_loaded(const nm_ast_program *prog, const char *name)
 {

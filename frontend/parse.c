@@ -16,8 +16,7 @@ struct yy_buffer_state *nm_scan__scan_bytes(const char *text, int n, void *scann
 int nm_parse_lex(NM_PARSE_STYPE *value, NM_PARSE_LTYPE *loc, nm_parser *ps);
 bool nm_parse_skip(nm_parser *ps, nm_skip skip, int lookahead);
 
-// --- tokens
-// ------------------------------------------------------------------------------------------
+// --- tokens --------------------------------------------------------------------------------------
 
 static void count_brackets(nm_parser *ps, int token, nm_loc at)
 {
@@ -81,8 +80,7 @@ int nm_parse_lex(NM_PARSE_STYPE *value, NM_PARSE_LTYPE *loc, nm_parser *ps)
     return token;
 }
 
-// --- messages
-// ------------------------------------------------------------------------------------------
+// --- messages ------------------------------------------------------------------------------------
 
 void nm_syntax_error(nm_parser *ps, nm_loc at, const char *fmt, ...)
 {
@@ -221,8 +219,7 @@ void nm_syntax_expected(nm_parser *ps, nm_loc at, int n, const char **expected)
         nm_syntax_error(ps, at, "%s cannot stand%s", found_text(ps, at), after);
 }
 
-// --- the parse
-// -----------------------------------------------------------------------------------------
+// --- the parse -----------------------------------------------------------------------------------
 
 static nm_sym stem_of(nm_module *m, const char *path)
 {

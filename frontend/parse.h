@@ -40,8 +40,7 @@ void nm_syntax_error(nm_parser *ps, nm_loc at, const char *fmt, ...)
 void nm_syntax_expected(nm_parser *ps, nm_loc at, int n, const char **expected);
 nm_loc nm_loc_join(nm_loc a, nm_loc b); // from the start of a to the end of b
 
-// --- builders: each node gets its span and its depth; too deep a tree is an error
-// -------------------
+// --- builders: each node gets its span and its depth; too deep a tree is an error ----------------
 
 nm_ast_name nm_ast_name_of(nm_parser *ps, nm_ast_word word);
 nm_ast_name nm_ast_name_dot(nm_parser *ps, nm_ast_name name, nm_ast_word word);

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- matching
-// ----------------------------------------------------------------------------------------
+// --- matching ------------------------------------------------------------------------------------
 
 static size_t step_len(const char *path) { return strcspn(path, "."); }
 
@@ -76,8 +75,7 @@ bool nm_paths_match(const nm_ast_paths *patterns, const char *path)
     return patterns->n == 0;
 }
 
-// --- messages
-// ------------------------------------------------------------------------------------------
+// --- messages ------------------------------------------------------------------------------------
 
 const char *nm_path_text(nm_module *m, const nm_ast_path *pattern)
 {

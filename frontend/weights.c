@@ -11,8 +11,7 @@
 
 #include <string.h>
 
-// --- what the program calls things
-// -------------------------------------------------------------------
+// --- what the program calls things ---------------------------------------------------------------
 
 typedef struct word_search {
     const char *word;
@@ -66,8 +65,7 @@ static bool all_steps_known(const nm_ast_program *prog, const char *path)
     return true;
 }
 
-// --- parameters
-// ----------------------------------------------------------------------------------------
+// --- parameters ----------------------------------------------------------------------------------
 
 static nm_param *find_param(nm_weights_ctx *c, const nm_scope *s, nm_sym path)
 {
@@ -109,8 +107,7 @@ static bool in_scope(const nm_weights_ctx *c, const nm_param *p)
     return c->weights->on.n ? nm_paths_match(&c->weights->on, p->path) : !is_adapters(c, p->path);
 }
 
-// --- entries of a map
-// ------------------------------------------------------------------------------------
+// --- entries of a map ----------------------------------------------------------------------------
 
 static void walk_maps(nm_weights_ctx *c, const nm_scope *s, int n, const nm_ast_map *map);
 
@@ -226,8 +223,7 @@ static void take_in(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map)
     walk_maps(c, &inner, w->n_maps, w->map);
 }
 
-// --- config
-// ------------------------------------------------------------------------------------------------
+// --- config --------------------------------------------------------------------------------------
 
 static bool is_size_or_const(const nm_ast_program *prog, nm_sym name, size_t *n, const char **names,
                              size_t max)
@@ -281,8 +277,7 @@ static void walk_maps(nm_weights_ctx *c, const nm_scope *s, int n, const nm_ast_
         }
 }
 
-// --- completeness
-// ----------------------------------------------------------------------------------------------
+// --- completeness --------------------------------------------------------------------------------
 
 // Where a tensor for the parameter would stand: the innermost block that has its path.
 static nm_loc place_for(nm_weights_ctx *c, const char *path, nm_sym prefix, int n,
@@ -314,8 +309,7 @@ static void check_complete(nm_weights_ctx *c)
     }
 }
 
-// --- the maps of a program
-// ------------------------------------------------------------------------------------
+// --- the maps of a program -----------------------------------------------------------------------
 
 static bool resolve_map(nm_module *m, const nm_ast_program *prog, const nm_ast_weights *w,
                         nm_weight_map *out)

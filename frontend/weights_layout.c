@@ -14,8 +14,7 @@ typedef struct seen { // one parameter's dims while its layout is read
     bool splits;           // a place says how the parts lie side by side
 } seen;
 
-// --- names
-// ---------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------
 
 static nm_sym primed(nm_module *m, nm_sym name, nm_sym like)
 {
@@ -69,8 +68,7 @@ const char *nm_weights_param_str(nm_module *m, const nm_param *p)
     return nm_arena_fmt(m->arena, "%s]", text);
 }
 
-// --- reading a layout
-// ------------------------------------------------------------------------------------
+// --- reading a layout ----------------------------------------------------------------------------
 
 static bool complain(seen *s, nm_loc at, const char *what, const char *which)
 {

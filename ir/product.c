@@ -16,8 +16,7 @@ static bool is_one(const nm_extent *e)
     return nm_extent_is_const(e, &n) && n == 1;
 }
 
-// --- the body
-// ---------------------------------------------------------------------------------------------
+// --- the body ------------------------------------------------------------------------------------
 
 static bool is_constant(const nm_value *v) { return v->def && v->def->code == NM_OP_const; }
 
@@ -115,8 +114,7 @@ static bool fit_dtypes(const nm_op *dot, const nm_view *a, const nm_view *b, nm_
     return known && b->dtype == t && (c == t || c == NM_f32) && (sums == c || sums == NM_f32);
 }
 
-// --- the geometry
-// -----------------------------------------------------------------------------------------
+// --- the geometry --------------------------------------------------------------------------------
 
 enum { BATCH, M, N, K, A_BATCH, A_M, A_K, B_BATCH, B_N, B_K, C_BATCH, C_M, C_N }; // nmdrv_geometry
 
@@ -211,8 +209,7 @@ static bool find_geometry(nm_module *m, const nm_dot *d, const nm_view *a, const
            find_strides(m, d, c, NM_DOT_M, NM_DOT_N, word, word + C_BATCH) && is_one(word[C_N]);
 }
 
-// --- what is beside the product
-// --------------------------------------------------------------------------------------------
+// --- what is beside the product ------------------------------------------------------------------
 
 // The addend: a value of the result's type, or a bias: dense along n.
 static bool find_addend(nm_module *m, const nm_dot *d, const nm_value *addend, const nm_type *c,
@@ -341,8 +338,7 @@ static bool find_gradient(nm_module *m, const nm_dot *d, const nm_op *group, con
            is_one(call->turns) && is_some(call->geometry[a ? M : N], 1);
 }
 
-// --- the whole
-// --------------------------------------------------------------------------------------------
+// --- the whole -----------------------------------------------------------------------------------
 
 static nm_epilogue epilogue_of(const body *x, const nm_product_call *call)
 {

@@ -41,8 +41,7 @@ static bool is_activation(const nm_value *v)
     return false;
 }
 
-// --- forms
-// ------------------------------------------------------------------------------------
+// --- forms ---------------------------------------------------------------------------------------
 
 static forms *forms_of(narrowing *x, const nm_value *v)
 {
@@ -98,8 +97,7 @@ static void be_wide(narrowing *x, nm_value *v)
     *forms_of(x, v) = (forms){.wide = v, .real = true};
 }
 
-// --- who reads what
-// ---------------------------------------------------------------------------
+// --- who reads what ------------------------------------------------------------------------------
 
 // The operands that are tensors of attention: q, k, v; out and dout of its gradient.
 static bool is_tensor_operand(const nm_op *op, int i)
@@ -165,8 +163,7 @@ static bool is_landmark(const nm_value *v)
     return is_activation(v) && (is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
 }
 
-// --- ops
-// --------------------------------------------------------------------------------------
+// --- ops -----------------------------------------------------------------------------------------
 
 static void read_wide(narrowing *x, nm_op *op)
 {
@@ -275,8 +272,7 @@ static void convert_view(narrowing *x, nm_op *op)
     be_narrow(x, &op->out[0]);
 }
 
-// --- bodies
-// ------------------------------------------------------------------------------------
+// --- bodies --------------------------------------------------------------------------------------
 
 static void convert(narrowing *x, nm_func *f);
 

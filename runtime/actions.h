@@ -49,8 +49,7 @@ nmrt_run_of nmrt_stages_rows(const nmrt_stages *s, const nmrt_stage_part *part);
 // run a part, at most vp of each unit. Returns how many; `run` may be NULL.
 int nmrt_stages_runs(const nmrt_stages *s, int rank, uint64_t units, nmrt_run_of *run);
 
-// --- lists
-// -----------------------------------------------------------------------------------------
+// --- lists ---------------------------------------------------------------------------------------
 
 typedef enum {
     NMRT_COUNT_MICRO,  // COUNT of a micro-batch, on every rank

@@ -182,8 +182,7 @@ static nmrt_status receive(walk *w, int rank, const nmrt_action *x, bool *waits,
     return take_room(w, rank, x, e);
 }
 
-// --- the work
-// --------------------------------------------------------------------------------------
+// --- the work ------------------------------------------------------------------------------------
 
 static void spend(walk *w, int rank, const nmrt_action *x)
 {
@@ -266,8 +265,7 @@ static nmrt_status run_all(walk *w, nmrt_error *e)
     return NMRT_OK;
 }
 
-// --- at the end
-// ------------------------------------------------------------------------------------
+// --- at the end ----------------------------------------------------------------------------------
 
 static nmrt_status check_end(walk *w, nmrt_error *e)
 {

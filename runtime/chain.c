@@ -101,8 +101,7 @@ static void set_times(nmrt_chain *c)
     }
 }
 
-// --- values
-// ----------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 
 static nmrt_status add_value(nmrt_chain *c, int call, const nmdrv_arg *result, int64_t bytes,
                              nmrt_error *e)
@@ -276,8 +275,7 @@ static nmrt_status link_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_e
     return status;
 }
 
-// --- places
-// ----------------------------------------------------------------------------------------
+// --- places --------------------------------------------------------------------------------------
 
 // While places are made, place[stage * n_values + value] is one, with first > last if it is none.
 static nmrt_place *hold(nmrt_chain *c, int stage, int value, int from, int to)
@@ -346,8 +344,7 @@ static nmrt_status make_places(nmrt_chain *c, nmrt_error *e)
     return NMRT_OK;
 }
 
-// --- memory
-// ----------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
 static int64_t align(int64_t n) { return (n + NMRT_LINE - 1) / NMRT_LINE * NMRT_LINE; }
 

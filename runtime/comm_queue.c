@@ -39,8 +39,7 @@ struct nmrt_queue {
     launch at[PLACES];
 };
 
-// --- what both trace
-// --------------------------------------------------------------------------------
+// --- what both trace -----------------------------------------------------------------------------
 
 static int64_t bytes_of(const nmrt_exchange *x, int n)
 {

@@ -24,8 +24,7 @@ static bool is_among(const char *name, const char *const *list, size_t n)
     return false;
 }
 
-// --- the text
-// --------------------------------------------------------------------------------------
+// --- the text ------------------------------------------------------------------------------------
 
 static void print_option(const nmrt_options *o, const nmrt_option *option, nmrt_text *out)
 {
@@ -69,8 +68,7 @@ static void print_all(const nmrt_options *o, nmrt_text *out)
     print_size("eval-data", o->eval_data, out);
 }
 
-// --- the comparison
-// --------------------------------------------------------------------------------
+// --- the comparison ------------------------------------------------------------------------------
 
 // The first line of `mine` that is not rank 0's. Both have a line a flag, in the same order, up to
 // there.

@@ -141,8 +141,7 @@ void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *e
 #define NMK_ATTN_SCRATCH(hd, hd_v)      (((hd) + (hd_v) + 256) * 4096)
 #define NMK_ATTN_GRAD_SCRATCH(hd, hd_v) (((hd) + (hd_v) + 256) * 8192)
 
-// --- scatter_add: dst[o, index(o, i), x] = init + sum over i in order of value(o, i, x)
-// -------------
+// --- scatter_add: dst[o, index(o, i), x] = init + sum over i in order of value(o, i, x) ----------
 
 typedef int64_t nmk_index(const void *env, int64_t o, int64_t i); // the row; outside: dropped
 typedef float nmk_value(const void *env, int64_t o, int64_t i, int64_t x,

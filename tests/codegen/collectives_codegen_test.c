@@ -91,8 +91,7 @@ static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval
     }
 }
 
-// --- the tables
-// -------------------------------------------------------------------------------------------------------
+// --- the tables ----------------------------------------------------------------------------------
 
 static const nmdrv_sym_info *find_sym(const nmdrv_program *p, const char *name)
 {

@@ -81,8 +81,7 @@ static void gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *cons
     free(words);
 }
 
-// --- the library's product, as a loop: by the tables and the geometry alone
-// ------------------------------------------------------------------------------------------
+// --- the library's product, as a loop: by the tables and the geometry alone ----------------------
 
 static uint64_t gpu_products; // bits: those that were called
 
@@ -184,8 +183,7 @@ static void gpu_copy(nmdrv_frame *f, void *to, const void *from, int64_t bytes)
     memcpy(to, from, (size_t)bytes);
 }
 
-// --- the device
-// ------------------------------------------------------------------------------------------
+// --- the device ----------------------------------------------------------------------------------
 
 static void *gpu_alloc(int64_t bytes, const char *name)
 {

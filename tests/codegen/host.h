@@ -17,8 +17,7 @@
 
 static int failures;
 
-// --- one call's frame
-// -------------------------------------------------------------------------------------
+// --- one call's frame ----------------------------------------------------------------------------
 
 typedef struct host {
     const nmdrv_program *p;
@@ -90,8 +89,7 @@ static void host_put(int64_t dtype, void *p, int64_t i, double x)
     }
 }
 
-// --- tensors <-> buffers: layout may have reordered an argument's dims
-// ---------------------------------------
+// --- tensors <-> buffers: layout may have reordered an argument's dims ---------------------------
 
 // Of each element of the buffer in order, its index in the tensor.
 static int64_t *host_order(const nmdrv_program *p, const nmdrv_arg *a, const nm_tensor *t)
@@ -143,8 +141,7 @@ static const nmdrv_func *host_find(const nmdrv_program *p, const char *name)
     return NULL;
 }
 
-// --- running
-// ------------------------------------------------------------------------------------------------
+// --- running -------------------------------------------------------------------------------------
 
 // One call: the results' elements in out[i], in the order of the tensors' dims.
 static void host_run(const nmdrv_program *p, const nmdrv_func *f, const nmdrv_sym *sym,
@@ -170,8 +167,7 @@ static void host_run(const nmdrv_program *p, const nmdrv_func *f, const nmdrv_sy
     free(bytes);
 }
 
-// --- recording
-// ------------------------------------------------------------------------------------------------
+// --- recording -----------------------------------------------------------------------------------
 
 static void host_record_arg(const nmdrv_program *p, const nmdrv_arg *a, const nm_tensor *t,
                             int64_t bytes)

@@ -6,8 +6,7 @@
 
 #include "passes/pass.h"
 
-// --- functions
-// --------------------------------------------------------------------------
+// --- functions -----------------------------------------------------------------------------------
 
 // "products N" stands above the function.
 static int expected(const nm_func *f)
@@ -78,8 +77,7 @@ static void check_calls(int64_t batch, int64_t seq)
     nm_arena_free(&arena);
 }
 
-// --- models
-// -----------------------------------------------------------------------------------------------
+// --- models --------------------------------------------------------------------------------------
 
 static void count(nm_module *m, nm_func *f, int *calls, int *kernels)
 {

@@ -24,8 +24,7 @@ static nm_ast_file *parse(nm_module *m, const char *text)
     return file;
 }
 
-// --- expressions, as (op a b)
-// ------------------------------------------------------------------------
+// --- expressions, as (op a b) --------------------------------------------------------------------
 
 static const char *shown(nm_module *m, const nm_ast_expr *e)
 {
@@ -83,8 +82,7 @@ static void test_expressions(nm_module *m)
     }
 }
 
-// --- patterns
-// ------------------------------------------------------------------------------------------
+// --- patterns ------------------------------------------------------------------------------------
 
 static void test_patterns(nm_module *m)
 {

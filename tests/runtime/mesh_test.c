@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-// --- a program: GPT-2's dims, and one of Llama's with grouped heads
-// --------------------------------
+// --- a program: GPT-2's dims, and one of Llama's with grouped heads ------------------------------
 
 enum {
     BATCH,
@@ -117,8 +116,7 @@ static nmrt_mesh make(const nmdrv_program *p, nmrt_mesh_flags f)
     return m;
 }
 
-// --- ranks
-// -----------------------------------------------------------------------------------------
+// --- ranks ---------------------------------------------------------------------------------------
 
 static nmrt_mesh_flags big(int64_t zero)
 {
@@ -191,8 +189,7 @@ static void test_modes(void)
     CHECK(mode_of(1, 2, 0, true) == NOTP && mode_of(1, 2, 3, false) == NOTP);
 }
 
-// --- symbols
-// ---------------------------------------------------------------------------------------
+// --- symbols -------------------------------------------------------------------------------------
 
 static void bind(nmrt_mesh *m, int64_t rank, nmdrv_sym *sym)
 {
@@ -302,8 +299,7 @@ static void test_zigzag(int64_t cp_ranks, int64_t tp_ranks, nmrt_balance balance
         CHECK(seen[i] == 9 * tp_ranks && fine[i] == 9);
 }
 
-// --- collectives
-// -----------------------------------------------------------------------------------
+// --- collectives ---------------------------------------------------------------------------------
 
 static void test_exchanges(void)
 {
@@ -336,8 +332,7 @@ static void test_exchanges(void)
     nmrt_exchanges_release(&all);
 }
 
-// --- refusals
-// --------------------------------------------------------------------------------------
+// --- refusals ------------------------------------------------------------------------------------
 
 static void refuse(const nmdrv_program *p, nmrt_mesh_flags f, const char *text)
 {
