@@ -61,13 +61,26 @@ static bool make_folders(const char *path)
 
 // --- one file ------------------------------------------------------------------------------------
 
+// NULL: there is no such file. A pipe is none: who opens it may wait for ever.
+static FILE *open_file(const char *path, size_t *size)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (f && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        *size = (size_t)st.st_size;
+        return f;
+    }
+    if (f)
+        fclose(f);
+    else if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
 // All of the open file, from malloc; NULL: errno says why.
 static char *read_all(FILE *f, size_t *size)
 {
-    struct stat st;
-    if (fstat(fileno(f), &st) != 0)
-        return NULL;
-    *size = (size_t)st.st_size;
     char *all = malloc(*size + 1);
     if (!all || fread(all, 1, *size, f) == *size)
         return all;
@@ -87,7 +100,7 @@ static bool is_whole(const char *all, size_t size)
 nm_cache_status nm_cache_read(const char *name, char **data, size_t *size)
 {
     char path[NM_CACHE_PATH];
-    FILE *f = nm_cache_path(path, name) ? fopen(path, "rb") : NULL;
+    FILE *f = nm_cache_path(path, name) ? open_file(path, size) : NULL;
     if (!f)
         return NM_CACHE_NONE;
     char *all = read_all(f, size);

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -184,6 +185,9 @@ static void caches(void)
     EXPECT(has("a", "again") && !has("b", "bbbbb") && has("c", "") && has("d", "dd"));
     EXPECT(nm_cache_path(path, "d") && truncate(path, 33) == 0);
     EXPECT(nm_cache_read("d", &data, &size) == NM_CACHE_BROKEN);
+    EXPECT(nm_cache_path(path, "pipe") && mkfifo(path, 0600) == 0); // nobody waits for its writer
+    EXPECT(nm_cache_read("pipe", &data, &size) == NM_CACHE_NONE);
+    EXPECT(nm_cache_write("pipe", "p", 1, limit) == NM_CACHE_OK && has("pipe", "p"));
     EXPECT(nm_cache_write("e", "", 0, 0) == NM_CACHE_OK && rmdir(folder) == 0); // none is left
     setenv("NEMOCC_CACHE_DIR", "/dev/null/folder", 1);
     EXPECT(nm_cache_write("a", "", 0, limit) == NM_CACHE_FAILED);
