@@ -10,22 +10,20 @@
 #include "runtime/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 static const size_t limit = (size_t)512 << 20; // of all files of the cache
 enum { ALGO_WORDS = sizeof(cublasLtMatmulAlgo_t) / sizeof(uint64_t) };
+enum { MOST = 4096 }; // in a file
 
 // --- the list ------------------------------------------------------------------------------------
 
-static nmrt_choice *find(nmrt_choice *at, int n, const nmrt_choice_key *key)
+static nmrt_choice *find(nmrt_choice *at, int n, const nmrt_choice_key *key, bool measured)
 {
     for (int i = 0; i < n; i++)
-        if (memcmp(&at[i].key, key, sizeof *key) == 0)
+        if (at[i].measured == measured && memcmp(&at[i].key, key, sizeof *key) == 0)
             return &at[i];
     return NULL;
 }
@@ -44,33 +42,56 @@ static void add(nmrt_choice **at, int *n, int *room, const nmrt_choice *x)
     (*at)[(*n)++] = *x;
 }
 
-const nmrt_choice *nmrt_choices_find(const nmrt_choices *c, const nmrt_choice_key *key)
+// Instead of the one that it may have.
+static void put(nmrt_choices *c, const nmrt_choice *x)
 {
-    return find(c->at, c->n, key);
+    nmrt_choice *old = find(c->at, c->n, &x->key, x->measured);
+    if (old)
+        *old = *x;
+    else
+        add(&c->at, &c->n, &c->room, x);
+}
+
+static void forget_oldest(nmrt_choices *c)
+{
+    int more = c->n - MOST;
+    if (more <= 0)
+        return;
+    memmove(c->at, c->at + more, MOST * sizeof *c->at);
+    c->n = MOST;
+}
+
+const nmrt_choice *nmrt_choices_find(const nmrt_choices *c, const nmrt_choice_key *key,
+                                     bool measured)
+{
+    return find(c->at, c->n, key, measured);
 }
 
 void nmrt_choices_add(nmrt_choices *c, const nmrt_choice_key *key, const cublasLtMatmulAlgo_t *algo)
 {
-    nmrt_choice *old = find(c->at, c->n, key);
-    nmrt_choice x = {.key = *key, .algo = *algo};
+    put(c, &(nmrt_choice){.key = *key, .algo = *algo});
     c->n_new++;
-    if (old)
-        *old = x;
-    else
-        add(&c->at, &c->n, &c->room, &x);
 }
 
 void nmrt_choices_measured(nmrt_choices *c, const nmrt_choice_key *key,
                            const cublasLtMatmulAlgo_t *algo)
 {
-    nmrt_choice x = {.key = *key, .algo = *algo, .measured = true};
-    add(&c->measured, &c->n_measured, &c->room_measured, &x);
+    const nmrt_choice x = {.key = *key, .algo = *algo, .measured = true};
+    add(&c->later, &c->n_later, &c->room_later, &x);
+    c->n_new++;
 }
 
 bool nmrt_choices_is_measured(const nmrt_choices *c, const nmrt_choice_key *key)
 {
-    const nmrt_choice *old = find(c->at, c->n, key);
-    return (old && old->measured) || find(c->measured, c->n_measured, key);
+    return find(c->later, c->n_later, key, true) != NULL;
+}
+
+bool nmrt_choices_any_measured(const nmrt_choices *c)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->at[i].measured)
+            return true;
+    return false;
 }
 
 // --- the text ------------------------------------------------------------------------------------
@@ -104,20 +125,16 @@ static bool read_line(const char *line, nmrt_choice *x)
     return end > line && *end == '\n';
 }
 
-// What is in the text and not in the list; what was measured wins.
+// What is in the text and not in the list.
 static void merge(nmrt_choices *c, const char *text)
 {
     size_t n = strlen(c->title);
     nmrt_choice x;
     if (strncmp(text, c->title, n) != 0 || text[n] != '\n')
         return;
-    for (const char *line = text + n + 1; read_line(line, &x); line = strchr(line, '\n') + 1) {
-        nmrt_choice *old = find(c->at, c->n, &x.key);
-        if (!old)
+    for (const char *line = text + n + 1; read_line(line, &x); line = strchr(line, '\n') + 1)
+        if (!find(c->at, c->n, &x.key, x.measured))
             add(&c->at, &c->n, &c->room, &x);
-        else if (x.measured)
-            *old = x;
-    }
 }
 
 static void read_file(nmrt_choices *c)
@@ -127,6 +144,7 @@ static void read_file(nmrt_choices *c)
     if (nm_cache_read(c->name, &text, &size) != NM_CACHE_OK)
         return;
     merge(c, text);
+    forget_oldest(c);
     free(text);
 }
 
@@ -161,7 +179,7 @@ nmrt_status nmrt_choices_open(nmrt_device *d, nmrt_choices *c, nmrt_error *e)
 {
     nmrt_text text = {0};
     nmrt_status status = NMRT_OK;
-    bool first = !d->comm || d->comm->rank == 0;
+    bool first = c->writes = !d->comm || d->comm->rank == 0;
     name_file(d, c);
     if (first)
         read_file(c);
@@ -175,41 +193,20 @@ nmrt_status nmrt_choices_open(nmrt_device *d, nmrt_choices *c, nmrt_error *e)
     return status;
 }
 
-// One at a time reads and writes; without a lock the last one wins, and nothing is broken.
-static int lock_file(void)
-{
-    char path[NM_CACHE_PATH];
-    int fd =
-        nm_cache_path(path, "products.lock") ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0)
-        flock(fd, LOCK_EX);
-    return fd;
-}
-
-static void take_measured(nmrt_choices *c)
-{
-    for (int i = 0; i < c->n_measured; i++) {
-        nmrt_choice *old = find(c->at, c->n, &c->measured[i].key);
-        if (old)
-            *old = c->measured[i];
-    }
-}
-
 static nmrt_status write_file(nmrt_choices *c, nmrt_error *e)
 {
     char path[NM_CACHE_PATH];
     nmrt_text text = {0};
-    int lock = lock_file();
     read_file(c);
-    take_measured(c);
+    for (int i = 0; i < c->n_later; i++)
+        put(c, &c->later[i]);
+    forget_oldest(c);
     print(c, &text);
     nm_cache_status status = text.at && !text.failed
                                  ? nm_cache_write(c->name, text.at, strlen(text.at), limit)
                                  : NM_CACHE_NONE;
     int why = errno;
     nmrt_text_release(&text);
-    if (lock >= 0)
-        close(lock);
     if (status != NM_CACHE_FAILED)
         return NMRT_OK;
     nm_cache_path(path, c->name);
@@ -219,9 +216,9 @@ static nmrt_status write_file(nmrt_choices *c, nmrt_error *e)
 
 nmrt_status nmrt_choices_close(nmrt_choices *c, nmrt_error *e)
 {
-    nmrt_status status = c->n_new || c->n_measured ? write_file(c, e) : NMRT_OK;
+    nmrt_status status = c->writes && c->n_new ? write_file(c, e) : NMRT_OK;
     free(c->at);
-    free(c->measured);
+    free(c->later);
     *c = (nmrt_choices){0};
     return status;
 }

@@ -42,7 +42,7 @@ static nmrt_status find_device(nmrt_device *d, int local_rank, nmrt_error *e)
     if (!n)
         return nmrt_fail(e, NMRT_WORLD, "the driver has no GPU; run with --device host");
     NMRT_TRY(nmrt_gpu_check(d, api->cuDeviceGet(&d->id, local_rank % n), "cannot get a GPU", e));
-    CUresult r = api->cuDeviceGetName(d->title, (int)sizeof d->title / 2, d->id);
+    CUresult r = api->cuDeviceGetName(d->title, (int)sizeof d->title / 4, d->id);
     if (r == CUDA_SUCCESS)
         r = api->cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, d->id);
     if (r == CUDA_SUCCESS)

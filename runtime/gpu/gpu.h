@@ -25,7 +25,7 @@ struct nmrt_device {
     CUdevice id;
     CUcontext context; // NULL: not retained
     int capability;    // 90: 9.0
-    char title[256];   // for people
+    char title[512];   // for people
     CUmodule module;
     bool sm90a;                   // the image is for sm_90a alone: kernels have forms of its own
     CUfunction *function;         // [program.n_kernels]

@@ -337,6 +337,17 @@ static nmrt_status check_rows(const nmdrv_program *p, nmrt_error *e)
     return NMRT_OK;
 }
 
+// What may be another algorithm, with other bits, than a run without the flag has.
+static void tell_measured(nmrt_device *d)
+{
+    size_t n = strlen(d->title);
+    if (d->products->tunes)
+        snprintf(d->title + n, sizeof d->title - n, ", products %s",
+                 nmrt_choices_any_measured(&d->products->choices)
+                     ? "by measured algorithms"
+                     : "to be measured for later runs");
+}
+
 nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *request,
                                    nmrt_error *e)
 {
@@ -354,7 +365,9 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *re
     if (s != CUBLAS_STATUS_SUCCESS)
         return nmrt_fail(e, NMRT_WORLD, "cuBLASLt does not start: %s",
                          d->api->cublasLtGetStatusString(s));
-    return nmrt_choices_open(d, &all->choices, e);
+    NMRT_TRY(nmrt_choices_open(d, &all->choices, e));
+    tell_measured(d);
+    return NMRT_OK;
 }
 
 void nmrt_gpu_products_furnish(nmrt_device *d, void *workspace)
@@ -363,12 +376,10 @@ void nmrt_gpu_products_furnish(nmrt_device *d, void *workspace)
         d->products->workspace = workspace;
 }
 
-// Rank 0 says once what could not be written: to others of the machine it is the same folder.
 static void keep_choices(nmrt_device *d)
 {
     nmrt_error e;
-    bool kept = nmrt_choices_close(&d->products->choices, &e) == NMRT_OK;
-    if (!kept && (!d->comm || d->comm->rank == 0))
+    if (nmrt_choices_close(&d->products->choices, &e) != NMRT_OK)
         fprintf(stderr, "warning: %s\n", e.text);
 }
 

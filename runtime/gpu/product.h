@@ -24,7 +24,7 @@ typedef struct nmrt_gpu_products {
     nmrt_gpu_made *at; // [places], found by hashing
     size_t places, n;
     nmrt_choices choices;
-    bool tunes; // the heuristic's first candidates are measured, for later runs
+    bool tunes; // algorithms are the measured ones; what has none is measured, for later runs
 } nmrt_gpu_products;
 
 typedef struct nmrt_gpu_matrix { // rows x cols of the product, with its strides
@@ -47,8 +47,8 @@ typedef struct nmrt_gpu_buffers { // of a call: left * right, in the order of cu
 cublasStatus_t nmrt_gpu_run_product(nmrt_device *d, const nmrt_gpu_made *x,
                                     const nmrt_gpu_buffers *at, void *to,
                                     const cublasLtMatmulAlgo_t *algo);
-// The algorithm for a shape whose descriptor, with pointers, and layouts are made: as kept, else
-// the first that the heuristic names.
+// The algorithm for a shape whose descriptor, with pointers, and layouts are made: as kept (with
+// `tunes`: as measured), else the first that the heuristic names.
 cublasStatus_t nmrt_gpu_choose(nmrt_device *d, nmrt_gpu_made *x, const nmrt_gpu_operands *o,
                                const nmrt_gpu_buffers *at);
 

@@ -1,7 +1,7 @@
 // The algorithm for a shape: what an earlier run has kept, where cuBLASLt still takes it; else the
-// first that its heuristic names, which depends on the shape alone. With --tune-products the first
-// few that it names are measured as well: what was fastest is for later runs, so that this one's
-// bits depend on no clock.
+// first that its heuristic names, which depends on the shape alone. With --tune-products it is what
+// was measured, where an earlier run has; for the other shapes rank 0 measures the first few that
+// the heuristic names: what was fastest is for later runs, as ranks must have equal ones.
 #include "runtime/gpu/product.h"
 
 #include "runtime/dtype.h"
@@ -163,7 +163,7 @@ static void measure(nmrt_device *d, const nmrt_gpu_made *x, const nmrt_gpu_opera
     void *to = NULL;
     nmrt_error e;
     int found = 0;
-    if (nmrt_choices_is_measured(&d->products->choices, key) ||
+    if (!d->products->choices.writes || nmrt_choices_is_measured(&d->products->choices, key) ||
         ask(d, x, o, CANDIDATES, result, &found) != CUBLAS_STATUS_SUCCESS ||
         nmrt_gpu_alloc(d, bytes, &to, &e) != NMRT_OK)
         return;
@@ -175,22 +175,29 @@ static void measure(nmrt_device *d, const nmrt_gpu_made *x, const nmrt_gpu_opera
 
 // --- the choice ----------------------------------------------------------------------------------
 
+static bool take_kept(nmrt_device *d, nmrt_gpu_made *x, const nmrt_choice_key *key, bool measured)
+{
+    const nmrt_choice *kept = nmrt_choices_find(&d->products->choices, key, measured);
+    if (!kept || !is_taken(d, x, &kept->algo))
+        return false;
+    x->algo = kept->algo;
+    return true;
+}
+
 cublasStatus_t nmrt_gpu_choose(nmrt_device *d, nmrt_gpu_made *x, const nmrt_gpu_operands *o,
                                const nmrt_gpu_buffers *at)
 {
-    nmrt_choices *choices = &d->products->choices;
     nmrt_choice_key key = key_of(d, &x->shape);
-    const nmrt_choice *kept = nmrt_choices_find(choices, &key);
     cublasLtMatmulHeuristicResult_t first;
     int found;
-    if (kept && is_taken(d, x, &kept->algo)) {
-        x->algo = kept->algo;
-    } else {
+    if (d->products->tunes && take_kept(d, x, &key, true))
+        return CUBLAS_STATUS_SUCCESS;
+    if (!take_kept(d, x, &key, false)) {
         cublasStatus_t s = ask(d, x, o, 1, &first, &found);
         if (s != CUBLAS_STATUS_SUCCESS)
             return s;
         x->algo = first.algo;
-        nmrt_choices_add(choices, &key, &x->algo);
+        nmrt_choices_add(&d->products->choices, &key, &x->algo);
     }
     if (d->products->tunes)
         measure(d, x, o, at, &key);

@@ -75,6 +75,15 @@ go gpt2 again --steps 4 --device emu
 diff <(losses emu.gpt2) <(losses again)
 diff <(tensors emu.gpt2) <(tensors again)
 
+# Measured algorithms are for those that ask for them, and they say so.
+tune() { NEMOCC_CACHE_DIR=$work/cache go gpt2 "$1" --steps 1 --warmup 0 --device emu "${@:2}" && said=$(head -1 "$work/out"); }
+tune measure --tune-products
+grep -q ', products to be measured for later runs' <<<"$said"
+tune measured --tune-products --tp 2
+grep -q ', products by measured algorithms' <<<"$said"
+tune heuristic
+if grep -q products <<<"$said"; then echo "$said" && exit 1; fi
+
 # A trace has what the stream did, with its model lines, and products with their floating-point operations.
 go gpt2 traced --steps 2 --device emu --tp 2 --trace "$work/trace"
 build/tests/tools/trace_check "$work/trace" 2 >"$work/report"

@@ -4,7 +4,8 @@
 #include "runtime/device.h"
 
 #include "runtime/file.h"
-#include "runtime/gpu/api.h"
+#include "runtime/gpu/choice.h"
+#include "runtime/gpu/gpu.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/ranks.h"
 
@@ -461,6 +462,19 @@ static int choose(nmrt_device_request request, int64_t m, int *asked)
     return algorithm;
 }
 
+// What people are told of it.
+static void check_told(bool tunes, const char *words)
+{
+    nmdrv_program p = make_program(both);
+    nmrt_text title = {0};
+    nmrt_device *d =
+        must_open_as(&(nmrt_device_request){.program = &p, .threads = 1, .tunes = tunes});
+    nmrt_device_cuda.describe(d, &title);
+    CHECK(is_in("Fake 0, sm_90a cubin", title.at) && strcmp(title.at + 20, words) == 0);
+    nmrt_text_release(&title);
+    nmrt_device_cuda.close(d);
+}
+
 // Writes into all files of the folder: what the cache holds is broken.
 static void spoil(const char *folder)
 {
@@ -473,30 +487,68 @@ static void test_choices(const char *folder)
 {
     const nmrt_device_request plain = {0}, tunes = {.tunes = true};
     int asked;
-    setenv("NEMOCC_CACHE_DIR", folder, 1);
+    char alone[600]; // no ranks have been here
+    snprintf(alone, sizeof alone, "%s/alone", folder);
+    setenv("NEMOCC_CACHE_DIR", alone, 1);
     CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
     CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 0); // it was kept
     CHECK(choose(plain, CHOSEN[1], &asked) == 1 && asked == 1); // beside another
+    check_told(true, ", products to be measured for later runs");
     CHECK(choose(tunes, CHOSEN[0], &asked) == 1 && asked == 1); // measured for the next one
-    CHECK(choose(plain, CHOSEN[0], &asked) == 2 && asked == 0);
     CHECK(choose(tunes, CHOSEN[0], &asked) == 2 && asked == 0); // once
+    CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 0); // for those that ask for it
+    check_told(true, ", products by measured algorithms");
+    check_told(false, "");
     CHECK(choose(plain, CHOSEN[1], &asked) == 1 && asked == 0);
     setenv("FAKE_CAPABILITY", "80", 1); // another GPU
     CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
     unsetenv("FAKE_CAPABILITY");
-    spoil(folder);
+    spoil(alone);
     CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
     setenv("NEMOCC_CACHE_DIR", "", 1); // no cache
     CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
     CHECK(choose(plain, CHOSEN[0], &asked) == 1 && asked == 1);
 }
 
+static CUresult name_any(char *name, int room, CUdevice id)
+{
+    (void)id;
+    snprintf(name, (size_t)room, "any");
+    return CUDA_SUCCESS;
+}
+
+static size_t version_one(void) { return 1; }
+
+// More choices than a file keeps: the oldest go.
+static void test_many_choices(const char *folder)
+{
+    const nmrt_gpu_api api = {.cuDeviceGetName = name_any, .cublasLtGetVersion = version_one};
+    nmrt_device d = {.api = &api};
+    nmrt_choices c = {0};
+    nmrt_choice_key key = {{0}};
+    nmrt_error e;
+    setenv("NEMOCC_CACHE_DIR", folder, 1);
+    CHECK(nmrt_choices_open(&d, &c, &e) == NMRT_OK && c.n == 0);
+    for (key.word[0] = 0; key.word[0] < 4100; key.word[0]++)
+        nmrt_choices_add(&c, &key, &(cublasLtMatmulAlgo_t){0});
+    CHECK(nmrt_choices_close(&c, &e) == NMRT_OK);
+    CHECK(nmrt_choices_open(&d, &c, &e) == NMRT_OK && c.n == 4096);
+    key.word[0] = 3;
+    CHECK(!nmrt_choices_find(&c, &key, false));
+    key.word[0] = 4;
+    CHECK(nmrt_choices_find(&c, &key, false) == c.at && !nmrt_choices_find(&c, &key, true));
+    CHECK(nmrt_choices_close(&c, &e) == NMRT_OK);
+    setenv("NEMOCC_CACHE_DIR", "", 1);
+}
+
 typedef struct chosen {
     const char *folder;
-    bool tunes;
+    int rank; // that has the folder: the other one has no cache
+    bool tunes, asks;
+    int algorithm;
 } chosen;
 
-// Rank 1 has no cache: it takes what rank 0 has.
+// Rank 1 takes what rank 0 has.
 static nmrt_status choose_as_rank(nmrt_ranks *r, void *arg, nmrt_error *e)
 {
     const chosen *x = arg;
@@ -505,11 +557,11 @@ static nmrt_status choose_as_rank(nmrt_ranks *r, void *arg, nmrt_error *e)
     nmrt_comm c;
     int asked;
     NMRT_TRY(nmrt_comm_open(&c, r, "auto", e));
-    setenv("NEMOCC_CACHE_DIR", r->rank ? "" : x->folder, 1);
+    setenv("NEMOCC_CACHE_DIR", r->rank == x->rank ? x->folder : "", 1);
     nmrt_device_request request = {
         .mesh = &mesh, .comm = &c, .tunes = x->tunes, .collectives = "host"};
     int algorithm = choose(request, CHOSEN[2], &asked);
-    CHECK(algorithm == (x->tunes ? 1 : 2) && (x->tunes || asked == 0));
+    CHECK(algorithm == x->algorithm && asked == (x->asks ? 1 + (x->tunes && !r->rank) : 0));
     c.close(&c);
     return checked(e);
 }
@@ -527,8 +579,16 @@ static nmrt_status choose_nowhere(nmrt_ranks *r, void *arg, nmrt_error *e)
 static void test_choices_of_ranks(const char *folder)
 {
     char said[4096], file[600];
-    CHECK(run_ranks(2, 60, 0, choose_as_rank, &(chosen){folder, true}, NULL) == 0);
-    CHECK(run_ranks(2, 60, 0, choose_as_rank, &(chosen){folder, false}, NULL) == 0);
+    snprintf(file, sizeof file, "%s/of_rank_1", folder);
+    const chosen runs[] = {
+        {folder, 0, true, true, 1}, // measured by rank 0
+        {folder, 0, true, false, 2},
+        {folder, 0, false, false, 1},
+        {file, 1, false, true, 1},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
+        CHECK(run_ranks(2, 60, 0, choose_as_rank, (void *)(uintptr_t)&runs[i], NULL) == 0);
+    CHECK(access(file, F_OK) != 0); // rank 0 alone writes
     snprintf(file, sizeof file, "%s/file", folder);
     FILE *f = fopen(file, "w");
     CHECK(f && fclose(f) == 0);
@@ -637,6 +697,7 @@ int main(void)
     test_trace();
     test_graphs();
     test_products();
+    test_many_choices(folder);
     test_choices(folder);
     snprintf(command, sizeof command, "rm -rf %s", folder);
     CHECK(system(command) == 0);
