@@ -164,13 +164,10 @@ static bool write_text(nm_module *m, const char *path, void (*print)(FILE *, nm_
     if (!is_replaceable(path))
         return print_to(m, path, print);
     const char *aside = nm_arena_fmt(m->arena, "%s.%ld.new", path, (long)getpid());
-    if (!print_to(m, aside, print))
-        return false;
-    if (rename(aside, path) == 0)
-        return true;
-    cannot_write(m, path);
-    unlink(aside);
-    return false;
+    bool ok = print_to(m, aside, print) && (rename(aside, path) == 0 || cannot_write(m, path));
+    if (!ok)
+        unlink(aside);
+    return ok;
 }
 
 typedef struct emit_row {

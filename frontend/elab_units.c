@@ -167,9 +167,12 @@ static void apply_preset(nm_elab *e, nm_unit *u, nm_sym name, nm_loc loc)
     if (near)
         nm_elab_error(e, NULL, loc, "%s has no preset '%s'; did you mean '%s'? [preset-1]",
                       u->file->stem, name, near);
-    else
+    else if (n)
         nm_elab_error(e, NULL, loc, "%s has no preset '%s'; it has (%s) [preset-1]", u->file->stem,
                       name, preset_list(e, u->file));
+    else
+        nm_elab_error(e, NULL, loc, "%s has no presets, and so no '%s' [preset-1]", u->file->stem,
+                      name);
 }
 
 static void take_in(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth);

@@ -220,6 +220,7 @@ static void finish_trace(trainer *t)
 {
     nmrt_error e;
     nmrt_status status = nmrt_trace_finish(t->trace, &e);
+    t->traces = t->traces && status == NMRT_OK;
     warn(t, status, &e);
 }
 
@@ -252,8 +253,10 @@ static void print_end(trainer *t, int64_t first_step)
     if (t->curve.n)
         fprintf(t->out->text, ", loss %.4f", (double)t->curve.loss[t->curve.n - 1]);
     fprintf(t->out->text, "\n");
-    if (*t->at.path)
+    if (t->saver && *t->at.path)
         fprintf(t->out->text, "checkpoint: %s\n", t->at.path);
+    else if (*t->at.path && t->at.step > first_step)
+        fprintf(t->out->text, "checkpoint: none of these steps, as there is no --save\n");
     if (t->metrics.fd >= 0)
         fprintf(t->out->text, "logs: %s\n", t->metrics.path);
     int64_t first;

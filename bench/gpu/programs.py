@@ -26,6 +26,7 @@ class Program:
     ff: int = 0
     vocab: int = 0
     tied: bool = False
+    arch: str = ""  # instead of build's
 
     def gated(self):
         return self.model == "llama3"
@@ -57,6 +58,8 @@ def heads(hd):
 PROGRAMS = [
     Program("gpt2_tiny", "gpt2", "--preset tiny", layers=4, d=128, heads=8, kv=8, hd=16, ff=256, vocab=256, tied=True),
     Program("llama3_tiny", "llama3", "--preset tiny"),
+    Program("gpt2_tiny_sm_80", "gpt2", "--preset tiny", arch="sm_80"),  # which an sm_90 takes, too
+    Program("gpt2_tiny_fast", "gpt2", "--preset tiny --fast-attention-grad"),
     Program("phi3_tiny", "phi3", "--preset tiny"),
     Program("gemma2_tiny", "gemma2", "--preset tiny"),
     *(heads(hd) for hd in (16, 32, 64, 80, 96, 128, 256)),
@@ -71,9 +74,10 @@ def find(name):
     return next(p for p in PROGRAMS if p.name == name)
 
 
-def compile_one(program, folder, compiler, flags):
+def compile_one(program, folder, compiler, arch, flags):
     """Why it failed; None: it is there."""
     command = [compiler, f"models/{program.model}.nm", *program.flags.split(), *flags, "-o", str(folder / program.name)]
+    command += ["--arch", program.arch or arch] if arch else []
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return None

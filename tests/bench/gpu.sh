@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 build=${NEMOCC_BUILD:-build}
 check() { # check CODE PATTERN ARGUMENT...: the table has the pattern
     local code=0
-    bench/gpu/check --device host --precision "" --folder "$work/gpu" --programs gpt2_tiny --steps 3 "${@:3}" >"$work/table" 2>/dev/null || code=$?
+    bench/gpu/check --device host --precision "" --folder "$work/gpu" --programs gpt2_tiny --steps 3 $quick "${@:3}" >"$work/table" 2>/dev/null || code=$?
     [ "$code" -eq "$1" ] && grep -qE -- "$2" "$work/table" || { echo "code $code, no '$2' in" && cat "$work/table" && return 1; }
 }
 instead() { # instead SHELL...: the program, but for what the shell lines do
@@ -18,6 +18,10 @@ instead() { # instead SHELL...: the program, but for what the shell lines do
 
 bench/gpu/build --build "$build" --folder "$work/gpu" --target host --precision "" --cpu native --programs gpt2_tiny >"$work/out"
 grep -qE '^gpt2_tiny +built' "$work/out"
+quick=
+check 0 '^6 of 6 rows are right'
+grep -qE '^gpt2_tiny 64 --pp 2 +f32 .* ok$' "$work/table"
+quick=--quick
 check 0 '^2 of 2 rows are right' --out "$work/json"
 check 0 '^gpt2_tiny 53 +f32 +3 .* ok$'
 python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); assert len(r["rows"]) == 2 and r["machine"]["date"]' "$work/json/check.json"

@@ -152,8 +152,10 @@ static void test_images(void)
 static void test_missing(void)
 {
     setenv("NEMOCC_CUDA_PATH", "/nowhere", 1);
-    test_refused(both, "there is no libcuda.so.1 in $NEMOCC_CUDA_PATH, the system's libraries or "
-                       "/usr/local/cuda/lib64; install NVIDIA's driver, or run with --device host");
+    test_refused(
+        both,
+        "there is no libcuda.so.1 in /nowhere (NEMOCC_CUDA_PATH), the system's "
+        "libraries or /usr/local/cuda/lib64; install NVIDIA's driver, or run with --device host");
     setenv("NEMOCC_CUDA_PATH", FAKE_CUDA_FOLDER, 1);
 }
 
