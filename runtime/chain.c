@@ -454,11 +454,13 @@ int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward)
     return bytes;
 }
 
-int64_t nmrt_chain_room(const nmrt_chain *c, int stage, bool backward)
+nmrt_room nmrt_chain_room(const nmrt_chain *c, int stage, bool backward)
 {
-    int64_t bytes = 0;
+    nmrt_room room = {0};
     for (int i = c->n_calls ? c->at[stage] : 0; c->n_calls && i < c->at[stage + 1]; i++)
-        if (c->place[i].sent[backward])
-            bytes += align(c->value[c->place[i].value].bytes);
-    return bytes;
+        if (c->place[i].sent[backward]) {
+            room.bytes += align(c->value[c->place[i].value].bytes);
+            room.messages++;
+        }
+    return room;
 }

@@ -71,9 +71,12 @@ typedef struct nmrt_links { // a rank's: the rooms of its stages, each with its 
 nmrt_links nmrt_chain_links(const nmrt_chain *c, const nmrt_actions *a, int pp);
 // Bytes that a stage sends a micro-batch, with forward or with backward.
 int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward);
-// The same, with each value at a multiple of NMRT_LINE.
 enum { NMRT_LINE = 64 };
-int64_t nmrt_chain_room(const nmrt_chain *c, int stage, bool backward);
+typedef struct nmrt_room {
+    int64_t bytes; // as sent, with each value at a multiple of NMRT_LINE
+    int messages;  // one a value
+} nmrt_room;
+nmrt_room nmrt_chain_room(const nmrt_chain *c, int stage, bool backward);
 
 // The function of the texts: role, phase and one of its units; of several micro-batches all but the
 // last one's. NULL: there is none.

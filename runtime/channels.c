@@ -6,16 +6,20 @@ int nmrt_world_rank(const nmrt_setup *s, int pp)
     return (int)(pp * per_stage + s->mesh.rank % per_stage);
 }
 
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static void grow(nmrt_room *most, nmrt_room x)
+{
+    most->bytes = x.bytes > most->bytes ? x.bytes : most->bytes;
+    most->messages = x.messages > most->messages ? x.messages : most->messages;
+}
 
 // The most that goes at once from virtual stage v, or v + k pp, to the next, or back.
-static int64_t most_bytes(const nmrt_setup *s, int v, bool backward)
+static nmrt_room most_of(const nmrt_setup *s, int v, bool backward)
 {
-    int64_t most = 0;
+    nmrt_room most = {0};
     for (int from = v; from + 1 < s->stages.n; from += s->stages.pp) {
         int stage = backward ? from + 1 : from;
-        most = larger(most, nmrt_chain_room(&s->train, stage, backward));
-        most = larger(most, nmrt_chain_room(&s->eval, stage, backward));
+        grow(&most, nmrt_chain_room(&s->train, stage, backward));
+        grow(&most, nmrt_chain_room(&s->eval, stage, backward));
     }
     return most;
 }
@@ -29,14 +33,15 @@ int nmrt_channels_find(const nmrt_setup *s, int pp, nmrt_channel channel[NMRT_CH
         int next = (v + 1) % stages;
         for (int backward = 0; backward < 2 && (pp == v || pp == next); backward++) {
             bool sends = pp == (backward ? next : v);
-            int64_t bytes = most_bytes(s, v, backward);
-            if (bytes)
+            nmrt_room most = most_of(s, v, backward);
+            if (most.bytes)
                 channel[n++] =
                     (nmrt_channel){.name = names[backward][sends],
                                    .peer = nmrt_world_rank(s, pp == v ? next : v),
                                    .tag = backward ? NMRT_TAG_BACKWARD : NMRT_TAG_FORWARD,
                                    .sends = sends,
-                                   .bytes = bytes};
+                                   .bytes = most.bytes,
+                                   .messages = most.messages};
         }
     }
     return n;

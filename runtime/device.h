@@ -60,6 +60,7 @@ typedef struct nmrt_channel { // messages of one tag to another rank, or from it
     bool sends;
     char *room;    // device memory for messages that are under way, each at a multiple of 64
     int64_t bytes; // of it: as many as are ever sent together
+    int messages;  // so many at most
 } nmrt_channel;
 
 typedef struct nmrt_device_ops {

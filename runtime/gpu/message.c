@@ -28,7 +28,8 @@ typedef struct nmrt_gpu_channel {
     nmrt_gpu_lane *lane;
     CUevent passed; // from one stream to the other
     int64_t at, n;  // of the room, where the next message begins, if it fits; messages so far
-    parcel parcel[PARCELS]; // of the last ones, a ring
+    int n_parcels;
+    parcel *parcel; // of the last messages, a ring; as many as a micro-batch has, or more
 } channel;
 
 static nmrt_status check(const nmrt_device *d, ncclResult_t r, const nmrt_message *m, nmrt_error *e)
@@ -66,14 +67,15 @@ static void copy(nmrt_device *d, void *to, const void *from, int64_t bytes)
 }
 
 // Bytes of the room, which who fills it gets when messages that were there are gone. The host waits
-// for an old message where there are too many for the ring.
+// for an old message where there are too many for the ring: that is one of an earlier micro-batch,
+// for which there would be no room either.
 static parcel *take_room(nmrt_device *d, channel *c, int64_t bytes)
 {
     int64_t from = c->at + bytes <= c->is.bytes ? c->at : 0, to = from + bytes;
-    parcel *p = &c->parcel[c->n++ % PARCELS];
+    parcel *p = &c->parcel[c->n++ % c->n_parcels];
     if (p->gone)
         nmrt_gpu_must(d, d->api->cuEventSynchronize(p->gone), "a message failed");
-    for (const parcel *o = c->parcel; o < c->parcel + PARCELS; o++)
+    for (const parcel *o = c->parcel; o < c->parcel + c->n_parcels; o++)
         if (o->gone && o->from < to && from < o->to)
             wait_for(d, c->is.sends ? d->stream : c->stream, o->gone);
     p->from = from;
@@ -174,7 +176,7 @@ static void close_channel(nmrt_device *d, channel *c)
 {
     if (c->comm)
         d->api->ncclCommDestroy(c->comm);
-    for (int i = 0; i < PARCELS; i++)
+    for (int i = 0; c->parcel && i < c->n_parcels; i++)
         if (c->parcel[i].gone)
             d->api->cuEventDestroy(c->parcel[i].gone);
     nmrt_gpu_lane_close(d, c->lane);
@@ -182,6 +184,7 @@ static void close_channel(nmrt_device *d, channel *c)
         d->api->cuEventDestroy(c->passed);
     if (c->stream)
         d->api->cuStreamDestroy(c->stream);
+    free(c->parcel);
     free(c);
 }
 
@@ -195,6 +198,9 @@ nmrt_status nmrt_gpu_open_channel(nmrt_device *d, const nmrt_channel *is, nmrt_e
     c->is = *is;
     c->next = d->channels;
     d->channels = c;
+    c->n_parcels = is->messages > PARCELS ? is->messages : PARCELS;
+    if (!(c->parcel = calloc((size_t)c->n_parcels, sizeof *c->parcel)))
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the messages");
     NMRT_TRY(open_stream(d, c, e));
     NMRT_TRY(join(d, c, e));
     return nmrt_gpu_watch_add(d, c->lane, c->comm, e);

@@ -113,6 +113,8 @@ static void test_places(void)
     CHECK(p && p->in_slot && c.value[p->value].bytes == 2 * ROWS);
     CHECK(!find(&c, 1, "saved", 0));
     CHECK(nmrt_chain_sent(&c, 0, false) == 2 * ROWS && nmrt_chain_sent(&c, 1, true) == 2 * ROWS);
+    const nmrt_room room = nmrt_chain_room(&c, 0, false);
+    CHECK(room.messages == 2 && room.bytes == 2 * 1024);
     CHECK(c.slot[0] >= 2 * ROWS && c.slot[1] >= 2 * ROWS && c.slot[2] == 0);
     CHECK(nmrt_chain_bytes(&c, 0, 3) == c.room[0] + 3 * c.slot[0]);
     nmrt_chain_release(&c);
