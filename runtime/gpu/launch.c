@@ -1,6 +1,7 @@
 // Launches: a kernel's parameter, with the tensor maps of those that the copy engine reads for.
 #include "runtime/gpu/gpu.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // --- tensor maps ---------------------------------------------------------------------------------
@@ -69,6 +70,15 @@ int64_t nmrt_gpu_words(const nmdrv_kernel *k)
     return maps_at(k) + (k->sm90a ? k->sm90a->n_maps * MAP_WORDS : 0);
 }
 
+static void must(nmrt_device *d, CUresult r, const nmdrv_kernel *k, const char *what)
+{
+    char tried[512];
+    if (r == CUDA_SUCCESS)
+        return;
+    snprintf(tried, sizeof tried, "%s (%s): %s is refused", k->name, k->where, what);
+    nmrt_gpu_must(d, r, tried);
+}
+
 static void fill_words(nmrt_device *d, const nmdrv_kernel *k, const nmdrv_form *form, int64_t count,
                        void *const *arg)
 {
@@ -79,7 +89,7 @@ static void fill_words(nmrt_device *d, const nmdrv_kernel *k, const nmdrv_form *
         memcpy(words + 1 + k->n_args, arg[k->syms_at], (size_t)k->n_syms * sizeof(nmdrv_sym));
     for (int64_t i = 0; i < form->n_maps; i++) {
         CUtensorMap map;
-        nmrt_gpu_must(d, encode(d, &form->map[i], arg, &map), "a tensor map was refused");
+        must(d, encode(d, &form->map[i], arg, &map), k, "a tensor map");
         memcpy(words + maps_at(k) + i * MAP_WORDS, &map, sizeof map);
     }
 }
@@ -103,11 +113,10 @@ void nmrt_gpu_launch(nmdrv_frame *f, int64_t kernel, int64_t count, void *const 
     fill_words(d, k, &form, count, arg);
     int64_t blocks = (count + form.per_block - 1) / form.per_block;
     int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
-    nmrt_gpu_must(d,
-                  d->api->cuLaunchKernel(d->function[kernel], (unsigned)blocks, 1, 1,
-                                         (unsigned)form.threads, 1, 1, (unsigned)form.shared,
-                                         d->stream, params, NULL),
-                  k->name);
+    must(d,
+         d->api->cuLaunchKernel(d->function[kernel], (unsigned)blocks, 1, 1, (unsigned)form.threads,
+                                1, 1, (unsigned)form.shared, d->stream, params, NULL),
+         k, "a launch");
     nmrt_gpu_trace_end(d, d->stream, begin,
                        &(nmrt_span){.kind = NMRT_SPAN_KERNEL,
                                     .name = k->name,
