@@ -176,23 +176,32 @@ static void gpu_poison_scratch(nmrt_device *d, uint32_t pattern) { (void)d, (voi
 static void gpu_describe(nmrt_device *d, nmrt_text *out) { nmrt_text_add(out, "%s", d->title); }
 
 // Multiply-adds of a multiprocessor in a cycle, dense: in f32 by its ordinary units, in bf16 by its
-// tensor cores.
+// tensor cores with sums in f32. A row is for later chips of its major number, too.
 static const struct {
     int capability, f32, bf16;
-} rates[] = {{100, 128, 4096}, {90, 128, 2048}, {86, 128, 512}, {80, 64, 1024}, {0, 64, 64}};
+} rates[] = {{120, 128, 512}, {100, 128, 4096}, {90, 128, 2048}, {86, 128, 512}, {80, 64, 1024}};
 
-// 0: nobody wants to know an emulator's.
+// GeForce cards have half of their chip's tensor cores where sums are f32. 0: not known.
+static int rate_of(const nmrt_device *d, bool bf16)
+{
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        if (d->capability >= rates[i].capability && d->capability / 10 == rates[i].capability / 10)
+            return !bf16                         ? rates[i].f32
+                   : strstr(d->title, "GeForce") ? rates[i].bf16 / 2
+                                                 : rates[i].bf16;
+    return 0;
+}
+
+// 0: it is not known; nobody wants to know an emulator's.
 static double gpu_peak(nmrt_device *d)
 {
     if (!d->libraries)
         return 0;
-    int processors = 0, khz = 0, i = 0;
+    int processors = 0, khz = 0;
     bool bf16 = strcmp(d->program->precision, "bf16") == 0;
     d->api->cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, d->id);
     d->api->cuDeviceGetAttribute(&khz, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, d->id);
-    while (rates[i].capability > d->capability)
-        i++;
-    return 2e3 * processors * khz * (bf16 ? rates[i].bf16 : rates[i].f32);
+    return 2e3 * processors * khz * rate_of(d, bf16);
 }
 
 // Of the first GPU, asked without a context; the others are taken to be like it.

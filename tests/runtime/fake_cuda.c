@@ -30,7 +30,8 @@ CUresult cuDeviceGetCount(int *count)
 CUresult cuDeviceGet(CUdevice *device, int ordinal) { return *device = ordinal, CUDA_SUCCESS; }
 CUresult cuDeviceGetName(char *name, int size, CUdevice device)
 {
-    snprintf(name, (size_t)size, "Fake %d", device);
+    const char *set = getenv("FAKE_NAME");
+    snprintf(name, (size_t)size, "%s %d", set ? set : "Fake", device);
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
@@ -162,7 +163,8 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, uint
                                 CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
 {
     (void)promotion;
-    if ((uintptr_t)map % 64 || interleave || fill || rank != 2 || steps[0] * steps[1] != 1)
+    if ((uintptr_t)map % 64 || (uintptr_t)at % 16 || interleave || fill || rank != 2 ||
+        steps[0] * steps[1] != 1)
         return CUDA_ERROR_INVALID_VALUE;
     *map = (CUtensorMap){{(uintptr_t)at, (uint64_t)type, rank, (uint64_t)swizzle, extents[0],
                           extents[1], strides[0], box[0], box[1]}};

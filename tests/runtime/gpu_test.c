@@ -124,6 +124,30 @@ static void test_title(const nmdrv_image *image, const char *capability, const c
     unsetenv("FAKE_CAPABILITY");
 }
 
+// The fake has 100 multiprocessors, at 100 kHz.
+static void check_peak(const char *capability, const char *name, const char *precision, int rate)
+{
+    nmdrv_program p = make_program(both);
+    p.precision = precision;
+    setenv("FAKE_CAPABILITY", capability, 1);
+    setenv("FAKE_NAME", name, 1);
+    nmrt_device *d = must_open(&p);
+    CHECK(nmrt_device_cuda.peak(d) == 2e7 * rate);
+    nmrt_device_cuda.close(d);
+    unsetenv("FAKE_CAPABILITY");
+    unsetenv("FAKE_NAME");
+}
+
+static void test_peaks(void)
+{
+    check_peak("80", "Fake", "bf16", 1024);
+    check_peak("89", "Fake", "f32", 128);
+    check_peak("89", "Fake GeForce", "bf16", 256);
+    check_peak("120", "Fake", "bf16", 512);
+    check_peak("121", "Fake GeForce", "f32", 128);
+    check_peak("130", "Fake", "bf16", 0); // not known
+}
+
 static void test_images(void)
 {
     static const nmdrv_image newer[] = {{90, 0, 0, "new", 4}, {80, 0, 0, "PTX", 4}, {0}},
@@ -582,14 +606,14 @@ static void test_choices_of_ranks(const char *folder)
 {
     char said[4096], file[600];
     snprintf(file, sizeof file, "%s/of_rank_1", folder);
-    const chosen runs[] = {
+    const chosen cases[] = {
         {folder, 0, true, true, 1}, // measured by rank 0
         {folder, 0, true, false, 2},
         {folder, 0, false, false, 1},
         {file, 1, false, true, 1},
     };
-    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
-        CHECK(run_ranks(2, 60, 0, choose_as_rank, (void *)(uintptr_t)&runs[i], NULL) == 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK(run_ranks(2, 60, 0, choose_as_rank, (void *)(uintptr_t)&cases[i], NULL) == 0);
     CHECK(access(file, F_OK) != 0); // rank 0 alone writes
     snprintf(file, sizeof file, "%s/file", folder);
     FILE *f = fopen(file, "w");
@@ -610,7 +634,9 @@ static nmrt_status fail_in_kernel(nmrt_ranks *r, void *arg, nmrt_error *e)
     float *x = must_alloc(d, 100), here;
     const nmdrv_geometry g = make_geometry((layout){0}, 1, 2, 2000, 1);
     (void)r, (void)e;
-    if (*(int *)arg == K_FAIL) {
+    if (*(int *)arg == K_TILE) {
+        f.call->launch(&f, K_TILE, 9, (void *[]){x, (void *)9, x + 1, (void *)5});
+    } else if (*(int *)arg == K_FAIL) {
         f.call->launch(&f, K_FAIL, 1, (void *[]){x, x, NULL});
         f.call->launch(&f, K_SHIFT, 1, (void *[]){x, x, &(nmdrv_sym){0}});
         nmrt_device_cuda.copy_out(d, &here, x, 4);
@@ -623,13 +649,15 @@ static nmrt_status fail_in_kernel(nmrt_ranks *r, void *arg, nmrt_error *e)
 static void test_failures(void)
 {
     char said[4096];
-    int fails = K_FAIL, product = -1;
+    int fails = K_FAIL, tile = K_TILE, product = -1;
     // a parent that starts its rank again would, so it forks
     CHECK(run_ranks(2, 60, 0, fail_in_kernel, &fails, said) == 1);
     CHECK(is_in("map.shift.0 (t.nm:3), or a kernel before it, failed: an illegal address "
                 "(CUDA_ERROR_ILLEGAL_ADDRESS); with CUDA_LAUNCH_BLOCKING=1 in the environment this "
                 "names the one that did",
                 said));
+    CHECK(run_ranks(2, 60, 0, fail_in_kernel, &tile, said) == 1);
+    CHECK(is_in("map.tile.2 (t.nm:9): a tensor map is refused: words (CUDA_ERROR_OTHER)", said));
     CHECK(run_ranks(2, 60, 0, fail_in_kernel, &product, said) == 1);
     CHECK(is_in("dot.2 (t.nm:7): cuBLASLt refuses 1 x [2, 2000] of 1 with a bias: not supported",
                 said));
@@ -693,6 +721,7 @@ int main(void)
     test_choices_of_ranks(folder);
     test_missing();
     test_images();
+    test_peaks();
     test_copies();
     test_launch();
     test_forms();
