@@ -1,6 +1,7 @@
 // Cubins that ptxas has made before, in the cache of the user (base/cache.h): of two compilations
 // that give the same kernels, the second does not run it. A file is what ptxas said, a zero, and
-// the cubin; its name has the architecture and a hash of the text and of what ptxas says of itself.
+// the cubin; its name has the architecture and a hash of the text, of ptxas' flags and of what it
+// says of itself.
 #include "base/cache.h"
 #include "base/hash.h"
 #include "codegen/image.h"

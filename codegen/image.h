@@ -38,7 +38,8 @@ bool nm_images_write(nm_module *m, const char *path, const nm_images *images);
 const char *nm_ptxas_find(nm_module *m);
 // False: what NEMOCC_PTXAS names is none, or one is wanted and there is none; reported.
 bool nm_ptxas_check(nm_module *m, bool wanted);
-// What it says of itself, in the arena. False: it could not be run; reported.
+// What it says of itself, and the flags that it is run with, in the arena. False: it could not be
+// run; reported.
 bool nm_ptxas_version(nm_module *m, const char *ptxas, const char **version);
 // A cubin of a PTX image, and what ptxas says of its kernels (-v), in the arena. False: it refused
 // the image; reported.

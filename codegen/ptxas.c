@@ -12,6 +12,8 @@
 
 extern char **environ;
 
+static const char flags[][20] = {"-v", "-split-compile=0"};
+
 static bool is_program(const char *path) { return path && *path && access(path, X_OK) == 0; }
 
 bool nm_ptxas_check(nm_module *m, bool wanted)
@@ -127,6 +129,7 @@ bool nm_ptxas_version(nm_module *m, const char *ptxas, const char **version)
     char *const word[] = {(char *)ptxas, (char *)"--version", NULL};
     *version = "";
     bool ok = run(m, word, log) >= 0 && read_text(m, log, version);
+    *version = nm_arena_fmt(m->arena, "%s%s %s\n", *version, flags[0], flags[1]);
     unlink(log);
     rmdir(folder);
     return ok;
@@ -139,10 +142,10 @@ static bool assemble(nm_module *m, const char *ptxas, const nm_image *ptx, const
     const char *in = nm_arena_fmt(m->arena, "%s/kernels.ptx", folder);
     const char *out = nm_arena_fmt(m->arena, "%s/kernels.cubin", folder);
     char *const word[] = {
-        (char *)ptxas, nm_arena_fmt(m->arena, "-arch=%s", ptx->target->name),
-        (char *)"-v",  (char *)"-split-compile=0",
-        (char *)in,    (char *)"-o",
-        (char *)out,   NULL,
+        (char *)ptxas,    nm_arena_fmt(m->arena, "-arch=%s", ptx->target->name),
+        (char *)flags[0], (char *)flags[1],
+        (char *)in,       (char *)"-o",
+        (char *)out,      NULL,
     };
     *cubin = (nm_image){.target = ptx->target, .is_cubin = true};
     int code = write_all(m, in, ptx->data, ptx->size) ? run(m, word, log) : -1;
