@@ -1,6 +1,6 @@
-// Collectives by NCCL. They run on a stream of their own, in the
-// order of their calls, so that no two groups can wait for each other: it waits for what the
-// kernels' stream has, and that waits for it where a result is read.
+// Collectives by NCCL. They run on a stream of their own, in the order of their calls, so that no
+// two groups can wait for each other: it waits for what the kernels' stream has, and that waits for
+// it where a result is read.
 #include "runtime/gpu/nccl.h"
 
 static const nmdrv_collective *row_of(const nmrt_device *d, int64_t row)

@@ -1,6 +1,5 @@
 // Private to collectives by NCCL: nccl.c launches and waits, nccl_pack.c lays operands as NCCL
-// wants them, nccl_open.c opens and closes; lane.c and watch.c
-// know where the GPU stands.
+// wants them, nccl_open.c opens and closes; lane.c and watch.c know where the GPU stands.
 #ifndef NMRT_GPU_NCCL_H
 #define NMRT_GPU_NCCL_H
 
@@ -20,8 +19,8 @@ typedef struct nmrt_gpu_nccl {
     CUevent *done;         // [n_collectives] of the launch that the row ended; NULL: not made yet
     bool *under_way;       // [n_collectives] a wait follows
     nmrt_gpu_peers *peers; // [n_collectives], which is room for all
-    int n_peers;
-    char *scratch; // of the plan's memory, for what does not lie as NCCL wants it
+    int n_peers;           // all are made before `watch` is, whose thread reads them without a lock
+    char *scratch;         // of the plan's memory, for what does not lie as NCCL wants it
     int64_t scratch_bytes;
     bool row_by_row;     // this driver does not copy rows of any pitch at once
     void *table;         // device memory, for lanes
