@@ -14,6 +14,7 @@ typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain, *precision;
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
+    bool plain_products;
 } options;
 
 static const char help[] =
@@ -23,6 +24,7 @@ static const char help[] =
     "\n"
     "  --passes                run the pipeline\n"
     "  --gpu                   the flavour of the program that GPUs run\n"
+    "  --plain-products        its products have no epilogues\n"
     "  --run                   check the file's '# run: @f(...) ~= ...' lines by the interpreter\n"
     "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no "
     "others\n"
@@ -98,11 +100,17 @@ static bool take_option(options *o, const char *arg)
         const char *name;
         bool *slot;
     } flags[] = {
-        {"--locs", &o->locs},         {"--verify-diagnostics", &o->verify_diagnostics},
-        {"--run", &o->run},           {"-Rfuse", &o->remarks},
-        {"--passes", &o->passes},     {"--quiet", &o->quiet},
-        {"--verbose", &o->verbose},   {"--plan", &o->plan},
-        {"--explain-comm", &o->comm}, {"--gpu", &o->gpu},
+        {"--locs", &o->locs},
+        {"--verify-diagnostics", &o->verify_diagnostics},
+        {"--run", &o->run},
+        {"-Rfuse", &o->remarks},
+        {"--passes", &o->passes},
+        {"--quiet", &o->quiet},
+        {"--verbose", &o->verbose},
+        {"--plan", &o->plan},
+        {"--explain-comm", &o->comm},
+        {"--gpu", &o->gpu},
+        {"--plain-products", &o->plain_products},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i].name))
@@ -192,6 +200,7 @@ int main(int argc, char **argv)
 
     nm_module *m = nm_module_new(&arena, &diag);
     m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
+    m->options.plain_products = o.plain_products;
     m->options.precision = o.precision;
     nm_remarks remarks = make_remarks(&o, &arena);
     if (o.remarks || o.explain)

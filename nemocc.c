@@ -281,6 +281,7 @@ static bool lower(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
     m->options.fast_attention_grad = cli->fast_attention_grad;
+    m->options.plain_products = cli->plain_products;
     keep_fixes(m, cli);
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)

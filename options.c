@@ -39,6 +39,7 @@ static const option options[] = {
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
     FLAG("--fast-attention-grad", "GPUs: attention's gradient in bf16 in one pass; its sums have no order: other last bits each run", fast_attention_grad),
+    FLAG("--plain-products", "GPUs: no bias, gelu or sum behind a product in a library's call, where cuBLASLt refuses one", plain_products),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
     FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help

@@ -311,6 +311,7 @@ typedef struct nm_option { // compilation options that passes may read
     const char *precision; // f32: what `real` is computed in
     bool fast_casts;
     bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order
+    bool plain_products;      // flavour gpu: no epilogues behind a library's product
     int n_fixes;
     const nm_fix *fix;     // what passes/fix.c bakes in
     const char *comm_text; // the one text that --explain-comm shows; NULL: all

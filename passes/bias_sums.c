@@ -8,6 +8,7 @@
 // Why here: after layout, since it depends on strides whether a product is a library's, and which
 // sums that can do (ir/product.c); before combine and bundle, which look at what is left.
 #include "ir/product.h"
+#include "passes/fuse.h"
 #include "passes/inline.h"
 #include "passes/pass.h"
 
@@ -211,7 +212,7 @@ static bool join_list(nm_func *f, nm_arena *scratch)
 bool nm_pass_bias_sums(nm_module *m, bool *changed)
 {
     nm_arena scratch = {0};
-    if (m->options.flavour == NM_FLAVOUR_gpu)
+    if (nm_fuse_has_epilogues(m))
         nm_each_func(f, m)
             *changed = join_list(f, &scratch) || *changed;
     nm_arena_free(&scratch);

@@ -2,12 +2,12 @@
 //
 // Why here: after autodiff and accumulate all that a step computes exists; before layout, which
 // wants to know what is stored. Functions and bodies of repeats are fused one at a time: first
-// gelus and roundings behind products (fuse_epilogue.c), what moves over the edges of repeats
-// (fuse_hoist.c, fuse_sink.c, fuse_views.c) and rewrites that make more fusible (fuse_prepare.c);
-// then copies where a result would have no kernel (fuse_store.c); what is computed where it is read
-// (fuse_pull.c) and what is not (fuse_units.c); merging (fuse_pick.c, under the laws of fuse_map.c,
-// fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is fused across the edge of a repeat, or across
-// a collective: those stay bare ops between the groups.
+// gelus are written out where products are no library's (fuse_gelu.c), what moves over the edges of
+// repeats (fuse_hoist.c, fuse_sink.c, fuse_views.c) and rewrites that make more fusible
+// (fuse_prepare.c); then copies where a result would have no kernel (fuse_store.c); what is
+// computed where it is read (fuse_pull.c) and what is not (fuse_units.c); merging (fuse_pick.c,
+// under the laws of fuse_map.c, fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is fused across
+// the edge of a repeat, or across a collective: those stay bare ops between the groups.
 #include "passes/fuse.h"
 #include "passes/pass.h"
 #include "passes/value_number.h"
@@ -93,6 +93,11 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     return ok;
 }
 
+bool nm_fuse_has_epilogues(const nm_module *m)
+{
+    return m->options.flavour == NM_FLAVOUR_gpu && !m->options.plain_products;
+}
+
 bool nm_pass_fuse(nm_module *m, bool *changed)
 {
     nm_arena scratch = {0};
@@ -102,7 +107,8 @@ bool nm_pass_fuse(nm_module *m, bool *changed)
         if (is_fused(f))
             continue;
         *changed = true;
-        nm_fuse_epilogues(f, rank);
+        if (!nm_fuse_has_epilogues(m))
+            nm_fuse_write_gelus(f);
         nm_fuse_hoist(f, &scratch);
         nm_value_number(f,
                         changed); // what was hoisted out of several repeats, or written out twice

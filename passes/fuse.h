@@ -68,8 +68,11 @@ bool nm_fuse_same_dims(const nm_type *a, const nm_type *b); // in any order
 // fuse_prepare.c: rewrites that make more fusible, in one body.
 void nm_fuse_prepare(nm_func *f);
 void nm_fuse_drop_dead(nm_func *f); // ops that compute for nobody
-// fuse_epilogue.c: gelus that no product takes become plain ops; where one does, roundings move.
-void nm_fuse_epilogues(nm_func *f, const nm_rank *rank);
+// fuse_gelu.c: gelu_tanh, or its gradient, becomes plain ops, which stand where it did.
+void nm_fuse_write_gelu(nm_op *op);
+void nm_fuse_write_gelus(nm_func *f); // all of f and the bodies in it
+// On a GPU a product is a call of a library: may that do more than scale and add?
+bool nm_fuse_has_epilogues(const nm_module *m);
 // fuse_hoist.c: what no turn changes is computed before the repeat; f and the bodies in it.
 void nm_fuse_hoist(nm_func *f, nm_arena *scratch);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.

@@ -96,7 +96,7 @@ static bool takes_sum(const nm_fuse *g, epilogue *e, const nm_op *op)
         return false;
     e->ends = is_taken_over(g, other, e->sums);
     e->adds = true;
-    return e->ends || is_bias(g, e->dot, other);
+    return e->ends || (nm_fuse_has_epilogues(g->f->module) && is_bias(g, e->dot, other));
 }
 
 // What is kept for it in bf16 is a rounding that may stand in front of it or behind.

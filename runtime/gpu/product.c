@@ -35,14 +35,16 @@ static void must(nmrt_device *d, cublasStatus_t status, const nmdrv_product *p,
                  const nmdrv_geometry *g)
 {
     nmrt_error e;
-    const char *more = NULL;
     if (status == CUBLAS_STATUS_SUCCESS)
         return;
-    more = d->api->message ? d->api->message() : NULL;
-    nmrt_fail(&e, NMRT_WORLD, "%s (%s): cuBLASLt refuses %lld x [%lld, %lld] of %lld%s: %s%s%s",
+    const char *more = d->api->message ? d->api->message() : NULL,
+               *hint = p->epilogue == NMDRV_EPILOGUE_NONE
+                           ? ""
+                           : "; compile it with --plain-products to do without";
+    nmrt_fail(&e, NMRT_WORLD, "%s (%s): cuBLASLt refuses %lld x [%lld, %lld] of %lld%s: %s%s%s%s",
               p->name, p->where, (long long)g->batch, (long long)g->m, (long long)g->n,
               (long long)g->k, name_epilogue(p), d->api->cublasLtGetStatusString(status),
-              more ? ": " : "", more ? more : "");
+              more ? ": " : "", more ? more : "", hint);
     nmrt_gpu_die(d, &e);
 }
 

@@ -29,3 +29,10 @@ epilogues() {
 }
 { epilogues f32 && epilogues bf16; } >"$scratch/epilogues"
 diff tests/gpu/epilogues.golden "$scratch/epilogues"
+
+# Plain products: none has an epilogue, which is the last but one of a row's numbers.
+told() { sed -n 's/^@products = //p' "$scratch/text" | grep -oE 'i64 [0-9]+, double' | sort -u; }
+nemocc models/gpt2.nm --preset tiny --precision bf16 --target null --fix tp=1 --fix cp=1 --fix pp=1 --emit=llvm -o "$scratch/text"
+[ "$(told | wc -l)" -gt 1 ]
+nemocc models/gpt2.nm --preset tiny --precision bf16 --target null --plain-products --fix tp=1 --fix cp=1 --fix pp=1 --emit=llvm -o "$scratch/text"
+[ "$(told)" = "i64 0, double" ]

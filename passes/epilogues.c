@@ -1,15 +1,20 @@
-// What follows on a product, made ready for the laws of fuse_dot.c.
+// epilogues: what a library does behind a product is done with its sums, in the text of all
+// flavours.
 //
-// In the flavour gpu a gelu_tanh behind a product, or its gradient, stays one op where a library
-// does it in the product's epilogue (docs/gpu.md): its result is stored anyway, since no map reads
-// it, and what is kept of its operand lies as the library asks for. Every other one is written out
-// as plain ops, whose parts are shared by who needs them, in all flavours.
+// A gelu_tanh behind a product, or its gradient, stays one op where a library can do it in the
+// product's epilogue (docs/gpu.md): its result is stored anyway, since no map reads it, and what is
+// kept of its operand lies as the library asks for. Every other one is written out as plain ops,
+// whose parts are shared by who needs them.
 //
 // An epilogue works on the product's sums, before they are rounded. In bf16 the text is made to say
 // that: the product is one in f32, a bias is rounded to the result's dtype, and what is stored is
-// rounded once. A bias alone is treated so, too, where no map reads the sum.
-#include "ir/gelu.h"
+// rounded once. A bias alone is treated so, too, where no map reads the sum. Here alone roundings
+// move: all flavours, and the interpreter, compute what stands here, and fuse keeps casts.
+//
+// Why here: below localize, since a rank's lengths say what a library takes, and before fuse, the
+// first that looks at the flavour.
 #include "passes/fuse.h"
+#include "passes/pass.h"
 
 // --- small questions ------------------------------------------------------------------------
 
@@ -207,86 +212,56 @@ static nm_value *unround(const biased *x)
         sums = nm_build2(before->func, before, x->add->loc, NM_OP_add, sums, bias);
     }
     nm_value *stored = cast_to(before, sums, half);
+    if (!x->add)
+        sums->name = NULL; // a copy of what is stored
     stored->name = x->stored->name;
     x->stored->name = NULL;
     nm_replace(x->stored, stored);
     return sums;
 }
 
-// --- gelus that no product takes, written before the op -------------------------------------
-
-static nm_value *put2(nm_op *at, nm_opcode code, nm_value *a, nm_value *b)
-{
-    return nm_build2(at->func, at, at->loc, code, a, b);
-}
-
-static nm_value *number(nm_op *at, double value)
-{
-    return nm_build_const(at->func, at, at->loc, at->in[0]->type->dtype, value);
-}
-
-static nm_value *put_tanh(nm_op *at, nm_value *x, nm_value *square)
-{
-    nm_value *cube = put2(at, NM_OP_mul, square, x);
-    nm_value *bent = put2(at, NM_OP_mul, number(at, NM_GELU_CUBE), cube);
-    nm_value *inner = put2(at, NM_OP_mul, number(at, NM_GELU_SCALE), put2(at, NM_OP_add, x, bent));
-    nm_proto tanh = {.code = NM_OP_tanh, .loc = at->loc, .n_in = 1, .in = &inner};
-    return nm_build(at->func, at, &tanh);
-}
-
-// x/2 (1 + t)
-static nm_value *put_gelu(nm_op *at, nm_value *x)
-{
-    nm_value *half = put2(at, NM_OP_mul, number(at, 0.5), x);
-    nm_value *t = put_tanh(at, x, put2(at, NM_OP_mul, x, x));
-    return put2(at, NM_OP_mul, half, put2(at, NM_OP_add, number(at, 1), t));
-}
-
-// dy (1/2 (1 + t) + x/2 (1 - t t) (k + 3 k c x x))
-static nm_value *put_gelu_grad(nm_op *at, nm_value *dy, nm_value *x)
-{
-    nm_value *one = number(at, 1), *half = put2(at, NM_OP_mul, number(at, 0.5), x);
-    nm_value *square = put2(at, NM_OP_mul, x, x), *t = put_tanh(at, x, square);
-    nm_value *level = put2(at, NM_OP_mul, number(at, 0.5), put2(at, NM_OP_add, one, t));
-    nm_value *curve = put2(at, NM_OP_mul, number(at, 3 * NM_GELU_SCALE * NM_GELU_CUBE), square);
-    nm_value *inner = put2(at, NM_OP_add, number(at, NM_GELU_SCALE), curve);
-    nm_value *rest = put2(at, NM_OP_sub, one, put2(at, NM_OP_mul, t, t));
-    nm_value *slope = put2(at, NM_OP_mul, put2(at, NM_OP_mul, half, rest), inner);
-    return put2(at, NM_OP_mul, dy, put2(at, NM_OP_add, level, slope));
-}
-
-static void write_out(nm_op *op)
-{
-    nm_replace(&op->out[0], op->code == NM_OP_gelu_tanh ? put_gelu(op, op->in[0])
-                                                        : put_gelu_grad(op, op->in[0], op->in[1]));
-    nm_erase(op);
-}
-
 // --- the whole ------------------------------------------------------------------------------
 
-static void prepare(nm_op *op, const nm_rank *rank)
+// Did anything change?
+static bool move_roundings(nm_op *op, const nm_rank *rank)
 {
-    bool gpu = op->func->module->options.flavour == NM_FLAVOUR_gpu, gelu = !narrows(op);
+    bool gelu = !narrows(op);
     biased x;
-    bool taken = gpu && (op->code == NM_OP_gelu_tanh        ? takes_gelu(rank, op, &x)
-                         : op->code == NM_OP_gelu_tanh_grad ? takes_gelu_grad(rank, op, &x)
-                                                            : takes_bias(rank, op, &x));
+    bool taken = op->code == NM_OP_gelu_tanh        ? takes_gelu(rank, op, &x)
+                 : op->code == NM_OP_gelu_tanh_grad ? takes_gelu_grad(rank, op, &x)
+                                                    : takes_bias(rank, op, &x);
     if (!taken && gelu)
-        write_out(op);
-    else if (taken && is_half(x.stored->type->dtype)) {
-        nm_value *sums = unround(&x);
-        if (gelu)
-            nm_set_operand(op, 0, sums);
-    }
+        nm_fuse_write_gelu(op);
+    if (!taken)
+        return gelu;
+    if (!is_half(x.stored->type->dtype))
+        return false;
+    nm_value *sums = unround(&x);
+    if (gelu)
+        nm_set_operand(op, 0, sums);
+    return true;
 }
 
-void nm_fuse_epilogues(nm_func *f, const nm_rank *rank)
+static bool prepare(nm_func *f, const nm_rank *rank)
 {
+    bool changed = false;
     nm_each_op_safe(op, f) {
-        if (op->body)
-            nm_fuse_epilogues(op->body, rank);
+        if (op->code == NM_OP_repeat)
+            changed = prepare(op->body, rank) || changed;
         if (op->code == NM_OP_gelu_tanh || op->code == NM_OP_gelu_tanh_grad || narrows(op))
-            prepare(op, rank);
+            changed = move_roundings(op, rank) || changed;
     }
-    nm_fuse_drop_dead(f);
+    if (changed)
+        nm_fuse_drop_dead(f);
+    return changed;
+}
+
+bool nm_pass_epilogues(nm_module *m, bool *changed)
+{
+    nm_arena scratch = {0};
+    nm_rank *rank = nm_rank_new(m, &scratch);
+    nm_each_func(f, m)
+        *changed = prepare(f, rank) || *changed;
+    nm_arena_free(&scratch);
+    return true;
 }
