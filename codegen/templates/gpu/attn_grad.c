@@ -129,6 +129,7 @@ INLINE void meet_rows(const attn *a, head h, seat me, slice part, int64_t j, int
     product(me, &v, &dout, hd_v, t.ds);
     find_norms(a, h, me, r);
     soften_keys(a, h, me, j, r, &t);
+    find_again(&me);
     put_pairs(me, t.p);
     add_lines(me, &dout, part.from, part.hd_v, min64(hd_v, NMG_ATTN_WIDE), sum->dv);
     block_sync(); // all have read the pairs
