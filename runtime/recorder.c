@@ -376,6 +376,20 @@ static void print_blame(const nmrt_recorder *r, int waiting, int seat, int behin
         receives ? "sent it" : "taken what it was sent before", r->timeout, state, last.at);
 }
 
+// All have come, and it does not end: a rank that does not move may stand in the middle of it.
+static void print_riddle(const nmrt_recorder *r, int waiting, int seat, char *why, size_t n)
+{
+    int frozen = 0;
+    while (frozen < r->ranks && (frozen == waiting || !is_frozen(r, frozen)))
+        frozen++;
+    int at = snprintf(why, n, "rank %d waits in %.400s for %g s, and nobody is behind", waiting,
+                      title_now(r, seat).at, r->timeout);
+    if (frozen < r->ranks)
+        snprintf(why + at, n - (size_t)at,
+                 "; but rank %d does not move (%s): its last operation was %.300s", frozen,
+                 state_of(r, frozen), nmrt_recorder_title(r, frozen).at);
+}
+
 void nmrt_recorder_blame(nmrt_recorder *r, int rank)
 {
     char why[sizeof r->why], seen[4096] = {0};
@@ -396,8 +410,7 @@ void nmrt_recorder_blame(nmrt_recorder *r, int rank)
     if (behind < 0 && !is_forgotten(r, waiting))
         return;
     if (behind < 0)
-        snprintf(why, sizeof why, "rank %d waits in %.400s for %g s, and nobody is behind", waiting,
-                 title_now(r, seat).at, r->timeout);
+        print_riddle(r, waiting, seat, why, sizeof why);
     else
         print_blame(r, waiting, seat, behind, why, sizeof why);
     nmrt_recorder_fail(r, NMRT_FAILED_LOST, -1, why);
