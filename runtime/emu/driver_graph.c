@@ -191,22 +191,20 @@ static CUresult graph_instantiate(CUgraphExec *exec, CUgraph graph, unsigned lon
     return nmemu_done(r ? r : instantiate(exec, graph, flags));
 }
 
+// What is destroyed goes, also where the call tells that something else has failed before.
 static CUresult graph_destroy(CUgraph graph)
 {
     CUresult r = nmemu_call("cuGraphDestroy");
-    if (!r)
-        graph_drop(graph);
+    graph_drop(graph);
     return nmemu_done(r);
 }
 
 static CUresult exec_destroy(CUgraphExec exec)
 {
     CUresult r = nmemu_call("cuGraphExecDestroy");
-    if (!r) {
-        graph_drop(exec->graph);
-        nmemu_mark_drop(exec->last);
-        free(exec);
-    }
+    graph_drop(exec->graph);
+    nmemu_mark_drop(exec->last);
+    free(exec);
     return nmemu_done(r);
 }
 

@@ -222,9 +222,9 @@ static void disagree_on_graphs(const ncclUniqueId *id)
     if (rank == 1) {
         OK(cu->cuStreamEndCapture(s, &graph));
         OK(cu->cuGraphInstantiateWithFlags(&exec, graph, 0));
-        OK(cu->cuGraphLaunch(exec, s));
         OK(cu->cuGraphDestroy(graph));
-        OK(cu->cuGraphExecDestroy(exec));
+        OK(cu->cuGraphLaunch(exec, s));
+        cu->cuGraphExecDestroy(exec); // may tell the failure already
     }
     IS(cu->cuStreamSynchronize(s), CUDA_ERROR_LAUNCH_FAILED);
     SAYS(rank == 1 ? "1000 elements) in a graph, rank 0" : "1000 elements), rank 1");

@@ -121,6 +121,7 @@ INLINE void own_keys(const job *b, int64_t first)
         await_full(&b->others, i);
         warp_sync(); // a lane that came late would wait for what is full again
         if (there && has_pairs(b->a, j, OWN, r)) {
+            find_again(&me);
             meet_rows(b->a, b->h, me, m, b->part, b->w, j, r, i % STAGES, &sum);
             if (b->w.dq)
                 sync_four(me); // nobody reads the pairs
