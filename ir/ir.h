@@ -222,11 +222,19 @@ typedef enum {    // when gradients are reduced (docs/mesh.md, Sums)
     NM_SUMS_last, // in the last: what is pending together with its own part
 } nm_sums;
 
+typedef enum {              // what backward's turns find of forward's (passes/recompute.c)
+    NM_RECOMPUTE_any,       // the function does not depend on it
+    NM_RECOMPUTE_none,      // all that they read
+    NM_RECOMPUTE_selective, // what is dear to compute, or no larger than what it is made of
+    NM_RECOMPUTE_full,      // what forward's turns were given
+} nm_recompute;
+
 typedef struct nm_part {
     nm_phase phase;
     uint64_t units; // bits: that it is of, or whose parameters' owners run it; 0: not cut
     nm_sym mode;    // of the mesh: one, mesh, ...; NULL: any
     nm_sums sums;
+    nm_recompute recompute;
 } nm_part;
 
 #define NM_ODD_UNITS 0xaaaaaaaaaaaaaaaaull // those that are repeats

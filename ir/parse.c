@@ -549,23 +549,26 @@ static bool units(parser *p, uint64_t *out)
 static bool part(parser *p, nm_part *out)
 {
     static const char phases[] = "forward, turn, backward, before, middle or after",
-                      all_sums[] = "each, once or last";
+                      all_sums[] = "each, once or last", recomputes[] = "none, selective or full";
     nm_lexer *lx = &p->lx;
     if (!nm_lex_accept(lx, "{"))
         return true;
-    int phase = NM_PHASE_none, sums = NM_SUMS_each;
+    int phase = NM_PHASE_none, sums = NM_SUMS_each, again = NM_RECOMPUTE_any;
     do {
         bool ok = nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
                   : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
                   : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
+                  : nm_lex_accept(lx, "recompute")
+                      ? number_of_word(p, nm_text_recompute, recomputes, &again)
                   : nm_lex_accept(lx, "mode")
                       ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
-                      : nm_lex_error(lx, "phase, units, mode or sums");
+                      : nm_lex_error(lx, "phase, units, mode, sums or recompute");
         if (!ok)
             return false;
     } while (nm_lex_accept(lx, ","));
     out->phase = (nm_phase)phase;
     out->sums = (nm_sums)sums;
+    out->recompute = (nm_recompute)again;
     return nm_lex_expect(lx, "}");
 }
 

@@ -37,6 +37,13 @@ static const char *const phase_name[] = {
 static const char *const sums_name[] = {
     [NM_SUMS_each] = "each", [NM_SUMS_once] = "once", [NM_SUMS_last] = "last"};
 
+static const char *const recompute_name[] = {
+    [NM_RECOMPUTE_any] = "any",
+    [NM_RECOMPUTE_none] = "none",
+    [NM_RECOMPUTE_selective] = "selective",
+    [NM_RECOMPUTE_full] = "full",
+};
+
 static int find_word(const char *const *all, int n, const char *word)
 {
     for (int i = 0; i < n; i++)
@@ -48,6 +55,11 @@ static int find_word(const char *const *all, int n, const char *word)
 int nm_text_bind(const char *word) { return find_word(bind_name, NM_BIND_link + 1, word); }
 int nm_text_phase(const char *word) { return find_word(phase_name, NM_PHASE_after + 1, word); }
 int nm_text_sums(const char *word) { return find_word(sums_name, NM_SUMS_last + 1, word); }
+
+int nm_text_recompute(const char *word)
+{
+    return find_word(recompute_name, NM_RECOMPUTE_full + 1, word);
+}
 
 // --- names ---------------------------------------------------------------------------------------
 
@@ -333,6 +345,10 @@ static void print_part(printer *p, const nm_part *part)
     }
     if (part->sums != NM_SUMS_each) {
         fprintf(p->out, "%ssums = %s", between, sums_name[part->sums]);
+        between = ", ";
+    }
+    if (part->recompute != NM_RECOMPUTE_any) {
+        fprintf(p->out, "%srecompute = %s", between, recompute_name[part->recompute]);
         between = ", ";
     }
     fputs(*between == ',' ? "} " : "", p->out);

@@ -71,6 +71,7 @@ bool nm_text_is_word(const char *s, size_t n);     // [A-Za-z_][A-Za-z0-9_.]*'*
 int nm_text_bind(const char *word);                // nm_bind_kind, or -1
 int nm_text_phase(const char *word);               // nm_phase, or -1
 int nm_text_sums(const char *word);                // nm_sums, or -1
+int nm_text_recompute(const char *word);           // nm_recompute, or -1
 
 const char *nm_attr_kind_name(nm_attr_kind kind);
 

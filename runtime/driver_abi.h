@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 14 };
+enum { NMDRV_VERSION = 15 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -59,6 +59,12 @@ typedef enum { // when gradients are reduced
     NMDRV_LAST,  // in the last: NAME is what is pending and its own part, completed. Where NAME has as many
                  // bytes as pending.NAME it may be the same memory
 } nmdrv_sums;
+
+typedef enum { // what backward's turns of a repeat find of forward's; the rest they compute again
+    NMDRV_RECOMPUTE_NONE,      // all that they read
+    NMDRV_RECOMPUTE_SELECTIVE, // what is dear to compute
+    NMDRV_RECOMPUTE_FULL,      // what forward's turns were given
+} nmdrv_recompute;
 
 typedef struct nmdrv_dim {
     const char *name, *where;
@@ -134,6 +140,8 @@ typedef struct nmdrv_func {
     const nmdrv_buf *buf;
     const nmdrv_arg *arg, *result; // a result that is also an argument (acc, param, state, cache) is
                                    // written in place: both rows name the same buffer
+    int64_t recompute;   // nmdrv_recompute: of several texts of one role, phase, units and sums; forward's and backward's
+                         // of one chunk go together, by links of the same names. -1: it has no variants
 } nmdrv_func;
 
 // --- kernels and the six calls ------------------------------------------------------------------------------

@@ -11,8 +11,18 @@ static const nmdrv_sym_info sym[2] = {
     {.name = "layers.pp", .of = "layers", .extent = 11, .of_sym = -1},
 };
 static const nmdrv_func func[2] = {
-    {.name = "f1", .role = NMDRV_MICRO, .phase = NMDRV_FORWARD, .units = 1 << 1, .turns = 0},
-    {.name = "f3", .role = NMDRV_MICRO, .phase = NMDRV_FORWARD, .units = 1 << 3, .turns = 1},
+    {.name = "f1",
+     .role = NMDRV_MICRO,
+     .phase = NMDRV_FORWARD,
+     .units = 1 << 1,
+     .turns = 0,
+     .recompute = -1},
+    {.name = "f3",
+     .role = NMDRV_MICRO,
+     .phase = NMDRV_FORWARD,
+     .units = 1 << 3,
+     .turns = 1,
+     .recompute = -1},
 };
 static const nmdrv_program program = {.n_units = 5,
                                       .n_funcs = 2,

@@ -54,7 +54,7 @@ static const nmdrv_buf bufs[4] = {
 // clang-format off
 #define TEXT(phase, unit, turns, sums, sizes, n_bufs, args, n_args, results, n_results)            \
     {"f",   NMDRV_MICRO, "",     -1,     phase,     1 << unit, turns, sums,   no_run,              \
-     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results}
+     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results, -1}
 // clang-format on
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
     TEXT(phase, unit, turns, NMDRV_EACH, sizes, 3, args, n_args, results, n_results)

@@ -553,7 +553,8 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
      COUNT(table##_results),                                                                       \
      bufs,                                                                                         \
      table##_args,                                                                                 \
-     table##_results}
+     table##_results,                                                                              \
+     -1}
 // clang-format on
 #define MICRO(name, phase, unit, turns, body, table, flops, n)                                     \
     FUNC("train.micro." name, NMDRV_MICRO, phase, 1 << unit, turns, body, table, flops, bound, n)
