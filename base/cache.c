@@ -133,53 +133,76 @@ static bool write_all(int fd, const char *data, size_t size)
 
 // --- all files -----------------------------------------------------------------------------------
 
-typedef struct oldest { // of the files that are there
-    size_t total;
+typedef struct kept { // a file that is there
+    size_t size;
     struct timespec used;
-    char path[NM_CACHE_PATH]; // empty: there is none
-} oldest;
+    char *path; // from malloc
+} kept;
 
-static bool is_before(struct timespec a, struct timespec b)
-{
-    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
-}
+typedef struct all_kept {
+    size_t total;
+    size_t n;
+    kept *file; // from malloc
+} all_kept;
 
-static void look_at(oldest *o, const char *folder, const char *name)
+static void look_at(all_kept *all, const char *folder, const char *name)
 {
     char path[NM_CACHE_PATH];
     struct stat st;
     if (strncmp(name, prefix, sizeof prefix - 1) != 0 || !join(path, folder, name) ||
         lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
         return;
-    o->total += (size_t)st.st_size;
-    if (*o->path && !is_before(st.st_mtim, o->used))
-        return;
-    o->used = st.st_mtim;
-    memcpy(o->path, path, sizeof path);
+    all->total += (size_t)st.st_size;
+    if ((all->n & (all->n - 1)) == 0) { // a power of two: it is full
+        kept *more = realloc(all->file, (all->n ? 2 * all->n : 1) * sizeof *more);
+        if (!more)
+            return;
+        all->file = more;
+    }
+    char *copy = strdup(path);
+    if (copy)
+        all->file[all->n++] = (kept){(size_t)st.st_size, st.st_mtim, copy};
 }
 
-static oldest find_oldest(const char *folder)
+static all_kept list_files(const char *folder)
 {
-    oldest o = {0};
+    all_kept all = {0};
     DIR *d = opendir(folder);
     for (struct dirent *entry; d && (entry = readdir(d));)
-        look_at(&o, folder, entry->d_name);
+        look_at(&all, folder, entry->d_name);
     if (d)
         closedir(d);
-    return o;
+    return all;
 }
 
-static void trim(const char *folder, size_t limit)
+static int used_before(const void *a, const void *b)
 {
-    for (oldest o = find_oldest(folder); o.total > limit && *o.path; o = find_oldest(folder))
-        if (unlink(o.path) != 0 && errno != ENOENT)
-            return;
+    const kept *x = a, *y = b;
+    if (x->used.tv_sec != y->used.tv_sec)
+        return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
+    return (x->used.tv_nsec > y->used.tv_nsec) - (x->used.tv_nsec < y->used.tv_nsec);
 }
 
-nm_cache_status nm_cache_write(const char *name, const char *data, size_t size, size_t limit)
+void nm_cache_trim(size_t limit)
 {
-    char folder[NM_CACHE_PATH], path[NM_CACHE_PATH], aside[NM_CACHE_PATH], head[HEAD + 1];
-    if (!find_folder(folder) || !nm_cache_path(path, name) || !nm_cache_path(aside, "new-XXXXXX"))
+    char folder[NM_CACHE_PATH];
+    if (!find_folder(folder))
+        return;
+    all_kept all = list_files(folder);
+    if (all.total > limit)
+        qsort(all.file, all.n, sizeof *all.file, used_before);
+    for (size_t i = 0; i < all.n; i++) {
+        if (all.total > limit && (unlink(all.file[i].path) == 0 || errno == ENOENT))
+            all.total -= all.file[i].size;
+        free(all.file[i].path);
+    }
+    free(all.file);
+}
+
+nm_cache_status nm_cache_write(const char *name, const char *data, size_t size)
+{
+    char path[NM_CACHE_PATH], aside[NM_CACHE_PATH], head[HEAD + 1];
+    if (!nm_cache_path(path, name) || !nm_cache_path(aside, "new-XXXXXX"))
         return NM_CACHE_NONE;
     int fd = make_folders(path) ? mkstemp(aside) : -1;
     if (fd < 0)
@@ -187,10 +210,8 @@ nm_cache_status nm_cache_write(const char *name, const char *data, size_t size, 
     write_head(head, data, size);
     bool ok = write_all(fd, head, HEAD) && write_all(fd, data, size);
     ok = close(fd) == 0 && ok;
-    if (ok && rename(aside, path) == 0) {
-        trim(folder, limit);
+    if (ok && rename(aside, path) == 0)
         return NM_CACHE_OK;
-    }
     int why = errno;
     unlink(aside);
     errno = why;

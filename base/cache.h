@@ -22,7 +22,10 @@ bool nm_cache_path(char path[NM_CACHE_PATH], const char *name);
 // OK: *data is from malloc, with a zero behind it, and the file counts as used today.
 nm_cache_status nm_cache_read(const char *name, char **data, size_t *size);
 // The file is there as a whole or not at all, whoever writes it at the same time; folders are made.
-// Then those used longest ago go, until all files together have at most `limit` bytes.
-nm_cache_status nm_cache_write(const char *name, const char *data, size_t size, size_t limit);
+nm_cache_status nm_cache_write(const char *name, const char *data, size_t size);
+// Those used longest ago go, until all files together have at most `limit` bytes. Who has written
+// one calls it once, behind the last.
+void nm_cache_trim(size_t limit);
+#define NM_CACHE_LIMIT ((size_t)512 << 20) // of a user's cache
 
 #endif

@@ -217,7 +217,7 @@ static bool finish(nm_binary *b)
     } else if (ok) {
         nm_object *list = &b->object[b->n_objects++];
         *list = nm_programs_object(b->m, &b->target[HOST], b->n_programs, b->program, &images);
-        ok = nm_compile(b->m, o->emit, 1, list) && nm_link(b->m, o, b->n_objects, b->object);
+        ok = nm_compile(b->m, o, 1, list) && nm_link(b->m, o, b->n_objects, b->object);
     }
     nm_images_release(&images);
     return ok;
@@ -230,12 +230,17 @@ static void print_times(const nm_binary *b, double generated, double compiled, d
     int n_kernels = 0;
     for (int i = 0; i < b->n_programs; i++)
         n_kernels += b->program[i].n_kernels;
-    for (int i = 0; i < b->n_objects; i++)
-        fprintf(stderr, "%8.1f ms  %s %s\n", 1e3 * b->object[i].seconds,
-                b->object[i].name ? b->object[i].name : "driver", b->object[i].target->name);
+    int n_kept = 0;
+    for (int i = 0; i < b->n_objects; i++) {
+        const nm_object *o = &b->object[i];
+        n_kept += o->is_kept;
+        fprintf(stderr, "%8.1f ms  %s %s%s\n", 1e3 * o->seconds, o->name ? o->name : "driver",
+                o->target->name, o->is_kept ? ", kept" : "");
+    }
     fprintf(stderr,
-            "codegen: %d kernels, %d objects: generate %.3f s, compile %.3f s, link %.3f s\n",
-            n_kernels, b->n_objects, generated, compiled, linked);
+            "codegen: %d kernels, %d objects, %d kept: generate %.3f s, compile %.3f s, link %.3f "
+            "s\n",
+            n_kernels, b->n_objects, n_kept, generated, compiled, linked);
 }
 
 bool nm_codegen_programs(int n, nm_module *const *m, const nm_codegen_opts *o)
@@ -253,7 +258,7 @@ bool nm_codegen_programs(int n, nm_module *const *m, const nm_codegen_opts *o)
     double generated = now();
     drop_idle(&b);
     list_objects(&b);
-    bool ok = nm_compile(b.m, o->emit, b.n_objects, b.object);
+    bool ok = nm_compile(b.m, o, b.n_objects, b.object);
     double compiled = now();
     ok = ok && finish(&b);
     print_times(&b, generated - start, compiled - generated, now() - compiled);

@@ -4,7 +4,9 @@
 // functions, so that hooks are inlined into them and constant specs fold; what is not used goes.
 #define _GNU_SOURCE // sched_getaffinity
 #include "codegen/compile.h"
+#include "base/cache.h"
 #include "codegen/gpu.h"
+#include "codegen/kept.h"
 #include "codegen/lines.h"
 
 #include <llvm-c/Analysis.h>
@@ -49,7 +51,7 @@ static const char *pipeline_of(const nm_object *o)
 }
 
 typedef struct nm_work { // shared by the threads
-    nm_emit_kind emit;
+    const nm_codegen_opts *opts;
     int n;
     nm_object **object; // heaviest first
     atomic_int next;
@@ -207,16 +209,20 @@ static void keep_text(nm_object *o, const char *text, size_t size)
         fail(o, "out of memory", o->name ? o->name : "driver");
 }
 
+static bool is_text(const nm_work *w, const nm_object *o)
+{
+    return w->opts->emit == NM_EMIT_asm || o->target->is_gpu;
+}
+
 static void emit(nm_worker *w, nm_object *o, LLVMModuleRef mod)
 {
-    if (w->work->emit == NM_EMIT_llvm) {
+    if (w->work->opts->emit == NM_EMIT_llvm) {
         char *text = LLVMPrintModuleToString(mod);
         keep_text(o, text, strlen(text));
         LLVMDisposeMessage(text);
         return;
     }
-    bool text = w->work->emit == NM_EMIT_asm || o->target->is_gpu;
-    LLVMCodeGenFileType type = text ? LLVMAssemblyFile : LLVMObjectFile;
+    LLVMCodeGenFileType type = is_text(w->work, o) ? LLVMAssemblyFile : LLVMObjectFile;
     LLVMTargetMachineRef machine = machine_of(w, o->target);
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
@@ -236,9 +242,8 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void compile_one(nm_worker *w, nm_object *o)
+static void make(nm_worker *w, nm_object *o)
 {
-    double start = now();
     LLVMModuleRef mod = load(w, o);
     if (needs_templates(mod)) {
         link_templates(w, o->target, mod);
@@ -248,6 +253,19 @@ static void compile_one(nm_worker *w, nm_object *o)
     if (optimise(w, o, mod))
         emit(w, o, mod);
     LLVMDisposeModule(mod);
+}
+
+static void compile_one(nm_worker *w, nm_object *o)
+{
+    double start = now();
+    nm_kept_key key = {pipeline_of(o), w->work->opts->version, is_text(w->work, o)};
+    bool keeps = w->work->opts->emit != NM_EMIT_llvm;
+    o->is_kept = keeps && nm_kept_find(o, key);
+    if (!o->is_kept) {
+        make(w, o);
+        if (keeps && !o->error)
+            nm_kept_add(o, key, &o->not_kept);
+    }
     o->seconds = now() - start;
 }
 
@@ -305,15 +323,33 @@ static void dispose_bitcode(int n, nm_object *object)
             LLVMDisposeMemoryBuffer(object[i].bitcode);
 }
 
-bool nm_compile(nm_module *m, nm_emit_kind emit_kind, int n, nm_object *object)
+// Never an error: without a cache all works, slower.
+static void tend_cache(nm_module *m, int n, const nm_object *object)
 {
-    nm_work work = {.emit = emit_kind, .n = n};
+    int why = 0;
+    bool is_new = false;
+    for (int i = 0; i < n; i++) {
+        is_new |= !object[i].is_kept;
+        why = why ? why : object[i].not_kept;
+    }
+    if (is_new)
+        nm_cache_trim(NM_CACHE_LIMIT);
+    char path[NM_CACHE_PATH];
+    if (why && nm_cache_path(path, "object"))
+        nm_note(m->diag, (nm_loc){0}, "compiled kernels are not kept for the next time in %s: %s",
+                path, strerror(why));
+}
+
+bool nm_compile(nm_module *m, const nm_codegen_opts *opts, int n, nm_object *object)
+{
+    nm_work work = {.opts = opts, .n = n};
     work.object = nm_new_n(m->arena, nm_object *, (size_t)n);
     for (int i = 0; i < n; i++)
         work.object[i] = &object[i];
     qsort(work.object, (size_t)n, sizeof *work.object, heavier);
     run_threads(&work);
     bool ok = true;
+    tend_cache(m, n, object);
     dispose_bitcode(n, object);
     for (int i = 0; i < n; i++)
         if (object[i].error)

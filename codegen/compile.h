@@ -26,10 +26,12 @@ typedef struct nm_object { // one module for one target
     size_t size;
     char *error;    // out: from malloc; NULL: none
     double seconds; // out: processor time that it took
+    bool is_kept;   // out: it was made by another compilation (codegen/kept.h)
+    int not_kept;   // out: errno, where it should be kept for the next one and is not
 } nm_object;
 
 // False: reported (an LLVM error is our mistake, but may be a full memory, too).
-bool nm_compile(nm_module *m, nm_emit_kind emit, int n, nm_object *object);
+bool nm_compile(nm_module *m, const nm_codegen_opts *opts, int n, nm_object *object);
 void nm_objects_release(int n, nm_object *object);
 
 #endif

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t limit = (size_t)512 << 20; // of all files of the cache
-
 // Of the text without its titles, which name lines of the model. *bytes: how long that is.
 static uint64_t hash_text(uint64_t h, const nm_image *ptx, size_t *bytes)
 {
@@ -77,7 +75,7 @@ static void keep(nm_module *m, const char *name, const nm_image *cubin, const ch
         return;
     memcpy(data, said, head);
     memcpy(data + head, cubin->data, cubin->size);
-    tell(m, nm_cache_write(name, data, head + cubin->size, limit), name);
+    tell(m, nm_cache_write(name, data, head + cubin->size), name);
     free(data);
 }
 
@@ -90,5 +88,6 @@ bool nm_cubin_make(nm_module *m, const char *ptxas, const char *version, const n
     if (!nm_ptxas_run(m, ptxas, ptx, cubin, said))
         return false;
     keep(m, name, cubin, *said);
+    nm_cache_trim(NM_CACHE_LIMIT);
     return true;
 }

@@ -37,23 +37,35 @@ static bool same_code(LLVMMemoryBufferRef a, LLVMMemoryBufferRef b)
            memcmp(LLVMGetBufferStart(a), LLVMGetBufferStart(b), n) == 0;
 }
 
+static uint64_t hash_code(const nm_code *c)
+{
+    uint64_t h = nm_hash64(LLVMGetBufferStart(c->bitcode), LLVMGetBufferSize(c->bitcode));
+    h = nm_hash64_more(h, c->entry, sizeof c->entry);
+    return nm_hash64_more(h, c->sm90a, sizeof c->sm90a);
+}
+
+// Its name is the same in every binary, so that a compiled one can be used again (codegen/kept.h).
 int nm_program_add_code(nm_program *p, LLVMModuleRef mod, nm_code code)
 {
     nm_codes *all = p->codes;
     code.bitcode = LLVMWriteBitcodeToMemoryBuffer(mod);
     LLVMDisposeModule(mod);
-    code.hash = nm_hash64(LLVMGetBufferStart(code.bitcode), LLVMGetBufferSize(code.bitcode));
+    code.hash = hash_code(&code);
     for (int i = 0; i < all->n; i++) {
         const nm_code *x = &all->code[i];
-        if (x->hash != code.hash || memcmp(x->entry, code.entry, sizeof code.entry) != 0 ||
-            memcmp(x->sm90a, code.sm90a, sizeof code.sm90a) != 0 ||
-            !same_code(x->bitcode, code.bitcode))
+        if (x->hash != code.hash)
             continue;
-        LLVMDisposeMemoryBuffer(code.bitcode);
-        return i;
+        if (memcmp(x->entry, code.entry, sizeof code.entry) == 0 &&
+            memcmp(x->sm90a, code.sm90a, sizeof code.sm90a) == 0 &&
+            same_code(x->bitcode, code.bitcode)) {
+            LLVMDisposeMemoryBuffer(code.bitcode);
+            return i;
+        }
+        code.hash++; // another one with its name: those behind it are looked at, too
+        i = -1;
     }
     all->code = nm_arena_grow(p->m->arena, all->code, all->n, sizeof *all->code);
-    code.name = nm_arena_fmt(p->m->arena, "k%d", all->n);
+    code.name = nm_arena_fmt(p->m->arena, "k%016llx", (unsigned long long)code.hash);
     all->code[all->n] = code;
     return all->n++;
 }

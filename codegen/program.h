@@ -8,9 +8,9 @@
 #include "codegen/image.h"
 
 typedef struct nm_code {         // one LLVM module: of equal kernels, of a driver
-    const char *name;            // k12; NULL: a driver
+    const char *name;            // k and its hash; NULL: a driver
     LLVMMemoryBufferRef bitcode; // disposed of by nm_compile
-    uint64_t hash;               // of the bitcode, before it has a name
+    uint64_t hash;               // of the bitcode, before it has a name, and the entries
     int weight;
     // Of the flavour gpu, as in nm_object; else 0: as everywhere, and for sm_90a.
     nm_entry entry[NM_MAX_LAUNCHES], sm90a[NM_MAX_LAUNCHES];

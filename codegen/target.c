@@ -1,6 +1,8 @@
 // The machines that code is compiled for: x86-64 levels, or the one that nemocc runs on; GPUs.
 #include "codegen/target.h"
 
+#include "base/hash.h"
+
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
 #include <string.h>
@@ -14,6 +16,12 @@ static const struct {
     {"v4", "x86-64-v4", 4, 16},
 };
 enum { N_LEVELS = sizeof levels / sizeof *levels };
+
+static void use_templates(nm_target *t, nm_template_data templates)
+{
+    t->templates = templates;
+    t->templates_hash = nm_hash64(templates.data, templates.size);
+}
 
 static bool use_level(nm_target *t, int i)
 {
@@ -90,7 +98,8 @@ bool nm_target_find(nm_module *m, const char *cpu, nm_target *t)
         return nm_error(m->diag, (nm_loc){0}, "LLVM: %s", take(m, message));
     bool native = !cpu || strcmp(cpu, "native") == 0;
     bool found = native ? find_native(m, t) : find_level(m, cpu, t);
-    t->templates = found ? nm_template_bc_get(t->vl) : t->templates;
+    if (found)
+        use_templates(t, nm_template_bc_get(t->vl));
     return found;
 }
 
@@ -100,7 +109,7 @@ nm_target nm_target_emu(const nm_target *host, bool sm90a)
     t.is_emu = true;
     t.is_sm90a = sm90a;
     t.name = sm90a ? "emu sm_90a" : "emu";
-    t.templates = sm90a ? nm_template_gpu_emu_sm90a() : nm_template_gpu_emu();
+    use_templates(&t, sm90a ? nm_template_gpu_emu_sm90a() : nm_template_gpu_emu());
     return t;
 }
 
@@ -154,11 +163,11 @@ bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
                      .features = archs[i].feature,
                      .ptx = archs[i].ptx,
                      .name = archs[i].name,
-                     .templates = sm90a ? nm_template_gpu_sm90a() : nm_template_gpu_ptx(),
                      .is_sm90a = sm90a,
                      .arch = archs[i].arch,
                      .is_gpu = true,
                      .is_specific = archs[i].specific};
+    use_templates(t, sm90a ? nm_template_gpu_sm90a() : nm_template_gpu_ptx());
     char *message = NULL;
     if (LLVMGetTargetFromTriple(t->triple, &t->llvm, &message))
         return nm_error(m->diag, (nm_loc){0}, "LLVM: %s", take(m, message));

@@ -12,14 +12,15 @@ typedef struct nm_target { // of one compilation; read by all threads
     const char *triple, *cpu, *features; // in the arena
     const char *name;                    // as the user says it: x86-64-v4, sm_90a
     nm_template_data templates;          // bitcode
-    int vl;                              // x86: floats in a vector
-    int level;                           // x86-64-v2 is 2, ...: what the program needs to run
-    int arch;                            // a GPU: 90 of sm_90a
-    const char *ptx;                     // the version of PTX: 8.0
-    bool is_gpu, is_specific;            // sm_90a: for no other architecture
-    bool is_emu;                         // x86: for gpu kernels
-    bool is_sm90a;                       // kernels and templates are those for sm_90a alone
-    bool is_driver; // x86: for code that runs once a launch, and should compile fast
+    uint64_t templates_hash;
+    int vl;                   // x86: floats in a vector
+    int level;                // x86-64-v2 is 2, ...: what the program needs to run
+    int arch;                 // a GPU: 90 of sm_90a
+    const char *ptx;          // the version of PTX: 8.0
+    bool is_gpu, is_specific; // sm_90a: for no other architecture
+    bool is_emu;              // x86: for gpu kernels
+    bool is_sm90a;            // kernels and templates are those for sm_90a alone
+    bool is_driver;           // x86: for code that runs once a launch, and should compile fast
 } nm_target;
 
 enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 4 };

@@ -173,26 +173,29 @@ static void caches(void)
     EXPECT(mkdtemp(folder));
     setenv("NEMOCC_CACHE_DIR", folder, 1);
     EXPECT(nm_cache_read("a", &data, &size) == NM_CACHE_NONE);
-    EXPECT(nm_cache_write("a", "first", 5, limit) == NM_CACHE_OK && has("a", "first"));
-    EXPECT(nm_cache_write("a", "again", 5, limit) == NM_CACHE_OK && has("a", "again"));
+    EXPECT(nm_cache_write("a", "first", 5) == NM_CACHE_OK && has("a", "first"));
+    EXPECT(nm_cache_write("a", "again", 5) == NM_CACHE_OK && has("a", "again"));
     wait_a_little();
-    EXPECT(nm_cache_write("b", "bbbbb", 5, limit) == NM_CACHE_OK);
+    EXPECT(nm_cache_write("b", "bbbbb", 5) == NM_CACHE_OK);
     wait_a_little();
-    EXPECT(nm_cache_write("c", "", 0, limit) == NM_CACHE_OK && has("c", ""));
+    EXPECT(nm_cache_write("c", "", 0) == NM_CACHE_OK && has("c", ""));
     wait_a_little();
     EXPECT(has("a", "again")); // so b is the one that was used longest ago
-    EXPECT(nm_cache_write("d", "dd", 2, limit) == NM_CACHE_OK);
+    EXPECT(nm_cache_write("d", "dd", 2) == NM_CACHE_OK);
+    nm_cache_trim(limit);
     EXPECT(has("a", "again") && !has("b", "bbbbb") && has("c", "") && has("d", "dd"));
     EXPECT(nm_cache_path(path, "d") && truncate(path, 33) == 0);
     EXPECT(nm_cache_read("d", &data, &size) == NM_CACHE_BROKEN);
     EXPECT(nm_cache_path(path, "pipe") && mkfifo(path, 0600) == 0); // nobody waits for its writer
     EXPECT(nm_cache_read("pipe", &data, &size) == NM_CACHE_NONE);
-    EXPECT(nm_cache_write("pipe", "p", 1, limit) == NM_CACHE_OK && has("pipe", "p"));
-    EXPECT(nm_cache_write("e", "", 0, 0) == NM_CACHE_OK && rmdir(folder) == 0); // none is left
+    EXPECT(nm_cache_write("pipe", "p", 1) == NM_CACHE_OK && has("pipe", "p"));
+    EXPECT(nm_cache_write("e", "", 0) == NM_CACHE_OK);
+    nm_cache_trim(0); // none is left
+    EXPECT(rmdir(folder) == 0);
     setenv("NEMOCC_CACHE_DIR", "/dev/null/folder", 1);
-    EXPECT(nm_cache_write("a", "", 0, limit) == NM_CACHE_FAILED);
+    EXPECT(nm_cache_write("a", "", 0) == NM_CACHE_FAILED);
     setenv("NEMOCC_CACHE_DIR", "", 1);
-    EXPECT(nm_cache_write("a", "", 0, limit) == NM_CACHE_NONE && !nm_cache_path(path, "a"));
+    EXPECT(nm_cache_write("a", "", 0) == NM_CACHE_NONE && !nm_cache_path(path, "a"));
 }
 
 int main(void)

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t limit = (size_t)512 << 20; // of all files of the cache
 enum { ALGO_WORDS = sizeof(cublasLtMatmulAlgo_t) / sizeof(uint64_t) };
 enum { MOST = 4096 }; // in a file
 
@@ -202,11 +201,12 @@ static nmrt_status write_file(nmrt_choices *c, nmrt_error *e)
         put(c, &c->later[i]);
     forget_oldest(c);
     print(c, &text);
-    nm_cache_status status = text.at && !text.failed
-                                 ? nm_cache_write(c->name, text.at, strlen(text.at), limit)
-                                 : NM_CACHE_NONE;
+    nm_cache_status status =
+        text.at && !text.failed ? nm_cache_write(c->name, text.at, strlen(text.at)) : NM_CACHE_NONE;
     int why = errno;
     nmrt_text_release(&text);
+    if (status == NM_CACHE_OK)
+        nm_cache_trim(NM_CACHE_LIMIT);
     if (status != NM_CACHE_FAILED)
         return NMRT_OK;
     nm_cache_path(path, c->name);
