@@ -48,13 +48,13 @@ FNR == 1 { model = FILENAME; sub(/.*\//, "", model); sub(/\.ptx$/, "", model) }
 /^\/\// { end_kernel(); title = $0; next }
 {
     line = $0
-    if (gsub(/k[0-9]+_kernel/, model "_&", line) && name == "") {
+    if (gsub(/k[0-9a-f]+_kernel/, model "_&", line) && name == "") {
         name = line
         sub(/\(.*/, "", name)
         sub(/.* /, "", name)
     }
     text = text line "\n"
-    gsub(/k[0-9]+_kernel/, "kernel")
+    gsub(/k[0-9a-f]+_kernel/, "kernel")
     gsub(/\$L__BB[0-9]+_/, "$")
     key = key $0 "\n"
     n++
