@@ -45,12 +45,12 @@ target_compile_options(nmemu_checked PUBLIC ${NMEMU_CHECKED})
 target_link_options(nmemu_checked PUBLIC ${NMEMU_CHECKED})
 target_link_libraries(nmemu_checked PUBLIC m Threads::Threads)
 
-foreach(name prims misuse memory products driver blas nccl)
+foreach(name prims misuse memory products driver blas blas_fp8 nccl)
   add_executable(emu_${name}_test tests/emu/${name}_test.c)
   target_link_libraries(emu_${name}_test PRIVATE nmemu_checked)
   list(APPEND NMEMU_TESTS emu_${name}_test)
 endforeach()
-foreach(name driver blas nccl) # the runtime knows the emulator by a weak symbol alone
+foreach(name driver blas blas_fp8 nccl) # the runtime knows the emulator by a weak symbol alone
   target_link_options(emu_${name}_test PRIVATE -Wl,-u,nmrt_gpu_emulator)
 endforeach()
 target_sources(emu_products_test PRIVATE codegen/templates/gpu/gemm.c codegen/templates/gpu/gemm_bf16.c

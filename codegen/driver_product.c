@@ -87,16 +87,18 @@ static void bring_sum(nm_drive *w, const nm_value *result, const nm_op *group, i
 }
 
 typedef struct operands {
-    LLVMValueRef row, geometry, c, a, b, bias, aux;
+    LLVMValueRef row, geometry, c, a, b, bias, aux, a_scale, b_scale;
 } operands;
 
 static void write_call(nm_drive *w, const operands *x)
 {
     nm_fn *f = &w->fn;
-    LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr, f->ptr};
-    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 8, false);
-    LLVMValueRef arg[] = {w->frame, x->row, x->geometry, x->c, x->a, x->b, x->bias, x->aux};
-    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_PRODUCT), arg, 8, "");
+    LLVMTypeRef param[] = {f->ptr, f->i64, f->ptr, f->ptr, f->ptr,
+                           f->ptr, f->ptr, f->ptr, f->ptr, f->ptr};
+    LLVMTypeRef type = LLVMFunctionType(f->nothing, param, 10, false);
+    LLVMValueRef arg[] = {w->frame, x->row,  x->geometry, x->c,       x->a,
+                          x->b,     x->bias, x->aux,      x->a_scale, x->b_scale};
+    LLVMBuildCall2(f->b, type, nm_drive_callee(w, NM_CALL_PRODUCT), arg, 10, "");
 }
 
 static void write_turns(nm_drive *w, nm_op *group, const nm_product_call *call, operands x)
@@ -138,7 +140,9 @@ bool nm_drive_product(nm_drive *w, nm_op *group)
                   .a = operand(w, group, call.a),
                   .b = operand(w, group, call.b),
                   .bias = result_or(w, group, call.sums, call.bias),
-                  .aux = result_or(w, group, call.kept, call.slope)};
+                  .aux = result_or(w, group, call.kept, call.slope),
+                  .a_scale = operand(w, group, call.scale[0]),
+                  .b_scale = operand(w, group, call.scale[1])};
     if (nm_extent_is_const(call.turns, &turns) && turns == 1)
         write_call(w, &x);
     else

@@ -7,6 +7,7 @@
 #include "codegen/space.h"
 #include "codegen/templates/gpu/gemm.h"
 #include "ir/dot.h"
+#include "ir/product.h"
 
 #include <string.h>
 
@@ -181,12 +182,13 @@ static const nm_extent *all_tiles(nm_gen *g, const dot_kernel *d)
     return nm_extent_mul(m, nm_space_extent(g, &d->list[NM_DOT_BATCH]), tiles);
 }
 
-// Are the operands' elements bf16, or widened from it?
+// Are the operands' elements bf16 or fewer bits, which are exact in it, or widened from there?
 static bool is_bf16(const nm_value *v)
 {
     const nm_op *op = v->def;
     bool passes = op && op->n_in == 1 && (nm_is(op, NM_VIEW) || op->code == NM_OP_cast);
-    return v->type->dtype == NM_bf16 || (passes && is_bf16(op->in[0]));
+    return v->type->dtype == NM_bf16 || nm_is_fp8(v->type->dtype) ||
+           (passes && is_bf16(op->in[0]));
 }
 
 static bool write_gpu_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)

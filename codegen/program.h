@@ -67,6 +67,7 @@ typedef struct nm_product { // a row of the program's table of products: nmdrv_p
     bool adds;
     int epilogue; // nmdrv_epilogue
     double alpha;
+    bool fast; // of fp8: sums may have fewer bits
 } nm_product;
 
 typedef struct nm_driver { // one function of the module, as the tables need it

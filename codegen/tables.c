@@ -270,7 +270,8 @@ static LLVMValueRef product_rows(nm_table *t)
         r[i] = NM_ROW(t, nm_string(t, x->name), nm_string(t, x->where),
                       nm_word(t, nm_abi_dtype(x->a_dtype)), nm_word(t, nm_abi_dtype(x->b_dtype)),
                       nm_word(t, nm_abi_dtype(x->c_dtype)), nm_word(t, nm_abi_dtype(x->c_dtype)),
-                      nm_word(t, x->adds), nm_word(t, x->epilogue), real(t, x->alpha));
+                      nm_word(t, x->adds), nm_word(t, x->epilogue), real(t, x->alpha),
+                      nm_word(t, x->fast));
     }
     return nm_rows(t, p->n_products, r, "products");
 }

@@ -20,27 +20,46 @@ static bool is_one(const nm_extent *e)
 
 static bool is_constant(const nm_value *v) { return v->def && v->def->code == NM_OP_const; }
 
-// v is the dot's result, times a constant; NULL: it is something else.
-static nm_op *scaled_dot(nm_value *v, double *alpha)
+typedef struct factors { // of a dot's result
+    double alpha;        // a constant
+    int n;               // and these numbers
+    nm_value *scale[2];
+} factors;
+
+// Which operand is the number.
+static int find_number(const nm_op *mul)
 {
-    *alpha = 1;
-    if (v->def && v->def->code == NM_OP_mul) {
-        int number = is_constant(v->def->in[0]) ? 0 : 1;
-        if (!is_constant(v->def->in[number]))
+    return mul->in[0]->type->rank == 0 ? 0 : mul->in[1]->type->rank == 0 ? 1 : -1;
+}
+
+// v is the dot's result, times a constant and, of fp8, two numbers at most; NULL: it is something
+// else.
+static nm_op *scaled_dot(nm_value *v, factors *by)
+{
+    *by = (factors){.alpha = 1};
+    for (int n = 0; v->def && v->def->code == NM_OP_mul; n++) {
+        int number = is_constant(v->def->in[0]) ? 0 : find_number(v->def);
+        if (number < 0 || n == 3)
             return NULL;
-        *alpha = nm_attr_float(v->def->in[number]->def, "value", 1);
+        nm_value *factor = v->def->in[number];
+        if (is_constant(factor))
+            by->alpha *= nm_attr_float(factor->def, "value", 1);
+        else if (by->n < 2)
+            by->scale[by->n++] = factor;
+        else
+            return NULL;
         v = v->def->in[1 - number];
     }
     return v->def && v->def->code == NM_OP_dot ? v->def : NULL;
 }
 
 // What the product is added to; NULL: nothing.
-static nm_op *find_dot(nm_value *result, double *alpha, nm_value **addend)
+static nm_op *find_dot(nm_value *result, factors *by, nm_value **addend)
 {
     *addend = NULL;
-    nm_op *dot = scaled_dot(result, alpha);
+    nm_op *dot = scaled_dot(result, by);
     for (int i = 0; i < 2 && !dot && result->def && result->def->code == NM_OP_add; i++) {
-        dot = scaled_dot(result->def->in[i], alpha);
+        dot = scaled_dot(result->def->in[i], by);
         *addend = result->def->in[1 - i];
     }
     return dot;
@@ -57,6 +76,7 @@ typedef struct body { // of a group that may be a call
     nm_op *dot;
     nm_value *sums; // what comes before the activation
     nm_value *addend, *slope;
+    factors by;
     nm_op *sum; // of an operand, or of the result; NULL: none
     bool gelu;
 } body;
@@ -102,14 +122,27 @@ static bool read_body(nm_op *group, nm_product_call *call, body *x)
 {
     if (!read_results(group, call, x))
         return false;
-    x->dot = find_dot(x->sums, &call->alpha, &x->addend);
+    x->dot = find_dot(x->sums, &x->by, &x->addend);
+    call->alpha = x->by.alpha;
     return x->dot != NULL;
+}
+
+bool nm_is_fp8(nm_dtype t) { return t == NM_e4m3 || t == NM_e5m2; }
+
+// Sums of fp8 are f32; one of the two has e4m3.
+static bool fit_fp8(const nm_view *a, const nm_view *b, nm_dtype sums, nm_dtype c)
+{
+    return nm_is_fp8(a->dtype) && nm_is_fp8(b->dtype) &&
+           !(a->dtype == NM_e5m2 && b->dtype == NM_e5m2) && sums == NM_f32 &&
+           (c == NM_f32 || c == NM_bf16);
 }
 
 // The result is rounded once: by the product, or where that is f32, behind it.
 static bool fit_dtypes(const nm_op *dot, const nm_view *a, const nm_view *b, nm_dtype c)
 {
     nm_dtype t = a->dtype, sums = dot->out[0].type->dtype;
+    if (nm_is_fp8(t))
+        return fit_fp8(a, b, sums, c);
     bool known = t == NM_f32 || t == NM_bf16 || t == NM_f16;
     return known && b->dtype == t && (c == t || c == NM_f32) && (sums == c || sums == NM_f32);
 }
@@ -207,6 +240,50 @@ static bool find_geometry(nm_module *m, const nm_dot *d, const nm_view *a, const
     return find_strides(m, d, a, NM_DOT_M, NM_DOT_K, word, word + A_BATCH) &&
            find_strides(m, d, b, NM_DOT_N, NM_DOT_K, word, word + B_BATCH) &&
            find_strides(m, d, c, NM_DOT_M, NM_DOT_N, word, word + C_BATCH) && is_one(word[C_N]);
+}
+
+// --- fp8 -----------------------------------------------------------------------------------
+
+// Known to be no multiple of 16? What only a run knows, it has to see to.
+static bool is_uneven(const nm_extent *e)
+{
+    int64_t n;
+    return nm_extent_is_const(e, &n) && n % 16 != 0;
+}
+
+// Both operands lie along k, and no size is odd: GPUs before 10.0 have no other products of fp8.
+static bool lie_along_k(const nm_product_call *call)
+{
+    const nm_extent *const *word = call->geometry;
+    for (int i = M; i <= K; i++)
+        if (is_uneven(word[i]))
+            return false;
+    return is_one(word[A_K]) && is_one(word[B_K]) && !is_uneven(word[A_M]) &&
+           !is_uneven(word[B_N]) && !is_uneven(word[C_M]);
+}
+
+// The numbers as they are stored. A library multiplies by one for each operand; of a single one the
+// other is 1.
+static bool find_scales(nm_module *m, const factors *by, nm_product_call *call)
+{
+    for (int i = 0; i < by->n; i++) {
+        nm_view s;
+        if (!nm_view_follow(m, by->scale[i], &s) || s.dtype != NM_f32)
+            return false;
+        call->scale[i] = (nm_product_operand){s.index, s.offset};
+    }
+    return true;
+}
+
+// A product of something else has no numbers behind it; one of fp8 has a bias at most.
+static bool fits_fp8(nm_module *m, nm_op *group, const body *x, nm_product_call *call)
+{
+    bool plain = !x->gelu && !x->slope && !x->sum;
+    if (!nm_is_fp8(group->in[call->a.index]->type->dtype))
+        return !x->by.n;
+    bool narrow = group->out[call->result].type->dtype == NM_bf16;
+    return plain && (call->bias.index < 0 || narrow) && lie_along_k(call) &&
+           find_scales(m, &x->by, call);
 }
 
 // --- what is beside the product ------------------------------------------------------------------
@@ -356,7 +433,11 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
 {
     body x = {0};
     nm_view a, b, c;
-    *call = (nm_product_call){.bias.index = -1, .slope.index = -1, .sums = -1, .sum = -1};
+    *call = (nm_product_call){.bias.index = -1,
+                              .slope.index = -1,
+                              .sums = -1,
+                              .sum = -1,
+                              .scale = {{.index = -1}, {.index = -1}}};
     if (!read_body(group, call, &x))
         return false;
     const nm_type *type = group->out[call->result].type;
@@ -370,7 +451,8 @@ bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call)
     call->b = (nm_product_operand){b.index, b.offset};
     const nm_view *const all[] = {&a, &b, &c};
     bool ok = find_addend(m, &d, x.addend, type, call) && find_turns(m, &d, all, call) &&
-              find_geometry(m, &d, &a, &b, &c, call->geometry) && find_aux(m, &d, group, &x, call);
+              find_geometry(m, &d, &a, &b, &c, call->geometry) && fits_fp8(m, group, &x, call) &&
+              find_aux(m, &d, group, &x, call);
     call->epilogue = epilogue_of(&x, call);
     bool summed = call->sum >= 0 && call->epilogue != NM_EPILOGUE_none;
     return ok && !summed && find_gradient(m, &d, group, &x, call);

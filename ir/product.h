@@ -28,6 +28,7 @@ typedef enum { // behind alpha and what is added; as nmdrv_epilogue
 typedef struct nm_product_call {
     nm_product_operand a, b, bias;
     nm_product_operand slope; // what a gelu's gradient is taken at; it lies as the result
+    nm_product_operand scale[2]; // of fp8: numbers that the sums are multiplied by, as a's and b's
     int result, kept, sums; // of the group's results: the product's, a gelu's operand, the sums of
                             // an epilogue; -1: none
     int sum; // the operand that is added to, of the result's type; -1: none
@@ -42,5 +43,7 @@ typedef struct nm_product_call {
 // Is the group a product whose operands lie in memory with one stride for each list of its dims?
 // false: it is not, and a kernel does it.
 bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call);
+
+bool nm_is_fp8(nm_dtype t); // e4m3 or e5m2
 
 #endif

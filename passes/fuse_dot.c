@@ -5,6 +5,7 @@
 // it is a call of a library (docs/gpu.md), which takes less: a constant factor, and then one sum,
 // with what nobody else reads, in whose place it is made, or with a bias along n.
 // A scatter_add takes one add of its result, which is then done in place and touches few rows.
+#include "ir/product.h"
 #include "passes/fuse.h"
 
 static int count_anchors(const nm_fuse *g, const nm_cluster *c)
@@ -33,12 +34,6 @@ static nm_value *other_operand(const nm_op *op, const nm_value *v)
     if (op->n_in != 2 || (op->in[0] == v) == (op->in[1] == v))
         return NULL;
     return op->in[0] == v ? op->in[1] : op->in[0];
-}
-
-static bool scales(const nm_op *op, const nm_value *v)
-{
-    const nm_value *by = other_operand(op, v);
-    return op->code == NM_OP_mul && by && by->def && by->def->code == NM_OP_const;
 }
 
 // Can the sum of v and `sum` be made where `sum` lies?
@@ -87,7 +82,25 @@ typedef struct epilogue { // of a product, as far as units have been looked at
     const nm_value *sums, *round;      // the last value, and its rounding; NULL: none
     const nm_value *kept, *kept_round; // the same of what a gelu reads
     bool adds, ends;                   // it has a sum; nothing but a rounding comes behind
+    int n_scales;                      // of fp8: numbers that the sums are multiplied by
 } epilogue;
+
+static bool is_fp8(const nm_fuse *g, const nm_op *dot)
+{
+    return nm_is_fp8(stored_of(g, dot->in[0])->type->dtype);
+}
+
+// A constant; of fp8 two stored numbers, too: as if it were the operands.
+static bool takes_factor(const nm_fuse *g, epilogue *e, const nm_op *op)
+{
+    const nm_value *by = other_operand(op, e->sums);
+    if (!by || e->adds || e->ends || e->round)
+        return false;
+    if (by->def && by->def->code == NM_OP_const)
+        return e->sums == &e->dot->out[0] || e->n_scales;
+    return is_fp8(g, e->dot) && by->type->rank == 0 && by->type->dtype == NM_f32 &&
+           !g->pulled[by->id] && e->n_scales++ < 2;
+}
 
 static bool takes_sum(const nm_fuse *g, epilogue *e, const nm_op *op)
 {
@@ -118,13 +131,15 @@ static bool takes_gelu_grad(epilogue *e, const nm_op *op)
     return ok && op->in[1] != e->sums;
 }
 
-// A library rounds to its operands' dtype.
+// A library rounds to its operands' dtype; fp8's products to bf16.
 static bool takes_round(const nm_fuse *g, epilogue *e, const nm_op *op)
 {
     nm_dtype to = op->out[0].type->dtype;
     const nm_value **round = op->in[0] == e->kept ? &e->kept_round : &e->round;
     bool first = (op->in[0] == e->kept || op->in[0] == e->sums) && !*round;
     *round = &op->out[0];
+    if (is_fp8(g, e->dot))
+        return first && to == NM_bf16;
     return first && stored_of(g, e->dot->in[0])->type->dtype == to &&
            stored_of(g, e->dot->in[1])->type->dtype == to;
 }
@@ -134,10 +149,10 @@ static bool takes(const nm_fuse *g, epilogue *e, const nm_op *op)
     bool ok = false;
     switch (op->code) {
     case NM_OP_cast: return takes_round(g, e, op);
-    case NM_OP_gelu_tanh: ok = takes_gelu(e, op); break;
-    case NM_OP_gelu_tanh_grad: ok = takes_gelu_grad(e, op); break;
+    case NM_OP_gelu_tanh: ok = !is_fp8(g, e->dot) && takes_gelu(e, op); break;
+    case NM_OP_gelu_tanh_grad: ok = !is_fp8(g, e->dot) && takes_gelu_grad(e, op); break;
     case NM_OP_add: ok = takes_sum(g, e, op); break;
-    case NM_OP_mul: ok = e->sums == &e->dot->out[0] && !e->round && scales(op, e->sums); break;
+    case NM_OP_mul: ok = takes_factor(g, e, op); break;
     default: break;
     }
     e->sums = &op->out[0];

@@ -226,6 +226,7 @@ typedef struct nmdrv_product { // c[b, m, n] = epilogue(alpha * sum over k of a[
     int64_t adds;            // to what c holds
     int64_t epilogue;        // nmdrv_epilogue
     double alpha;
+    int64_t fast;            // of e4m3, e5m2: sums may be kept in fewer bits than f32's
 } nmdrv_product;
 
 typedef struct nmdrv_geometry { // of one product, read during the call: extents, and strides in elements. Each operand is
@@ -245,8 +246,10 @@ typedef struct nmdrv_calls { // the device's; `launch` returns when the work is 
     // The launch of collectives that this row ended is done; at once where none is under way.
     void (*wait)(nmdrv_frame *f, int64_t collective);
     // Flavour gpu. In order with launches. bias, aux: read or written; NULL where the row's epilogue has none.
+    // a_scale, b_scale: of e4m3 and e5m2, a number in the device's memory that all elements are multiplied by; NULL: 1.
+    // Their rows have a_k = b_k = 1, and bias' dtype is bf16 where c's is f32.
     void (*product)(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c, const void *a,
-                    const void *b, void *bias, void *aux);
+                    const void *b, void *bias, void *aux, const float *a_scale, const float *b_scale);
 } nmdrv_calls;
 
 typedef enum {

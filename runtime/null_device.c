@@ -13,9 +13,11 @@ static void null_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes)
 }
 
 static void null_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
-                         const void *a, const void *b, void *bias, void *aux)
+                         const void *a, const void *b, void *bias, void *aux, const float *a_scale,
+                         const float *b_scale)
 {
     (void)f, (void)product, (void)geometry, (void)c, (void)a, (void)b, (void)bias, (void)aux;
+    (void)a_scale, (void)b_scale;
 }
 
 static void null_wait(nmdrv_frame *f, int64_t collective) { (void)f, (void)collective; }

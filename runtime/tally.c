@@ -64,14 +64,15 @@ static double count_results(const nmdrv_product *p)
 }
 
 static void count_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                          const void *a, const void *b, void *bias, void *aux)
+                          const void *a, const void *b, void *bias, void *aux, const float *a_scale,
+                          const float *b_scale)
 {
     counting *x = (counting *)f->device;
     const nmdrv_product *p = &x->tally->mesh->program->product[product];
     double batch = (double)g->batch, m = (double)g->m, n = (double)g->n, k = (double)g->k;
     double bits = m * k * nmrt_dtype(p->a_dtype)->bits + n * k * nmrt_dtype(p->b_dtype)->bits +
                   m * n * count_results(p) * nmrt_dtype(p->c_dtype)->bits;
-    (void)c, (void)a, (void)b, (void)bias, (void)aux;
+    (void)c, (void)a, (void)b, (void)bias, (void)aux, (void)a_scale, (void)b_scale;
     count_moved(x, &x->tally->products, batch * bits / 8, 2 * batch * m * n * k);
 }
 

@@ -288,6 +288,8 @@ u16 nmemu_to_bf16(float x);
 u16 nmemu_to_f16(float x);
 float nmemu_from_bf16(u16 h);
 float nmemu_from_f16(u16 h);
+float nmemu_from_e4m3(u8 b); // the OCP's: all ones are NaN, there is no infinity
+float nmemu_from_e5m2(u8 b); // the upper byte of f16
 float nmemu_from_tf32(u32 u);
 
 #endif

@@ -98,6 +98,9 @@ static const attribute desc_attributes[] = {
     MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, struct cublasLtMatmulDesc, aux),
     MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, struct cublasLtMatmulDesc, aux_ld),
     MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, struct cublasLtMatmulDesc, aux_stride),
+    MEMBER(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, struct cublasLtMatmulDesc, a_scale),
+    MEMBER(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, struct cublasLtMatmulDesc, b_scale),
+    MEMBER(CUBLASLT_MATMUL_DESC_FAST_ACCUM, struct cublasLtMatmulDesc, fast),
 };
 
 static cublasStatus_t desc_set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t id,
@@ -182,8 +185,8 @@ static uint64_t hash_layout(uint64_t h, const struct cublasLtMatrixLayout *l)
 static uint64_t sign(const nmemu_problem *p)
 {
     const struct cublasLtMatmulDesc *d = p->desc;
-    int64_t words[] = {d->compute,  d->scale,  d->transa,    d->transb,
-                       d->epilogue, d->aux_ld, d->aux_stride};
+    int64_t words[] = {d->compute, d->scale,      d->transa, d->transb,   d->epilogue,
+                       d->aux_ld,  d->aux_stride, d->fast,   !d->a_scale, !d->b_scale};
     uint64_t h = hash(0xcbf29ce484222325, words, sizeof words);
     h = hash_layout(hash_layout(h, p->a), p->b);
     return hash_layout(hash_layout(h, p->c), p->d);
@@ -287,6 +290,18 @@ static const char *leaves(const nmemu *m, const nmemu_product *p, char name, con
     return text;
 }
 
+static const char *leaves_scale(const nmemu *m, const nmemu_product *p, const char *name,
+                                const float *at)
+{
+    static char text[1024];
+    char words[512];
+    if (!at || nmemu_holds(m, at, sizeof *at, words, sizeof words))
+        return NULL;
+    snprintf(text, sizeof text, "product of %ld x %ld x %ld: the scale of %s leaves: %s", p->m,
+             p->n, p->k, name, words);
+    return text;
+}
+
 static const char *do_product(nmemu_work *w)
 {
     const nmemu_product *p = &((multiplying *)w)->product;
@@ -298,6 +313,8 @@ static const char *do_product(nmemu_work *w)
     text = text ? text : leaves(m, p, '+', &p->bias, p->m, 1);
     text = text ? text : leaves(m, p, 'x', &p->aux, p->m, p->n);
     text = text ? text : leaves(m, p, 's', &p->sums, p->sum == NMEMU_SUM_B ? p->n : p->m, 1);
+    text = text ? text : leaves_scale(m, p, "a", p->a_scale);
+    text = text ? text : leaves_scale(m, p, "b", p->b_scale);
     if (text)
         return text;
     return nmemu_product_run(p) ? NULL : "a product: no memory";
@@ -311,6 +328,8 @@ static nmemu_element element_of(cudaDataType_t t)
     case CUDA_R_64F: return NMEMU_F64;
     case CUDA_R_16BF: return NMEMU_BF16;
     case CUDA_R_16F: return NMEMU_F16;
+    case CUDA_R_8F_E4M3: return NMEMU_E4M3;
+    case CUDA_R_8F_E5M2: return NMEMU_E5M2;
     default: return NMEMU_F32;
     }
 }
@@ -332,10 +351,11 @@ static double factor(const nmemu_problem *p, const void *at)
     return p->desc->scale == CUDA_R_64F ? *(const double *)at : *(const float *)at;
 }
 
-static void add_epilogue(nmemu_product *x, const struct cublasLtMatmulDesc *d)
+static void add_epilogue(nmemu_product *x, const nmemu_problem *p)
 {
+    const struct cublasLtMatmulDesc *d = p->desc;
     uint32_t e = d->epilogue;
-    nmemu_operand vector = {.type = x->d.type, .row = 1, .at = d->bias};
+    nmemu_operand vector = {.type = element_of(nmemu_blas_bias_type(p)), .row = 1, .at = d->bias};
     if (nmemu_blas_adds_bias(e))
         x->bias = vector;
     if (nmemu_blas_stores_sums(e))
@@ -367,8 +387,10 @@ static nmemu_product product_of(const nmemu_problem *p, const void *const operan
                        .d = operand_of(p->d, false, operand[3]),
                        .alpha = factor(p, alpha),
                        .beta = factor(p, beta),
+                       .a_scale = d->a_scale,
+                       .b_scale = d->b_scale,
                        .tf32 = d->compute == CUBLAS_COMPUTE_32F_FAST_TF32};
-    add_epilogue(&x, d);
+    add_epilogue(&x, p);
     return x;
 }
 

@@ -9,7 +9,8 @@ struct cublasLtMatmulDesc {
     cudaDataType_t scale, bias_type, aux_type; // -1: as d
     int32_t transa, transb;
     uint32_t epilogue;
-    void *bias, *aux;
+    void *bias, *aux, *a_scale, *b_scale;
+    int8_t fast; // sums of fp8 in fewer bits: here as exact as the others
     int64_t aux_ld, aux_stride; // stride: of batches, in elements
 };
 
@@ -29,6 +30,9 @@ typedef struct nmemu_problem {
 cublasStatus_t nmemu_blas_check(const nmemu_problem *p);
 // The same of the pointers that a product is called with.
 cublasStatus_t nmemu_blas_check_pointers(const nmemu_problem *p, const void *const operand[4]);
+bool nmemu_blas_is_fp8(cudaDataType_t t);
+// A bias' type, and a bias' gradient's.
+cudaDataType_t nmemu_blas_bias_type(const nmemu_problem *p);
 // What an epilogue is made of.
 bool nmemu_blas_adds_bias(uint32_t epilogue);
 bool nmemu_blas_has_aux(uint32_t epilogue);

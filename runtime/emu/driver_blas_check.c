@@ -15,9 +15,33 @@ static cublasStatus_t wrong(const char *why)
 
 static bool is_half(cudaDataType_t t) { return t == CUDA_R_16BF || t == CUDA_R_16F; }
 
+bool nmemu_blas_is_fp8(cudaDataType_t t) { return t == CUDA_R_8F_E4M3 || t == CUDA_R_8F_E5M2; }
+
+cudaDataType_t nmemu_blas_bias_type(const nmemu_problem *p)
+{
+    return nmemu_blas_is_fp8(p->a->type) && p->d->type == CUDA_R_32F ? CUDA_R_16BF : p->d->type;
+}
+
+static cublasStatus_t check_fp8_types(const nmemu_problem *p)
+{
+    const struct cublasLtMatmulDesc *d = p->desc;
+    if (!nmemu_blas_is_fp8(p->a->type) || !nmemu_blas_is_fp8(p->b->type) ||
+        (p->a->type == CUDA_R_8F_E5M2 && p->b->type == CUDA_R_8F_E5M2))
+        return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "fp8 with another type, or e5m2 with itself");
+    if (d->compute != CUBLAS_COMPUTE_32F || d->scale != CUDA_R_32F)
+        return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "fp8 is computed and scaled in f32");
+    if (p->c->type != p->d->type || (p->d->type != CUDA_R_32F && !is_half(p->d->type)))
+        return refuse("a result of fp8 other than f32, bf16 and f16, or of another type than c");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
 static cublasStatus_t check_types(const nmemu_problem *p)
 {
     const struct cublasLtMatmulDesc *d = p->desc;
+    if (nmemu_blas_is_fp8(p->a->type) || nmemu_blas_is_fp8(p->b->type))
+        return check_fp8_types(p);
+    if (d->a_scale || d->b_scale)
+        return wrong("a scale of an operand that is not fp8");
     if (p->a->type != p->b->type || p->c->type != p->d->type)
         return refuse("a product of two types, or a result of another type than c");
     if (d->compute == CUBLAS_COMPUTE_64F) {
@@ -53,6 +77,24 @@ static cublasStatus_t check_shapes(const nmemu_problem *p)
         return wrong("the sizes of a, b and d do not fit");
     if (p->a->batch != p->d->batch || p->b->batch != p->d->batch || p->c->batch != p->d->batch)
         return wrong("the operands' batch counts differ");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+// NVIDIA's documentation, "to use FP8 kernels" before compute capability 10: sums along what lies
+// side by side in both operands, and every dim, column and address a multiple of 16 bytes.
+static cublasStatus_t check_fp8_shapes(const nmemu_problem *p)
+{
+    const struct cublasLtMatmulDesc *d = p->desc;
+    if (d->transa != CUBLAS_OP_T || d->transb == CUBLAS_OP_T)
+        return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED,
+                         "of fp8, a has to be transposed and b must not be");
+    const uint64_t size[] = {p->a->rows, p->a->cols, p->b->cols};
+    const int64_t ld[] = {p->a->ld, p->b->ld, p->d->ld};
+    for (int i = 0; i < 3; i++)
+        if (size[i] % 16 || ld[i] % 16)
+            return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "a size of fp8 is no multiple of 16");
+    if (p->a->stride % 16 || p->b->stride % 16)
+        return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "a batch of fp8 is no multiple of 16");
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -120,8 +162,11 @@ static cublasStatus_t check_epilogue(const nmemu_problem *p)
     if (!is_known(e))
         return refuse("this epilogue");
     bool read = nmemu_blas_adds_bias(e) || nmemu_blas_stores_sums(e);
-    if (read && p->desc->bias_type >= 0 && p->desc->bias_type != p->d->type)
-        return refuse("a bias of another type than d");
+    if (read && p->desc->bias_type >= 0 && p->desc->bias_type != nmemu_blas_bias_type(p))
+        return refuse("a bias of another type than d, or for fp8 and f32 than bf16");
+    if (nmemu_blas_is_fp8(p->a->type) && e != CUBLASLT_EPILOGUE_DEFAULT &&
+        e != CUBLASLT_EPILOGUE_BIAS)
+        return refuse("an epilogue of fp8 other than a bias");
     if ((e == CUBLASLT_EPILOGUE_DGELU || e == CUBLASLT_EPILOGUE_DGELU_BGRAD) && has_depth_one(p))
         return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED, "DGELU of a product over one element");
     if (nmemu_blas_has_aux(e))
@@ -133,6 +178,8 @@ cublasStatus_t nmemu_blas_check(const nmemu_problem *p)
 {
     cublasStatus_t r = check_types(p);
     r = r ? r : check_shapes(p);
+    if (!r && nmemu_blas_is_fp8(p->a->type))
+        r = check_fp8_shapes(p);
     return r ? r : check_epilogue(p);
 }
 
@@ -142,6 +189,9 @@ cublasStatus_t nmemu_blas_check_pointers(const nmemu_problem *p, const void *con
     for (int i = 0; i < 4; i++)
         if (!operand[i])
             return wrong("an operand is NULL");
+        else if (nmemu_blas_is_fp8(p->a->type) && (uintptr_t)operand[i] % 16)
+            return nmemu_say(CUBLAS_STATUS_NOT_SUPPORTED,
+                             "an operand of fp8 is not aligned to 16 bytes");
     if ((nmemu_blas_adds_bias(e) || nmemu_blas_stores_sums(e)) && !p->desc->bias)
         return wrong("a bias without a pointer");
     if (nmemu_blas_has_aux(e) && !p->desc->aux)

@@ -1,6 +1,6 @@
-// Formats of 16 bits and tf32, and arithmetic that C cannot say. Conversions are exact to the bit;
-// the approximations are more exact here than on a GPU, and keep subnormal numbers that it takes
-// for zero.
+// Formats of 16 and 8 bits and tf32, and arithmetic that C cannot say. Conversions are exact to the
+// bit; the approximations are more exact here than on a GPU, and keep subnormal numbers that it
+// takes for zero.
 #include "runtime/emu/block.h"
 
 #include <math.h>
@@ -50,6 +50,17 @@ float nmemu_from_f16(u16 h)
         return (sign ? -1.0f : 1.0f) * (float)mantissa * 0x1p-24f;
     return nmemu_float_of(sign | (exponent + 112) << 23 | mantissa << 13);
 }
+
+float nmemu_from_e4m3(u8 b)
+{
+    int exponent = b >> 3 & 15, mantissa = b & 7;
+    float x = exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : (float)mantissa * 0x1p-9f;
+    if ((b & 0x7f) == 0x7f)
+        x = NAN;
+    return b & 0x80 ? -x : x;
+}
+
+float nmemu_from_e5m2(u8 b) { return nmemu_from_f16((u16)(b << 8)); }
 
 float nmemu_from_tf32(u32 u) { return nmemu_float_of(u & 0xffffe000); }
 

@@ -3,7 +3,7 @@
 // accumulator, so it does not depend on the tiles. Epilogues are computed in f64 from there.
 #include "runtime/emu/product.h"
 
-#include "runtime/emu/prims.h"
+#include "runtime/emu/block.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,22 +21,26 @@ typedef struct tile {
 
 uint64_t nmemu_element_bytes(nmemu_element type)
 {
-    return type == NMEMU_F64 ? 8 : type == NMEMU_F32 ? 4 : 2;
+    switch (type) {
+    case NMEMU_F64: return 8;
+    case NMEMU_F32: return 4;
+    case NMEMU_E4M3:
+    case NMEMU_E5M2: return 1;
+    default: return 2;
+    }
 }
 
 static double load(const nmemu_operand *o, int64_t i)
 {
-    if (o->type == NMEMU_F64)
-        return ((const double *)o->at)[i];
-    if (o->type == NMEMU_F32)
-        return ((const float *)o->at)[i];
-    u16 half = ((const u16 *)o->at)[i];
-    if (o->type == NMEMU_F16)
-        return from_f16(half);
-    u32 bits = (u32)half << 16;
-    float x;
-    memcpy(&x, &bits, 4);
-    return x;
+    switch (o->type) {
+    case NMEMU_F64: return ((const double *)o->at)[i];
+    case NMEMU_F32: return ((const float *)o->at)[i];
+    case NMEMU_F16: return nmemu_from_f16(((const u16 *)o->at)[i]);
+    case NMEMU_BF16: return nmemu_from_bf16(((const u16 *)o->at)[i]);
+    case NMEMU_E4M3: return nmemu_from_e4m3(((const u8 *)o->at)[i]);
+    case NMEMU_E5M2: return nmemu_from_e5m2(((const u8 *)o->at)[i]);
+    }
+    return 0;
 }
 
 static void store(const nmemu_operand *o, int64_t i, double x)
@@ -78,9 +82,14 @@ static double activate(const nmemu_product *p, int64_t i, int64_t j, double x)
     return p->activation == NMEMU_GELU ? gelu(x) : x;
 }
 
+static double factor(const nmemu_product *p)
+{
+    return p->alpha * (p->a_scale ? *p->a_scale : 1) * (p->b_scale ? *p->b_scale : 1);
+}
+
 static void finish_element(const nmemu_product *p, float *sums, int64_t i, int64_t j, double sum)
 {
-    double x = p->alpha * sum;
+    double x = factor(p) * sum;
     if (p->beta != 0)
         x += p->beta * load(&p->c, i + j * p->c.col);
     if (p->bias.at)

@@ -103,7 +103,8 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *re
 void nmrt_gpu_products_furnish(nmrt_device *d, void *workspace); // of NMRT_PRODUCT_ROOM
 void nmrt_gpu_products_close(nmrt_device *d);
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *geometry, void *c,
-                      const void *a, const void *b, void *bias, void *aux);
+                      const void *a, const void *b, void *bias, void *aux, const float *a_scale,
+                      const float *b_scale);
 
 // --- graph.c -----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ALIGNMENT = 256, FIRST_PLACES = 256 };
+enum { MOST_ALIGNMENT = 256, FIRST_PLACES = 256, FP8_CAPABILITY = 89 };
 
 // --- failures ------------------------------------------------------------------------------------
 
@@ -63,6 +63,8 @@ static cudaDataType_t data_type(int64_t dtype)
     case NMDRV_F64: return CUDA_R_64F;
     case NMDRV_BF16: return CUDA_R_16BF;
     case NMDRV_F16: return CUDA_R_16F;
+    case NMDRV_E4M3: return CUDA_R_8F_E4M3;
+    case NMDRV_E5M2: return CUDA_R_8F_E5M2;
     default: return CUDA_R_32F;
     }
 }
@@ -118,6 +120,7 @@ static cublasStatus_t set_all(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc
 
 typedef struct pointers { // beside the operands; NULL: there is none
     void *bias, *aux;
+    const float *left, *right; // scales
 } pointers;
 
 static uint32_t epilogue_of(const nmdrv_product *p)
@@ -141,10 +144,18 @@ static uint32_t epilogue_of(const nmdrv_product *p)
 static cublasStatus_t set_pointers(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc,
                                    const pointers *at)
 {
-    const setting set[] = {{CUBLASLT_MATMUL_DESC_BIAS_POINTER, &at->bias, sizeof at->bias},
-                           {CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &at->aux, sizeof at->aux}};
-    cublasStatus_t s = at->bias ? set_all(api, desc, 1, set) : CUBLAS_STATUS_SUCCESS;
-    return s == CUBLAS_STATUS_SUCCESS && at->aux ? set_all(api, desc, 1, set + 1) : s;
+    const setting set[] = {
+        {CUBLASLT_MATMUL_DESC_BIAS_POINTER, &at->bias, sizeof at->bias},
+        {CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &at->aux, sizeof at->aux},
+        {CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &at->left, sizeof at->left},
+        {CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &at->right, sizeof at->right},
+    };
+    const bool is_some[] = {at->bias, at->aux, at->left, at->right};
+    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
+    for (int i = 0; i < 4 && s == CUBLAS_STATUS_SUCCESS; i++)
+        if (is_some[i])
+            s = set_all(api, desc, 1, set + i);
+    return s;
 }
 
 static cublasStatus_t set_epilogue(const nmrt_gpu_api *api, cublasLtMatmulDesc_t desc,
@@ -179,11 +190,13 @@ static cublasStatus_t set_desc(const nmrt_device *d, nmrt_gpu_made *x, const nmd
                                       : CUBLAS_COMPUTE_32F;
     int32_t left = o->left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
             right = o->right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    int8_t fast = 1;
     const setting set[] = {{CUBLASLT_MATMUL_DESC_TRANSA, &left, sizeof left},
-                           {CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right}};
+                           {CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right},
+                           {CUBLASLT_MATMUL_DESC_FAST_ACCUM, &fast, sizeof fast}};
     cublasStatus_t s = api->cublasLtMatmulDescCreate(
         &x->desc, compute, p->c_dtype == NMDRV_F64 ? CUDA_R_64F : CUDA_R_32F);
-    return s == CUBLAS_STATUS_SUCCESS ? set_all(api, x->desc, 2, set) : s;
+    return s == CUBLAS_STATUS_SUCCESS ? set_all(api, x->desc, p->fast ? 3 : 2, set) : s;
 }
 
 static void make(nmrt_device *d, nmrt_gpu_made *x, const nmrt_gpu_shape *key,
@@ -292,16 +305,35 @@ static void run_empty(nmrt_device *d, const nmdrv_product *p, const nmdrv_geomet
     }
 }
 
+static bool is_fp8(int64_t dtype) { return dtype == NMDRV_E4M3 || dtype == NMDRV_E5M2; }
+
+// Of fp8 every size is a multiple of 16. nemocc has seen to those that it knows; the others are the
+// run's.
+static void check_sizes(nmrt_device *d, const nmdrv_product *p, const nmdrv_geometry *g)
+{
+    nmrt_error e;
+    if (!is_fp8(p->a_dtype) || (g->m % 16 == 0 && g->n % 16 == 0 && g->k % 16 == 0))
+        return;
+    nmrt_fail(&e, NMRT_USAGE,
+              "%s (%s): a product of fp8 has sizes that are multiples of 16, and this one is "
+              "[%lld, %lld] of %lld: tokens of a micro-batch and the parts of a rank have to be",
+              p->name, p->where, (long long)g->m, (long long)g->n, (long long)g->k);
+    nmrt_gpu_die(d, &e);
+}
+
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                      const void *a, const void *b, void *bias, void *aux)
+                      const void *a, const void *b, void *bias, void *aux, const float *a_scale,
+                      const float *b_scale)
 {
     nmrt_device *d = f->device;
     const nmdrv_product *p = &d->program->product[product];
-    const pointers beside = {bias, aux};
     bool swapped = g->c_n == 1;
+    const pointers beside = {bias, aux, swapped ? b_scale : a_scale, swapped ? a_scale : b_scale};
     const nmrt_gpu_buffers at = {swapped ? b : a, swapped ? a : b, c};
-    nmrt_gpu_shape key = {
-        product, *g, alignment(a), alignment(b), alignment(c), alignment(bias), alignment(aux)};
+    nmrt_gpu_shape key = {product,        *g,
+                          alignment(a),   alignment(b),
+                          alignment(c),   alignment(bias),
+                          alignment(aux), (a_scale ? 1 : 0) | (b_scale ? 2 : 0)};
     nmrt_comm_moved(d->comm);
     clear_sums(d, p, g, bias);
     if (!(g->batch && g->m && g->n))
@@ -310,6 +342,7 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
         run_empty(d, p, g, c);
         return;
     }
+    check_sizes(d, p, g);
     nmrt_gpu_made *x = find(d, &key, &beside, &at);
     must(d, set_pointers(d->api, x->desc, &beside), p, g);
     int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
@@ -323,15 +356,33 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
 
 // --- open and close ------------------------------------------------------------------------------
 
-// What cuBLASLt is asked for is known before the first step.
-static nmrt_status check_rows(const nmdrv_program *p, nmrt_error *e)
+static bool is_fp8_row(const nmdrv_product *r)
 {
+    bool result = r->c_dtype == NMDRV_F32 || r->c_dtype == NMDRV_BF16 || r->c_dtype == NMDRV_F16;
+    return is_fp8(r->a_dtype) && is_fp8(r->b_dtype) && result &&
+           !(r->a_dtype == NMDRV_E5M2 && r->b_dtype == NMDRV_E5M2);
+}
+
+static bool is_known_row(const nmdrv_product *r)
+{
+    bool known = r->a_dtype == NMDRV_F32 || r->a_dtype == NMDRV_F64 || r->a_dtype == NMDRV_BF16 ||
+                 r->a_dtype == NMDRV_F16;
+    bool wider = r->c_dtype == NMDRV_F32 && r->a_dtype != NMDRV_F64;
+    return known && r->a_dtype == r->b_dtype && (r->c_dtype == r->a_dtype || wider);
+}
+
+// What cuBLASLt is asked for is known before the first step.
+static nmrt_status check_rows(const nmrt_device *d, nmrt_error *e)
+{
+    const nmdrv_program *p = d->program;
     for (int64_t i = 0; i < p->n_products; i++) {
         const nmdrv_product *r = &p->product[i];
-        bool known = r->a_dtype == NMDRV_F32 || r->a_dtype == NMDRV_F64 ||
-                     r->a_dtype == NMDRV_BF16 || r->a_dtype == NMDRV_F16;
-        bool wider = r->c_dtype == NMDRV_F32 && r->a_dtype != NMDRV_F64;
-        if (r->a_dtype != r->b_dtype || !known || (r->c_dtype != r->a_dtype && !wider))
+        if (is_fp8_row(r) && d->capability < FP8_CAPABILITY)
+            return nmrt_fail(e, NMRT_USAGE,
+                             "%s: products of fp8 want a GPU of compute capability 8.9: train with "
+                             "--precision bf16",
+                             d->title);
+        if (!is_known_row(r) && !is_fp8_row(r))
             return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): cuBLASLt has no product of %s and %s to %s",
                              r->name, r->where, nmrt_dtype(r->a_dtype)->name,
                              nmrt_dtype(r->b_dtype)->name, nmrt_dtype(r->c_dtype)->name);
@@ -355,7 +406,7 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *re
 {
     if (!d->program->n_products)
         return NMRT_OK;
-    NMRT_TRY(check_rows(d->program, e));
+    NMRT_TRY(check_rows(d, e));
     if (d->libraries)
         NMRT_TRY(nmrt_gpu_load(d->libraries, NMRT_GPU_CUBLASLT, e));
     nmrt_gpu_products *all = d->products = calloc(1, sizeof *all);

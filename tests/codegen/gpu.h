@@ -157,9 +157,11 @@ static void gpu_sums(const nmdrv_geometry *g, const nmdrv_product *x, const void
 }
 
 static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
-                        const void *a, const void *b, void *bias, void *aux)
+                        const void *a, const void *b, void *bias, void *aux, const float *a_scale,
+                        const float *b_scale)
 {
     const host *h = f->device;
+    double scale = (a_scale ? *a_scale : 1) * (b_scale ? *b_scale : 1);
     const nmdrv_product *x = &h->p->product[product];
     gpu_check_geometry(g, x->name);
     gpu_products |= UINT64_C(1) << product;
@@ -167,7 +169,7 @@ static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g
     for (int64_t i = 0; i < g->batch * g->m * g->n; i++) {
         int64_t batch = i / g->n / g->m, m = i / g->n % g->m, n = i % g->n;
         int64_t at = batch * g->c_batch + m * g->c_m + n * g->c_n;
-        double y = x->alpha * gpu_product_sum(g, x, a, b, batch, m, n);
+        double y = x->alpha * scale * gpu_product_sum(g, x, a, b, batch, m, n);
         y += x->adds ? host_get(x->c_dtype, c, at) : 0;
         y += bias && !sums ? host_get(x->bias_dtype, bias, n) : 0;
         y = gpu_epilogue(x, y, aux, at);

@@ -58,9 +58,9 @@ static const nmdrv_collective rows[] = {
     {"all_reduce.y", "t.nm:8", NMDRV_ALL_REDUCE, NMDRV_F32, 0, 1 << NMDRV_CPR, -1, 0, 0, 0, 1}};
 
 static nmdrv_product products[] = {
-    {"dot.0", "t.nm:5", NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, 0, NMDRV_EPILOGUE_NONE, 0.5},
-    {"dot.1", "t.nm:6", NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, 1, NMDRV_EPILOGUE_NONE, 1},
-    {"dot.2", "t.nm:7", NMDRV_F32, NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, NMDRV_EPILOGUE_BIAS, 1}};
+    {"dot.0", "t.nm:5", NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, 0, NMDRV_EPILOGUE_NONE, 0.5, 0},
+    {"dot.1", "t.nm:6", NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, 1, NMDRV_EPILOGUE_NONE, 1, 0},
+    {"dot.2", "t.nm:7", NMDRV_F32, NMDRV_F32, NMDRV_F32, NMDRV_F32, 0, NMDRV_EPILOGUE_BIAS, 1, 0}};
 
 static nmdrv_program make_program(const nmdrv_image *image)
 {
@@ -171,6 +171,30 @@ static void test_images(void)
     setenv("FAKE_GPUS", "0", 1);
     test_refused(both, "the driver has no GPU; run with --device host");
     unsetenv("FAKE_GPUS");
+}
+
+static void refuse_product(int64_t a, int64_t b, const char *capability, const char *why)
+{
+    const nmdrv_product row = {"dot.8", "t.nm:8", a, b, NMDRV_F32, 0, 0, 0, 1, 0};
+    nmdrv_program p = make_program(both);
+    nmrt_device *d;
+    nmrt_error e = {.text = ""};
+    p.n_products = 1;
+    p.product = &row;
+    setenv("FAKE_CAPABILITY", capability, 1);
+    CHECK(nmrt_device_cuda.open(&d, &(nmrt_device_request){.program = &p}, &e) != NMRT_OK && !d);
+    CHECK(is_in(why, e.text));
+    unsetenv("FAKE_CAPABILITY");
+}
+
+static void test_fp8_refused(void)
+{
+    refuse_product(NMDRV_E4M3, NMDRV_E4M3, "80",
+                   "Fake 0, sm_80 PTX: products of fp8 want a GPU of compute capability 8.9: train "
+                   "with --precision bf16");
+    refuse_product(NMDRV_E5M2, NMDRV_E5M2, "90",
+                   "dot.8 (t.nm:8): cuBLASLt has no product of e5m2 and e5m2 to f32");
+    refuse_product(NMDRV_E4M3, NMDRV_BF16, "90", "no product of e4m3 and bf16 to f32");
 }
 
 static void test_missing(void)
@@ -293,7 +317,7 @@ static void run_traced_steps(nmrt_device *d, nmrt_trace *t)
         nmrt_trace_step(t, step);
         f.call->launch(&f, K_SHIFT, 99, (void *[]){to, from, &sym});
         f.call->copy(&f, to, from, 8);
-        f.call->product(&f, 0, &g, to, from, from, NULL, NULL);
+        f.call->product(&f, 0, &g, to, from, from, NULL, NULL, NULL, NULL);
         nmrt_trace_step_done(t);
     }
     nmrt_device_cuda.free(d, from, 800);
@@ -419,7 +443,7 @@ static void check_product(nmrt_device *d, int64_t product, const nmdrv_geometry 
     }
     nmrt_device_cuda.copy_in(d, dx, x, sizeof x);
     nmrt_device_cuda.copy_in(d, dc, c, sizeof c);
-    f.call->product(&f, product, g, dc, dx, dx, p->epilogue ? dx : NULL, NULL);
+    f.call->product(&f, product, g, dc, dx, dx, p->epilogue ? dx : NULL, NULL, NULL, NULL);
     nmrt_device_cuda.copy_out(d, got, dc, sizeof got);
     for (int64_t b = 0; b < g->batch; b++)
         for (int64_t m = 0; m < g->m; m++)
@@ -641,7 +665,7 @@ static nmrt_status fail_in_kernel(nmrt_ranks *r, void *arg, nmrt_error *e)
         f.call->launch(&f, K_SHIFT, 1, (void *[]){x, x, &(nmdrv_sym){0}});
         nmrt_device_cuda.copy_out(d, &here, x, 4);
     } else {
-        f.call->product(&f, 2, &g, x, x, x, x, NULL);
+        f.call->product(&f, 2, &g, x, x, x, x, NULL, NULL, NULL);
     }
     return NMRT_OK;
 }
@@ -722,6 +746,7 @@ int main(void)
     test_choices_of_ranks(folder);
     test_missing();
     test_images();
+    test_fp8_refused();
     test_peaks();
     test_copies();
     test_launch();
