@@ -250,6 +250,17 @@ bool nm_form_drops(const nm_op *op, int result, nm_sym dim)
     return true;
 }
 
+bool nm_form_accumulates(const nm_op *op)
+{
+    return op->code == NM_OP_add || op->code == NM_OP_maximum;
+}
+
+nm_pending_kind nm_form_kind(const nm_op *op)
+{
+    bool max = op->code == NM_OP_max || op->code == NM_OP_maximum;
+    return max ? NM_PENDING_MAX : NM_PENDING_SUM;
+}
+
 // --- collectives ---------------------------------------------------------------------------------
 
 // What the ranks of other stages hold is in no type: passes/units.c says what is added over them.

@@ -56,6 +56,11 @@ bool nm_form_reads_parts(const nm_op *op, int i); // may operand i be pending (m
 bool nm_form_is_relabel(const nm_op *op);         // rename, split, merge: moves no number
 bool nm_form_is_rename(const nm_op *op);          // one name for another
 bool nm_form_drops(const nm_op *op, int result, nm_sym dim); // the result lacks a dim of the space
+// acc' = op(acc, part)? An accumulator starts at 0: by add it takes parts of a sum, by maximum
+// those of a maximum of magnitudes.
+bool nm_form_accumulates(const nm_op *op);
+// What its results are pending over: maxima, or sums.
+nm_pending_kind nm_form_kind(const nm_op *op);
 
 // --- collectives ---------------------------------------------------------------------------------
 

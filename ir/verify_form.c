@@ -67,13 +67,13 @@ static bool refuse(nm_module *m, const nm_op *op, int i)
                     t->pending.axis[0]);
 }
 
-// f(a + a', b + b') = f(a, b) + f(a', b'): all of the operands, or none.
-static bool check_sum(nm_module *m, const nm_op *op, nm_axes *kept)
+// f(a + a', b + b') = f(a, b) + f(a', b'), and so of maxima: all of the operands, or none.
+static bool check_all(nm_module *m, const nm_op *op, nm_axes *kept)
 {
     bool first = true;
     for (int i = 0; i < op->n_in; i++) {
         const nm_axes *p = &op->in[i]->type->pending;
-        if (!nm_form_reads_parts(op, i))
+        if (op->code != NM_OP_maximum && !nm_form_reads_parts(op, i))
             continue;
         if (!first && !nm_axes_same(p, kept))
             return refuse(m, op, p->n ? i : i - 1);
@@ -83,19 +83,27 @@ static bool check_sum(nm_module *m, const nm_op *op, nm_axes *kept)
     return true;
 }
 
+// May op read it as the part that it is? A maximum's parts only the larger of two may.
+static bool reads_part(const nm_op *op, int i)
+{
+    bool max = op->in[i]->type->kind == NM_PENDING_MAX;
+    return op->code == NM_OP_maximum ? max : !max && nm_form_reads_parts(op, i);
+}
+
 static bool check_pending(nm_module *m, const nm_op *op, nm_axes *kept)
 {
+    bool all = nm_is(op, NM_SUM) || op->code == NM_OP_maximum;
     for (int i = 0; i < op->n_in; i++) {
         const nm_type *t = op->in[i]->type;
-        if (t->pending.n && (t->kind == NM_PENDING_MAX || !nm_form_reads_parts(op, i)))
+        if (t->pending.n && !reads_part(op, i))
             return refuse(m, op, i);
-        for (int k = 0; k < t->pending.n && !nm_is(op, NM_SUM); k++) {
+        for (int k = 0; k < t->pending.n && !all; k++) {
             if (nm_axes_has(kept, t->pending.axis[k]))
                 return refuse(m, op, i);
             nm_axes_add(kept, t->pending.axis[k]);
         }
     }
-    return !nm_is(op, NM_SUM) || check_sum(m, op, kept);
+    return !all || check_all(m, op, kept);
 }
 
 // What result r has to be pending over: what was kept, and what its dropped dims were split over.
@@ -120,7 +128,7 @@ static bool check_result(nm_module *m, const nm_op *op, const nm_space *s, int r
     if (!pending_of(m, op, s, r, &kept))
         return false;
     want.pending = kept;
-    want.kind = op->code == NM_OP_max ? NM_PENDING_MAX : NM_PENDING_SUM;
+    want.kind = nm_form_kind(op);
     return nm_type_get(m, &want) == op->out[r].type ||
            nm_error(m->diag, op->loc, "%s computes %s, not %s [type-2]", nm_info(op)->name,
                     nm_type_str(m, nm_type_get(m, &want)), nm_type_str(m, op->out[r].type));

@@ -5,8 +5,9 @@
 //   @train.finish   acc, counts, params, states -> params, states, emits
 //
 // passes/batch.c says which values those are. Each part is a copy of the whole step in which the
-// values that another part provides are parameters; dead code does the rest. acc' = acc + part is
-// written so that every term adds in place: into the turns of a backward repeat, for one.
+// values that another part provides are parameters; dead code does the rest. acc' = acc + part (of
+// a maximum, the larger of the two) is written so that every term adds in place: into the turns of
+// a backward repeat, for one.
 // Here, since the backward pass has to exist; not later, since fuse should see the adds.
 #include "ir/loop.h"
 #include "passes/batch.h"
@@ -98,9 +99,11 @@ static void collect(cuts *c)
         c->row[i].name = name_cut(c, c->row[i].value, c->row[i].count);
 }
 
-// --- acc' = acc + part -------------------------------------------------------------------------
+// --- acc' = acc + part, or maximum(acc, part)
+// -------------------------------------------------------------------------
 
 typedef struct terms {
+    nm_opcode by; // add or maximum: what an accumulator takes them by
     int n;
     nm_op **def; // in program order, once sorted
     int *index;  // of the result
@@ -110,7 +113,7 @@ typedef struct terms {
 static void flatten(terms *t, nm_value *v, nm_arena *arena)
 {
     nm_op *op = v->def;
-    if (op->code == NM_OP_add && nm_used_once(v) && op->in[0]->def && op->in[1]->def) {
+    if (op->code == t->by && nm_used_once(v) && op->in[0]->def && op->in[1]->def) {
         flatten(t, op->in[0], arena);
         flatten(t, op->in[1], arena);
         return;
@@ -155,14 +158,15 @@ static bool adds_to(const nm_value *v, const nm_value *carried)
 }
 
 // The repeat's i-th result with `acc` added turn by turn; NULL: it cannot be.
-static nm_value *sink(nm_op *op, int i, nm_value *acc)
+static nm_value *sink(nm_op *op, int i, nm_value *acc, nm_opcode by)
 {
     nm_value *out = &op->out[i];
     int carried = (int)nm_attr_int(op, "carried", 0);
     if (!nm_used_once(out) || out->type != acc->type)
         return NULL;
     if (i < carried) {
-        if (!nm_is_zero(op->in[i]) || !adds_to(op->body->last->in[i], op->body->param[i]))
+        if (by != NM_OP_add || !nm_is_zero(op->in[i]) ||
+            !adds_to(op->body->last->in[i], op->body->param[i]))
             return NULL;
         nm_set_operand(op, i, acc);
         return out;
@@ -170,29 +174,29 @@ static nm_value *sink(nm_op *op, int i, nm_value *acc)
     nm_loop l = nm_loop_open(op);
     nm_value *turn = nm_loop_stack(&l, acc, NULL)->param;
     nm_loop_row *row = &l.result.row[i - carried];
-    row->result = nm_build2(l.body, l.body->last, op->loc, NM_OP_add, turn, row->result);
+    row->result = nm_build2(l.body, l.body->last, op->loc, by, turn, row->result);
     return &nm_loop_close(&l)->out[i];
 }
 
 // Directly behind the term, so that it need not be kept, and behind what was added before.
-static nm_value *add_term(nm_value *acc, nm_value *term)
+static nm_value *add_term(nm_value *acc, nm_value *term, nm_opcode by)
 {
     nm_op *def = term->def;
     nm_op *behind = acc->def && comes_first(def, acc->def) ? acc->def : def;
-    return nm_build2(def->func, behind->next, def->loc, NM_OP_add, acc, term);
+    return nm_build2(def->func, behind->next, def->loc, by, acc, term);
 }
 
-static nm_value *accumulate(nm_value *acc, nm_value *part)
+static nm_value *accumulate(nm_value *acc, nm_value *part, nm_opcode by)
 {
-    terms t = {0};
+    terms t = {.by = by};
     flatten(&t, part, part->func->module->arena);
     sort(&t);
     for (int i = 0; i < t.n; i++) {
         nm_op *def = t.def[i];
-        nm_value *sum = def->code == NM_OP_repeat ? sink(def, t.index[i], acc) : NULL;
+        nm_value *sum = def->code == NM_OP_repeat ? sink(def, t.index[i], acc, by) : NULL;
         for (int k = i + 1; sum && k < t.n; k++) // the repeat may have been renewed
             t.def[k] = t.def[k] == def ? sum->def : t.def[k];
-        acc = sum ? sum : add_term(acc, &def->out[t.index[i]]);
+        acc = sum ? sum : add_term(acc, &def->out[t.index[i]], by);
     }
     return acc;
 }
@@ -330,9 +334,11 @@ static bool build_sums(const cuts *c, const char *name, bool count)
     nm_part_clean(f);
     for (int i = 0; i < p.n; i++) {
         nm_value *acc = make_param(f, p.row[i]);
-        bool mean = c->b.form[p.row[i]->value->id] == NM_MB_mean;
+        nm_mb form = c->b.form[p.row[i]->value->id];
+        nm_opcode by = form == NM_MB_max ? NM_OP_maximum : NM_OP_add;
         nm_set_operand(ret, i,
-                       mean ? add_share(&c->b, acc, ret->in[i]) : accumulate(acc, ret->in[i]));
+                       form == NM_MB_mean ? add_share(&c->b, acc, ret->in[i])
+                                          : accumulate(acc, ret->in[i], by));
     }
     nm_part_clean(f);
     nm_part_drop_params(f);

@@ -46,7 +46,7 @@ static bool settles(const nm_batch *b, const nm_op *op)
 {
     bool was_sized = true, sized = true;
     for (int i = 0; i < op->n_in; i++)
-        if (b->form[op->in[i]->id] == NM_MB_sum)
+        if (nm_batch_is_part(b, op->in[i]))
             was_sized &= !has_run_time_size(op->in[i]->type);
     for (int i = 0; i < op->n_out; i++)
         sized &= !has_run_time_size(op->out[i].type);
@@ -55,14 +55,15 @@ static bool settles(const nm_batch *b, const nm_op *op)
 
 static bool keeps(const nm_batch *b, const nm_op *op)
 {
-    bool wanted = nm_is(op, NM_SUM) || nm_is(op, NM_IDLE) || (settles(b, op) && !is_early(b, op));
+    bool wanted = nm_is(op, NM_SUM) || op->code == NM_OP_maximum || nm_is(op, NM_IDLE) ||
+                  (settles(b, op) && !is_early(b, op));
     return wanted && !any_in(op, b->late) && nm_batch_keeps(b, op);
 }
 
-// The sum before the views and casts of it.
+// The sum, or maximum, before the views and casts of it.
 static nm_value *sum_behind(const nm_batch *b, nm_value *v)
 {
-    while (v->def && nm_is(v->def, NM_IDLE) && b->form[v->def->in[0]->id] == NM_MB_sum)
+    while (v->def && nm_is(v->def, NM_IDLE) && nm_batch_is_part(b, v->def->in[0]))
         v = v->def->in[0];
     return v;
 }
@@ -71,12 +72,11 @@ static nm_value *sum_behind(const nm_batch *b, nm_value *v)
 static bool complete_before(nm_batch *b, nm_op *op, int operand)
 {
     nm_value *v = sum_behind(b, op->in[operand]);
-    bool is_sum = b->form[v->id] == NM_MB_sum;
-    if (is_sum && b->data_only[v->id])
+    if (nm_batch_is_part(b, v) && b->data_only[v->id])
         return b->count[v->id] = b->recount = true;
     if (!nm_batch_blame(b, op))
         return false;
-    if (is_sum)
+    if (b->form[v->id] == NM_MB_sum)
         nm_batch_estimate(b, op, operand);
     return b->acc[v->id] = true;
 }
@@ -86,8 +86,7 @@ static bool complete_operands(nm_batch *b, nm_op *op, bool *late)
 {
     bool early = is_early(b, op);
     for (int i = 0; i < op->n_in; i++) {
-        nm_mb form = b->form[op->in[i]->id];
-        if (form != NM_MB_sum && form != NM_MB_mean)
+        if (!nm_batch_is_part(b, op->in[i]) && b->form[op->in[i]->id] != NM_MB_mean)
             continue;
         if (early && !complete_before(b, op, i))
             return false;
@@ -186,7 +185,7 @@ static bool complete_results(nm_batch *b)
             return nm_error(f->module->diag, v->def ? v->def->loc : f->loc,
                             "'%s' has the dim batch: what a step gives is of the whole batch",
                             f->result_bind[i].name ? f->result_bind[i].name : "result");
-        if (form == NM_MB_sum || form == NM_MB_mean)
+        if (nm_batch_is_part(b, v) || form == NM_MB_mean)
             b->acc[sum_behind(b, v)->id] = true;
     }
     return true;

@@ -15,7 +15,8 @@ typedef enum {
     NM_MB_whole, // the same in every micro-batch
     NM_MB_split, // it has a part of the batch
     NM_MB_sum,   // pending over mb: a part of a sum
-    NM_MB_mean,  // depends on the micro-batch, and is no part of a sum: it is averaged
+    NM_MB_max,   // pending over mb: a part of a maximum of magnitudes, which 0 begins
+    NM_MB_mean,  // depends on the micro-batch, and is no part of either: it is averaged
 } nm_mb;
 
 typedef struct nm_slot { // an operand of an op, maybe of one in a body
@@ -43,16 +44,18 @@ typedef struct nm_batch { // of one function; arrays are by value id
 // false: the function cannot be cut at all: reported. A step that is no sum over the batch is
 // warned about [train-4] and marked `average`.
 bool nm_batch_analyse(nm_func *f, nm_batch *out);
-// Does a part of a step (@train.micro) give what its accumulators had, plus parts of sums over the
-// batch, and nothing else that differs between micro-batches? false: reported [form-6].
+// Does a part of a step (@train.micro) give what its accumulators had, with parts of sums (or of
+// maxima) over the batch, and nothing else that differs between micro-batches? false: reported
+// [form-6].
 bool nm_batch_check(nm_func *f, bool average);
 
 // --- the rule ------------------------------------------------------------------------------------
 
 void nm_batch_open(nm_batch *b, nm_func *f); // in the module's arena; forms of parameters
-bool nm_batch_has(const nm_batch *b, const nm_type *t);   // does an extent of t read batch?
-bool nm_batch_op_has(const nm_batch *b, const nm_op *op); // an operand, a result, its body
-bool nm_batch_keeps(const nm_batch *b, const nm_op *op);  // may it read parts as they are?
+bool nm_batch_has(const nm_batch *b, const nm_type *t);      // does an extent of t read batch?
+bool nm_batch_op_has(const nm_batch *b, const nm_op *op);    // an operand, a result, its body
+bool nm_batch_keeps(const nm_batch *b, const nm_op *op);     // may it read parts as they are?
+bool nm_batch_is_part(const nm_batch *b, const nm_value *v); // of a sum or a maximum
 // Sets the forms of op's results. `keep`: it reads parts as they are; else, `inside` of what one
 // micro-batch computes, they stand for the whole, and outside they are complete. false: only whole
 // batches can be computed with so.

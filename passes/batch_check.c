@@ -1,8 +1,9 @@
 // The proof that a cut step is the step: in a part of it, an accumulator's parameter is pending
 // over mb, since earlier micro-batches gave it their parts, and what is bound to it in the end has
-// to be that with more parts added. `onto` follows it there: through adds of what is pending, and
-// around the turns of repeats. Everything else would act upon what earlier micro-batches gave. What
-// is bound otherwise has to be the same in every micro-batch.
+// to be that with more parts added, or, of a maximum, the larger of it and more parts. `onto`
+// follows it there: through these ops, and around the turns of repeats. Everything else would act
+// upon what earlier micro-batches gave. What is bound otherwise has to be the same in every
+// micro-batch.
 #include "ir/form.h"
 #include "passes/batch.h"
 
@@ -20,11 +21,20 @@ static bool refuse(const proof *p, const nm_op *op, const nm_value *acc)
                     nm_info(op)->name, acc->name);
 }
 
+// The first op that gives it a part says what it is; the others have to agree.
+static bool takes(proof *p, const nm_value *acc, const nm_op *op)
+{
+    nm_mb *form = &p->b.form[acc->id], part = op->code == NM_OP_maximum ? NM_MB_max : NM_MB_sum;
+    bool agrees = *form == NM_MB_whole || *form == part;
+    *form = part;
+    return agrees;
+}
+
 static bool follow_plain(proof *p, nm_op *op)
 {
     for (int i = 0; i < op->n_in; i++) {
         const nm_value *acc = onto_of(p, op->in[i]);
-        if (acc && (op->code != NM_OP_add || onto_of(p, op->in[1 - i])))
+        if (acc && (!nm_form_accumulates(op) || onto_of(p, op->in[1 - i]) || !takes(p, acc, op)))
             return refuse(p, op, acc);
         if (acc)
             p->onto[op->out[0].id] = acc;
@@ -85,7 +95,7 @@ static bool check_result(const proof *p, int i)
     const nm_value *v = f->last->in[i], *acc = acc_of(f, i);
     nm_mb form = p->b.form[v->id];
     bool whole = form == NM_MB_whole || form == NM_MB_zero;
-    bool pending = form == NM_MB_sum || (form == NM_MB_mean && p->b.average);
+    bool pending = nm_batch_is_part(&p->b, v) || (form == NM_MB_mean && p->b.average);
     bool ok = is_sum(bind) ? acc && onto_of(p, v) == acc && pending : whole && !onto_of(p, v);
     return ok || nm_error(f->module->diag, v->def ? v->def->loc : f->loc,
                           is_sum(bind) ? "'%s' is not what it was and a part of a sum over batch "
@@ -105,7 +115,7 @@ bool nm_batch_check(nm_func *f, bool average)
         if (!acc)
             continue;
         p.onto[acc->id] = acc;
-        p.b.form[acc->id] = NM_MB_sum;
+        p.b.form[acc->id] = NM_MB_whole; // until it is known what it takes
     }
     if (!follow_func(&p, f))
         return false;

@@ -2,13 +2,15 @@
 //
 //   split    dims whose extent reads batch, if the op can be computed on a part of them
 //   born     a reduction that drops such a dim leaves its sum pending
-//   keep     one operand of a linear op, or all of a sum's, are read as parts: so is the result
+//            (so does the largest of magnitudes its maximum, for which 0 stands for nothing)
+//   keep     one operand of a linear op, or all of a sum's, are read as parts: so is the result;
+//            so the larger of two, where one is a part of a maximum
 //
 // Whatever else reads a part needs it complete, which nothing in a micro-batch can have: there the
 // part stands for the whole (an estimate), and what is computed so is averaged. A value that a
 // repeat carries starts as low as its operand, and rises until its turns agree:
 //
-//   zero < whole, sum < mean
+//   zero < whole, sum, max < mean
 #include "ir/form.h"
 #include "passes/batch.h"
 
@@ -92,22 +94,47 @@ static bool fits(const nm_batch *b, const nm_op *op)
 
 // --- one op --------------------------------------------------------------------------------------
 
-bool nm_batch_keeps(const nm_batch *b, const nm_op *op)
+// What a maximum's parts may go through: what moves no number, but for neg; and the larger of two.
+static bool keeps_max(const nm_batch *b, const nm_op *op)
+{
+    bool larger = op->code == NM_OP_maximum, any = false;
+    for (int i = 0; i < op->n_in; i++) {
+        nm_mb form = b->form[op->in[i]->id];
+        bool whole = form == NM_MB_zero || form == NM_MB_whole;
+        if (form != NM_MB_max && !(larger && whole))
+            return false;
+        any |= form == NM_MB_max;
+    }
+    return any && (larger || (nm_is(op, NM_IDLE) && op->code != NM_OP_neg));
+}
+
+static bool keeps_sum(const nm_batch *b, const nm_op *op)
 {
     int sums = 0, zeros = 0, others = 0;
     for (int i = 0; i < op->n_in; i++) {
         nm_mb form = b->form[op->in[i]->id];
         bool may = nm_form_reads_parts(op, i);
-        if (form == NM_MB_split || form == NM_MB_mean || (form == NM_MB_sum && !may))
+        if (form == NM_MB_split || form == NM_MB_max || form == NM_MB_mean ||
+            (form == NM_MB_sum && !may))
             return false;
         sums += form == NM_MB_sum;
         zeros += may && form == NM_MB_zero;
         others += may && form == NM_MB_whole;
     }
+    return nm_is(op, NM_SUM) ? sums + zeros > 0 && !others : sums == 1 || (!sums && zeros);
+}
+
+bool nm_batch_keeps(const nm_batch *b, const nm_op *op)
+{
     for (int i = 0; i < op->n_out; i++)
         if (nm_batch_has(b, op->out[i].type))
             return false;
-    return nm_is(op, NM_SUM) ? sums + zeros > 0 && !others : sums == 1 || (!sums && zeros);
+    return keeps_sum(b, op) || keeps_max(b, op);
+}
+
+bool nm_batch_is_part(const nm_batch *b, const nm_value *v)
+{
+    return b->form[v->id] == NM_MB_sum || b->form[v->id] == NM_MB_max;
 }
 
 static bool reads(const nm_batch *b, const nm_op *op, nm_mb form)
@@ -124,6 +151,26 @@ static bool sums(const nm_op *op)
     return nm_is(op, NM_REDUCE) && !nm_is(op, NM_VIEW) && op->code != NM_OP_max;
 }
 
+static bool is_magnitude(const nm_value *v)
+{
+    const nm_op *op = v->def;
+    bool same = op && (op->code == NM_OP_cast || nm_form_is_relabel(op));
+    return op && (op->code == NM_OP_abs || (same && is_magnitude(op->in[0])));
+}
+
+// Of what has parts of the batch, a result that has none of it.
+static nm_mb reduced_form(const nm_op *op)
+{
+    if (op->code == NM_OP_max && is_magnitude(op->in[0]))
+        return NM_MB_max;
+    return sums(op) ? NM_MB_sum : NM_MB_mean;
+}
+
+static nm_mb kept_form(const nm_batch *b, const nm_op *op)
+{
+    return reads(b, op, NM_MB_max) ? NM_MB_max : reads(b, op, NM_MB_sum) ? NM_MB_sum : NM_MB_zero;
+}
+
 static nm_mb result_form(const nm_batch *b, const nm_op *op, int i, bool keep, bool inside)
 {
     if (nm_batch_has(b, op->out[i].type))
@@ -131,10 +178,10 @@ static nm_mb result_form(const nm_batch *b, const nm_op *op, int i, bool keep, b
     if (nm_is_zero(&op->out[i]))
         return NM_MB_zero;
     if (keep)
-        return reads(b, op, NM_MB_sum) ? NM_MB_sum : NM_MB_zero;
+        return kept_form(b, op);
     if (reads(b, op, NM_MB_split))
-        return sums(op) ? NM_MB_sum : NM_MB_mean;
-    bool depends = reads(b, op, NM_MB_sum) || reads(b, op, NM_MB_mean);
+        return reduced_form(op);
+    bool depends = reads(b, op, NM_MB_sum) || reads(b, op, NM_MB_max) || reads(b, op, NM_MB_mean);
     return inside && depends ? NM_MB_mean : NM_MB_whole;
 }
 
@@ -144,6 +191,8 @@ static bool infer_plain(nm_batch *b, nm_op *op, bool keep, bool inside)
     for (int i = 0; i < op->n_in && inside && !keep; i++)
         if (b->form[op->in[i]->id] == NM_MB_sum) {
             nm_batch_estimate(b, op, i);
+            exact = false;
+        } else if (b->form[op->in[i]->id] == NM_MB_max) { // stands for the whole as it is
             exact = false;
         }
     for (int i = 0; i < op->n_out; i++) {
@@ -169,7 +218,7 @@ static nm_mb param_form(const nm_batch *b, const nm_op *op, int i, bool inside)
     nm_mb form = b->form[op->in[i]->id];
     if (form == NM_MB_split && !nm_batch_has(b, op->body->param[i]->type))
         return NM_MB_mean;
-    bool pending = form == NM_MB_sum || form == NM_MB_mean;
+    bool pending = form == NM_MB_sum || form == NM_MB_max || form == NM_MB_mean;
     return pending && !inside ? NM_MB_whole : form;
 }
 

@@ -77,8 +77,9 @@ nm_bound_form *nm_shard_row(nm_shard *s, nm_bind bind);   // NULL: not known yet
 const nm_type *nm_shard_like(nm_module *m, const nm_type *t, const nm_type *form);
 const nm_type *nm_shard_param_form(nm_shard *s, int i);
 const nm_type *nm_shard_result_form(nm_shard *s, int i); // once it is inferred
-// A part of this form is added to an accumulator: the form that both then have, and the row says.
-void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part);
+// An accumulator of sums or of maxima takes a part of this form: the form that both then have, and
+// the row says.
+void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part, nm_pending_kind kind);
 const nm_type *nm_shard_acc_form(nm_shard *s, nm_bind bind); // NULL: not known yet
 void nm_shard_join_links(nm_shard *s);                       // rows for the links that it gives
 // Parameter i is read in the form; if it is data, each rank loads the part that is in all of those.

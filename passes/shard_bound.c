@@ -70,7 +70,23 @@ const nm_type *nm_shard_acc_form(nm_shard *s, nm_bind bind)
     return row ? row->form : settled;
 }
 
-void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part)
+// A complete part of a sum can be made a pending one, by `first`.
+static void join_sums(nm_type *t, const nm_type *part)
+{
+    for (int i = 0; i < part->pending.n; i++)
+        if (!nm_shard_is_split_over(t, part->pending.axis[i]))
+            nm_axes_add(&t->pending, part->pending.axis[i]);
+}
+
+// Maxima stay pending over what all parts are pending over.
+static void join_maxima(nm_type *t, const nm_type *part)
+{
+    for (int i = t->pending.n - 1; i >= 0; i--)
+        if (!nm_axes_has(&part->pending, t->pending.axis[i]))
+            nm_axes_drop(&t->pending, t->pending.axis[i]);
+}
+
+void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part, nm_pending_kind kind)
 {
     nm_bound_form *row = nm_shard_row(s, bind);
     if (settled_form(s, bind))
@@ -80,9 +96,7 @@ void nm_shard_join_acc(nm_shard *s, nm_bind bind, const nm_type *part)
         return;
     }
     nm_type t = *row->form;
-    for (int i = 0; i < part->pending.n; i++)
-        if (!nm_shard_is_split_over(&t, part->pending.axis[i]))
-            nm_axes_add(&t.pending, part->pending.axis[i]);
+    (kind == NM_PENDING_MAX ? join_maxima : join_sums)(&t, part);
     const nm_type *both = nm_type_get(s->m, &t);
     s->table->changed |= both != row->form;
     row->form = both;

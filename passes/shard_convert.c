@@ -149,11 +149,12 @@ static plan make_plan(nm_module *m, const nm_type *from, const nm_type *to)
     plan p = {.m = m, .at = *from, .to = to};
     bool max = from->pending.n && from->kind == NM_PENDING_MAX;
     for (int i = 0; i < from->pending.n; i++)
-        if (max || !nm_axes_has(&to->pending, from->pending.axis[i]))
+        if (from->kind != to->kind || !nm_axes_has(&to->pending, from->pending.axis[i]))
             nm_axes_add(&p.done, from->pending.axis[i]);
-    if (max)
+    if (max) {
         reduce(&p);
-    p.at.kind = NM_PENDING_SUM;
+        p.at.kind = to->kind;
+    }
     grow_all(&p, true);
     reduce(&p);
     join(&p);

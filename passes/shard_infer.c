@@ -9,7 +9,7 @@
 //   operand   demanded: its dims by A, pending keep;   result: its dims by A, pending born + keep
 //
 // A renamed dim keeps its axes: a new name moves no data, and its reader converts. Free values have
-// no form. acc' = acc + part takes the form of the part.
+// no form. acc' = acc + part, or the larger of the two, takes the form of the part.
 #include "passes/shard.h"
 
 // --- keep ----------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ static const nm_type *result_of(reading *r, int i)
     for (int k = 0; k < t.rank; k++)
         t.dim[k].axes = axes_in(&r->space, nm_space_of_result(r->op, t.dim[k].name));
     t.pending = r->kept;
-    t.kind = r->op->code == NM_OP_max ? NM_PENDING_MAX : NM_PENDING_SUM;
+    t.kind = nm_form_kind(r->op);
     for (int k = 0; nm_is(r->op, NM_REDUCE) && k < r->space.n; k++)
         for (int a = 0; a < r->space.dim[k].axes.n; a++)
             if (nm_form_drops(r->op, i, r->space.dim[k].name))
@@ -198,7 +198,7 @@ static nm_transfer add_up(nm_shard *s, nm_op *op, const nm_value *acc)
 {
     const nm_value *part = op->in[op->in[0] == acc];
     nm_bind bind = *s->acc[acc->id];
-    nm_shard_join_acc(s, bind, form_or_canonical(s, part));
+    nm_shard_join_acc(s, bind, form_or_canonical(s, part), nm_form_kind(op));
     const nm_type **form = nm_new_n(s->arena, const nm_type *, 3);
     for (int i = 0; i < 2; i++)
         form[i] = nm_shard_like(s->m, op->in[i]->type, nm_shard_acc_form(s, bind));

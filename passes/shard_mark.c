@@ -50,7 +50,7 @@ static const nm_bind *bind_inner(nm_shard *s, const nm_value *param)
 
 nm_value *nm_shard_acc_of(const nm_shard *s, const nm_op *op)
 {
-    if (op->code != NM_OP_add || !s->acc[op->in[0]->id] == !s->acc[op->in[1]->id])
+    if (!nm_form_accumulates(op) || !s->acc[op->in[0]->id] == !s->acc[op->in[1]->id])
         return NULL;
     return op->in[s->acc[op->in[0]->id] ? 0 : 1];
 }

@@ -4,6 +4,7 @@
 // is stacked over a repeat's dim stays with the repeat: each stage has its own turns of it.
 //
 // An accumulator has no position: its terms are added wherever they are, in any order.
+#include "ir/form.h"
 #include "passes/units.h"
 
 enum { LATE = -2 }; // depends on parameters, and on no repeat: not decided yet
@@ -82,7 +83,7 @@ static nm_value *added(const nm_use *use)
 {
     nm_op *op = use->op;
     int carried = (int)nm_attr_int(op, "carried", 0), stacked = (int)nm_attr_int(op, "stacked", 0);
-    if (op->code == NM_OP_add)
+    if (nm_form_accumulates(op))
         return &op->out[0];
     if (op->code != NM_OP_repeat || use->index >= carried + stacked)
         return NULL;

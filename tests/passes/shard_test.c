@@ -26,6 +26,7 @@ static const subject models[] = {
                 {"layers", "2"}}},
     {.path = "tests/passes/decayed.nm", .define = {{"vocab", "12"}, {"d", "8"}, {"layers", "4"}}},
     {.path = "tests/passes/picked.nm"},
+    {.path = "tests/passes/peaks.nm", .define = {{"layers", "2"}}},
 };
 
 static const mesh_sizes meshes[] = {

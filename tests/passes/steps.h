@@ -52,6 +52,7 @@ static const subject subjects[] = {
     {.path = "tests/passes/decayed.nm",
      .define = {{"vocab", "11"}, {"d", "6"}, {"layers", "3"}},
      .no_decode = true},
+    {.path = "tests/passes/peaks.nm", .no_decode = true},
 };
 enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 
