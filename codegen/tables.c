@@ -119,7 +119,7 @@ static LLVMValueRef param_rows(nm_table *t)
         r[i] = NM_ROW(t, nm_string(t, q->path), nm_word(t, q->state), nm_word(t, q->frozen),
                       nm_word(t, q->no_decay), nm_word(t, nm_abi_dtype(q->type->dtype)),
                       nm_word(t, q->type->rank), dim_list(t, q->type), shape_list(t, q->type),
-                      nm_string(t, q->optimizer));
+                      nm_string(t, q->optimizer), nm_word(t, q->own));
     }
     return nm_rows(t, m->n_params, r, "params");
 }

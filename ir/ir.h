@@ -291,7 +291,9 @@ typedef struct nm_param { // one row of the parameter table; values are func par
     int n_batch, n_ins; // the arrow: dims are n_batch batch dims, n_ins of the domain, the codomain
     bool is_arrow;
     bool frozen, no_decay;
-    bool state;       // kept, not trained: batch_norm's mu, an optimizer's moments
+    bool state; // kept, not trained: batch_norm's mu, an optimizer's moments
+    bool own;   // a state of this program alone, not of the model's others; it begins at 0, without
+                // @init
     nm_sym optimizer; // state of this optimizer, or the optimizer that trains it; NULL: none
     nm_loc loc;
 } nm_param;
@@ -488,9 +490,9 @@ bool nm_is_zero(const nm_value *v); // the constant 0
 
 void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice
 void nm_set_operand(nm_op *op, int i, nm_value *with);
-void nm_add_attr(nm_op *op, nm_attr attr);             // behind those that it has: their row's order
-void nm_erase(nm_op *op);                              // its results must have no readers
-void nm_move_before(nm_op *op, nm_op *before);         // in the same function
+void nm_add_attr(nm_op *op, nm_attr attr);     // behind those that it has: their row's order
+void nm_erase(nm_op *op);                      // its results must have no readers
+void nm_move_before(nm_op *op, nm_op *before); // in the same function
 bool nm_stands_before(const nm_op *x, const nm_op *y); // in one list; not if they are one op
 bool nm_is_read_by_ret_alone(const nm_op *op);
 bool nm_used_once(const nm_value *v);

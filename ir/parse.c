@@ -699,6 +699,7 @@ static bool param_row(parser *p)
     r.frozen = nm_lex_accept(&p->lx, "frozen");
     r.no_decay = nm_lex_accept(&p->lx, "no_decay");
     r.state = nm_lex_accept(&p->lx, "state");
+    r.own = nm_lex_accept(&p->lx, "own");
     if (nm_lex_accept(&p->lx, "by") && !nm_lex_name(&p->lx, &r.optimizer))
         return false;
     if (!nm_lex_at(&p->lx, &r.loc))

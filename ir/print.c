@@ -437,6 +437,7 @@ static void print_table_param(printer *p, const nm_param *r)
     fputs(r->frozen ? " frozen" : "", p->out);
     fputs(r->no_decay ? " no_decay" : "", p->out);
     fputs(r->state ? " state" : "", p->out);
+    fputs(r->own ? " own" : "", p->out);
     if (r->optimizer) {
         fputs(" by ", p->out);
         nm_text_name(p->out, r->optimizer);

@@ -307,7 +307,8 @@ static bool check_param(nm_module *m, const nm_param *p)
         if (!nm_extent_is_const(p->type->dim[i].extent, NULL))
             return nm_error(m->diag, p->loc, "parameter '%s': '%s' is not fixed [param-3]", p->path,
                             p->type->dim[i].name);
-    return true;
+    return p->state || !p->own ||
+           nm_error(m->diag, p->loc, "parameter '%s' is own, and no state [param-4]", p->path);
 }
 
 static bool check_hyper(nm_module *m, const nm_hyper *h)

@@ -24,6 +24,9 @@ typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     int64_t step, samples, seed; // steps done; samples consumed since the run began
     char hash[80];               // of the program that wrote it
     char mesh[64];               // that wrote it: "tp 4, pp 2, cp 1, dp 2", "one rank"
+    char precision[32];          // of the program that wrote it; "": it does not say
+    int64_t absent, left;        // states of this program alone that it has not, which are not
+                                 // written; and of the program that wrote it alone, not read
     char path[NMRT_PATH];        // its folder, after a load; "" : none was found
 } nmrt_checkpoint;
 
@@ -58,7 +61,8 @@ nmrt_status nmrt_checkpoint_wait(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *
 // Loads what the engine's plan has of it: this rank's boxes, from whatever pieces they meet. `path`
 // is a checkpoint, or a folder of them: then the newest that is whole and fits; why others were
 // passed over is appended to `passed`, a line each. A folder that is absent or has none gives
-// NMRT_OK and c->path "". whole: a tensor that the plan lacks makes it foreign.
+// NMRT_OK and c->path "". whole: a tensor that the plan lacks makes it foreign, unless it is a
+// state of the program that wrote it alone.
 //
 // Every rank calls it. Rank 0 says which folders there are; each rank verifies all blocks of all
 // pieces that it will read; nobody changes anything before everybody has found the same folder

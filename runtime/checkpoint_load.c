@@ -20,6 +20,7 @@ typedef struct data_file { // that the index names; opened by the first piece th
 } data_file;
 
 struct nmrt_reader {
+    int64_t absent, left; // as nmrt_checkpoint has them
     const char *folder;
     nmrt_engine *en;
     nmrt_index index;
@@ -333,6 +334,7 @@ typedef nmrt_status visit(nmrt_reader *r, const tensor *t, nmrt_error *e);
 
 static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
 {
+    r->absent = 0;
     for (int64_t i = 0; i < r->en->program->n_params; i++) {
         tensor t = {.param = &r->en->program->param[i]};
         t.slot = nmrt_checkpoint_slot(r->en->plan, t.param);
@@ -341,6 +343,9 @@ static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
             continue;
         nmrt_checkpoint_tensor_name(t.param, t.name);
         int entry = find_entry(r, t.name);
+        r->absent += entry < 0 && t.param->own;
+        if (entry < 0 && t.param->own)
+            continue;
         if (entry < 0)
             return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: it has no %s", r->folder,
                              t.name);
@@ -353,7 +358,7 @@ static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status check_no_more(const nmrt_reader *r, nmrt_error *e)
+static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
 {
     const nmrt_json *doc = &r->index.doc;
     const nmdrv_program *p = r->en->program;
@@ -366,7 +371,9 @@ static nmrt_status check_no_more(const nmrt_reader *r, nmrt_error *e)
             nmrt_checkpoint_tensor_name(&p->param[k], name);
             known = strcmp(path, name) == 0;
         }
-        if (!known)
+        bool own = nmrt_json_get(doc, i, "own") >= 0; // of the program that wrote it
+        r->left += !known && own;
+        if (!known && !own)
             return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: this one has no %s",
                              r->folder, path);
     }
@@ -384,6 +391,8 @@ static nmrt_status read_facts(const nmrt_reader *r, nmrt_checkpoint *c, nmrt_err
         !nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "hash"),
                           c->hash, sizeof c->hash))
         return broken(r, e, "step, samples, seed or the program's hash is missing");
+    nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "precision"),
+                     c->precision, sizeof c->precision);
     nmrt_index_print_mesh(&r->index, c->mesh);
     if (c->step < 0 || c->samples < 0)
         return broken(r, e, "its step is negative");
@@ -425,6 +434,8 @@ static nmrt_status verify(nmrt_reader *r, bool whole, nmrt_checkpoint *c, nmrt_e
     nmrt_status status = visit_tensors(r, verify_tensor, e);
     if (status == NMRT_OK && whole)
         status = check_no_more(r, e);
+    c->absent = r->absent;
+    c->left = r->left;
     return status == NMRT_FOREIGN ? name_models(r, e) : status;
 }
 

@@ -165,6 +165,7 @@ static void print_tensor(const nmdrv_program *p, const nmdrv_param *row, const c
     }
     nmrt_text_add(out, "], ");
     print_list("shape", row->shape, (int)row->rank, out);
+    nmrt_text_add(out, row->own ? "\"own\": true, " : "");
     nmrt_text_add(out, "\"pieces\": [");
 }
 

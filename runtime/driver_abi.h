@@ -290,6 +290,8 @@ typedef struct nmdrv_param { // a parameter, or a state that is kept in checkpoi
     const int64_t *dim;      // [rank] indices into program.dim
     const int64_t *shape;    // [rank] logical extents
     const char *optimizer;   // that trains it, or whose state it is; "": none
+    int64_t own;             // a state of this program alone: others of the binary lack it, and so may checkpoints. It
+                             // begins at 0, and INIT does not give it. Such rows stand behind the others
 } nmdrv_param;
 
 typedef struct nmdrv_hyper { // a number that a flag of the binary can change: default = value + per_step * steps
@@ -300,7 +302,8 @@ typedef struct nmdrv_hyper { // a number that a flag of the binary can change: d
 
 typedef enum { NMDRV_HOST, NMDRV_GPU } nmdrv_flavour;
 
-// All that checkpoints depend on (dims, params, hypers, hash) is the same in all programs of a binary.
+// All that checkpoints depend on (dims, params, hypers, hash) is the same in all programs of a binary, but for params
+// that are a program's own.
 typedef struct nmdrv_program {
     int64_t version;            // NMDRV_VERSION
     int64_t flavour;            // nmdrv_flavour: host; gpu: the devices cuda, emu and null

@@ -61,6 +61,16 @@ void nmrt_engine_fill(nmrt_engine *en, nmdrv_bind bind, uint32_t pattern)
                           en->plan->slot[i].bytes, pattern);
 }
 
+void nmrt_engine_start_own(nmrt_engine *en)
+{
+    for (int64_t i = 0; i < en->program->n_params; i++) {
+        const nmdrv_param *p = &en->program->param[i];
+        const nmrt_slot *s = p->own ? nmrt_plan_slot(en->plan, NMDRV_STATE, p->path) : NULL;
+        if (s)
+            en->ops->fill(en->device, nmrt_engine_slot_at(en, s), s->bytes, 0);
+    }
+}
+
 typedef union number {
     double f64;
     float f32;

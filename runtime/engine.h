@@ -38,6 +38,7 @@ void nmrt_engine_call(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *s
 void nmrt_engine_run(nmrt_engine *en, const nmrt_planned *p, const nmdrv_sym *sym, void **buf);
 void *nmrt_engine_slot_at(const nmrt_engine *en, const nmrt_slot *slot);   // device memory
 void nmrt_engine_fill(nmrt_engine *en, nmdrv_bind bind, uint32_t pattern); // every slot bound so
+void nmrt_engine_start_own(nmrt_engine *en); // the program's own states begin: at 0
 // Sets the scalar of this name, in whatever dtype the program wants; no such scalar is fine.
 void nmrt_engine_set(nmrt_engine *en, const char *scalar, double value);
 // A result's first element as a number: an emit or out of `p` by name. False: there is none.

@@ -328,6 +328,16 @@ static void note_changes(const trainer *t)
         fprintf(t->out->note, "note: the checkpoint's program was compiled otherwise; its tensors "
                               "fit, bits may differ\n");
     fputs(t->o->notes.at ? t->o->notes.at : "", t->out->note);
+    if (t->at.absent)
+        fprintf(t->out->note,
+                "note: the checkpoint, of --precision %s, has none of the %lld states that "
+                "--precision %s alone has: they begin at 0\n",
+                t->at.precision, (long long)t->at.absent, t->program->precision);
+    if (t->at.left)
+        fprintf(t->out->note,
+                "note: %lld states that --precision %s alone has are left out, and will not be in "
+                "what is saved\n",
+                (long long)t->at.left, t->at.precision);
 }
 
 static nmrt_status load_or_init(trainer *t, nmrt_error *e)
@@ -335,6 +345,7 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
     const char *resume = t->o->resume;
     bool automatic = strcmp(resume, "auto") == 0;
     if (strcmp(resume, "none") != 0) {
+        nmrt_engine_start_own(&t->en); // of what the checkpoint may lack
         nmrt_status status = nmrt_checkpoint_load(automatic ? t->o->save : resume, &t->en, true,
                                                   &t->at, &t->passed, e);
         if (t->passed.n)
@@ -357,6 +368,7 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
     }
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
     nmrt_pipe_init(&t->pipe);
+    nmrt_engine_start_own(&t->en);
     return NMRT_OK;
 }
 

@@ -65,17 +65,17 @@ static const nmdrv_dim mesh_dims[N_DIMS] = {
 #define LIST(...)                                                                                  \
     (const int64_t[]) { __VA_ARGS__ }
 static const nmdrv_param mesh_params[N_PARAMS] = {
-    [EMBED] = {"embed.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_VOCAB, L_D), LIST(VOCAB, D), "sgd"},
-    [UP] = {"up.w", 0, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_D, L_FF), LIST(LAYERS, D, FF), "sgd"},
+    [EMBED] = {"embed.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_VOCAB, L_D), LIST(VOCAB, D), "sgd", 0},
+    [UP] = {"up.w", 0, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_D, L_FF), LIST(LAYERS, D, FF), "sgd", 0},
     [DOWN] = {"down.w", 0, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_FF, L_D), LIST(LAYERS, FF, D),
-              "sgd"},
+              "sgd", 0},
     [MOMENT] = {"sgd.m.up.w", 1, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_D, L_FF), LIST(LAYERS, D, FF),
-                "sgd"},
-    [PLACE] = {"place.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_D, L_POS), LIST(D, POS), "sgd"},
-    [NORM] = {"norm.w", 0, 0, 0, NMDRV_F32, 1, LIST(L_D), LIST(D), "sgd"},
-    [SCALE] = {"scale", 0, 0, 0, NMDRV_F32, 0, NULL, NULL, "sgd"},
-    [MIXED] = {"mixed.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_FF, L_POS), LIST(FF, POS), "sgd"},
-    [HALF] = {"half.w", 0, 0, 0, NMDRV_BF16, 2, LIST(L_VOCAB, L_POS), LIST(VOCAB, POS), "sgd"},
+                "sgd", 0},
+    [PLACE] = {"place.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_D, L_POS), LIST(D, POS), "sgd", 0},
+    [NORM] = {"norm.w", 0, 0, 0, NMDRV_F32, 1, LIST(L_D), LIST(D), "sgd", 0},
+    [SCALE] = {"scale", 0, 0, 0, NMDRV_F32, 0, NULL, NULL, "sgd", 0},
+    [MIXED] = {"mixed.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_FF, L_POS), LIST(FF, POS), "sgd", 0},
+    [HALF] = {"half.w", 0, 0, 0, NMDRV_BF16, 2, LIST(L_VOCAB, L_POS), LIST(VOCAB, POS), "sgd", 0},
 };
 static const nmdrv_arg mesh_args[N_PARAMS] = {
     // the same as one rank of any mesh has them

@@ -276,7 +276,7 @@ static void test_wrong_index(void)
 enum { BIG = 3 << 20 }; // elements: 12 MiB, three blocks with a checksum each
 static const nmdrv_sym_info big_sym = SPLIT("big.tp", "big", BIG, 0, NMDRV_TPR);
 static const nmdrv_dim big_dims[] = {{"big", "t.nm:1", BIG, -1}, {"big", "t.nm:1", 0, 0}};
-static const nmdrv_param big_param = {"big.w", 0, 0, 0, NMDRV_F32, 1, LIST(0), LIST(BIG), "sgd"};
+static const nmdrv_param big_param = {"big.w", 0, 0, 0, NMDRV_F32, 1, LIST(0), LIST(BIG), "sgd", 0};
 static const nmdrv_arg big_arg = {.dtype = NMDRV_F32, .rank = 1, .dim = LIST(1)};
 static const nmdrv_program big_program = {
     .name = "big",

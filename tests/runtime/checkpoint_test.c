@@ -20,18 +20,18 @@ typedef struct fixture {
     nmrt_saver *saver;
 } fixture;
 
-static void open_fixture(fixture *f)
+static void open_program(fixture *f, const nmdrv_program *program)
 {
     const nmdrv_arg *row[16];
     int64_t elements[16];
     nmrt_error e;
-    for (int64_t i = 0; i < nemocc_programs[0]->n_params; i++) {
-        const nmdrv_param *p = &nemocc_programs[0]->param[i];
+    for (int64_t i = 0; i < program->n_params; i++) {
+        const nmdrv_param *p = &program->param[i];
         f->arg[i] = (nmdrv_arg){.dtype = p->dtype, .rank = p->rank, .dim = p->dim};
         row[i] = &f->arg[i];
         elements[i] = p->shape[0] * p->shape[1];
     }
-    rig_open(&f->rig, nemocc_programs[0], row, elements, f->ckpt);
+    rig_open(&f->rig, program, row, elements, f->ckpt);
     CHECK(nmrt_saver_open(&f->saver, &f->rig.en, &f->rig.options, 0, &(nmrt_text){0}, &e) ==
           NMRT_OK);
 }
@@ -47,16 +47,16 @@ static float *number_of(fixture *f, int64_t param) { return rig_at(&f->rig, para
 static void fill(fixture *f, float value)
 {
     for (int64_t i = 0; i < nemocc_programs[0]->n_params; i++)
-        for (int64_t k = 0; k < nemocc_programs[0]->param[i].shape[0] * nemocc_programs[0]->param[i].shape[1];
-             k++)
+        for (int64_t k = 0;
+             k < nemocc_programs[0]->param[i].shape[0] * nemocc_programs[0]->param[i].shape[1]; k++)
             number_of(f, i)[k] = value + (float)i + (float)k / 1024;
 }
 
 static bool holds(fixture *f, float value)
 {
     for (int64_t i = 0; i < nemocc_programs[0]->n_params; i++)
-        for (int64_t k = 0; k < nemocc_programs[0]->param[i].shape[0] * nemocc_programs[0]->param[i].shape[1];
-             k++)
+        for (int64_t k = 0;
+             k < nemocc_programs[0]->param[i].shape[0] * nemocc_programs[0]->param[i].shape[1]; k++)
             if (number_of(f, i)[k] != value + (float)i + (float)k / 1024)
                 return false;
     return true;
@@ -305,12 +305,51 @@ static void test_old_format(fixture *f)
     nmrt_text_release(&index);
 }
 
+// Another program of the binary, with a state of its own. What a checkpoint lacks of it keeps what
+// it held; the first program leaves it out.
+static void test_own(fixture *f)
+{
+    enum { N = 7 };
+    const nmdrv_program *plain = nemocc_programs[0];
+    nmdrv_param rows[N];
+    nmdrv_program program = *plain;
+    nmrt_checkpoint c;
+    char message[1024];
+    CHECK(plain->n_params == N - 1);
+    memcpy(rows, plain->param, (N - 1) * sizeof *rows);
+    rows[N - 1] = rows[0];
+    rows[N - 1].path = "scales", rows[N - 1].is_state = 1, rows[N - 1].own = 1;
+    rows[N - 1].optimizer = "";
+    program.n_params = N, program.param = rows, program.precision = "fp8";
+    fixture own = {0};
+    snprintf(own.ckpt, sizeof own.ckpt, "%.80s/own", f->dir);
+    open_program(&own, &program);
+    CHECK(save(f, 5, 100) == NMRT_OK);
+    number_of(&own, N - 1)[3] = 42;
+    CHECK(load(&own, f->ckpt, &c, message) == NMRT_OK && c.absent == 1 && c.left == 0);
+    CHECK(!strcmp(c.precision, plain->precision) && number_of(&own, N - 1)[3] == 42);
+    CHECK(number_of(&own, 1)[2] == 100 + 1 + 2.0F / 1024);
+    nmrt_engine_start_own(&own.rig.en);
+    CHECK(number_of(&own, N - 1)[3] == 0 && number_of(&own, 1)[2] != 0);
+    c = (nmrt_checkpoint){.step = 6, .samples = 24, .seed = 7};
+    nmrt_error e;
+    number_of(&own, N - 1)[3] = 43;
+    CHECK(rig_save(own.saver, &c, &e) == NMRT_OK);
+    number_of(&own, N - 1)[3] = 0;
+    CHECK(load(&own, own.ckpt, &c, message) == NMRT_OK && c.absent == 0 && c.left == 0);
+    CHECK(number_of(&own, N - 1)[3] == 43);
+    CHECK(load(f, own.ckpt, &c, message) == NMRT_OK && c.left == 1 && c.absent == 0 &&
+          holds(f, 100));
+    CHECK(!strcmp(c.precision, "fp8") && !*message);
+    close_fixture(&own);
+}
+
 static void with_fixture(void (*test)(fixture *f))
 {
     fixture f = {.dir = "/tmp/nmrt_checkpoint_XXXXXX"};
     CHECK(mkdtemp(f.dir) != NULL);
     snprintf(f.ckpt, sizeof f.ckpt, "%s/ckpt", f.dir);
-    open_fixture(&f);
+    open_program(&f, nemocc_programs[0]);
     test(&f);
     close_fixture(&f);
     rig_remove(f.dir);
@@ -324,5 +363,6 @@ int main(void)
     with_fixture(test_keep);
     with_fixture(test_passed);
     with_fixture(test_old_format);
+    with_fixture(test_own);
     return check_result();
 }

@@ -282,12 +282,12 @@ static const int64_t tokens_dims[] = {DIM_BATCH, DIM_SEQ}, embed_dims[] = {DIM_V
                      out_shape[] = {D, V};
 
 static const nmdrv_param params[] = {
-    {"here.w", 0, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd"},
-    {"before.w", 0, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd"},
-    {"out.w", 0, 0, 0, NMDRV_F32, 2, out_dims, out_shape, "sgd"},
-    {"sgd.m.here.w", 1, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd"},
-    {"sgd.m.before.w", 1, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd"},
-    {"sgd.m.out.w", 1, 0, 0, NMDRV_F32, 2, out_dims, out_shape, "sgd"},
+    {"here.w", 0, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd", 0},
+    {"before.w", 0, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd", 0},
+    {"out.w", 0, 0, 0, NMDRV_F32, 2, out_dims, out_shape, "sgd", 0},
+    {"sgd.m.here.w", 1, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd", 0},
+    {"sgd.m.before.w", 1, 0, 0, NMDRV_F32, 2, embed_dims, embed_shape, "sgd", 0},
+    {"sgd.m.out.w", 1, 0, 0, NMDRV_F32, 2, out_dims, out_shape, "sgd", 0},
 };
 
 #define F32(bind, name, buf, rank, dim) {bind, name, buf, NMDRV_F32, rank, dim, -1, "", 0}
