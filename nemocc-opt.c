@@ -14,7 +14,7 @@ typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain, *precision;
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
-    bool plain_products;
+    bool plain_products, print_pipeline;
 } options;
 
 static const char help[] =
@@ -111,6 +111,7 @@ static bool take_option(options *o, const char *arg)
         {"--explain-comm", &o->comm},
         {"--gpu", &o->gpu},
         {"--plain-products", &o->plain_products},
+        {"--print-pipeline", &o->print_pipeline},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i].name))
@@ -124,7 +125,7 @@ static bool take_option(options *o, const char *arg)
         return !strcmp(o->precision, "f32") || !strcmp(o->precision, "bf16");
     }
     int taken = nm_pipeline_option(&o->pipeline, arg);
-    o->passes |= taken > 0;
+    o->passes |= taken > 0 && strncmp(arg, "--load-pass", 11) != 0;
     if (taken || (arg[0] == '-' && arg[1]) || o->file)
         return taken > 0;
     o->file = arg;
@@ -137,8 +138,6 @@ static int read_options(options *o, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help"))
             return printf("%s%s", help, nm_pipeline_help), 0;
-        if (!strcmp(argv[i], "--print-pipeline"))
-            return nm_pipeline_print(stdout), 0;
         if (!strcmp(argv[i], "--list-ops-md"))
             return nm_opdoc_print(stdout), 0;
         if (!take_option(o, argv[i])) {
@@ -146,6 +145,11 @@ static int read_options(options *o, int argc, char **argv)
             return 1;
         }
     }
+    nm_diag diag = nm_diag_to(stderr);
+    if (!nm_plugins_load(&diag, &o->pipeline))
+        return 1;
+    if (o->print_pipeline)
+        return nm_pipeline_print(stdout, &o->pipeline), 0;
     if (!o->file)
         fprintf(stderr, "nemocc-opt: error: no file. See --help\n");
     return o->file ? -1 : 1;

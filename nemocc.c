@@ -364,10 +364,12 @@ int main(int argc, char **argv)
         return nm_cli_help(stdout), NM_EXIT_OK;
     if (cli.version)
         return puts(version), NM_EXIT_OK;
-    if (cli.print_pipeline)
-        return nm_pipeline_print(stdout), NM_EXIT_OK;
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stderr);
+    if (!nm_plugins_load(&diag, &cli.passes))
+        return NM_EXIT_USAGE;
+    if (cli.print_pipeline)
+        return nm_pipeline_print(stdout, &cli.passes), NM_EXIT_OK;
     bool ok = compile(&arena, &diag, &cli);
     nm_arena_free(&arena);
     return ok ? NM_EXIT_OK : NM_EXIT_MODEL;

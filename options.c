@@ -42,7 +42,8 @@ static const option options[] = {
     FLAG("--plain-products", "GPUs: no bias, gelu or sum behind a product in a library's call, where cuBLASLt refuses one", plain_products),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
     GROUP("help"),
-    FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help
+    FLAG("--print-pipeline", NULL, print_pipeline), // in the passes' own help, as is
+    TEXT("--load-pass", "LIB.so", NULL, out),       // this, which has a parser of its own
     FLAG("--version", "print the version", version),
     FLAG("--help", "print this", help),
 };
@@ -148,6 +149,14 @@ static bool add_fix(nm_cli *cli, char *text)
     return true;
 }
 
+static bool add_plugin(nm_cli *cli, const char *path)
+{
+    if (cli->passes.n_plugins == NM_MAX_PLUGINS)
+        return usage("%s: too many --load-pass", path);
+    cli->passes.plugin[cli->passes.n_plugins++] = (nm_plugin_file){.path = path};
+    return true;
+}
+
 static const option *find_option(const char *arg, char **value)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -186,6 +195,8 @@ static bool read_option(nm_cli *cli, const option *o, char *value, int *i, int a
         return add_define(cli, value);
     if (strcmp(o->name, "--fix") == 0)
         return add_fix(cli, value);
+    if (strcmp(o->name, "--load-pass") == 0)
+        return add_plugin(cli, value);
     *(const char **)slot = value;
     return true;
 }

@@ -91,19 +91,25 @@ static const char *each_op(nm_module *m, checker *check)
     return wrong;
 }
 
+static const struct {
+    unsigned fact;
+    const char *name;
+    checker *op;
+    const char *(*module)(nm_module *m);
+} checks[] = {
+    {HEADS, "heads", check_heads, NULL},
+    {CANONICAL, "canonical", check_canonical, NULL},
+    {GRADS, "grads", check_grads, NULL},
+    {CONCRETE, "concrete", check_concrete, NULL},
+    {CUT, "cut", NULL, check_cut},
+    {GROUPED, "grouped", check_grouped, NULL},
+    {PLANNED, "planned", NULL, check_planned},
+};
+enum { N_FACTS = sizeof checks / sizeof *checks };
+
 const char *nm_facts_disprove(nm_module *m, unsigned facts)
 {
-    static const struct {
-        unsigned fact;
-        checker *op;
-        const char *(*module)(nm_module *m);
-    } checks[] = {
-        {HEADS, check_heads, NULL},     {CANONICAL, check_canonical, NULL},
-        {GRADS, check_grads, NULL},     {CONCRETE, check_concrete, NULL},
-        {GROUPED, check_grouped, NULL}, {CUT, NULL, check_cut},
-        {PLANNED, NULL, check_planned},
-    };
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+    for (size_t i = 0; i < N_FACTS; i++) {
         if (!(facts & checks[i].fact))
             continue;
         const char *wrong = checks[i].op ? each_op(m, checks[i].op) : checks[i].module(m);
@@ -111,6 +117,14 @@ const char *nm_facts_disprove(nm_module *m, unsigned facts)
             return wrong;
     }
     return NULL;
+}
+
+const char *nm_facts_name(unsigned facts)
+{
+    for (size_t i = 0; i < N_FACTS; i++)
+        if (facts & checks[i].fact)
+            return checks[i].name;
+    return "without a name"; // a plug-in may need anything
 }
 
 static int count(nm_func *f)

@@ -1,32 +1,14 @@
-// The pass manager. It trusts nobody: the order of the table is checked before the first pass, the
+// The pass manager. It trusts nobody: the order of passes is checked before the first (rows.c), the
 // IR is verified after each pass that changed it, and with verify_each every fact that is believed
 // is proved again and a pass that lies about `changed` is caught by a hash of the printed module.
 #include "passes/pass.h"
 
 #include "passes/facts.h"
+#include "passes/rows.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static const nm_pass pipeline[] = {
-#define PASS(id, fn, n, g, b, w)                                                                   \
-    {.name = #id, .run = nm_pass_##fn, .needs = n, .gives = g, .breaks = b, .why = w},
-#include "passes/pipeline.def"
-#undef PASS
-};
-enum { N_PASSES = sizeof pipeline / sizeof *pipeline };
-
-static void check_order(void)
-{
-    unsigned facts = 0;
-    for (int i = 0; i < N_PASSES; i++) {
-        const nm_pass *p = &pipeline[i];
-        if (p->needs & ~facts)
-            nm_bug("pipeline.def: %s needs facts %#x, has %#x", p->name, p->needs, facts);
-        facts = (facts & ~p->breaks) | p->gives;
-    }
-}
 
 // Is `name` one of the comma-separated names of `list`?
 static bool listed(const char *list, const char *name)
@@ -38,40 +20,29 @@ static bool listed(const char *list, const char *name)
     return false;
 }
 
-static const nm_pass *find_pass(const char *name, size_t len)
+static bool unknown_pass(nm_module *m, const nm_rows *rows, const char *option, const char *name)
 {
-    for (int i = 0; i < N_PASSES; i++)
-        if (strlen(pipeline[i].name) == len && !strncmp(pipeline[i].name, name, len))
-            return &pipeline[i];
-    return NULL;
-}
-
-static bool unknown_pass(nm_module *m, const char *option, const char *name)
-{
-    const char *names[N_PASSES];
-    for (int i = 0; i < N_PASSES; i++)
-        names[i] = pipeline[i].name;
-    const char *near = nm_nearest(name, names, N_PASSES);
+    const char *near = nm_rows_nearest(rows, name);
     return nm_error(m->diag, (nm_loc){0}, "%s: no pass is called '%s'%s%s%s", option, name,
                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static bool check_names(nm_module *m, const char *option, const char *list)
+static bool check_names(nm_module *m, const nm_rows *rows, const char *option, const char *list)
 {
     for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
         size_t n = strcspn(at, ",");
-        if (!find_pass(at, n))
-            return unknown_pass(m, option, nm_arena_fmt(m->arena, "%.*s", (int)n, at));
+        if (!nm_rows_find(rows, at, n))
+            return unknown_pass(m, rows, option, nm_arena_fmt(m->arena, "%.*s", (int)n, at));
     }
     return true;
 }
 
 // Without the passes that are to be left out, does each of the others have the facts that it needs?
-static bool check_disabled(nm_module *m, const nm_pipeline_opts *o)
+static bool check_disabled(nm_module *m, const nm_rows *rows, const nm_pipeline_opts *o)
 {
     unsigned facts = m->facts, lost = 0;
-    for (int i = 0; o->disable && !o->start_from && i < N_PASSES; i++) {
-        const nm_pass *p = &pipeline[i];
+    for (int i = 0; o->disable && !o->start_from && i < rows->n; i++) {
+        const nm_pass *p = &rows->row[i].pass;
         if (listed(o->disable, p->name)) {
             lost |= p->gives;
             continue;
@@ -86,13 +57,14 @@ static bool check_disabled(nm_module *m, const nm_pipeline_opts *o)
     return true;
 }
 
-static bool check_opts(nm_module *m, const nm_pipeline_opts *o)
+static bool check_opts(nm_module *m, const nm_rows *rows, const nm_pipeline_opts *o)
 {
     bool dump_all = o->dump_after && !strcmp(o->dump_after, "all");
-    return check_names(m, "--dump-after", dump_all ? NULL : o->dump_after) &&
-           check_names(m, "--start-from", o->start_from) &&
-           check_names(m, "--stop-after", o->stop_after) && check_names(m, "--pass", o->only) &&
-           check_names(m, "--disable-pass", o->disable) && check_disabled(m, o);
+    return check_names(m, rows, "--dump-after", dump_all ? NULL : o->dump_after) &&
+           check_names(m, rows, "--start-from", o->start_from) &&
+           check_names(m, rows, "--stop-after", o->stop_after) &&
+           check_names(m, rows, "--pass", o->only) &&
+           check_names(m, rows, "--disable-pass", o->disable) && check_disabled(m, rows, o);
 }
 
 static double now_ms(void)
@@ -147,24 +119,26 @@ static bool run_pass(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o)
     return true;
 }
 
-static bool run_only(nm_module *m, const nm_pipeline_opts *o)
+static bool run_only(nm_module *m, const nm_rows *rows, const nm_pipeline_opts *o)
 {
     for (const char *at = o->only; *at; at += strcspn(at, ","), at += *at == ',')
-        if (!run_pass(m, find_pass(at, strcspn(at, ",")), o))
+        if (!run_pass(m, &nm_rows_find(rows, at, strcspn(at, ","))->pass, o))
             return false;
     return true;
 }
 
 bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *o)
 {
-    check_order();
-    if (!check_opts(m, o))
+    if (!nm_rows_check(m->diag, o))
+        return false;
+    nm_rows rows = nm_rows_list(o);
+    if (!check_opts(m, &rows, o))
         return false;
     if (o->only)
-        return run_only(m, o);
+        return run_only(m, &rows, o);
     bool started = !o->start_from;
-    for (int i = 0, ran = 0; i < N_PASSES; i++) {
-        const nm_pass *p = &pipeline[i];
+    for (int i = 0, ran = 0; i < rows.n; i++) {
+        const nm_pass *p = &rows.row[i].pass;
         started |= o->start_from && !strcmp(o->start_from, p->name);
         if (!started || listed(o->disable, p->name))
             continue;
@@ -178,10 +152,14 @@ bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *o)
     return true;
 }
 
-void nm_pipeline_print(FILE *out)
+void nm_pipeline_print(FILE *out, const nm_pipeline_opts *o)
 {
-    for (int i = 0; i < N_PASSES; i++)
-        fprintf(out, "%2d  %-12s %s\n", i + 1, pipeline[i].name, pipeline[i].why);
+    nm_rows rows = nm_rows_list(o);
+    for (int i = 0; i < rows.n; i++) {
+        const nm_row *r = &rows.row[i];
+        fprintf(out, "%2d  %-12s %s%s%s%s\n", i + 1, r->pass.name, r->pass.why, r->file ? " (" : "",
+                r->file ? r->file : "", r->file ? ")" : "");
+    }
 }
 
 // --- the options, the same in nemocc and in nemocc-opt -----------------------------------------
@@ -189,6 +167,7 @@ void nm_pipeline_print(FILE *out)
 const char nm_pipeline_help[] =
     "passes:\n"
     "  --print-pipeline        the passes in order, and why each is there\n"
+    "  --load-pass=LIB.so      a plug-in's pass, too; it says where it stands (examples/pass)\n"
     "  --dump-after=PASS|all   print the module after a pass\n"
     "  --start-from=PASS       skip what stands above it\n"
     "  --stop-after=PASS       skip what stands below it\n"
@@ -203,6 +182,14 @@ static const char *value_of(const char *arg, const char *name)
 {
     size_t n = strlen(name);
     return !strncmp(arg, name, n) && arg[n] == '=' ? arg + n + 1 : NULL;
+}
+
+static bool add_plugin(nm_pipeline_opts *o, const char *path)
+{
+    if (!*path || o->n_plugins == NM_MAX_PLUGINS)
+        return false;
+    o->plugin[o->n_plugins++].path = path;
+    return true;
 }
 
 int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
@@ -221,6 +208,9 @@ int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
             return *value ? 1 : -1;
         }
     }
+    const char *library = value_of(arg, "--load-pass");
+    if (library)
+        return add_plugin(o, library) ? 1 : -1;
     if (!strcmp(arg, "--verify-each"))
         return o->verify_each = true;
     if (!strcmp(arg, "--time-passes"))

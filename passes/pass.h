@@ -21,6 +21,12 @@ typedef struct nm_pass {
     unsigned needs, gives, breaks;            // facts
 } nm_pass;
 
+enum { NM_MAX_PLUGINS = 16 };
+typedef struct nm_plugin_file { // --load-pass
+    const char *path;
+    const struct nm_plugin *plugin; // passes/plugin.h; NULL before nm_plugins_load
+} nm_plugin_file;
+
 typedef struct nm_pipeline_opts { // pass names; NULL: not asked for
     const char *dump_after;       // a name, or "all"
     const char *start_from, *stop_after;
@@ -30,12 +36,16 @@ typedef struct nm_pipeline_opts { // pass names; NULL: not asked for
     bool verify_each;    // re-prove the facts, and check the changed flags, after each pass
     bool time_passes;    // a table of times and op counts, to `log`
     FILE *dump, *log;
+    int n_plugins;
+    nm_plugin_file plugin[NM_MAX_PLUGINS];
 } nm_pipeline_opts;
 
+// Open the plug-ins that the options name; false: reported. Before anything else is done with them.
+bool nm_plugins_load(nm_diag *diag, nm_pipeline_opts *opts);
 // Run the pipeline; false: reported to m->diag (an unknown pass name, too).
 bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *opts);
-// One line a pass: number, name, why it is here.
-void nm_pipeline_print(FILE *out);
+// One line a pass: number, name, why it is here; of a plug-in, its file.
+void nm_pipeline_print(FILE *out, const nm_pipeline_opts *opts);
 
 // Take one command-line option, if it is the pipeline's. 1: taken, 0: not ours, -1: malformed.
 int nm_pipeline_option(nm_pipeline_opts *opts, const char *arg);
