@@ -318,8 +318,11 @@ static nm_type split_operand(const nm_op *op)
     return t;
 }
 
+// The numbers of a draw go by the order of its dims, wherever it is read.
 static void order_inner(const layout *l, const nm_op *group, nm_op *op)
 {
+    if (op->code == NM_OP_random)
+        return;
     nm_type like = op->code == NM_OP_split ? split_operand(op) : like_operand(op);
     const nm_type *lead = op->code == NM_OP_dot ? group->out[0].type : &like;
     nm_rank by = order_from(l, (nm_syms){0}, lead);

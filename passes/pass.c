@@ -3,6 +3,7 @@
 // is proved again and a pass that lies about `changed` is caught by a hash of the printed module.
 #include "passes/pass.h"
 
+#include "passes/evaluate.h"
 #include "passes/facts.h"
 #include "passes/rows.h"
 
@@ -92,8 +93,26 @@ static void check_promises(nm_module *m, const nm_pass *p, const nm_pipeline_opt
         nm_bug("after pass %s: %s", p->name, lie);
 }
 
-static bool run_pass(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o)
+// --evaluate-each: the functions compute what they did, or it is reported.
+static bool still_computes(nm_module *m, const nm_pass *p, nm_evaluation *e, FILE *log)
 {
+    nm_agreement a;
+    if (!nm_evaluation_renew(m, e, p->name, &a))
+        return false;
+    fprintf(log, "evaluate %-12s %d functions as before, %d gone, %d new, %d left out\n", p->name,
+            a.same, a.gone, a.new, a.left_out);
+    return true;
+}
+
+typedef struct running {
+    const nm_pipeline_opts *o;
+    nm_rows rows;
+    nm_evaluation *evaluation; // of the module as it is; NULL: nobody asked
+} running;
+
+static bool run_pass(nm_module *m, const nm_pass *p, running *r)
+{
+    const nm_pipeline_opts *o = r->o;
     unsigned errors = m->diag->errors;
     uint64_t before = o->verify_each ? nm_module_hash(m) : 0;
     int ops = nm_facts_count_ops(m);
@@ -108,6 +127,8 @@ static bool run_pass(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o)
         return false;
     m->facts = (m->facts & ~p->breaks) | p->gives;
     check_promises(m, p, o, changed, before);
+    if (r->evaluation && changed && !still_computes(m, p, r->evaluation, o->log))
+        return false;
     if (o->time_passes)
         fprintf(o->log, "%-12s %8.2f ms  %5d -> %5d ops%s\n", p->name, ms, ops,
                 nm_facts_count_ops(m), changed ? "" : "  (no change)");
@@ -119,11 +140,30 @@ static bool run_pass(nm_module *m, const nm_pass *p, const nm_pipeline_opts *o)
     return true;
 }
 
-static bool run_only(nm_module *m, const nm_rows *rows, const nm_pipeline_opts *o)
+static bool run_only(nm_module *m, running *r)
 {
-    for (const char *at = o->only; *at; at += strcspn(at, ","), at += *at == ',')
-        if (!run_pass(m, &nm_rows_find(rows, at, strcspn(at, ","))->pass, o))
+    for (const char *at = r->o->only; *at; at += strcspn(at, ","), at += *at == ',')
+        if (!run_pass(m, &nm_rows_find(&r->rows, at, strcspn(at, ","))->pass, r))
             return false;
+    return true;
+}
+
+static bool run_all(nm_module *m, running *r)
+{
+    const nm_pipeline_opts *o = r->o;
+    bool started = !o->start_from;
+    for (int i = 0, ran = 0; i < r->rows.n; i++) {
+        const nm_pass *p = &r->rows.row[i].pass;
+        started |= o->start_from && !strcmp(o->start_from, p->name);
+        if (!started || listed(o->disable, p->name))
+            continue;
+        if (o->pass_limit && ran++ >= o->pass_limit)
+            break;
+        if (!run_pass(m, p, r))
+            return false;
+        if (o->stop_after && !strcmp(o->stop_after, p->name))
+            break;
+    }
     return true;
 }
 
@@ -131,25 +171,13 @@ bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *o)
 {
     if (!nm_rows_check(m->diag, o))
         return false;
-    nm_rows rows = nm_rows_list(o);
-    if (!check_opts(m, &rows, o))
+    running r = {.o = o, .rows = nm_rows_list(o)};
+    if (!check_opts(m, &r.rows, o))
         return false;
-    if (o->only)
-        return run_only(m, &rows, o);
-    bool started = !o->start_from;
-    for (int i = 0, ran = 0; i < rows.n; i++) {
-        const nm_pass *p = &rows.row[i].pass;
-        started |= o->start_from && !strcmp(o->start_from, p->name);
-        if (!started || listed(o->disable, p->name))
-            continue;
-        if (o->pass_limit && ran++ >= o->pass_limit)
-            break;
-        if (!run_pass(m, p, o))
-            return false;
-        if (o->stop_after && !strcmp(o->stop_after, p->name))
-            break;
-    }
-    return true;
+    r.evaluation = o->evaluate_each ? nm_evaluation_new(m) : NULL;
+    bool ok = o->only ? run_only(m, &r) : run_all(m, &r);
+    nm_evaluation_free(r.evaluation);
+    return ok;
 }
 
 void nm_pipeline_print(FILE *out, const nm_pipeline_opts *o)
@@ -175,6 +203,9 @@ const char nm_pipeline_help[] =
     "  --disable-pass=A,B      run all but these\n"
     "  --pass-limit=N          run the first N (to bisect)\n"
     "  --verify-each           prove every fact again after each pass\n"
+    "  --evaluate-each         each function computes after a pass what it did before, or it is "
+    "an\n"
+    "                          error: by the interpreter, for models of small sizes\n"
     "  --time-passes           time and number of ops of each pass\n";
 
 // The text behind `name=`, or NULL.
@@ -213,6 +244,8 @@ int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
         return add_plugin(o, library) ? 1 : -1;
     if (!strcmp(arg, "--verify-each"))
         return o->verify_each = true;
+    if (!strcmp(arg, "--evaluate-each"))
+        return o->evaluate_each = true;
     if (!strcmp(arg, "--time-passes"))
         return o->time_passes = true;
     const char *limit = value_of(arg, "--pass-limit");

@@ -34,6 +34,7 @@ typedef struct nm_pipeline_opts { // pass names; NULL: not asked for
     const char *disable; // "a,b": not these
     int pass_limit;      // stop after so many passes; 0: no limit
     bool verify_each;    // re-prove the facts, and check the changed flags, after each pass
+    bool evaluate_each;  // each function computes after a pass what it did before (evaluate.h)
     bool time_passes;    // a table of times and op counts, to `log`
     FILE *dump, *log;
     int n_plugins;

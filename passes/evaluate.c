@@ -1,0 +1,372 @@
+// Evaluation before and after a pass: see evaluate.h.
+//
+// Arguments are numbers by place in memory, drawn when a name is first met; a pass that orders the
+// dims of a parameter anew sees them permuted. In f64 nothing is rounded, so that what is only
+// added up in another order, or rounded elsewhere, agrees to 1e-9, and a wrong formula does not.
+#include "passes/evaluate.h"
+
+#include "base/philox.h"
+#include "ir/eval.h"
+#include "ir/eval_mesh.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct known { // an argument or a result of a function
+    nm_bind bind;
+    nm_tensor t;
+} known;
+
+typedef struct evaluated { // a function
+    const char *name;
+    bool ran; // else it was left out
+    int n_params, n_results;
+    known *param, *result;
+} evaluated;
+
+struct nm_evaluation {
+    nm_arena arena; // of all below
+    int n;
+    evaluated *func;
+};
+
+static const double most_work = 3e7; // multiplications of one function, about
+
+// --- sizes ---------------------------------------------------------------------------------------
+
+static int64_t small_size(const nm_module *m, const nm_dim_decl *d)
+{
+    if (d->fixed)
+        return d->fixed;
+    bool outer = m->n_dims && d == &m->dim[0];
+    int64_t size = outer ? 2 : 4, multiple = d->multiple > 1 ? d->multiple : 1;
+    size = (size + multiple - 1) / multiple * multiple;
+    while (size < d->min)
+        size += multiple;
+    return d->max && size > d->max ? d->max : size;
+}
+
+static nm_eval_opts small_opts(nm_module *m, nm_arena *scratch)
+{
+    nm_eval_sym *base = nm_new_n(scratch, nm_eval_sym, m->n_dims + 1);
+    nm_eval_sym *all = nm_new_n(scratch, nm_eval_sym, m->n_dims + 1);
+    int n = 0;
+    for (int i = 0; i < m->n_dims; i++) {
+        const nm_dim_decl *d = &m->dim[i];
+        int64_t size = d->runtime && !d->of && !d->axes.n ? small_size(m, d) : 0;
+        if (size)
+            base[n++] = nm_eval_sym_of(d->name, size, 0, size);
+    }
+    static const struct nm_eval_mesh one = {0};
+    n = nm_mesh_syms(m, &one, 0, false, n, base, all);
+    return (nm_eval_opts){.arena = scratch, .f64 = true, .n_syms = n, .sym = all};
+}
+
+static int64_t size_of(void *user, nm_sym sym)
+{
+    const nm_eval_opts *o = user;
+    for (int i = 0; i < o->n_syms; i++)
+        if (o->sym[i].name == sym)
+            return o->sym[i].size;
+    return 1;
+}
+
+// Indices of all dims that the op's operands and results have together.
+static double work_of_op(const nm_op *op, const nm_eval_opts *o)
+{
+    nm_sym seen[64];
+    int n = 0;
+    double work = 1;
+    for (int i = 0; i < op->n_in + op->n_out; i++) {
+        const nm_type *t = i < op->n_in ? op->in[i]->type : op->out[i - op->n_in].type;
+        for (int k = 0; k < t->rank; k++) {
+            int at = 0;
+            while (at < n && seen[at] != t->dim[k].name)
+                at++;
+            if (at < n || n == 64)
+                continue;
+            seen[n++] = t->dim[k].name;
+            work *= (double)nm_extent_eval(t->dim[k].extent, size_of, (void *)o);
+        }
+    }
+    return work;
+}
+
+static double work_of(const nm_func *f, const nm_eval_opts *o)
+{
+    double work = 0;
+    nm_each_op(op, f) {
+        double once = op->body ? work_of(op->body, o) : work_of_op(op, o);
+        if (op->code == NM_OP_repeat && op->n_in) {
+            const nm_value *stacked = op->in[(int)nm_attr_int(op, "carried", 0) % op->n_in];
+            int at = nm_type_find(stacked->type, nm_attr_sym(op, "over"));
+            once *= at < 0
+                        ? 1
+                        : (double)nm_extent_eval(stacked->type->dim[at].extent, size_of, (void *)o);
+        }
+        work += once;
+    }
+    return work;
+}
+
+static bool has_meaning(const nm_func *f)
+{
+    nm_each_op(op, f) {
+        if (op->body ? !has_meaning(op->body) : op->code != NM_OP_ret && !nm_info(op)->eval)
+            return false;
+    }
+    return true;
+}
+
+// --- arguments -----------------------------------------------------------------------------------
+
+static bool same_bind(nm_bind a, nm_bind b) { return a.kind == b.kind && a.name == b.name; }
+
+static double draw(nm_bind bind, const nm_type *t, int64_t i)
+{
+    uint32_t who = (uint32_t)bind.kind;
+    for (const char *c = bind.name ? bind.name : ""; *c; c++)
+        who = who * 31 + (unsigned char)*c;
+    double u = nm_philox_uniform(nm_philox_draw(7, 11, 0, who, (uint64_t)i));
+    if (t->dtype == NM_bool)
+        return u < 0.7;
+    return nm_dtype_table[t->dtype].is_float ? 0.2 + u : floor(3 * u);
+}
+
+// from, with its dims in the order of to's; `outside` where one is longer.
+static void reorder(const nm_tensor *from, nm_tensor *to, double outside)
+{
+    int64_t stride[NM_MAX_RANK], extent[NM_MAX_RANK];
+    for (int i = 0; i < to->type->rank; i++) {
+        int at = nm_type_find(from->type, to->type->dim[i].name);
+        extent[i] = from->extent[at];
+        stride[i] = 1;
+        for (int k = at + 1; k < from->type->rank; k++)
+            stride[i] *= from->extent[k];
+    }
+    for (int64_t e = 0; e < to->n; e++) {
+        int64_t rest = e, place = 0;
+        bool inside = true;
+        for (int i = to->type->rank - 1; i >= 0; i--) {
+            place += rest % to->extent[i] * stride[i];
+            inside = inside && rest % to->extent[i] < extent[i];
+            rest /= to->extent[i];
+        }
+        to->data[e] = inside ? from->data[place] : outside;
+    }
+}
+
+static bool has_dims_of(const nm_type *a, const nm_type *b)
+{
+    bool all = a->rank == b->rank;
+    for (int i = 0; i < a->rank && all; i++)
+        all = nm_has_dim(b, a->dim[i].name);
+    return all;
+}
+
+// `from` as a tensor of `to`'s type, with `outside` behind the end of a dim that is padded now;
+// where dims were renamed or split it is the same memory.
+static bool take_over(const nm_tensor *from, nm_tensor *to, double outside)
+{
+    bool same_dims = has_dims_of(from->type, to->type);
+    if (same_dims)
+        reorder(from, to, outside);
+    else if (from->n == to->n)
+        memcpy(to->data, from->data, (size_t)to->n * sizeof *to->data);
+    return same_dims || from->n == to->n;
+}
+
+static const known *find(int n, const known *list, nm_bind bind, int at)
+{
+    if (bind.kind == NM_BIND_none)
+        return at < n && list[at].bind.kind == NM_BIND_none ? &list[at] : NULL;
+    for (int i = 0; i < n; i++)
+        if (same_bind(list[i].bind, bind))
+            return &list[i];
+    return NULL;
+}
+
+// A sum that is not complete yet was what it is when it is: on one rank there is no difference.
+static const known *find_param(nm_module *m, const evaluated *old, nm_bind bind, int at)
+{
+    static const char pending[] = "pending.";
+    const known *k = find(old->n_params, old->param, bind, at);
+    if (k || !bind.name || strncmp(bind.name, pending, strlen(pending)) != 0)
+        return k;
+    bind.name = nm_sym_get(m, bind.name + strlen(pending));
+    return find(old->n_params, old->param, bind, at);
+}
+
+static bool make_args(nm_func *f, const nm_eval_opts *o, const evaluated *old, nm_tensor *args)
+{
+    for (int i = 0; i < f->n_params; i++) {
+        nm_bind bind = f->param_bind[i];
+        if (!nm_tensor_new(f->module, f->loc, o, f->param[i]->type, &args[i]))
+            return false;
+        const known *k = old ? find_param(f->module, old, bind, i) : NULL;
+        if (!bind.name)
+            bind.name = nm_sym_fmt(f->module, "%d", i);
+        if (k && take_over(&k->t, &args[i], 0))
+            continue;
+        for (int64_t e = 0; e < args[i].n; e++)
+            args[i].data[e] = draw(bind, args[i].type, e);
+    }
+    return true;
+}
+
+// --- one function --------------------------------------------------------------------------------
+
+static bool run(nm_func *f, const nm_eval_opts *o, const nm_tensor *args, nm_tensor *results)
+{
+    static const struct nm_eval_mesh one = {0};
+    const nm_eval_sym *const syms[] = {o->sym};
+    struct nm_eval_mesh mesh = one;
+    mesh.sym = syms;
+    return nm_eval_mesh(f, o, &mesh, &(const nm_tensor *){args}, &(nm_tensor *){results});
+}
+
+static known *keep(nm_arena *scratch, int n, const nm_bind *bind, const nm_tensor *t)
+{
+    known *k = nm_new_n(scratch, known, n + 1);
+    for (int i = 0; i < n; i++)
+        k[i] = (known){bind ? bind[i] : (nm_bind){0}, t[i]};
+    return k;
+}
+
+// What cannot be evaluated is no mistake of the module's: nothing is reported.
+static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const evaluated *old)
+{
+    nm_arena *scratch = o->arena;
+    evaluated e = {.name = f->name};
+    if (!has_meaning(f) || work_of(f, o) > most_work)
+        return e;
+    nm_diag *diag = f->module->diag, silent = {0};
+    f->module->diag = &silent;
+    nm_tensor *args = nm_new_n(scratch, nm_tensor, f->n_params + 1);
+    nm_tensor *results = nm_new_n(scratch, nm_tensor, f->n_results + 1);
+    e.ran = make_args(f, o, old, args) && run(f, o, args, results);
+    f->module->diag = diag;
+    e.n_params = f->n_params;
+    e.n_results = e.ran ? f->n_results : 0;
+    e.param = keep(scratch, e.n_params, f->param_bind, args);
+    e.result = keep(scratch, e.n_results, f->result_bind, results);
+    return e;
+}
+
+static const evaluated *find_name(const nm_evaluation *e, const char *name, size_t length)
+{
+    for (int i = 0; e && i < e->n; i++)
+        if (strncmp(e->func[i].name, name, length) == 0 && !e->func[i].name[length])
+            return &e->func[i];
+    return NULL;
+}
+
+// What f was: shard writes a function for each mode, which on one rank computes what it did.
+static const evaluated *find_func(const nm_evaluation *e, const nm_func *f)
+{
+    const evaluated *same = find_name(e, f->name, strlen(f->name));
+    const char *mode = f->part.mode ? nm_sym_fmt(f->module, ".%s", f->part.mode) : NULL;
+    const char *at = mode ? strstr(f->name, mode) : NULL;
+    return same || !at ? same : find_name(e, f->name, (size_t)(at - f->name));
+}
+
+static nm_evaluation evaluate_all(nm_module *m, const nm_evaluation *old)
+{
+    nm_evaluation e = {0};
+    nm_eval_opts opts = small_opts(m, &e.arena);
+    nm_each_func(f, m) {
+        e.func = nm_arena_grow(&e.arena, e.func, e.n, sizeof *e.func);
+        e.func[e.n++] = evaluate(f, &opts, find_func(old, f));
+    }
+    return e;
+}
+
+nm_evaluation *nm_evaluation_new(nm_module *m)
+{
+    nm_evaluation *e = malloc(sizeof *e);
+    if (!e)
+        nm_bug("out of memory");
+    *e = evaluate_all(m, NULL);
+    return e;
+}
+
+void nm_evaluation_free(nm_evaluation *e)
+{
+    if (e)
+        nm_arena_free(&e->arena);
+    free(e);
+}
+
+// --- comparing -----------------------------------------------------------------------------------
+
+// A number that was none before, or behind the end of a dim, may be anything.
+static bool is_near(double was, double is)
+{
+    double scale = fmax(1, fmax(fabs(was), fabs(is)));
+    return was == is || isnan(was) || fabs(was - is) <= 1e-9 * scale;
+}
+
+static bool same_tensor(nm_func *f, const known *was, const known *is, const char *pass)
+{
+    nm_module *m = f->module;
+    nm_tensor before = is->t;
+    before.data = nm_new_n(m->arena, double, is->t.n + 1);
+    const char *name = is->bind.name ? is->bind.name : "a result";
+    if (!take_over(&was->t, &before, NAN))
+        return nm_error(m->diag, f->loc, "after pass %s: %s of @%s has another size", pass, name,
+                        f->name);
+    for (int64_t i = 0; i < is->t.n; i++)
+        if (!is_near(before.data[i], is->t.data[i]))
+            return nm_error(m->diag, f->loc,
+                            "after pass %s: %s of @%s is not what it was: element %lld is %.12g, "
+                            "and was %.12g",
+                            pass, name, f->name, (long long)i, is->t.data[i], before.data[i]);
+    return true;
+}
+
+static bool same_func(nm_func *f, const evaluated *was, const evaluated *is, const char *pass)
+{
+    bool same = true;
+    for (int i = 0; i < is->n_results; i++) {
+        const known *r = find(was->n_results, was->result, is->result[i].bind, i);
+        same = same && (!r || same_tensor(f, r, &is->result[i], pass));
+    }
+    return same;
+}
+
+static int count_met(nm_module *m, const nm_evaluation *e)
+{
+    bool *met = nm_new_n(m->arena, bool, e->n + 1);
+    nm_each_func(f, m) {
+        const evaluated *was = find_func(e, f);
+        if (was)
+            met[was - e->func] = true;
+    }
+    int n = 0;
+    for (int i = 0; i < e->n; i++)
+        n += met[i];
+    return n;
+}
+
+bool nm_evaluation_renew(nm_module *m, nm_evaluation *e, const char *pass, nm_agreement *a)
+{
+    nm_evaluation now = evaluate_all(m, e);
+    bool same = true;
+    int i = 0;
+    *a = (nm_agreement){.gone = e->n - count_met(m, e)};
+    nm_each_func(f, m) {
+        const evaluated *was = find_func(e, f), *is = &now.func[i++];
+        if (!was)
+            a->new++;
+        else if (!was->ran || !is->ran)
+            a->left_out++;
+        else if (same_func(f, was, is, pass))
+            a->same++;
+        else
+            same = false;
+    }
+    nm_arena_free(&e->arena);
+    *e = now;
+    return same;
+}
