@@ -31,7 +31,7 @@ static const char help[] =
     "  --locs                  print where in the user's source each op comes from\n"
     "  --verbose               say why a model cannot generate\n"
     "  --quiet                 do not print the module\n"
-    "  --precision=bf16        what `real` is stored in: f32, bf16; --run rounds, then\n"
+    "  --precision=bf16        what `real` is stored in: f32, bf16, fp8; --run rounds, then\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
@@ -122,7 +122,8 @@ static bool take_option(options *o, const char *arg)
     }
     if (!strncmp(arg, "--precision=", 12)) {
         o->precision = arg + 12;
-        return !strcmp(o->precision, "f32") || !strcmp(o->precision, "bf16");
+        return !strcmp(o->precision, "f32") || !strcmp(o->precision, "bf16") ||
+               !strcmp(o->precision, "fp8");
     }
     int taken = nm_pipeline_option(&o->pipeline, arg);
     o->passes |= taken > 0 && strncmp(arg, "--load-pass", 11) != 0;

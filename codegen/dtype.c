@@ -1,6 +1,8 @@
-// How each dtype is computed and stored in kernels. The 16-bit floats are computed as f32 and
-// rounded after every op, so that fusion changes no bits; bool is stored as one byte.
+// How each dtype is computed and stored in kernels. The floats of 16 and 8 bits are computed as f32
+// and rounded after every op, so that fusion changes no bits; bool is stored as one byte.
 #include "codegen/gen.h"
+
+static bool is_fp8(nm_dtype t) { return t == NM_e4m3 || t == NM_e5m2; }
 
 bool nm_dtype_lowered(nm_dtype t)
 {
@@ -8,6 +10,8 @@ bool nm_dtype_lowered(nm_dtype t)
     case NM_f64:
     case NM_f32:
     case NM_bf16:
+    case NM_e4m3:
+    case NM_e5m2:
     case NM_i64:
     case NM_i32:
     case NM_i16:
@@ -23,7 +27,9 @@ LLVMTypeRef nm_dtype_compute(nm_fn *f, nm_dtype t)
     switch (t) {
     case NM_f64: return f->f64;
     case NM_f32:
-    case NM_bf16: return f->f32;
+    case NM_bf16:
+    case NM_e4m3:
+    case NM_e5m2: return f->f32;
     case NM_i64: return f->i64;
     case NM_i32: return f->i32;
     case NM_i16: return f->i16;
@@ -38,7 +44,7 @@ LLVMTypeRef nm_dtype_storage(nm_fn *f, nm_dtype t)
 {
     if (t == NM_bf16)
         return f->i16;
-    return t == NM_bool ? f->i8 : nm_dtype_compute(f, t);
+    return t == NM_bool || is_fp8(t) ? f->i8 : nm_dtype_compute(f, t);
 }
 
 // To nearest even on the upper half of the bits; a NaN keeps its upper half and stays quiet.
@@ -64,6 +70,8 @@ static LLVMValueRef bf16_value(nm_fn *f, LLVMValueRef bits32)
 
 LLVMValueRef nm_dtype_round(nm_fn *f, nm_dtype t, LLVMValueRef v)
 {
+    if (is_fp8(t))
+        return nm_fp8_value(f, t, nm_fp8_bits(f, t, v));
     return t == NM_bf16 ? bf16_value(f, bf16_bits(f, v)) : v;
 }
 
@@ -73,6 +81,8 @@ LLVMValueRef nm_dtype_load(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i)
     LLVMSetAlignment(v, (unsigned)nm_dtype_table[t].bytes);
     if (t == NM_bf16)
         return bf16_value(f, LLVMBuildZExt(f->b, v, f->i32, ""));
+    if (is_fp8(t))
+        return nm_fp8_value(f, t, LLVMBuildZExt(f->b, v, f->i32, ""));
     return t == NM_bool ? LLVMBuildICmp(f->b, LLVMIntNE, v, LLVMConstInt(f->i8, 0, false), "") : v;
 }
 
@@ -80,6 +90,8 @@ LLVMValueRef nm_dtype_store(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i
 {
     if (t == NM_bf16)
         v = LLVMBuildTrunc(f->b, bf16_bits(f, v), f->i16, "");
+    if (is_fp8(t))
+        v = LLVMBuildTrunc(f->b, nm_fp8_bits(f, t, v), f->i8, "");
     if (t == NM_bool)
         v = LLVMBuildZExt(f->b, v, f->i8, "");
     LLVMValueRef store = LLVMBuildStore(f->b, v, nm_fn_at(f, nm_dtype_storage(f, t), p, i));

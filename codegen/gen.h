@@ -217,12 +217,15 @@ bool nm_gen_view_point(nm_gen *g, nm_op *op, const nm_coords *c, nm_source_point
 // --- dtypes --------------------------------------------------------------------------------------
 
 bool nm_dtype_lowered(nm_dtype t);                  // can kernels compute with it?
-LLVMTypeRef nm_dtype_compute(nm_fn *f, nm_dtype t); // bf16 is computed as a rounded float
+LLVMTypeRef nm_dtype_compute(nm_fn *f, nm_dtype t); // bf16, e4m3, e5m2: a rounded float
 LLVMTypeRef nm_dtype_storage(nm_fn *f, nm_dtype t);
 LLVMValueRef nm_dtype_round(nm_fn *f, nm_dtype t, LLVMValueRef v); // to what t can hold
 LLVMValueRef nm_dtype_load(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i);
 LLVMValueRef nm_dtype_store(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i, LLVMValueRef v);
 LLVMValueRef nm_dtype_cast(nm_fn *f, nm_dtype from, nm_dtype to, LLVMValueRef v);
+// e4m3 and e5m2: a float rounded, as 8 bits in an i32, and what such bits stand for.
+LLVMValueRef nm_fp8_bits(nm_fn *f, nm_dtype t, LLVMValueRef v);
+LLVMValueRef nm_fp8_value(nm_fn *f, nm_dtype t, LLVMValueRef bits32);
 static inline bool nm_is_float(nm_dtype t) { return nm_dtype_table[t].is_float; }
 
 #endif

@@ -66,6 +66,19 @@ static LLVMValueRef map_sign(nm_gen *g, nm_op *op, LLVMValueRef a)
     return LLVMBuildSelect(g->fn.b, up, number(t, 1), s, "");
 }
 
+// The exponent alone; that of inf and NaN stands for them.
+static LLVMValueRef map_floor_pow2(nm_gen *g, nm_op *op, LLVMValueRef a)
+{
+    nm_fn *f = &g->fn;
+    if (op->out[0].type->dtype == NM_f64)
+        return nm_gen_refuse(g, op, "floor_pow2 of f64 is not lowered yet");
+    LLVMValueRef exponent = LLVMConstInt(f->i32, 0x7f800000, false);
+    LLVMValueRef bits = LLVMBuildAnd(f->b, LLVMBuildBitCast(f->b, a, f->i32, ""), exponent, "");
+    LLVMValueRef special = LLVMBuildICmp(f->b, LLVMIntEQ, bits, exponent, "");
+    return LLVMBuildSelect(f->b, special, intrinsic(g, "llvm.fabs", a),
+                           LLVMBuildBitCast(f->b, bits, f->f32, ""), "");
+}
+
 static LLVMValueRef map_unary(nm_gen *g, nm_op *op, LLVMValueRef a)
 {
     switch (op->code) {
@@ -73,6 +86,7 @@ static LLVMValueRef map_unary(nm_gen *g, nm_op *op, LLVMValueRef a)
     case NM_OP_abs: return map_abs(g, op, a);
     case NM_OP_sign: return map_sign(g, op, a);
     case NM_OP_floor: return is_int(a) ? a : intrinsic(g, "llvm.floor", a);
+    case NM_OP_floor_pow2: return map_floor_pow2(g, op, a);
     case NM_OP_sqrt: return intrinsic(g, "llvm.sqrt", a);
     case NM_OP_exp: return call_math(g, op, "nmk_expf", 1, &a);
     case NM_OP_log: return call_math(g, op, "nmk_logf", 1, &a);

@@ -45,6 +45,12 @@ bool nm_eval(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args, nm_ten
 bool nm_tensor_new(nm_module *m, nm_loc loc, const nm_eval_opts *opts, const nm_type *type,
                    nm_tensor *out);
 double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 saturates
+double nm_largest_of(nm_dtype dtype);             // of e4m3 and e5m2: the largest finite number
+double nm_floor_pow2(double value);               // the meaning of the op
+// What numbers are multiplied with to be rounded to e4m3 or e5m2, if |a| is `amax` at most, or the
+// floor: below it they are too small to train with, and products of two scales stay normal numbers.
+#define NM_QDQ_FLOOR 0x1p-40
+double nm_qdq_scale(nm_dtype to, double amax);
 
 // --- for the rules of ops ------------------------------------------------------------------------
 
@@ -78,6 +84,7 @@ void nm_eval_view(nm_eval_op *e);
 void nm_eval_scatter_add(nm_eval_op *e);
 void nm_eval_overlap_add(nm_eval_op *e);
 void nm_eval_update(nm_eval_op *e);
+void nm_eval_qdq(nm_eval_op *e);
 void nm_eval_attention(nm_eval_op *e);
 void nm_eval_attention_grad(nm_eval_op *e);
 void nm_eval_repeat(nm_eval_op *e);

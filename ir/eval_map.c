@@ -102,6 +102,7 @@ static double map(const nm_op *op, double a, double b, double c)
     case NM_OP_abs: return fabs(a);
     case NM_OP_sign: return (a > 0) - (a < 0);
     case NM_OP_floor: return floor(a);
+    case NM_OP_floor_pow2: return nm_floor_pow2(a);
     case NM_OP_exp: return exp(a);
     case NM_OP_log: return log(a);
     case NM_OP_sqrt: return sqrt(a);

@@ -12,6 +12,8 @@ typedef struct format {
     bool saturates; // beyond the largest; else to infinity
 } format;
 
+static const format e4m3 = {4, -9, 448, true}, e5m2 = {3, -16, 57344, false};
+
 static double round_float(double v, format f)
 {
     int e;
@@ -47,8 +49,8 @@ double nm_round_to(nm_dtype dtype, double v)
     case NM_f32: return (double)(float)v;
     case NM_bf16: return round_float(v, (format){8, -133, 0x1.fep127, false});
     case NM_f16: return round_float(v, (format){11, -24, 65504, false});
-    case NM_e4m3: return round_float(v, (format){4, -9, 448, true});
-    case NM_e5m2: return round_float(v, (format){3, -16, 57344, false});
+    case NM_e4m3: return round_float(v, e4m3);
+    case NM_e5m2: return round_float(v, e5m2);
     case NM_i64: return wrap_int(v, 64, true);
     case NM_i32: return wrap_int(v, 32, true);
     case NM_i16: return wrap_int(v, 16, true);
@@ -59,4 +61,20 @@ double nm_round_to(nm_dtype dtype, double v)
     case NM_N_DTYPES: break;
     }
     return v;
+}
+
+double nm_largest_of(nm_dtype dtype)
+{
+    if (dtype != NM_e4m3 && dtype != NM_e5m2)
+        nm_bug("the largest number of %s", nm_dtype_table[dtype].name);
+    return dtype == NM_e4m3 ? e4m3.largest : e5m2.largest;
+}
+
+double nm_floor_pow2(double v)
+{
+    int e;
+    if (!isfinite(v) || fabs(v) < 0x1p-126)
+        return isfinite(v) ? 0 : fabs(v);
+    frexp(v, &e); // |v| is in [2^(e-1), 2^e)
+    return ldexp(1, e - 1);
 }

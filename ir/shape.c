@@ -119,6 +119,15 @@ bool nm_verify_numbers(nm_module *m, nm_op *op)
                              : want(m, op, is_number, "numbers");
 }
 
+bool nm_verify_qdq(nm_module *m, nm_op *op)
+{
+    nm_dtype to = nm_attr_get(op, "to")->u.dtype;
+    if (to != NM_e4m3 && to != NM_e5m2)
+        return nm_error(m->diag, op->loc, "qdq rounds to e4m3 or e5m2, not to %s [qdq-1]",
+                        nm_dtype_table[to].name);
+    return nm_verify_floats(m, op);
+}
+
 // --- free values ---------------------------------------------------------------------------------
 
 bool nm_shape_given(nm_module *m, nm_op *op)

@@ -49,6 +49,7 @@ bool nm_shape_group(nm_module *m, nm_op *op);
 bool nm_verify_floats(nm_module *m, nm_op *op);  // every operand is of floats
 bool nm_verify_numbers(nm_module *m, nm_op *op); // floats or ints; only ints for NM_INT
 bool nm_verify_bools(nm_module *m, nm_op *op);
+bool nm_verify_qdq(nm_module *m, nm_op *op); // of floats, to numbers of 8 bits
 
 // The op's own rules, of which the row has two: its results' types and what operands it takes.
 bool nm_shape_check(nm_module *m, nm_op *op);

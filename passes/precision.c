@@ -1,5 +1,7 @@
 // Precision: `real` becomes f32, and casts that now change nothing go; or bf16 where it is stored
-// (passes/narrow.c). After autodiff, so that a gradient has taken the dtype of its value.
+// (passes/narrow.c); or that, and in products of linear layers less (passes/fp8.c). After autodiff,
+// so that a gradient has taken the dtype of its value.
+#include "passes/fp8.h"
 #include "passes/narrow.h"
 #include "passes/pass.h"
 #include "passes/retype.h"
@@ -41,19 +43,22 @@ static void drop_casts(nm_func *f, bool *changed)
     }
 }
 
-static bool wants_bf16(const nm_module *m)
+static bool wants(const nm_module *m, const char *precision)
 {
-    return m->options.precision && strcmp(m->options.precision, "bf16") == 0;
+    return m->options.precision && strcmp(m->options.precision, precision) == 0;
 }
 
 bool nm_pass_precision(nm_module *m, bool *changed)
 {
-    if (wants_bf16(m))
+    bool fp8 = wants(m, "fp8");
+    if (fp8 || wants(m, "bf16"))
         nm_each_func(f, m)
             *changed |= nm_narrow_func(f, NM_bf16);
     // What is left of `real` is the parameters' table, and all of it for f32.
     nm_retype(m, concrete, NULL, changed);
     nm_each_func(f, m)
         drop_casts(f, changed);
+    nm_each_func(f, m)
+        *changed |= fp8 && nm_fp8_func(f);
     return true;
 }

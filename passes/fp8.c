@@ -1,0 +1,216 @@
+// FP8: the products of linear layers take operands of 8 bits. Put here are only the roundings, a
+// qdq before each operand; what they become is passes/quantise.c's.
+//
+// A linear layer is a product, in a repeat over layers, of an activation and a parameter of a turn;
+// its gradients are the product of dy and the parameter, and that of the activation and dy. So what
+// stands outside of the repeats (embedding, head, the last norm) stays as it is, and so do products
+// of two activations that give one (attention written out), convolutions, whose products read
+// windows, and products along dims that both operands and the result have.
+//
+// What is a gradient depends on what a reverse repeat carries, or is given by turns that no forward
+// repeat gave. Gradients are rounded to e5m2, which has the range, all else to e4m3, which has the
+// digits; --fp8-format e4m3 takes that for all (Micikevicius et al., "FP8 Formats for Deep
+// Learning", 2022).
+#include "passes/fp8.h"
+
+typedef struct rounded { // v as these numbers hold it
+    nm_value *v, *as;
+    nm_dtype to;
+} rounded;
+
+typedef struct rounding { // of one function and its bodies
+    nm_module *m;
+    bool *gradient; // by value id
+    int n;
+    rounded *row;
+    bool changed;
+} rounding;
+
+// --- what a value is -----------------------------------------------------------------------------
+
+static bool is_activation(const nm_value *v)
+{
+    for (int i = 0; i < v->type->rank; i++)
+        if (!nm_extent_is_const(v->type->dim[i].extent, NULL))
+            return true;
+    return false;
+}
+
+// v before casts and views that move no number.
+static const nm_value *origin(const nm_value *v)
+{
+    while (v->def && v->def->n_in == 1 && (v->def->code == NM_OP_cast || nm_is(v->def, NM_VIEW)))
+        v = v->def->in[0];
+    return v;
+}
+
+// A turn's parameter: stacked over layers, and never computed.
+static bool is_weight(const nm_value *v)
+{
+    v = origin(v);
+    if (v->def || is_activation(v))
+        return false;
+    const nm_op *repeat = v->func->parent;
+    if (!repeat)
+        return v->func->param_bind[v->index].kind == NM_BIND_param;
+    bool carried = v->index < nm_attr_int(repeat, "carried", 0);
+    return !carried && is_weight(repeat->in[v->index]);
+}
+
+// Does what a reverse repeat takes by turns come from a loss, not from a forward repeat?
+static bool is_given_by_loss(const nm_value *v)
+{
+    v = origin(v);
+    bool plain = !v->def || v->def->code == NM_OP_repeat || nm_is(v->def, NM_FREE);
+    return is_activation(v) && !plain;
+}
+
+static bool enters_as_gradient(const rounding *x, const nm_op *repeat, int i)
+{
+    int64_t carried = nm_attr_int(repeat, "carried", 0);
+    int64_t stacked = carried + nm_attr_int(repeat, "stacked", 0);
+    bool reverse = nm_attr_bool(repeat, "reverse");
+    return x->gradient[repeat->in[i]->id] || (reverse && i < carried) ||
+           (reverse && i < stacked && is_given_by_loss(repeat->in[i]));
+}
+
+// --- which products ------------------------------------------------------------------------------
+
+static bool reads_windows(const nm_value *v)
+{
+    while (v->def && v->def->n_in == 1 && (v->def->code == NM_OP_cast || nm_is(v->def, NM_VIEW))) {
+        if (v->def->code == NM_OP_windows)
+            return true;
+        v = v->def->in[0];
+    }
+    return false;
+}
+
+static bool is_laid_over(const nm_value *v)
+{
+    nm_each_use(u, v) {
+        const nm_op *op = u->op;
+        bool passes = op->code == NM_OP_cast || op->code == NM_OP_rename;
+        if (op->code == NM_OP_overlap_add || (passes && is_laid_over(&op->out[0])))
+            return true;
+    }
+    return false;
+}
+
+// Each operand has dims of its own, and none is of both and of the result.
+static bool is_matrix_product(const nm_op *dot)
+{
+    const nm_type *t = dot->out[0].type;
+    bool own[2] = {false, false};
+    for (int i = 0; i < t->rank; i++) {
+        bool in_a = nm_has_dim(dot->in[0]->type, t->dim[i].name);
+        bool in_b = nm_has_dim(dot->in[1]->type, t->dim[i].name);
+        if (in_a && in_b)
+            return false;
+        own[in_b] = true;
+    }
+    return own[0] && own[1] && nm_attr_dims(dot, "over").n;
+}
+
+// Operands are stored narrow: f32 is what the language asked for, a router's product.
+static bool is_narrow(const nm_value *v)
+{
+    const nm_op *op = v->def;
+    bool widens = op && op->code == NM_OP_cast && v->type->dtype == NM_f32;
+    return (widens ? op->in[0] : v)->type->dtype == NM_bf16;
+}
+
+static bool is_linear_layer(const rounding *x, const nm_op *dot)
+{
+    nm_value *a = dot->in[0], *b = dot->in[1];
+    bool layer =
+        is_activation(&dot->out[0])
+            ? (is_activation(a) && is_weight(b)) || (is_activation(b) && is_weight(a))
+            : is_activation(a) && is_activation(b) && x->gradient[a->id] != x->gradient[b->id];
+    return layer && is_matrix_product(dot) && is_narrow(a) && is_narrow(b) && !reads_windows(a) &&
+           !reads_windows(b) && !is_laid_over(&dot->out[0]);
+}
+
+// --- rounding ------------------------------------------------------------------------------------
+
+static nm_value *build(nm_value *v, nm_opcode code, nm_dtype to)
+{
+    nm_op *def = v->def;
+    nm_attr attr = nm_mk_dtype(v->func->module, "to", to);
+    return nm_build(v->func, def ? def->next : v->func->first,
+                    &(nm_proto){.code = code,
+                                .loc = def ? def->loc : v->func->loc,
+                                .n_in = 1,
+                                .in = &v,
+                                .n_attrs = 1,
+                                .attr = &attr});
+}
+
+// A value that two products read alike is rounded once.
+static nm_value *round_value(rounding *x, nm_value *v, nm_dtype to)
+{
+    for (int i = 0; i < x->n; i++)
+        if (x->row[i].v == v && x->row[i].to == to)
+            return x->row[i].as;
+    nm_value *as = build(v, NM_OP_qdq, to);
+    x->row = nm_arena_grow(x->m->arena, x->row, x->n, sizeof *x->row);
+    x->row[x->n++] = (rounded){v, as, to};
+    return as;
+}
+
+static void round_operand(rounding *x, nm_op *dot, int i)
+{
+    nm_value *v = dot->in[i];
+    bool range = x->gradient[v->id] && !x->m->options.fp8_e4m3;
+    nm_dtype to = range ? NM_e5m2 : NM_e4m3;
+    bool widened = v->type->dtype == NM_f32;
+    nm_value *as = round_value(x, widened ? v->def->in[0] : v, to);
+    nm_set_operand(dot, i, widened ? build(as, NM_OP_cast, NM_f32) : as);
+    x->changed = true;
+}
+
+// --- the walk ------------------------------------------------------------------------------------
+
+static void round_func(rounding *x, nm_func *f);
+
+static void round_body(rounding *x, nm_op *repeat)
+{
+    for (int i = 0; i < repeat->n_in; i++)
+        x->gradient[repeat->body->param[i]->id] = enters_as_gradient(x, repeat, i);
+    round_func(x, repeat->body);
+}
+
+static void mark_results(rounding *x, const nm_op *op)
+{
+    bool gradient = op->code == NM_OP_repeat && nm_attr_bool(op, "reverse");
+    for (int i = 0; i < op->n_in; i++)
+        gradient |= x->gradient[op->in[i]->id];
+    for (int i = 0; i < op->n_out; i++)
+        x->gradient[op->out[i].id] = gradient;
+}
+
+static void round_func(rounding *x, nm_func *f)
+{
+    int n = 0;
+    nm_each_op(op, f)
+        n++;
+    nm_op **ops = nm_new_n(x->m->arena, nm_op *, n), **at = ops;
+    nm_each_op(op, f)
+        *at++ = op;
+    for (int i = 0; i < n; i++) {
+        if (ops[i]->code == NM_OP_repeat)
+            round_body(x, ops[i]);
+        mark_results(x, ops[i]);
+        if (ops[i]->code == NM_OP_dot && f->parent && is_linear_layer(x, ops[i]))
+            for (int k = 0; k < 2; k++)
+                round_operand(x, ops[i], k);
+    }
+}
+
+bool nm_fp8_func(nm_func *f)
+{
+    rounding x = {.m = f->module};
+    x.gradient = nm_new_n(f->module->arena, bool, f->n_values);
+    round_func(&x, f);
+    return x.changed;
+}
