@@ -320,17 +320,34 @@ static int list_flavours(const nm_cli *cli, nm_flavour flavour[2])
 
 enum { MOST_PROGRAMS = 32 };
 
+// Every precision that was named, and of fp8 every recipe.
+static int list_numbers(nm_module *m, const nm_cli *cli, nm_options *numbers)
+{
+    int n = 0, n_precisions, n_recipes;
+    const char *const *precision = split_list(m, cli->precision, &n_precisions);
+    const char *const *recipe = split_list(m, cli->fp8_recipe, &n_recipes);
+    for (int i = 0; i < n_precisions; i++) {
+        bool fp8 = strcmp(precision[i], "fp8") == 0;
+        for (int k = 0; k < (fp8 ? n_recipes : 1) && n < MOST_PROGRAMS; k++)
+            numbers[n++] = (nm_options){.precision = precision[i],
+                                        .recipe = fp8 ? recipe[k] : "",
+                                        .fp8_e4m3 = strcmp(cli->fp8_format, "e4m3") == 0};
+    }
+    return n;
+}
+
 // One module for each flavour and precision, those of a flavour side by side, as they were named.
 static int list_modules(nm_arena *arena, nm_diag *diag, const nm_cli *cli, nm_module **m)
 {
     nm_flavour flavour[2];
-    int n_flavours = list_flavours(cli, flavour), n = 0, n_precisions;
+    nm_options numbers[MOST_PROGRAMS];
     nm_module *first = m[0] = nm_module_new(arena, diag);
-    const char *const *precision = split_list(first, cli->precision, &n_precisions);
-    for (int i = 0; i < n_flavours * n_precisions; i++, n++) {
+    int n_flavours = list_flavours(cli, flavour), n = 0;
+    int n_numbers = list_numbers(first, cli, numbers);
+    for (int i = 0; i < n_flavours * n_numbers && n < MOST_PROGRAMS; i++, n++) {
         m[i] = i ? nm_module_new(arena, diag) : first;
-        m[i]->options.flavour = flavour[i / n_precisions];
-        m[i]->options.precision = precision[i % n_precisions];
+        m[i]->options = numbers[i % n_numbers];
+        m[i]->options.flavour = flavour[i / n_numbers];
     }
     return n;
 }

@@ -14,7 +14,7 @@
 #include "passes/fp8.h"
 
 typedef struct rounded { // v as these numbers hold it
-    nm_value *v, *as;
+    nm_value *v, *as, *wide; // wide: as f32; NULL: nobody reads that yet
     nm_dtype to;
 } rounded;
 
@@ -147,15 +147,14 @@ static nm_value *build(nm_value *v, nm_opcode code, nm_dtype to)
 }
 
 // A value that two products read alike is rounded once.
-static nm_value *round_value(rounding *x, nm_value *v, nm_dtype to)
+static rounded *round_value(rounding *x, nm_value *v, nm_dtype to)
 {
     for (int i = 0; i < x->n; i++)
         if (x->row[i].v == v && x->row[i].to == to)
-            return x->row[i].as;
-    nm_value *as = build(v, NM_OP_qdq, to);
+            return &x->row[i];
     x->row = nm_arena_grow(x->m->arena, x->row, x->n, sizeof *x->row);
-    x->row[x->n++] = (rounded){v, as, to};
-    return as;
+    x->row[x->n] = (rounded){.v = v, .as = build(v, NM_OP_qdq, to), .to = to};
+    return &x->row[x->n++];
 }
 
 static void round_operand(rounding *x, nm_op *dot, int i)
@@ -164,8 +163,12 @@ static void round_operand(rounding *x, nm_op *dot, int i)
     bool range = x->gradient[v->id] && !x->m->options.fp8_e4m3;
     nm_dtype to = range ? NM_e5m2 : NM_e4m3;
     bool widened = v->type->dtype == NM_f32;
-    nm_value *as = round_value(x, widened ? v->def->in[0] : v, to);
-    nm_set_operand(dot, i, widened ? build(as, NM_OP_cast, NM_f32) : as);
+    rounded *r = round_value(x, widened ? v->def->in[0] : v, to);
+    if (widened && !r->wide)
+        r->wide = build(r->as, NM_OP_cast, NM_f32);
+    nm_set_operand(dot, i, widened ? r->wide : r->as);
+    if (!v->uses && widened)
+        nm_erase(v->def);
     x->changed = true;
 }
 

@@ -159,7 +159,6 @@ bool nm_pass_quantise(nm_module *m, bool *changed)
         if (!any)
             continue;
         write_products(f, all);
-        nm_drop_dead(f, changed);
         write_others(f, all);
         nm_drop_dead(f, changed);
         *changed = true;

@@ -1,4 +1,4 @@
-// --device, --precision.
+// --device, --precision, --fp8-recipe.
 #include "runtime/choose.h"
 
 #include "runtime/gpu/load.h"
@@ -7,13 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char any[] = "auto"; // precision
+static const char any[] = "auto"; // precision, recipe
+static const nmrt_numbers any_numbers = {any, any};
 
-const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour, const char *precision)
+static bool names(const char *wanted, const char *name)
+{
+    return strcmp(wanted, any) == 0 || strcmp(wanted, name) == 0;
+}
+
+const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour, nmrt_numbers n)
 {
     for (const nmdrv_program *const *p = nemocc_programs; *p; p++)
-        if ((*p)->flavour == (int64_t)flavour &&
-            (strcmp(precision, any) == 0 || strcmp(precision, (*p)->precision) == 0))
+        if ((*p)->flavour == (int64_t)flavour && names(n.precision, (*p)->precision) &&
+            (!*(*p)->recipe || names(n.recipe, (*p)->recipe)))
             return *p;
     return NULL;
 }
@@ -29,8 +35,8 @@ static bool has_gpu(void)
 
 static const nmrt_device_ops *find_auto(void)
 {
-    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, any);
-    bool alone = !nmrt_program_find(NMDRV_HOST, any);
+    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, any_numbers);
+    bool alone = !nmrt_program_find(NMDRV_HOST, any_numbers);
     return has_images(gpu) && (alone || has_gpu()) ? &nmrt_device_cuda : &nmrt_device_host;
 }
 
@@ -62,7 +68,8 @@ static const char *compiled(void)
                                                  &nmrt_device_emu, &nmrt_device_null};
     *list = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        nmrt_choice c = {.device = all[i], .program = nmrt_program_find(all[i]->flavour, any)};
+        nmrt_choice c = {.device = all[i],
+                         .program = nmrt_program_find(all[i]->flavour, any_numbers)};
         if (!is_compiled(&c))
             continue;
         strcat(list, *list ? ", " : "");
@@ -71,21 +78,30 @@ static const char *compiled(void)
     return list;
 }
 
-nmrt_status nmrt_choose(const char *device, const char *precision, nmrt_choice *choice,
+static nmrt_status refuse(nmdrv_flavour flavour, nmrt_numbers n, nmrt_error *e)
+{
+    if (nmrt_program_find(flavour, (nmrt_numbers){n.precision, any}))
+        return nmrt_fail(e, NMRT_USAGE,
+                         "this binary was not compiled with the scales of --fp8-recipe %s: compile "
+                         "it with that",
+                         n.recipe);
+    bool fp8 = strcmp(n.precision, "fp8") == 0;
+    return nmrt_fail(e, NMRT_USAGE,
+                     "this binary was not compiled to compute in %s: compile it with "
+                     "--precision f32,bf16%s",
+                     n.precision, fp8 ? ",fp8" : "");
+}
+
+nmrt_status nmrt_choose(const char *device, nmrt_numbers numbers, nmrt_choice *choice,
                         nmrt_error *e)
 {
     choice->device = find_named(device);
-    choice->program = nmrt_program_find(choice->device->flavour, any);
+    choice->program = nmrt_program_find(choice->device->flavour, any_numbers);
     if (!is_compiled(choice))
         return nmrt_fail(e, NMRT_USAGE,
                          "this binary was compiled for --device %s alone: for %s, compile it with "
                          "--target %s",
                          compiled(), choice->device->name, choice->device->name);
-    choice->program = nmrt_program_find(choice->device->flavour, precision);
-    if (choice->program)
-        return NMRT_OK;
-    return nmrt_fail(e, NMRT_USAGE,
-                     "this binary was not compiled to compute in %s: compile it with "
-                     "--precision f32,bf16",
-                     precision);
+    choice->program = nmrt_program_find(choice->device->flavour, numbers);
+    return choice->program ? NMRT_OK : refuse(choice->device->flavour, numbers, e);
 }

@@ -9,13 +9,17 @@ typedef struct nmrt_choice {
     const nmdrv_program *program;
 } nmrt_choice;
 
-// For --device and --precision. A device is host, cuda, emu, null, or auto: cuda where the binary
-// has kernels for GPUs and the machine a driver and a GPU, else host. A precision is f32, bf16, or
-// auto: the first that the binary has for the device. May be asked before ranks are forked. What is
-// missing is one sentence.
-nmrt_status nmrt_choose(const char *device, const char *precision, nmrt_choice *choice,
+typedef struct nmrt_numbers { // what is computed in: f32, bf16, fp8, and the recipe of fp8; or auto
+    const char *precision, *recipe;
+} nmrt_numbers;
+
+// For --device, --precision and --fp8-recipe. A device is host, cuda, emu, null, or auto: cuda
+// where the binary has kernels for GPUs and the machine a driver and a GPU, else host. Of numbers,
+// auto is the first that the binary has for the device. May be asked before ranks are forked. What
+// is missing is one sentence.
+nmrt_status nmrt_choose(const char *device, nmrt_numbers numbers, nmrt_choice *choice,
                         nmrt_error *e);
 // NULL: the binary has none.
-const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour, const char *precision);
+const nmdrv_program *nmrt_program_find(nmdrv_flavour flavour, nmrt_numbers numbers);
 
 #endif

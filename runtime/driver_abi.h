@@ -307,7 +307,7 @@ typedef enum { NMDRV_HOST, NMDRV_GPU } nmdrv_flavour;
 typedef struct nmdrv_program {
     int64_t version;            // NMDRV_VERSION
     int64_t flavour;            // nmdrv_flavour: host; gpu: the devices cuda, emu and null
-    const char *precision;      // f32, bf16: of what is computed; parameters and states are f32 in all
+    const char *precision;      // f32, bf16, fp8: of what is computed; parameters and states are f32 in all
     const char *name, *preset;  // gpt2, tiny ("" : none)
     const char *hash;           // hex, of the lowered text: checkpoints name it
     const char *compiler, *cpu; // nemocc's version; the instruction set that the kernels need
@@ -331,6 +331,7 @@ typedef struct nmdrv_program {
     const nmdrv_image *image;   // flavour gpu: best first; the last row has no data. NULL: flavour host
     int64_t n_products;         // flavour gpu
     const nmdrv_product *product;
+    const char *recipe;         // precision fp8: where its scales come from, current; "": others
 } nmdrv_program;
 
 extern const nmdrv_program *const nemocc_programs[]; // NULL at the end; one at least

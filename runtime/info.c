@@ -141,8 +141,8 @@ static void print_program(const nmdrv_program *p, nmrt_text *out)
         nmrt_text_add(out, "host");
     else
         print_devices(p, ", ", out);
-    nmrt_text_add(out, ", in %s: %lld functions, %lld kernels", p->precision, (long long)p->n_funcs,
-                  (long long)p->n_kernels);
+    nmrt_text_add(out, ", in %s%s%s: %lld functions, %lld kernels", p->precision,
+                  *p->recipe ? " " : "", p->recipe, (long long)p->n_funcs, (long long)p->n_kernels);
     if (p->flavour == NMDRV_HOST)
         nmrt_text_add(out, " with %s of scratch a thread", nmrt_bytes(p->scratch).s);
     if (p->n_products)
@@ -297,6 +297,7 @@ static void json_programs(nmrt_text *out)
         nmrt_text_add(out, p == nemocc_programs ? "{" : ", {");
         nmrt_text_add_pair(out, "flavour", (*p)->flavour == NMDRV_GPU ? "gpu" : "host");
         nmrt_text_add_pair(out, "precision", (*p)->precision);
+        nmrt_text_add_pair(out, "recipe", (*p)->recipe);
         nmrt_text_add(out, "\"functions\": %lld, \"kernels\": %lld}", (long long)(*p)->n_funcs,
                       (long long)(*p)->n_kernels);
     }
@@ -334,7 +335,7 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
     json_hypers(h, out);
     json_code(p, out);
     json_programs(out);
-    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, "auto");
+    const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, (nmrt_numbers){"auto", "auto"});
     if (gpu)
         json_gpu(gpu, out);
     nmrt_text_add(out, "}\n");

@@ -238,7 +238,7 @@ static nmrt_status choose(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
         *on = (nmrt_choice){NULL, nemocc_programs[0]};
         return o->verb == NMRT_PLAN ? nmrt_cpu_check(on->program, e) : NMRT_OK;
     }
-    NMRT_TRY(nmrt_choose(o->device, o->precision, on, e));
+    NMRT_TRY(nmrt_choose(o->device, (nmrt_numbers){o->precision, o->fp8_recipe}, on, e));
     return nmrt_cpu_check(on->program, e);
 }
 

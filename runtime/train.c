@@ -412,10 +412,10 @@ static void print_start(const trainer *t)
     const nmdrv_program *p = t->program;
     nmrt_text device = {0};
     t->setup.device->describe(t->en.device, &device);
-    fprintf(t->out->text, "%s%s%s: %s parameters, computing in %s; %s of memory%s; %s", p->name,
+    fprintf(t->out->text, "%s%s%s: %s parameters, computing in %s%s%s; %s of memory%s; %s", p->name,
             *p->preset ? " " : "", p->preset, nmrt_count(count_params(p)).s, p->precision,
-            nmrt_bytes(t->setup.plan.total).s, t->comm->ranks > 1 ? " a rank" : "",
-            device.at ? device.at : "");
+            *p->recipe ? " " : "", p->recipe, nmrt_bytes(t->setup.plan.total).s,
+            t->comm->ranks > 1 ? " a rank" : "", device.at ? device.at : "");
     if (t->peak > 0)
         fprintf(t->out->text, ", %.0f GFLOP/s at most", t->peak / 1e9);
     fputc('\n', t->out->text);

@@ -198,7 +198,7 @@ static double gpu_peak(nmrt_device *d)
     if (!d->libraries)
         return 0;
     int processors = 0, khz = 0;
-    bool bf16 = strcmp(d->program->precision, "bf16") == 0;
+    bool bf16 = strcmp(d->program->precision, "f32") != 0;
     d->api->cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, d->id);
     d->api->cuDeviceGetAttribute(&khz, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, d->id);
     return 2e3 * processors * khz * rate_of(d, bf16);

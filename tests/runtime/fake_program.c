@@ -519,6 +519,7 @@ static const nmdrv_hyper hypers[] = {
 static const nmdrv_program program = {
     .version = NMDRV_VERSION,
     .precision = "f32",
+    .recipe = "",
     .name = FAKE_NAME,
     .preset = "tiny",
     .hash = "00c0ffee",

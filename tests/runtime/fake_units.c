@@ -636,7 +636,7 @@ static const nmdrv_hyper hypers[] = {
     .func = funcs, .kernel = kernels, .n_kernels = COUNT(kernels), .n_modes = COUNT(modes),        \
     .n_collectives = COUNT(collectives), .n_units = 5, .mode = modes, .collective = collectives,   \
     .pp_turns = L1 + L2, .pp_where = "l1 (units.nm:1)", .batch = "batch", .seq = "seq",            \
-    .no_decode = "it has no model",
+    .no_decode = "it has no model", .recipe = "",
 
 static const nmdrv_program program = {.flavour = NMDRV_HOST, TABLES};
 // Its functions count for the device null; nothing else can run them.
