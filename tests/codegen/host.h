@@ -46,6 +46,28 @@ static nmdrv_calls host_calls = {.launch = host_launch};
 static void *(*host_alloc_buffer)(int64_t bytes, const char *name) = host_alloc;
 static void (*host_release_buffer)(void *buffer) = free;
 
+// The number that 8 bits stand for.
+static double host_of_bits(int64_t dtype, unsigned bits)
+{
+    int m = dtype == NMDRV_E4M3 ? 3 : 2, bias = dtype == NMDRV_E4M3 ? 7 : 15;
+    int exponent = (int)(bits & 0x7f) >> m, mantissa = (int)bits & ((1 << m) - 1);
+    double size =
+        exponent ? ldexp((1 << m) + mantissa, exponent - bias - m) : ldexp(mantissa, 1 - bias - m);
+    if ((bits & 0x7f) == 0x7f)
+        size = NAN;
+    if (dtype == NMDRV_E5M2 && exponent == 31)
+        size = mantissa ? NAN : INFINITY;
+    return bits & 0x80 ? -size : size;
+}
+
+static uint8_t host_to_bits(int64_t dtype, double x)
+{
+    for (unsigned bits = 0; bits < 256; bits++)
+        if (host_of_bits(dtype, bits) == x && !signbit(host_of_bits(dtype, bits)) == !signbit(x))
+            return (uint8_t)bits;
+    return dtype == NMDRV_E4M3 ? 0x7f : 0x7e;
+}
+
 static double host_get(int64_t dtype, const void *p, int64_t i)
 {
     switch (dtype) {
@@ -63,6 +85,8 @@ static double host_get(int64_t dtype, const void *p, int64_t i)
         memcpy(&x, &bits, sizeof x);
         return x;
     }
+    case NMDRV_E4M3:
+    case NMDRV_E5M2: return host_of_bits(dtype, ((const uint8_t *)p)[i]);
     default: fprintf(stderr, "dtype %d\n", (int)dtype); exit(2);
     }
 }
@@ -85,6 +109,8 @@ static void host_put(int64_t dtype, void *p, int64_t i, double x)
         ((uint16_t *)p)[i] = (uint16_t)(bits >> 16);
         break;
     }
+    case NMDRV_E4M3:
+    case NMDRV_E5M2: ((uint8_t *)p)[i] = host_to_bits(dtype, x); break;
     default: fprintf(stderr, "dtype %d\n", (int)dtype); exit(2);
     }
 }

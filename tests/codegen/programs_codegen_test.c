@@ -11,6 +11,7 @@ int main(int argc, char **argv)
         check("tests/codegen/rows.nmir", "native");
         check("tests/passes/tiny_llama.nmir", "native");
         check_program_in("tests/passes/tiny_llama.nmir", "native", NM_FLAVOUR_host, "bf16");
+        check_program_in("tests/passes/tiny_llama.nmir", "native", NM_FLAVOUR_host, "fp8");
     }
     for (int i = 1; i < argc; i++)
         check(argv[i], "native");
