@@ -2,6 +2,7 @@
 #include "codegen/codegen.h"
 
 #include "codegen/image.h"
+#include "codegen/library.h"
 #include "codegen/link.h"
 #include "codegen/program.h"
 #include "codegen/resources.h"
@@ -123,6 +124,7 @@ static void add_object(nm_binary *b, const nm_code *c, int target)
     *o = (nm_object){.target = &b->target[target],
                      .name = c->name,
                      .bitcode = c->bitcode,
+                     .library_file = c->library,
                      .weight = c->weight,
                      .title = is_gpu_code(c) ? title_of(b, c) : ""};
     memcpy(o->entry, o->target->is_sm90a ? c->sm90a : c->entry, sizeof o->entry);
@@ -192,6 +194,17 @@ static void list_objects(nm_binary *b)
     }
 }
 
+static bool find_libraries(nm_binary *b)
+{
+    nm_libraries all = {0};
+    for (int i = 0; i < b->n_objects; i++) {
+        nm_object *o = &b->object[i];
+        if (o->library_file && !nm_library_get(&all, b->m, o->library_file, o->target, &o->library))
+            return false;
+    }
+    return true;
+}
+
 // --- the whole -----------------------------------------------------------------------------------
 
 static bool write_resources(nm_binary *b, const nm_images *images)
@@ -258,6 +271,10 @@ bool nm_codegen_programs(int n, nm_module *const *m, const nm_codegen_opts *o)
     double generated = now();
     drop_idle(&b);
     list_objects(&b);
+    if (!find_libraries(&b)) {
+        drop_bitcode(&b);
+        return false;
+    }
     bool ok = nm_compile(b.m, o, b.n_objects, b.object);
     double compiled = now();
     ok = ok && finish(&b);

@@ -112,22 +112,22 @@ static bool needs_templates(LLVMModuleRef mod)
 }
 
 // Bodies are read only of what the kernel needs: functions that may be dropped are linked lazily.
-static LLVMModuleRef open_templates(nm_worker *w, nm_template_data bc)
+static LLVMModuleRef open_bitcode(nm_worker *w, nm_template_data bc)
 {
     LLVMMemoryBufferRef buffer =
         LLVMCreateMemoryBufferWithMemoryRange(bc.data, bc.size, "templates", true);
     LLVMModuleRef mod;
     if (LLVMGetBitcodeModuleInContext2(w->ctx, buffer, &mod)) // takes the buffer
-        nm_bug("the embedded templates are not bitcode of this LLVM");
+        nm_bug("templates that are not bitcode of this LLVM");
     for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn))
         if (LLVMGetLinkage(fn) == LLVMExternalLinkage && !LLVMIsDeclaration(fn))
             LLVMSetLinkage(fn, LLVMLinkOnceODRLinkage);
     return mod;
 }
 
-static void link_templates(nm_worker *w, const nm_target *t, LLVMModuleRef mod)
+static void link_bitcode(nm_worker *w, nm_template_data bc, LLVMModuleRef mod)
 {
-    LLVMModuleRef templates = open_templates(w, t->templates);
+    LLVMModuleRef templates = open_bitcode(w, bc);
     LLVMSetTarget(templates, LLVMGetTarget(mod));
     LLVMSetDataLayout(templates, LLVMGetDataLayoutStr(mod));
     if (LLVMLinkModules2(mod, templates))
@@ -245,10 +245,13 @@ static double now(void)
 static void make(nm_worker *w, nm_object *o)
 {
     LLVMModuleRef mod = load(w, o);
-    if (needs_templates(mod)) {
-        link_templates(w, o->target, mod);
+    if (o->library.data)
+        link_bitcode(w, o->library, mod);
+    bool linked = o->library.data || needs_templates(mod);
+    if (needs_templates(mod))
+        link_bitcode(w, o->target->templates, mod);
+    if (linked)
         hide_templates(mod, o);
-    }
     nm_target_mark(o->target, mod);
     if (optimise(w, o, mod))
         emit(w, o, mod);

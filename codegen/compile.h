@@ -20,6 +20,8 @@ typedef struct nm_object { // one module for one target
     const char *name;            // its external functions become "name.function"; NULL: as they are
     LLVMMemoryBufferRef bitcode; // in; released by nm_compile; rows side by side may share it
     nm_entry entry[NM_MAX_LAUNCHES]; // of gpu kernels, by function; words 0: it is none
+    const char *library_file;        // of its extern op; NULL: it has none
+    nm_template_data library;        // that file's bitcode (codegen/library.h)
     const char *title;               // of a gpu kernel, for readers of its text
     int weight;                      // heavier ones are compiled first
     char *data;                      // out: an object, assembly or IR text; from malloc

@@ -132,7 +132,8 @@ typedef struct nm_gen {
     nm_memo *memo;
     nm_index_memo *index;
     int n_memo, cap_memo, n_index, cap_index;
-    bool failed; // an error was reported
+    const char *library; // the C file of the extern op that it calls; NULL: none
+    bool failed;         // an error was reported
 } nm_gen;
 
 // Arguments from the group's operands, results and their places. False: reported.

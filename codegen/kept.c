@@ -41,6 +41,7 @@ static uint64_t hash_key(const nm_object *o, nm_kept_key key)
     h = nm_hash64_more(h, &key.is_text, sizeof key.is_text);
     h = nm_hash64_more(h, o->entry, sizeof o->entry);
     h = hash_target(h, o->target);
+    h = nm_hash64_more(h, o->library.data, o->library.size);
     return nm_hash64_more(h, LLVMGetBufferStart(o->bitcode), LLVMGetBufferSize(o->bitcode));
 }
 

@@ -25,6 +25,7 @@ static const struct {
     {"top_k", nm_kernel_top_k, 3},
     {"update", nm_kernel_update, 1},
     {"overlap_add", nm_kernel_overlap_add, 2},
+    {"extern", nm_kernel_extern, 4},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -255,6 +256,7 @@ bool nm_program_kernels(nm_program *p, nm_op *group, const nm_plan *plan, nm_lau
         nm_code code = {.weight = kinds[kind].weight};
         if (g->is_gpu)
             code = gpu_code(g, mod, kinds[kind].weight);
+        code.library = g->library;
         list_launches(p, g, nm_program_add_code(p, mod, code), n, out);
         p->scratch = g->scratch_bytes > p->scratch ? g->scratch_bytes : p->scratch;
     } else {

@@ -22,6 +22,7 @@ bool nm_kernel_cumsum(nm_gen *g);
 bool nm_kernel_top_k(nm_gen *g);
 bool nm_kernel_update(nm_gen *g);
 bool nm_kernel_overlap_add(nm_gen *g);
+bool nm_kernel_extern(nm_gen *g);
 // nm_kernel_column's, on a GPU: sums of one level, in the spaces of what is kept and summed.
 struct nm_reductions;
 struct nm_space;

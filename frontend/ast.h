@@ -413,7 +413,8 @@ typedef struct nm_ast_row { // tp: heads kv ff; host: "ctc.c"
     nm_loc loc;
     nm_ast_word label; // without its colon
     nm_ast_names names;
-    nm_sym string; // NULL: names are given
+    nm_sym string;    // NULL: names are given
+    nm_ast_type type; // of an extern's scratch; its shape is absent otherwise
 } nm_ast_row;
 
 typedef struct nm_ast_rows {

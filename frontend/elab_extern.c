@@ -1,54 +1,247 @@
-// Calls of externs: typed here, lowered by no target yet.
+// Calls of externs: the declaration becomes an op that says all that those below have to know of it
+// (ir/extern.h). ext-3: each type lists its dims in one order, that in which they are first named.
 #include "frontend/elab_internal.h"
+#include "frontend/embedded.h"
+#include "frontend/extern.h"
+#include "ir/extern.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-// --- externs -------------------------------------------------------------------------------------
+// --- the declaration -----------------------------------------------------------------------------
 
-static const nm_type *extern_result(nm_elab *e, nm_frame *f, const nm_ast_type *t, nm_sym *index_of)
+const nm_ast_row *nm_extern_row(const nm_ast_extern *ext, const char *label)
 {
+    for (int i = 0; i < ext->rows.n; i++)
+        if (strcmp(ext->rows.row[i].label.sym, label) == 0)
+            return &ext->rows.row[i];
+    return NULL;
+}
+
+bool nm_extern_par_is_number(const nm_ast_par *par, bool *is_int)
+{
+    bool tensor = par->kind == NM_PAR_typed || par->type.shape.present;
+    if (is_int)
+        *is_int = par->of.sym && strcmp(par->of.sym, "int") == 0;
+    return !tensor;
+}
+
+static const nm_embedded *find_carried(const char *name)
+{
+    for (const nm_embedded *e = nm_embedded_kernels; e->stem; e++)
+        if (strcmp(e->name, name) == 0)
+            return e;
+    return NULL;
+}
+
+nm_sym nm_extern_path(nm_module *m, const nm_ast_extern *ext, const nm_ast_row *row)
+{
+    const char *user = ext->file->src->name, *slash = strrchr(user, '/');
+    nm_sym path = nm_sym_fmt(m, "%.*s%s", slash ? (int)(slash - user) + 1 : 0, user, row->string);
+    const nm_embedded *e = find_carried(row->string);
+    if (!e || (slash && access(path, R_OK) == 0))
+        return path;
+    path = nm_sym_fmt(m, "nemocc:%s", row->string);
+    nm_extern_carry(m, nm_source_text(m->arena, m->diag, path, e->text, strlen(e->text)));
+    return path;
+}
+
+static bool check_rows(nm_elab *e, nm_frame *f, const nm_ast_extern *ext)
+{
+    static const char *const labels[] = {"host", "cuda", "grad", "whole", "scratch"};
+    unsigned before = e->fails;
+    for (int i = 0; i < ext->rows.n; i++) {
+        const nm_ast_row *row = &ext->rows.row[i];
+        size_t k = 0;
+        while (k < 5 && strcmp(row->label.sym, labels[k]) != 0)
+            k++;
+        bool fits = k < 2    ? row->string != NULL
+                    : k == 2 ? row->names.n == 1
+                    : k == 3 ? row->names.n > 0
+                             : k == 4 && row->type.shape.present;
+        if (!fits)
+            nm_elab_error(e, f, row->loc,
+                          "an extern has host: \"file\", cuda: \"file\", grad: name, whole: dims "
+                          "and scratch: type [ext-4]");
+    }
+    return e->fails == before;
+}
+
+// --- its op --------------------------------------------------------------------------------------
+
+typedef struct call { // of an extern
+    nm_elab *e;
+    nm_frame *f; // the callee's
+    const nm_ast_extern *ext;
+    nm_loc loc;
+    int n_in, n_out, n_scratch;
+    int64_t numbers;
+    nm_value **in;
+    const nm_type **type; // of results
+    nm_sym *index_of;
+    int n_dims;
+    nm_sym dim[NM_MAX_RANK * 4];
+} call;
+
+// The dims of one type, behind those that are known; ext-3.
+static bool note_dims(call *c, const nm_eshape *s, nm_loc loc)
+{
+    for (int i = 0, last = -1; i < s->rank; i++) {
+        int at = 0;
+        while (at < c->n_dims && c->dim[at] != s->dim[i].name)
+            at++;
+        if (at == c->n_dims && at < NM_MAX_RANK * 4)
+            c->dim[c->n_dims++] = s->dim[i].name;
+        if (at < last)
+            return nm_elab_error(c->e, c->f, loc,
+                                 "'%s' stands before '%s' in an earlier type of this extern, whose "
+                                 "tensors all have one order of dims [ext-3]",
+                                 s->dim[i].name, c->dim[last])
+                       .kind != NM_EV_poison;
+        last = at;
+    }
+    return true;
+}
+
+static bool read_shape(call *c, const nm_ast_type *t, nm_eshape *s)
+{
+    return nm_shape_read(c->e, c->f, &t->shape, s) && note_dims(c, s, t->shape.loc);
+}
+
+static const nm_type *read_type(call *c, const nm_ast_type *t, nm_sym *index_of)
+{
+    nm_elab *e = c->e;
     nm_eshape s;
     nm_type type = {.dtype = NM_real};
-    *index_of = NULL;
     if (t->elem.n && !nm_dtype_find(t->elem.sym, &type.dtype)) {
         nm_edim d;
-        if (!nm_dim_single(e, f, nm_dims_of_name(e, f, &t->elem, t->elem.loc), t->elem.loc, &d))
+        if (!nm_dim_single(e, c->f, nm_dims_of_name(e, c->f, &t->elem, t->elem.loc), t->elem.loc,
+                           &d))
             return NULL;
         *index_of = d.name;
         type.dtype = NM_i32;
     }
-    if (!nm_shape_read(e, f, &t->shape, &s))
+    if (!read_shape(c, t, &s))
         return NULL;
     for (type.rank = 0; type.rank < s.rank; type.rank++)
         type.dim[type.rank] =
-            (nm_dim){.name = s.dim[type.rank].name, .extent = s.dim[type.rank].extent};
+            (nm_dim){.name = s.dim[type.rank].name,
+                     .extent = nm_dim_extent(e, c->f, s.dim[type.rank], t->shape.loc)};
     return nm_type_get(e->m, &type);
 }
 
-static int extern_operands(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_value **in,
-                           nm_loc loc)
+// In the dtype that the C function gets.
+static nm_dtype operand_dtype(const nm_ast_par *par, nm_ev v)
 {
-    int n = 0;
-    for (int i = 0; i < ext->pars.n; i++) {
-        nm_var *v = nm_frame_var(f, ext->pars.par[i].name.sym);
-        if (!v)
+    bool is_int;
+    nm_dtype dtype = v.kind == NM_EV_tensor ? v.u.t->v->type->dtype : NM_f32;
+    if (nm_extern_par_is_number(par, &is_int))
+        return is_int ? NM_i32 : NM_f32;
+    if (!par->type.elem.n)
+        return dtype == NM_real ? NM_real : NM_f32;
+    return nm_dtype_find(par->type.elem.sym, &dtype) ? dtype : NM_i32; // positions in a dim
+}
+
+static bool add_operand(call *c, const nm_ast_par *par)
+{
+    nm_eshape s;
+    nm_var *v = nm_frame_var(c->f, par->name.sym);
+    if (!v)
+        return true;
+    if (!nm_extern_par_is_number(par, NULL) && !read_shape(c, &par->type, &s))
+        return false;
+    if (nm_extern_par_is_number(par, NULL))
+        c->numbers |= (int64_t)1 << c->n_in;
+    nm_ev x = nm_ev_number(c->e, c->f, v->value);
+    c->in[c->n_in] = nm_ev_materialise(c->e, x, operand_dtype(par, x), c->loc);
+    return c->in[c->n_in++] != NULL;
+}
+
+static bool read_call(call *c)
+{
+    const nm_ast_extern *ext = c->ext;
+    size_t most = (size_t)(ext->n_types + ext->rows.n);
+    c->in = nm_new_n(c->e->a, nm_value *, (size_t)ext->pars.n + 1);
+    c->type = nm_new_n(c->e->a, const nm_type *, most);
+    c->index_of = nm_new_n(c->e->a, nm_sym, most);
+    for (int i = 0; i < ext->pars.n; i++)
+        if (!add_operand(c, &ext->pars.par[i]))
+            return false;
+    for (int i = 0; i < ext->n_types; i++, c->n_out++)
+        if (!(c->type[c->n_out] = read_type(c, &ext->type[i], &c->index_of[c->n_out])))
+            return false;
+    for (int i = 0; i < ext->rows.n; i++) {
+        const nm_ast_row *row = &ext->rows.row[i];
+        if (!row->type.shape.present)
             continue;
-        nm_ev x = nm_ev_number(e, f, v->value);
-        in[n] =
-            nm_ev_materialise(e, x, x.kind == NM_EV_tensor ? x.u.t->v->type->dtype : NM_i32, loc);
-        if (!in[n++])
-            return -1;
+        if (!(c->type[c->n_out] = read_type(c, &row->type, &c->index_of[c->n_out])))
+            return false;
+        c->n_out++;
+        c->n_scratch++;
+    }
+    return true;
+}
+
+static nm_syms whole_dims(call *c)
+{
+    const nm_ast_row *row = nm_extern_row(c->ext, "whole");
+    nm_edims dims = row ? nm_dims_of_names(c->e, c->f, &row->names) : (nm_edims){0};
+    nm_sym *sym = nm_new_n(c->e->a, nm_sym, (size_t)dims.n + 1);
+    int n = 0;
+    for (int i = 0; i < dims.n; i++)
+        for (int k = 0; k < c->n_dims; k++)
+            if (c->dim[k] == dims.dim[i].name)
+                sym[n++] = dims.dim[i].name;
+    return (nm_syms){n, sym};
+}
+
+static int list_attrs(call *c, nm_attr *attr)
+{
+    nm_module *m = c->e->m;
+    const nm_ast_row *grad = nm_extern_row(c->ext, "grad");
+    int n = 0;
+    attr[n++] = nm_mk_sym(m, "name", c->ext->name.sym);
+    attr[n++] = nm_mk_dims(m, "dims", (nm_syms){c->n_dims, c->dim});
+    attr[n++] = nm_mk_dims(m, "whole", whole_dims(c));
+    if (c->numbers)
+        attr[n++] = nm_mk_int(m, "numbers", c->numbers);
+    if (c->n_scratch)
+        attr[n++] = nm_mk_int(m, "scratch", c->n_scratch);
+    if (grad)
+        attr[n++] = nm_mk_sym(m, "grad", grad->names.name[0].sym);
+    static const char *const files[] = {"host", "cuda"};
+    for (int i = 0; i < 2; i++) {
+        const nm_ast_row *row = nm_extern_row(c->ext, files[i]);
+        if (row)
+            attr[n++] = nm_mk_string(m, files[i], nm_extern_path(m, c->ext, row));
     }
     return n;
+}
+
+static nm_ev build_call(call *c)
+{
+    nm_elab *e = c->e;
+    nm_attr attr[8];
+    int n_attrs = list_attrs(c, attr), n = c->ext->n_types;
+    nm_op *op = nm_elab_op_many(e, (nm_proto){.code = NM_OP_extern,
+                                              .loc = c->loc,
+                                              .n_in = c->n_in,
+                                              .in = c->in,
+                                              .n_attrs = n_attrs,
+                                              .attr = attr,
+                                              .n_types = c->n_out,
+                                              .types = c->type});
+    nm_ev *out = nm_new_n(e->a, nm_ev, (size_t)n);
+    for (int i = 0; op && i < n; i++)
+        out[i] = nm_ev_tensor(e, (nm_tensor){.v = &op->out[i], .index_of = c->index_of[i]});
+    return !op ? nm_ev_poison() : n == 1 ? out[0] : nm_ev_tuple(e, n, out);
 }
 
 nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit,
                      const nm_args *args)
 {
     nm_binding b = {.name = ext->name.sym, .pars = &ext->pars};
-    if (!nm_args_bind(e, f, args, &b))
+    if (!check_rows(e, f, ext) || !nm_args_bind(e, f, args, &b))
         return nm_ev_poison();
     nm_frame *callee = nm_frame_new(e, f, unit, args->loc);
     callee->what = ext->name.sym;
@@ -57,25 +250,6 @@ nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit 
         callee->user_fn = ext->name.sym;
     if (!nm_call_set_pars(e, f, callee, &b, args))
         return nm_ev_poison();
-    nm_value **in = nm_new_n(e->a, nm_value *, (size_t)ext->pars.n);
-    const nm_type **type = nm_new_n(e->a, const nm_type *, (size_t)ext->n_types);
-    nm_sym *index_of = nm_new_n(e->a, nm_sym, (size_t)ext->n_types);
-    int n = extern_operands(e, callee, ext, in, args->loc);
-    for (int i = 0; i < ext->n_types; i++)
-        if (!(type[i] = extern_result(e, callee, &ext->type[i], &index_of[i])))
-            return nm_ev_poison();
-    nm_attr attr = nm_mk_sym(e->m, "name", ext->name.sym);
-    nm_op *op = n < 0 ? NULL
-                      : nm_elab_op_many(e, (nm_proto){.code = NM_OP_extern,
-                                                      .loc = args->loc,
-                                                      .n_in = n,
-                                                      .in = in,
-                                                      .n_attrs = 1,
-                                                      .attr = &attr,
-                                                      .n_types = ext->n_types,
-                                                      .types = type});
-    nm_ev *out = nm_new_n(e->a, nm_ev, (size_t)ext->n_types);
-    for (int i = 0; op && i < ext->n_types; i++)
-        out[i] = nm_ev_tensor(e, (nm_tensor){.v = &op->out[i], .index_of = index_of[i]});
-    return !op ? nm_ev_poison() : ext->n_types == 1 ? out[0] : nm_ev_tuple(e, ext->n_types, out);
+    call c = {.e = e, .f = callee, .ext = ext, .loc = args->loc};
+    return read_call(&c) ? build_call(&c) : nm_ev_poison();
 }

@@ -150,8 +150,8 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
 %type <par> par
 %type <pars> pars par_list
 %type <def> def_head
-%type <row> row
-%type <rows> rows row_list
+%type <row> row extern_row
+%type <rows> rows row_list extern_rows extern_row_list
 %type <use> used
 %type <step> step
 %type <path> path
@@ -544,7 +544,7 @@ entry_kind:
 opt_name: %empty { $$ = (nm_ast_word){0}; } | NAME ;
 
 extern:
-    "extern" NAME pars "->" types rows {
+    "extern" NAME pars "->" types extern_rows {
                                   nm_ast_extern e = {.loc = nm_loc_join(@1, @5),
                                                      .name = $2,
                                                      .pars = $3,
@@ -553,6 +553,18 @@ extern:
                                                      .rows = $6,
                                                      .file = ps->file};
                                   NM_PUSH(ps, ps->file->n_externs, ps->file->extern_, e); }
+  ;
+
+extern_rows: '{' extern_row_list '}' { $$ = $2; $$.loc = @$; } ;
+
+extern_row_list:
+    %empty                      { $$ = (nm_ast_rows){0}; }
+  | extern_row_list extern_row  { $$ = $1; PUSH($$, row, $2); }
+  ;
+
+extern_row:
+    row
+  | LABEL type                  { $$ = (nm_ast_row){.loc = @$, .label = $1, .type = $2}; }
   ;
 
 // --- statements -----------------------------------------------------------------------------------------

@@ -90,5 +90,6 @@ void nm_eval_attention_grad(nm_eval_op *e);
 void nm_eval_repeat(nm_eval_op *e);
 void nm_eval_call(nm_eval_op *e);
 void nm_eval_group(nm_eval_op *e);
+void nm_eval_extern(nm_eval_op *e);
 
 #endif

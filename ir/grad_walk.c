@@ -3,9 +3,12 @@
 
 static bool is_float(const nm_value *v) { return nm_dtype_table[v->type->dtype].is_float; }
 
-// Maps and free values without a gradient are constant on purpose: floor, lt, stop, random.
+// Maps and free values without a gradient are constant on purpose: floor, lt, stop, random. So is
+// an extern op whose declaration names none.
 static bool is_constant(const nm_op *op)
 {
+    if (op->code == NM_OP_extern)
+        return !nm_attr_get(op, "grad");
     return nm_is(op, NM_NO_GRAD) && (nm_is(op, NM_MAP) || nm_is(op, NM_FREE));
 }
 

@@ -347,6 +347,9 @@ typedef struct nm_module {
     unsigned facts;             // passes/pass.h
     struct nm_remarks *remarks; // passes/rewrite.h: what rules did; NULL: nobody asked
     uint64_t hash;              // of the model as it was read: the same for all programs made of it
+    int n_carried;              // C files of extern ops that are not to be read from disk: the
+    const nm_source **carried;  // library's own, which nemocc carries
+    struct nm_loaded *loaded;   // C functions that the interpreter has in this process
     nm_sym no_decode; // why the model cannot generate; NULL: it can, or passes/decode.c did not run
 } nm_module;
 

@@ -43,7 +43,6 @@ static bool check_op(nm_func *f, const nm_op *op)
     switch (op->code) {
     case NM_OP_dispatch:
     case NM_OP_combine:
-    case NM_OP_extern:
     case NM_OP_first: // localize makes it a select
         return nm_error(f->module->diag, op->loc, "no target lowers '%s' yet", nm_info(op)->name);
     case NM_OP_call:

@@ -91,6 +91,8 @@ bool nm_fuse_is_copy(const nm_op *op); // a broadcast without a new dim: a copy,
 // Is it no kernel's, but an op of the driver: a repeat, a collective? It reads what is stored and
 // stands where it is between the groups.
 bool nm_fuse_is_bare(const nm_op *op);
+// Does it read this operand from memory: ret, bare ops, an extern's tensors?
+bool nm_fuse_reads_stored(const nm_op *op, int operand);
 
 // fuse_units.c: all the rest.
 void nm_fuse_units(nm_fuse *g);

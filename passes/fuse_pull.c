@@ -1,6 +1,7 @@
 // Which ops are pulled: computed in every group that reads them, so that they are never stored.
 // Free values and views always are, and so is a widening: what was rounded is stored narrow, and
 // each reader makes it wide. A map is where computing it again costs less than storing it.
+#include "ir/extern.h"
 #include "passes/fuse.h"
 
 // --- pulled or unit -------------------------------------------------------------------------
@@ -19,6 +20,13 @@ bool nm_fuse_is_copy(const nm_op *op)
 bool nm_fuse_is_bare(const nm_op *op)
 {
     return op->code == NM_OP_repeat || nm_is(op, NM_COLLECTIVE);
+}
+
+bool nm_fuse_reads_stored(const nm_op *op, int operand)
+{
+    if (op->code == NM_OP_extern)
+        return !nm_extern_is_number(op, operand);
+    return op->code == NM_OP_ret || nm_fuse_is_bare(op);
 }
 
 static bool is_pulled_view(const nm_op *op)
@@ -166,7 +174,7 @@ static bool is_there(const nm_fuse *g, const nm_value *v)
         v = v->def->in[0];
     const nm_op *op = v->def;
     return !op || nm_fuse_is_bare(op) || op->code == NM_OP_attention ||
-           op->code == NM_OP_attention_grad;
+           op->code == NM_OP_attention_grad || op->code == NM_OP_extern;
 }
 
 // What the conversions up to op cost together; too much where op is none.
@@ -232,8 +240,8 @@ void nm_fuse_classify(nm_fuse *g)
     nm_each_op(op, g->f) {
         classify_op(g, op);
         find_summed(g, op);
-        for (int i = 0; i < op->n_in && (op->code == NM_OP_ret || nm_fuse_is_bare(op)); i++)
-            g->stored[op->in[i]->id] = true;
+        for (int i = 0; i < op->n_in; i++)
+            g->stored[op->in[i]->id] |= nm_fuse_reads_stored(op, i);
     }
     pull_cheap(g);
     if (g->f->module->options.flavour != NM_FLAVOUR_gpu)

@@ -1,7 +1,7 @@
-// What ret, repeats and collectives read has to be stored, and once for each result. Where such a
-// value is pulled (free, or a view), a parameter that is returned as something else, or returned
-// twice, a copy (a broadcast without a new dim) stands for it, at the earliest place: the saved
-// input of a layer is copied before the layer overwrites it.
+// What ret, repeats, collectives and extern ops read has to be stored, and once for each result.
+// Where such a value is pulled (free, or a view), a parameter that is returned as something else,
+// or returned twice, a copy (a broadcast without a new dim) stands for it, at the earliest place:
+// the saved input of a layer is copied before the layer overwrites it.
 #include "passes/fuse.h"
 
 static nm_value *copy_of(nm_func *f, nm_value *v)
@@ -34,11 +34,9 @@ void nm_fuse_store(nm_fuse *g)
     nm_func *f = g->f;
     nm_each_op(op, f) {
         bool ret = op->code == NM_OP_ret;
-        if (!ret && !nm_fuse_is_bare(op))
-            continue;
         for (int i = 0; i < op->n_in; i++) {
             nm_value *v = op->in[i];
-            if ((int)v->id >= g->n_values) // a copy
+            if (!nm_fuse_reads_stored(op, i) || (int)v->id >= g->n_values) // a copy
                 continue;
             bool param = ret && !v->def && !returns_itself(f, v, i);
             if (g->pulled[v->id] || param || (ret && returned_before(op, i)))

@@ -1,6 +1,7 @@
 // What templates need of the layout: attention reads and writes vectors along the head dim, so that
 // has to be innermost where it is stored, whatever the dims are called there: rope stores it as
-// {two, half}.
+// {two, half}. An extern's C function wants all dims in its own order.
+#include "ir/extern.h"
 #include "passes/fuse.h"
 #include "passes/layout.h"
 
@@ -114,11 +115,57 @@ static void copy_for_template(nm_op *group)
                 copy_operand(group, op->in[i], nm_attr_sym(op, "hd"));
 }
 
+// --- extern --------------------------------------------------------------------------------------
+
+static void give_extern(nm_op *group, const nm_op *op)
+{
+    nm_func *f = group->func;
+    for (int i = 0; i < op->n_in; i++) {
+        nm_value *param = op->in[i];
+        const nm_type *wanted = nm_extern_order(f->module, op, param->type);
+        if (param->def || wanted == param->type)
+            continue;
+        nm_set_operand(group, param->index,
+                       nm_copy_group(f, group, group->in[param->index], wanted));
+        param->type = wanted;
+    }
+}
+
+// What another order is wanted of, is a copy.
+static void take_extern(nm_op *group, const nm_op *op)
+{
+    nm_func *f = group->func;
+    for (int i = 0; i < group->n_out; i++) {
+        nm_value *v = &group->out[i];
+        const nm_type *wanted = v->type, *own = nm_extern_order(f->module, op, wanted);
+        if (own == wanted)
+            continue;
+        v->type = group->body->last->in[i]->type = own;
+        if (!v->uses) // scratch
+            continue;
+        nm_value *c = nm_copy_group(f, group->next, v, wanted);
+        nm_replace(v, c);
+        nm_set_operand(c->def, 0, v);
+    }
+}
+
+static void copy_for_extern(nm_op *group)
+{
+    nm_each_op(op, group->body) {
+        if (op->code != NM_OP_extern)
+            continue;
+        give_extern(group, op);
+        take_extern(group, op);
+    }
+}
+
 void nm_layout_copy_for_templates(nm_func *f)
 {
     nm_each_op(op, f)
         if (op->code == NM_OP_repeat)
             nm_layout_copy_for_templates(op->body);
-        else if (op->code == NM_OP_group)
+        else if (op->code == NM_OP_group) {
             copy_for_template(op);
+            copy_for_extern(op);
+        }
 }

@@ -159,5 +159,6 @@ int main(int argc, char **argv)
         if (nm_op_table[i].grad && nm_op_table[i].example)
             check_row((nm_opcode)i);
     check_file(argc > 1 ? argv[1] : "tests/ir/gradients.nmir");
+    check_file("tests/ir/extern.nmir");
     return bad != 0;
 }
