@@ -114,13 +114,17 @@ static const nm_extent *rows(const nm_calling *c)
 
 static bool find_library(nm_gen *g, const nm_op *op)
 {
-    const char *target = g->is_gpu ? "cuda" : "host";
+    nm_module *m = g->fn.m;
+    const char *target = g->is_gpu ? "cuda" : "host", *name = nm_attr_sym(op, "name");
     g->library = nm_attr_sym(op, target);
-    if (g->library) // other functions of this name make other kernels
-        LLVMSetSourceFileName(g->fn.mod, g->library, strlen(g->library));
-    return g->library ||
-           nm_error(g->fn.m->diag, op->loc, "extern %s names no %s file: there is no kernel for %s",
-                    nm_attr_sym(op, "name"), target, g->is_gpu ? "GPUs" : "processors");
+    if (!g->library)
+        return nm_error(m->diag, op->loc, "extern %s names no %s file: there is no kernel for %s",
+                        name, target, g->is_gpu ? "GPUs" : "processors");
+    if (!nm_extern_has_source(m, g->library))
+        return nm_error(m->diag, op->loc, "extern %s: there is no file %s", name, g->library);
+    // Other functions of this name make other kernels.
+    LLVMSetSourceFileName(g->fn.mod, g->library, strlen(g->library));
+    return true;
 }
 
 bool nm_kernel_extern(nm_gen *g)

@@ -7,7 +7,7 @@
 // tensors in the order of the declaration, ints and floats among them by value (int64_t, double);
 // dout of the results that are floats, din of the operands that are tensors of floats; the extents
 // of all dims in the order in which the types name them. libclang reads what the file has. Only
-// externs that are called are compared: the others need no file.
+// externs that are called are compared, and a file that is not there yet is not.
 #include "base/clang.h"
 #include "frontend/check.h"
 #include "frontend/extern.h"
@@ -232,6 +232,8 @@ static bool check_file(nm_module *m, const nm_ast_extern *ext, const char *label
     if (!row)
         return true;
     nm_sym path = nm_extern_path(m, ext, row);
+    if (!nm_extern_has_source(m, path))
+        return true;
     nm_clang_job job = {.kind = kind, .source = nm_extern_source(m, path), .loc = row->loc};
     if (!job.source)
         return false;

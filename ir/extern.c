@@ -4,6 +4,7 @@
 #include "ir/shape.h"
 
 #include <string.h>
+#include <unistd.h>
 
 bool nm_extern_is_number(const nm_op *op, int operand)
 {
@@ -143,6 +144,11 @@ static const nm_source *find_carried(const nm_module *m, const char *name)
         if (!strcmp(m->carried[i]->name, name))
             return m->carried[i];
     return NULL;
+}
+
+bool nm_extern_has_source(const nm_module *m, const char *name)
+{
+    return find_carried(m, name) || access(name, R_OK) == 0;
 }
 
 const nm_source *nm_extern_source(nm_module *m, nm_sym name)

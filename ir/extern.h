@@ -23,6 +23,7 @@ const nm_type *nm_extern_order(nm_module *m, const nm_op *op, const nm_type *t);
 int nm_extern_n_cut(const nm_op *op);
 bool nm_extern_is_cut(const nm_op *op, const nm_type *t); // does t have them?
 
+bool nm_extern_has_source(const nm_module *m, const char *name); // is there such a file?
 // The C file of that name, in the module's arena: one that the module carries, else from disk.
 // NULL: reported.
 const nm_source *nm_extern_source(nm_module *m, nm_sym name);

@@ -48,7 +48,7 @@ float nmk_expf(float), nmk_logf(float), nmk_tanhf(float), nmk_erff(float), nmk_s
 #endif
 
 #ifdef NM_OP_GPU
-#include "nemocc/prims.h"
+#include <nemocc/prims.h>
 
 static inline int64_t op_lane(void) { return (int64_t)tid(); }
 static inline int64_t op_lanes(void) { return (int64_t)ntid(); }
