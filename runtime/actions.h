@@ -24,7 +24,8 @@ typedef struct nmrt_stage_part { // a unit, or a run of turns of one
 typedef struct nmrt_stages {
     int pp, n; // n = pp * vp
     int n_units;
-    int64_t turns[NMRT_MAX_UNITS]; // of each unit; even ones 1
+    int64_t turns[NMRT_MAX_UNITS];    // of each unit; even ones 1
+    const char *name[NMRT_MAX_UNITS]; // the dim of an odd unit's repeat; even ones ""
     // Turn i of an odd unit is the `each` rows of its parameters from row + i * each on.
     int64_t row[NMRT_MAX_UNITS], each[NMRT_MAX_UNITS];
     int n_parts;

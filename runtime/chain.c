@@ -13,14 +13,16 @@ static nmrt_status no_memory(nmrt_error *e)
 
 // --- calls ---------------------------------------------------------------------------------------
 
-const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase, int unit)
+const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase, int unit,
+                                 nmdrv_recompute variant)
 {
     const nmdrv_program *p = q->texts.program;
     for (int64_t i = 0; i < p->n_funcs; i++) {
         const nmdrv_func *f = &p->func[i];
         bool whole = f->phase == NMDRV_WHOLE && phase == NMDRV_TURN,
-             last = q->texts.several && f->sums == NMDRV_LAST;
-        if (f->role == (int64_t)q->role && !last && nmrt_texts_has(&q->texts, f) &&
+             last = q->texts.several && f->sums == NMDRV_LAST,
+             other = f->recompute >= 0 && f->recompute != (int64_t)variant;
+        if (f->role == (int64_t)q->role && !last && !other && nmrt_texts_has(&q->texts, f) &&
             (whole || (f->phase == (int64_t)phase && f->units >> unit & 1)))
             return f;
     }
@@ -44,13 +46,12 @@ static int *no_values(const nmdrv_func *f)
     return value;
 }
 
-static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
-                            nmdrv_phase phase, nmrt_error *e)
+static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stage,
+                            const nmrt_chunk *chunk, nmdrv_phase phase, nmrt_error *e)
 {
     nmrt_call *x = &c->call[c->n_calls];
-    *x = (nmrt_call){
-        .part = c->stages->part[part], .stage = stage, .backward = phase == NMDRV_BACKWARD};
-    x->func = nmrt_func_find(q, phase, x->part.unit);
+    *x = (nmrt_call){.part = chunk->part, .stage = stage, .backward = phase == NMDRV_BACKWARD};
+    x->func = nmrt_func_find(q, phase, x->part.unit, chunk->variant);
     if (!x->func && phase == NMDRV_TURN)
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: it has no turn");
     if (!x->func) // a unit that only passes on, or has nothing to train
@@ -63,17 +64,30 @@ static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stag
     return x->value && (x->last_value || !x->last) ? NMRT_OK : no_memory(e);
 }
 
+// A part's calls in the order of `phase`. What waits for no backward keeps nothing for one.
+static nmrt_status add_part(nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
+                            nmdrv_phase phase, nmrt_error *e)
+{
+    nmrt_chunk chunk[2] = {{.part = c->stages->part[part]}};
+    int n = q->role == NMDRV_MICRO
+                ? nmrt_recompute_chunks(q->recompute, c->stages, stage, part, chunk)
+                : 1;
+    for (int i = 0; i < n; i++)
+        NMRT_TRY(add_call(c, q, stage, &chunk[phase == NMDRV_BACKWARD ? n - 1 - i : i], phase, e));
+    return NMRT_OK;
+}
+
 static nmrt_status add_calls(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
 {
     const nmrt_stages *s = c->stages;
     int turn = s->n_units - 1;
     for (int v = 0; v < s->n; v++)
         for (int i = s->at[v]; i < s->at[v + 1]; i++)
-            NMRT_TRY(add_call(c, q, v, i, s->part[i].unit == turn ? NMDRV_TURN : NMDRV_FORWARD, e));
+            NMRT_TRY(add_part(c, q, v, i, s->part[i].unit == turn ? NMDRV_TURN : NMDRV_FORWARD, e));
     for (int v = s->n - 1; v >= 0 && q->role == NMDRV_MICRO; v--)
         for (int i = s->at[v + 1] - 1; i >= s->at[v]; i--)
             if (s->part[i].unit != turn)
-                NMRT_TRY(add_call(c, q, v, i, NMDRV_BACKWARD, e));
+                NMRT_TRY(add_part(c, q, v, i, NMDRV_BACKWARD, e));
     return NMRT_OK;
 }
 
@@ -134,6 +148,11 @@ static bool same_part(const nmrt_call *a, const nmrt_call *b)
     return a->part.unit == b->part.unit && a->part.first == b->part.first;
 }
 
+static bool same_direction(const nmrt_call *a, const nmrt_call *b)
+{
+    return a->part.unit == b->part.unit && a->backward == b->backward;
+}
+
 // The call that makes what `reader` reads as this argument; -1: none does. Of a repeat's carried
 // value that is the chunk before; of a chunked one the same chunk's.
 static int find_maker(const nmrt_chain *c, int reader, const nmdrv_arg *arg, const char **name)
@@ -141,7 +160,7 @@ static int find_maker(const nmrt_chain *c, int reader, const nmdrv_arg *arg, con
     const nmrt_call *r = &c->call[reader];
     *name = arg->next && *arg->next ? arg->next : arg->name;
     for (int i = reader - 1; i >= 0 && *name == arg->next; i--)
-        if (c->call[i].func == r->func)
+        if (same_direction(&c->call[i], r))
             return i;
     *name = arg->name;
     for (int i = reader - 1; i >= 0; i--) {
@@ -170,8 +189,8 @@ static nmrt_status check_read(const nmrt_chain *c, const nmrt_call *reader, cons
     const nmdrv_arg *result = find_result(maker->func, v->name);
     if (result->chunked && !arg->chunked && maker->part.n < c->stages->turns[maker->part.unit])
         return nmrt_fail(e, NMRT_USAGE,
-                         "%s reads %s of all turns at once, which a pipeline has nowhere: --pp 1 "
-                         "and --vp 1 are possible",
+                         "%s reads %s of all turns at once, which a pipeline or a block has "
+                         "nowhere: --pp 1, --vp 1 and no --recompute block:N are possible",
                          reader->func->name, v->name);
     return check_bytes(v, maker->func, bytes, reader->func, e);
 }
@@ -380,7 +399,7 @@ static nmrt_status pack_stage(nmrt_chain *c, int stage, int slots, nmrt_error *e
 static nmrt_status make_chain(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
 {
     size_t stages = (size_t)c->stages->n;
-    c->call = calloc((size_t)(2 * c->stages->n_parts), sizeof *c->call);
+    c->call = calloc((size_t)(4 * c->stages->n_parts), sizeof *c->call); // two chunks each way
     c->at = calloc(stages + 1, sizeof *c->at);
     c->room = calloc(stages, sizeof *c->room);
     c->slot = calloc(stages, sizeof *c->slot);
@@ -443,6 +462,17 @@ nmrt_links nmrt_chain_links(const nmrt_chain *c, const nmrt_actions *a, int pp)
     if (shared < own)
         return (nmrt_links){rooms + shared, rooms, stride};
     return (nmrt_links){rooms + own, 0, 0};
+}
+
+int64_t nmrt_chain_turns(const nmrt_chain *c, int pp, const nmdrv_func *func)
+{
+    int64_t most = 0;
+    for (int i = 0; i < c->n_calls; i++) {
+        const nmrt_call *x = &c->call[i];
+        if (x->stage % c->stages->pp == pp && (x->func == func || x->last == func))
+            most = x->part.n > most ? x->part.n : most;
+    }
+    return most;
 }
 
 int64_t nmrt_chain_sent(const nmrt_chain *c, int stage, bool backward)

@@ -1,6 +1,7 @@
 // The chain of a micro-batch as the calls that a pipeline makes: one function for each part of each
-// virtual stage, forward, the turn, backward. And the links between them: who makes a value, who
-// reads it, in which stages' memory it lies and from when to when. docs/mesh.md, Units.
+// virtual stage, or for each chunk of a part, forward, the turn, backward. And the links between
+// them: who makes a value, who reads it, in which stages' memory it lies and from when to when.
+// docs/mesh.md, Units.
 //
 // Times on a stage: 0 is the receive of forward, then come its forward calls, then the send; then
 // the same of backward. Only what is alive between the two halves differs from micro-batch to
@@ -9,10 +10,10 @@
 #ifndef NMRT_CHAIN_H
 #define NMRT_CHAIN_H
 
-#include "runtime/actions.h"
+#include "runtime/recompute.h"
 #include "runtime/texts.h"
 
-typedef struct nmrt_call { // one function, for one part of one stage
+typedef struct nmrt_call { // one function, for one part of one stage, or a chunk of one
     const nmdrv_func *func;
     const nmdrv_func *last; // of a step's last micro-batch; NULL: func, too
     nmrt_stage_part part;
@@ -48,9 +49,10 @@ typedef struct nmrt_chain {
 
 typedef struct nmrt_chain_request {
     nmrt_texts texts;
-    nmdrv_role role;      // MICRO or EVAL_MICRO
-    const nmdrv_sym *sym; // of a micro-batch; those of turns are set here
-    const int *slots;     // [stages.n]
+    nmdrv_role role;                 // MICRO or EVAL_MICRO
+    const nmdrv_sym *sym;            // of a micro-batch; those of turns are set here
+    const int *slots;                // [stages.n]
+    const nmrt_recompute *recompute; // of MICRO
 } nmrt_chain_request;
 
 // Fails where the program's tables contradict each other, or a value would have to be whole where
@@ -78,9 +80,12 @@ typedef struct nmrt_room {
 } nmrt_room;
 nmrt_room nmrt_chain_room(const nmrt_chain *c, int stage, bool backward);
 
-// The function of the texts: role, phase and one of its units; of several micro-batches all but the
-// last one's. NULL: there is none.
-const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase, int unit);
+// The function of the texts: role, phase, one of its units and, if it has variants, which; of
+// several micro-batches all but the last one's. NULL: there is none.
+const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase, int unit,
+                                 nmdrv_recompute variant);
+// Does a pp rank run it in a micro-batch? The most turns that it runs at once; 0: it does not.
+int64_t nmrt_chain_turns(const nmrt_chain *c, int pp, const nmdrv_func *func);
 // The value of a repeat's symbol for a run of its turns, or of a part's rows.
 nmdrv_sym nmrt_turns_sym(const nmdrv_program *program, const nmdrv_func *func, nmrt_run_of run);
 static inline nmrt_run_of nmrt_turns_of(const nmrt_stage_part *part)

@@ -60,10 +60,7 @@ static void print_stage(const nmrt_setup *s, int pp, int64_t memory, nmrt_text *
 
 static double call_flops(const nmrt_setup *s, const nmrt_call *c)
 {
-    nmrt_syms syms = s->syms;
-    if (c->func->turns >= 0)
-        syms.at[c->func->turns] = nmrt_turns_sym(s->program, c->func, nmrt_turns_of(&c->part));
-    return (double)c->func->flops(syms.at);
+    return (double)c->func->flops(nmrt_setup_call_syms(s, c).at);
 }
 
 static nmrt_status print_bubble(const nmrt_setup *s, nmrt_text *out, nmrt_error *e)
@@ -112,7 +109,7 @@ static nmrt_status tally_func(const nmrt_setup *at, nmrt_tally *t, const nmdrv_f
     return nmrt_tally_add(t, f, syms.at, times, e);
 }
 
-static nmrt_status tally_step(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e)
+nmrt_status nmrt_setup_tally(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e)
 {
     int pp = (int)at->mesh.index[NMDRV_PP];
     for (int64_t i = 0; i < at->program->n_funcs; i++) {
@@ -122,11 +119,9 @@ static nmrt_status tally_step(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e
     }
     for (int i = 0; i < at->train.n_calls; i++) {
         const nmrt_call *c = &at->train.call[i];
-        nmrt_syms syms = at->syms;
+        nmrt_syms syms = nmrt_setup_call_syms(at, c);
         if (c->stage % at->stages.pp != pp)
             continue;
-        if (c->func->turns >= 0)
-            syms.at[c->func->turns] = nmrt_turns_sym(at->program, c->func, nmrt_turns_of(&c->part));
         NMRT_TRY(nmrt_tally_add(t, c->func, syms.at, at->n_micro - (c->last != NULL), e));
         if (c->last)
             NMRT_TRY(nmrt_tally_add(t, c->last, syms.at, 1, e));
@@ -149,7 +144,7 @@ static nmrt_status print_calls(const nmrt_setup *s, int pp, nmrt_text *out, nmrt
     if ((s->mesh.world == 1 && s->device != &nmrt_device_null) || !s->train.n_calls)
         return NMRT_OK;
     NMRT_TRY(nmrt_tally_init(&t, &at.mesh, e));
-    nmrt_status status = tally_step(&at, &t, e);
+    nmrt_status status = nmrt_setup_tally(&at, &t, e);
     if (s->mesh.world > 1)
         nmrt_text_add(out, "\n  %-14s %-11s %10s %12s\n", "of a step", "over", "launches", "bytes");
     if (status == NMRT_OK && s->mesh.world > 1)
@@ -184,6 +179,7 @@ static nmrt_status print_all(const nmrt_setup *s, int64_t *memory, nmrt_text *ou
     nmrt_text_add(out, "\n");
     NMRT_TRY(print_memory(s, most, out, e));
     NMRT_TRY(print_stages(s, memory, out, e));
+    NMRT_TRY(nmrt_setup_print_recompute(s, out, e));
     NMRT_TRY(print_calls(s, most, out, e));
     if (s->device != &nmrt_device_null)
         print_machine(s, out);

@@ -64,6 +64,8 @@ void nmrt_note_idle_flags(const nmrt_run *run)
     bool has_tp = nmrt_mesh_ranks(m, NMRT_TP_AXES) > 1;
     if (run->options->dry_run)
         note_idle(run, "trace", "a dry run does no step");
+    if (!nmrt_recompute_any(run->program))
+        note_idle(run, "recompute", "no layers of this program were compiled to run again");
     if (m->world == 1)
         note_idle(run, "comm", "one rank talks to nobody");
     if (m->size[NMDRV_PP] == 1)

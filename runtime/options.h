@@ -4,6 +4,7 @@
 #define NMRT_OPTIONS_H
 
 #include "runtime/hyper.h"
+#include "runtime/recompute.h"
 
 typedef enum {
     NMRT_TRAIN = 1,
@@ -28,6 +29,7 @@ typedef struct nmrt_options {
 #undef OPTION
     uint64_t given; // bit i: a flag set option i
     nmrt_hypers hypers;
+    nmrt_recompute layers;       // what --recompute says of them
     char *carried[NMRT_CARRIED]; // owned: texts that a checkpoint gave (resume.h)
     nmrt_text notes;             // where flags differ from the checkpoint's, a line each
 } nmrt_options;

@@ -34,15 +34,6 @@ nmrt_status nmrt_planner_model(const nmrt_cluster *c, const nmrt_mesh *mesh, int
 
 // --- calls ---------------------------------------------------------------------------------------
 
-static nmrt_syms syms_of(const step *x, const nmrt_call *c)
-{
-    nmrt_syms syms = x->setup->syms;
-    if (c->func->turns >= 0)
-        syms.at[c->func->turns] =
-            nmrt_turns_sym(x->setup->program, c->func, nmrt_turns_of(&c->part));
-    return syms;
-}
-
 // Gradients that are reduced once a step are priced apart.
 static const nmdrv_func *without_reductions(const step *x, const nmdrv_func *f)
 {
@@ -61,7 +52,7 @@ static void price_call(step *x, int i)
             return;
         }
     const nmdrv_func *f = without_reductions(x, c->func);
-    nmrt_syms syms = syms_of(x, c);
+    nmrt_syms syms = nmrt_setup_call_syms(x->setup, c);
     x->call[i] = nmrt_cost_of(&x->model, f, syms.at, x->buf);
 }
 
@@ -126,7 +117,7 @@ static double price_reductions(step *x, nmrt_cost_model *model, int pp)
     for (int i = 0; s->texts.once && i < s->train.n_calls; i++) {
         const nmrt_call *c = &s->train.call[i];
         const nmdrv_func *last = nmrt_texts_other(s->program, c->func, NMDRV_LAST);
-        nmrt_syms syms = syms_of(x, c);
+        nmrt_syms syms = nmrt_setup_call_syms(x->setup, c);
         if (last && c->stage % s->stages.pp == pp)
             seconds += nmrt_cost_more(model, last, without_reductions(x, c->func), syms.at, x->buf);
     }

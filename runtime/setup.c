@@ -1,4 +1,4 @@
-// Sizes, the pipeline, this rank's plan, will it fit.
+// Sizes, the pipeline, this rank's plan.
 #include "runtime/setup.h"
 
 #include "runtime/cpu.h"
@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_MICRO_BATCHES = 1 << 16 };
 static const int64_t MAX_TOKENS = INT32_MAX; // of a micro-batch: kernels count rows with 32 bits
 
 // --- sizes ---------------------------------------------------------------------------------------
@@ -71,13 +70,29 @@ void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_
     nmrt_mesh_bind(&s->mesh, syms->at);
 }
 
+nmrt_syms nmrt_setup_call_syms(const nmrt_setup *s, const nmrt_call *c)
+{
+    nmrt_syms syms = s->syms;
+    if (c->func->turns >= 0)
+        syms.at[c->func->turns] = nmrt_turns_sym(s->program, c->func, nmrt_turns_of(&c->part));
+    return syms;
+}
+
 // --- the pipeline --------------------------------------------------------------------------------
+
+static bool has_turn(const nmrt_setup *s, const nmrt_chain_request *q)
+{
+    for (int variant = NMDRV_RECOMPUTE_NONE; variant <= NMDRV_RECOMPUTE_FULL; variant++)
+        if (nmrt_func_find(q, NMDRV_TURN, s->stages.n_units - 1, (nmdrv_recompute)variant))
+            return true;
+    return false;
+}
 
 static nmrt_status make_chain(nmrt_setup *s, nmrt_chain *c, nmdrv_role role, const int *slots,
                               nmrt_error *e)
 {
-    nmrt_chain_request q = {s->texts, role, s->syms.at, slots};
-    if (nmrt_func_find(&q, NMDRV_TURN, s->stages.n_units - 1))
+    nmrt_chain_request q = {s->texts, role, s->syms.at, slots, &s->layers};
+    if (has_turn(s, &q))
         return nmrt_chain_init(c, &s->stages, &q, e);
     return NMRT_OK; // the verb says what it misses
 }
@@ -122,6 +137,7 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e)
                       .options = o,
                       .device = run->device,
                       .mesh = run->mesh,
+                      .layers = run->layers ? *run->layers : o->layers,
                       .threads = run->threads ? run->threads : nmrt_cpu_threads()};
     nmrt_status status = set_up(s, e);
     if (status != NMRT_OK)
@@ -144,98 +160,4 @@ void nmrt_setup_release(nmrt_setup *s)
     s->one_slot = NULL;
     s->share = NULL;
     s->share_turn = NULL;
-}
-
-// --- memory --------------------------------------------------------------------------------------
-
-// Of `ranks` ranks on one machine: of all of the world, or each as the one that needs most.
-static nmrt_status machine_bytes(const nmrt_setup *s, int ranks, int64_t *bytes, nmrt_error *e)
-{
-    int64_t sum = 0, most = 0, *memory = calloc((size_t)s->stages.pp, sizeof *memory);
-    if (!memory)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the stages' memory");
-    nmrt_status status = nmrt_setup_memory(s, memory, e);
-    for (int r = 0; status == NMRT_OK && r < s->stages.pp; r++) {
-        sum += memory[r];
-        most = memory[r] > most ? memory[r] : most;
-    }
-    free(memory);
-    *bytes = ranks == s->mesh.world ? sum * (s->mesh.world / s->stages.pp) : most * ranks;
-    return status;
-}
-
-static bool fits_with(const nmrt_setup *s, int64_t n_micro, int64_t total, int ranks,
-                      int64_t memory)
-{
-    nmrt_error e;
-    nmrt_options o = *s->options;
-    o.micro_batch = total / n_micro;
-    o.global_batch = total * nmrt_mesh_dp(&s->mesh);
-    nmrt_setup smaller;
-    nmrt_run run = {.program = s->program,
-                    .device = s->device,
-                    .options = &o,
-                    .mesh = s->mesh,
-                    .threads = s->threads};
-    if (nmrt_setup_init(&smaller, &run, &e) != NMRT_OK)
-        return false;
-    int64_t bytes;
-    bool fits = machine_bytes(&smaller, ranks, &bytes, &e) == NMRT_OK && bytes <= memory;
-    nmrt_setup_release(&smaller);
-    return fits;
-}
-
-// The largest micro-batch below the one asked for that divides the step's samples and fits; 0:
-// none.
-static int64_t largest_fitting(const nmrt_setup *s, int ranks, int64_t memory)
-{
-    int64_t total = s->micro_batch * s->n_micro;
-    for (int64_t n = s->n_micro + 1; n <= total && n <= MAX_MICRO_BATCHES; n++)
-        if (total % n == 0 && fits_with(s, n, total, ranks, memory))
-            return total / n;
-    return 0;
-}
-
-static const char *memory_of(const nmrt_device_ops *device)
-{
-    return device == &nmrt_device_cuda ? "GPU" : "machine";
-}
-
-nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, const char *who,
-                              const char *hint, nmrt_error *e)
-{
-    nmrt_memory_info m = device->memory_info();
-    if (!m.available || bytes <= m.available)
-        return NMRT_OK;
-    return nmrt_fail(e, NMRT_USAGE, "%s %s (%lld bytes) and %s of the %s's %s are free; %s", who,
-                     nmrt_bytes(bytes).s, (long long)bytes, nmrt_bytes(m.available).s,
-                     memory_of(device), nmrt_bytes(m.total).s, hint);
-}
-
-// What would make it fit: flags that are not at their best yet.
-static void print_hint(const nmrt_setup *s, int ranks, int64_t memory, char *hint, size_t n)
-{
-    int64_t fitting = largest_fitting(s, ranks, memory);
-    if (fitting)
-        snprintf(hint, n, "--micro-batch %lld would fit", (long long)fitting);
-    else if (nmrt_mesh_dp(&s->mesh) > 1 && s->mesh.zero < 3)
-        snprintf(hint, n, "no --micro-batch would fit; try --zero %d or a smaller --seq",
-                 s->mesh.zero ? 3 : 1);
-    else
-        snprintf(hint, n, "no --micro-batch would fit; try a smaller --seq or a smaller model%s",
-                 s->mesh.world > ranks ? ", or more --tp or --pp" : "");
-}
-
-nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e)
-{
-    char hint[128] = "", who[64] = "the run needs";
-    nmrt_memory_info m = s->device->memory_info();
-    int64_t bytes;
-    ranks = s->device->sharers(ranks);
-    NMRT_TRY(machine_bytes(s, ranks, &bytes, e));
-    if (m.available && bytes > m.available)
-        print_hint(s, ranks, m.available, hint, sizeof hint);
-    if (ranks > 1)
-        snprintf(who, sizeof who, "the %d ranks on this %s need", ranks, memory_of(s->device));
-    return nmrt_memory_check(bytes, s->device, who, hint, e);
 }

@@ -9,6 +9,9 @@
 #include "runtime/plan.h"
 #include "runtime/run.h"
 #include "runtime/syms.h"
+#include "runtime/tally.h"
+
+enum { NMRT_MAX_MICRO_BATCHES = 1 << 16 };
 
 typedef struct nmrt_setup {
     const nmdrv_program *program;
@@ -16,6 +19,7 @@ typedef struct nmrt_setup {
     const nmrt_device_ops *device;
     nmrt_mesh mesh; // its stage_units are this setup's
     nmrt_texts texts;
+    nmrt_recompute layers; // nothing of it is auto
     int threads;
     int64_t seq, micro_batch; // tokens of a sample; samples of a micro-batch, on one rank of dp
     int64_t n_micro, samples; // micro-batches of a step; samples of one of them over all of dp
@@ -31,9 +35,11 @@ typedef struct nmrt_setup {
 } nmrt_setup;
 
 // For train and eval. Every limit of the model that the flags break is named, a line each. *s is
-// where it stays: others point into it.
+// where it stays: others point into it. For --recompute auto, nmrt_setup_choose comes first.
 nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e);
 void nmrt_setup_release(nmrt_setup *s);
+// What it was made for, without ranks and comm; points into s.
+nmrt_run nmrt_setup_run(const nmrt_setup *s);
 // The memory of a rank on this pp stage; the caller releases the plan in any case.
 nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e);
 // Does a rank on this pp stage run the function?
@@ -55,13 +61,28 @@ void nmrt_setup_bind(const nmrt_setup *s, int64_t micro, int64_t samples, int64_
 nmrt_status nmrt_setup_find_shares(nmrt_setup *s, nmrt_error *e);
 nmrt_shares nmrt_setup_shares(const nmrt_setup *s, nmrt_comm *comm);
 
-// Refuses what is above the memory of this machine, or of each of its GPUs; the machine has `ranks`
-// of the ranks. Says which flags help. All ranks find the same.
+// --- will it fit: setup_memory.c
+
+// Refuses what is above the memory of this machine, or of each of its GPUs, or --memory-limit; the
+// machine has `ranks` of the ranks; 0: it is not asked. Says which flags help.
 nmrt_status nmrt_setup_check_memory(const nmrt_setup *s, int ranks, nmrt_error *e);
 // The same for any number of bytes, with a hint of its own. who: "the run needs".
 nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, const char *who,
                               const char *hint, nmrt_error *e);
+// What --recompute auto is: the least that is computed again with which this run fits the memory,
+// on every rank the same; where nothing fits, what needs least. Collective. Of other requests, the
+// request.
+nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *layers, nmrt_error *e);
+
+// --- what it needs
+
 nmrt_status nmrt_setup_print(const nmrt_setup *s, nmrt_text *out,
                              nmrt_error *e); // the answer to --dry-run
+nmrt_status nmrt_setup_print_recompute(const nmrt_setup *s, nmrt_text *out,
+                                       nmrt_error *e); // a part of it
+// Adds what the rank does in a step that *s is set up for.
+nmrt_status nmrt_setup_tally(const nmrt_setup *s, nmrt_tally *t, nmrt_error *e);
+// The symbols of a micro-batch for this call.
+nmrt_syms nmrt_setup_call_syms(const nmrt_setup *s, const nmrt_call *call);
 
 #endif

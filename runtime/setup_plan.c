@@ -13,6 +13,8 @@ bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
     if (!nmrt_texts_has(&s->texts, f))
         return false;
     bool uncut = f->phase == NMDRV_WHOLE && (f->role == NMDRV_MICRO || f->role == NMDRV_EVAL_MICRO);
+    if (f->recompute >= 0 && s->train.n_calls) // of its variants, those that a chunk has
+        return nmrt_chain_turns(&s->train, pp, f) > 0;
     if (uncut)
         return pp == (s->stages.n - 1) % s->stages.pp;
     return !f->units || f->units & s->stage_units[pp];
@@ -37,6 +39,8 @@ nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *f)
             t.chunk = n > t.chunk ? n : t.chunk;
             t.each = rows ? 1 : s->stages.each[part->unit];
         }
+    if (f->role == NMDRV_MICRO && s->train.n_calls) // a part may be two chunks
+        t.chunk = nmrt_chain_turns(&s->train, pp, f);
     if (f->role == NMDRV_FINISH) // of all chunks at once
         t.chunk = t.all;
     return t;

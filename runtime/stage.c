@@ -36,8 +36,8 @@ static int64_t local_row(const nmrt_pipe *p, uint64_t units, int64_t first)
     for (int v = pp_rank(p); v < s->n; v += s->pp)
         for (int i = s->at[v]; i < s->at[v + 1]; i++) {
             nmrt_run_of rows = nmrt_stages_rows(s, &s->part[i]);
-            if (units >> s->part[i].unit & 1 && rows.from < first)
-                n += rows.n;
+            if (units >> s->part[i].unit & 1 && rows.from < first) // of its own part: of a chunk
+                n += first - rows.from < rows.n ? first - rows.from : rows.n;
         }
     return n;
 }

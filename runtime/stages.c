@@ -6,6 +6,7 @@
 static void set_turns(nmrt_stages *s, int unit, const nmdrv_sym_info *turns)
 {
     s->turns[unit] = turns->extent;
+    s->name[unit] = turns->of;
     s->row[unit] = turns->first;
     s->each[unit] = turns->each ? turns->each : 1;
 }
@@ -16,8 +17,10 @@ static nmrt_status find_turns(nmrt_stages *s, const nmdrv_program *p, nmrt_error
     if (p->n_units > NMRT_MAX_UNITS || s->n_units % 2 == 0)
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: a chain of %d units",
                          (int)p->n_units);
-    for (int u = 0; u < s->n_units; u++)
+    for (int u = 0; u < s->n_units; u++) {
         s->turns[u] = u % 2 == 0;
+        s->name[u] = "";
+    }
     for (int64_t i = 0; i < p->n_funcs; i++) {
         const nmdrv_func *f = &p->func[i];
         if (f->phase != NMDRV_FORWARD || f->turns < 0)

@@ -18,16 +18,32 @@ nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro)
                         .several = n_micro > 1};
 }
 
+// Of a step, in one mode.
+static bool same_part(const nmdrv_func *a, const nmdrv_func *b)
+{
+    return a->role == b->role && a->mode == b->mode && a->phase == b->phase &&
+           a->units == b->units && (a->turns < 0) == (b->turns < 0);
+}
+
 const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums)
 {
     for (int64_t i = 0; i < p->n_funcs; i++) {
         const nmdrv_func *f = &p->func[i];
-        if (f->role == func->role && f->mode == func->mode && f->phase == func->phase &&
-            f->units == func->units && (f->turns < 0) == (func->turns < 0) &&
-            f->sums == (int64_t)sums)
+        if (same_part(f, func) && f->recompute == func->recompute && f->sums == (int64_t)sums)
             return f;
     }
     return NULL;
+}
+
+double nmrt_texts_own_flops(const nmdrv_program *p, const nmdrv_func *func, const nmdrv_sym *sym)
+{
+    int64_t least = func->flops(sym);
+    for (int64_t i = 0; i < p->n_funcs && func->recompute >= 0; i++) {
+        const nmdrv_func *f = &p->func[i];
+        int64_t flops = same_part(f, func) && f->sums == func->sums ? f->flops(sym) : least;
+        least = flops < least ? flops : least;
+    }
+    return (double)least;
 }
 
 // Does it leave a gradient pending that others add to?

@@ -1,5 +1,6 @@
 // Which of the program's texts a run takes: those of its mode and, where a function has several by
-// when gradients are reduced, those of its steps. docs/mesh.md, Sums.
+// when gradients are reduced, those of its steps. docs/mesh.md, Sums. Of several by what backward
+// computes again, a run may take any: each chunk has its own (recompute.h).
 #ifndef NMRT_TEXTS_H
 #define NMRT_TEXTS_H
 
@@ -16,6 +17,9 @@ nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro);
 bool nmrt_texts_has(const nmrt_texts *t, const nmdrv_func *func);
 // The text of the same part of a step for other sums; NULL: it has none.
 const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums);
+// Operations of a function for these sizes in its variant that has fewest: the model's own, without
+// what backward computes again.
+double nmrt_texts_own_flops(const nmdrv_program *p, const nmdrv_func *func, const nmdrv_sym *sym);
 // What the pending accumulator `name` is when it is complete; NULL: it is none.
 const char *nmrt_complete_name(const char *name);
 

@@ -295,16 +295,15 @@ static double count_flops(const trainer *t, nmdrv_role role)
     return n;
 }
 
-// Of a step; of the micro-batches a rank's part, if the stages were alike.
+// Of a step, without what is computed again; of the micro-batches a rank's part, if the stages were
+// alike.
 static double step_flops(const trainer *t)
 {
     double micro = 0;
     for (int i = 0; i < t->setup.train.n_calls; i++) {
         const nmrt_call *c = &t->setup.train.call[i];
-        nmrt_syms syms = t->setup.syms;
-        if (c->func->turns >= 0)
-            syms.at[c->func->turns] = nmrt_turns_sym(t->program, c->func, nmrt_turns_of(&c->part));
-        micro += (double)c->func->flops(syms.at) / t->setup.stages.pp;
+        nmrt_syms syms = nmrt_setup_call_syms(&t->setup, c);
+        micro += nmrt_texts_own_flops(t->program, c->func, syms.at) / t->setup.stages.pp;
     }
     return (double)t->setup.n_micro * (micro + count_flops(t, NMDRV_COUNT)) +
            count_flops(t, NMDRV_FINISH);
@@ -407,6 +406,15 @@ static void print_mesh(const trainer *t)
     nmrt_text_release(&text);
 }
 
+static void print_recompute(const trainer *t)
+{
+    nmrt_text text = {0};
+    nmrt_recompute_print(&t->setup.layers, &text);
+    if (nmrt_recompute_any(t->program) && t->o->recompute)
+        fprintf(t->out->text, "recomputation: %s\n", text.at ? text.at : "");
+    nmrt_text_release(&text);
+}
+
 static void print_start(const trainer *t)
 {
     const nmdrv_program *p = t->program;
@@ -422,6 +430,7 @@ static void print_start(const trainer *t)
     nmrt_text_release(&device);
     if (t->comm->ranks > 1)
         print_mesh(t);
+    print_recompute(t);
     fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
             nmrt_bytes(t->data.bytes).s, (long long)t->data.samples, (long long)t->setup.seq,
             (long long)(t->setup.n_micro * t->setup.samples));
@@ -461,7 +470,7 @@ static nmrt_status dry_run(const trainer *t, nmrt_error *e)
     fputs(text.at ? text.at : "", t->out->text);
     nmrt_text_release(&text);
     NMRT_TRY(status);
-    return t->setup.mesh.world > 1 ? NMRT_OK : nmrt_setup_check_memory(&t->setup, 1, e);
+    return nmrt_setup_check_memory(&t->setup, t->setup.mesh.world > 1 ? 0 : 1, e);
 }
 
 static nmrt_status open_engine(trainer *t, nmrt_error *e)
@@ -526,6 +535,9 @@ nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
                  .local_rank = run->ranks ? run->ranks->local_rank : 0,
                  .saved_step = -1};
     t.metrics.fd = -1;
+    nmrt_recompute layers;
+    NMRT_TRY(nmrt_setup_choose(run, &layers, e));
+    run->layers = &layers;
     NMRT_TRY(nmrt_setup_init(&t.setup, run, e));
     nmrt_status status = train(&t, run->ranks ? run->ranks->local_ranks : 1, e);
     nmrt_metrics_close(&t.metrics);

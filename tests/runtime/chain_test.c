@@ -75,7 +75,8 @@ static const nmdrv_sym at[1] = {{.size = 6, .total = 6}};
 static nmrt_status open_chain(nmrt_chain *c, nmrt_stages *s, int pp, const int *slots,
                               nmrt_error *e)
 {
-    nmrt_chain_request q = {{&program, -1, true, true}, NMDRV_MICRO, at, slots};
+    static const nmrt_recompute layers = {1, {{.name = "", .kind = NMRT_WAY_SELECTIVE}}};
+    nmrt_chain_request q = {{&program, -1, true, true}, NMDRV_MICRO, at, slots, &layers};
     CHECK(nmrt_stages_init(s, &program, pp, 1, e) == NMRT_OK);
     return nmrt_chain_init(c, s, &q, e);
 }

@@ -4,7 +4,7 @@ set -eu
 . tests/runtime/lib.sh
 units=$PWD/$build/runtime/fake_units
 
-dry() { "$units" --dry-run --threads 1 "$@" | grep -vE '^  (machine|free now) '; }
+dry() { "$units" --dry-run --threads 1 --recompute full "$@" | grep -vE '^  (machine|free now) '; }
 dry --tp 8 --pp 16 --dp 64 --micro-batch 2 --global-batch 4096 >"$work/large"
 diff - "$work/large" <<'GOLDEN'
 units tiny: micro-batch 2, 32 micro-batches a step, seq 64, 1 thread on host
@@ -37,7 +37,14 @@ a rank of pp rank 0, which needs most; memory, in bytes:
         13          1          3    512.0 KiB     25.3 KiB
         14          1          2    512.0 KiB     21.3 KiB
         15          1          1    256.0 KiB     49.3 KiB
-pipeline bubble, by operations: 43.1 % of a step; of even stages, (pp - 1) / (pp - 1 + vp x micro-batches) = 15 / 47 = 31.9 %
+pipeline bubble, by operations: 44.3 % of a step; of even stages, (pp - 1) / (pp - 1 + vp x micro-batches) = 15 / 47 = 31.9 %
+
+   --recompute            memory        saved   launches   operations   of a step
+                          a rank        of it     a rank        again
+   none                421.8 KiB    396.0 KiB        165            0       0.0 %
+   selective           293.8 KiB    268.0 KiB        165            0       0.0 %
+   block:1             229.8 KiB    204.0 KiB        229        524 K      24.2 %
+ * full                165.8 KiB    140.0 KiB        165        721 K      33.3 %
 
   of a step      over          launches        bytes
   all_reduce     dp                   2         68 B
@@ -61,7 +68,7 @@ grep -q 'checkpoint copy' <(dry --save "$work/none")
 
 # --device null: what a step launches, in the same seconds. With stages it needs more than the host: room for a micro-batch
 # of each channel, of which the first rank has two and one between others four.
-null() { "$units" --device null --micro-batch 2 --global-batch 4096 "$@"; }
+null() { "$units" --device null --recompute full --micro-batch 2 --global-batch 4096 "$@"; }
 null --tp 8 --dp 64 >"$work/null"
 dry --tp 8 --dp 64 --micro-batch 2 --global-batch 4096 | sed 's/1 thread on host/on null/' |
     diff - <(sed '/of a step  *launches/,$d' "$work/null")

@@ -7,8 +7,8 @@
 //
 // trained by SGD with momentum and clipping. E is read at both ends, so it has two owners; the
 // first unit's value and its gradient pass all stages. All is elementwise in batch, seq and d,
-// which are split over dp, cp and tp. Every function runs in every mode: a collective over axes of
-// size one does nothing.
+// which are split over dp, cp and tp. A repeat's turns keep three, two or one value. Every function
+// runs in every mode: a collective over axes of size one does nothing.
 #include "runtime/driver_abi.h"
 
 #include <math.h>
@@ -34,10 +34,18 @@ static int64_t global(const nmdrv_sym *s, int64_t i)
 // clang-format off
 #define KERNELS(K)                                                                                 \
     K(embed)                                                                                       \
-    K(forward_1)                                                                                   \
-    K(forward_3)                                                                                   \
-    K(backward_1)                                                                                  \
-    K(backward_3)                                                                                  \
+    K(forward_1_none)                                                                              \
+    K(forward_1_selective)                                                                         \
+    K(forward_1_full)                                                                              \
+    K(forward_3_none)                                                                              \
+    K(forward_3_selective)                                                                         \
+    K(forward_3_full)                                                                              \
+    K(backward_1_none)                                                                             \
+    K(backward_1_selective)                                                                        \
+    K(backward_1_full)                                                                             \
+    K(backward_3_none)                                                                             \
+    K(backward_3_selective)                                                                        \
+    K(backward_3_full)                                                                             \
     K(scale)                                                                                       \
     K(scale_back) K(turn) K(embed_back) K(eval_turn) K(count) K(init_e) K(init_1) K(init_2)        \
         K(init_3) K(before_e) K(before_1) K(before_2) K(before_3) K(middle) K(after_e) K(after_1)  \
@@ -71,41 +79,64 @@ static float weight_of(const nmdrv_sym *turns, int64_t turn)
     return 1 + (float)global(turns, turn) / 100;
 }
 
-// x, w [turns, d] -> x', saved [turns, rows, d]: what each turn reads
-static void forward_repeat(const call *f, int turns)
+// What each turn keeps for backward [turns, rows, d], by how many of them: x, tanh, its slope. FULL
+// has one, SELECTIVE two, NONE all.
+enum { KEPT_X, KEPT_TANH, KEPT_SLOPE, ALL_KEPT };
+
+static float slope_of(float y, float weight) { return (1 - y * y) * weight; }
+
+// x, w [turns, d] -> x', kept
+static void forward_repeat(const call *f, int turns, int n_kept)
 {
     const nmdrv_sym *s = f->sym;
     int64_t d = width(s), n = rows(s) * d;
     const float *w = f->buf[1];
-    float *x = f->buf[2], *saved = f->buf[3];
+    float *x = f->buf[2], *kept[ALL_KEPT] = {NULL};
+    for (int k = 0; k < n_kept; k++)
+        kept[k] = f->buf[3 + k];
     memcpy(x, f->buf[0], (size_t)n * sizeof *x);
-    for (int64_t t = 0; t < s[turns].size; t++) {
-        memcpy(saved + t * n, x, (size_t)n * sizeof *x);
-        for (int64_t i = 0; i < n; i++)
-            x[i] += tanhf(w[t * d + i % d] * x[i]) * weight_of(&s[turns], t);
-    }
+    for (int64_t t = 0; t < s[turns].size; t++)
+        for (int64_t i = 0; i < n; i++) {
+            float weight = weight_of(&s[turns], t), y = tanhf(w[t * d + i % d] * x[i]);
+            kept[KEPT_X][t * n + i] = x[i];
+            if (n_kept > KEPT_TANH)
+                kept[KEPT_TANH][t * n + i] = y;
+            if (n_kept > KEPT_SLOPE)
+                kept[KEPT_SLOPE][t * n + i] = slope_of(y, weight);
+            x[i] += y * weight;
+        }
 }
-static void forward_1(const call *f) { forward_repeat(f, L1_PP); }
-static void forward_3(const call *f) { forward_repeat(f, L2_PP); }
 
-// dx', w, saved, dw += -> dx
-static void backward_repeat(const call *f, int turns)
+// dx', w, dw +=, -> dx; kept
+static void backward_repeat(const call *f, int turns, int n_kept)
 {
     const nmdrv_sym *s = f->sym;
     int64_t d = width(s), n = rows(s) * d;
-    const float *w = f->buf[1], *saved = f->buf[2];
-    float *dw = f->buf[3], *dx = f->buf[4];
+    const float *w = f->buf[1], *kept[ALL_KEPT] = {NULL};
+    float *dw = f->buf[2], *dx = f->buf[3];
+    for (int k = 0; k < n_kept; k++)
+        kept[k] = f->buf[4 + k];
     memcpy(dx, f->buf[0], (size_t)n * sizeof *dx);
     for (int64_t t = s[turns].size - 1; t >= 0; t--)
         for (int64_t i = 0; i < n; i++) {
-            float x = saved[t * n + i], wi = w[t * d + i % d], y = tanhf(wi * x);
-            float slope = (1 - y * y) * weight_of(&s[turns], t) * dx[i];
+            float x = kept[KEPT_X][t * n + i], wi = w[t * d + i % d];
+            float y = n_kept > KEPT_TANH ? kept[KEPT_TANH][t * n + i] : tanhf(wi * x);
+            float slope = n_kept > KEPT_SLOPE ? kept[KEPT_SLOPE][t * n + i]
+                                              : slope_of(y, weight_of(&s[turns], t));
+            slope *= dx[i];
             dw[t * d + i % d] += slope * x;
             dx[i] += slope * wi;
         }
 }
-static void backward_1(const call *f) { backward_repeat(f, L1_PP); }
-static void backward_3(const call *f) { backward_repeat(f, L2_PP); }
+#define REPEAT(unit, turns, variant, n_kept)                                                       \
+    static void forward_##unit##_##variant(const call *f) { forward_repeat(f, turns, n_kept); }    \
+    static void backward_##unit##_##variant(const call *f) { backward_repeat(f, turns, n_kept); }
+REPEAT(1, L1_PP, none, 3)
+REPEAT(1, L1_PP, selective, 2)
+REPEAT(1, L1_PP, full, 1)
+REPEAT(3, L2_PP, none, 3)
+REPEAT(3, L2_PP, selective, 2)
+REPEAT(3, L2_PP, full, 1)
 
 // x, g [d] -> g x
 static void scale(const call *f)
@@ -427,15 +458,29 @@ static void sizes_of(const nmdrv_sym *s, const nmdrv_arg *a, int64_t n, int64_t 
 ARGS(f0) = {FIELD("tokens", 0), E(PARAM, "e", 1)};
 RESULTS(f0) = {LINK("x0", 2)};
 SIZES(f0)
-ARGS(f1) = {CARRIED("x0", "x1", 0), W1(PARAM, "w1", 1)};
-RESULTS(f1) = {LINK("x1", 2), SAVED("s1", 3, of_s1)};
-SIZES(f1)
+// A repeat's variants: what its turns keep, in buffers from `at` on.
+// clang-format off
+#define KEEPS_full(unit, at)      SAVED("given" #unit, at, of_s##unit)
+#define KEEPS_selective(unit, at) KEEPS_full(unit, at), SAVED("tanh" #unit, at + 1, of_s##unit)
+#define KEEPS_none(unit, at)      KEEPS_selective(unit, at), SAVED("slope" #unit, at + 2, of_s##unit)
+// clang-format on
+#define REPEAT_ROWS(unit, variant, W, w, x, y, dy, dx)                                             \
+    ARGS(f##unit##_##variant) = {CARRIED(x, y, 0), W(PARAM, w, 1)};                                \
+    RESULTS(f##unit##_##variant) = {LINK(y, 2), KEEPS_##variant(unit, 3)};                         \
+    SIZES(f##unit##_##variant)                                                                     \
+    ARGS(b##unit##_##variant) = {CARRIED(dy, dx, 0), W(PARAM, w, 1), W(ACC, "grad." w, 2),         \
+                                 KEEPS_##variant(unit, 4)};                                        \
+    RESULTS(b##unit##_##variant) = {LINK(dx, 3), W(ACC, "grad." w, 2)};                            \
+    SIZES(b##unit##_##variant)
+REPEAT_ROWS(1, none, W1, "w1", "x0", "x1", "dx1", "dx0")
+REPEAT_ROWS(1, selective, W1, "w1", "x0", "x1", "dx1", "dx0")
+REPEAT_ROWS(1, full, W1, "w1", "x0", "x1", "dx1", "dx0")
+REPEAT_ROWS(3, none, W2, "w2", "x2", "x3", "dx3", "dx2")
+REPEAT_ROWS(3, selective, W2, "w2", "x2", "x3", "dx3", "dx2")
+REPEAT_ROWS(3, full, W2, "w2", "x2", "x3", "dx3", "dx2")
 ARGS(f2) = {LINK("x1", 0), G(PARAM, "g", 1)};
 RESULTS(f2) = {LINK("x2", 2)};
 SIZES(f2)
-ARGS(f3) = {CARRIED("x2", "x3", 0), W2(PARAM, "w2", 1)};
-RESULTS(f3) = {LINK("x3", 2), SAVED("s3", 3, of_s3)};
-SIZES(f3)
 ARGS(turn) = {LINK("x3", 0),
               LINK("x0", 1),
               E(PARAM, "e", 2),
@@ -450,17 +495,9 @@ static void sizes_turn(const nmdrv_sym *s, int64_t *bytes)
     sizes_of(s, turn_results, COUNT(turn_results), bytes);
     bytes[9] = bytes[0];
 }
-ARGS(b3) = {CARRIED("dx3", "dx2", 0), W2(PARAM, "w2", 1), SAVED("s3", 2, of_s3),
-            W2(ACC, "grad.w2", 3)};
-RESULTS(b3) = {LINK("dx2", 4), W2(ACC, "grad.w2", 3)};
-SIZES(b3)
 ARGS(b2) = {LINK("dx2", 0), LINK("x1", 1), G(PARAM, "g", 2), G(ACC, "grad.g", 3)};
 RESULTS(b2) = {LINK("dx1", 4), G(ACC, "grad.g", 3)};
 SIZES(b2)
-ARGS(b1) = {CARRIED("dx1", "dx0", 0), W1(PARAM, "w1", 1), SAVED("s1", 2, of_s1),
-            W1(ACC, "grad.w1", 3)};
-RESULTS(b1) = {LINK("dx0", 4), W1(ACC, "grad.w1", 3)};
-SIZES(b1)
 ARGS(b0) = {LINK("dx0", 0), LINK("dfirst", 1), FIELD("tokens", 2), E(ACC, "grad.e", 3)};
 RESULTS(b0) = {E(ACC, "grad.e", 3)};
 SIZES(b0)
@@ -520,6 +557,8 @@ static int64_t flops_repeat_1(const nmdrv_sym *s) { return rows(s) * width(s) * 
 static int64_t flops_repeat_3(const nmdrv_sym *s) { return rows(s) * width(s) * s[L2_PP].size; }
 static int64_t flops_back_1(const nmdrv_sym *s) { return 2 * flops_repeat_1(s); }
 static int64_t flops_back_3(const nmdrv_sym *s) { return 2 * flops_repeat_3(s); }
+static int64_t flops_full_1(const nmdrv_sym *s) { return 3 * flops_repeat_1(s); }
+static int64_t flops_full_3(const nmdrv_sym *s) { return 3 * flops_repeat_3(s); }
 static int64_t no_flops(const nmdrv_sym *s)
 {
     (void)s;
@@ -530,13 +569,13 @@ static int64_t no_flops(const nmdrv_sym *s)
 #define BOUND {NMDRV_BUF_BOUND, 0, 0, "", ""}
 #define MISS  {NMDRV_BUF_TRANSIENT, 0, 0, "miss", "units.nm:9"}
 // clang-format on
-static const nmdrv_buf bound[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND};
+static const nmdrv_buf bound[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND, BOUND};
 static const nmdrv_buf turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND,
                                       BOUND, BOUND, BOUND, BOUND, MISS};
 static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND, MISS};
 
 // clang-format off
-#define FUNC(name, role, phase, units, turns, body, table, flops, bufs, n_bufs)                    \
+#define VARIANT(name, role, phase, units, turns, body, table, flops, bufs, n_bufs, recompute)      \
     {name,                                                                                         \
      role,                                                                                         \
      "",                                                                                           \
@@ -554,10 +593,21 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
      bufs,                                                                                         \
      table##_args,                                                                                 \
      table##_results,                                                                              \
-     -1}
+     recompute}
 // clang-format on
+#define FUNC(name, role, phase, units, turns, body, table, flops, bufs, n_bufs)                    \
+    VARIANT(name, role, phase, units, turns, body, table, flops, bufs, n_bufs, -1)
 #define MICRO(name, phase, unit, turns, body, table, flops, n)                                     \
     FUNC("train.micro." name, NMDRV_MICRO, phase, 1 << unit, turns, body, table, flops, bound, n)
+#define FORWARD(unit, turns, variant, recompute)                                                   \
+    VARIANT("train.micro.forward." #unit "." #variant, NMDRV_MICRO, NMDRV_FORWARD, 1 << unit,      \
+            turns, launch_forward_##unit##_##variant, f##unit##_##variant, flops_repeat_##unit,    \
+            bound, COUNT(f##unit##_##variant##_args) + COUNT(f##unit##_##variant##_results),       \
+            NMDRV_RECOMPUTE_##recompute)
+#define BACKWARD(unit, turns, variant, flops, recompute)                                           \
+    VARIANT("train.micro.backward." #unit "." #variant, NMDRV_MICRO, NMDRV_BACKWARD, 1 << unit,    \
+            turns, launch_backward_##unit##_##variant, b##unit##_##variant, flops, bound,          \
+            COUNT(b##unit##_##variant##_args) + 1, NMDRV_RECOMPUTE_##recompute)
 #define EVAL(name, unit, turns, body, table, flops, n)                                             \
     FUNC("eval.micro." name, NMDRV_EVAL_MICRO, NMDRV_FORWARD, 1 << unit, turns, body, table,       \
          flops, bound, n)
@@ -573,14 +623,22 @@ static const nmdrv_func funcs[] = {
     FUNC("train.counted", NMDRV_COUNT, NMDRV_MIDDLE, 0, -1, run_counted, counted, no_flops, bound,
          1),
     MICRO("forward.0", NMDRV_FORWARD, 0, -1, launch_embed, f0, no_flops, 3),
-    MICRO("forward.1", NMDRV_FORWARD, 1, L1_PP, launch_forward_1, f1, flops_repeat_1, 4),
+    FORWARD(1, L1_PP, none, NONE),
+    FORWARD(1, L1_PP, selective, SELECTIVE),
+    FORWARD(1, L1_PP, full, FULL),
     MICRO("forward.2", NMDRV_FORWARD, 2, -1, launch_scale, f2, no_flops, 3),
-    MICRO("forward.3", NMDRV_FORWARD, 3, L2_PP, launch_forward_3, f3, flops_repeat_3, 4),
+    FORWARD(3, L2_PP, none, NONE),
+    FORWARD(3, L2_PP, selective, SELECTIVE),
+    FORWARD(3, L2_PP, full, FULL),
     FUNC("train.micro.turn", NMDRV_MICRO, NMDRV_TURN, 1 << 4, -1, launch_turn, turn, no_flops,
          turn_bufs, 10),
-    MICRO("backward.3", NMDRV_BACKWARD, 3, L2_PP, launch_backward_3, b3, flops_back_3, 5),
+    BACKWARD(3, L2_PP, none, flops_back_3, NONE),
+    BACKWARD(3, L2_PP, selective, flops_back_3, SELECTIVE),
+    BACKWARD(3, L2_PP, full, flops_full_3, FULL),
     MICRO("backward.2", NMDRV_BACKWARD, 2, -1, launch_scale_back, b2, no_flops, 5),
-    MICRO("backward.1", NMDRV_BACKWARD, 1, L1_PP, launch_backward_1, b1, flops_back_1, 5),
+    BACKWARD(1, L1_PP, none, flops_back_1, NONE),
+    BACKWARD(1, L1_PP, selective, flops_back_1, SELECTIVE),
+    BACKWARD(1, L1_PP, full, flops_full_1, FULL),
     MICRO("backward.0", NMDRV_BACKWARD, 0, -1, launch_embed_back, b0, no_flops, 4),
     OWNER("train.finish.before.0_4", NMDRV_FINISH, NMDRV_BEFORE, OF_E, -1, run_before_e, before_e,
           2),
@@ -600,9 +658,9 @@ static const nmdrv_func funcs[] = {
     OWNER("train.finish.after.3", NMDRV_FINISH, NMDRV_AFTER, 1 << 3, L2_PP, launch_after_3, after_3,
           6),
     EVAL("forward.0", 0, -1, launch_embed, f0, no_flops, 3),
-    EVAL("forward.1", 1, L1_PP, launch_forward_1, f1, flops_repeat_1, 4),
+    EVAL("forward.1", 1, L1_PP, launch_forward_1_full, f1_full, flops_repeat_1, 4),
     EVAL("forward.2", 2, -1, launch_scale, f2, no_flops, 3),
-    EVAL("forward.3", 3, L2_PP, launch_forward_3, f3, flops_repeat_3, 4),
+    EVAL("forward.3", 3, L2_PP, launch_forward_3_full, f3_full, flops_repeat_3, 4),
     FUNC("eval.micro.turn", NMDRV_EVAL_MICRO, NMDRV_TURN, 1 << 4, -1, launch_eval_turn, eval_turn,
          no_flops, eval_turn_bufs, 7),
     OWNER("eval.finish.middle", NMDRV_EVAL_FINISH, NMDRV_MIDDLE, 0, -1, run_eval_middle,

@@ -1,0 +1,134 @@
+// The part of --dry-run that says what each --recompute needs and does: the run set up anew with
+// each.
+#include "runtime/setup.h"
+#include "runtime/tally.h"
+
+#include <stdlib.h>
+
+enum { MAX_ROWS = 8 };
+
+typedef struct row { // a way of this run, as what a step of it is
+    nmrt_recompute layers;
+    int64_t memory, saved, launches; // of a rank of the stage that needs most
+    double flops, own;               // of all ranks that share no sums; own: without what is again
+} row;
+
+// --- what it needs -------------------------------------------------------------------------------
+
+static nmrt_status add_memory(const nmrt_setup *s, row *r, int *most, nmrt_error *e)
+{
+    for (int pp = 0; pp < s->stages.pp; pp++) {
+        nmrt_plan plan;
+        nmrt_status status = nmrt_setup_plan(s, pp, &plan, e);
+        if (plan.total > r->memory) {
+            r->memory = plan.total;
+            r->saved = plan.links;
+            *most = pp;
+        }
+        nmrt_plan_release(&plan);
+        NMRT_TRY(status);
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status add_launches(const nmrt_setup *s, int pp, row *r, nmrt_error *e)
+{
+    nmrt_setup at = nmrt_setup_seen_from(s, pp);
+    nmrt_tally t;
+    NMRT_TRY(nmrt_tally_init(&t, &at.mesh, e));
+    nmrt_status status = nmrt_setup_tally(&at, &t, e);
+    for (int64_t i = 0; i < s->program->n_kernels; i++)
+        r->launches += t.launches[i];
+    r->launches += t.products.n;
+    nmrt_tally_release(&t);
+    return status;
+}
+
+static void add_flops(const nmrt_setup *s, row *r)
+{
+    for (int i = 0; i < s->train.n_calls; i++) {
+        const nmrt_call *c = &s->train.call[i];
+        nmrt_syms syms = nmrt_setup_call_syms(s, c);
+        r->flops += (double)s->n_micro * (double)c->func->flops(syms.at);
+        r->own += (double)s->n_micro * nmrt_texts_own_flops(s->program, c->func, syms.at);
+    }
+}
+
+static nmrt_status measure(const nmrt_setup *s, row *r, nmrt_error *e)
+{
+    nmrt_run run = nmrt_setup_run(s);
+    nmrt_setup other;
+    int most = 0;
+    run.layers = &r->layers;
+    NMRT_TRY(nmrt_setup_init(&other, &run, e));
+    nmrt_status status = add_memory(&other, r, &most, e);
+    if (status == NMRT_OK)
+        status = add_launches(&other, most, r, e);
+    add_flops(&other, r);
+    nmrt_setup_release(&other);
+    return status;
+}
+
+// --- the table -----------------------------------------------------------------------------------
+
+static nmrt_recompute way(nmrt_way_kind kind, int64_t layers)
+{
+    return (nmrt_recompute){1, {{.name = "", .kind = kind, .layers = layers}}};
+}
+
+// All variants, and between selective and full the quarters.
+static int list_rows(const nmrt_setup *s, row *r)
+{
+    int64_t most = nmrt_recompute_most(&s->stages), last = 0;
+    int n = 0;
+    for (int i = NMRT_WAY_NONE; i < NMRT_WAY_FULL; i++)
+        if (nmrt_recompute_has(s->program, (nmdrv_recompute)i))
+            r[n++].layers = way((nmrt_way_kind)i, 0);
+    for (int64_t k = 1; nmrt_recompute_has_blocks(s->program) && k < 4; k++)
+        if (most * k / 4 > last) {
+            last = most * k / 4;
+            r[n++].layers = way(NMRT_WAY_BLOCK, last);
+        }
+    if (nmrt_recompute_has(s->program, NMDRV_RECOMPUTE_FULL))
+        r[n++].layers = way(NMRT_WAY_FULL, 0);
+    return n;
+}
+
+static bool is_this(const nmrt_setup *s, const nmrt_recompute *layers)
+{
+    const nmrt_way *a = &s->layers.way[0], *b = &layers->way[0];
+    return s->layers.n == 1 && a->kind == b->kind &&
+           (a->kind != NMRT_WAY_BLOCK || a->layers == b->layers);
+}
+
+static void print_row(const row *r, bool is_this_run, nmrt_text *out)
+{
+    nmrt_text name = {0};
+    nmrt_recompute_print(&r->layers, &name);
+    nmrt_text_add(out, "%s %-16s %12s %12s %10lld %12s %9.1f %%\n", is_this_run ? " *" : "  ",
+                  name.at ? name.at : "", nmrt_bytes(r->memory).s, nmrt_bytes(r->saved).s,
+                  (long long)r->launches, nmrt_count(r->flops - r->own).s,
+                  r->own > 0 ? 100 * (r->flops - r->own) / r->own : 0.0);
+    nmrt_text_release(&name);
+}
+
+nmrt_status nmrt_setup_print_recompute(const nmrt_setup *s, nmrt_text *out, nmrt_error *e)
+{
+    row r[MAX_ROWS] = {0};
+    bool listed = false;
+    if (!s->train.n_calls || !nmrt_recompute_any(s->program))
+        return NMRT_OK;
+    int n = list_rows(s, r);
+    for (int i = 0; i < n; i++)
+        listed = listed || is_this(s, &r[i].layers);
+    if (!listed)
+        r[n++].layers = s->layers;
+    nmrt_text_add(out, "\n   %-16s %12s %12s %10s %12s %11s\n", "--recompute", "memory", "saved",
+                  "launches", "operations", "of a step");
+    nmrt_text_add(out, "   %-16s %12s %12s %10s %12s\n", "", "a rank", "of it", "a rank", "again");
+    for (int i = 0; i < n; i++) {
+        NMRT_TRY(measure(s, &r[i], e));
+        print_row(&r[i], is_this(s, &r[i].layers) || (!listed && i == n - 1), out);
+    }
+    return NMRT_OK;
+}
