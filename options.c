@@ -34,7 +34,7 @@ static const option options[] = {
     GROUP("target"),
     TEXT("--target", "A,B", "devices to run on: host | cuda | emu | null (default: $NEMOCC_TARGET, else host,cuda,null)", target),
     TEXT("--arch", "A,B", "GPUs to compile for (default: sm_80,sm_90a)", arch),
-    TEXT("--precision", "A,B", "f32 | bf16 | fp8: what is computed in, with f32 parameters; the binary's --precision picks one (default: f32)", precision),
+    TEXT("--precision", "A,B", "f32 | bf16 | fp8: what is computed in, with f32 parameters; the binary's --precision picks one (default: $NEMOCC_PRECISION, else f32,bf16)", precision),
     TEXT("--fp8-recipe", "A,B", "current: where the scales of fp8 come from; the binary's --fp8-recipe picks one (default: current)", fp8_recipe),
     TEXT("--fp8-format", "NAME", "hybrid | e4m3: what gradients are in fp8: e5m2, or e4m3 as all else (default: hybrid)", fp8_format),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
@@ -310,17 +310,17 @@ static bool check_archs(nm_cli *cli)
     return is_list("--arch", cli->arch);
 }
 
-static const char *default_target(void)
+static const char *from_environment(const char *name, const char *otherwise)
 {
-    const char *named = getenv("NEMOCC_TARGET");
-    return named && *named ? named : "host,cuda,null";
+    const char *named = getenv(name);
+    return named && *named ? named : otherwise;
 }
 
 bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
 {
     *cli = (nm_cli){.cpu = "native",
-                    .target = default_target(),
-                    .precision = "f32",
+                    .target = from_environment("NEMOCC_TARGET", "host,cuda,null"),
+                    .precision = from_environment("NEMOCC_PRECISION", "f32,bf16"),
                     .fp8_recipe = "current",
                     .fp8_format = "hybrid",
                     .emit = "binary",
