@@ -11,10 +11,16 @@
 // is gathered and then cut: an all_to_all would send less, and no target has one.
 //
 // A step that an earlier reader made is shared (the reader stands before, so it is computed here).
+// What is gathered is what a rounded value was made of, if that is smaller, or if what it becomes
+// depends on the part of it that a rank has: a widening, a qdq, is done again behind the gathering.
+// So a product reads a tensor that is scaled as one, and what is gathered for it is gathered once
+// for all who read it narrow or wide.
+//
 // But ZeRO-3's parameters do not lie whole in memory from a reader to one far below, as from
 // forward to backward where layers are unrolled: once two buckets of others were gathered, a
 // parameter is gathered again. Where dpp is 1 that sends nothing.
 #include "ir/launch.h"
+#include "passes/rewrite.h"
 #include "passes/shard.h"
 
 #include <string.h>
@@ -230,12 +236,61 @@ static nm_value *build_step(nm_value *v, const step *s, bool max, nm_op *before)
                                 .type = s->form});
 }
 
+// --- behind a gathering --------------------------------------------------------------------------
+
+static bool gathers(const plan *p, const nm_type *from)
+{
+    bool any = false;
+    for (int i = 0; i < p->n; i++) {
+        any |= p->step[i].code == NM_OP_all_gather;
+        if (p->step[i].code != NM_OP_all_gather && p->step[i].code != NM_OP_shard)
+            return false;
+    }
+    return any && !from->pending.n && !p->to->pending.n;
+}
+
+static bool is_done_behind(const nm_op *op)
+{
+    if (!op || op->code == NM_OP_qdq)
+        return op;
+    const nm_dtype_info *from = &nm_dtype_table[op->in[0]->type->dtype];
+    const nm_dtype_info *to = &nm_dtype_table[op->out[0].type->dtype];
+    return op->code == NM_OP_cast && from->is_float && to->is_float && from->bytes < to->bytes;
+}
+
+static nm_value *find_again(nm_value *v, const nm_op *op, const nm_type *form, const nm_op *before)
+{
+    nm_each_use(u, v)
+        if (u->op != op && u->op->code == op->code && u->op->out[0].type == form &&
+            nm_same_attrs(u->op, op) && nm_stands_before(u->op, before))
+            return &u->op->out[0];
+    return NULL;
+}
+
+// v's op again, of its operand in the form that makes v's `form`.
+static nm_value *do_behind(nm_value *v, const nm_type *form, nm_op *before)
+{
+    nm_op *op = v->def;
+    nm_module *m = before->func->module;
+    nm_value *in = nm_shard_convert(op->in[0], nm_shard_like(m, op->in[0]->type, form), before);
+    nm_value *there = find_again(in, op, form, before);
+    if (there)
+        return there;
+    nm_proto again = nm_proto_of(op);
+    again.in = &in;
+    again.type = form;
+    again.name = NULL;
+    return nm_build(before->func, before, &again);
+}
+
 nm_value *nm_shard_convert(nm_value *v, const nm_type *form, nm_op *before)
 {
     if (v->type == form)
         return v;
     bool max = v->type->kind == NM_PENDING_MAX;
     plan p = make_plan(before->func->module, v->type, form);
+    if (is_done_behind(v->def) && gathers(&p, v->type))
+        return do_behind(v, form, before);
     for (int i = 0; i < p.n; i++) {
         nm_value *there = find_step(v, &p.step[i], before);
         v = there ? there : build_step(v, &p.step[i], max, before);
