@@ -21,6 +21,13 @@ static nmdrv_epilogue abi_epilogue(nm_epilogue e)
     return abi[e];
 }
 
+// Sums in fewer bits: in forward, where gradients are what is e5m2.
+static bool is_fast(const nm_module *m, const nm_op *group, const nm_product_call *call)
+{
+    return group->in[call->a.index]->type->dtype == NM_e4m3 &&
+           group->in[call->b.index]->type->dtype == NM_e4m3 && !m->options.fp8_e4m3;
+}
+
 static int add_row(nm_drive *w, nm_op *group, const nm_product_call *call)
 {
     nm_program *p = w->p;
@@ -32,7 +39,8 @@ static int add_row(nm_drive *w, nm_op *group, const nm_product_call *call)
                                              .c_dtype = group->out[call->result].type->dtype,
                                              .adds = call->sum >= 0,
                                              .epilogue = abi_epilogue(call->epilogue),
-                                             .alpha = call->alpha};
+                                             .alpha = call->alpha,
+                                             .fast = is_fast(p->m, group, call)};
     return p->n_products++;
 }
 

@@ -113,10 +113,11 @@ static bool view_slice(nm_module *m, nm_view *s, const nm_op *op)
     return s->offset != NULL;
 }
 
-// What is stored narrow is read as it is: products of bf16 are sums in f32.
+// What is stored narrow is read as it is: products of bf16, and of fp8, are sums in f32.
 static bool widens(const nm_view *s, const nm_op *op)
 {
-    return (s->dtype == NM_bf16 || s->dtype == NM_f16) && op->out[0].type->dtype == NM_f32;
+    bool narrow = nm_dtype_table[s->dtype].is_float && nm_dtype_table[s->dtype].bytes <= 2;
+    return narrow && op->out[0].type->dtype == NM_f32;
 }
 
 static bool look_through(nm_module *m, nm_view *s, const nm_op *op)

@@ -374,6 +374,25 @@ static void fix_for_templates(layout *l, const nm_func *f)
     }
 }
 
+// --- what products of fp8 need ------------------------------------------------------------------
+
+static bool is_gpu(const layout *l) { return l->m->options.flavour == NM_FLAVOUR_gpu; }
+
+// What a group makes for one lies as that asks for; of several the first has its way.
+static void fix_for_products(layout *l, const nm_func *f)
+{
+    nm_each_op(op, f) {
+        if (op->code == NM_OP_repeat)
+            fix_for_products(l, op->body);
+        for (int i = 0; op->code == NM_OP_group && i < 2; i++) {
+            nm_value *stored;
+            const nm_type *wanted = nm_layout_for_product(op, i, l->rank, &stored);
+            if (wanted && stored->def && stored->def->code == NM_OP_group)
+                fix(l, stored, wanted);
+        }
+    }
+}
+
 // --- what collectives need ------------------------------------------------------------------
 
 static bool same_order(const nm_type *a, const nm_type *b)
@@ -441,6 +460,8 @@ static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
         find_classes(&l, f);
     while (cut_class(&l, f));
     fix_for_templates(&l, f);
+    if (is_gpu(&l))
+        fix_for_products(&l, f);
     fix_links(&l, f);
     fix_neighbours(&l, f, true);
     fix_neighbours(&l, f, false);
@@ -448,6 +469,8 @@ static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
     copy_for_collectives(f);
     copy_results(&l, f);
     nm_layout_copy_for_templates(f);
+    if (is_gpu(&l))
+        nm_layout_copy_for_products(f);
     nm_arena_reset(scratch, mark);
 }
 

@@ -26,4 +26,20 @@ nm_value *nm_copy_group(nm_func *f, nm_op *before, nm_value *v, const nm_type *t
 const nm_type *nm_layout_innermost(nm_module *m, const nm_type *t, nm_sym dim);
 void nm_layout_copy_for_templates(nm_func *f);
 
+// The dims of a stored value that a view of it shows as one: {two, half} for hd, behind a merge.
+typedef struct nm_made_of {
+    const nm_value *stored; // a parameter of the group; NULL: no view of one
+    int n;
+    nm_sym dim[NM_MAX_RANK];
+} nm_made_of;
+nm_made_of nm_layout_made_of(const nm_value *v, nm_sym dim);
+// t with all of these dims innermost, in this order.
+const nm_type *nm_layout_all_innermost(nm_module *m, const nm_type *t, const nm_made_of *x);
+
+// In layout_products.c: how operand i of the group's dot, a product of fp8, should be stored, and
+// the value that is; with its dims by rank. NULL: any order will do.
+const nm_type *nm_layout_for_product(const nm_op *group, int i, const nm_rank *rank,
+                                     nm_value **stored);
+void nm_layout_copy_for_products(nm_func *f); // copies where such an operand lies otherwise
+
 #endif

@@ -17,21 +17,14 @@ const nm_type *nm_layout_innermost(nm_module *m, const nm_type *type, nm_sym dim
     return nm_type_get(m, &t);
 }
 
-// The dims of a stored value that a view of it shows as one: {two, half} for hd, behind a merge.
-typedef struct made_of {
-    const nm_value *stored; // a parameter of the group; NULL: no view of one
-    int n;
-    nm_sym dim[NM_MAX_RANK];
-} made_of;
-
-static void replace_dim(made_of *x, int at, nm_syms with)
+static void replace_dim(nm_made_of *x, int at, nm_syms with)
 {
     memmove(&x->dim[at + with.n], &x->dim[at + 1], sizeof(nm_sym) * (size_t)(x->n - at - 1));
     memcpy(&x->dim[at], with.sym, sizeof(nm_sym) * (size_t)with.n);
     x->n += with.n - 1;
 }
 
-static int find_dim(const made_of *x, nm_sym dim)
+static int find_dim(const nm_made_of *x, nm_sym dim)
 {
     for (int i = 0; dim && i < x->n; i++)
         if (x->dim[i] == dim)
@@ -40,7 +33,7 @@ static int find_dim(const made_of *x, nm_sym dim)
 }
 
 // Through one view, from its result to its operand. false: not by dims alone.
-static bool look_behind(made_of *x, const nm_op *op)
+static bool look_behind(nm_made_of *x, const nm_op *op)
 {
     nm_sym from = nm_attr_sym(op, "from");
     int at;
@@ -74,33 +67,32 @@ static bool look_behind(made_of *x, const nm_op *op)
     }
 }
 
-static made_of what_makes(const nm_value *v, nm_sym hd)
+nm_made_of nm_layout_made_of(const nm_value *v, nm_sym dim)
 {
-    made_of x = {.n = 1, .dim = {hd}};
+    nm_made_of x = {.n = 1, .dim = {dim}};
     for (; v->def; v = v->def->in[0])
         if (!nm_is(v->def, NM_VIEW) || v->def->n_in != 1 || !look_behind(&x, v->def))
-            return (made_of){0};
+            return (nm_made_of){0};
     x.stored = v;
     return x;
 }
 
-// With these dims innermost, in this order; NULL: they are.
-static const nm_type *with_all_innermost(nm_module *m, const nm_type *t, const made_of *x)
+const nm_type *nm_layout_all_innermost(nm_module *m, const nm_type *t, const nm_made_of *x)
 {
-    const nm_type *wanted = t;
     for (int i = 0; i < x->n; i++)
-        if (nm_has_dim(wanted, x->dim[i]))
-            wanted = nm_layout_innermost(m, wanted, x->dim[i]);
-    return wanted == t ? NULL : wanted;
+        if (nm_has_dim(t, x->dim[i]))
+            t = nm_layout_innermost(m, t, x->dim[i]);
+    return t;
 }
 
 // A template reads vectors along hd, whatever the dims are called that make it where it is stored.
 static void copy_operand(nm_op *group, const nm_value *operand, nm_sym hd)
 {
     nm_func *f = group->func;
-    made_of x = nm_has_dim(operand->type, hd) ? what_makes(operand, hd) : (made_of){0};
-    const nm_type *wanted = x.stored ? with_all_innermost(f->module, x.stored->type, &x) : NULL;
-    if (!wanted)
+    nm_made_of x = nm_has_dim(operand->type, hd) ? nm_layout_made_of(operand, hd) : (nm_made_of){0};
+    const nm_type *wanted =
+        x.stored ? nm_layout_all_innermost(f->module, x.stored->type, &x) : NULL;
+    if (!wanted || wanted == x.stored->type)
         return;
     int at = x.stored->index;
     nm_set_operand(group, at, nm_copy_group(f, group, group->in[at], wanted));
