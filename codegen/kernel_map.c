@@ -1,6 +1,7 @@
 // Map kernels: every result element on its own, in one sweep over the elements of the results.
 #include "codegen/kernels.h"
 #include "codegen/space.h"
+#include "ir/transpose.h"
 
 nm_value *nm_group_result(nm_gen *g, int i) { return g->group->body->last->in[i]; }
 
@@ -56,6 +57,9 @@ static bool write_scalars(nm_gen *g)
 
 bool nm_kernel_map(nm_gen *g)
 {
+    nm_transpose t;
+    if (g->is_gpu && nm_transpose_of(g->group, &t))
+        return nm_gpu_transpose(g, &t);
     nm_gen_begin_kernel(g, "kernel");
     if (!write_scalars(g))
         return false;

@@ -28,6 +28,9 @@ struct nm_reductions;
 struct nm_space;
 bool nm_gpu_column(nm_gen *g, const struct nm_reductions *r, const struct nm_space *kept,
                    const struct nm_space *over);
+// nm_kernel_map's, on a GPU: of what lies the other way round.
+struct nm_transpose;
+bool nm_gpu_transpose(nm_gen *g, const struct nm_transpose *t);
 
 // Shared by the kinds.
 nm_value *nm_group_result(nm_gen *g, int i);   // the body's value that becomes result i

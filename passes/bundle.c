@@ -10,6 +10,7 @@
 // text all of a bundle but the last say {more = true} (ir/launch.h); codegen/bundle.c makes the
 // kernel. Nothing is moved: fuse puts what is alike side by side already.
 #include "ir/launch.h"
+#include "ir/transpose.h"
 #include "passes/pass.h"
 #include "passes/schedule.h"
 
@@ -17,16 +18,18 @@
 
 enum { MAX_BUNDLE = 64 };
 
-// A few instructions an element, and no more of a block than its threads.
+// A few instructions an element, and no more of a block than its threads: none that transposes
+// tiles.
 static bool is_light(const nm_op *op)
 {
     if (op->code != NM_OP_group)
         return false;
     nm_sym kind = nm_attr_sym(op, "kind");
     bool sums = strcmp(kind, "row") == 0;
+    nm_transpose t;
     for (int i = 0; i < op->n_out; i++)
         sums = sums && op->out[i].type->rank == 0;
-    return sums || strcmp(kind, "map") == 0;
+    return sums || (strcmp(kind, "map") == 0 && !nm_transpose_of(op, &t));
 }
 
 static bool reads(const nm_op *op, const nm_value *v)
