@@ -101,8 +101,8 @@ static void scale_product(nm_op *dot, const quantised *a, const quantised *b)
     proto.name = NULL;
     proto.type = nm_type_with_dtype(x.m, out->type, NM_f32);
     nm_value *sums = nm_build(dot->func, dot, &proto);
-    nm_value *y = binary(&x, NM_OP_mul, sums, binary(&x, NM_OP_mul, a->inverse, b->inverse));
-    y = cast(&x, y, out->type->dtype);
+    nm_value *y = binary(&x, NM_OP_mul, sums, a->inverse);
+    y = cast(&x, binary(&x, NM_OP_mul, y, b->inverse), out->type->dtype);
     y->name = out->name;
     nm_replace(out, y);
     nm_erase(dot);
