@@ -14,10 +14,10 @@ struct nm_flow {
     nm_arena *arena;
     int n_nodes, n_edges;
     edge *edge;
-    int *head; // [n_nodes] first edge, or -1
-    int *from; // [n_nodes] edge by which the search came
-    int *queue;
-    bool *reached; // [n_nodes] from the source, in what room is left
+    int *head;  // [n_nodes] first edge, or -1
+    int *arc;   // [n_nodes] first edge that may still lead on
+    int *level; // [n_nodes] edges from the source, in what room is left; -1: out of reach
+    int *queue, *path;
     bool *reaches; // [n_nodes] the sink
 };
 
@@ -26,9 +26,10 @@ nm_flow *nm_flow_new(nm_arena *arena, int n_vertices)
     nm_flow *w = nm_new(arena, nm_flow);
     *w = (nm_flow){.arena = arena, .n_nodes = FIRST + 2 * n_vertices};
     w->head = nm_new_n(arena, int, w->n_nodes);
-    w->from = nm_new_n(arena, int, w->n_nodes);
+    w->arc = nm_new_n(arena, int, w->n_nodes);
+    w->level = nm_new_n(arena, int, w->n_nodes);
     w->queue = nm_new_n(arena, int, w->n_nodes);
-    w->reached = nm_new_n(arena, bool, w->n_nodes);
+    w->path = nm_new_n(arena, int, w->n_nodes);
     w->reaches = nm_new_n(arena, bool, w->n_nodes);
     memset(w->head, -1, (size_t)w->n_nodes * sizeof *w->head);
     return w;
@@ -55,40 +56,74 @@ void nm_flow_cost(nm_flow *w, int vertex, int64_t cost)
     add_edge(w, in_of(vertex), out_of(vertex), cost);
 }
 
-void nm_flow_source(nm_flow *w, int vertex) { add_edge(w, SOURCE, in_of(vertex), FOREVER); }
+void nm_flow_stay(nm_flow *w, int vertex, int64_t cost)
+{
+    add_edge(w, SOURCE, in_of(vertex), cost);
+}
+
+void nm_flow_source(nm_flow *w, int vertex) { nm_flow_stay(w, vertex, FOREVER); }
 void nm_flow_sink(nm_flow *w, int vertex) { add_edge(w, out_of(vertex), SINK, FOREVER); }
 
 void nm_flow_edge(nm_flow *w, int from, int to) { add_edge(w, out_of(from), in_of(to), FOREVER); }
 
-// Breadth first from the source; true: the sink was reached, w->from is the path.
-static bool find_path(nm_flow *w)
+// Breadth first from the source. false: the sink is out of reach.
+static bool find_levels(nm_flow *w)
 {
-    for (int i = 0; i < w->n_nodes; i++)
-        w->from[i] = -1;
+    memset(w->level, -1, (size_t)w->n_nodes * sizeof *w->level);
     int n = 0;
+    w->level[SOURCE] = 0;
     w->queue[n++] = SOURCE;
     for (int at = 0; at < n; at++)
-        for (int e = w->head[w->queue[at]]; e >= 0; e = w->edge[e].next) {
+        for (int v = w->queue[at], e = w->head[v]; e >= 0; e = w->edge[e].next) {
             int to = w->edge[e].to;
-            if (w->edge[e].room <= 0 || to == SOURCE || w->from[to] >= 0)
+            if (w->edge[e].room <= 0 || w->level[to] >= 0)
                 continue;
-            w->from[to] = e;
-            if (to == SINK)
-                return true;
+            w->level[to] = w->level[v] + 1;
             w->queue[n++] = to;
         }
-    return false;
+    return w->level[SINK] >= 0;
 }
 
-static void push_path(nm_flow *w)
+// The first edge from v to the next level that is not known to lead nowhere; -1: there is none.
+static int next_edge(nm_flow *w, int v)
 {
-    int64_t least = FOREVER;
-    for (int v = SINK; v != SOURCE; v = w->edge[w->from[v] ^ 1].to)
-        if (w->edge[w->from[v]].room < least)
-            least = w->edge[w->from[v]].room;
-    for (int v = SINK; v != SOURCE; v = w->edge[w->from[v] ^ 1].to) {
-        w->edge[w->from[v]].room -= least;
-        w->edge[w->from[v] ^ 1].room += least;
+    int e = w->arc[v];
+    while (e >= 0 && (w->edge[e].room <= 0 || w->level[w->edge[e].to] != w->level[v] + 1))
+        e = w->edge[e].next;
+    return w->arc[v] = e;
+}
+
+// As much as goes through a path of n edges; returns how many are left in front of the first that
+// is full.
+static int push_path(nm_flow *w, int n)
+{
+    int full = 0;
+    for (int i = 1; i < n; i++)
+        if (w->edge[w->path[i]].room < w->edge[w->path[full]].room)
+            full = i;
+    int64_t least = w->edge[w->path[full]].room;
+    for (int i = 0; i < n; i++) {
+        w->edge[w->path[i]].room -= least;
+        w->edge[w->path[i] ^ 1].room += least;
+    }
+    return full;
+}
+
+// All that can go along the levels: depth first, with the path on a stack.
+static void push_all(nm_flow *w)
+{
+    memcpy(w->arc, w->head, (size_t)w->n_nodes * sizeof *w->arc);
+    for (int n = 0;;) {
+        int v = n ? w->edge[w->path[n - 1]].to : SOURCE;
+        int e = v == SINK ? -1 : next_edge(w, v);
+        if (v == SINK)
+            n = push_path(w, n);
+        else if (e >= 0)
+            w->path[n++] = e;
+        else if (n)
+            n--, w->level[v] = -1; // a dead end
+        else
+            return;
     }
 }
 
@@ -110,10 +145,8 @@ static void find_sink_side(nm_flow *w)
 
 void nm_flow_run(nm_flow *w)
 {
-    while (find_path(w))
-        push_path(w);
-    for (int i = FIRST; i < w->n_nodes; i++)
-        w->reached[i] = w->from[i] >= 0; // by the last search, which failed
+    while (find_levels(w))
+        push_all(w);
     find_sink_side(w);
 }
 
@@ -122,5 +155,5 @@ bool nm_flow_is_last_cut(const nm_flow *w, int vertex)
     return !w->reaches[in_of(vertex)] && w->reaches[out_of(vertex)];
 }
 
-bool nm_flow_enters(const nm_flow *w, int vertex) { return w->reached[in_of(vertex)]; }
-bool nm_flow_leaves(const nm_flow *w, int vertex) { return w->reached[out_of(vertex)]; }
+bool nm_flow_enters(const nm_flow *w, int vertex) { return w->level[in_of(vertex)] >= 0; }
+bool nm_flow_leaves(const nm_flow *w, int vertex) { return w->level[out_of(vertex)] >= 0; }
