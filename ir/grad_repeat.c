@@ -7,9 +7,9 @@
 //   what the forward turns keep for us
 //
 // The backward body is built first, with a stand-in (a const of the right type) for every forward
-// value that a rule reads. Once dead code is gone, the stand-ins still read are the needs; a
-// minimum cut (grad_save.c) says what the forward turns keep as further stacked results, and the
-// rest is computed again in the backward body.
+// value that a rule reads. Once dead code is gone, the stand-ins still read are the needs;
+// grad_save.c says what the forward turns keep as further stacked results, and the rest is computed
+// again in the backward body.
 #include "ir/grads.h"
 #include "ir/loop.h"
 
@@ -176,14 +176,11 @@ typedef struct plan {
     nm_value **now; // what it is in the backward body
 } plan;
 
-static void visit(plan *p, nm_value *v)
+// What a stage of a pipeline runs keeps all that is read: passes/recompute.c goes on from there.
+static nm_recompute how_to_save(const reversal *r)
 {
-    int i = nm_grad_number(&p->all, v);
-    if (p->seen[i])
-        return;
-    p->seen[i] = true;
-    for (int k = 0; v->def && !p->save[i] && k < v->def->n_in; k++)
-        visit(p, v->def->in[k]);
+    bool outermost = !r->outer->saves;
+    return outermost && nm_is_staged(r->op) ? NM_RECOMPUTE_none : NM_RECOMPUTE_selective;
 }
 
 static plan make_plan(reversal *r)
@@ -197,10 +194,8 @@ static plan make_plan(reversal *r)
     for (int i = 0; i < r->saves.n; i++)
         if (r->saves.stand_in[i]->uses)
             p.need[nm_grad_number(&p.all, r->saves.of[i])] = true;
-    nm_grad_save(&p.all, r->carried, p.need, p.save);
-    for (int i = 0; i < p.all.n; i++)
-        if (p.need[i])
-            visit(&p, p.all.v[i]);
+    nm_grad_save(&p.all, r->carried, how_to_save(r), p.need, p.save);
+    nm_grad_see(&p.all, p.need, p.save, p.seen);
     return p;
 }
 

@@ -1,8 +1,14 @@
-// What the backward turns of a repeat read from the forward turns. Maps, views and free ops are
-// computed again rather than kept, where all that they read is at hand; the cheapest set of values
-// to keep is a minimum vertex cut between what cannot be computed again (products, reductions,
-// carried values) and what is needed, each value costing its bytes; of equal cuts we take the one
-// nearest to the needs: it recomputes least.
+// What the backward turns of a repeat read from the forward turns, and what they compute again:
+//
+//   none        keeps what is read. What is read through a view or a cast is kept as what it is of.
+//   selective   keeps what is dear: products, attention, reductions are never computed again. Of
+//               maps and views the cheapest set is a minimum vertex cut between what cannot be
+//               computed again (with the carried values) and what is needed: a value that is kept
+//               costs its bytes, one that is computed again the work. Of equal cuts we take the one
+//               nearest to the needs: it recomputes least.
+//   full        keeps what the turn was given of carried values, and computes all else again.
+//
+// Values on the needs' side of the cut are computed again, as in PyTorch's min-cut partitioner.
 #include "ir/flow.h"
 #include "ir/grads.h"
 
@@ -34,13 +40,26 @@ nm_value_list nm_grad_values(nm_func *body, nm_arena *arena)
     return l;
 }
 
+// Of a byte that is kept, in additions of one element.
+enum { BYTE = 64 };
+static const double MOST = 1e15;
+
+static double elements_of(const nm_value *v)
+{
+    double n = 1;
+    for (int i = 0; i < v->type->rank; i++)
+        n *= (double)nm_extent_nominal(v->type->dim[i].extent);
+    return n;
+}
+
+// A view is as well kept as what it is of: that needs no copy.
 static int64_t cost_of(const nm_value *v)
 {
     const nm_type *t = v->type;
     double bytes = t->dtype == NM_real ? 2 : nm_dtype_table[t->dtype].bytes;
-    for (int i = 0; i < t->rank; i++)
-        bytes *= (double)nm_extent_nominal(t->dim[i].extent);
-    return bytes < 1e15 ? (int64_t)bytes + 1 : (int64_t)1e15;
+    double cost = BYTE * bytes * elements_of(v);
+    cost += v->def && nm_is(v->def, NM_VIEW) ? cost / 8 : 0;
+    return cost < MOST ? (int64_t)cost + 1 : (int64_t)MOST;
 }
 
 static bool can_recompute(const nm_op *op)
@@ -48,15 +67,52 @@ static bool can_recompute(const nm_op *op)
     return nm_is(op, NM_MAP) || nm_is(op, NM_VIEW) || nm_is(op, NM_FREE);
 }
 
-static nm_flow *build(nm_arena *arena, const nm_value_list *all, int n_carried, const bool *need)
+static int64_t work_of(const nm_value *v)
 {
-    nm_flow *w = nm_flow_new(arena, all->n);
+    const nm_op *op = v->def;
+    int one = nm_info(op)->cost ? nm_info(op)->cost : nm_is(op, NM_MAP);
+    double work = one * elements_of(v);
+    return work < MOST ? (int64_t)work : (int64_t)MOST;
+}
+
+// What is as good as its operand.
+static bool is_mere(const nm_op *op)
+{
+    return nm_is(op, NM_VIEW) || nm_is(op, NM_FREE) || op->code == NM_OP_cast;
+}
+
+// By number: does it depend on what is carried, or on what cannot be computed again?
+static bool *find_bound(const nm_value_list *all, int n_carried, nm_arena *arena)
+{
+    bool *bound = nm_new_n(arena, bool, all->n + 1);
     for (int i = 0; i < all->n; i++) {
         const nm_op *op = all->v[i]->def;
+        bound[i] = op ? !can_recompute(op) : i < n_carried;
+        for (int k = 0; op && k < op->n_in; k++)
+            bound[i] |= bound[nm_grad_number(all, op->in[k])];
+    }
+    return bound;
+}
+
+static bool is_kept_if_needed(const nm_value *v, nm_recompute how)
+{
+    return !v->def || (how == NM_RECOMPUTE_none ? !is_mere(v->def) : !can_recompute(v->def));
+}
+
+static nm_flow *build(nm_arena *arena, const nm_value_list *all, int n_carried, nm_recompute how,
+                      const bool *need)
+{
+    nm_flow *w = nm_flow_new(arena, all->n);
+    const bool *bound = find_bound(all, n_carried, arena);
+    for (int i = 0; i < all->n; i++) {
+        const nm_op *op = all->v[i]->def;
+        bool source = bound[i] && is_kept_if_needed(all->v[i], how);
         nm_flow_cost(w, i, cost_of(all->v[i]));
-        if (op ? !can_recompute(op) : i < n_carried)
+        if (source)
             nm_flow_source(w, i);
-        for (int k = 0; op && can_recompute(op) && k < op->n_in; k++)
+        else if (bound[i] && how == NM_RECOMPUTE_selective)
+            nm_flow_stay(w, i, work_of(all->v[i]));
+        for (int k = 0; op && !source && k < op->n_in; k++)
             nm_flow_edge(w, nm_grad_number(all, op->in[k]), i);
         if (need[i])
             nm_flow_sink(w, i);
@@ -64,12 +120,42 @@ static nm_flow *build(nm_arena *arena, const nm_value_list *all, int n_carried, 
     return w;
 }
 
-void nm_grad_save(const nm_value_list *all, int n_carried, const bool *need, bool *save)
+static void cut(const nm_value_list *all, int n_carried, nm_recompute how, const bool *need,
+                bool *save)
 {
     nm_arena scratch = {0};
-    nm_flow *w = build(&scratch, all, n_carried, need);
+    nm_flow *w = build(&scratch, all, n_carried, how, need);
     nm_flow_run(w);
     for (int i = 0; i < all->n; i++)
         save[i] = nm_flow_is_last_cut(w, i);
     nm_arena_free(&scratch);
+}
+
+void nm_grad_save(const nm_value_list *all, int n_carried, nm_recompute how, const bool *need,
+                  bool *save)
+{
+    if (how != NM_RECOMPUTE_full)
+        cut(all, n_carried, how, need, save);
+    else
+        for (int i = 0; i < n_carried; i++)
+            save[i] = true;
+}
+
+bool nm_grad_is_kept(const nm_op *repeat, int i)
+{
+    bool kept = i >= nm_attr_int(repeat, "carried", 0) && repeat->out[i].uses;
+    nm_each_use(u, &repeat->out[i])
+        kept &= u->op->code == NM_OP_repeat &&
+                nm_attr_bool(u->op, "reverse") != nm_attr_bool(repeat, "reverse");
+    return kept;
+}
+
+void nm_grad_see(const nm_value_list *all, const bool *need, const bool *save, bool *seen)
+{
+    for (int i = all->n - 1; i >= 0; i--) { // operands stand before their readers
+        const nm_op *op = all->v[i]->def;
+        seen[i] |= need[i];
+        for (int k = 0; seen[i] && !save[i] && op && k < op->n_in; k++)
+            seen[nm_grad_number(all, op->in[k])] = true;
+    }
 }

@@ -48,10 +48,16 @@ static inline int nm_grad_number(const nm_value_list *l, const nm_value *v)
     return l->number[v->id - l->low];
 }
 
-// Which of a body's values to keep so that every needed one can be recomputed by maps, views and
-// free ops from kept ones and from params that are not carried: the cheapest such set in bytes.
-// need and save answer for all->v[i]; save is zero on entry.
-void nm_grad_save(const nm_value_list *all, int n_carried, const bool *need, bool *save);
+// Which of a body's values to keep of each turn, so that every needed one is kept, or computed
+// again from kept ones and from params that are not carried. need and save answer for all->v[i];
+// save is zero on entry. `how` is none, selective or full.
+void nm_grad_save(const nm_value_list *all, int n_carried, nm_recompute how, const bool *need,
+                  bool *save);
+// Does a repeat give its i-th result for its gradient alone?
+bool nm_grad_is_kept(const nm_op *repeat, int i);
+// Which values that takes: those that are needed, and, of what is not kept, the operands. seen is
+// zero on entry.
+void nm_grad_see(const nm_value_list *all, const bool *need, const bool *save, bool *seen);
 
 // One rule an op, named after it; rows of ops.def choose which to use.
 #define OP(id, ...) void nm_grad_##id(nm_grad *g, nm_op *op);

@@ -363,6 +363,8 @@ nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row);
 // Do a pipeline's stages share it out: is it a dim of the mesh's row pp, with all of its indices?
 // The layers of one turn are no stage's part of all layers.
 bool nm_dim_is_staged(nm_module *m, const nm_dim *d);
+// Is it a repeat that a pipeline's stages share out: over a dim of the row pp, or turns of one?
+bool nm_is_staged(const nm_op *op);
 // Is it what all ranks store of a padded dim, a local extent times its axes: tpk * tpr * vocab.tp?
 bool nm_extent_is_stored(nm_module *m, const nm_extent *e);
 nm_param *nm_param_add(nm_module *m, nm_param param);

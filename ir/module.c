@@ -76,12 +76,25 @@ nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row)
     return r;
 }
 
-bool nm_dim_is_staged(nm_module *m, const nm_dim *d)
+static bool is_in_row_pp(const nm_module *m, nm_sym dim)
 {
     for (int i = 0; i < m->n_mesh; i++)
-        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, d->name))
-            return d->extent == nm_dim_default(m, d->name);
+        if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, dim))
+            return true;
     return false;
+}
+
+bool nm_dim_is_staged(nm_module *m, const nm_dim *d)
+{
+    return is_in_row_pp(m, d->name) && d->extent == nm_dim_default(m, d->name);
+}
+
+bool nm_is_staged(const nm_op *op)
+{
+    nm_module *m = op->func->module;
+    nm_sym over = op->code == NM_OP_repeat ? nm_attr_sym(op, "over") : NULL;
+    const nm_dim_decl *d = over ? nm_dim_lookup(m, over) : NULL;
+    return d && (is_in_row_pp(m, over) || (d->turns_of && is_in_row_pp(m, d->turns_of)));
 }
 
 static bool is_all_of(const nm_extent *e, const nm_dim_decl *local)

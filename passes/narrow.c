@@ -5,7 +5,9 @@
 // Every `real` value has up to two forms, narrow and wide (f32); who reads it takes one:
 //   dot, attention     read narrow and give narrow; a gradient of a parameter is a dot of the same
 //                      numbers as f32, which is what accumulating it in f32 means
-//   edges of a repeat  narrow: the residual stream, and what the backward pass reads
+//   edges of a repeat  narrow: the residual stream, and what the backward pass reads; but of a
+//                      repeat that stages share out, which keeps all that, what it would keep if it
+//                      had to choose (ir/grad_save.c, selective): all else stays as it is
 //   views              the form of their operand
 //   all else           wide: maps, sums, norms' statistics; in between nothing is rounded
 // A wide value that is read narrow, or that is both read by the language's own f32(x) and by
@@ -14,6 +16,8 @@
 // A parameter is cast where it is read, not once a step: the cast rides on the product's load, or
 // on the gathering of its parts, which it halves; and no second copy of the model is kept.
 #include "passes/narrow.h"
+
+#include "ir/grads.h"
 
 #include <string.h>
 
@@ -28,7 +32,8 @@ typedef struct narrowing { // of one function and its bodies
     nm_dtype low;
     uint32_t n; // values that there were
     bool changed;
-    forms *form; // [n + 1] by id; the last one is empty, and that of all casts made here
+    forms *form;  // [n + 1] by id; the last one is empty, and that of all casts made here
+    bool *chosen; // [n + 1] by id: kept for backward even if that had to choose
 } narrowing;
 
 static bool is_real(const nm_value *v) { return v->type->dtype == NM_real; }
@@ -110,6 +115,12 @@ static bool is_attention(const nm_op *op)
     return op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
 }
 
+// Does the body's i-th result leave it for backward alone, which keeps all that it reads?
+static bool is_kept(const nm_func *body, int i)
+{
+    return body->parent && nm_is_staged(body->parent) && nm_grad_is_kept(body->parent, i);
+}
+
 // Does the operand's reader, which has not been converted yet, take it narrow?
 static bool reads_narrow(const nm_use *u)
 {
@@ -121,7 +132,7 @@ static bool reads_narrow(const nm_use *u)
                is_tensor_operand(op, u->index);
     if (op->code == NM_OP_repeat)
         return is_real(op->body->param[u->index]) && is_activation(op->body->param[u->index]);
-    return op->code == NM_OP_ret && op->func->parent;
+    return op->code == NM_OP_ret && op->func->parent && !is_kept(op->func, u->index);
 }
 
 static bool is_read_narrow(const nm_value *v)
@@ -158,9 +169,10 @@ static bool is_shared_product(const nm_value *v)
     return false;
 }
 
-static bool is_landmark(const nm_value *v)
+static bool is_landmark(const narrowing *x, const nm_value *v)
 {
-    return is_activation(v) && (is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
+    return is_activation(v) &&
+           (x->chosen[v->id] || is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
 }
 
 // --- ops -----------------------------------------------------------------------------------------
@@ -191,7 +203,7 @@ static void convert_results(narrowing *x, nm_op *op)
         nm_value *v = &op->out[i];
         if (!is_real(v))
             continue;
-        bool rounds = is_landmark(v);
+        bool rounds = is_landmark(x, v);
         retype(x, v, NM_f32);
         settle(x, v, v, rounds);
     }
@@ -202,7 +214,7 @@ static void convert_results(narrowing *x, nm_op *op)
 static void convert_cast(narrowing *x, nm_op *op)
 {
     nm_value *out = &op->out[0], *in = op->in[0];
-    bool real = is_real(out), rounds = real && is_landmark(out);
+    bool real = is_real(out), rounds = real && is_landmark(x, out);
     if (real) {
         retype(x, out, NM_f32);
         op->attr[0].u.dtype = NM_f32;
@@ -276,11 +288,17 @@ static void convert_view(narrowing *x, nm_op *op)
 
 static void convert(narrowing *x, nm_func *f);
 
+// Of a repeat's results that are activations and were `real`, only what is_kept stays wide.
+static bool is_kept_wide(const nm_value *v)
+{
+    return v->def && v->def->code == NM_OP_repeat && v->type->dtype == NM_f32;
+}
+
 static void convert_operands(narrowing *x, nm_op *repeat)
 {
     for (int i = 0; i < repeat->n_in; i++) {
         nm_value *p = repeat->body->param[i], *v = repeat->in[i];
-        bool narrow = is_real(p) && is_activation(p);
+        bool narrow = is_real(p) && is_activation(p) && !is_kept_wide(v);
         nm_set_operand(repeat, i, narrow ? narrow_of(x, v) : wide_of(x, v));
         if (narrow)
             be_narrow(x, p);
@@ -293,13 +311,31 @@ static void convert_ret(narrowing *x, nm_op *ret)
 {
     for (int i = 0; i < ret->n_in; i++) {
         nm_value *v = ret->in[i];
-        bool narrow = ret->func->parent && forms_of(x, v)->real && is_activation(v);
+        const forms *f = forms_of(x, v);
+        bool narrow = ret->func->parent && f->real && is_activation(v) &&
+                      (f->rounded || !is_kept(ret->func, i));
         nm_set_operand(ret, i, narrow ? narrow_of(x, v) : wide_of(x, v));
     }
 }
 
+static void choose(narrowing *x, const nm_op *repeat)
+{
+    nm_arena scratch = {0};
+    nm_value_list all = nm_grad_values(repeat->body, &scratch);
+    bool *need = nm_new_n(&scratch, bool, all.n + 1), *save = nm_new_n(&scratch, bool, all.n + 1);
+    for (int i = 0; i < repeat->n_out; i++)
+        if (is_kept(repeat->body, i))
+            need[nm_grad_number(&all, repeat->body->last->in[i])] = true;
+    nm_grad_save(&all, (int)nm_attr_int(repeat, "carried", 0), NM_RECOMPUTE_selective, need, save);
+    for (int i = 0; i < all.n; i++)
+        x->chosen[all.v[i]->id] = save[i];
+    nm_arena_free(&scratch);
+}
+
 static void convert_repeat(narrowing *x, nm_op *op)
 {
+    if (nm_is_staged(op))
+        choose(x, op);
     convert_operands(x, op);
     convert(x, op->body);
     for (int i = 0; i < op->n_out; i++) {
@@ -351,7 +387,7 @@ static void convert(narrowing *x, nm_func *f)
 
 static void convert_param(narrowing *x, nm_value *p)
 {
-    bool rounds = is_landmark(p);
+    bool rounds = is_landmark(x, p);
     retype(x, p, NM_f32);
     settle(x, p, p, rounds);
 }
@@ -360,6 +396,7 @@ bool nm_narrow_func(nm_func *f, nm_dtype low)
 {
     narrowing x = {.m = f->module, .low = low, .n = f->n_values};
     x.form = nm_new_n(f->module->arena, forms, (size_t)x.n + 1);
+    x.chosen = nm_new_n(f->module->arena, bool, (size_t)x.n + 1);
     for (int i = 0; i < f->n_params; i++)
         if (is_real(f->param[i]))
             convert_param(&x, f->param[i]);
