@@ -324,6 +324,7 @@ typedef struct nm_option { // compilation options that passes may read
     bool fast_casts;
     bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order
     bool plain_products;      // flavour gpu: no epilogues behind a library's product
+    unsigned recompute;       // bits by nm_recompute: the variants wanted; 0: selective alone
     int n_fixes;
     const nm_fix *fix;     // what passes/fix.c bakes in
     const char *comm_text; // the one text that --explain-comm shows; NULL: all
