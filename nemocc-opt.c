@@ -5,6 +5,7 @@
 #include "nemocc-opt-run.h"
 #include "passes/comm_report.h"
 #include "passes/pass.h"
+#include "passes/recompute.h"
 #include "passes/rewrite.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ typedef struct options {
     nm_pipeline_opts pipeline;
     const char *file, *explain, *precision;
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
+    unsigned recompute;
     bool plain_products, print_pipeline;
 } options;
 
@@ -32,6 +34,8 @@ static const char help[] =
     "  --verbose               say why a model cannot generate\n"
     "  --quiet                 do not print the module\n"
     "  --precision=bf16        what `real` is stored in: f32, bf16, fp8; --run rounds, then\n"
+    "  --recompute=none,full   variants by the pass recompute: none, selective, full (default: "
+    "selective)\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
@@ -125,6 +129,8 @@ static bool take_option(options *o, const char *arg)
         return !strcmp(o->precision, "f32") || !strcmp(o->precision, "bf16") ||
                !strcmp(o->precision, "fp8");
     }
+    if (!strncmp(arg, "--recompute=", 12))
+        return o->recompute = nm_recompute_bits(arg + 12);
     int taken = nm_pipeline_option(&o->pipeline, arg);
     o->passes |= taken > 0 && strncmp(arg, "--load-pass", 11) != 0;
     if (taken || (arg[0] == '-' && arg[1]) || o->file)
@@ -207,6 +213,7 @@ int main(int argc, char **argv)
     m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
     m->options.plain_products = o.plain_products;
     m->options.precision = o.precision;
+    m->options.recompute = o.recompute;
     nm_remarks remarks = make_remarks(&o, &arena);
     if (o.remarks || o.explain)
         m->remarks = &remarks;

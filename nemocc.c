@@ -7,6 +7,7 @@
 #include "graph.h"
 #include "ir/plan.h"
 #include "passes/comm_report.h"
+#include "passes/recompute.h"
 #include "passes/rewrite.h"
 
 #include <errno.h>
@@ -282,6 +283,7 @@ static bool lower(nm_module *m, const nm_cli *cli)
     m->options.cpu = cli->cpu;
     m->options.fast_attention_grad = cli->fast_attention_grad;
     m->options.plain_products = cli->plain_products;
+    m->options.recompute = nm_recompute_bits(cli->recompute);
     keep_fixes(m, cli);
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)

@@ -37,6 +37,7 @@ static const option options[] = {
     TEXT("--precision", "A,B", "f32 | bf16 | fp8: what is computed in, with f32 parameters; the binary's --precision picks one (default: $NEMOCC_PRECISION, else f32,bf16)", precision),
     TEXT("--fp8-recipe", "A,B", "current: where the scales of fp8 come from; the binary's --fp8-recipe picks one (default: current)", fp8_recipe),
     TEXT("--fp8-format", "NAME", "hybrid | e4m3: what gradients are in fp8: e5m2, or e4m3 as all else (default: hybrid)", fp8_format),
+    TEXT("--recompute", "A,B", "none | selective | full: what backward's turns of a pipeline's repeat find of forward's; the binary's --recompute picks (default: selective)", recompute),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
@@ -284,11 +285,14 @@ static bool check_values(const nm_cli *cli)
     static const char *const targets[] = {"host", "cuda", "emu", "null"};
     static const char *const precisions[] = {"f32", "bf16", "fp8"};
     static const char *const recipes[] = {"current"}, *const formats[] = {"hybrid", "e4m3"};
+    static const char *const recomputes[] = {"none", "selective", "full"};
     static const char *const emits[] = {"binary",    "nmir", "llvm", "asm",  "ptx",
                                         "resources", "obj",  "plan", "graph"};
     if (!is_list("--target", cli->target) || !is_list("--precision", cli->precision) ||
-        !is_list("--fp8-recipe", cli->fp8_recipe))
+        !is_list("--fp8-recipe", cli->fp8_recipe) || !is_list("--recompute", cli->recompute))
         return false;
+    if (cli->explain_comm && strchr(cli->recompute, ','))
+        return usage("--explain-comm is of one variant, and --recompute is %s", cli->recompute);
     return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
            are_some_of("--target", cli->target, sizeof targets / sizeof *targets, targets) &&
            are_some_of("--precision", cli->precision, sizeof precisions / sizeof *precisions,
@@ -296,6 +300,8 @@ static bool check_values(const nm_cli *cli)
            are_some_of("--fp8-recipe", cli->fp8_recipe, sizeof recipes / sizeof *recipes,
                        recipes) &&
            is_one_of("--fp8-format", cli->fp8_format, sizeof formats / sizeof *formats, formats) &&
+           are_some_of("--recompute", cli->recompute, sizeof recomputes / sizeof *recomputes,
+                       recomputes) &&
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
 }
 
@@ -323,6 +329,7 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
                     .precision = from_environment("NEMOCC_PRECISION", "f32,bf16"),
                     .fp8_recipe = "current",
                     .fp8_format = "hybrid",
+                    .recompute = "selective",
                     .emit = "binary",
                     .passes = {.dump = stdout, .log = stderr}};
     for (int i = 1; i < argc; i++)

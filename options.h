@@ -16,6 +16,7 @@ typedef struct nm_cli { // what the command line says
     const char *precision;     // a list: f32,bf16
     const char *fp8_recipe;    // a list: current
     const char *fp8_format;    // hybrid, e4m3
+    const char *recompute;     // a list: none,selective,full
     const char *emit;          // what to write: binary, nmir, ...
     const char *explain_comm;  // list the collectives of this text; "": of all; NULL: do not
     int n_defines, n_fixes;

@@ -52,13 +52,15 @@ static double elements_of(const nm_value *v)
     return n;
 }
 
-// A view is as well kept as what it is of: that needs no copy.
+// Of one value, so that this may be kept instead: that needs no copy.
+static bool is_mere_view(const nm_op *op) { return nm_is(op, NM_VIEW) && op->n_in == 1; }
+
 static int64_t cost_of(const nm_value *v)
 {
     const nm_type *t = v->type;
     double bytes = t->dtype == NM_real ? 2 : nm_dtype_table[t->dtype].bytes;
     double cost = BYTE * bytes * elements_of(v);
-    cost += v->def && nm_is(v->def, NM_VIEW) ? cost / 8 : 0;
+    cost += v->def && is_mere_view(v->def) ? cost / 8 : 0;
     return cost < MOST ? (int64_t)cost + 1 : (int64_t)MOST;
 }
 
@@ -78,7 +80,7 @@ static int64_t work_of(const nm_value *v)
 // What is as good as its operand.
 static bool is_mere(const nm_op *op)
 {
-    return nm_is(op, NM_VIEW) || nm_is(op, NM_FREE) || op->code == NM_OP_cast;
+    return is_mere_view(op) || nm_is(op, NM_FREE) || op->code == NM_OP_cast;
 }
 
 // By number: does it depend on what is carried, or on what cannot be computed again?

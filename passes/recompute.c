@@ -12,6 +12,8 @@
 // After units: here a turn's two halves are functions, and what passes between them are links.
 // Before shard: what is computed again gets its collectives. A repeat that no stage shares out was
 // cut by autodiff (ir/grad_repeat.c), and has one text.
+#include "passes/recompute.h"
+
 #include "ir/grads.h"
 #include "ir/loop.h"
 #include "passes/inline.h"
@@ -36,6 +38,23 @@ typedef struct pair { // the two functions of a unit, copies that may be changed
 static const char *const how_name[] = {[NM_RECOMPUTE_none] = "none",
                                        [NM_RECOMPUTE_selective] = "selective",
                                        [NM_RECOMPUTE_full] = "full"};
+
+unsigned nm_recompute_bits(const char *list)
+{
+    unsigned bits = 0;
+    for (const char *at = list;; at++) {
+        size_t n = strcspn(at, ",");
+        nm_recompute how = NM_RECOMPUTE_none;
+        while (how <= NM_RECOMPUTE_full && (strncmp(at, how_name[how], n) || how_name[how][n]))
+            how++;
+        if (how > NM_RECOMPUTE_full)
+            return 0;
+        bits |= 1u << how;
+        at += n;
+        if (!*at)
+            return bits;
+    }
+}
 
 // --- which functions -----------------------------------------------------------------------------
 
@@ -156,25 +175,28 @@ static void keep_results(pair *p)
     }
 }
 
+static void make_link(pair *p, nm_value *v, nm_value *out)
+{
+    nm_bind link = {.kind = NM_BIND_link, .name = name_link(p, v)};
+    out->name = v->name;
+    nm_part_give(&p->gives, out, link);
+    nm_value *taken = nm_func_param(p->backward, out->type, v->name, link);
+    p->now[v->id] = nm_loop_stack(&p->loop, taken, NULL)->param;
+}
+
 // Forward's turns give what is kept; backward's function takes it, and each of its turns its part.
 static void pass_on(pair *p)
 {
     nm_loop forward = nm_loop_open(p->turns);
-    int old = forward.result.n, n = old;
+    int n = forward.result.n;
     for (int i = 0; i < p->all.n; i++)
         if (p->save[i] && p->seen[i])
             nm_loop_give(&forward, p->all.v[i]);
     p->turns = nm_loop_close(&forward);
-    for (int i = 0; i < p->all.n; i++) {
-        if (!p->save[i] || !p->seen[i])
-            continue;
-        nm_value *out = forward.result.row[n++].out, *v = p->all.v[i];
-        nm_bind link = {.kind = NM_BIND_link, .name = name_link(p, v)};
-        out->name = v->name;
-        nm_part_give(&p->gives, out, link);
-        nm_value *taken = nm_func_param(p->backward, out->type, v->name, link);
-        p->now[v->id] = nm_loop_stack(&p->loop, taken, NULL)->param;
-    }
+    keep_results(p);
+    for (int i = 0; i < p->all.n; i++)
+        if (p->save[i] && p->seen[i])
+            make_link(p, p->all.v[i], forward.result.row[n++].out);
 }
 
 // --- what is computed again ----------------------------------------------------------------------
@@ -265,7 +287,6 @@ static void cut(pair *p)
     p->loop = nm_loop_open(p->reverse);
     int n_rows = p->loop.stacked.n;
     decide(p, &scratch);
-    keep_results(p);
     pass_on(p);
     take_operands(p);
     compute_again(p);
