@@ -69,6 +69,16 @@ void nm_func_remove(nm_func *f)
     f->next = NULL;
 }
 
+void nm_func_move_before(nm_func *f, nm_func *before)
+{
+    nm_func_remove(f);
+    nm_func **at = &f->module->first_func;
+    while (*at != before)
+        at = &(*at)->next;
+    f->next = before;
+    *at = f;
+}
+
 // --- copying -------------------------------------------------------------------------------------
 
 static void copy_func(nm_func *from, nm_func *to, nm_value **map);

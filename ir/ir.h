@@ -478,6 +478,7 @@ nm_value *nm_func_param(nm_func *f, const nm_type *type, nm_sym name, nm_bind bi
 nm_op *nm_func_ret(nm_func *f, nm_loc loc, int n, nm_value *const *value,
                    const nm_bind *bind); // bind may be NULL
 void nm_func_remove(nm_func *f);         // from its module
+void nm_func_move_before(nm_func *f, nm_func *before); // in their module
 // A copy under another name at the end of the module, values renumbered; map (may be NULL) takes
 // the old value id to the new value, for the whole nest of bodies.
 nm_func *nm_func_clone(nm_func *f, nm_sym name, nm_value **map);

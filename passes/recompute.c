@@ -302,6 +302,7 @@ static nm_func *copy_as(nm_func *f, nm_recompute how, bool alone)
 {
     nm_sym name = alone ? f->name : nm_sym_fmt(f->module, "%s.%s", f->name, how_name[how]);
     nm_func *copy = nm_func_clone(f, name, NULL);
+    nm_func_move_before(copy, f);
     copy->part.recompute = how;
     return copy;
 }

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { MAX_ROWS = 256 };
+enum { MAX_ROWS = 1024 };
 
 typedef struct row {
     nm_bind_kind kind;
