@@ -20,6 +20,7 @@ typedef struct known { // an argument or a result of a function
 
 typedef struct evaluated { // a function
     const char *name;
+    nm_recompute recompute;
     bool ran; // else it was left out
     int n_params, n_results;
     known *param, *result;
@@ -238,7 +239,7 @@ static known *keep(nm_arena *scratch, int n, const nm_bind *bind, const nm_tenso
 static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const evaluated *old)
 {
     nm_arena *scratch = o->arena;
-    evaluated e = {.name = f->name};
+    evaluated e = {.name = f->name, .recompute = f->part.recompute};
     if (!has_meaning(f) || work_of(f, o) > most_work)
         return e;
     nm_diag *diag = f->module->diag, silent = {0};
@@ -262,13 +263,16 @@ static const evaluated *find_name(const nm_evaluation *e, const char *name, size
     return NULL;
 }
 
-// What f was: shard writes a function for each mode, which on one rank computes what it did.
+// What f was: shard writes a function for each mode, which on one rank computes what it did. Whose
+// links have become those of a variant is another.
 static const evaluated *find_func(const nm_evaluation *e, const nm_func *f)
 {
     const evaluated *same = find_name(e, f->name, strlen(f->name));
     const char *mode = f->part.mode ? nm_sym_fmt(f->module, ".%s", f->part.mode) : NULL;
     const char *at = mode ? strstr(f->name, mode) : NULL;
-    return same || !at ? same : find_name(e, f->name, (size_t)(at - f->name));
+    if (!same && at)
+        same = find_name(e, f->name, (size_t)(at - f->name));
+    return same && same->recompute == f->part.recompute ? same : NULL;
 }
 
 static nm_evaluation evaluate_all(nm_module *m, const nm_evaluation *old)
