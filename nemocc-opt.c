@@ -17,6 +17,7 @@ typedef struct options {
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
     unsigned recompute;
     bool plain_products, print_pipeline;
+    long long head_chunk;
 } options;
 
 static const char help[] =
@@ -27,6 +28,7 @@ static const char help[] =
     "  --passes                run the pipeline\n"
     "  --gpu                   the flavour of the program that GPUs run\n"
     "  --plain-products        its products have no epilogues\n"
+    "  --head-chunk=N          tokens of which a head holds logits at a time\n"
     "  --run                   check the file's '# run: @f(...) ~= ...' lines by the interpreter\n"
     "  --verify-diagnostics    each '# error: text' names an error of its line, and there are no "
     "others\n"
@@ -131,6 +133,8 @@ static bool take_option(options *o, const char *arg)
     }
     if (!strncmp(arg, "--recompute=", 12))
         return o->recompute = nm_recompute_bits(arg + 12);
+    if (!strncmp(arg, "--head-chunk=", 13))
+        return (o->head_chunk = atoll(arg + 13)) > 0;
     int taken = nm_pipeline_option(&o->pipeline, arg);
     o->passes |= taken > 0 && strncmp(arg, "--load-pass", 11) != 0;
     if (taken || (arg[0] == '-' && arg[1]) || o->file)
@@ -212,6 +216,7 @@ int main(int argc, char **argv)
     nm_module *m = nm_module_new(&arena, &diag);
     m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
     m->options.plain_products = o.plain_products;
+    m->options.head_chunk = o.head_chunk;
     m->options.precision = o.precision;
     m->options.recompute = o.recompute;
     nm_remarks remarks = make_remarks(&o, &arena);

@@ -284,6 +284,7 @@ static bool lower(nm_module *m, const nm_cli *cli)
     m->options.fast_attention_grad = cli->fast_attention_grad;
     m->options.plain_products = cli->plain_products;
     m->options.recompute = nm_recompute_bits(cli->recompute);
+    m->options.head_chunk = cli->head_chunk;
     keep_fixes(m, cli);
     const nm_ast_program *prog = nm_load(m, cli->file);
     if (!prog)

@@ -41,6 +41,7 @@ static const option options[] = {
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
+    TEXT("--head-chunk", "N", "tokens of which a language model's head holds logits at a time (default: 2048)", out),
     FLAG("--fast-attention-grad", "GPUs: attention's gradient in bf16 in one pass; its sums have no order: other last bits each run", fast_attention_grad),
     FLAG("--plain-products", "GPUs: no bias, gelu or sum behind a product in a library's call, where cuBLASLt refuses one", plain_products),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),
@@ -160,6 +161,14 @@ static bool add_plugin(nm_cli *cli, const char *path)
     return true;
 }
 
+static bool set_head_chunk(nm_cli *cli, const char *text)
+{
+    char *end;
+    cli->head_chunk = strtoll(text, &end, 10);
+    return (!*end && cli->head_chunk > 0) ||
+           usage("--head-chunk takes a number of tokens, not '%s'", text);
+}
+
 static const option *find_option(const char *arg, char **value)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -200,6 +209,8 @@ static bool read_option(nm_cli *cli, const option *o, char *value, int *i, int a
         return add_fix(cli, value);
     if (strcmp(o->name, "--load-pass") == 0)
         return add_plugin(cli, value);
+    if (strcmp(o->name, "--head-chunk") == 0)
+        return set_head_chunk(cli, value);
     *(const char **)slot = value;
     return true;
 }

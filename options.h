@@ -19,6 +19,7 @@ typedef struct nm_cli { // what the command line says
     const char *recompute;     // a list: none,selective,full
     const char *emit;          // what to write: binary, nmir, ...
     const char *explain_comm;  // list the collectives of this text; "": of all; NULL: do not
+    long long head_chunk;      // 0: not said
     int n_defines, n_fixes;
     nm_define define[NM_MAX_DEFINES];
     nm_fix fix[NM_MAX_FIXES]; // names are not interned

@@ -18,6 +18,16 @@ static bool names(const nm_attr *attr, nm_sym dim)
     return attr->kind == NM_ATTR_sym && attr->u.sym == dim;
 }
 
+// A split into both, side by side, reads them as the one dim that they were.
+static bool splits_into(const nm_op *op, nm_sym a, nm_sym b)
+{
+    nm_syms into = op->code == NM_OP_split ? nm_attr_dims(op, "into") : (nm_syms){0};
+    for (int i = 0; i + 1 < into.n; i++)
+        if (into.sym[i] == a && into.sym[i + 1] == b)
+            return true;
+    return false;
+}
+
 // A view that touches a dim reads it in some other way than its result does.
 static bool touches(const nm_op *op, nm_sym dim)
 {
@@ -49,7 +59,7 @@ bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
         if (!sees_joined(g->group->out[i].type, a, b))
             return false;
     for (const nm_op *op = body->first; op; op = op->next) {
-        if (nm_is(op, NM_VIEW) && (touches(op, a) || touches(op, b)))
+        if (nm_is(op, NM_VIEW) && (touches(op, a) || touches(op, b)) && !splits_into(op, a, b))
             return false;
         if (nm_is(op, NM_FREE) && (!sees_joined(op->out[0].type, a, b) || !counts_on(op, a, b)))
             return false;

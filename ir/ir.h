@@ -325,6 +325,7 @@ typedef struct nm_option { // compilation options that passes may read
     bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order
     bool plain_products;      // flavour gpu: no epilogues behind a library's product
     unsigned recompute;       // bits by nm_recompute: the variants wanted; 0: selective alone
+    int64_t head_chunk; // tokens of which a head computes logits at a time; 0: as the pass says
     int n_fixes;
     const nm_fix *fix;     // what passes/fix.c bakes in
     const char *comm_text; // the one text that --explain-comm shows; NULL: all
@@ -476,8 +477,8 @@ nm_func *nm_func_new(nm_module *m, nm_sym name, nm_loc loc); // appended to the 
 nm_func *nm_body_new(nm_func *in, nm_loc loc); // a body for an op that will stand in `in`
 nm_value *nm_func_param(nm_func *f, const nm_type *type, nm_sym name, nm_bind bind);
 nm_op *nm_func_ret(nm_func *f, nm_loc loc, int n, nm_value *const *value,
-                   const nm_bind *bind); // bind may be NULL
-void nm_func_remove(nm_func *f);         // from its module
+                   const nm_bind *bind);               // bind may be NULL
+void nm_func_remove(nm_func *f);                       // from its module
 void nm_func_move_before(nm_func *f, nm_func *before); // in their module
 // A copy under another name at the end of the module, values renumbered; map (may be NULL) takes
 // the old value id to the new value, for the whole nest of bodies.

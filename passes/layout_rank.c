@@ -61,17 +61,35 @@ static void place_view(nm_rank *r, const nm_op *op)
         insert(r, at, into);
 }
 
+static bool is_runtime(nm_module *m, nm_sym dim)
+{
+    const nm_dim_decl *d = nm_dim_lookup(m, dim);
+    return d && d->runtime;
+}
+
+// Tokens: batch and seq as one dim, which a split may cut again.
+static void place_merge(nm_rank *r, const nm_op *op)
+{
+    nm_syms from = nm_attr_dims(op, "from");
+    for (int i = 0; i < from.n; i++)
+        if (!is_runtime(op->func->module, from.sym[i]))
+            return;
+    insert(r, find(r, from.sym[from.n - 1]) + 1, nm_attr_sym(op, "into"));
+}
+
 // First of all: the index of dst', which a bias is made of, may stand before what makes dst' of
 // dst.
-static void place_runtime_renames(nm_rank *r, const nm_func *f)
+static void place_runtime_views(nm_rank *r, const nm_func *f)
 {
     nm_each_op(op, f) {
-        const nm_dim_decl *d =
-            op->code == NM_OP_rename ? nm_dim_lookup(f->module, nm_attr_sym(op, "from")) : NULL;
-        if (d && d->runtime)
+        if (op->code == NM_OP_merge)
+            place_merge(r, op);
+        else if (op->code == NM_OP_split && find(r, nm_attr_sym(op, "from")) >= 0)
+            place_view(r, op);
+        else if (op->code == NM_OP_rename && is_runtime(f->module, nm_attr_sym(op, "from")))
             place_view(r, op);
         if (op->body)
-            place_runtime_renames(r, op->body);
+            place_runtime_views(r, op->body);
     }
 }
 
@@ -128,7 +146,7 @@ nm_rank *nm_rank_new(nm_module *m, nm_arena *arena)
         if (m->dim[i].runtime)
             insert(r, r->n, m->dim[i].name);
     nm_each_func(f, m)
-        place_runtime_renames(r, f);
+        place_runtime_views(r, f);
     nm_each_func(f, m)
         place_params(r, f, STORED);
     nm_each_func(f, m)

@@ -1,6 +1,7 @@
-// Localize and ring: every function of a model, for the ranks of a mesh by local extents (seq dealt
-// over cp in two runs), gives what it gives by axes; behind the end of a padded dim what is kept is
-// 0, and all is finite but what a mask takes in.
+// Localize, head_chunks and ring: every function of a model, for the ranks of a mesh by local
+// extents (seq dealt over cp in two runs), and its head by chunks of a few tokens, gives what it
+// gives by axes; behind the end of a padded dim what is kept is 0, and all is finite but what a
+// mask takes in.
 #include "ir/eval_mesh.h"
 #include "tests/expect.h"
 #include "tests/passes/steps.h"
@@ -15,6 +16,14 @@ static const char *const before =
 static const subject models[] = {
     TINY_GPT2("2"),
     TINY_LLAMA3,
+    {.path = "models/llama3.nm", // a head that is wide: it is cut
+     .define = {{"vocab", "42"},
+                {"d", "8"},
+                {"heads", "4"},
+                {"kv", "2"},
+                {"hd", "4"},
+                {"ff", "16"},
+                {"layers", "1"}}},
     {.path = "tests/passes/picked.nm"},
     {.path = "tests/passes/sphere.nm"},
     {.path = "tests/passes/localize_segments.nmir"},
@@ -38,8 +47,9 @@ static bool make(nm_arena *arena, nm_diag *diag, const subject *s, bool local, s
     if (!out->m)
         return false;
     nm_dim_lookup(out->m, nm_sym_get(out->m, "vocab"))->pad = 4;
+    out->m->options.head_chunk = 5; // divides no rank's tokens
     nm_pipeline_opts opts = {
-        .only = "localize,ring", .verify_each = true, .dump = stdout, .log = stdout};
+        .only = "localize,head_chunks,ring", .verify_each = true, .dump = stdout, .log = stdout};
     return !local || nm_pipeline_run(out->m, &opts);
 }
 
