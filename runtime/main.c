@@ -5,6 +5,7 @@
 #include "runtime/choose.h"
 #include "runtime/cpu.h"
 #include "runtime/eval.h"
+#include "runtime/fp8_check.h"
 #include "runtime/generate.h"
 #include "runtime/info.h"
 #include "runtime/notes.h"
@@ -67,7 +68,9 @@ static nmrt_mesh_flags mesh_flags(const nmrt_options *o, const nmrt_ranks *r)
 
 static nmrt_status run_mesh_verb(nmrt_run *run, nmrt_error *e)
 {
-    return run->options->verb == NMRT_TRAIN ? nmrt_train(run, e) : nmrt_eval(run, e);
+    if (run->options->verb == NMRT_EVAL)
+        return nmrt_eval(run, e);
+    return run->options->fp8_check ? nmrt_fp8_check(run, e) : nmrt_train(run, e);
 }
 
 // What ranks other than 0 print goes nowhere.
@@ -239,6 +242,8 @@ static nmrt_status choose(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
         return o->verb == NMRT_PLAN ? nmrt_cpu_check(on->program, e) : NMRT_OK;
     }
     NMRT_TRY(nmrt_choose(o->device, (nmrt_numbers){o->precision, o->fp8_recipe}, on, e));
+    if (o->fp8_check && strcmp(o->precision, "auto") == 0)
+        on->program = nmrt_fp8_check_default(on->program, o->fp8_recipe);
     return nmrt_cpu_check(on->program, e);
 }
 

@@ -154,6 +154,17 @@ void nmrt_mesh_place(nmrt_mesh *m, int64_t rank)
     }
 }
 
+nmrt_mesh nmrt_mesh_of(const nmrt_mesh *m, const nmdrv_program *program)
+{
+    nmrt_mesh same = *m;
+    same.program = program;
+    same.mode = -1;
+    for (int i = 0; m->mode >= 0 && i < program->n_modes; i++)
+        if (strcmp(program->mode[i].name, m->program->mode[m->mode].name) == 0)
+            same.mode = i;
+    return same;
+}
+
 int64_t nmrt_mesh_dp(const nmrt_mesh *m)
 {
     return m->size[NMDRV_DPR] * m->size[NMDRV_DPS] * m->size[NMDRV_DPP];

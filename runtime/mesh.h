@@ -46,7 +46,9 @@ typedef struct nmrt_mesh {
 // layers, a fixed dim that its axes do not divide, with the model's line. This rank is 0.
 nmrt_status nmrt_mesh_init(nmrt_mesh *m, const nmdrv_program *program, const nmrt_mesh_flags *flags,
                            nmrt_error *e);
-void nmrt_mesh_place(nmrt_mesh *m, int64_t rank);          // this rank is `rank` from now on
+void nmrt_mesh_place(nmrt_mesh *m, int64_t rank); // this rank is `rank` from now on
+// The same place on the same mesh, for another program of the binary.
+nmrt_mesh nmrt_mesh_of(const nmrt_mesh *m, const nmdrv_program *program);
 int64_t nmrt_mesh_dp(const nmrt_mesh *m);                  // dpr * dps * dpp
 int64_t nmrt_mesh_cp(const nmrt_mesh *m);                  // cpr * cps
 int64_t nmrt_mesh_ranks(const nmrt_mesh *m, int64_t axes); // of a group over these axes (bits)

@@ -50,6 +50,7 @@ typedef struct trainer {
     const nmrt_planned *finish; // the part of it that gives the loss
     double *numbers;            // [hypers.n], of this step
     double peak, flops, start;  // of the device, a second; of a step, a rank; of the run
+    nmrt_gradients *gradients;  // of one step, which is all; NULL: a run
 } trainer;
 
 // --- one step ----------------------------------------------------------------------------------
@@ -119,6 +120,18 @@ static nmrt_status run_step(trainer *t, nmrt_row *row, nmrt_error *e)
     row->comm_wait_s = t->comm->ranks > 1 ? t->comm->waited - waited : -1;
     row->mfu = t->peak > 0 ? t->flops / seconds / t->peak : 0;
     return NMRT_OK;
+}
+
+static nmrt_status run_one_step(trainer *t, nmrt_error *e)
+{
+    nmrt_row row = {0};
+    nmrt_gradients *g = t->gradients;
+    NMRT_TRY(run_step(t, &row, e));
+    g->loss = row.loss;
+    g->step = t->at.step;
+    g->samples = t->setup.n_micro * t->setup.samples;
+    nmrt_engine_result(&t->en, t->finish, "grad_norm", &g->norm);
+    return nmrt_agree(t->comm, nmrt_gradients_take(g, &t->en, e), e);
 }
 
 // --- the run -----------------------------------------------------------------------------------
@@ -505,10 +518,12 @@ static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
     t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
     if (!t->numbers)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the run's numbers");
-    if (t->o->trace)
+    if (t->o->trace && !t->gradients)
         NMRT_TRY(nmrt_trace_new(&t->trace, t->comm, e));
     NMRT_TRY(open_engine(t, e));
     NMRT_TRY(load_or_init(t, e));
+    if (t->gradients)
+        return run_one_step(t, e);
     NMRT_TRY(open_outputs(t, e));
     if (t->at.step >= t->o->steps) {
         fprintf(t->out->text, "nothing to do: the run is at step %lld of --steps %lld\n",
@@ -526,9 +541,10 @@ static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
     return run(t, e);
 }
 
-nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
+static nmrt_status train_with(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
 {
     trainer t = {.program = run->program,
+                 .gradients = g,
                  .o = run->options,
                  .out = run->out,
                  .comm = &run->comm,
@@ -554,4 +570,11 @@ nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e)
     nmrt_text_release(&t.passed);
     nmrt_setup_release(&t.setup);
     return status;
+}
+
+nmrt_status nmrt_train(nmrt_run *run, nmrt_error *e) { return train_with(run, NULL, e); }
+
+nmrt_status nmrt_train_step(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
+{
+    return train_with(run, g, e);
 }
