@@ -35,12 +35,18 @@ static const char *names(nm_module *m, const char *prefix, int n)
     return list;
 }
 
-// attention_grad has three, and one for a bias, one for a sink.
+// As many as types are given; attention_grad has three, and one for a bias, one for a sink.
 static int count_results(nm_opcode code, const char *example)
 {
     const nm_op_info *info = &nm_op_table[code];
     if (info->n_out != NM_VARIADIC)
         return info->n_out ? info->n_out : 1;
+    const char *given = strstr(example, "} : ");
+    int n = 0;
+    for (const char *p = given; p && (p = strchr(p, ']')); p++)
+        n++;
+    if (given)
+        return n;
     return 3 + !!strstr(example, "bias") + !!strstr(example, "sink");
 }
 

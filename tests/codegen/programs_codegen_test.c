@@ -9,6 +9,7 @@ int main(int argc, char **argv)
         check("tests/codegen/kernels.nmir", "x86-64-v2");
         check("tests/codegen/kernels.nmir", "native");
         check("tests/codegen/rows.nmir", "native");
+        check("tests/codegen/externs.nmir", "native");
         check("tests/passes/tiny_llama.nmir", "native");
         check_program_in("tests/passes/tiny_llama.nmir", "native", NM_FLAVOUR_host, "bf16");
         check_program_in("tests/passes/tiny_llama.nmir", "native", NM_FLAVOUR_host, "fp8");

@@ -11,6 +11,7 @@ int main(int argc, char **argv)
     if (argc == 1) {
         check("tests/codegen/kernels.nmir");
         check("tests/codegen/rows.nmir");
+        check("tests/codegen/externs.nmir");
         check("tests/passes/tiny_llama.nmir");
     }
     for (int i = 1; i < argc; i++)

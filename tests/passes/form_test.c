@@ -24,6 +24,10 @@ static const char *const more_examples[] = {
     "gather f32[j, i, k], i32[k, i] {over = j}",
     "dot f32[i, k, j], f32[k, j, i] {over = [k, j]}",
     "merge f32[p, q] {from = [p, q], into = j}",
+    "extern f32[b, k, j], f32[b, k, j] {name = recur, dims = [b, k, j], whole = [k], host = "
+    "\"examples/op/recur.c\"} : f32[j, k, b]",
+    "extern f32[i, j], f32[j], f32[], f32[i, j], f32[i, j] {name = scale_grad, dims = [i, j], "
+    "numbers = 4, host = \"tests/codegen/scale.c\"} : f32[j, i], f32[j]",
 };
 
 static const nm_sym *axis; // [3] x, y, z, of 2, 3 and 2 ranks
