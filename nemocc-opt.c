@@ -13,7 +13,7 @@
 
 typedef struct options {
     nm_pipeline_opts pipeline;
-    const char *file, *explain, *precision;
+    const char *file, *explain, *precision, *recipe;
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
     unsigned recompute;
     bool plain_products, print_pipeline;
@@ -38,6 +38,7 @@ static const char help[] =
     "  --precision=bf16        what `real` is stored in: f32, bf16, fp8; --run rounds, then\n"
     "  --recompute=none,full   variants by the pass recompute: none, selective, full (default: "
     "selective)\n"
+    "  --fp8-recipe=blockwise  where the scales of fp8 come from: current, blockwise\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, and its nearest miss\n"
@@ -125,6 +126,10 @@ static bool take_option(options *o, const char *arg)
     if (!strncmp(arg, "--explain=", 10)) {
         o->explain = arg + 10;
         return strstr(o->explain, "@%") != NULL;
+    }
+    if (!strncmp(arg, "--fp8-recipe=", 13)) {
+        o->recipe = arg + 13;
+        return !strcmp(o->recipe, "current") || !strcmp(o->recipe, "blockwise");
     }
     if (!strncmp(arg, "--precision=", 12)) {
         o->precision = arg + 12;
@@ -219,6 +224,7 @@ int main(int argc, char **argv)
     m->options.head_chunk = o.head_chunk;
     m->options.precision = o.precision;
     m->options.recompute = o.recompute;
+    m->options.recipe = o.recipe;
     nm_remarks remarks = make_remarks(&o, &arena);
     if (o.remarks || o.explain)
         m->remarks = &remarks;

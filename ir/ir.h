@@ -319,7 +319,7 @@ typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
     nm_flavour flavour;    // passes above `fuse` do not look at it
     const char *precision; // f32: what `real` is computed in
-    const char *recipe;    // precision fp8: current: where scales come from; "": others
+    const char *recipe;    // precision fp8: current, blockwise: where scales come from; "": others
     bool fp8_e4m3;         // precision fp8: gradients are e4m3, too, not e5m2
     bool fast_casts;
     bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order

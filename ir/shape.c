@@ -119,12 +119,34 @@ bool nm_verify_numbers(nm_module *m, nm_op *op)
                              : want(m, op, is_number, "numbers");
 }
 
+// Dims of the operand, each in one list, and a size for their blocks; or nothing of it.
+static bool has_fine_blocks(const nm_op *op)
+{
+    nm_syms list[] = {nm_attr_dims(op, "along"), nm_attr_dims(op, "across")};
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < list[k].n; i++) {
+            nm_sym dim = list[k].sym[i];
+            bool twice =
+                nm_syms_has((nm_syms){i, list[k].sym}, dim) || (k && nm_syms_has(list[0], dim));
+            if (twice || !nm_has_dim(op->in[0]->type, dim))
+                return false;
+        }
+    if (!nm_attr_get(op, "block"))
+        return !list[0].n && !list[1].n;
+    return list[0].n && nm_attr_int(op, "block", 0) >= 1;
+}
+
 bool nm_verify_qdq(nm_module *m, nm_op *op)
 {
     nm_dtype to = nm_attr_get(op, "to")->u.dtype;
     if (to != NM_e4m3 && to != NM_e5m2)
         return nm_error(m->diag, op->loc, "qdq rounds to e4m3 or e5m2, not to %s [qdq-1]",
                         nm_dtype_table[to].name);
+    if (!has_fine_blocks(op))
+        return nm_error(m->diag, op->loc,
+                        "qdq: a block is of 1 index at least, along dims of %s, each named once "
+                        "[qdq-2]",
+                        nm_type_str(m, op->in[0]->type));
     return nm_verify_floats(m, op);
 }
 

@@ -10,12 +10,23 @@
 // What is a gradient depends on what a reverse repeat carries, or is given by turns that no forward
 // repeat gave. Gradients are rounded to e5m2, which has the range, all else to e4m3, which has the
 // digits; --fp8-format e4m3 takes that for all (Micikevicius et al., "FP8 Formats for Deep
-// Learning", 2022).
+// Learning", 2022). Recipe `blockwise`: a scale for 128 numbers along what is summed over, of a
+// weight for 128 x 128 (DeepSeek-V3, section 3.3.2).
 #include "passes/fp8.h"
 
-typedef struct rounded { // v as these numbers hold it
+#include <string.h>
+
+typedef struct blocks { // of an operand: its dims that get blocks
+    int n;
+    nm_sym along[NM_MAX_RANK];
+    int n_across;
+    nm_sym across[NM_MAX_RANK];
+} blocks;
+
+typedef struct rounded {     // v as these numbers hold it
     nm_value *v, *as, *wide; // wide: as f32; NULL: nobody reads that yet
     nm_dtype to;
+    blocks b;
 } rounded;
 
 typedef struct rounding { // of one function and its bodies
@@ -131,41 +142,88 @@ static bool is_linear_layer(const rounding *x, const nm_op *dot)
            !reads_windows(b) && !is_laid_over(&dot->out[0]);
 }
 
+// --- blocks --------------------------------------------------------------------------------------
+
+enum { BLOCK = 128 };
+
+// Along the dims that the product sums over; of a weight across the others, too. None: one scale.
+static blocks blocks_of(const rounding *x, const nm_op *dot, int operand)
+{
+    blocks b = {0};
+    const nm_value *v = dot->in[operand];
+    nm_syms over = nm_attr_dims(dot, "over");
+    if (!x->m->options.recipe || strcmp(x->m->options.recipe, "blockwise") != 0)
+        return b;
+    for (int i = 0; i < v->type->rank; i++) {
+        nm_sym dim = v->type->dim[i].name;
+        if (nm_syms_has(over, dim))
+            b.along[b.n++] = dim;
+        else if (is_weight(v))
+            b.across[b.n_across++] = dim;
+    }
+    return b;
+}
+
+static bool same_blocks(const blocks *a, const blocks *b)
+{
+    return nm_syms_same((nm_syms){a->n, a->along}, (nm_syms){b->n, b->along}) &&
+           nm_syms_same((nm_syms){a->n_across, a->across}, (nm_syms){b->n_across, b->across});
+}
+
 // --- rounding ------------------------------------------------------------------------------------
 
-static nm_value *build(nm_value *v, nm_opcode code, nm_dtype to)
+static nm_value *build(nm_value *v, nm_opcode code, int n_attrs, const nm_attr *attr)
 {
     nm_op *def = v->def;
-    nm_attr attr = nm_mk_dtype(v->func->module, "to", to);
     return nm_build(v->func, def ? def->next : v->func->first,
                     &(nm_proto){.code = code,
                                 .loc = def ? def->loc : v->func->loc,
                                 .n_in = 1,
                                 .in = &v,
-                                .n_attrs = 1,
-                                .attr = &attr});
+                                .n_attrs = n_attrs,
+                                .attr = attr});
+}
+
+static nm_value *build_qdq(nm_value *v, nm_dtype to, const blocks *b)
+{
+    nm_module *m = v->func->module;
+    nm_attr attr[4] = {nm_mk_dtype(m, "to", to)};
+    int n = 1;
+    if (b->n)
+        attr[n++] = nm_mk_dims(m, "along", (nm_syms){b->n, b->along});
+    if (b->n_across)
+        attr[n++] = nm_mk_dims(m, "across", (nm_syms){b->n_across, b->across});
+    if (b->n)
+        attr[n++] = nm_mk_int(m, "block", BLOCK);
+    return build(v, NM_OP_qdq, n, attr);
 }
 
 // A value that two products read alike is rounded once.
-static rounded *round_value(rounding *x, nm_value *v, nm_dtype to)
+static rounded *round_value(rounding *x, nm_value *v, nm_dtype to, const blocks *b)
 {
     for (int i = 0; i < x->n; i++)
-        if (x->row[i].v == v && x->row[i].to == to)
+        if (x->row[i].v == v && x->row[i].to == to && same_blocks(&x->row[i].b, b))
             return &x->row[i];
     x->row = nm_arena_grow(x->m->arena, x->row, x->n, sizeof *x->row);
-    x->row[x->n] = (rounded){.v = v, .as = build(v, NM_OP_qdq, to), .to = to};
+    x->row[x->n] = (rounded){.v = v, .as = build_qdq(v, to, b), .to = to, .b = *b};
     return &x->row[x->n++];
+}
+
+static nm_value *widen(nm_value *v)
+{
+    nm_attr to = nm_mk_dtype(v->func->module, "to", NM_f32);
+    return build(v, NM_OP_cast, 1, &to);
 }
 
 static void round_operand(rounding *x, nm_op *dot, int i)
 {
     nm_value *v = dot->in[i];
     bool range = x->gradient[v->id] && !x->m->options.fp8_e4m3;
-    nm_dtype to = range ? NM_e5m2 : NM_e4m3;
     bool widened = v->type->dtype == NM_f32;
-    rounded *r = round_value(x, widened ? v->def->in[0] : v, to);
+    blocks b = blocks_of(x, dot, i);
+    rounded *r = round_value(x, widened ? v->def->in[0] : v, range ? NM_e5m2 : NM_e4m3, &b);
     if (widened && !r->wide)
-        r->wide = build(r->as, NM_OP_cast, NM_f32);
+        r->wide = widen(r->as);
     nm_set_operand(dot, i, widened ? r->wide : r->as);
     if (!v->uses && widened)
         nm_erase(v->def);

@@ -314,7 +314,8 @@ static bool takes_apart(const padding *p, const nm_op *op)
 {
     bool sums = nm_is(op, NM_REDUCE) && op->code != NM_OP_extern;
     bool fine = sums || nm_is(op, NM_COLLECTIVE) || nm_is(op, NM_FREE) ||
-                op->code == NM_OP_gather || op->code == NM_OP_rename || op->code == NM_OP_repeat;
+                op->code == NM_OP_gather || op->code == NM_OP_rename || op->code == NM_OP_repeat ||
+                op->code == NM_OP_qdq;
     for (int i = 0; i < op->n_attrs && !fine; i++)
         for (int k = 0; k < op->n_in; k++) {
             const nm_attr *a = &op->attr[i];
@@ -373,6 +374,8 @@ static void mask_op(padding *p, nm_op *op)
 {
     if (op->code == NM_OP_sum)
         zero_operand(p, op, 0, dropped(p, op));
+    else if (op->code == NM_OP_qdq) // the largest in it scales all of it
+        zero_operand(p, op, 0, padded_of(p, op->in[0]->type));
     else if (op->code == NM_OP_max)
         set_operand(p, op, 0, dropped(p, op), lowest(op->in[0]->type->dtype));
     else if (op->code == NM_OP_dot)

@@ -3,19 +3,21 @@
 //
 //   amax = max |x|, at least a floor      s = floor_pow2(largest / amax)      q = cast(x * s)
 //
-// A product of two such values is one of their q, in f32, times what the scales took: what is
+// With blocks there is a scale for each (passes/quantise_blocks.c). Of one scale, a product of two
+// such values is one of their q, in f32, times what the scales took: what is
 // stored is q, 1 byte. All else that reads a qdq, a mask, a collective, reads q * (1 / s) in its
 // dtype. Scales are powers of two: both say the same number, and products of two q are exact in
 // f32.
 //
 // Why here: below ring, since what is split has become a rank's own, and above epilogues, which
 // knows the ops behind a product.
+#include "passes/quantise.h"
+
 #include "ir/eval.h"
 #include "passes/pass.h"
-
 #include "passes/simplify.h"
 
-typedef struct quantised { // what a qdq becomes
+typedef struct quantised { // what a qdq becomes; with blocks as dims, if it has them
     nm_value *q, *inverse; // f32: what q is times, to be x
 } quantised;
 
@@ -55,21 +57,25 @@ static nm_value *cast(const at *x, nm_value *v, nm_dtype to)
 
 // --- one value -----------------------------------------------------------------------------------
 
-static nm_value *largest(const at *x, nm_value *v)
+static bool has_blocks(const nm_op *qdq) { return nm_attr_get(qdq, "block"); }
+
+static nm_value *largest(const at *x, nm_value *v, nm_syms over)
 {
-    nm_sym dim[NM_MAX_RANK];
-    nm_syms all = {v->type->rank, dim};
-    for (int i = 0; i < all.n; i++)
-        dim[i] = v->type->dim[i].name;
-    nm_attr over = nm_mk_dims(x->m, "over", all);
-    return unary(x, NM_OP_max, unary(x, NM_OP_abs, v, NULL), &over);
+    nm_attr attr = nm_mk_dims(x->m, "over", over);
+    return unary(x, NM_OP_max, unary(x, NM_OP_abs, v, NULL), &attr);
 }
 
 static quantised quantise(const at *x)
 {
     nm_dtype to = nm_attr_get(x->op, "to")->u.dtype;
     nm_value *v = cast(x, x->op->in[0], NM_f32);
-    nm_value *amax = binary(x, NM_OP_maximum, largest(x, v), number(x, NM_QDQ_FLOOR));
+    nm_sym dim[NM_MAX_RANK];
+    nm_syms over = {v->type->rank, dim};
+    for (int i = 0; i < over.n; i++)
+        dim[i] = v->type->dim[i].name;
+    if (has_blocks(x->op))
+        v = nm_quantise_cut(x->op, v, dim, &over.n);
+    nm_value *amax = binary(x, NM_OP_maximum, largest(x, v, over), number(x, NM_QDQ_FLOOR));
     nm_value *fits = binary(x, NM_OP_div, number(x, nm_largest_of(to)), amax);
     nm_value *s = unary(x, NM_OP_floor_pow2, fits, NULL);
     return (quantised){.q = cast(x, binary(x, NM_OP_mul, v, s), to),
@@ -89,7 +95,7 @@ static nm_op *qdq_of(nm_value *v)
 static const quantised *find(const quantised *all, nm_value *v)
 {
     const nm_op *op = qdq_of(v);
-    return op ? &all[op->out[0].id] : NULL;
+    return op && !has_blocks(op) ? &all[op->out[0].id] : NULL;
 }
 
 static void scale_product(nm_op *dot, const quantised *a, const quantised *b)
@@ -146,6 +152,7 @@ static void write_others(nm_func *f, const quantised *all)
         at x = {op, f->module};
         const quantised *v = &all[op->out[0].id];
         nm_value *y = binary(&x, NM_OP_mul, cast(&x, v->q, NM_f32), v->inverse);
+        y = has_blocks(op) ? nm_quantise_join(op, y) : y;
         nm_replace(&op->out[0], cast(&x, y, op->out[0].type->dtype));
     }
 }
