@@ -82,15 +82,15 @@ static void check_func(nm_module *m, nm_func *f, const nmdrv_program *p, nm_eval
     host_check(p, f->name, cpu, sym, f->n_results, args, results, bound);
 }
 
-// precision: bf16, or NULL: f32.
+// numbers: precision and recipe; {0}: f32.
 static void check_program_in(const char *path, const char *cpu, nm_flavour flavour,
-                             const char *precision)
+                             nm_options numbers)
 {
     nm_arena arena = {0};
     nm_diag diag = nm_diag_to(stderr);
     nm_module *m = nm_module_new(&arena, &diag);
+    m->options = numbers;
     m->options.flavour = flavour;
-    m->options.precision = precision;
     const nm_source *src = nm_source_read(&arena, &diag, path);
     nm_pipeline_opts pipeline = {// whole tensors, as the interpreter has them
                                  .disable = "units,shard,localize,ring",
@@ -119,7 +119,7 @@ static void check_program_in(const char *path, const char *cpu, nm_flavour flavo
 
 static void check_program(const char *path, const char *cpu, nm_flavour flavour)
 {
-    check_program_in(path, cpu, flavour, NULL);
+    check_program_in(path, cpu, flavour, (nm_options){0});
 }
 
 #endif
