@@ -13,6 +13,9 @@ static nmrt_status make_cluster(nmrt_cluster *c, const nmdrv_program *program,
                         .gpus = options->gpus,
                         .node = (int)options->node,
                         .bf16 = strcmp(options->precision, "f32") != 0};
+    c->asked = options->layers;
+    if (!options->recompute)
+        c->asked = (nmrt_recompute){1, {{.name = "", .kind = NMRT_WAY_AUTO}}};
     if (!c->gpu)
         return nmrt_fail(e, NMRT_USAGE, "--gpu: nothing is known of '%s'", options->gpu);
     if (c->gpus > NMRT_MAX_RANKS)

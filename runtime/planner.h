@@ -11,6 +11,7 @@ typedef struct nmrt_cluster { // what is asked
     const nmdrv_program *program;
     const nmrt_options *options; // as of train, but for mesh and micro-batch
     const nmrt_gpu *gpu;
+    nmrt_recompute asked; // auto, where --recompute is not given
     int64_t gpus, memory; // memory: bytes that a GPU may use
     int node;
     bool bf16;
@@ -33,8 +34,9 @@ typedef struct nmrt_need { // bytes
 typedef struct nmrt_candidate {
     nmrt_mesh_flags flags;
     int64_t micro_batch;
-    bool recompute; // forward of repeats again in backward: only what a turn is given is saved
-    double least;   // s: of perfectly even stages; estimates are not below it, but for rounding
+    nmrt_recompute layers; // --recompute, once it is considered
+    double least;   // s: of perfectly even stages, of which as little as can be is computed again;
+                    // estimates are not below it, but for rounding
     int order;      // in which candidates were made: ties
     nmrt_need need; // of the stage that needs most
     nmrt_cost step; // of an average rank
@@ -42,8 +44,8 @@ typedef struct nmrt_candidate {
 } nmrt_candidate;
 
 // A candidate's setup is the one of train with its flags. planner_memory.c, planner_step.c.
-nmrt_status nmrt_planner_need(const nmrt_cluster *c, const nmrt_setup *s, int pp, bool recompute,
-                              nmrt_need *need, nmrt_error *e);
+nmrt_status nmrt_planner_need(const nmrt_cluster *c, const nmrt_setup *s, int pp, nmrt_need *need,
+                              nmrt_error *e);
 nmrt_status nmrt_planner_step(const nmrt_cluster *c, const nmrt_setup *s, nmrt_candidate *x,
                               nmrt_error *e);
 // A cost model as rank 0 of the mesh has it; the caller frees model->rank and *buf.

@@ -18,7 +18,7 @@ typedef enum { // what a step's time is made of
 
 typedef struct nmrt_cost {
     double time[NMRT_N_TIMES]; // s
-    double flops;
+    double flops;              // what is computed again is none of the model's, which MFU is by
 } nmrt_cost;
 
 typedef struct nmrt_ring_of { // of a collective

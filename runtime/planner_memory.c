@@ -73,96 +73,15 @@ static double arena(const nmrt_cluster *c, const nmrt_plan *plan)
     return most;
 }
 
-// --- saved activations ---------------------------------------------------------------------------
-
-static const nmrt_call *backward_of(const nmrt_chain *chain, const nmrt_call *forward)
-{
-    for (int i = 0; i < chain->n_calls; i++) {
-        const nmrt_call *x = &chain->call[i];
-        if (x->backward && x->part.unit == forward->part.unit &&
-            x->part.first == forward->part.first)
-            return x;
-    }
-    return NULL;
-}
-
-static bool reads(const nmrt_call *call, int value)
-{
-    for (int64_t b = 0; b < call->func->n_bufs; b++)
-        if (call->value[b] == value)
-            return true;
-    return false;
-}
-
-// Of a repeat's forward: bytes that all its turns save for backward.
-static double saved_by(const nmrt_chain *chain, const nmrt_call *call)
-{
-    const nmrt_call *backward = backward_of(chain, call);
-    double bytes = 0;
-    for (int64_t i = 0; backward && i < call->func->n_results; i++) {
-        const nmdrv_arg *result = &call->func->result[i];
-        if (result->bind == NMDRV_LINK && result->chunked &&
-            reads(backward, call->value[result->buf]))
-            bytes += (double)chain->value[call->value[result->buf]].bytes;
-    }
-    return bytes;
-}
-
-// Bytes of what each turn is given by the one before.
-static double carried_by(const nmrt_chain *chain, const nmrt_call *call)
-{
-    double bytes = 0;
-    for (int64_t i = 0; i < call->func->n_args; i++) {
-        const nmdrv_arg *arg = &call->func->arg[i];
-        if (arg->bind == NMDRV_LINK && arg->next && *arg->next)
-            bytes += (double)chain->value[call->value[arg->buf]].bytes;
-    }
-    return bytes;
-}
-
-// With recomputation a turn keeps what it is given, and one turn at a time is all there: what a
-// micro-batch's slot on a stage has less of, as a negative number.
-static double kept_less(const nmrt_setup *s, int stage, double *one_turn)
-{
-    double bytes = 0;
-    for (int i = 0; i < s->train.n_calls; i++) {
-        const nmrt_call *x = &s->train.call[i];
-        if (x->stage != stage || x->func->phase != NMDRV_FORWARD || x->part.unit % 2 == 0)
-            continue;
-        double turns = (double)x->part.n, saved = saved_by(&s->train, x),
-               carried = turns * carried_by(&s->train, x);
-        if (carried >= saved)
-            continue;
-        bytes += carried - saved;
-        *one_turn = saved / turns > *one_turn ? saved / turns : *one_turn;
-    }
-    return bytes;
-}
-
-static double saved_again(const nmrt_setup *s, int pp)
-{
-    nmrt_links links = nmrt_chain_links(&s->train, &s->actions, pp);
-    double own = 0, largest = 0, one_turn = 0;
-    for (int v = pp; v < s->stages.n; v += s->stages.pp) {
-        double less = kept_less(s, v, &one_turn), slot = (double)s->train.slot[v] + less;
-        own += s->actions.slots[v] * less;
-        largest = slot > largest ? slot : largest;
-    }
-    if (links.stride)
-        own = s->actions.shared[pp] * (largest - (double)links.stride);
-    return own + one_turn;
-}
-
-nmrt_status nmrt_planner_need(const nmrt_cluster *c, const nmrt_setup *s, int pp, bool recompute,
-                              nmrt_need *need, nmrt_error *e)
+nmrt_status nmrt_planner_need(const nmrt_cluster *c, const nmrt_setup *s, int pp, nmrt_need *need,
+                              nmrt_error *e)
 {
     nmrt_plan plan;
     nmrt_status status = nmrt_setup_plan(s, pp, &plan, e);
     *need = (nmrt_need){0};
     if (status == NMRT_OK) {
-        double saved = (double)plan.links + (recompute ? saved_again(s, pp) : 0);
         add_slots(c, &plan, need);
-        need->of[NMRT_HOLDS_SAVED] = activation(c, saved);
+        need->of[NMRT_HOLDS_SAVED] = activation(c, (double)plan.links);
         need->of[NMRT_HOLDS_WORK] += arena(c, &plan);
         need->of[NMRT_HOLDS_RESERVE] = nmrt_costs.reserve * (1 << 30);
         for (int i = 0; i < NMRT_N_HOLDS; i++)

@@ -49,9 +49,12 @@ static const char *way_of(const nmrt_mesh_flags *f)
 static void print_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *out)
 {
     const nmrt_mesh_flags *f = &x->flags;
+    nmrt_text layers = {0};
+    nmrt_recompute_print(&x->layers, &layers);
     nmrt_text_add(out, "%4lld %3lld %3lld %3lld %6s %5lld %5lld %6lld %10s    ", (long long)f->tp,
                   (long long)f->pp, (long long)f->vp, (long long)f->cp, way_of(f), (long long)f->dp,
-                  (long long)f->zero, (long long)x->micro_batch, x->recompute ? "full*" : "none");
+                  (long long)f->zero, (long long)x->micro_batch, layers.at ? layers.at : "");
+    nmrt_text_release(&layers);
     nmrt_text_add(out, "%9s %9s %9.0f %3.0f %%  ", nmrt_bytes((int64_t)x->need.total).s,
                   step_time(x->seconds).s, tokens_per_gpu(c, x), 100 * mfu(c, x));
     static const int width[NMRT_N_TIMES] = {8, 5, 5, 5, 5, 7};
@@ -60,18 +63,12 @@ static void print_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text 
     nmrt_text_add(out, "\n");
 }
 
-static void print_notes(const nmrt_cluster *c, const nmrt_candidate *best, int n, nmrt_text *out)
+static void print_notes(const nmrt_cluster *c, nmrt_text *out)
 {
-    bool again = false;
-    for (int i = 0; i < n; i++)
-        again |= best[i].recompute;
     nmrt_text_add(out, "\nA prediction, by docs/plan.md: tp, cp, pp, dp are communication that "
                        "nothing hides.\n");
     if (c->bf16)
         nmrt_text_add(out, "bf16 is what a GPU would hold and run; this binary's own is f32.\n");
-    if (again)
-        nmrt_text_add(out, "* layers are computed again in backward, which this binary cannot do "
-                           "yet.\n");
     if (*c->gpu->source)
         nmrt_text_add(out, "%s: %s.\n", c->gpu->name, c->gpu->source);
 }
@@ -81,7 +78,7 @@ void nmrt_planner_print(const nmrt_cluster *c, const nmrt_candidate *best, int n
     print_head(c, out);
     for (int i = 0; i < n; i++)
         print_row(c, &best[i], out);
-    print_notes(c, best, n, out);
+    print_notes(c, out);
 }
 
 // --- for programs --------------------------------------------------------------------------------
@@ -124,12 +121,14 @@ static void json_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *
                  {"dp", f->dp},
                  {"zero", f->zero},
                  {"micro_batch", x->micro_batch}};
+    nmrt_text layers = {0};
+    nmrt_recompute_print(&x->layers, &layers);
     nmrt_text_add(out, "{");
     for (size_t i = 0; i < sizeof count / sizeof *count; i++)
         nmrt_text_add_count(out, count[i].key, count[i].value);
     nmrt_text_add_pair(out, "cp_comm", f->ring ? "ring" : "gather");
-    nmrt_text_add_pair(out, "recompute", x->recompute ? "full" : "none");
-    nmrt_text_add(out, "\"runs_today\": %s, ", x->recompute ? "false" : "true");
+    nmrt_text_add_pair(out, "recompute", layers.at ? layers.at : "");
+    nmrt_text_release(&layers);
     json_need(&x->need, out);
     json_times(&x->step, out);
     add_real(out, "step_seconds", x->seconds, ", ");

@@ -50,9 +50,23 @@ static double memory_from_below(const search *s, const nmrt_mesh_flags *f)
 
 // --- time, from below ----------------------------------------------------------------------------
 
-typedef struct even { // a micro-batch, all stages
-    double all, again;
-} even;
+// Of the program's variants, the one that computes least again and is among those asked for.
+static nmdrv_recompute lightest(const nmrt_cluster *c)
+{
+    nmrt_way_kind asked = c->asked.way[0].kind;
+    if (c->asked.n == 1 && asked <= NMRT_WAY_FULL)
+        return (nmdrv_recompute)asked;
+    for (int i = NMDRV_RECOMPUTE_NONE; i < NMDRV_RECOMPUTE_FULL; i++)
+        if (nmrt_recompute_has(c->program, (nmdrv_recompute)i))
+            return (nmdrv_recompute)i;
+    return NMDRV_RECOMPUTE_FULL;
+}
+
+static bool is_priced(const nmdrv_func *f, const nmrt_texts *texts, nmdrv_recompute variant)
+{
+    return f->role == NMDRV_MICRO && f->sums != NMDRV_LAST && nmrt_texts_has(texts, f) &&
+           (f->recompute < 0 || f->recompute == (int64_t)variant);
+}
 
 static nmrt_status bind(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro_batch,
                         nmrt_syms *syms, nmrt_error *e)
@@ -67,8 +81,9 @@ static nmrt_status bind(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro
     return NMRT_OK;
 }
 
+// A micro-batch, all stages.
 static nmrt_status price_evenly(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro_batch,
-                                even *time, nmrt_error *e)
+                                double *seconds, nmrt_error *e)
 {
     nmrt_syms syms;
     nmrt_cost_model model;
@@ -76,10 +91,10 @@ static nmrt_status price_evenly(const nmrt_cluster *c, const nmrt_mesh *m, int64
     nmrt_texts texts = nmrt_texts_of(m, 2); // what is reduced once a step is not priced
     NMRT_TRY(bind(c, m, micro_batch, &syms, e));
     NMRT_TRY(nmrt_planner_model(c, m, micro_batch, &model, &buf, e));
-    *time = (even){0};
+    *seconds = 0;
     for (int64_t i = 0; i < c->program->n_funcs; i++) {
         const nmdrv_func *f = &c->program->func[i];
-        if (f->role != NMDRV_MICRO || f->sums == NMDRV_LAST || !nmrt_texts_has(&texts, f))
+        if (!is_priced(f, &texts, lightest(c)))
             continue;
         nmrt_syms at = syms;
         if (f->turns >= 0)
@@ -87,8 +102,7 @@ static nmrt_status price_evenly(const nmrt_cluster *c, const nmrt_mesh *m, int64
                                           .total = c->program->sym[f->turns].extent,
                                           .half = c->program->sym[f->turns].extent};
         nmrt_cost cost = nmrt_cost_of(&model, f, at.at, buf);
-        time->all += nmrt_cost_total(&cost);
-        time->again += f->phase == NMDRV_FORWARD && f->turns >= 0 ? nmrt_cost_total(&cost) : 0;
+        *seconds += nmrt_cost_total(&cost);
     }
     free(model.rank);
     free(buf);
@@ -113,23 +127,17 @@ static nmrt_status add_candidate(search *s, const nmrt_candidate *x, nmrt_error 
     return NMRT_OK;
 }
 
-static nmrt_status add_both(search *s, nmrt_candidate *x, const even *time, nmrt_error *e)
+static nmrt_status add_timed(search *s, nmrt_candidate *x, double seconds, nmrt_error *e)
 {
-    double pp = (double)x->flags.pp,
-           n_micro =
-               (double)s->cluster->options->global_batch / (double)(x->micro_batch * x->flags.dp),
-           stretch = n_micro / pp + (pp - 1) / pp / (double)x->flags.vp;
-    for (int again = 0; again < (time->again > 0 ? 2 : 1); again++) {
-        x->recompute = again;
-        x->least = (time->all + (again ? time->again : 0)) * stretch;
-        NMRT_TRY(add_candidate(s, x, e));
-    }
-    return NMRT_OK;
+    double pp = (double)x->flags.pp, n_micro = (double)s->cluster->options->global_batch /
+                                               (double)(x->micro_batch * x->flags.dp);
+    x->least = seconds * (n_micro / pp + (pp - 1) / pp / (double)x->flags.vp);
+    return add_candidate(s, x, e);
 }
 
 // Of all vp whose largest chunk has as many turns, the smallest; one that is asked for, where there
 // are stages.
-static nmrt_status add_chunked(search *s, nmrt_candidate *x, const even *time, nmrt_error *e)
+static nmrt_status add_chunked(search *s, nmrt_candidate *x, double seconds, nmrt_error *e)
 {
     const nmrt_options *o = s->cluster->options;
     int64_t turns = s->cluster->program->pp_turns, pp = x->flags.pp, last = 0;
@@ -137,13 +145,13 @@ static nmrt_status add_chunked(search *s, nmrt_candidate *x, const even *time, n
          chunks = pp > 1 && o->global_batch / (x->micro_batch * x->flags.dp) % pp == 0;
     if (asked && pp > 1) {
         x->flags.vp = o->vp;
-        return add_both(s, x, time, e);
+        return add_timed(s, x, seconds, e);
     }
     for (int64_t vp = 1; vp == 1 || (chunks && pp * vp <= turns); vp++) {
         int64_t chunk = (turns + pp * vp - 1) / (pp * vp);
         x->flags.vp = vp;
         if (vp == 1 || chunk != last)
-            NMRT_TRY(add_both(s, x, time, e));
+            NMRT_TRY(add_timed(s, x, seconds, e));
         last = chunk;
     }
     return NMRT_OK;
@@ -163,9 +171,9 @@ static nmrt_status add_micro_batches(search *s, const nmrt_mesh_flags *f, nmrt_e
     }
     for (int64_t n = first; n <= last && samples % n == 0; n *= 2) {
         nmrt_candidate x = {.flags = *f, .micro_batch = n};
-        even time;
-        if (price_evenly(s->cluster, &mesh, n, &time, &why) == NMRT_OK)
-            NMRT_TRY(add_chunked(s, &x, &time, e));
+        double seconds;
+        if (price_evenly(s->cluster, &mesh, n, &seconds, &why) == NMRT_OK)
+            NMRT_TRY(add_chunked(s, &x, seconds, e));
         else if (!*s->why.text)
             s->why = why;
     }
@@ -278,35 +286,86 @@ static bool fits(search *s, const nmrt_need *need)
     return false;
 }
 
+// A candidate, set up with each recomputation that is tried.
+typedef struct trial {
+    search *search;
+    nmrt_candidate *candidate;
+    nmrt_run run;
+    nmrt_options options;
+} trial;
+
 // The first stage, which has most micro-batches under way, first: most that do not fit end there.
-static nmrt_status price(search *s, const nmrt_setup *setup, nmrt_candidate *x, bool *fit,
-                         nmrt_error *e)
+static nmrt_status weigh(trial *t, const nmrt_setup *setup, bool *fit, nmrt_error *e)
 {
+    nmrt_candidate *x = t->candidate;
+    x->need = (nmrt_need){0};
     *fit = true;
     for (int r = 0; r < setup->stages.pp && *fit; r++) {
         nmrt_need need;
-        NMRT_TRY(nmrt_planner_need(s->cluster, setup, r, x->recompute, &need, e));
-        *fit = fits(s, &need);
+        NMRT_TRY(nmrt_planner_need(t->search->cluster, setup, r, &need, e));
+        *fit = fits(t->search, &need);
         x->need = need.total > x->need.total ? need : x->need;
     }
-    return *fit ? nmrt_planner_step(s->cluster, setup, x, e) : NMRT_OK;
+    return NMRT_OK;
+}
+
+static nmrt_status try_layers(void *of, const nmrt_recompute *layers, bool *fit, nmrt_error *e)
+{
+    trial *t = of;
+    nmrt_setup setup;
+    t->run.layers = layers;
+    NMRT_TRY(nmrt_setup_init(&setup, &t->run, e));
+    nmrt_status status = weigh(t, &setup, fit, e);
+    nmrt_setup_release(&setup);
+    return status;
+}
+
+static nmrt_status choose_layers(trial *t, bool *fit, nmrt_error *e)
+{
+    const nmrt_recompute *asked = &t->search->cluster->asked;
+    nmrt_recompute *layers = &t->candidate->layers;
+    const nmrt_mesh *mesh = &t->run.mesh;
+    const nmrt_fitting fitting = {try_layers, t};
+    nmrt_stages stages;
+    *layers = *asked;
+    if (!nmrt_recompute_is_auto(asked))
+        return NMRT_OK;
+    NMRT_TRY(
+        nmrt_stages_init(&stages, t->run.program, (int)mesh->size[NMDRV_PP], (int)mesh->vp, e));
+    nmrt_status status =
+        nmrt_recompute_least(asked, &stages, t->run.program, &fitting, layers, fit, e);
+    nmrt_stages_release(&stages);
+    return status;
+}
+
+static nmrt_status price(trial *t, bool *fit, nmrt_error *e)
+{
+    nmrt_setup setup;
+    t->run.layers = &t->candidate->layers;
+    NMRT_TRY(nmrt_setup_init(&setup, &t->run, e));
+    nmrt_status status = weigh(t, &setup, fit, e);
+    if (status == NMRT_OK && *fit)
+        status = nmrt_planner_step(t->search->cluster, &setup, t->candidate, e);
+    nmrt_setup_release(&setup);
+    return status;
 }
 
 static nmrt_status consider(search *s, nmrt_candidate *x, nmrt_error *e)
 {
-    nmrt_options o = *s->cluster->options;
-    nmrt_run run = {
-        .program = s->cluster->program, .device = &nmrt_device_host, .options = &o, .threads = 1};
-    nmrt_setup setup;
-    bool fit;
-    o.micro_batch = x->micro_batch;
-    NMRT_TRY(nmrt_mesh_init(&run.mesh, run.program, &x->flags, e));
-    NMRT_TRY(nmrt_setup_init(&setup, &run, e));
-    nmrt_status status = price(s, &setup, x, &fit, e);
-    nmrt_setup_release(&setup);
-    if (status == NMRT_OK && fit)
+    trial t = {.search = s, .candidate = x, .options = *s->cluster->options};
+    bool fit = true;
+    t.options.micro_batch = x->micro_batch;
+    t.run = (nmrt_run){.program = s->cluster->program,
+                       .device = &nmrt_device_host,
+                       .options = &t.options,
+                       .threads = 1};
+    NMRT_TRY(nmrt_mesh_init(&t.run.mesh, t.run.program, &x->flags, e));
+    NMRT_TRY(choose_layers(&t, &fit, e));
+    if (fit)
+        NMRT_TRY(price(&t, &fit, e));
+    if (fit)
         keep(s, x);
-    return status;
+    return NMRT_OK;
 }
 
 // A candidate that the program refuses is none; what goes wrong here ends the search.

@@ -7,7 +7,6 @@
 typedef struct step { // of one candidate
     const nmrt_cluster *cluster;
     const nmrt_setup *setup;
-    bool recompute;
     nmrt_cost_model model;
     void **buf;
     nmrt_cost *call;        // [train.n_calls]
@@ -54,21 +53,7 @@ static void price_call(step *x, int i)
     const nmdrv_func *f = without_reductions(x, c->func);
     nmrt_syms syms = nmrt_setup_call_syms(x->setup, c);
     x->call[i] = nmrt_cost_of(&x->model, f, syms.at, x->buf);
-}
-
-// What backward of a repeat computes again.
-static void add_again(step *x, int backward)
-{
-    const nmrt_call *b = &x->setup->train.call[backward];
-    for (int i = 0; i < x->setup->train.n_calls; i++) {
-        const nmrt_call *f = &x->setup->train.call[i];
-        if (f->func->phase == NMDRV_FORWARD && f->part.unit % 2 && f->part.unit == b->part.unit &&
-            f->part.first == b->part.first) {
-            nmrt_cost again = x->call[i];
-            again.flops = 0; // not of the model
-            nmrt_cost_add(&x->call[backward], &again, 1);
-        }
-    }
+    x->call[i].flops = nmrt_texts_own_flops(x->setup->program, f, syms.at);
 }
 
 static void add_sends(step *x, int stage, bool backward)
@@ -90,8 +75,6 @@ static void price_micro(step *x)
         price_call(x, i);
     for (int i = 0; i < chain->n_calls; i++) {
         const nmrt_call *c = &chain->call[i];
-        if (x->recompute && c->backward)
-            add_again(x, i);
         (c->backward ? x->back : x->forward)[c->stage] += nmrt_cost_total(&x->call[i]);
         nmrt_cost_add(&x->all, &x->call[i], 1);
     }
@@ -189,7 +172,7 @@ static void price_step(step *x, nmrt_candidate *to)
 nmrt_status nmrt_planner_step(const nmrt_cluster *c, const nmrt_setup *s, nmrt_candidate *to,
                               nmrt_error *e)
 {
-    step x = {.cluster = c, .setup = s, .recompute = to->recompute};
+    step x = {.cluster = c, .setup = s};
     NMRT_TRY(nmrt_planner_model(c, &s->mesh, s->micro_batch, &x.model, &x.buf, e));
     x.call = calloc((size_t)s->train.n_calls + 1, sizeof *x.call);
     x.forward = calloc((size_t)s->stages.n, sizeof *x.forward);

@@ -401,14 +401,14 @@ static const int64_t of_tokens[] = {DIM_BATCH, DIM_SEQ}, of_x[] = {DIM_BATCH, DI
                      of_s3[] = {DIM_L2, DIM_BATCH, DIM_SEQ, DIM_D}, e_shape[] = {V, D},
                      w1_shape[] = {L1, D}, g_shape[] = {D}, w2_shape[] = {L2, D};
 static const nmdrv_param params[] = {
-    {"e", 0, 0, 0, NMDRV_F32, 2, of_e, e_shape, "sgd"},
-    {"w1", 0, 0, 0, NMDRV_F32, 2, of_1, w1_shape, "sgd"},
-    {"g", 0, 0, 0, NMDRV_F32, 1, of_2, g_shape, "sgd"},
-    {"w2", 0, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd"},
-    {"sgd.m.e", 1, 0, 0, NMDRV_F32, 2, of_e, e_shape, "sgd"},
-    {"sgd.m.w1", 1, 0, 0, NMDRV_F32, 2, of_1, w1_shape, "sgd"},
-    {"sgd.m.g", 1, 0, 0, NMDRV_F32, 1, of_2, g_shape, "sgd"},
-    {"sgd.m.w2", 1, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd"},
+    {"e", 0, 0, 0, NMDRV_F32, 2, of_e, e_shape, "sgd", 0},
+    {"w1", 0, 0, 0, NMDRV_F32, 2, of_1, w1_shape, "sgd", 0},
+    {"g", 0, 0, 0, NMDRV_F32, 1, of_2, g_shape, "sgd", 0},
+    {"w2", 0, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd", 0},
+    {"sgd.m.e", 1, 0, 0, NMDRV_F32, 2, of_e, e_shape, "sgd", 0},
+    {"sgd.m.w1", 1, 0, 0, NMDRV_F32, 2, of_1, w1_shape, "sgd", 0},
+    {"sgd.m.g", 1, 0, 0, NMDRV_F32, 1, of_2, g_shape, "sgd", 0},
+    {"sgd.m.w2", 1, 0, 0, NMDRV_F32, 2, of_3, w2_shape, "sgd", 0},
 };
 
 // clang-format off

@@ -26,11 +26,24 @@ sed -n 's/.*"compute": \([^,]*\), "tp": \([^,]*\), "cp": \([^,]*\), "pp": \([^,]
 total() { sed -n 's/.*"total": \([0-9]*\)},.*/\1/p' | head -1; }
 reserve=$(plan --json | sed -n 's/.*"reserve": \([0-9]*\),.*/\1/p' | head -1)
 dry=$("$units" --dry-run --threads 1 --tp 2 --pp 4 --cp 2 --dp 1 --micro-batch 2 --global-batch 64 | sed -n 's/^  total *\([0-9]*\) .*/\1/p')
-f32=$(plan --tp 2 --pp 4 --vp 1 --cp 2 --micro-batch 2 --precision f32 --json | total)
+f32=$(plan --tp 2 --pp 4 --vp 1 --cp 2 --micro-batch 2 --recompute selective --precision f32 --json | total)
 [ "$f32" -eq $((dry + reserve)) ]
 bf16=$(plan --tp 2 --pp 4 --vp 1 --cp 2 --micro-batch 2 --json | total)
 [ "$bf16" -lt "$f32" ]
 [ "$(rows <(plan --top 3))" -eq 3 ]
+# recomputation: as little as fits, unless it is given; what is again costs time, and is none of the model's work
+mesh() { plan --tp 2 --pp 4 --vp 1 --cp 1 --zero 1 --micro-batch 4 --json "$@"; }
+gib() { awk -v bytes="$1" 'BEGIN {printf "%.12f", (bytes + 1) / 1024 ^ 3}'; }
+chosen() { sed -n 's/.*"recompute": "\([^"]*\)".*/\1/p'; }
+none=$(mesh --recompute none | total) block=$(mesh --recompute block:3 | total) full=$(mesh --recompute full | total)
+[ "$none" -gt "$block" ] && [ "$block" -gt "$full" ]
+[ "$(mesh | chosen)" = none ]
+[ "$(mesh --memory-limit "$(gib "$block")" | chosen)" = block:3 ]
+[ "$(mesh --memory-limit "$(gib "$full")" | chosen)" = full ]
+for way in none full; do
+    mesh --recompute $way | sed -n 's/.*"compute": \([^,]*\),.*"step_seconds": \([^,]*\),.*"mfu": \([^}]*\)}.*/\1 \2 \3/p'
+done | awk '{compute[NR] = $1; model[NR] = $2 * $3} END {d = model[1] / model[2] - 1; exit !(compute[2] > 1.2 * compute[1] && d * d < 1e-12)}'
+expect 'a GPU needs at least' mesh --recompute none --memory-limit "$(gib "$full")"
 expect 'not compared with any measurement' "$units" plan --gpus 2 --global-batch 8 --gpu b200
 
 expect '--gpus N is missing' "$units" plan --global-batch 64
