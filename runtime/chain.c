@@ -164,8 +164,8 @@ static int find_maker(const nmrt_chain *c, int reader, const nmdrv_arg *arg, con
             return i;
     *name = arg->name;
     for (int i = reader - 1; i >= 0; i--) {
-        const nmdrv_arg *result = find_result(c->call[i].func, arg->name);
-        if (result && (!arg->chunked || same_part(&c->call[i], r)))
+        bool may = !arg->chunked || same_part(&c->call[i], r);
+        if (may && find_result(c->call[i].func, arg->name))
             return i;
     }
     return -1;
