@@ -1,8 +1,6 @@
 // The built-ins that work element by element, on numbers and tensors, and casts.
 #include "frontend/elab_builtin.h"
 
-#include "ir/gelu.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,20 +9,7 @@
 
 static bool fold(int code, double x, double *out)
 {
-    switch (code) {
-    case NM_OP_exp: *out = exp(x); break;
-    case NM_OP_log: *out = log(x); break;
-    case NM_OP_sqrt: *out = sqrt(x); break;
-    case NM_OP_sin: *out = sin(x); break;
-    case NM_OP_cos: *out = cos(x); break;
-    case NM_OP_tanh: *out = tanh(x); break;
-    case NM_OP_erf: *out = erf(x); break;
-    case NM_OP_gelu_tanh: *out = nm_gelu_tanh(x); break;
-    case NM_OP_floor: *out = floor(x); break;
-    case NM_OP_abs: *out = fabs(x); break;
-    case NM_OP_sign: *out = (x > 0) - (x < 0); break;
-    default: *out = x;
-    }
+    *out = nm_opcode_map((nm_opcode)code, x);
     return isfinite(*out);
 }
 

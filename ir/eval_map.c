@@ -134,6 +134,8 @@ static double map(const nm_op *op, double a, double b, double c)
     }
 }
 
+double nm_opcode_map(nm_opcode code, double a) { return map(&(nm_op){.code = code}, a, 0, 0); }
+
 void nm_eval_map(nm_eval_op *e)
 {
     nm_walk w = {0};

@@ -347,7 +347,7 @@ typedef struct nm_module {
     nm_hyper *hyper;
     nm_func *first_func, *last_func;
     unsigned facts;             // passes/pass.h
-    struct nm_remarks *remarks; // passes/rewrite.h: what rules did; NULL: nobody asked
+    struct nm_remarks *remarks; // passes/remarks.h: what rules did; NULL: nobody asked
     uint64_t hash;              // of the model as it was read: the same for all programs made of it
     int n_carried;              // C files of extern ops that are not to be read from disk: the
     const nm_source **carried;  // library's own, which nemocc carries
@@ -435,6 +435,7 @@ static inline bool nm_is(const nm_op *op, unsigned traits)
     return (nm_info(op)->traits & traits) == traits;
 }
 int nm_opcode_find(const char *name, size_t len); // -1: no such op
+double nm_opcode_map(nm_opcode code, double a);   // of a map of one operand, but cast: its value
 
 // --- attributes of an op; `name` need not be interned --------------------------------------------
 
