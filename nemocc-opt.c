@@ -6,7 +6,7 @@
 #include "passes/comm_report.h"
 #include "passes/pass.h"
 #include "passes/recompute.h"
-#include "passes/rewrite.h"
+#include "passes/remarks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +41,10 @@ static const char help[] =
     "  --fp8-recipe=blockwise  where the scales of fp8 come from: current, blockwise\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
-    "  -Rfuse                  how often each rule matched, and its nearest miss\n"
-    "  --explain='RULE@%12'    why the rule that begins so does not match at value 12\n"
+    "  -Rfuse                  how often each rule matched, what else was fused, and the nearest "
+    "misses\n"
+    "  --explain='RULE@%12'    why the rule that begins so does not match at value 12, or %NAME;\n"
+    "                          fuse@%12: the kernel of value 12, and why others are apart from it\n"
     "  --list-ops-md           the table of ops, as docs/ops.md\n"
     "  --help\n"
     "\n";
@@ -171,18 +173,6 @@ static int read_options(options *o, int argc, char **argv)
     return o->file ? -1 : 1;
 }
 
-static nm_remarks make_remarks(const options *o, nm_arena *arena)
-{
-    nm_remarks r = {.arena = arena};
-    if (o->explain) {
-        const char *at = strstr(o->explain, "@%");
-        r.explain = stderr;
-        r.explain_rule = nm_arena_strndup(arena, o->explain, (size_t)(at - o->explain));
-        r.explain_id = (uint32_t)strtoul(at + 2, NULL, 10);
-    }
-    return r;
-}
-
 static bool process(nm_module *m, const nm_source *src, const options *o)
 {
     if (!nm_parse(m, src) || !nm_verify(m))
@@ -225,7 +215,9 @@ int main(int argc, char **argv)
     m->options.precision = o.precision;
     m->options.recompute = o.recompute;
     m->options.recipe = o.recipe;
-    nm_remarks remarks = make_remarks(&o, &arena);
+    nm_remarks remarks = {.arena = &arena};
+    if (o.explain)
+        nm_remarks_explain(&remarks, stderr, o.explain);
     if (o.remarks || o.explain)
         m->remarks = &remarks;
     bool ok = process(m, src, &o);

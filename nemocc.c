@@ -8,7 +8,7 @@
 #include "ir/plan.h"
 #include "passes/comm_report.h"
 #include "passes/recompute.h"
-#include "passes/rewrite.h"
+#include "passes/remarks.h"
 
 #include <errno.h>
 #include <string.h>

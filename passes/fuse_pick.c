@@ -118,8 +118,6 @@ static bool is_too_wide(const nm_fuse *g, const nm_cluster *c)
     return n_in > MAX_OPERANDS || n_out > MAX_UNITS_STORED;
 }
 
-static const char apart[] = "no kernel does both";
-
 static const char *refuse(pick *k, nm_pair *x, nm_cluster *joint)
 {
     nm_fuse *g = k->g;
@@ -127,7 +125,7 @@ static const char *refuse(pick *k, nm_pair *x, nm_cluster *joint)
     if (x->siblings && (g->cluster[p].kind != g->cluster[q].kind || !is_reduction(g, p)))
         return "they only read the same value";
     if (joint_kind(g->cluster[p].kind, g->cluster[q].kind) == NM_CLUSTER_fixed)
-        return apart;
+        return nm_fuse_apart;
     const char *no = recompute_law(g, p, q);
     if (no)
         return no;
@@ -168,49 +166,10 @@ static bool merge_round(pick *k)
     return merged;
 }
 
-// --- remarks --------------------------------------------------------------------------------
-
-static void remark_group(nm_fuse *g, const nm_cluster *c)
-{
-    static const char *const kind[] = {"map", "row", "column", "product", "scatter", "alone"};
-    const char *list = "";
-    for (int i = 0; i < c->n; i++)
-        list = nm_arena_fmt(g->scratch, "%s%s%s", list, i ? " " : "",
-                            nm_info(g->unit[c->unit[i]].op)->name);
-    nm_note(g->f->module->diag, g->unit[c->anchor].op->loc, "fuse: %s kernel of %d: %s",
-            kind[c->kind], c->n, list);
-}
-
-static void remark_miss(nm_fuse *g, const nm_pair *x)
-{
-    const nm_op *p = g->unit[x->p].op, *q = g->unit[x->q].op;
-    nm_note(g->f->module->diag, q->loc,
-            "fuse: %s and %s stay apart, %.3g elements loaded or stored: %s", nm_info(p)->name,
-            nm_info(q)->name, x->saves, x->refused);
-}
-
-static void remarks(const pick *k)
-{
-    nm_fuse *g = k->g;
-    for (int i = 0; i < g->n_units; i++)
-        if (g->cluster[i].n > 1)
-            remark_group(g, &g->cluster[i]);
-    const nm_pair *nearest = NULL;
-    for (int i = 0; i < k->pairs.n; i++) {
-        const nm_pair *x = &k->pairs.pair[i];
-        bool miss = x->refused && x->refused != apart && !x->siblings;
-        if (miss && (!nearest || x->saves > nearest->saves))
-            nearest = x;
-    }
-    if (nearest)
-        remark_miss(g, nearest);
-}
-
 void nm_fuse_pick(nm_fuse *g)
 {
     pick k = {.g = g, .pairs = nm_pairs_find(g), .order = nm_order_new(g)};
     while (merge_round(&k))
         ;
-    if (g->f->module->remarks)
-        remarks(&k);
+    nm_fuse_remark(g, &k.pairs);
 }

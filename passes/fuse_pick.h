@@ -53,4 +53,8 @@ void nm_pairs_push_cluster(nm_pairs *k, const nm_cluster *c);
 // The pair of two clusters that saves most; NULL: there is none left.
 nm_pair *nm_pairs_pop(nm_pairs *k);
 
+// fuse_remarks.c: what became of them, for -Rfuse and --explain=fuse@%VALUE.
+void nm_fuse_remark(nm_fuse *g, const nm_pairs *k);
+extern const char nm_fuse_apart[]; // why a pair is refused that no kernel could compute
+
 #endif

@@ -17,6 +17,7 @@
 #include "ir/ir.h"
 #include "ir/loop.h"
 #include "passes/pass.h"
+#include "passes/remarks.h"
 #include "passes/rewrite.h"
 
 // Raised when a function, a fact or an enumerator that plug-ins see changes its meaning. Structs

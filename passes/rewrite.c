@@ -2,6 +2,8 @@
 // tried only at ops of its root's opcode.
 #include "passes/rewrite.h"
 
+#include "passes/remarks.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,61 +207,23 @@ void nm_erase_dead(nm_value *v)
         nm_erase_dead(in[i]);
 }
 
-// --- remarks -----------------------------------------------------------------------------------
-
-static nm_remark *remark_of(nm_remarks *all, const nm_rule *r)
-{
-    for (int i = 0; i < all->n; i++)
-        if (all->row[i].rule == r->text)
-            return &all->row[i];
-    all->row = nm_arena_grow(all->arena, all->row, all->n, sizeof *all->row);
-    all->row[all->n] = (nm_remark){.rule = r->text};
-    return &all->row[all->n++];
-}
-
-static void remark(nm_module *m, const nm_rule *r, const nm_match *match, bool matched)
-{
-    if (!m->remarks)
-        return;
-    nm_remarks *all = m->remarks;
-    nm_remark *row = remark_of(all, r);
-    row->matched += matched;
-    if (matched)
-        return;
-    bool asked = all->explain && match->root->out[0].id == all->explain_id &&
-                 !strncmp(r->text, all->explain_rule, strlen(all->explain_rule));
-    if (asked)
-        fprintf(all->explain, "%s\n  at %%%u: '%s': %s\n", r->text, all->explain_id, match->miss,
-                match->why);
-    if (match->miss > row->miss) {
-        row->miss = match->miss;
-        row->why = match->why;
-        row->at = match->root->loc;
-    }
-}
-
-void nm_remarks_print(FILE *out, const nm_remarks *r)
-{
-    for (int i = 0; i < r->n; i++) {
-        const nm_remark *row = &r->row[i];
-        fprintf(out, "%5d  %s\n", row->matched, row->rule);
-        if (!row->matched && row->miss)
-            fprintf(out, "       nearest miss: at '%s': %s\n", row->miss, row->why);
-    }
-}
-
 // --- the sweep ---------------------------------------------------------------------------------
+
+static void remark(const nm_match *m, const nm_rule *r, bool matched)
+{
+    nm_remark_rule(m->f->module->remarks, r->text, m->root, matched, m->miss, m->why);
+}
 
 static bool try_rule(nm_func *f, nm_op *op, const nm_rule *r)
 {
     nm_match m = {.f = f, .root = op, .miss = r->text, .why = ""};
     if (!match(&m, r, r->text, &op->out[0], false)) {
-        remark(f->module, r, &m, false);
+        remark(&m, r, false);
         return false;
     }
     if (r->when && !r->when(&m)) {
         m.why = "its condition does not hold";
-        remark(f->module, r, &m, false);
+        remark(&m, r, false);
         return false;
     }
     const char *result = strstr(r->text, "=>");
@@ -267,10 +231,10 @@ static bool try_rule(nm_func *f, nm_op *op, const nm_rule *r)
     nm_value *v = fit(&m, r, r->build ? r->build(&m) : instantiate(&m, &result));
     if (!v) {
         m.why = "its builder declined";
-        remark(f->module, r, &m, false);
+        remark(&m, r, false);
         return false;
     }
-    remark(f->module, r, &m, true);
+    remark(&m, r, true);
     if (v->def && !v->name)
         v->name = op->out[0].name;
     nm_replace(&op->out[0], v);

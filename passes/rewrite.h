@@ -47,24 +47,4 @@ void nm_rewrite(nm_func *f, const nm_rule *rules, size_t n_rules, bool *changed)
 void nm_erase_dead(nm_value *v);
 bool nm_same_attrs(const nm_op *a, const nm_op *b);
 
-// --- remarks: what each rule did (-Rfuse), and why one did not (--explain) ---------------------
-
-typedef struct nm_remark {
-    const char *rule;
-    int matched;
-    const char *miss, *why; // the nearest miss: the rest of the pattern, and the reason
-    nm_loc at;
-} nm_remark;
-
-typedef struct nm_remarks { // m->remarks
-    nm_arena *arena;
-    int n;
-    nm_remark *row; // in order of first trial
-    FILE *explain;  // print misses of the rule that begins with explain_rule at value explain_id
-    const char *explain_rule;
-    uint32_t explain_id;
-} nm_remarks;
-
-void nm_remarks_print(FILE *out, const nm_remarks *r);
-
 #endif

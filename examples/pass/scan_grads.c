@@ -90,17 +90,19 @@ static const char *refuse(const nm_loop *l, const nm_op *dot)
 
 static int find_sums(nm_loop *l, found *sum)
 {
-    nm_module *m = l->body->module;
+    nm_remarks *remarks = l->body->module->remarks;
     int n = 0;
     for (int i = 0; i < l->carried.n; i++) {
-        nm_op *dot = added_product(&l->carried.row[i]);
+        const nm_loop_row *row = &l->carried.row[i];
+        nm_op *dot = added_product(row);
         const char *why = dot ? refuse(l, dot) : NULL;
-        if (m->remarks && dot)
-            nm_note(m->diag, dot->loc, "scan_grads: %s%s",
-                    why ? "a product in each turn: " : "one product behind the scan",
-                    why ? why : "");
-        if (dot && !why)
-            sum[n++] = (found){i, dot, l->carried.row[i].result, l->carried.row[i].operand};
+        if (why)
+            nm_remark_missed(remarks, dot->loc, 2 * elements(row->param),
+                             "scan_grads: a product in each turn: %s", why);
+        if (!dot || why)
+            continue;
+        nm_remark_done(remarks, dot->loc, "scan_grads: one product behind the scan");
+        sum[n++] = (found){i, dot, row->result, row->operand};
     }
     return n;
 }
