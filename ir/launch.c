@@ -81,11 +81,12 @@ double nm_nominal_elements(nm_module *m, const nm_type *t)
 static double products_of_dot(const nm_op *dot)
 {
     nm_module *m = dot->func->module;
-    const nm_type *t = dot->in[0]->type;
     nm_syms over = nm_attr_dims(dot, "over");
     double n = nm_nominal_elements(m, dot->out[0].type);
-    for (int i = 0; i < over.n; i++)
-        n *= elements(m, t->dim[nm_type_find(t, over.sym[i])].extent);
+    for (int i = 0; i < over.n; i++) {
+        const nm_value *v = dot->in[!nm_has_dim(dot->in[0]->type, over.sym[i])]; // not always both
+        n *= elements(m, v->type->dim[nm_type_find(v->type, over.sym[i])].extent);
+    }
     return n;
 }
 

@@ -160,6 +160,6 @@ int main(int argc, char **argv)
             check_row((nm_opcode)i);
     check_file(argc > 1 ? argv[1] : "tests/ir/gradients.nmir");
     check_file("tests/ir/extern.nmir");
-    check_file("tests/ir/ctc.nmir");
+    check_file("tests/ir/library.nmir");
     return bad != 0;
 }

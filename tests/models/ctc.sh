@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ctc_loss, std.nm's own extern op (models/kernels/ctc.c), trained with: the loss is the same on one rank, on meshes and on the emulator.
-# Its numbers are tests/ir/ctc.nmir's, its gradient tests/grads_test.c's, its kernels tests/codegen/externs.nmir's.
+# Its numbers are tests/ir/library.nmir's, its gradient tests/grads_test.c's, its kernels tests/codegen/externs.nmir's.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
