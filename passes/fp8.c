@@ -1,7 +1,7 @@
 // FP8: the products of linear layers take operands of 8 bits. Put here are only the roundings, a
 // qdq before each operand; what they become is passes/quantise.c's.
 //
-// A linear layer is a product, in a repeat over layers, of an activation and a parameter of a turn;
+// A linear layer is a product, in a repeat over layers, of an activation and a parameter;
 // its gradients are the product of dy and the parameter, and that of the activation and dy. So what
 // stands outside of the repeats (embedding, head, the last norm) stays as it is, and so do products
 // of two activations that give one (attention written out), convolutions, whose products read
@@ -55,7 +55,7 @@ static const nm_value *origin(const nm_value *v)
     return v;
 }
 
-// A turn's parameter: stacked over layers, and never computed.
+// A parameter, of a turn or of all: never computed.
 static bool is_weight(const nm_value *v)
 {
     v = origin(v);
