@@ -165,11 +165,12 @@ static void fix_links(layout *l, const nm_func *f)
 }
 
 // What a group makes of a value whose order is fixed, or a value of which it makes such a one, has
-// that order, too: element by element they can be one place.
-static void fix_like(layout *l, const nm_value *v, const nm_value *like)
+// that order, too: element by element they can be one place. A weight rounded lies as the weight.
+static void fix_like(layout *l, const nm_value *v, const nm_value *like, bool rounded)
 {
     const nm_type *t = l->fixed[class_of(l, like)];
-    if (t && nm_type_same_set(v->type, like->type))
+    if (t && nm_fuse_same_dims(v->type, like->type) &&
+        (rounded || v->type->dtype == like->type->dtype))
         fix(l, v, t);
 }
 
@@ -181,9 +182,9 @@ static void fix_neighbours(layout *l, const nm_func *f, bool forwards)
         for (int i = 0; i < op->n_in && op->code == NM_OP_group; i++)
             for (int k = 0; k < op->n_out; k++)
                 if (forwards)
-                    fix_like(l, &op->out[k], op->in[i]);
+                    fix_like(l, &op->out[k], op->in[i], true);
                 else
-                    fix_like(l, op->in[i], &op->out[k]);
+                    fix_like(l, op->in[i], &op->out[k], false);
     }
 }
 
