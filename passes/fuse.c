@@ -76,6 +76,7 @@ static void group_ops(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 {
     nm_fuse_prepare(f);
+    nm_fuse_maxes(f, rank);
     nm_fuse_sink(f, scratch);
     nm_fuse_views(f, scratch);
     nm_fuse_drop_dead(f);

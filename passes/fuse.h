@@ -67,6 +67,8 @@ bool nm_fuse_same_dims(const nm_type *a, const nm_type *b); // in any order
 
 // fuse_prepare.c: rewrites that make more fusible, in one body.
 void nm_fuse_prepare(nm_func *f);
+// fuse_max.c: the largest of everything becomes that of the largest of each row.
+void nm_fuse_maxes(nm_func *f, const nm_rank *rank);
 void nm_fuse_drop_dead(nm_func *f); // ops that compute for nobody
 // fuse_gelu.c: gelu_tanh, or its gradient, becomes plain ops, which stand where it did.
 void nm_fuse_write_gelu(nm_op *op);
@@ -80,6 +82,9 @@ void nm_fuse_sink(nm_func *f, nm_arena *scratch);
 // fuse_views.c: views move over the edges of repeats, and maps that each turn reads its part of.
 void nm_fuse_views(nm_func *f, nm_arena *scratch);
 void nm_move_views(nm_func *f); // views alone; drops what nobody reads then
+// fuse_dot.c: is it a number that the sums of fp8's products are multiplied by? On a GPU a library
+// does that, which reads it where it is stored.
+bool nm_fuse_scales_product(const nm_fuse *g, const nm_value *v);
 // fuse_store.c: whatever ret and repeats read becomes a unit of its own, where it is none.
 void nm_fuse_store(nm_fuse *g);
 

@@ -90,6 +90,19 @@ static bool is_fp8(const nm_fuse *g, const nm_op *dot)
     return nm_is_fp8(stored_of(g, dot->in[0])->type->dtype);
 }
 
+bool nm_fuse_scales_product(const nm_fuse *g, const nm_value *v)
+{
+    nm_each_use(u, v) {
+        const nm_value *sums = v->type->rank ? NULL : other_operand(u->op, v);
+        while (sums && sums->def && sums->def->code == NM_OP_mul) // by another number
+            sums = sums->def->in[0]->type->rank ? sums->def->in[0] : sums->def->in[1];
+        if (u->op->code == NM_OP_mul && sums && sums->def && sums->def->code == NM_OP_dot &&
+            is_fp8(g, sums->def))
+            return true;
+    }
+    return false;
+}
+
 // A constant; of fp8 two stored numbers, too: as if it were the operands.
 static bool takes_factor(const nm_fuse *g, epilogue *e, const nm_op *op)
 {

@@ -148,9 +148,12 @@ static bool read_by_maps_alone(const nm_fuse *g, const nm_value *v)
 
 static void pull_cheap(nm_fuse *g)
 {
+    bool gpu = g->f->module->options.flavour == NM_FLAVOUR_gpu;
     nm_each_op(op, g->f) {
         const nm_value *v = op->n_out == 1 ? &op->out[0] : NULL;
-        if (!v || !nm_is(op, NM_MAP) || g->pulled[v->id] || !v->uses || nm_used_once(v))
+        if (!v || (gpu && nm_fuse_scales_product(g, v)))
+            continue;
+        if (!nm_is(op, NM_MAP) || g->pulled[v->id] || !v->uses || nm_used_once(v))
             continue;
         double cost = 0;
         if (large_sources(g, op, v->type, &cost) <= 1 && cost <= BESIDE_A_LOAD &&
