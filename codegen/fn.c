@@ -267,12 +267,28 @@ static LLVMMetadataRef number(nm_fn *f, int n)
 }
 
 // A loop's properties are a node whose first operand is the node itself.
-static void tell_unroll(nm_fn *f, LLVMValueRef branch, int count)
+static void tell(nm_fn *f, LLVMValueRef branch, const nm_loop *loop)
 {
-    LLVMMetadataRef pair[] = {text(f, "llvm.loop.unroll.count"), number(f, count)};
-    LLVMMetadataRef self = LLVMTemporaryMDNode(f->ctx, NULL, 0);
-    LLVMMetadataRef both[] = {self, LLVMMDNodeInContext2(f->ctx, pair, 2)};
-    LLVMMetadataRef node = LLVMMDNodeInContext2(f->ctx, both, 2);
+    const struct {
+        const char *name;
+        int count;
+    } all[] = {{"llvm.loop.unroll.count", loop->unroll},
+               {"llvm.loop.vectorize.width", loop->lanes},
+               {"llvm.loop.interleave.count", loop->ahead}};
+    LLVMMetadataRef self = LLVMTemporaryMDNode(f->ctx, NULL, 0), list[5] = {self};
+    unsigned n = 1;
+    for (int i = 0; i < 3; i++) {
+        LLVMMetadataRef pair[] = {text(f, all[i].name), number(f, all[i].count)};
+        if (all[i].count > 1)
+            list[n++] = LLVMMDNodeInContext2(f->ctx, pair, 2);
+    }
+    if (loop->lanes > 1) { // before it is a vector's loop, or behind
+        LLVMMetadataRef never[] = {text(f, "llvm.loop.unroll.disable")};
+        list[n++] = LLVMMDNodeInContext2(f->ctx, never, 1);
+    }
+    if (n == 1)
+        return;
+    LLVMMetadataRef node = LLVMMDNodeInContext2(f->ctx, list, n);
     LLVMMetadataReplaceAllUsesWith(self, node);
     LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(f->ctx, "llvm.loop", 9),
                     LLVMMetadataAsValue(f->ctx, node));
@@ -284,8 +300,7 @@ void nm_loop_end(nm_fn *f, nm_loop *loop)
     LLVMValueRef next = LLVMBuildNSWAdd(f->b, loop->i, loop->step, "");
     LLVMAddIncoming(loop->i, &next, &latch, 1);
     LLVMValueRef branch = LLVMBuildBr(f->b, loop->head);
-    if (loop->unroll > 1)
-        tell_unroll(f, branch, loop->unroll);
+    tell(f, branch, loop);
     LLVMPositionBuilderAtEnd(f->b, loop->exit);
 }
 

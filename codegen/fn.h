@@ -79,7 +79,9 @@ void nm_fn_leave_entry(nm_fn *f, LLVMBasicBlockRef back);
 typedef struct nm_loop {
     LLVMBasicBlockRef head, exit;
     LLVMValueRef i, step; // step may be set before the end: it need only dominate the latch
-    int unroll; // may be set before the end: turns that LLVM is to make one; below 2: as it likes
+    // May be set before the end; below 2: as LLVM likes.
+    int unroll;       // turns that it is to make one
+    int lanes, ahead; // turns of a vector, and vectors side by side
 } nm_loop;
 nm_loop nm_loop_begin(nm_fn *f, LLVMValueRef from, LLVMValueRef to, const char *name);
 void nm_loop_end(nm_fn *f, nm_loop *loop);

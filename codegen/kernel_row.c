@@ -27,9 +27,15 @@ static void join_slot(nm_gen *g, const nm_op *op, LLVMValueRef slot, LLVMValueRe
     LLVMBuildStore(g->fn.b, nm_reduction_join(g, op, acc, x), slot);
 }
 
-static bool join_level(nm_gen *g, const nm_reductions *r, int level, const nm_sweep *w,
+// On a processor a sum has as many parts whatever else its kernel does, so that its bits do not
+// depend on what it was fused with: LLVM would take more where registers are left.
+enum { LANES = 16, VECTORS = 4 };
+
+static bool join_level(nm_gen *g, const nm_reductions *r, int level, nm_sweep *w,
                        LLVMValueRef *slot)
 {
+    if (!g->is_gpu)
+        w->inner.lanes = LANES, w->inner.ahead = VECTORS;
     for (int k = 0; k < w->copies; k++) {
         nm_coords at = nm_sweep_point(g, w, k);
         for (int i = 0; i < r->n; i++) {

@@ -114,8 +114,7 @@ LLVMValueRef nm_reduction_join(nm_gen *g, const nm_op *op, LLVMValueRef acc, LLV
     LLVMBuilderRef b = g->fn.b;
     bool ints = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMIntegerTypeKind;
     if (op->code == NM_OP_sum)
-        return ints ? LLVMBuildAdd(b, acc, x, "")
-                    : allow(LLVMBuildFAdd(b, acc, x, ""), LLVMFastMathAllowReassoc);
+        return ints ? LLVMBuildAdd(b, acc, x, "") : LLVMBuildFAdd(b, acc, x, "");
     if (ints)
         return LLVMBuildSelect(
             b, LLVMBuildICmp(b, is_unsigned(op) ? LLVMIntUGT : LLVMIntSGT, x, acc, ""), x, acc, "");
