@@ -10,7 +10,7 @@ enum { MAX_ROWS = 8 };
 typedef struct row { // a way of this run, as what a step of it is
     nmrt_recompute layers;
     int64_t memory, saved, launches; // of a rank of the stage that needs most
-    double flops, own;               // of all ranks that share no sums; own: without what is again
+    double flops, own;               // of all stages; own: without what is computed again
 } row;
 
 // --- what it needs -------------------------------------------------------------------------------
@@ -116,9 +116,11 @@ nmrt_status nmrt_setup_print_recompute(const nmrt_setup *s, nmrt_text *out, nmrt
 {
     row r[MAX_ROWS] = {0};
     bool listed = false;
-    if (!s->train.n_calls || !nmrt_recompute_any(s->program))
+    if (!s->train.n_calls)
         return NMRT_OK;
     int n = list_rows(s, r);
+    if (n < 2) // no choice
+        return NMRT_OK;
     for (int i = 0; i < n; i++)
         listed = listed || is_this(s, &r[i].layers);
     if (!listed)

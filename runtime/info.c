@@ -3,6 +3,7 @@
 
 #include "runtime/choose.h"
 #include "runtime/dtype.h"
+#include "runtime/recompute.h"
 
 #include <string.h>
 
@@ -97,6 +98,18 @@ static void print_modes(const nmdrv_program *p, nmrt_text *out)
         nmrt_text_add(out, "  at most %lld stages, of %s\n", (long long)p->pp_turns, p->pp_where);
 }
 
+// Which variants the program has of what backward computes again.
+static void print_variants(const nmdrv_program *p, nmrt_text *out)
+{
+    if (!nmrt_recompute_any(p))
+        return;
+    nmrt_text_add(out, "\nrecomputation (flags of train):\n  --recompute             ");
+    for (int i = NMDRV_RECOMPUTE_NONE; i <= NMDRV_RECOMPUTE_FULL; i++)
+        if (nmrt_recompute_has(p, (nmdrv_recompute)i))
+            nmrt_text_add(out, " %s", nmrt_recompute_name((nmdrv_recompute)i));
+    nmrt_text_add(out, "%s\n", nmrt_recompute_has_blocks(p) ? " block:N auto" : "");
+}
+
 static void print_hypers(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
     nmrt_text_add(out, "\nhyperparameters (flags of train):\n");
@@ -167,6 +180,7 @@ void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *ou
     print_params(p, out);
     print_hypers(p, h, out);
     print_modes(p, out);
+    print_variants(p, out);
     print_programs(out);
     if (p->no_decode && *p->no_decode)
         nmrt_text_add(out, "no generation: %s\n", p->no_decode);
@@ -248,6 +262,18 @@ static void json_kernels(const nmdrv_program *p, nmrt_text *out)
     nmrt_text_add(out, "]");
 }
 
+static void json_variants(const nmdrv_program *p, nmrt_text *out)
+{
+    const char *sep = "";
+    nmrt_text_add(out, "\"recompute\": [");
+    for (int i = NMDRV_RECOMPUTE_NONE; i <= NMDRV_RECOMPUTE_FULL; i++)
+        if (nmrt_recompute_has(p, (nmdrv_recompute)i)) {
+            nmrt_text_add(out, "%s\"%s\"", sep, nmrt_recompute_name((nmdrv_recompute)i));
+            sep = ", ";
+        }
+    nmrt_text_add(out, "], ");
+}
+
 static void json_code(const nmdrv_program *p, nmrt_text *out)
 {
     nmrt_text_add(out, "\"modes\": [");
@@ -255,8 +281,9 @@ static void json_code(const nmdrv_program *p, nmrt_text *out)
         nmrt_text_add(out, i ? ", " : "");
         nmrt_text_add_json(out, p->mode[i].name);
     }
-    nmrt_text_add(out, "], \"stages\": %lld, \"functions\": [",
-                  (long long)(p->pp_turns ? p->pp_turns : 1));
+    nmrt_text_add(out, "], \"stages\": %lld, ", (long long)(p->pp_turns ? p->pp_turns : 1));
+    json_variants(p, out);
+    nmrt_text_add(out, "\"functions\": [");
     for (int64_t i = 0; i < p->n_funcs; i++) {
         nmrt_text_add(out, i ? ", " : "");
         nmrt_text_add_json(out, p->func[i].name);

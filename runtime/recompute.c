@@ -19,6 +19,8 @@ bool nmrt_recompute_has(const nmdrv_program *p, nmdrv_recompute variant)
     return false;
 }
 
+const char *nmrt_recompute_name(nmdrv_recompute variant) { return way_name[variant]; }
+
 bool nmrt_recompute_any(const nmdrv_program *p)
 {
     for (int64_t i = 0; i < p->n_funcs; i++)

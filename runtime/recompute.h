@@ -38,6 +38,7 @@ void nmrt_recompute_parse(nmrt_recompute *r, const nmdrv_program *program, const
                           nmrt_text *problems);
 void nmrt_recompute_print(const nmrt_recompute *r, nmrt_text *out); // as one would write the flag
 bool nmrt_recompute_has(const nmdrv_program *program, nmdrv_recompute variant);
+const char *nmrt_recompute_name(nmdrv_recompute variant);
 bool nmrt_recompute_any(const nmdrv_program *program);        // has it a variant at all?
 bool nmrt_recompute_has_blocks(const nmdrv_program *program); // both variants of one, in chunks
 

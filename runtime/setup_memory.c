@@ -161,13 +161,15 @@ static bool least_fitting(const nmrt_setup *s, int ranks, nmrt_recompute *layers
 
 static void print_other_flags(const nmrt_setup *s, int ranks, nmrt_text *out)
 {
-    const char *again = nmrt_recompute_any(s->program) ? ", with any --recompute" : "";
+    bool full = nmrt_recompute_has(s->program, NMDRV_RECOMPUTE_FULL),
+         could = nmrt_recompute_any(s->program) && !full;
+    nmrt_text_add(out, "no --micro-batch would fit%s; try ", full ? ", with any --recompute" : "");
     if (nmrt_mesh_dp(&s->mesh) > 1 && s->mesh.zero < 3)
-        nmrt_text_add(out, "no --micro-batch would fit%s; try --zero %d or a smaller --seq", again,
-                      s->mesh.zero ? 3 : 1);
+        nmrt_text_add(out, "--zero %d or a smaller --seq", s->mesh.zero ? 3 : 1);
     else
-        nmrt_text_add(out, "no --micro-batch would fit%s; try a smaller --seq or a smaller model%s",
-                      again, s->mesh.world > ranks ? ", or more --tp or --pp" : "");
+        nmrt_text_add(out, "a smaller --seq or a smaller model%s",
+                      s->mesh.world > ranks ? ", or more --tp or --pp" : "");
+    nmrt_text_add(out, "%s", could ? ", or nemocc --recompute selective,full" : "");
 }
 
 // What would make it fit: flags that are not at their best yet.

@@ -59,3 +59,5 @@ expect "not 'block:'" "$units" "${flags[@]}" --recompute block:
 expect "not '=full'" "$units" "${flags[@]}" --recompute none,=full
 expect "there is no repeat 'l'; there are l1, l2" "$units" "${flags[@]}" --recompute l=full
 expect '^note: --recompute full changes nothing: ' "$fake" --dry-run --recompute full
+expect '^  --recompute  *none selective full block:N auto$' "$units" info
+expect '"recompute": \["none", "selective", "full"\]' "$units" info --json
