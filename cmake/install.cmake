@@ -9,6 +9,8 @@ set(NEMOCC_PACKAGE ${CMAKE_INSTALL_LIBDIR}/cmake/nemocc)
 install(TARGETS nemocc nemocc-opt EXPORT nemocc RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(EXPORT nemocc NAMESPACE nemocc:: FILE nemoccTargets.cmake DESTINATION ${NEMOCC_PACKAGE})
 install(DIRECTORY base ir passes DESTINATION ${NEMOCC_HEADERS} FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
+# What extern ops are written in; nemocc has its own copies: these are for editors.
+install(FILES codegen/templates/op.h runtime/emu/prims.h DESTINATION ${NEMOCC_HEADERS})
 install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/nemocc/models FILES_MATCHING PATTERN "*.nm")
 
 configure_package_config_file(cmake/nemoccConfig.cmake.in ${CMAKE_BINARY_DIR}/nemoccConfig.cmake

@@ -140,6 +140,13 @@ bool nm_form_looks_up(const nm_op *op, nm_sym dim)
            op->n_in == 2;
 }
 
+// Nobody knows what an extern makes of what lies behind a padded dim's end.
+static bool is_padded_extern(const nm_op *op, nm_sym dim)
+{
+    const nm_dim_decl *d = op->code == NM_OP_extern ? nm_dim_lookup(op->func->module, dim) : NULL;
+    return d && d->pad;
+}
+
 bool nm_form_needs_whole(const nm_op *op, nm_sym dim)
 {
     const char *list = nm_info(op)->whole;
@@ -152,7 +159,8 @@ bool nm_form_needs_whole(const nm_op *op, nm_sym dim)
             return true;
         at += n;
     }
-    return nm_form_looks_up(op, dim) && nm_has_dim(op->in[1]->type, dim);
+    return is_padded_extern(op, dim) ||
+           (nm_form_looks_up(op, dim) && nm_has_dim(op->in[1]->type, dim));
 }
 
 static void drop_whole(nm_space *s, const nm_op *op)

@@ -312,8 +312,7 @@ static void mask_placed(padding *p, nm_op *op)
 // Does the op take a padded dim apart, or go along it?
 static bool takes_apart(const padding *p, const nm_op *op)
 {
-    bool sums = nm_is(op, NM_REDUCE) && op->code != NM_OP_extern;
-    bool fine = sums || nm_is(op, NM_COLLECTIVE) || nm_is(op, NM_FREE) ||
+    bool fine = nm_is(op, NM_REDUCE) || nm_is(op, NM_COLLECTIVE) || nm_is(op, NM_FREE) ||
                 op->code == NM_OP_gather || op->code == NM_OP_rename || op->code == NM_OP_repeat ||
                 op->code == NM_OP_qdq;
     for (int i = 0; i < op->n_attrs && !fine; i++)

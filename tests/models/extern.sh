@@ -19,6 +19,11 @@ awk '$1 == 40 { n++; if (n == 1) first = $2; d = $2 - first; if (d > 2e-3 || d <
      $1 == 4 { emu[++k] = $2 }
      END { exit bad || n != 3 || k != 2 || emu[1] != emu[2] || first > 3.5 }' losses || { echo "FAIL: losses"; cat losses; exit 1; }
 
+split() { nemocc "$1" --emit=nmir --stop-after=shard | grep -c 'extern.* f32\[batch/dp, seq, d/tp\]' || true; }
+sed 's/ d = 64/ d(pad = 6) = 64/' recur.nm >padded.nm
+[ "$(split recur.nm)" -gt 0 ] || { echo "FAIL: d is not split over tp"; exit 1; }
+[ "$(split padded.nm)" -eq 0 ] || { echo "FAIL: an extern is given what lies behind a padded dim's end"; exit 1; }
+
 says() { # says TEXT COMMAND...: the command fails and says so
     local text=$1
     shift
