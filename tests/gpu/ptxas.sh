@@ -71,7 +71,7 @@ if [ $# -eq 0 ]; then
 else
     all=1
     [ "$1" != --all ] || set -- "$(list | cut -d' ' -f1 | sort -u)"
-    list | awk -v models="$*" 'BEGIN { gsub(/\n/, " ", models) } index(" " models " ", " " $1 " ") { print $1, $2, "f32,bf16" }' >"$scratch/list"
+    list | awk -v models="$*" 'BEGIN { gsub(/\n/, " ", models) } index(" " models " ", " " $1 " ") { print $1, $2, "f32,bf16,fp8" }' >"$scratch/list"
 fi
 [ -s "$scratch/list" ] || { echo "ptxas.sh: no model is called $*" && exit 2; }
 xargs -P "$(nproc)" -I{} bash -c 'emit {}' <"$scratch/list"
