@@ -11,8 +11,8 @@
 // rounded once. A bias alone is treated so, too, where no map reads the sum. Here alone roundings
 // move: all flavours, and the interpreter, compute what stands here, and fuse keeps casts.
 //
-// Why here: below localize, since a rank's lengths say what a library takes, and before fuse, the
-// first that looks at the flavour.
+// Why here: below localize, since a rank's lengths say what a library takes, and before fuse, which
+// makes the kernels of one flavour.
 #include "passes/fuse.h"
 #include "passes/pass.h"
 

@@ -4,10 +4,10 @@
 //   amax = max |x|, at least a floor      s = floor_pow2(largest / amax)      q = cast(x * s)
 //
 // With blocks there is a scale for each (passes/quantise_blocks.c). Of one scale, a product of two
-// such values is one of their q, in f32, times what the scales took: what is
-// stored is q, 1 byte. All else that reads a qdq, a mask, a collective, reads q * (1 / s) in its
-// dtype. Scales are powers of two: both say the same number, and products of two q are exact in
-// f32.
+// such values is one of their q, in f32, times what the scales took, where a GPU's library
+// has one of these sizes: what is stored is q, 1 byte. All else that reads a qdq, a mask, a
+// collective, reads q * (1 / s) in its dtype. Scales are powers of two: both say the same number,
+// and products of two q are exact in f32.
 //
 // Why here: below ring, since what is split has become a rank's own, and above epilogues, which
 // knows the ops behind a product.
@@ -98,6 +98,35 @@ static const quantised *find(const quantised *all, nm_value *v)
     return op && !has_blocks(op) ? &all[op->out[0].id] : NULL;
 }
 
+// The indices of the dims of t that are `in` the list, together; NULL: they have no extent.
+static const nm_extent *count(nm_module *m, const nm_type *t, nm_syms list, bool in)
+{
+    const nm_extent *e = nm_extent_const(m, 1);
+    for (int i = 0; i < t->rank && e; i++)
+        if (nm_syms_has(list, t->dim[i].name) == in)
+            e = nm_extent_mul(m, e, t->dim[i].extent);
+    return e;
+}
+
+static bool is_uneven(const nm_extent *e)
+{
+    int64_t n;
+    return e && nm_extent_is_const(e, &n) && n % 16 != 0;
+}
+
+// Rows, columns and what is summed: a GPU's library multiplies 8 bits where none is known to be
+// other than a multiple of 16. Other products it does as bf16, of the same numbers.
+static bool is_multiplied(const nm_op *dot)
+{
+    nm_module *m = dot->func->module;
+    if (m->options.flavour != NM_FLAVOUR_gpu)
+        return true;
+    nm_syms over = nm_attr_dims(dot, "over");
+    const nm_type *a = dot->in[0]->type, *b = dot->in[1]->type;
+    return !is_uneven(count(m, a, over, false)) && !is_uneven(count(m, b, over, false)) &&
+           !is_uneven(count(m, a, over, true));
+}
+
 static void scale_product(nm_op *dot, const quantised *a, const quantised *b)
 {
     at x = {dot, dot->func->module};
@@ -136,7 +165,7 @@ static void write_products(nm_func *f, const quantised *all)
         if (op->code != NM_OP_dot)
             continue;
         const quantised *a = find(all, op->in[0]), *b = find(all, op->in[1]);
-        if (a && b)
+        if (a && b && is_multiplied(op))
             scale_product(op, a, b);
     }
 }
