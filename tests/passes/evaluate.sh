@@ -9,6 +9,7 @@ gpt2="${small/-D kv=2/} -D context=8"
 cat >"$scratch/rows" <<END
 gpt2               $gpt2
 gpt2               $gpt2 --target emu
+gpt2               ${gpt2/vocab=14/vocab=48} --head-chunk 2
 gpt2               $gpt2 --target emu --precision bf16
 llama3             $small
 llama3             $small --precision bf16
