@@ -38,7 +38,7 @@ static const char help[] =
     "  --precision=bf16        what `real` is stored in: f32, bf16, fp8; --run rounds, then\n"
     "  --recompute=none,full   variants by the pass recompute: none, selective, full (default: "
     "selective)\n"
-    "  --fp8-recipe=blockwise  where the scales of fp8 come from: current, blockwise\n"
+    "  --fp8-recipe=blockwise  where the scales of fp8 come from: current, delayed, blockwise\n"
     "  --plan                  print the plans of the functions instead, where schedule made some\n"
     "  --explain-comm          print the collectives instead, after shard\n"
     "  -Rfuse                  how often each rule matched, what else was fused, and the nearest "
@@ -131,7 +131,8 @@ static bool take_option(options *o, const char *arg)
     }
     if (!strncmp(arg, "--fp8-recipe=", 13)) {
         o->recipe = arg + 13;
-        return !strcmp(o->recipe, "current") || !strcmp(o->recipe, "blockwise");
+        return !strcmp(o->recipe, "current") || !strcmp(o->recipe, "delayed") ||
+               !strcmp(o->recipe, "blockwise");
     }
     if (!strncmp(arg, "--precision=", 12)) {
         o->precision = arg + 12;

@@ -35,7 +35,7 @@ static const option options[] = {
     TEXT("--target", "A,B", "devices to run on: host | cuda | emu | null (default: $NEMOCC_TARGET, else host,cuda,null)", target),
     TEXT("--arch", "A,B", "GPUs to compile for (default: sm_80,sm_90a)", arch),
     TEXT("--precision", "A,B", "f32 | bf16 | fp8: what is computed in, with f32 parameters; the binary's --precision picks one (default: $NEMOCC_PRECISION, else f32,bf16)", precision),
-    TEXT("--fp8-recipe", "A,B", "current | blockwise: where the scales of fp8 come from; the binary's --fp8-recipe picks one (default: current)", fp8_recipe),
+    TEXT("--fp8-recipe", "A,B", "current | delayed | blockwise: where the scales of fp8 come from; the binary's --fp8-recipe picks one (default: current)", fp8_recipe),
     TEXT("--fp8-format", "NAME", "hybrid | e4m3: what gradients are in fp8: e5m2, or e4m3 as all else (default: hybrid)", fp8_format),
     TEXT("--recompute", "A,B", "none | selective | full: what backward's turns of a pipeline's repeat find of forward's; the binary's --recompute picks (default: selective)", recompute),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
@@ -296,8 +296,8 @@ static bool check_values(const nm_cli *cli)
     static const char *const targets[] = {"host", "cuda", "emu", "null"};
     static const char *const precisions[] = {"f32", "bf16", "fp8"};
     static const char *const recomputes[] = {"none", "selective", "full"};
-    static const char *const recipes[] = {"current", "blockwise"}, *const formats[] = {"hybrid",
-                                                                                       "e4m3"};
+    static const char *const recipes[] = {"current", "delayed", "blockwise"}, *const formats[] = {
+                                                                                  "hybrid", "e4m3"};
     static const char *const emits[] = {"binary",    "nmir", "llvm", "asm",  "ptx",
                                         "resources", "obj",  "plan", "graph"};
     if (!is_list("--target", cli->target) || !is_list("--precision", cli->precision) ||

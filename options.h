@@ -14,7 +14,7 @@ typedef struct nm_cli { // what the command line says
     const char *preset, *cpu, *entry;
     const char *target, *arch; // lists: host,cuda,emu,null; sm_80,sm_90a
     const char *precision;     // a list: f32,bf16
-    const char *fp8_recipe;    // a list: current,blockwise
+    const char *fp8_recipe;    // a list: current,delayed
     const char *fp8_format;    // hybrid, e4m3
     const char *recompute;     // a list: none,selective,full
     const char *emit;          // what to write: binary, nmir, ...

@@ -51,8 +51,27 @@ static int64_t scale_of(const nm_eval_op *e, const nm_walk *w)
 
 // --- the op --------------------------------------------------------------------------------------
 
+// By what was largest before, which may be less than what is now.
+static void round_by(nm_eval_op *e, nm_dtype to, double peak)
+{
+    double scale = peak > 0 ? nm_qdq_scale(to, peak) : 1, largest = nm_largest_of(to);
+    nm_walk w = {0};
+    nm_walk_over(&w, e->out, NULL, NULL);
+    nm_walk_read(&w, e->in[0]);
+    nm_walk_read(&w, e->out);
+    nm_each_element(w) {
+        double v = e->in[0]->data[w.off[0]], q = v * scale;
+        q = q > largest ? largest : q < -largest ? -largest : q;
+        e->out->data[w.off[1]] = e->opts->f64 ? v : nm_round_to(to, q) / scale;
+    }
+}
+
 void nm_eval_qdq(nm_eval_op *e)
 {
+    if (e->op->n_in == 2) {
+        round_by(e, nm_attr_get(e->op, "to")->u.dtype, e->in[1]->data[0]);
+        return;
+    }
     nm_dtype to = nm_attr_get(e->op, "to")->u.dtype;
     double *most = nm_new_n(e->opts->arena, double, (size_t)e->out->n + 1);
     nm_walk w = {0};

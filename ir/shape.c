@@ -119,6 +119,15 @@ bool nm_verify_numbers(nm_module *m, nm_op *op)
                              : want(m, op, is_number, "numbers");
 }
 
+bool nm_shape_qdq(nm_module *m, nm_op *op)
+{
+    bool given = op->n_in == 2;
+    if ((op->n_in != 1 && !given) || (given && (op->in[1]->type->rank || nm_attr_get(op, "block"))))
+        return nm_error(m->diag, op->loc,
+                        "qdq takes a value, and maybe a scalar that scales all of it [qdq-3]");
+    return nm_shape_align(m, op);
+}
+
 // Dims of the operand, each in one list, and a size for their blocks; or nothing of it.
 static bool has_fine_blocks(const nm_op *op)
 {

@@ -16,6 +16,7 @@ bool nm_shape_rotate(nm_module *m, nm_op *op);
 bool nm_shape_index(nm_module *m, nm_op *op);
 bool nm_shape_random(nm_module *m, nm_op *op);
 bool nm_shape_align(nm_module *m, nm_op *op);
+bool nm_shape_qdq(nm_module *m, nm_op *op);
 bool nm_shape_cast(nm_module *m, nm_op *op);
 bool nm_shape_select(nm_module *m, nm_op *op);
 bool nm_shape_drop(nm_module *m, nm_op *op);

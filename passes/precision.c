@@ -60,5 +60,9 @@ bool nm_pass_precision(nm_module *m, bool *changed)
         drop_casts(f, changed);
     nm_each_func(f, m)
         *changed |= fp8 && nm_fp8_func(f);
+    bool delayed = fp8 && m->options.recipe && strcmp(m->options.recipe, "delayed") == 0;
+    nm_each_func(f, m)
+        if (delayed)
+            nm_fp8_delay_func(f);
     return true;
 }

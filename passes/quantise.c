@@ -3,11 +3,11 @@
 //
 //   amax = max |x|, at least a floor      s = floor_pow2(largest / amax)      q = cast(x * s)
 //
-// With blocks there is a scale for each (passes/quantise_blocks.c). Of one scale, a product of two
-// such values is one of their q, in f32, times what the scales took, where a GPU's library
-// has one of these sizes: what is stored is q, 1 byte. All else that reads a qdq, a mask, a
-// collective, reads q * (1 / s) in its dtype. Scales are powers of two: both say the same number,
-// and products of two q are exact in f32.
+// A qdq of two operands is given its amax. With blocks there is a scale for each
+// (passes/quantise_blocks.c). Of one scale, a product of two such values is one of their q, in f32,
+// times what the scales took, where a GPU's library has one of these sizes: what is stored is q,
+// 1 byte. All else that reads a qdq, a mask, a collective, reads q * (1 / s) in its dtype. Scales
+// are powers of two: both say the same number, and products of two q are exact in f32.
 //
 // Why here: below ring, since what is split has become a rank's own, and above epilogues, which
 // knows the ops behind a product.
@@ -65,8 +65,26 @@ static nm_value *largest(const at *x, nm_value *v, nm_syms over)
     return unary(x, NM_OP_max, unary(x, NM_OP_abs, v, NULL), &attr);
 }
 
+// What was largest before, if anything was: else what makes the scale 1.
+static nm_value *given(const at *x, nm_dtype to)
+{
+    nm_value *peak = cast(x, x->op->in[1], NM_f32);
+    nm_value *in[] = {binary(x, NM_OP_lt, number(x, 0), peak), peak, number(x, nm_largest_of(to))};
+    return nm_build(x->op->func, x->op,
+                    &(nm_proto){.code = NM_OP_select, .loc = x->op->loc, .n_in = 3, .in = in});
+}
+
+// Of a scale that is given: e5m2 has infinities, where it should be as large as it can.
+static nm_value *saturate(const at *x, nm_value *v, nm_dtype to)
+{
+    double most = nm_largest_of(to);
+    v = binary(x, NM_OP_minimum, number(x, most), v);
+    return binary(x, NM_OP_maximum, number(x, -most), v);
+}
+
 static quantised quantise(const at *x)
 {
+    bool is_given = x->op->n_in == 2;
     nm_dtype to = nm_attr_get(x->op, "to")->u.dtype;
     nm_value *v = cast(x, x->op->in[0], NM_f32);
     nm_sym dim[NM_MAX_RANK];
@@ -75,10 +93,12 @@ static quantised quantise(const at *x)
         dim[i] = v->type->dim[i].name;
     if (has_blocks(x->op))
         v = nm_quantise_cut(x->op, v, dim, &over.n);
-    nm_value *amax = binary(x, NM_OP_maximum, largest(x, v, over), number(x, NM_QDQ_FLOOR));
+    nm_value *amax = is_given ? given(x, to) : largest(x, v, over);
+    amax = binary(x, NM_OP_maximum, amax, number(x, NM_QDQ_FLOOR));
     nm_value *fits = binary(x, NM_OP_div, number(x, nm_largest_of(to)), amax);
     nm_value *s = unary(x, NM_OP_floor_pow2, fits, NULL);
-    return (quantised){.q = cast(x, binary(x, NM_OP_mul, v, s), to),
+    v = binary(x, NM_OP_mul, v, s);
+    return (quantised){.q = cast(x, is_given ? saturate(x, v, to) : v, to),
                        .inverse = binary(x, NM_OP_div, number(x, 1), s)};
 }
 

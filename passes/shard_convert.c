@@ -262,7 +262,8 @@ static nm_value *find_again(nm_value *v, const nm_op *op, const nm_type *form, c
 {
     nm_each_use(u, v)
         if (u->op != op && u->op->code == op->code && u->op->out[0].type == form &&
-            nm_same_attrs(u->op, op) && nm_stands_before(u->op, before))
+            nm_same_attrs(u->op, op) && u->op->in[op->n_in - 1] == (op->n_in > 1 ? op->in[1] : v) &&
+            nm_stands_before(u->op, before))
             return &u->op->out[0];
     return NULL;
 }
@@ -272,12 +273,13 @@ static nm_value *do_behind(nm_value *v, const nm_type *form, nm_op *before)
 {
     nm_op *op = v->def;
     nm_module *m = before->func->module;
-    nm_value *in = nm_shard_convert(op->in[0], nm_shard_like(m, op->in[0]->type, form), before);
-    nm_value *there = find_again(in, op, form, before);
+    nm_value *in[] = {nm_shard_convert(op->in[0], nm_shard_like(m, op->in[0]->type, form), before),
+                      op->n_in > 1 ? op->in[1] : NULL}; // a scalar: what scales a qdq
+    nm_value *there = find_again(in[0], op, form, before);
     if (there)
         return there;
     nm_proto again = nm_proto_of(op);
-    again.in = &in;
+    again.in = in;
     again.type = form;
     again.name = NULL;
     return nm_build(before->func, before, &again);

@@ -331,7 +331,7 @@ typedef struct nmdrv_program {
     const nmdrv_image *image;   // flavour gpu: best first; the last row has no data. NULL: flavour host
     int64_t n_products;         // flavour gpu
     const nmdrv_product *product;
-    const char *recipe;         // precision fp8: where its scales come from, current, blockwise; "": others
+    const char *recipe;         // precision fp8: where its scales come from: current, delayed, blockwise; "": others
 } nmdrv_program;
 
 extern const nmdrv_program *const nemocc_programs[]; // NULL at the end; one at least
