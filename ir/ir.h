@@ -326,6 +326,7 @@ typedef struct nm_option { // compilation options that passes may read
     bool plain_products;      // flavour gpu: no epilogues behind a library's product
     unsigned recompute;       // bits by nm_recompute: the variants wanted; 0: selective alone
     int64_t head_chunk; // tokens of which a head computes logits at a time; 0: as the pass says
+    unsigned unfused;   // bits by nm_fusion (passes/fusion.h): what fuse leaves apart
     int n_fixes;
     const nm_fix *fix;     // what passes/fix.c bakes in
     const char *comm_text; // the one text that --explain-comm shows; NULL: all

@@ -9,6 +9,8 @@
 // under the laws of fuse_map.c, fuse_row.c and fuse_dot.c); fuse_emit.c. Nothing is fused across
 // the edge of a repeat, or across a collective: those stay bare ops between the groups.
 #include "passes/fuse.h"
+
+#include "passes/fusion.h"
 #include "passes/pass.h"
 #include "passes/value_number.h"
 
@@ -95,7 +97,8 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 
 bool nm_fuse_has_epilogues(const nm_module *m)
 {
-    return m->options.flavour == NM_FLAVOUR_gpu && !m->options.plain_products;
+    return m->options.flavour == NM_FLAVOUR_gpu && !m->options.plain_products &&
+           !nm_fusion_is_off(m, NM_FUSION_bias) && !nm_fusion_is_off(m, NM_FUSION_activation);
 }
 
 bool nm_pass_fuse(nm_module *m, bool *changed)

@@ -8,6 +8,8 @@
 // on the program alone.
 #include "passes/fuse_pick.h"
 
+#include "passes/fusion.h"
+
 typedef struct pick {
     nm_fuse *g;
     nm_pairs pairs;
@@ -126,6 +128,8 @@ static const char *refuse(pick *k, nm_pair *x, nm_cluster *joint)
         return "they only read the same value";
     if (joint_kind(g->cluster[p].kind, g->cluster[q].kind) == NM_CLUSTER_fixed)
         return nm_fuse_apart;
+    if (nm_fusion_is_off(g->f->module, nm_fusion_of(g, x)))
+        return "it is switched off";
     const char *no = recompute_law(g, p, q);
     if (no)
         return no;

@@ -5,6 +5,7 @@
 
 #include "passes/evaluate.h"
 #include "passes/facts.h"
+#include "passes/fusion.h"
 #include "passes/rows.h"
 
 #include <stdlib.h>
@@ -28,11 +29,17 @@ static bool unknown_pass(nm_module *m, const nm_rows *rows, const char *option, 
                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+// What --disable-pass takes besides: fuse.bias.
+static bool is_fusion(const char *option, const char *name, size_t len)
+{
+    return !strcmp(option, "--disable-pass") && nm_fusion_find(name, len) >= 0;
+}
+
 static bool check_names(nm_module *m, const nm_rows *rows, const char *option, const char *list)
 {
     for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
         size_t n = strcspn(at, ",");
-        if (!nm_rows_find(rows, at, n))
+        if (!nm_rows_find(rows, at, n) && !is_fusion(option, at, n))
             return unknown_pass(m, rows, option, nm_arena_fmt(m->arena, "%.*s", (int)n, at));
     }
     return true;
@@ -174,6 +181,7 @@ bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *o)
     running r = {.o = o, .rows = nm_rows_list(o)};
     if (!check_opts(m, &r.rows, o))
         return false;
+    m->options.unfused = nm_fusions_listed(o->disable);
     r.evaluation = o->evaluate_each ? nm_evaluation_new(m) : NULL;
     bool ok = o->only ? run_only(m, &r) : run_all(m, &r);
     nm_evaluation_free(r.evaluation);
@@ -200,7 +208,8 @@ const char nm_pipeline_help[] =
     "  --start-from=PASS       skip what stands above it\n"
     "  --stop-after=PASS       skip what stands below it\n"
     "  --pass=A,B              run just these, in this order\n"
-    "  --disable-pass=A,B      run all but these\n"
+    "  --disable-pass=A,B      run all but these; fuse.NAME: what fuse does under this name "
+    "(docs/passes.md)\n"
     "  --pass-limit=N          run the first N (to bisect)\n"
     "  --verify-each           prove every fact again after each pass\n"
     "  --evaluate-each         each function computes after a pass what it did before, or it is "
