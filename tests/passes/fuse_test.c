@@ -352,10 +352,10 @@ static bool check_module(nm_module *m)
             return false;
         r++;
     }
-    return run_pass(m, nm_pass_fuse, "fuse") && all_agree(m, all, false, "fuse") &&
-           run_pass(m, nm_pass_layout, "layout") && all_agree(m, all, false, "layout") &&
-           run_pass(m, nm_pass_schedule, "schedule") && all_agree(m, all, false, "schedule") &&
-           all_agree(m, all, true, "plan");
+    return run_pass(m, nm_pass_quantise, "quantise") && run_pass(m, nm_pass_fuse, "fuse") &&
+           all_agree(m, all, false, "fuse") && run_pass(m, nm_pass_layout, "layout") &&
+           all_agree(m, all, false, "layout") && run_pass(m, nm_pass_schedule, "schedule") &&
+           all_agree(m, all, false, "schedule") && all_agree(m, all, true, "plan");
 }
 
 static bool check_program(unsigned seed)
