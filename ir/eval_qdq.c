@@ -60,9 +60,9 @@ static void round_by(nm_eval_op *e, nm_dtype to, double peak)
     nm_walk_read(&w, e->in[0]);
     nm_walk_read(&w, e->out);
     nm_each_element(w) {
-        double v = e->in[0]->data[w.off[0]], q = v * scale;
+        double q = e->in[0]->data[w.off[0]] * scale;
         q = q > largest ? largest : q < -largest ? -largest : q;
-        e->out->data[w.off[1]] = e->opts->f64 ? v : nm_round_to(to, q) / scale;
+        e->out->data[w.off[1]] = (e->opts->f64 ? q : nm_round_to(to, q)) / scale;
     }
 }
 

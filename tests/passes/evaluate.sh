@@ -15,6 +15,7 @@ llama3             $small
 llama3             $small --precision bf16
 llama3             $small --target emu --precision fp8
 gpt2               $gpt2 --precision fp8 --fp8-recipe blockwise
+gpt2               $gpt2 --precision fp8 --fp8-recipe delayed
 llama3_lora        $small --target emu
 phi3               $small
 gemma2             -D vocab=14 -D d=8 -D heads=2 -D kv=1 -D hd=4 -D ff=16 -D layers=6
