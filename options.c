@@ -37,7 +37,7 @@ static const option options[] = {
     TEXT("--precision", "A,B", "f32 | bf16 | fp8: what is computed in, with f32 parameters; the binary's --precision picks one (default: $NEMOCC_PRECISION, else f32,bf16)", precision),
     TEXT("--fp8-recipe", "A,B", "current | delayed | blockwise: where the scales of fp8 come from; the binary's --fp8-recipe picks one (default: current)", fp8_recipe),
     TEXT("--fp8-format", "NAME", "hybrid | e4m3: what gradients are in fp8: e5m2, or e4m3 as all else (default: hybrid)", fp8_format),
-    TEXT("--recompute", "A,B", "none | selective | full: what backward's turns of a pipeline's repeat find of forward's; the binary's --recompute picks (default: selective)", recompute),
+    TEXT("--recompute", "A,B", "none | selective | full: what layers keep for backward; the binary's --recompute picks (default: $NEMOCC_RECOMPUTE, else all; in text selective)", recompute),
     TEXT("--cpu", "NAME", "native | x86-64-v2 | x86-64-v3 | x86-64-v4 (default: native)", cpu),
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
@@ -334,6 +334,15 @@ static const char *from_environment(const char *name, const char *otherwise)
     return named && *named ? named : otherwise;
 }
 
+// A binary has all variants to choose from; a text is read more easily with one.
+static const char *default_recompute(const nm_cli *cli)
+{
+    bool chooses = !strcmp(cli->emit, "binary") || !strcmp(cli->emit, "obj");
+    return chooses && !cli->explain_comm
+               ? from_environment("NEMOCC_RECOMPUTE", "none,selective,full")
+               : "selective";
+}
+
 bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
 {
     *cli = (nm_cli){.cpu = "native",
@@ -341,7 +350,6 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
                     .precision = from_environment("NEMOCC_PRECISION", "f32,bf16"),
                     .fp8_recipe = "current",
                     .fp8_format = "hybrid",
-                    .recompute = "selective",
                     .emit = "binary",
                     .passes = {.dump = stdout, .log = stderr}};
     for (int i = 1; i < argc; i++)
@@ -351,5 +359,7 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
         return true;
     if (!cli->file)
         return usage("%s", "which model?");
+    if (!cli->recompute)
+        cli->recompute = default_recompute(cli);
     return check_values(cli) && check_archs(cli);
 }
