@@ -11,7 +11,7 @@ install(EXPORT nemocc NAMESPACE nemocc:: FILE nemoccTargets.cmake DESTINATION ${
 install(DIRECTORY base ir passes DESTINATION ${NEMOCC_HEADERS} FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 # What extern ops are written in; nemocc has its own copies: these are for editors.
 install(FILES codegen/templates/op.h runtime/emu/prims.h DESTINATION ${NEMOCC_HEADERS})
-install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/nemocc/models FILES_MATCHING PATTERN "*.nm")
+install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/nemocc/models FILES_MATCHING PATTERN "*.nm" PATTERN "*.c")
 
 configure_package_config_file(cmake/nemoccConfig.cmake.in ${CMAKE_BINARY_DIR}/nemoccConfig.cmake
   INSTALL_DESTINATION ${NEMOCC_PACKAGE} PATH_VARS NEMOCC_HEADERS)
