@@ -8,7 +8,7 @@
 enum { MAX_ROWS = 8 };
 
 typedef struct row { // a way of this run, as what a step of it is
-    nmrt_recompute layers;
+    nmrt_recompute recompute;
     int64_t memory, saved, launches; // of a rank of the stage that needs most
     double flops, own;               // of all stages; own: without what is computed again
 } row;
@@ -59,7 +59,7 @@ static nmrt_status measure(const nmrt_setup *s, row *r, nmrt_error *e)
     nmrt_run run = nmrt_setup_run(s);
     nmrt_setup other;
     int most = 0;
-    run.layers = &r->layers;
+    run.recompute = &r->recompute;
     NMRT_TRY(nmrt_setup_init(&other, &run, e));
     nmrt_status status = add_memory(&other, r, &most, e);
     if (status == NMRT_OK)
@@ -83,28 +83,28 @@ static int list_rows(const nmrt_setup *s, row *r)
     int n = 0;
     for (int i = NMRT_WAY_NONE; i < NMRT_WAY_FULL; i++)
         if (nmrt_recompute_has(s->program, (nmdrv_recompute)i))
-            r[n++].layers = way((nmrt_way_kind)i, 0);
+            r[n++].recompute = way((nmrt_way_kind)i, 0);
     for (int64_t k = 1; nmrt_recompute_has_blocks(s->program) && k < 4; k++)
         if (most * k / 4 > last) {
             last = most * k / 4;
-            r[n++].layers = way(NMRT_WAY_BLOCK, last);
+            r[n++].recompute = way(NMRT_WAY_BLOCK, last);
         }
     if (nmrt_recompute_has(s->program, NMDRV_RECOMPUTE_FULL))
-        r[n++].layers = way(NMRT_WAY_FULL, 0);
+        r[n++].recompute = way(NMRT_WAY_FULL, 0);
     return n;
 }
 
-static bool is_this(const nmrt_setup *s, const nmrt_recompute *layers)
+static bool is_this(const nmrt_setup *s, const nmrt_recompute *recompute)
 {
-    const nmrt_way *a = &s->layers.way[0], *b = &layers->way[0];
-    return s->layers.n == 1 && a->kind == b->kind &&
+    const nmrt_way *a = &s->recompute.way[0], *b = &recompute->way[0];
+    return s->recompute.n == 1 && a->kind == b->kind &&
            (a->kind != NMRT_WAY_BLOCK || a->layers == b->layers);
 }
 
 static void print_row(const row *r, bool is_this_run, nmrt_text *out)
 {
     nmrt_text name = {0};
-    nmrt_recompute_print(&r->layers, &name);
+    nmrt_recompute_print(&r->recompute, &name);
     nmrt_text_add(out, "%s %-16s %12s %12s %10lld %12s %9.1f %%\n", is_this_run ? " *" : "  ",
                   name.at ? name.at : "", nmrt_bytes(r->memory).s, nmrt_bytes(r->saved).s,
                   (long long)r->launches, nmrt_count(r->flops - r->own).s,
@@ -122,15 +122,15 @@ nmrt_status nmrt_setup_print_recompute(const nmrt_setup *s, nmrt_text *out, nmrt
     if (n < 2) // no choice
         return NMRT_OK;
     for (int i = 0; i < n; i++)
-        listed = listed || is_this(s, &r[i].layers);
+        listed = listed || is_this(s, &r[i].recompute);
     if (!listed)
-        r[n++].layers = s->layers;
+        r[n++].recompute = s->recompute;
     nmrt_text_add(out, "\n   %-16s %12s %12s %10s %12s %11s\n", "--recompute", "memory", "saved",
                   "launches", "operations", "of a step");
     nmrt_text_add(out, "   %-16s %12s %12s %10s %12s\n", "", "a rank", "of it", "a rank", "again");
     for (int i = 0; i < n; i++) {
         NMRT_TRY(measure(s, &r[i], e));
-        print_row(&r[i], is_this(s, &r[i].layers) || (!listed && i == n - 1), out);
+        print_row(&r[i], is_this(s, &r[i].recompute) || (!listed && i == n - 1), out);
     }
     return NMRT_OK;
 }

@@ -426,7 +426,7 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
     if (o->top_p <= 0 || o->top_p > 1)
         nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
-    nmrt_recompute_parse(&o->layers, o->hypers.program, o->recompute, problems);
+    nmrt_recompute_parse(&o->ways, o->hypers.program, o->recompute, problems);
     check_switch("sp", o->sp, problems);
     check_switch("graphs", o->graphs, problems);
     if (!o->seq)

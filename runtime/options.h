@@ -29,7 +29,7 @@ typedef struct nmrt_options {
 #undef OPTION
     uint64_t given; // bit i: a flag set option i
     nmrt_hypers hypers;
-    nmrt_recompute layers;       // what --recompute says of them
+    nmrt_recompute ways;         // what --recompute says of them
     char *carried[NMRT_CARRIED]; // owned: texts that a checkpoint gave (resume.h)
     nmrt_text notes;             // where flags differ from the checkpoint's, a line each
 } nmrt_options;

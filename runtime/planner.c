@@ -13,7 +13,7 @@ static nmrt_status make_cluster(nmrt_cluster *c, const nmdrv_program *program,
                         .gpus = options->gpus,
                         .node = (int)options->node,
                         .bf16 = strcmp(options->precision, "f32") != 0};
-    c->asked = options->layers;
+    c->asked = options->ways;
     if (!options->recompute)
         c->asked = (nmrt_recompute){1, {{.name = "", .kind = NMRT_WAY_AUTO}}};
     if (!c->gpu)

@@ -34,7 +34,7 @@ typedef struct nmrt_need { // bytes
 typedef struct nmrt_candidate {
     nmrt_mesh_flags flags;
     int64_t micro_batch;
-    nmrt_recompute layers; // --recompute, once it is considered
+    nmrt_recompute recompute; // --recompute, once it is considered
     double least;   // s: of perfectly even stages, of which as little as can be is computed again;
                     // estimates are not below it, but for rounding
     int order;      // in which candidates were made: ties

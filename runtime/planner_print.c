@@ -49,12 +49,12 @@ static const char *way_of(const nmrt_mesh_flags *f)
 static void print_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *out)
 {
     const nmrt_mesh_flags *f = &x->flags;
-    nmrt_text layers = {0};
-    nmrt_recompute_print(&x->layers, &layers);
+    nmrt_text recompute = {0};
+    nmrt_recompute_print(&x->recompute, &recompute);
     nmrt_text_add(out, "%4lld %3lld %3lld %3lld %6s %5lld %5lld %6lld %10s    ", (long long)f->tp,
                   (long long)f->pp, (long long)f->vp, (long long)f->cp, way_of(f), (long long)f->dp,
-                  (long long)f->zero, (long long)x->micro_batch, layers.at ? layers.at : "");
-    nmrt_text_release(&layers);
+                  (long long)f->zero, (long long)x->micro_batch, recompute.at ? recompute.at : "");
+    nmrt_text_release(&recompute);
     nmrt_text_add(out, "%9s %9s %9.0f %3.0f %%  ", nmrt_bytes((int64_t)x->need.total).s,
                   step_time(x->seconds).s, tokens_per_gpu(c, x), 100 * mfu(c, x));
     static const int width[NMRT_N_TIMES] = {8, 5, 5, 5, 5, 7};
@@ -121,14 +121,14 @@ static void json_row(const nmrt_cluster *c, const nmrt_candidate *x, nmrt_text *
                  {"dp", f->dp},
                  {"zero", f->zero},
                  {"micro_batch", x->micro_batch}};
-    nmrt_text layers = {0};
-    nmrt_recompute_print(&x->layers, &layers);
+    nmrt_text recompute = {0};
+    nmrt_recompute_print(&x->recompute, &recompute);
     nmrt_text_add(out, "{");
     for (size_t i = 0; i < sizeof count / sizeof *count; i++)
         nmrt_text_add_count(out, count[i].key, count[i].value);
     nmrt_text_add_pair(out, "cp_comm", f->ring ? "ring" : "gather");
-    nmrt_text_add_pair(out, "recompute", layers.at ? layers.at : "");
-    nmrt_text_release(&layers);
+    nmrt_text_add_pair(out, "recompute", recompute.at ? recompute.at : "");
+    nmrt_text_release(&recompute);
     json_need(&x->need, out);
     json_times(&x->step, out);
     add_real(out, "step_seconds", x->seconds, ", ");

@@ -309,31 +309,32 @@ static nmrt_status weigh(trial *t, const nmrt_setup *setup, bool *fit, nmrt_erro
     return NMRT_OK;
 }
 
-static nmrt_status try_layers(void *of, const nmrt_recompute *layers, bool *fit, nmrt_error *e)
+static nmrt_status try_recompute(void *of, const nmrt_recompute *recompute, bool *fit,
+                                 nmrt_error *e)
 {
     trial *t = of;
     nmrt_setup setup;
-    t->run.layers = layers;
+    t->run.recompute = recompute;
     NMRT_TRY(nmrt_setup_init(&setup, &t->run, e));
     nmrt_status status = weigh(t, &setup, fit, e);
     nmrt_setup_release(&setup);
     return status;
 }
 
-static nmrt_status choose_layers(trial *t, bool *fit, nmrt_error *e)
+static nmrt_status choose_recompute(trial *t, bool *fit, nmrt_error *e)
 {
     const nmrt_recompute *asked = &t->search->cluster->asked;
-    nmrt_recompute *layers = &t->candidate->layers;
+    nmrt_recompute *recompute = &t->candidate->recompute;
     const nmrt_mesh *mesh = &t->run.mesh;
-    const nmrt_fitting fitting = {try_layers, t};
+    const nmrt_fitting fitting = {try_recompute, t};
     nmrt_stages stages;
-    *layers = *asked;
+    *recompute = *asked;
     if (!nmrt_recompute_is_auto(asked))
         return NMRT_OK;
     NMRT_TRY(
         nmrt_stages_init(&stages, t->run.program, (int)mesh->size[NMDRV_PP], (int)mesh->vp, e));
     nmrt_status status =
-        nmrt_recompute_least(asked, &stages, t->run.program, &fitting, layers, fit, e);
+        nmrt_recompute_least(asked, &stages, t->run.program, &fitting, recompute, fit, e);
     nmrt_stages_release(&stages);
     return status;
 }
@@ -341,7 +342,7 @@ static nmrt_status choose_layers(trial *t, bool *fit, nmrt_error *e)
 static nmrt_status price(trial *t, bool *fit, nmrt_error *e)
 {
     nmrt_setup setup;
-    t->run.layers = &t->candidate->layers;
+    t->run.recompute = &t->candidate->recompute;
     NMRT_TRY(nmrt_setup_init(&setup, &t->run, e));
     nmrt_status status = weigh(t, &setup, fit, e);
     if (status == NMRT_OK && *fit)
@@ -360,7 +361,7 @@ static nmrt_status consider(search *s, nmrt_candidate *x, nmrt_error *e)
                        .options = &t.options,
                        .threads = 1};
     NMRT_TRY(nmrt_mesh_init(&t.run.mesh, t.run.program, &x->flags, e));
-    NMRT_TRY(choose_layers(&t, &fit, e));
+    NMRT_TRY(choose_recompute(&t, &fit, e));
     if (fit)
         NMRT_TRY(price(&t, &fit, e));
     if (fit)

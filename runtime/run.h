@@ -15,10 +15,10 @@ typedef struct nmrt_run {
     const nmrt_options *options;
     const nmrt_output *out; // of ranks other than 0: nowhere
     const nmrt_ranks *ranks;
-    nmrt_mesh mesh;               // this rank's place in it
-    nmrt_comm comm;               // `single` for one rank, and for --dry-run, whose mesh may be any
-    int threads;                  // of this rank
-    const nmrt_recompute *layers; // NULL: as options say
+    nmrt_mesh mesh; // this rank's place in it
+    nmrt_comm comm; // `single` for one rank, and for --dry-run, whose mesh may be any
+    int threads;    // of this rank
+    const nmrt_recompute *recompute; // NULL: as options say
 } nmrt_run;
 
 #endif

@@ -91,7 +91,7 @@ static bool has_turn(const nmrt_setup *s, const nmrt_chain_request *q)
 static nmrt_status make_chain(nmrt_setup *s, nmrt_chain *c, nmdrv_role role, const int *slots,
                               nmrt_error *e)
 {
-    nmrt_chain_request q = {s->texts, role, s->syms.at, slots, &s->layers};
+    nmrt_chain_request q = {s->texts, role, s->syms.at, slots, &s->recompute};
     if (has_turn(s, &q))
         return nmrt_chain_init(c, &s->stages, &q, e);
     return NMRT_OK; // the verb says what it misses
@@ -137,7 +137,7 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e)
                       .options = o,
                       .device = run->device,
                       .mesh = run->mesh,
-                      .layers = run->layers ? *run->layers : o->layers,
+                      .recompute = run->recompute ? *run->recompute : o->ways,
                       .threads = run->threads ? run->threads : nmrt_cpu_threads()};
     nmrt_status status = set_up(s, e);
     if (status != NMRT_OK)

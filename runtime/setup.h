@@ -19,7 +19,7 @@ typedef struct nmrt_setup {
     const nmrt_device_ops *device;
     nmrt_mesh mesh; // its stage_units are this setup's
     nmrt_texts texts;
-    nmrt_recompute layers; // nothing of it is auto
+    nmrt_recompute recompute; // nothing of it is auto
     int threads;
     int64_t seq, micro_batch; // tokens of a sample; samples of a micro-batch, on one rank of dp
     int64_t n_micro, samples; // micro-batches of a step; samples of one of them over all of dp
@@ -72,7 +72,7 @@ nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, cons
 // What --recompute auto is: the least that is computed again with which this run fits the memory,
 // on every rank the same; where nothing fits, what needs least. Collective. Of other requests, the
 // request.
-nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *layers, nmrt_error *e);
+nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *recompute, nmrt_error *e);
 
 // --- what it needs
 

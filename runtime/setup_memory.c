@@ -60,7 +60,7 @@ nmrt_run nmrt_setup_run(const nmrt_setup *s)
                       .options = s->options,
                       .mesh = s->mesh,
                       .threads = s->threads,
-                      .layers = &s->layers};
+                      .recompute = &s->recompute};
 }
 
 // --- recomputation -------------------------------------------------------------------------------
@@ -72,10 +72,10 @@ typedef struct choosing {
 } choosing;
 
 // Machines differ: what does not fit one fits none.
-static nmrt_status fits_all(void *of, const nmrt_recompute *layers, bool *fit, nmrt_error *e)
+static nmrt_status fits_all(void *of, const nmrt_recompute *recompute, bool *fit, nmrt_error *e)
 {
     const choosing *x = of;
-    x->run->layers = layers;
+    x->run->recompute = recompute;
     NMRT_TRY(run_fits(x->run, x->ranks, fit, e));
     bool no = !*fit;
     if (x->comm && x->comm->ranks > 1)
@@ -84,7 +84,7 @@ static nmrt_status fits_all(void *of, const nmrt_recompute *layers, bool *fit, n
     return NMRT_OK;
 }
 
-static nmrt_status choose(const choosing *x, const nmrt_recompute *asked, nmrt_recompute *layers,
+static nmrt_status choose(const choosing *x, const nmrt_recompute *asked, nmrt_recompute *recompute,
                           bool *fit, nmrt_error *e)
 {
     nmrt_stages stages;
@@ -94,7 +94,7 @@ static nmrt_status choose(const choosing *x, const nmrt_recompute *asked, nmrt_r
     NMRT_TRY(
         nmrt_stages_init(&stages, x->run->program, (int)mesh->size[NMDRV_PP], (int)mesh->vp, e));
     nmrt_status status =
-        nmrt_recompute_least(asked, &stages, x->run->program, &fitting, layers, fit, e);
+        nmrt_recompute_least(asked, &stages, x->run->program, &fitting, recompute, fit, e);
     nmrt_stages_release(&stages);
     return status;
 }
@@ -107,20 +107,20 @@ static int sharers(const nmrt_run *run)
     return run->device->sharers(run->ranks ? run->ranks->local_ranks : 1);
 }
 
-nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *layers, nmrt_error *e)
+nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *recompute, nmrt_error *e)
 {
     nmrt_run trial = *run;
     const choosing x = {&trial, &run->comm, sharers(run)};
     bool fit;
-    *layers = run->options->layers;
-    if (!nmrt_recompute_is_auto(layers))
+    *recompute = run->options->ways;
+    if (!nmrt_recompute_is_auto(recompute))
         return NMRT_OK;
-    return choose(&x, &run->options->layers, layers, &fit, e);
+    return choose(&x, &run->options->ways, recompute, &fit, e);
 }
 
 // --- what would fit ------------------------------------------------------------------------------
 
-static bool micro_batch_fits(const nmrt_setup *s, const nmrt_recompute *layers, int64_t n_micro,
+static bool micro_batch_fits(const nmrt_setup *s, const nmrt_recompute *recompute, int64_t n_micro,
                              int ranks)
 {
     nmrt_error e;
@@ -131,32 +131,32 @@ static bool micro_batch_fits(const nmrt_setup *s, const nmrt_recompute *layers, 
     o.micro_batch = total / n_micro;
     o.global_batch = total * nmrt_mesh_dp(&s->mesh);
     run.options = &o;
-    run.layers = layers;
+    run.recompute = recompute;
     return run_fits(&run, ranks, &fit, &e) == NMRT_OK && fit;
 }
 
 // The largest micro-batch below the one asked for that divides the step's samples and fits; 0:
 // none.
-static int64_t largest_fitting(const nmrt_setup *s, const nmrt_recompute *layers, int ranks)
+static int64_t largest_fitting(const nmrt_setup *s, const nmrt_recompute *recompute, int ranks)
 {
     int64_t total = s->micro_batch * s->n_micro;
     for (int64_t n = s->n_micro + 1; n <= total && n <= NMRT_MAX_MICRO_BATCHES; n++)
-        if (total % n == 0 && micro_batch_fits(s, layers, n, ranks))
+        if (total % n == 0 && micro_batch_fits(s, recompute, n, ranks))
             return total / n;
     return 0;
 }
 
 // The least recomputation that fits, or else that which needs least memory.
-static bool least_fitting(const nmrt_setup *s, int ranks, nmrt_recompute *layers)
+static bool least_fitting(const nmrt_setup *s, int ranks, nmrt_recompute *recompute)
 {
     static const nmrt_recompute any = {1, {{.name = "", .kind = NMRT_WAY_AUTO}}};
     nmrt_error e;
     nmrt_run run = nmrt_setup_run(s);
     const choosing x = {&run, NULL, ranks};
     bool fit = false;
-    *layers = s->layers;
+    *recompute = s->recompute;
     return s->train.n_calls && nmrt_recompute_any(s->program) &&
-           choose(&x, &any, layers, &fit, &e) == NMRT_OK && fit;
+           choose(&x, &any, recompute, &fit, &e) == NMRT_OK && fit;
 }
 
 static void print_other_flags(const nmrt_setup *s, int ranks, nmrt_text *out)
@@ -175,10 +175,10 @@ static void print_other_flags(const nmrt_setup *s, int ranks, nmrt_text *out)
 // What would make it fit: flags that are not at their best yet.
 static void print_hint(const nmrt_setup *s, int ranks, nmrt_text *out)
 {
-    nmrt_recompute layers;
-    bool again = least_fitting(s, ranks, &layers);
-    int64_t smaller = largest_fitting(s, &s->layers, ranks),
-            both = again || smaller ? 0 : largest_fitting(s, &layers, ranks);
+    nmrt_recompute recompute;
+    bool again = least_fitting(s, ranks, &recompute);
+    int64_t smaller = largest_fitting(s, &s->recompute, ranks),
+            both = again || smaller ? 0 : largest_fitting(s, &recompute, ranks);
     if (!again && !smaller && !both) {
         print_other_flags(s, ranks, out);
         return;
@@ -189,7 +189,7 @@ static void print_hint(const nmrt_setup *s, int ranks, nmrt_text *out)
         nmrt_text_add(out, " --recompute auto");
     if (again) {
         nmrt_text_add(out, "%s--recompute ", smaller ? " or " : "");
-        nmrt_recompute_print(&layers, out);
+        nmrt_recompute_print(&recompute, out);
     }
     nmrt_text_add(out, " would fit");
 }

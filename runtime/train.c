@@ -422,7 +422,7 @@ static void print_mesh(const trainer *t)
 static void print_recompute(const trainer *t)
 {
     nmrt_text text = {0};
-    nmrt_recompute_print(&t->setup.layers, &text);
+    nmrt_recompute_print(&t->setup.recompute, &text);
     if (nmrt_recompute_any(t->program) && t->o->recompute)
         fprintf(t->out->text, "recomputation: %s\n", text.at ? text.at : "");
     nmrt_text_release(&text);
@@ -551,9 +551,9 @@ static nmrt_status train_with(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
                  .local_rank = run->ranks ? run->ranks->local_rank : 0,
                  .saved_step = -1};
     t.metrics.fd = -1;
-    nmrt_recompute layers;
-    NMRT_TRY(nmrt_setup_choose(run, &layers, e));
-    run->layers = &layers;
+    nmrt_recompute recompute;
+    NMRT_TRY(nmrt_setup_choose(run, &recompute, e));
+    run->recompute = &recompute;
     NMRT_TRY(nmrt_setup_init(&t.setup, run, e));
     nmrt_status status = train(&t, run->ranks ? run->ranks->local_ranks : 1, e);
     nmrt_metrics_close(&t.metrics);
