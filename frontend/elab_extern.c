@@ -80,7 +80,7 @@ typedef struct call { // of an extern
     const nm_type **type; // of results
     nm_sym *index_of;
     int n_dims;
-    nm_sym dim[NM_MAX_RANK * 4];
+    nm_sym dim[NM_EXTERN_MAX_DIMS];
 } call;
 
 // The dims of one type, behind those that are known; ext-3.
@@ -90,7 +90,11 @@ static bool note_dims(call *c, const nm_eshape *s, nm_loc loc)
         int at = 0;
         while (at < c->n_dims && c->dim[at] != s->dim[i].name)
             at++;
-        if (at == c->n_dims && at < NM_MAX_RANK * 4)
+        if (at == NM_EXTERN_MAX_DIMS)
+            return nm_elab_error(c->e, c->f, loc, "an extern has at most %d dims [ext-5]",
+                                 NM_EXTERN_MAX_DIMS)
+                       .kind != NM_EV_poison;
+        if (at == c->n_dims)
             c->dim[c->n_dims++] = s->dim[i].name;
         if (at < last)
             return nm_elab_error(c->e, c->f, loc,
@@ -142,16 +146,27 @@ static nm_dtype operand_dtype(const nm_ast_par *par, nm_ev v)
     return nm_dtype_find(par->type.elem.sym, &dtype) ? dtype : NM_i32; // positions in a dim
 }
 
+// The next operand is a number.
+static bool note_number(call *c, nm_loc loc)
+{
+    if (c->n_in >= NM_EXTERN_MAX_NUMBERED)
+        return nm_elab_error(c->e, c->f, loc,
+                             "a number is one of the first %d operands of an extern [ext-5]",
+                             NM_EXTERN_MAX_NUMBERED)
+                   .kind != NM_EV_poison;
+    c->numbers |= (int64_t)1 << c->n_in;
+    return true;
+}
+
 static bool add_operand(call *c, const nm_ast_par *par)
 {
     nm_eshape s;
     nm_var *v = nm_frame_var(c->f, par->name.sym);
     if (!v)
         return true;
-    if (!nm_extern_par_is_number(par, NULL) && !read_shape(c, &par->type, &s))
+    if (nm_extern_par_is_number(par, NULL) ? !note_number(c, par->name.loc)
+                                           : !read_shape(c, &par->type, &s))
         return false;
-    if (nm_extern_par_is_number(par, NULL))
-        c->numbers |= (int64_t)1 << c->n_in;
     nm_ev x = nm_ev_number(c->e, c->f, v->value);
     c->in[c->n_in] = nm_ev_materialise(c->e, x, operand_dtype(par, x), c->loc);
     return c->in[c->n_in++] != NULL;

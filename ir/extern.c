@@ -8,7 +8,7 @@
 
 bool nm_extern_is_number(const nm_op *op, int operand)
 {
-    return operand < 63 && nm_attr_int(op, "numbers", 0) >> operand & 1;
+    return operand < NM_EXTERN_MAX_NUMBERED && nm_attr_int(op, "numbers", 0) >> operand & 1;
 }
 
 int nm_extern_n_results(const nm_op *op) { return op->n_out - (int)nm_attr_int(op, "scratch", 0); }

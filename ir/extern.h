@@ -12,6 +12,12 @@
 
 #include "ir/ir.h"
 
+enum {
+    NM_EXTERN_MAX_NUMBERED =
+        63, // operands that `numbers` has bits for: none behind them is a number
+    NM_EXTERN_MAX_DIMS = 4 * NM_MAX_RANK,
+};
+
 bool nm_extern_is_number(const nm_op *op, int operand);
 int nm_extern_n_results(const nm_op *op); // without scratch
 // The extent of a dim of `dims`: its first operand's or result's; NULL: none has it.
