@@ -44,7 +44,9 @@ static const char help[] =
     "  -Rfuse                  how often each rule matched, what else was fused, and the nearest "
     "misses\n"
     "  --explain='RULE@%12'    why the rule that begins so does not match at value 12, or %NAME;\n"
-    "                          fuse@%12: the kernel of value 12, and why others are apart from it\n"
+    "                          fuse@%12: the kernel of value 12, and why others are apart from "
+    "it;\n"
+    "                          head_chunks@%12: is value 12 computed by chunks, and if not, why\n"
     "  --list-ops-md           the table of ops, as docs/ops.md\n"
     "  --help\n"
     "\n";
@@ -224,6 +226,11 @@ int main(int argc, char **argv)
     bool ok = process(m, src, &o);
     if (o.remarks)
         nm_remarks_print(stderr, &remarks);
+    const char *unanswered = ok ? nm_remarks_unanswered(&remarks) : NULL;
+    if (unanswered) {
+        fprintf(stderr, "nemocc-opt: error: --explain=%s: %s\n", o.explain, unanswered);
+        ok = false;
+    }
     if (o.verify_diagnostics)
         ok = count_unmet(&e) == 0;
     nm_arena_free(&arena);

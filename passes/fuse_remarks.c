@@ -62,7 +62,7 @@ static void answer(nm_fuse *g, const nm_pairs *k, int unit, const nm_value *v)
 
 void nm_fuse_remark(nm_fuse *g, const nm_pairs *k)
 {
-    const nm_remarks *r = g->f->module->remarks;
+    nm_remarks *r = g->f->module->remarks;
     if (!r)
         return;
     remark(g, k);

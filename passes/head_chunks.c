@@ -471,17 +471,6 @@ static void cut(chunks *c)
     nm_fuse_drop_dead(c->h.f); // the region
 }
 
-static void remark(const nm_head *h)
-{
-    nm_diag *diag = h->f->module->diag;
-    if (h->why)
-        nm_note(diag, h->miss->loc, "head_chunks: the head in @%s stays whole: %s: %s", h->f->name,
-                nm_info(h->miss)->name, h->why);
-    else
-        nm_note(diag, h->dot->loc, "head_chunks: the head in @%s is computed by chunks of tokens",
-                h->f->name);
-}
-
 // False: it stays whole.
 static bool cut_head(nm_op *dot, nm_arena *scratch)
 {
@@ -495,8 +484,7 @@ static bool cut_head(nm_op *dot, nm_arena *scratch)
     c.old = nm_new_n(scratch, nm_value *, room);
     if (!c.h.why && !make_dims(&c))
         c.h.why = "its extents have too many parts";
-    if (f->module->remarks)
-        remark(&c.h);
+    nm_head_remark(&c.h);
     if (c.h.why)
         return false;
     cut(&c);
@@ -507,11 +495,14 @@ bool nm_pass_head_chunks(nm_module *m, bool *changed)
 {
     nm_arena scratch = {0};
     nm_each_func(f, m)
-        for (nm_op *op = f->first; op; op = op->next)
-            if (nm_head_is_product(op) && cut_head(op, &scratch)) {
+        for (nm_op *op = f->first; op; op = op->next) {
+            if (!nm_head_is_product(op)) {
+                nm_head_remark_none(op);
+            } else if (cut_head(op, &scratch)) {
                 *changed = true;
                 op = f->first; // the region is gone, and stands in a body that is not looked into
             }
+        }
     nm_arena_free(&scratch);
     return true;
 }

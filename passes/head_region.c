@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-enum { WIDER = 4 };
-
 // --- dims ------------------------------------------------------------------------------------
 
 static bool is_runtime(nm_module *m, nm_sym dim)
@@ -55,7 +53,7 @@ bool nm_head_is_product(nm_op *op)
     for (int i = 0; i < x->rank; i++) // batched: no head
         if (nm_has_dim(y, x->dim[i].name) != is_runtime(m, x->dim[i].name))
             return false;
-    return wide > WIDER * summed;
+    return wide > NM_HEAD_WIDER * summed;
 }
 
 static void take_dims(nm_head *h)

@@ -26,10 +26,10 @@ typedef struct nm_head {
     const char *why;     // and the reason; NULL: it is one
 } nm_head;
 
-enum { NM_HEAD_MAX_TOKENS = sizeof((nm_head *)0)->token / sizeof(nm_dim) };
+enum { NM_HEAD_MAX_TOKENS = sizeof((nm_head *)0)->token / sizeof(nm_dim), NM_HEAD_WIDER = 4 };
 
 // Is the op a product that may be a head's: run-time dims of one operand, and from the other, which
-// has none, at least WIDER times as many elements as it sums over?
+// has none, more than NM_HEAD_WIDER times as many elements as it sums over?
 bool nm_head_is_product(nm_op *op);
 // The region of such a product; `why` is set where it cannot be computed by chunks of tokens. In
 // the arena.
@@ -42,5 +42,10 @@ nm_head_role nm_head_role_of(const nm_head *h, const nm_op *op);
 bool nm_head_is_sum(const nm_head *h, const nm_op *op);
 // acc + sum, where nobody else reads the sum and acc is a parameter: the add; else NULL.
 nm_op *nm_head_accumulation(const nm_op *sum);
+
+// --- passes/head_remarks.c: what is said to who asked, before anything is cut ----------------
+
+void nm_head_remark(const nm_head *h);
+void nm_head_remark_none(nm_op *op); // which is no head's product
 
 #endif

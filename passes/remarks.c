@@ -16,13 +16,33 @@ void nm_remarks_explain(nm_remarks *r, FILE *out, const char *text)
     r->explain_value = at + 2;
 }
 
-bool nm_remark_asked(const nm_remarks *r, const char *rule, const nm_value *v)
+static bool is_explained(const nm_remarks *r, const nm_value *v)
 {
-    if (!r || !r->explain || strncmp(rule, r->explain_rule, strlen(r->explain_rule)) != 0)
-        return false;
     char *end;
     unsigned long id = strtoul(r->explain_value, &end, 10);
     return *end ? v->name && strcmp(v->name, r->explain_value) == 0 : v->id == id;
+}
+
+bool nm_remark_asked(nm_remarks *r, const char *rule, const nm_value *v)
+{
+    if (!r || !r->explain || strncmp(rule, r->explain_rule, strlen(r->explain_rule)) != 0)
+        return false;
+    bool is_it = is_explained(r, v);
+    r->tried = true;
+    r->met |= is_it;
+    return is_it;
+}
+
+const char *nm_remarks_unanswered(const nm_remarks *r)
+{
+    if (!r->explain || r->met)
+        return NULL;
+    return r->tried ? nm_arena_fmt(r->arena, "'%s' was not tried at %%%s", r->explain_rule,
+                                   r->explain_value)
+                    : nm_arena_fmt(r->arena,
+                                   "no rule that begins with '%s' was tried, nor is it a "
+                                   "pass that was run and explains itself",
+                                   r->explain_rule);
 }
 
 void nm_remark_answer(const nm_remarks *r, const nm_value *v, const char *fmt, ...)
@@ -54,12 +74,13 @@ void nm_remark_rule(nm_remarks *r, const char *rule, const nm_op *root, bool mat
     if (!r)
         return;
     nm_remark *row = remark_of(r, rule);
+    bool asked = nm_remark_asked(r, rule, &root->out[0]);
     row->matched += matched;
-    if (matched)
-        return;
-    if (nm_remark_asked(r, rule, &root->out[0]))
+    if (asked && matched)
+        nm_remark_answer(r, &root->out[0], "%s: it matched", rule);
+    else if (asked)
         nm_remark_answer(r, &root->out[0], "%s: at '%s': %s", rule, miss, why);
-    if (miss > row->miss) {
+    if (!matched && miss > row->miss) {
         row->miss = miss;
         row->why = why;
         row->at = root->loc;

@@ -26,10 +26,13 @@ typedef struct nm_remarks { // m->remarks
     nm_saying *said; // in order
     FILE *explain;   // of the rule that begins with explain_rule, at the value of this name or
     const char *explain_rule, *explain_value; // number; NULL: of none
+    bool tried, met;                          // was that rule tried, and at that value?
 } nm_remarks;
 
 // text: RULE@%VALUE
 void nm_remarks_explain(nm_remarks *r, FILE *out, const char *text);
+// Why --explain had no answer; NULL: it had one, or nobody asked. In r->arena.
+const char *nm_remarks_unanswered(const nm_remarks *r);
 void nm_remarks_print(FILE *out, const nm_remarks *r);
 
 // A rule was tried: it matched, or this rest of its pattern did not, for a reason.
@@ -41,7 +44,7 @@ void nm_remark_done(nm_remarks *r, nm_loc at, const char *fmt, ...)
 void nm_remark_missed(nm_remarks *r, nm_loc at, double elements, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 // Is v what --explain asks this rule, or pass, about? Then these lines are the answer.
-bool nm_remark_asked(const nm_remarks *r, const char *rule, const nm_value *v);
+bool nm_remark_asked(nm_remarks *r, const char *rule, const nm_value *v);
 void nm_remark_answer(const nm_remarks *r, const nm_value *v, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
