@@ -171,9 +171,13 @@ static int read_options(options *o, int argc, char **argv)
         return 1;
     if (o->print_pipeline)
         return nm_pipeline_print(stdout, &o->pipeline), 0;
-    if (!o->file)
-        fprintf(stderr, "nemocc-opt: error: no file. See --help\n");
-    return o->file ? -1 : 1;
+    const char *wrong = !o->file ? "no file"
+                        : o->recipe && (!o->precision || strcmp(o->precision, "fp8") != 0)
+                            ? "--fp8-recipe is of --precision=fp8"
+                            : NULL;
+    if (wrong)
+        fprintf(stderr, "nemocc-opt: error: %s. See --help\n", wrong);
+    return wrong ? 1 : -1;
 }
 
 static bool process(nm_module *m, const nm_source *src, const options *o)

@@ -317,16 +317,64 @@ static bool check_values(const nm_cli *cli)
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
 }
 
+// --- what options want of each other -------------------------------------------------------------
+
+// Is a text of kernels for GPUs asked for, whatever the targets?
+static bool emits_gpu_text(const nm_cli *cli)
+{
+    return strcmp(cli->emit, "ptx") == 0 || strcmp(cli->emit, "resources") == 0;
+}
+
 // --arch, where something is compiled for GPUs.
 static bool check_archs(nm_cli *cli)
 {
-    bool texts = strcmp(cli->emit, "ptx") == 0 || strcmp(cli->emit, "resources") == 0;
     if (!cli->arch)
         cli->arch = "sm_80,sm_90a";
-    else if (!texts && !nm_list_has(cli->target, "cuda"))
+    else if (!emits_gpu_text(cli) && !nm_list_has(cli->target, "cuda"))
         return usage("--arch is of the target cuda, and the targets are %s", cli->target);
     return is_list("--arch", cli->arch);
 }
+
+// What is said of the program that GPUs run, where there is one.
+static bool check_gpu_flags(const nm_cli *cli)
+{
+    const char *flag = cli->fast_attention_grad ? "--fast-attention-grad"
+                       : cli->plain_products    ? "--plain-products"
+                                                : NULL;
+    bool gpu = emits_gpu_text(cli) || nm_list_has(cli->target, "cuda") ||
+               nm_list_has(cli->target, "emu") || nm_list_has(cli->target, "null");
+    return gpu || !flag || usage("%s is of GPUs, and the targets are %s", flag, cli->target);
+}
+
+// --fp8-recipe and --fp8-format, where something is compiled in fp8.
+static bool check_fp8(nm_cli *cli)
+{
+    const char *flag = cli->fp8_recipe ? "--fp8-recipe" : cli->fp8_format ? "--fp8-format" : NULL;
+    if (flag && !nm_list_has(cli->precision, "fp8"))
+        return usage("%s is of the precision fp8, and the precisions are %s", flag, cli->precision);
+    cli->fp8_recipe = cli->fp8_recipe ? cli->fp8_recipe : "current";
+    cli->fp8_format = cli->fp8_format ? cli->fp8_format : "hybrid";
+    return true;
+}
+
+// A text about a module is of one program: of what was named, not of the defaults, no list.
+static bool check_single(const nm_cli *cli)
+{
+    const struct {
+        const char *name, *list;
+    } named[] = {{"--target", cli->target},
+                 {"--precision", cli->precision},
+                 {"--fp8-recipe", cli->fp8_recipe}};
+    bool single = strcmp(cli->emit, "nmir") == 0 || strcmp(cli->emit, "plan") == 0 ||
+                  strcmp(cli->emit, "graph") == 0;
+    for (size_t i = 0; single && i < sizeof named / sizeof *named; i++)
+        if (named[i].list && strchr(named[i].list, ','))
+            return usage("--emit %s is of one program, and %s is %s", cli->emit, named[i].name,
+                         named[i].list);
+    return true;
+}
+
+// --- defaults ------------------------------------------------------------------------------------
 
 static const char *from_environment(const char *name, const char *otherwise)
 {
@@ -343,15 +391,19 @@ static const char *default_recompute(const nm_cli *cli)
                : "selective";
 }
 
+static void set_defaults(nm_cli *cli)
+{
+    if (!cli->target)
+        cli->target = from_environment("NEMOCC_TARGET", "host,cuda,null");
+    if (!cli->precision)
+        cli->precision = from_environment("NEMOCC_PRECISION", "f32,bf16");
+    if (!cli->recompute)
+        cli->recompute = default_recompute(cli);
+}
+
 bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
 {
-    *cli = (nm_cli){.cpu = "native",
-                    .target = from_environment("NEMOCC_TARGET", "host,cuda,null"),
-                    .precision = from_environment("NEMOCC_PRECISION", "f32,bf16"),
-                    .fp8_recipe = "current",
-                    .fp8_format = "hybrid",
-                    .emit = "binary",
-                    .passes = {.dump = stdout, .log = stderr}};
+    *cli = (nm_cli){.cpu = "native", .emit = "binary", .passes = {.dump = stdout, .log = stderr}};
     for (int i = 1; i < argc; i++)
         if (!read_argument(cli, &i, argc, argv))
             return false;
@@ -359,7 +411,8 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
         return true;
     if (!cli->file)
         return usage("%s", "which model?");
-    if (!cli->recompute)
-        cli->recompute = default_recompute(cli);
-    return check_values(cli) && check_archs(cli);
+    if (!check_single(cli))
+        return false;
+    set_defaults(cli);
+    return check_fp8(cli) && check_values(cli) && check_archs(cli) && check_gpu_flags(cli);
 }

@@ -58,6 +58,18 @@ static void note_gpu_flags(const nmrt_run *run)
         fprintf(run->out->note, "note: --tune-products changes nothing: %s\n", why);
 }
 
+void nmrt_note_machine_flags(const nmrt_run *run)
+{
+    nmrt_text why = {0};
+    nmrt_text_add(&why, "it is of --precision fp8, and this run computes in %s",
+                  run->program->precision);
+    if (!*run->program->recipe && !why.failed)
+        note_idle(run, "fp8-recipe", why.at);
+    nmrt_text_release(&why);
+    if (run->device == &nmrt_device_host)
+        note_gpu_flags(run);
+}
+
 void nmrt_note_idle_flags(const nmrt_run *run)
 {
     const nmrt_mesh *m = &run->mesh;
@@ -74,9 +86,8 @@ void nmrt_note_idle_flags(const nmrt_run *run)
         note_idle(run, "zero", "dp is 1");
     else if (m->zero && m->size[NMDRV_DPS] * m->size[NMDRV_DPP] == 1)
         note_whole_store(run);
-    if (run->device == &nmrt_device_host)
-        note_gpu_flags(run);
-    else if (m->world == 1)
+    nmrt_note_machine_flags(run);
+    if (run->device != &nmrt_device_host && m->world == 1)
         note_idle(run, "collectives", "one rank talks to nobody");
     if (!has_tp)
         note_idle(run, "sp", "--tp is 1");

@@ -157,15 +157,32 @@ static void check(const nmdrv_program *p, const nmrt_way *way, nmrt_text *proble
                       "mesh lists them; none, selective or full are possible\n");
 }
 
+static const char unsaid[] = ""; // the name of the default
+
 // The first is that of no name, and the default where it is not given.
-static nmrt_way *new_way(nmrt_recompute *r, const nmrt_way *way)
+static nmrt_way *find_way(nmrt_recompute *r, const nmrt_way *way)
 {
     if (!way->n_name)
-        return &r->way[0];
+        return r->way[0].name == unsaid ? NULL : &r->way[0];
     for (int i = 1; i < r->n; i++)
         if (r->way[i].n_name == way->n_name && strncmp(r->way[i].name, way->name, way->n_name) == 0)
             return &r->way[i];
-    return r->n < NMRT_MAX_WAYS ? &r->way[r->n++] : NULL;
+    return NULL;
+}
+
+static void add_way(nmrt_recompute *r, const nmrt_way *way, nmrt_text *problems)
+{
+    const nmrt_way *before = find_way(r, way);
+    if (before)
+        nmrt_text_add(problems, "--recompute: '%.*s' and '%.*s' are of the same layers\n",
+                      (int)strcspn(before->name, ","), before->name, (int)strcspn(way->name, ","),
+                      way->name);
+    else if (!way->n_name)
+        r->way[0] = *way;
+    else if (r->n < NMRT_MAX_WAYS)
+        r->way[r->n++] = *way;
+    else
+        nmrt_text_add(problems, "--recompute: more than %d repeats\n", NMRT_MAX_WAYS - 1);
 }
 
 static void parse_way(nmrt_recompute *r, const nmdrv_program *p, const char *text, size_t n,
@@ -181,11 +198,7 @@ static void parse_way(nmrt_recompute *r, const nmdrv_program *p, const char *tex
         return;
     }
     check(p, &way, problems);
-    nmrt_way *to = new_way(r, &way);
-    if (to)
-        *to = way;
-    else
-        nmrt_text_add(problems, "--recompute: more than %d repeats\n", NMRT_MAX_WAYS - 1);
+    add_way(r, &way, problems);
 }
 
 static nmrt_way_kind default_kind(const nmdrv_program *p)
@@ -200,7 +213,7 @@ static nmrt_way_kind default_kind(const nmdrv_program *p)
 void nmrt_recompute_parse(nmrt_recompute *r, const nmdrv_program *p, const char *text,
                           nmrt_text *problems)
 {
-    *r = (nmrt_recompute){.n = 1, .way[0] = {.name = "", .kind = default_kind(p)}};
+    *r = (nmrt_recompute){.n = 1, .way[0] = {.name = unsaid, .kind = default_kind(p)}};
     for (size_t n = 0; text && *text; text += n + (text[n] == ',')) {
         n = strcspn(text, ",");
         parse_way(r, p, text, n, problems);

@@ -36,6 +36,14 @@ expect 2 "--arch names sm_80 twice" --target cuda --arch sm_80,sm_90a,sm_80 "$mo
 expect 2 "--precision names bf16 twice" --precision bf16,bf16 "$model"
 expect 2 "--target names host twice" --target host,null,host "$model"
 expect 2 "--arch is of the target cuda, and the targets are host,null" --target host,null --arch sm_90a "$model"
+expect 2 "--fp8-recipe is of the precision fp8, and the precisions are f32,bf16" --precision f32,bf16 --fp8-recipe delayed "$model"
+expect 2 "--fp8-format is of the precision fp8, and the precisions are f32" --precision f32 --fp8-format e4m3 "$model"
+expect 0 "" --check --precision fp8 --fp8-format e4m3 --fp8-recipe current,blockwise "$model"
+expect 2 "--plain-products is of GPUs, and the targets are host" --target host --plain-products "$model"
+expect 2 "--fast-attention-grad is of GPUs, and the targets are host" --target host --fast-attention-grad "$model"
+expect 0 "" --check --target emu --plain-products "$model"
+expect 2 "--emit nmir is of one program, and --precision is f32,bf16" --emit nmir --precision f32,bf16 "$model"
+expect 2 "--emit graph is of one program, and --target is host,cuda" --emit graph --target host,cuda "$model"
 expect 2 "one model at a time" "$model" other.nm
 expect 1 "cannot read" --check no_such.nm
 expect 1 "did you mean 'a'" --check --preset aa "$model"

@@ -57,6 +57,8 @@ expect '^recomputation: block:[1-9]+$' "$units" "${flags[@]}" --pp 2 --steps 1 -
 expect "takes none, selective, full, block:N or auto, .* not 'half'" "$units" "${flags[@]}" --recompute half
 expect "not 'block:'" "$units" "${flags[@]}" --recompute block:
 expect "not '=full'" "$units" "${flags[@]}" --recompute none,=full
+expect "'none' and 'full' are of the same layers" "$units" "${flags[@]}" --recompute none,full
+expect "'l1=none' and 'l1=full' are of the same layers" "$units" "${flags[@]}" --recompute full,l1=none,l1=full
 expect "there is no repeat 'l'; there are l1, l2" "$units" "${flags[@]}" --recompute l=full
 expect '^note: --recompute full changes nothing: ' "$fake" --dry-run --recompute full
 expect '^  --recompute  *none selective full block:N auto$' "$units" info

@@ -29,6 +29,10 @@ generate=("$fake" generate --checkpoint "$work/ckpt" --prompt "the " --max-token
 [ "$("${generate[@]}" --seed 1)" = "$("${generate[@]}" --seed 1 --threads 1)" ]
 [ "$("${generate[@]}" --seed 1)" != "$("${generate[@]}" --seed 2)" ]
 [ "$("${generate[@]}" --temperature 0)" = "$("${generate[@]}" --top-p 0.000001)" ]
+# what changes nothing is said
+expect '^note: --fp8-recipe delayed changes nothing: it is of --precision fp8, and this run computes in f32$' "$fake" --dry-run --fp8-recipe delayed
+expect '^note: --fp8-recipe delayed changes nothing: ' "${generate[@]}" --fp8-recipe delayed
+expect '^note: --tf32 changes nothing: it is for GPUs$' "${generate[@]}" --tf32
 # prompt and cache: the text that was generated, given as a prompt, goes on alike
 half=$("${generate[@]}" --temperature 0 --max-tokens 10)
 [ "$("$fake" generate --checkpoint "$work/ckpt" --prompt "$half" --temperature 0 --max-tokens 20)" = "$("${generate[@]}" --temperature 0)" ]
