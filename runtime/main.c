@@ -217,12 +217,10 @@ static nmrt_status run_plan(const nmdrv_program *program, const nmrt_options *o,
     return status;
 }
 
-static nmrt_status run_generate(const nmrt_choice *on, const nmrt_options *o,
-                                const nmrt_output *out, nmrt_error *e)
+static void note_flags(const nmrt_choice *on, const nmrt_options *o, const nmrt_output *out)
 {
     const nmrt_run run = {.program = on->program, .device = on->device, .options = o, .out = out};
-    nmrt_note_machine_flags(&run);
-    return nmrt_generate(on, o, out, e);
+    nmrt_note_program_flags(&run);
 }
 
 static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *binary)
@@ -231,10 +229,12 @@ static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *bi
     nmrt_output out = {stdout, stderr, isatty(STDOUT_FILENO) != 0, has_unicode()};
     nmrt_text text = {0};
     nmrt_error e;
+    if (o->verb == NMRT_GENERATE || o->verb == NMRT_PLAN)
+        note_flags(on, o, &out);
     switch (o->verb) {
     case NMRT_TRAIN:
     case NMRT_EVAL: return run_ranks(on, o, &out);
-    case NMRT_GENERATE: return exit_code(run_generate(on, o, &out, &e), &e);
+    case NMRT_GENERATE: return exit_code(nmrt_generate(on, o, &out, &e), &e);
     case NMRT_INFO: return exit_code(run_info(program, o, &e), &e);
     case NMRT_PLAN: return exit_code(run_plan(program, o, &e), &e);
     case NMRT_HELP: nmrt_options_help(o, binary, &text); return exit_code(print(&text, &e), &e);

@@ -58,7 +58,7 @@ static void note_gpu_flags(const nmrt_run *run)
         fprintf(run->out->note, "note: --tune-products changes nothing: %s\n", why);
 }
 
-void nmrt_note_machine_flags(const nmrt_run *run)
+void nmrt_note_program_flags(const nmrt_run *run)
 {
     nmrt_text why = {0};
     nmrt_text_add(&why, "it is of --precision fp8, and this run computes in %s",
@@ -66,6 +66,8 @@ void nmrt_note_machine_flags(const nmrt_run *run)
     if (!*run->program->recipe && !why.failed)
         note_idle(run, "fp8-recipe", why.at);
     nmrt_text_release(&why);
+    if (!nmrt_recompute_any(run->program))
+        note_idle(run, "recompute", "no layers of this program were compiled to run again");
     if (run->device == &nmrt_device_host)
         note_gpu_flags(run);
 }
@@ -76,8 +78,6 @@ void nmrt_note_idle_flags(const nmrt_run *run)
     bool has_tp = nmrt_mesh_ranks(m, NMRT_TP_AXES) > 1;
     if (run->options->dry_run)
         note_idle(run, "trace", "a dry run does no step");
-    if (!nmrt_recompute_any(run->program))
-        note_idle(run, "recompute", "no layers of this program were compiled to run again");
     if (m->world == 1)
         note_idle(run, "comm", "one rank talks to nobody");
     if (m->size[NMDRV_PP] == 1)
@@ -86,7 +86,7 @@ void nmrt_note_idle_flags(const nmrt_run *run)
         note_idle(run, "zero", "dp is 1");
     else if (m->zero && m->size[NMDRV_DPS] * m->size[NMDRV_DPP] == 1)
         note_whole_store(run);
-    nmrt_note_machine_flags(run);
+    nmrt_note_program_flags(run);
     if (run->device != &nmrt_device_host && m->world == 1)
         note_idle(run, "collectives", "one rank talks to nobody");
     if (!has_tp)

@@ -7,8 +7,8 @@
 // Flags that were given and change nothing on this mesh: a note each. They are no mistakes, as one
 // script may serve several meshes.
 void nmrt_note_idle_flags(const nmrt_run *run);
-// Of these, those of the group Machine: also of a verb without a mesh.
-void nmrt_note_machine_flags(const nmrt_run *run);
+// Of these, what the program or the device has no use for: also of a verb without a mesh.
+void nmrt_note_program_flags(const nmrt_run *run);
 // A library of MPI that lets one thread alone call it.
 void nmrt_note_one_thread(const nmrt_run *run);
 

@@ -61,5 +61,6 @@ expect "'none' and 'full' are of the same layers" "$units" "${flags[@]}" --recom
 expect "'l1=none' and 'l1=full' are of the same layers" "$units" "${flags[@]}" --recompute full,l1=none,l1=full
 expect "there is no repeat 'l'; there are l1, l2" "$units" "${flags[@]}" --recompute l=full
 expect '^note: --recompute full changes nothing: ' "$fake" --dry-run --recompute full
+expect '^note: --recompute full changes nothing: ' "$fake" plan --gpus 1 --global-batch 8 --recompute full
 expect '^  --recompute  *none selective full block:N auto$' "$units" info
 expect '"recompute": \["none", "selective", "full"\]' "$units" info --json
