@@ -5,6 +5,7 @@
 // added up in another order, or rounded elsewhere, agrees to 1e-9, and a wrong formula does not.
 #include "passes/evaluate.h"
 
+#include "base/hash.h"
 #include "base/philox.h"
 #include "ir/eval.h"
 #include "ir/eval_mesh.h"
@@ -21,13 +22,15 @@ typedef struct known { // an argument or a result of a function
 typedef struct evaluated { // a function
     const char *name;
     nm_recompute recompute;
-    bool ran; // else it was left out
+    uint64_t text; // a hash of it
+    bool ran;      // else it was left out
     int n_params, n_results;
     known *param, *result;
 } evaluated;
 
 struct nm_evaluation {
     nm_arena arena; // of all below
+    nm_numbers numbers;
     int n;
     evaluated *func;
 };
@@ -48,7 +51,7 @@ static int64_t small_size(const nm_module *m, const nm_dim_decl *d)
     return d->max && size > d->max ? d->max : size;
 }
 
-static nm_eval_opts small_opts(nm_module *m, nm_arena *scratch)
+static nm_eval_opts small_opts(nm_module *m, nm_numbers numbers, nm_arena *scratch)
 {
     nm_eval_sym *base = nm_new_n(scratch, nm_eval_sym, m->n_dims + 1);
     nm_eval_sym *all = nm_new_n(scratch, nm_eval_sym, m->n_dims + 1);
@@ -61,7 +64,8 @@ static nm_eval_opts small_opts(nm_module *m, nm_arena *scratch)
     }
     static const struct nm_eval_mesh one = {0};
     n = nm_mesh_syms(m, &one, 0, false, n, base, all);
-    return (nm_eval_opts){.arena = scratch, .f64 = true, .n_syms = n, .sym = all};
+    return (nm_eval_opts){
+        .arena = scratch, .f64 = numbers == NM_NUMBERS_exact, .n_syms = n, .sym = all};
 }
 
 static int64_t size_of(void *user, nm_sym sym)
@@ -235,11 +239,25 @@ static known *keep(nm_arena *scratch, int n, const nm_bind *bind, const nm_tenso
     return k;
 }
 
+static uint64_t hash_text(nm_func *f)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        nm_bug("out of memory");
+    nm_print_func(out, f, (nm_print_opts){0});
+    fclose(out);
+    uint64_t h = nm_hash64(text, size);
+    free(text);
+    return h;
+}
+
 // What cannot be evaluated is no mistake of the module's: nothing is reported.
 static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const evaluated *old)
 {
     nm_arena *scratch = o->arena;
-    evaluated e = {.name = f->name, .recompute = f->part.recompute};
+    evaluated e = {.name = f->name, .recompute = f->part.recompute, .text = hash_text(f)};
     if (!has_meaning(f) || work_of(f, o) > most_work)
         return e;
     nm_diag *diag = f->module->diag, silent = {0};
@@ -275,10 +293,10 @@ static const evaluated *find_func(const nm_evaluation *e, const nm_func *f)
     return same && same->recompute == f->part.recompute ? same : NULL;
 }
 
-static nm_evaluation evaluate_all(nm_module *m, const nm_evaluation *old)
+static nm_evaluation evaluate_all(nm_module *m, nm_numbers numbers, const nm_evaluation *old)
 {
-    nm_evaluation e = {0};
-    nm_eval_opts opts = small_opts(m, &e.arena);
+    nm_evaluation e = {.numbers = numbers};
+    nm_eval_opts opts = small_opts(m, numbers, &e.arena);
     nm_each_func(f, m) {
         e.func = nm_arena_grow(&e.arena, e.func, e.n, sizeof *e.func);
         e.func[e.n++] = evaluate(f, &opts, find_func(old, f));
@@ -286,12 +304,12 @@ static nm_evaluation evaluate_all(nm_module *m, const nm_evaluation *old)
     return e;
 }
 
-nm_evaluation *nm_evaluation_new(nm_module *m)
+nm_evaluation *nm_evaluation_new(nm_module *m, nm_numbers numbers)
 {
     nm_evaluation *e = malloc(sizeof *e);
     if (!e)
         nm_bug("out of memory");
-    *e = evaluate_all(m, NULL);
+    *e = evaluate_all(m, numbers, NULL);
     return e;
 }
 
@@ -311,30 +329,65 @@ static bool is_near(double was, double is)
     return was == is || isnan(was) || fabs(was - is) <= 1e-9 * scale;
 }
 
-static bool same_tensor(nm_func *f, const known *was, const known *is, const char *pass)
+// The first element that is not what it was; -1: there is none.
+static int64_t find_other(const double *was, const double *is, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!is_near(was[i], is[i]))
+            return i;
+    return -1;
+}
+
+// How far a tensor is from what it was, as a part of its norm.
+static double distance(const double *was, const double *is, int64_t n)
+{
+    double apart = 0, size = 1e-30;
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(was[i]) || was[i] == is[i])
+            continue;
+        apart += (was[i] - is[i]) * (was[i] - is[i]);
+        size += was[i] * was[i];
+    }
+    return sqrt(apart / size);
+}
+
+static bool same_exact(nm_func *f, const char *what, const nm_tensor *was, const nm_tensor *is)
+{
+    int64_t at = find_other(was->data, is->data, is->n);
+    return at < 0 || nm_error(f->module->diag, f->loc,
+                              "%s is not what it was: element %lld is %.12g, and was %.12g", what,
+                              (long long)at, is->data[at], was->data[at]);
+}
+
+static bool same_rounded(nm_func *f, const char *what, const nm_tensor *was, const nm_tensor *is)
+{
+    double apart = distance(was->data, is->data, is->n);
+    return apart <= 1e-4 ||
+           nm_error(f->module->diag, f->loc,
+                    "%s is rounded otherwise than it was: by %.2g of its norm", what, apart);
+}
+
+static bool same_tensor(nm_func *f, const known *was, const known *is, nm_numbers numbers,
+                        const char *pass)
 {
     nm_module *m = f->module;
     nm_tensor before = is->t;
     before.data = nm_new_n(m->arena, double, is->t.n + 1);
-    const char *name = is->bind.name ? is->bind.name : "a result";
+    const char *what = nm_arena_fmt(m->arena, "after pass %s: %s of @%s", pass,
+                                    is->bind.name ? is->bind.name : "a result", f->name);
     if (!take_over(&was->t, &before, NAN))
-        return nm_error(m->diag, f->loc, "after pass %s: %s of @%s has another size", pass, name,
-                        f->name);
-    for (int64_t i = 0; i < is->t.n; i++)
-        if (!is_near(before.data[i], is->t.data[i]))
-            return nm_error(m->diag, f->loc,
-                            "after pass %s: %s of @%s is not what it was: element %lld is %.12g, "
-                            "and was %.12g",
-                            pass, name, f->name, (long long)i, is->t.data[i], before.data[i]);
-    return true;
+        return nm_error(m->diag, f->loc, "%s has another size", what);
+    return numbers == NM_NUMBERS_exact ? same_exact(f, what, &before, &is->t)
+                                       : same_rounded(f, what, &before, &is->t);
 }
 
-static bool same_func(nm_func *f, const evaluated *was, const evaluated *is, const char *pass)
+static bool same_func(nm_func *f, const evaluated *was, const evaluated *is, nm_numbers numbers,
+                      const char *pass)
 {
     bool same = true;
     for (int i = 0; i < is->n_results; i++) {
         const known *r = find(was->n_results, was->result, is->result[i].bind, i);
-        same = same && (!r || same_tensor(f, r, &is->result[i], pass));
+        same = same && (!r || same_tensor(f, r, &is->result[i], numbers, pass));
     }
     return same;
 }
@@ -355,7 +408,7 @@ static int count_met(nm_module *m, const nm_evaluation *e)
 
 bool nm_evaluation_renew(nm_module *m, nm_evaluation *e, const char *pass, nm_agreement *a)
 {
-    nm_evaluation now = evaluate_all(m, e);
+    nm_evaluation now = evaluate_all(m, e->numbers, e);
     bool same = true;
     int i = 0;
     *a = (nm_agreement){.gone = e->n - count_met(m, e)};
@@ -365,10 +418,12 @@ bool nm_evaluation_renew(nm_module *m, nm_evaluation *e, const char *pass, nm_ag
             a->new++;
         else if (!was->ran || !is->ran)
             a->left_out++;
-        else if (same_func(f, was, is, pass))
-            a->same++;
-        else
+        else if (!same_func(f, was, is, e->numbers, pass))
             same = false;
+        else if (was->text != is->text)
+            a->changed++;
+        else
+            a->same++;
     }
     nm_arena_free(&e->arena);
     *e = now;

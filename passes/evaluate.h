@@ -7,15 +7,20 @@
 
 typedef struct nm_evaluation nm_evaluation;
 
+typedef enum {
+    NM_NUMBERS_exact,   // in f64, nothing is rounded: formulas agree to 1e-9
+    NM_NUMBERS_rounded, // each result of an op to its dtype: what a pass rounds otherwise shows
+} nm_numbers;
+
 typedef struct nm_agreement { // of functions, after a pass
-    int same;                 // they compute what they computed before
-    int gone, new;            // they were there before, or are there now, alone
-    int left_out;             // too large, or with an op that has no meaning (extern)
+    int changed, same; // compute what they computed before; the text of `same` is what it was
+    int gone, new;     // they were there before, or are there now, alone
+    int left_out;      // too large, or with an op that has no meaning (grad)
 } nm_agreement;
 
-// Evaluate every function of m for fixed pseudo-random arguments, each floating-point number in
-// f64, on one rank with small run-time dims.
-nm_evaluation *nm_evaluation_new(nm_module *m);
+// Evaluate every function of m for fixed pseudo-random arguments, on one rank with small run-time
+// dims.
+nm_evaluation *nm_evaluation_new(nm_module *m, nm_numbers numbers);
 void nm_evaluation_free(nm_evaluation *e); // may be NULL
 // Evaluate m again with the same arguments, found by what they are bound to, and keep that as the
 // evaluation. Functions are the same by name, results by what they are bound to; dims may have

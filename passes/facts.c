@@ -104,6 +104,7 @@ static const struct {
     {CUT, "cut", NULL, check_cut},
     {GROUPED, "grouped", check_grouped, NULL},
     {PLANNED, "planned", NULL, check_planned},
+    {ROUNDED, "rounded", check_concrete, NULL},
 };
 enum { N_FACTS = sizeof checks / sizeof *checks };
 

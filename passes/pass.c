@@ -100,22 +100,37 @@ static void check_promises(nm_module *m, const nm_pass *p, const nm_pipeline_opt
         nm_bug("after pass %s: %s", p->name, lie);
 }
 
-// --evaluate-each: the functions compute what they did, or it is reported.
-static bool still_computes(nm_module *m, const nm_pass *p, nm_evaluation *e, FILE *log)
-{
-    nm_agreement a;
-    if (!nm_evaluation_renew(m, e, p->name, &a))
-        return false;
-    fprintf(log, "evaluate %-12s %d functions as before, %d gone, %d new, %d left out\n", p->name,
-            a.same, a.gone, a.new, a.left_out);
-    return true;
-}
-
 typedef struct running {
     const nm_pipeline_opts *o;
     nm_rows rows;
-    nm_evaluation *evaluation; // of the module as it is; NULL: nobody asked
+    nm_evaluation *exact, *rounded; // of the module as it is; NULL: nobody asked, or not yet
 } running;
+
+// --evaluate-each: the functions compute what they did, or it is reported.
+static bool still_computes(nm_module *m, const nm_pass *p, running *r)
+{
+    nm_agreement a, ignored;
+    if (!nm_evaluation_renew(m, r->exact, p->name, &a))
+        return false;
+    fprintf(r->o->log,
+            "evaluate %-12s %d functions changed and compute what they did, %d the same, %d gone, "
+            "%d new, %d left out\n",
+            p->name, a.changed, a.same, a.gone, a.new, a.left_out);
+    if (!(p->gives & ROUNDED))
+        return !r->rounded || nm_evaluation_renew(m, r->rounded, p->name, &ignored);
+    nm_evaluation_free(r->rounded);
+    r->rounded = nm_evaluation_new(m, NM_NUMBERS_rounded);
+    return true;
+}
+
+static void evaluate_first(nm_module *m, running *r)
+{
+    if (!r->o->evaluate_each)
+        return;
+    r->exact = nm_evaluation_new(m, NM_NUMBERS_exact);
+    if (!nm_facts_disprove(m, ROUNDED))
+        r->rounded = nm_evaluation_new(m, NM_NUMBERS_rounded);
+}
 
 static bool run_pass(nm_module *m, const nm_pass *p, running *r)
 {
@@ -134,7 +149,7 @@ static bool run_pass(nm_module *m, const nm_pass *p, running *r)
         return false;
     m->facts = (m->facts & ~p->breaks) | p->gives;
     check_promises(m, p, o, changed, before);
-    if (r->evaluation && changed && !still_computes(m, p, r->evaluation, o->log))
+    if (r->exact && changed && !still_computes(m, p, r))
         return false;
     if (o->time_passes)
         fprintf(o->log, "%-12s %8.2f ms  %5d -> %5d ops%s\n", p->name, ms, ops,
@@ -182,9 +197,10 @@ bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *o)
     if (!check_opts(m, &r.rows, o))
         return false;
     m->options.unfused = nm_fusions_listed(o->disable);
-    r.evaluation = o->evaluate_each ? nm_evaluation_new(m) : NULL;
+    evaluate_first(m, &r);
     bool ok = o->only ? run_only(m, &r) : run_all(m, &r);
-    nm_evaluation_free(r.evaluation);
+    nm_evaluation_free(r.exact);
+    nm_evaluation_free(r.rounded);
     return ok;
 }
 

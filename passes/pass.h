@@ -4,7 +4,7 @@
 
 #include "ir/ir.h"
 
-// Facts about the whole module; true until a pass that breaks them. Each has a checker in pass.c.
+// Facts about the whole module; true until a pass that breaks them. Each has a checker in facts.c.
 enum nm_facts {
     HEADS = 1 << 0,     // in an attention, every dim that q and k share has one name
     CANONICAL = 1 << 1, // no `call` is left, and no op that computes for nobody
@@ -13,6 +13,8 @@ enum nm_facts {
     CUT = 1 << 4,       // no whole train or eval step is left: each is cut into micro and finish
     GROUPED = 1 << 5,   // every op is a group, a repeat, a collective or a ret
     PLANNED = 1 << 6,   // every function has a plan (ir/plan.h)
+    ROUNDED = 1 << 7,   // it is settled what is rounded where: no pass but one that gives this
+                        // again makes it otherwise, which --evaluate-each sees
 };
 
 typedef struct nm_pass {

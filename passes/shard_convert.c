@@ -251,11 +251,11 @@ static bool gathers(const plan *p, const nm_type *from)
 
 static bool is_done_behind(const nm_op *op)
 {
-    if (!op || op->code == NM_OP_qdq)
-        return op;
+    if (!op || op->code != NM_OP_cast)
+        return op && op->code == NM_OP_qdq;
     const nm_dtype_info *from = &nm_dtype_table[op->in[0]->type->dtype];
     const nm_dtype_info *to = &nm_dtype_table[op->out[0].type->dtype];
-    return op->code == NM_OP_cast && from->is_float && to->is_float && from->bytes < to->bytes;
+    return from->is_float && to->is_float && from->bytes < to->bytes;
 }
 
 static nm_value *find_again(nm_value *v, const nm_op *op, const nm_type *form, const nm_op *before)

@@ -25,14 +25,16 @@ static const char program[] =
     "func @f(param %%a: f32[i, j], param %%b: f32[j]) -> (out y, out z) {\n"
     "  %%1 = mul %%a, %%b : f32[i, j]\n"
     "  %%2 = sum %%1 {over = [i]} : f32[j]\n"
-    "  ret %%1, %%2\n}\n";
+    "  %%3 = cast %%1 {to = bf16} : bf16[i, j]\n"
+    "  %%4 = cast %%3 {to = f32} : f32[i, j]\n"
+    "  ret %%4, %%2\n}\n";
 
 // What is found after `change` was made of the program's function.
-static bool agrees(int j, void (*change)(nm_func *f), nm_agreement *a)
+static bool agrees(int j, void (*change)(nm_func *f), nm_numbers numbers, nm_agreement *a)
 {
     nm_diag diag = {0};
     nm_module *m = parse_text(&diag, nm_arena_fmt(&arena, program, j));
-    nm_evaluation *e = nm_evaluation_new(m);
+    nm_evaluation *e = nm_evaluation_new(m, numbers);
     change(m->first_func);
     bool ok = nm_evaluation_renew(m, e, "test", a);
     EXPECT(ok == (diag.errors == 0));
@@ -52,6 +54,8 @@ static void swap(nm_func *f)
     nm_set_operand(f->first, 1, a);
 }
 
+static void drop_the_rounding(nm_func *f) { nm_set_operand(f->last, 0, &f->first->out[0]); }
+
 static void lie_otherwise(nm_func *f) // a's dims in another order
 {
     nm_type t = *f->param[0]->type;
@@ -63,13 +67,17 @@ static void lie_otherwise(nm_func *f) // a's dims in another order
 static void finds_what_changed(void)
 {
     nm_agreement a;
-    EXPECT(agrees(4, change_nothing, &a) && a.same == 1 && !a.gone && !a.new && !a.left_out);
-    EXPECT(!agrees(4, add_instead, &a) && a.same == 0);
-    EXPECT(!agrees(4, take_the_largest, &a));
-    EXPECT(agrees(4, swap, &a) && a.same == 1);
-    EXPECT(agrees(4, lie_otherwise, &a) && a.same == 1);
-    EXPECT(agrees(4, rename_it, &a) && a.gone == 1 && a.new == 1);
-    EXPECT(agrees(90000000, add_instead, &a) && a.left_out == 1);
+    for (nm_numbers n = NM_NUMBERS_exact; n <= NM_NUMBERS_rounded; n++) {
+        EXPECT(agrees(4, change_nothing, n, &a) && a.same == 1 && !a.changed && !a.left_out);
+        EXPECT(!agrees(4, add_instead, n, &a) && !a.same && !a.changed);
+        EXPECT(!agrees(4, take_the_largest, n, &a));
+        EXPECT(agrees(4, swap, n, &a) && a.changed == 1 && !a.same && !a.gone && !a.new);
+        EXPECT(agrees(4, lie_otherwise, n, &a) && a.changed == 1);
+        EXPECT(agrees(4, rename_it, n, &a) && a.gone == 1 && a.new == 1);
+        EXPECT(agrees(90000000, add_instead, n, &a) && a.left_out == 1);
+    }
+    EXPECT(agrees(4, drop_the_rounding, NM_NUMBERS_exact, &a));
+    EXPECT(!agrees(4, drop_the_rounding, NM_NUMBERS_rounded, &a));
     nm_arena_free(&arena);
 }
 
