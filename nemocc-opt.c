@@ -1,11 +1,11 @@
 // nemocc-opt: reads IR text, runs passes on it, prints it. The tool of the tests and of fusion
 // authors: everything the compiler does to a module can be done here, to text, one pass at a time.
+#include "base/list.h"
 #include "ir/opdoc.h"
 #include "ir/plan.h"
 #include "nemocc-opt-run.h"
 #include "passes/comm_report.h"
 #include "passes/pass.h"
-#include "passes/recompute.h"
 #include "passes/remarks.h"
 
 #include <stdlib.h>
@@ -133,13 +133,11 @@ static bool take_option(options *o, const char *arg)
     }
     if (!strncmp(arg, "--fp8-recipe=", 13)) {
         o->recipe = arg + 13;
-        return !strcmp(o->recipe, "current") || !strcmp(o->recipe, "delayed") ||
-               !strcmp(o->recipe, "blockwise");
+        return nm_name_find(o->recipe, NM_N_RECIPES, nm_recipe_name) > NM_RECIPE_none;
     }
     if (!strncmp(arg, "--precision=", 12)) {
         o->precision = arg + 12;
-        return !strcmp(o->precision, "f32") || !strcmp(o->precision, "bf16") ||
-               !strcmp(o->precision, "fp8");
+        return nm_name_find(o->precision, NM_N_PRECISIONS, nm_precision_name) > NM_PRECISION_any;
     }
     if (!strncmp(arg, "--recompute=", 12))
         return o->recompute = nm_recompute_bits(arg + 12);
@@ -219,9 +217,12 @@ int main(int argc, char **argv)
     m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
     m->options.plain_products = o.plain_products;
     m->options.head_chunk = o.head_chunk;
-    m->options.precision = o.precision;
+    if (o.precision)
+        m->options.precision =
+            (nm_precision)nm_name_find(o.precision, NM_N_PRECISIONS, nm_precision_name);
     m->options.recompute = o.recompute;
-    m->options.recipe = o.recipe;
+    if (o.recipe)
+        m->options.recipe = (nm_recipe)nm_name_find(o.recipe, NM_N_RECIPES, nm_recipe_name);
     nm_remarks remarks = {.arena = &arena};
     if (o.explain)
         nm_remarks_explain(&remarks, stderr, o.explain);

@@ -1,13 +1,13 @@
 // nemocc: a model in, a binary that trains it out. Read compile() first: it is the whole compiler.
 #include "options.h"
 
+#include "base/list.h"
 #include "codegen/codegen.h"
 #include "frontend/check.h"
 #include "frontend/weights.h"
 #include "graph.h"
 #include "ir/plan.h"
 #include "passes/comm_report.h"
-#include "passes/recompute.h"
 #include "passes/remarks.h"
 
 #include <errno.h>
@@ -222,11 +222,9 @@ static const char *const *split_list(nm_module *m, const char *list, int *n)
     enum { MOST = 16 };
     const char **part = nm_new_n(m->arena, const char *, MOST);
     *n = 0;
-    for (const char *at = list; *at && *n < MOST; at += *at == ',') {
-        int length = (int)strcspn(at, ",");
-        part[(*n)++] = nm_arena_fmt(m->arena, "%.*s", length, at);
-        at += length;
-    }
+    nm_each_item(item, list)
+        if (*n < MOST)
+            part[(*n)++] = nm_arena_fmt(m->arena, "%.*s", (int)item.n, item.at);
     return part;
 }
 
@@ -323,18 +321,28 @@ static int list_flavours(const nm_cli *cli, nm_flavour flavour[2])
 
 enum { MOST_PROGRAMS = 32 };
 
-// Every precision that was named, and of fp8 every recipe.
-static int list_numbers(nm_module *m, const nm_cli *cli, nm_options *numbers)
+// In fp8 by every recipe that was named. How many programs.
+static int list_recipes(const nm_cli *cli, nm_options *numbers)
 {
-    int n = 0, n_precisions, n_recipes;
-    const char *const *precision = split_list(m, cli->precision, &n_precisions);
-    const char *const *recipe = split_list(m, cli->fp8_recipe, &n_recipes);
-    for (int i = 0; i < n_precisions; i++) {
-        bool fp8 = strcmp(precision[i], "fp8") == 0;
-        for (int k = 0; k < (fp8 ? n_recipes : 1) && n < MOST_PROGRAMS; k++)
-            numbers[n++] = (nm_options){.precision = precision[i],
-                                        .recipe = fp8 ? recipe[k] : "",
-                                        .fp8_e4m3 = strcmp(cli->fp8_format, "e4m3") == 0};
+    int n = 0;
+    nm_each_item(name, cli->fp8_recipe)
+        numbers[n++] =
+            (nm_options){.precision = NM_PRECISION_fp8,
+                         .recipe = (nm_recipe)nm_item_find(name, NM_N_RECIPES, nm_recipe_name),
+                         .fp8_e4m3 = strcmp(cli->fp8_format, "e4m3") == 0};
+    return n;
+}
+
+// In every precision that was named. Names differ: there is room.
+static int list_numbers(const nm_cli *cli, nm_options *numbers)
+{
+    int n = 0;
+    nm_each_item(name, cli->precision) {
+        int precision = nm_item_find(name, NM_N_PRECISIONS, nm_precision_name);
+        if (precision == NM_PRECISION_fp8)
+            n += list_recipes(cli, &numbers[n]);
+        else
+            numbers[n++] = (nm_options){.precision = (nm_precision)precision};
     }
     return n;
 }
@@ -346,7 +354,7 @@ static int list_modules(nm_arena *arena, nm_diag *diag, const nm_cli *cli, nm_mo
     nm_options numbers[MOST_PROGRAMS];
     nm_module *first = m[0] = nm_module_new(arena, diag);
     int n_flavours = list_flavours(cli, flavour), n = 0;
-    int n_numbers = list_numbers(first, cli, numbers);
+    int n_numbers = list_numbers(cli, numbers);
     for (int i = 0; i < n_flavours * n_numbers && n < MOST_PROGRAMS; i++, n++) {
         m[i] = i ? nm_module_new(arena, diag) : first;
         m[i]->options = numbers[i % n_numbers];

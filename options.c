@@ -2,6 +2,8 @@
 // options are corrected. The passes' own options are in passes/pass.c.
 #include "options.h"
 
+#include "base/list.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -236,9 +238,8 @@ static bool read_argument(nm_cli *cli, int *i, int argc, char **argv)
 
 static bool is_one_of(const char *what, const char *value, size_t n, const char *const *names)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(value, names[i]) == 0)
-            return true;
+    if (nm_name_find(value, n, names) >= 0)
+        return true;
     const char *near = nm_nearest(value, names, n);
     fprintf(stderr, "nemocc: %s: '%s' is not one of", what, value);
     for (size_t i = 0; i < n; i++)
@@ -249,44 +250,29 @@ static bool is_one_of(const char *what, const char *value, size_t n, const char 
     return false;
 }
 
-bool nm_list_has(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
-        if (strcspn(at, ",") == n && strncmp(at, name, n) == 0)
-            return true;
-    return false;
-}
-
 // A list is of names that differ.
 static bool is_list(const char *what, const char *list)
 {
-    char name[64];
-    const char *at = list;
-    do {
-        int length = (int)strcspn(at, ",");
-        if (!length)
+    nm_each_item(item, list) {
+        char name[64];
+        if (!item.n)
             return usage("%s: a name is missing in '%s'", what, list);
-        snprintf(name, sizeof name, "%.*s", length, at);
-        if (at[length] && nm_list_has(at + length + 1, name))
+        snprintf(name, sizeof name, "%.*s", (int)item.n, item.at);
+        if (nm_list_has(nm_list_next(item).at, name))
             return usage("%s names %s twice", what, name);
-        at += length;
-    } while (*at++ == ',');
+    }
     return true;
 }
 
 // Each of a,b,c
 static bool are_some_of(const char *what, const char *list, size_t n, const char *const *names)
 {
-    char name[32];
-    const char *at = list;
-    do {
-        int length = (int)strcspn(at, ",");
-        snprintf(name, sizeof name, "%.*s", length, at);
+    nm_each_item(item, list) {
+        char name[32];
+        snprintf(name, sizeof name, "%.*s", (int)item.n, item.at);
         if (!is_one_of(what, name, n, names))
             return false;
-        at += length;
-    } while (*at++ == ',');
+    }
     return true;
 }
 
@@ -294,10 +280,7 @@ static bool check_values(const nm_cli *cli)
 {
     static const char *const cpus[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
     static const char *const targets[] = {"host", "cuda", "emu", "null"};
-    static const char *const precisions[] = {"f32", "bf16", "fp8"};
-    static const char *const recomputes[] = {"none", "selective", "full"};
-    static const char *const recipes[] = {"current", "delayed", "blockwise"}, *const formats[] = {
-                                                                                  "hybrid", "e4m3"};
+    static const char *const formats[] = {"hybrid", "e4m3"};
     static const char *const emits[] = {"binary",    "nmir", "llvm", "asm",  "ptx",
                                         "resources", "obj",  "plan", "graph"};
     if (!is_list("--target", cli->target) || !is_list("--precision", cli->precision) ||
@@ -307,13 +290,10 @@ static bool check_values(const nm_cli *cli)
         return usage("--explain-comm is of one variant, and --recompute is %s", cli->recompute);
     return is_one_of("--cpu", cli->cpu, sizeof cpus / sizeof *cpus, cpus) &&
            are_some_of("--target", cli->target, sizeof targets / sizeof *targets, targets) &&
-           are_some_of("--precision", cli->precision, sizeof precisions / sizeof *precisions,
-                       precisions) &&
-           are_some_of("--fp8-recipe", cli->fp8_recipe, sizeof recipes / sizeof *recipes,
-                       recipes) &&
+           are_some_of("--precision", cli->precision, NM_N_PRECISIONS - 1, nm_precision_name + 1) &&
+           are_some_of("--fp8-recipe", cli->fp8_recipe, NM_N_RECIPES - 1, nm_recipe_name + 1) &&
            is_one_of("--fp8-format", cli->fp8_format, sizeof formats / sizeof *formats, formats) &&
-           are_some_of("--recompute", cli->recompute, sizeof recomputes / sizeof *recomputes,
-                       recomputes) &&
+           are_some_of("--recompute", cli->recompute, NM_N_RECOMPUTES - 1, nm_recompute_name + 1) &&
            is_one_of("--emit", cli->emit, sizeof emits / sizeof *emits, emits);
 }
 

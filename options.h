@@ -31,6 +31,5 @@ typedef struct nm_cli { // what the command line says
 // false: a usage error was printed to stderr.
 bool nm_cli_parse(nm_cli *cli, int argc, char **argv);
 void nm_cli_help(FILE *out);
-bool nm_list_has(const char *list, const char *name); // is it one of a,b,c?
 
 #endif

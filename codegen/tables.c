@@ -331,16 +331,17 @@ void nm_program_tables(nm_program *p)
     nm_sym batch = nm_sym_get(m, "batch"); // the language fixes this name
     LLVMValueRef program = NM_ROW(
         &t, nm_word(&t, NMDRV_VERSION), nm_word(&t, m->options.flavour == NM_FLAVOUR_gpu),
-        nm_string(&t, m->options.precision), nm_string(&t, m->name), nm_string(&t, m->preset),
-        nm_string(&t, hash_of(m)), nm_string(&t, p->opts->version), nm_string(&t, p->target->name),
-        nm_word(&t, p->target->level), nm_word(&t, p->scratch), nm_word(&t, nm_sym_count(m)),
-        nm_word(&t, t.n_dims), nm_word(&t, m->n_params), nm_word(&t, m->n_hypers),
-        nm_word(&t, p->n_drivers), nm_word(&t, p->n_kernels), nm_sym_rows(&t), dim_rows(&t), params,
-        hyper_rows(&t), funcs, kernel_rows(&t), nm_word(&t, n_modes), nm_word(&t, p->n_collectives),
-        nm_word(&t, pipe.n_units), modes, nm_collective_rows(&t), nm_word(&t, pipe.turns),
-        nm_string(&t, pipe.where), nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode),
-        nm_string(&t, batch), nm_string(&t, seq_of(m, batch)), images_of(&t),
-        nm_word(&t, p->n_products), product_rows(&t), nm_string(&t, m->options.recipe));
+        nm_string(&t, nm_precision_name[m->options.precision]), nm_string(&t, m->name),
+        nm_string(&t, m->preset), nm_string(&t, hash_of(m)), nm_string(&t, p->opts->version),
+        nm_string(&t, p->target->name), nm_word(&t, p->target->level), nm_word(&t, p->scratch),
+        nm_word(&t, nm_sym_count(m)), nm_word(&t, t.n_dims), nm_word(&t, m->n_params),
+        nm_word(&t, m->n_hypers), nm_word(&t, p->n_drivers), nm_word(&t, p->n_kernels),
+        nm_sym_rows(&t), dim_rows(&t), params, hyper_rows(&t), funcs, kernel_rows(&t),
+        nm_word(&t, n_modes), nm_word(&t, p->n_collectives), nm_word(&t, pipe.n_units), modes,
+        nm_collective_rows(&t), nm_word(&t, pipe.turns), nm_string(&t, pipe.where),
+        nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode), nm_string(&t, batch),
+        nm_string(&t, seq_of(m, batch)), images_of(&t), nm_word(&t, p->n_products),
+        product_rows(&t), nm_string(&t, nm_recipe_name[m->options.recipe]));
     LLVMValueRef global = constant(&t, program, p->symbol);
     LLVMSetLinkage(global, LLVMExternalLinkage);
     LLVMSetVisibility(global, LLVMHiddenVisibility);

@@ -13,8 +13,7 @@
 #include "ir/ir.h"
 
 enum {
-    NM_EXTERN_MAX_NUMBERED =
-        63, // operands that `numbers` has bits for: none behind them is a number
+    NM_EXTERN_MAX_NUMBERED = 63, // `numbers` has a bit for so many operands
     NM_EXTERN_MAX_DIMS = 4 * NM_MAX_RANK,
 };
 

@@ -96,6 +96,7 @@ typedef struct nm_type { // real[batch/dp, seq, d]+tp.cp
 const nm_type *nm_type_get(struct nm_module *m, const nm_type *t);
 int nm_type_find(const nm_type *t, nm_sym dim); // its place in t->dim, or -1
 static inline bool nm_has_dim(const nm_type *t, nm_sym dim) { return nm_type_find(t, dim) >= 0; }
+bool nm_type_is_activation(const nm_type *t); // is an extent known only when the binary starts?
 bool nm_type_same_set(const nm_type *a, const nm_type *b); // equal but for the order of dims
 const nm_type *nm_type_scalar(struct nm_module *m, nm_dtype dtype);
 const nm_type *nm_type_with_dtype(struct nm_module *m, const nm_type *t, nm_dtype dtype);
@@ -222,11 +223,11 @@ typedef enum {    // when gradients are reduced (docs/mesh.md, Sums)
     NM_SUMS_last, // in the last: what is pending together with its own part
 } nm_sums;
 
-typedef enum {              // what backward's turns find of forward's (passes/recompute.c)
-    NM_RECOMPUTE_any,       // the function does not depend on it
-    NM_RECOMPUTE_none,      // all that they read
-    NM_RECOMPUTE_selective, // what is dear to compute, or no larger than what it is made of
-    NM_RECOMPUTE_full,      // what forward's turns were given
+typedef enum {        // what backward's turns find of forward's
+    NM_RECOMPUTE_any, // the function does not depend on it
+#define RECOMPUTE(name) NM_RECOMPUTE_##name,
+#include "ir/choices.def"
+    NM_N_RECOMPUTES
 } nm_recompute;
 
 typedef struct nm_part {
@@ -315,12 +316,32 @@ typedef struct nm_fix { // --fix tp=1
 // devices cuda, emu and null.
 typedef enum { NM_FLAVOUR_host, NM_FLAVOUR_gpu } nm_flavour;
 
+typedef enum {
+    NM_PRECISION_any, // nobody said: f32
+#define PRECISION(name) NM_PRECISION_##name,
+#include "ir/choices.def"
+    NM_N_PRECISIONS
+} nm_precision;
+
+typedef enum {
+    NM_RECIPE_none, // no fp8; or nobody said: current
+#define RECIPE(name) NM_RECIPE_##name,
+#include "ir/choices.def"
+    NM_N_RECIPES
+} nm_recipe;
+
+// As options, texts and binaries name them. The first of each is nobody's to choose.
+extern const char *const nm_precision_name[NM_N_PRECISIONS],
+    *const nm_recipe_name[NM_N_RECIPES], *const nm_recompute_name[NM_N_RECOMPUTES];
+// A list (none,selective,full) as bits by nm_recompute; 0: one of them is no such name.
+unsigned nm_recompute_bits(const char *list);
+
 typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
     nm_flavour flavour;    // passes above `fuse` do not look at it
-    const char *precision; // f32: what `real` is computed in
-    const char *recipe;    // precision fp8: current, blockwise: where scales come from; "": others
-    bool fp8_e4m3;         // precision fp8: gradients are e4m3, too, not e5m2
+    nm_precision precision;
+    nm_recipe recipe;
+    bool fp8_e4m3; // precision fp8: gradients are e4m3, too, not e5m2
     bool fast_casts;
     bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order
     bool plain_products;      // flavour gpu: no epilogues behind a library's product
@@ -362,6 +383,7 @@ nm_sym nm_sym_fmt(nm_module *m, const char *fmt, ...) __attribute__((format(prin
 nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl); // replaces one of the same name
 nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name);       // NULL: not declared
 nm_dim nm_dim_of(nm_module *m, nm_sym name);                 // the declared extent; nm_bug if none
+bool nm_dim_is_runtime(nm_module *m, nm_sym name);           // declared so; no other dim is
 nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row);
 // Do a pipeline's stages share it out: is it a dim of the mesh's row pp, with all of its indices?
 // The layers of one turn are no stage's part of all layers.

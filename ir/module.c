@@ -40,6 +40,12 @@ nm_dim_decl *nm_dim_lookup(nm_module *m, nm_sym name)
     return NULL;
 }
 
+bool nm_dim_is_runtime(nm_module *m, nm_sym name)
+{
+    const nm_dim_decl *d = nm_dim_lookup(m, name);
+    return d && d->runtime;
+}
+
 nm_dim_decl *nm_dim_declare(nm_module *m, nm_dim_decl decl)
 {
     nm_dim_decl *d = nm_dim_lookup(m, decl.name);

@@ -37,13 +37,6 @@ static const char *const phase_name[] = {
 static const char *const sums_name[] = {
     [NM_SUMS_each] = "each", [NM_SUMS_once] = "once", [NM_SUMS_last] = "last"};
 
-static const char *const recompute_name[] = {
-    [NM_RECOMPUTE_any] = "any",
-    [NM_RECOMPUTE_none] = "none",
-    [NM_RECOMPUTE_selective] = "selective",
-    [NM_RECOMPUTE_full] = "full",
-};
-
 static int find_word(const char *const *all, int n, const char *word)
 {
     for (int i = 0; i < n; i++)
@@ -58,7 +51,7 @@ int nm_text_sums(const char *word) { return find_word(sums_name, NM_SUMS_last + 
 
 int nm_text_recompute(const char *word)
 {
-    return find_word(recompute_name, NM_RECOMPUTE_full + 1, word);
+    return find_word(nm_recompute_name, NM_N_RECOMPUTES, word);
 }
 
 // --- names ---------------------------------------------------------------------------------------
@@ -348,7 +341,7 @@ static void print_part(printer *p, const nm_part *part)
         between = ", ";
     }
     if (part->recompute != NM_RECOMPUTE_any) {
-        fprintf(p->out, "%srecompute = %s", between, recompute_name[part->recompute]);
+        fprintf(p->out, "%srecompute = %s", between, nm_recompute_name[part->recompute]);
         between = ", ";
     }
     fputs(*between == ',' ? "} " : "", p->out);

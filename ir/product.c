@@ -244,11 +244,10 @@ static bool find_geometry(nm_module *m, const nm_dot *d, const nm_view *a, const
 
 // --- fp8 -----------------------------------------------------------------------------------
 
-// Known to be no multiple of 16? What only a run knows, it has to see to.
-static bool is_uneven(const nm_extent *e)
+bool nm_fp8_fits(const nm_extent *e)
 {
     int64_t n;
-    return nm_extent_is_const(e, &n) && n % 16 != 0;
+    return !e || !nm_extent_is_const(e, &n) || n % 16 == 0;
 }
 
 // Both operands lie along k, and no size is odd: GPUs before 10.0 have no other products of fp8.
@@ -256,10 +255,10 @@ static bool lie_along_k(const nm_product_call *call)
 {
     const nm_extent *const *word = call->geometry;
     for (int i = M; i <= K; i++)
-        if (is_uneven(word[i]))
+        if (!nm_fp8_fits(word[i]))
             return false;
-    return is_one(word[A_K]) && is_one(word[B_K]) && !is_uneven(word[A_M]) &&
-           !is_uneven(word[B_N]) && !is_uneven(word[C_M]);
+    return is_one(word[A_K]) && is_one(word[B_K]) && nm_fp8_fits(word[A_M]) &&
+           nm_fp8_fits(word[B_N]) && nm_fp8_fits(word[C_M]);
 }
 
 // The numbers as they are stored. A library multiplies by one for each operand; of a single one the

@@ -27,11 +27,11 @@ typedef enum { // behind alpha and what is added; as nmdrv_epilogue
 
 typedef struct nm_product_call {
     nm_product_operand a, b, bias;
-    nm_product_operand slope; // what a gelu's gradient is taken at; it lies as the result
+    nm_product_operand slope;    // what a gelu's gradient is taken at; it lies as the result
     nm_product_operand scale[2]; // of fp8: numbers that the sums are multiplied by, as a's and b's
     int result, kept, sums; // of the group's results: the product's, a gelu's operand, the sums of
                             // an epilogue; -1: none
-    int sum; // the operand that is added to, of the result's type; -1: none
+    int sum;                // the operand that is added to, of the result's type; -1: none
     nm_epilogue epilogue;
     double alpha;
     const nm_extent *geometry[NM_GEOMETRY_WORDS]; // in the order of nmdrv_geometry
@@ -45,5 +45,8 @@ typedef struct nm_product_call {
 bool nm_product_of(nm_module *m, nm_op *group, nm_product_call *call);
 
 bool nm_is_fp8(nm_dtype t); // e4m3 or e5m2
+// May rows, columns or what is summed of a product of fp8 be so many? The law of GPUs' libraries:
+// multiples of 16. What only a run knows, or nobody (NULL), may be: the run has to see to it.
+bool nm_fp8_fits(const nm_extent *e);
 
 #endif

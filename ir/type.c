@@ -97,6 +97,14 @@ int nm_type_find(const nm_type *t, nm_sym dim)
     return -1;
 }
 
+bool nm_type_is_activation(const nm_type *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (!nm_extent_is_const(t->dim[i].extent, NULL))
+            return true;
+    return false;
+}
+
 bool nm_type_same_set(const nm_type *a, const nm_type *b)
 {
     if (a == b)

@@ -87,10 +87,9 @@ static void claim_tp(nm_module *m, nm_claims *c, const nm_mesh_row *row, nm_sym 
 // (tp) and the dim is not theirs: a run-time dim. Where no experts are, ep splits as dp does.
 static bool is_second(nm_module *m, int i, nm_sym dim)
 {
-    const nm_dim_decl *d = nm_dim_lookup(m, dim);
     if (is_row(&m->mesh[i], "ep"))
         return false;
-    return is_listed(m, i, dim) || (is_row(&m->mesh[i], "tp") && d && d->runtime);
+    return is_listed(m, i, dim) || (is_row(&m->mesh[i], "tp") && nm_dim_is_runtime(m, dim));
 }
 
 static void claim_row(nm_module *m, nm_claims *c, int i, bool also)

@@ -39,14 +39,6 @@ typedef struct rounding { // of one function and its bodies
 
 // --- what a value is -----------------------------------------------------------------------------
 
-static bool is_activation(const nm_value *v)
-{
-    for (int i = 0; i < v->type->rank; i++)
-        if (!nm_extent_is_const(v->type->dim[i].extent, NULL))
-            return true;
-    return false;
-}
-
 // v before casts and views that move no number.
 static const nm_value *origin(const nm_value *v)
 {
@@ -59,7 +51,7 @@ static const nm_value *origin(const nm_value *v)
 static bool is_weight(const nm_value *v)
 {
     v = origin(v);
-    if (v->def || is_activation(v))
+    if (v->def || nm_type_is_activation(v->type))
         return false;
     const nm_op *repeat = v->func->parent;
     if (!repeat)
@@ -73,7 +65,7 @@ static bool is_given_by_loss(const nm_value *v)
 {
     v = origin(v);
     bool plain = !v->def || v->def->code == NM_OP_repeat || nm_is(v->def, NM_FREE);
-    return is_activation(v) && !plain;
+    return nm_type_is_activation(v->type) && !plain;
 }
 
 static bool enters_as_gradient(const rounding *x, const nm_op *repeat, int i)
@@ -134,10 +126,11 @@ static bool is_narrow(const nm_value *v)
 static bool is_linear_layer(const rounding *x, const nm_op *dot)
 {
     nm_value *a = dot->in[0], *b = dot->in[1];
-    bool layer =
-        is_activation(&dot->out[0])
-            ? (is_activation(a) && is_weight(b)) || (is_activation(b) && is_weight(a))
-            : is_activation(a) && is_activation(b) && x->gradient[a->id] != x->gradient[b->id];
+    bool layer = nm_type_is_activation(dot->out[0].type)
+                     ? (nm_type_is_activation(a->type) && is_weight(b)) ||
+                           (nm_type_is_activation(b->type) && is_weight(a))
+                     : nm_type_is_activation(a->type) && nm_type_is_activation(b->type) &&
+                           x->gradient[a->id] != x->gradient[b->id];
     return layer && is_matrix_product(dot) && is_narrow(a) && is_narrow(b) && !reads_windows(a) &&
            !reads_windows(b) && !is_laid_over(&dot->out[0]);
 }
@@ -152,7 +145,7 @@ static blocks blocks_of(const rounding *x, const nm_op *dot, int operand)
     blocks b = {0};
     const nm_value *v = dot->in[operand];
     nm_syms over = nm_attr_dims(dot, "over");
-    if (!x->m->options.recipe || strcmp(x->m->options.recipe, "blockwise") != 0)
+    if (x->m->options.recipe != NM_RECIPE_blockwise)
         return b;
     for (int i = 0; i < v->type->rank; i++) {
         nm_sym dim = v->type->dim[i].name;

@@ -8,12 +8,6 @@
 // kernel that reads rows that lie as columns would lose more.
 #include "passes/fuse.h"
 
-static bool is_runtime(nm_module *m, nm_sym dim)
-{
-    const nm_dim_decl *d = nm_dim_lookup(m, dim);
-    return d && d->runtime;
-}
-
 static nm_value *max_over(nm_op *before, nm_value *v, nm_syms over)
 {
     nm_func *f = before->func;
@@ -31,7 +25,7 @@ static nm_value *max_over(nm_op *before, nm_value *v, nm_syms over)
 static int count_rows(nm_module *m, const nm_type *t, bool lies_so)
 {
     int n = 0;
-    while (n < t->rank && is_runtime(m, t->dim[n].name))
+    while (n < t->rank && nm_dim_is_runtime(m, t->dim[n].name))
         n++;
     return n ? n : lies_so;
 }

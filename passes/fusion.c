@@ -1,27 +1,19 @@
 // What a merge of two clusters is called (passes/fusions.def).
 #include "passes/fusion.h"
 
-#include <string.h>
-
 static const char *const fusion_name[NM_N_FUSIONS] = {
 #define FUSION(name, what) "fuse." #name,
 #include "passes/fusions.def"
 #undef FUSION
 };
 
-int nm_fusion_find(const char *name, size_t len)
-{
-    for (int i = 0; i < NM_N_FUSIONS; i++)
-        if (strlen(fusion_name[i]) == len && !strncmp(fusion_name[i], name, len))
-            return i;
-    return -1;
-}
+int nm_fusion_find(nm_item name) { return nm_item_find(name, NM_N_FUSIONS, fusion_name); }
 
 unsigned nm_fusions_listed(const char *list)
 {
     unsigned bits = 0;
-    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
-        int i = nm_fusion_find(at, strcspn(at, ","));
+    nm_each_item(name, list) {
+        int i = nm_fusion_find(name);
         bits |= i < 0 ? 0 : 1u << i;
     }
     return bits;

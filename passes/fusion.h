@@ -2,6 +2,7 @@
 #ifndef NM_PASSES_FUSION_H
 #define NM_PASSES_FUSION_H
 
+#include "base/list.h"
 #include "passes/fuse_pick.h"
 
 typedef enum {
@@ -17,8 +18,7 @@ bool nm_fusion_is_off(const nm_module *m, nm_fusion f);
 
 // --- names: fuse.bias ------------------------------------------------------------------------
 
-// The fusion of this name of `len` characters, or -1.
-int nm_fusion_find(const char *name, size_t len);
+int nm_fusion_find(nm_item name); // an nm_fusion, or -1
 // Those of a list of names, as bits; other names are passes'.
 unsigned nm_fusions_listed(const char *list);
 

@@ -17,16 +17,10 @@
 
 // --- dims ------------------------------------------------------------------------------------
 
-static bool is_runtime(nm_module *m, nm_sym dim)
-{
-    const nm_dim_decl *d = nm_dim_lookup(m, dim);
-    return d && d->runtime;
-}
-
 static bool has_runtime_dim(nm_module *m, const nm_type *t)
 {
     for (int i = 0; i < t->rank; i++)
-        if (is_runtime(m, t->dim[i].name))
+        if (nm_dim_is_runtime(m, t->dim[i].name))
             return true;
     return false;
 }
@@ -51,7 +45,7 @@ bool nm_head_is_product(nm_op *op)
     for (int i = 0; i < w->rank; i++)
         *(nm_has_dim(y, w->dim[i].name) ? &wide : &summed) *= whole_extent(m, &w->dim[i]);
     for (int i = 0; i < x->rank; i++) // batched: no head
-        if (nm_has_dim(y, x->dim[i].name) != is_runtime(m, x->dim[i].name))
+        if (nm_has_dim(y, x->dim[i].name) != nm_dim_is_runtime(m, x->dim[i].name))
             return false;
     return wide > NM_HEAD_WIDER * summed;
 }
@@ -61,7 +55,7 @@ static void take_dims(nm_head *h)
     nm_module *m = h->f->module;
     const nm_type *y = h->dot->out[0].type;
     for (int i = 0; i < y->rank; i++)
-        if (!is_runtime(m, y->dim[i].name))
+        if (!nm_dim_is_runtime(m, y->dim[i].name))
             h->wide[h->n_wide++] = y->dim[i].name;
         else if (h->n_tokens < NM_HEAD_MAX_TOKENS)
             h->token[h->n_tokens++] = y->dim[i];

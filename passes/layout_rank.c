@@ -61,18 +61,12 @@ static void place_view(nm_rank *r, const nm_op *op)
         insert(r, at, into);
 }
 
-static bool is_runtime(nm_module *m, nm_sym dim)
-{
-    const nm_dim_decl *d = nm_dim_lookup(m, dim);
-    return d && d->runtime;
-}
-
 // Tokens: batch and seq as one dim, which a split may cut again.
 static void place_merge(nm_rank *r, const nm_op *op)
 {
     nm_syms from = nm_attr_dims(op, "from");
     for (int i = 0; i < from.n; i++)
-        if (!is_runtime(op->func->module, from.sym[i]))
+        if (!nm_dim_is_runtime(op->func->module, from.sym[i]))
             return;
     insert(r, find(r, from.sym[from.n - 1]) + 1, nm_attr_sym(op, "into"));
 }
@@ -86,7 +80,7 @@ static void place_runtime_views(nm_rank *r, const nm_func *f)
             place_merge(r, op);
         else if (op->code == NM_OP_split && find(r, nm_attr_sym(op, "from")) >= 0)
             place_view(r, op);
-        else if (op->code == NM_OP_rename && is_runtime(f->module, nm_attr_sym(op, "from")))
+        else if (op->code == NM_OP_rename && nm_dim_is_runtime(f->module, nm_attr_sym(op, "from")))
             place_view(r, op);
         if (op->body)
             place_runtime_views(r, op->body);

@@ -38,14 +38,6 @@ typedef struct narrowing { // of one function and its bodies
 
 static bool is_real(const nm_value *v) { return v->type->dtype == NM_real; }
 
-static bool is_activation(const nm_value *v)
-{
-    for (int i = 0; i < v->type->rank; i++)
-        if (!nm_extent_is_const(v->type->dim[i].extent, NULL))
-            return true;
-    return false;
-}
-
 // --- forms ---------------------------------------------------------------------------------------
 
 static forms *forms_of(narrowing *x, const nm_value *v)
@@ -128,10 +120,11 @@ static bool reads_narrow(const nm_use *u)
     if (op->code == NM_OP_dot)
         return is_real(&op->out[0]);
     if (is_attention(op))
-        return is_real(&op->out[0]) && is_activation(&op->out[0]) &&
+        return is_real(&op->out[0]) && nm_type_is_activation(op->out[0].type) &&
                is_tensor_operand(op, u->index);
     if (op->code == NM_OP_repeat)
-        return is_real(op->body->param[u->index]) && is_activation(op->body->param[u->index]);
+        return is_real(op->body->param[u->index]) &&
+               nm_type_is_activation(op->body->param[u->index]->type);
     return op->code == NM_OP_ret && op->func->parent && !is_kept(op->func, u->index);
 }
 
@@ -171,7 +164,7 @@ static bool is_shared_product(const nm_value *v)
 
 static bool is_landmark(const narrowing *x, const nm_value *v)
 {
-    return is_activation(v) &&
+    return nm_type_is_activation(v->type) &&
            (x->chosen[v->id] || is_read_narrow(v) || is_shared_with_f32(v) || is_shared_product(v));
 }
 
@@ -236,7 +229,7 @@ static void convert_cast(narrowing *x, nm_op *op)
 
 static void convert_dot(narrowing *x, nm_op *op)
 {
-    if (!is_real(&op->out[0]) || !is_activation(&op->out[0])) {
+    if (!is_real(&op->out[0]) || !nm_type_is_activation(op->out[0].type)) {
         read_wide(x, op);
         convert_results(x, op);
         return;
@@ -248,7 +241,7 @@ static void convert_dot(narrowing *x, nm_op *op)
 
 static void convert_attention(narrowing *x, nm_op *op)
 {
-    bool narrow = is_real(&op->out[0]) && is_activation(&op->out[0]);
+    bool narrow = is_real(&op->out[0]) && nm_type_is_activation(op->out[0].type);
     for (int i = 0; i < op->n_in; i++)
         nm_set_operand(op, i,
                        narrow && is_tensor_operand(op, i) ? narrow_of(x, op->in[i])
@@ -298,7 +291,7 @@ static void convert_operands(narrowing *x, nm_op *repeat)
 {
     for (int i = 0; i < repeat->n_in; i++) {
         nm_value *p = repeat->body->param[i], *v = repeat->in[i];
-        bool narrow = is_real(p) && is_activation(p) && !is_kept_wide(v);
+        bool narrow = is_real(p) && nm_type_is_activation(p->type) && !is_kept_wide(v);
         nm_set_operand(repeat, i, narrow ? narrow_of(x, v) : wide_of(x, v));
         if (narrow)
             be_narrow(x, p);
@@ -312,7 +305,7 @@ static void convert_ret(narrowing *x, nm_op *ret)
     for (int i = 0; i < ret->n_in; i++) {
         nm_value *v = ret->in[i];
         const forms *f = forms_of(x, v);
-        bool narrow = ret->func->parent && f->real && is_activation(v) &&
+        bool narrow = ret->func->parent && f->real && nm_type_is_activation(v->type) &&
                       (f->rounded || !is_kept(ret->func, i));
         nm_set_operand(ret, i, narrow ? narrow_of(x, v) : wide_of(x, v));
     }

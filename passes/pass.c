@@ -12,16 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-// Is `name` one of the comma-separated names of `list`?
-static bool listed(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',')
-        if (strcspn(at, ",") == n && !strncmp(at, name, n))
-            return true;
-    return false;
-}
-
 static bool unknown_pass(nm_module *m, const nm_rows *rows, const char *option, const char *name)
 {
     const char *near = nm_rows_nearest(rows, name);
@@ -30,18 +20,17 @@ static bool unknown_pass(nm_module *m, const nm_rows *rows, const char *option, 
 }
 
 // What --disable-pass takes besides: fuse.bias.
-static bool is_fusion(const char *option, const char *name, size_t len)
+static bool is_fusion(const char *option, nm_item name)
 {
-    return !strcmp(option, "--disable-pass") && nm_fusion_find(name, len) >= 0;
+    return !strcmp(option, "--disable-pass") && nm_fusion_find(name) >= 0;
 }
 
 static bool check_names(nm_module *m, const nm_rows *rows, const char *option, const char *list)
 {
-    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
-        size_t n = strcspn(at, ",");
-        if (!nm_rows_find(rows, at, n) && !is_fusion(option, at, n))
-            return unknown_pass(m, rows, option, nm_arena_fmt(m->arena, "%.*s", (int)n, at));
-    }
+    nm_each_item(name, list)
+        if (!nm_rows_find(rows, name) && !is_fusion(option, name))
+            return unknown_pass(m, rows, option,
+                                nm_arena_fmt(m->arena, "%.*s", (int)name.n, name.at));
     return true;
 }
 
@@ -51,7 +40,7 @@ static bool check_disabled(nm_module *m, const nm_rows *rows, const nm_pipeline_
     unsigned facts = m->facts, lost = 0;
     for (int i = 0; o->disable && !o->start_from && i < rows->n; i++) {
         const nm_pass *p = &rows->row[i].pass;
-        if (listed(o->disable, p->name)) {
+        if (nm_list_has(o->disable, p->name)) {
             lost |= p->gives;
             continue;
         }
@@ -154,7 +143,7 @@ static bool run_pass(nm_module *m, const nm_pass *p, running *r)
     if (o->time_passes)
         fprintf(o->log, "%-12s %8.2f ms  %5d -> %5d ops%s\n", p->name, ms, ops,
                 nm_facts_count_ops(m), changed ? "" : "  (no change)");
-    if (o->dump_after && (!strcmp(o->dump_after, "all") || listed(o->dump_after, p->name))) {
+    if (o->dump_after && (!strcmp(o->dump_after, "all") || nm_list_has(o->dump_after, p->name))) {
         fprintf(o->dump, "# after %s%s\n", p->name, changed ? "" : " (no change)");
         if (changed)
             nm_print(o->dump, m, (nm_print_opts){0});
@@ -164,8 +153,8 @@ static bool run_pass(nm_module *m, const nm_pass *p, running *r)
 
 static bool run_only(nm_module *m, running *r)
 {
-    for (const char *at = r->o->only; *at; at += strcspn(at, ","), at += *at == ',')
-        if (!run_pass(m, &nm_rows_find(&r->rows, at, strcspn(at, ","))->pass, r))
+    nm_each_item(name, r->o->only)
+        if (!run_pass(m, &nm_rows_find(&r->rows, name)->pass, r))
             return false;
     return true;
 }
@@ -177,7 +166,7 @@ static bool run_all(nm_module *m, running *r)
     for (int i = 0, ran = 0; i < r->rows.n; i++) {
         const nm_pass *p = &r->rows.row[i].pass;
         started |= o->start_from && !strcmp(o->start_from, p->name);
-        if (!started || listed(o->disable, p->name))
+        if (!started || nm_list_has(o->disable, p->name))
             continue;
         if (o->pass_limit && ran++ >= o->pass_limit)
             break;

@@ -6,8 +6,6 @@
 #include "passes/pass.h"
 #include "passes/retype.h"
 
-#include <string.h>
-
 static const nm_type *concrete(nm_module *m, const nm_type *t, void *user)
 {
     (void)user;
@@ -43,15 +41,10 @@ static void drop_casts(nm_func *f, bool *changed)
     }
 }
 
-static bool wants(const nm_module *m, const char *precision)
-{
-    return m->options.precision && strcmp(m->options.precision, precision) == 0;
-}
-
 bool nm_pass_precision(nm_module *m, bool *changed)
 {
-    bool fp8 = wants(m, "fp8");
-    if (fp8 || wants(m, "bf16"))
+    bool fp8 = m->options.precision == NM_PRECISION_fp8;
+    if (fp8 || m->options.precision == NM_PRECISION_bf16)
         nm_each_func(f, m)
             *changed |= nm_narrow_func(f, NM_bf16);
     // What is left of `real` is the parameters' table, and all of it for f32.
@@ -60,7 +53,7 @@ bool nm_pass_precision(nm_module *m, bool *changed)
         drop_casts(f, changed);
     nm_each_func(f, m)
         *changed |= fp8 && nm_fp8_func(f);
-    bool delayed = fp8 && m->options.recipe && strcmp(m->options.recipe, "delayed") == 0;
+    bool delayed = fp8 && m->options.recipe == NM_RECIPE_delayed;
     nm_each_func(f, m)
         if (delayed)
             nm_fp8_delay_func(f);

@@ -12,8 +12,6 @@
 // After units: here a turn's two halves are functions, and what passes between them are links.
 // Before shard: what is computed again gets its collectives. A repeat that no stage shares out was
 // cut by autodiff (ir/grad_repeat.c), and has one text.
-#include "passes/recompute.h"
-
 #include "ir/grads.h"
 #include "ir/loop.h"
 #include "passes/inline.h"
@@ -38,23 +36,6 @@ typedef struct pair { // the two functions of a unit, copies that may be changed
 static const char *const how_name[] = {[NM_RECOMPUTE_none] = "none",
                                        [NM_RECOMPUTE_selective] = "selective",
                                        [NM_RECOMPUTE_full] = "full"};
-
-unsigned nm_recompute_bits(const char *list)
-{
-    unsigned bits = 0;
-    for (const char *at = list;; at++) {
-        size_t n = strcspn(at, ",");
-        nm_recompute how = NM_RECOMPUTE_none;
-        while (how <= NM_RECOMPUTE_full && (strncmp(at, how_name[how], n) || how_name[how][n]))
-            how++;
-        if (how > NM_RECOMPUTE_full)
-            return 0;
-        bits |= 1u << how;
-        at += n;
-        if (!*at)
-            return bits;
-    }
-}
 
 // --- which functions -----------------------------------------------------------------------------
 

@@ -15,12 +15,17 @@ static const nm_pass pipeline[] = {
 enum { N_PASSES = sizeof pipeline / sizeof *pipeline };
 _Static_assert(N_PASSES + NM_MAX_PLUGINS <= NM_MAX_ROWS, "a plug-in has room");
 
-const nm_row *nm_rows_find(const nm_rows *rows, const char *name, size_t len)
+const nm_row *nm_rows_find(const nm_rows *rows, nm_item name)
 {
     for (int i = 0; i < rows->n; i++)
-        if (strlen(rows->row[i].pass.name) == len && !strncmp(rows->row[i].pass.name, name, len))
+        if (nm_item_is(name, rows->row[i].pass.name))
             return &rows->row[i];
     return NULL;
+}
+
+static const nm_row *find_named(const nm_rows *rows, const char *name)
+{
+    return nm_rows_find(rows, (nm_item){name, strlen(name)});
 }
 
 const char *nm_rows_nearest(const nm_rows *rows, const char *name)
@@ -38,7 +43,7 @@ static const char *anchor_of(const nm_plugin *p) { return p->before ? p->before 
 // Where it goes: before its anchor; behind it, and behind what was put there first. -1: no anchor.
 static int place_of(const nm_rows *rows, const nm_plugin *p)
 {
-    const nm_row *anchor = nm_rows_find(rows, anchor_of(p), strlen(anchor_of(p)));
+    const nm_row *anchor = find_named(rows, anchor_of(p));
     if (!anchor || p->before)
         return anchor ? (int)(anchor - rows->row) : -1;
     int i = (int)(anchor - rows->row) + 1;
@@ -86,7 +91,7 @@ static const nm_row *find_needy(const nm_rows *rows, unsigned *lacks)
 static bool check_place(nm_diag *diag, const nm_rows *rows, const nm_plugin_file *f)
 {
     const nm_plugin *p = f->plugin;
-    if (nm_rows_find(rows, p->pass.name, strlen(p->pass.name)))
+    if (find_named(rows, p->pass.name))
         return nm_error(diag, (nm_loc){0}, "%s: there is a pass '%s' already", f->path,
                         p->pass.name);
     if (!p->before == !p->after)

@@ -2,6 +2,7 @@
 #ifndef NM_PASSES_ROWS_H
 #define NM_PASSES_ROWS_H
 
+#include "base/list.h"
 #include "passes/plugin.h"
 
 typedef struct nm_row {
@@ -18,7 +19,7 @@ typedef struct nm_rows {
 
 // In the order in which they run; the plug-ins have been checked (nm_rows_check).
 nm_rows nm_rows_list(const nm_pipeline_opts *o);
-const nm_row *nm_rows_find(const nm_rows *rows, const char *name, size_t len); // NULL: none
+const nm_row *nm_rows_find(const nm_rows *rows, nm_item name); // NULL: none
 // The name that comes nearest, or NULL.
 const char *nm_rows_nearest(const nm_rows *rows, const char *name);
 // Has the plug-in that was loaded last a name of its own, a place, and there what it needs; do the

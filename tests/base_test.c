@@ -2,6 +2,7 @@
 #include "base/cache.h"
 #include "base/diag.h"
 #include "base/intern.h"
+#include "base/list.h"
 #include "base/philox.h"
 #include "tests/expect.h"
 
@@ -198,8 +199,40 @@ static void caches(void)
     EXPECT(nm_cache_write("a", "", 0) == NM_CACHE_NONE && !nm_cache_path(path, "a"));
 }
 
+// How many names a list has; *empty: of them, how many were left out.
+static int count_names(const char *list, int *empty)
+{
+    int n = 0;
+    *empty = 0;
+    nm_each_item(item, list) {
+        n++;
+        *empty += !item.n;
+    }
+    return n;
+}
+
+static void lists(void)
+{
+    static const char *const names[] = {"", "bf16", "fp8", "f3"};
+    int empty;
+    EXPECT(count_names(NULL, &empty) == 0 && count_names("", &empty) == 0);
+    EXPECT(count_names("f32", &empty) == 1 && !empty);
+    EXPECT(count_names("f32,bf16,fp8", &empty) == 3 && !empty);
+    EXPECT(count_names(",a", &empty) == 2 && empty == 1);
+    EXPECT(count_names("a,", &empty) == 2 && empty == 1);
+    EXPECT(count_names("a,,b", &empty) == 3 && empty == 1);
+    EXPECT(nm_list_has("f32,bf16", "bf16") && nm_list_has("f32,bf16", "f32"));
+    EXPECT(!nm_list_has("f32,bf16", "bf") && !nm_list_has("f32,bf16", "f32,bf16"));
+    EXPECT(!nm_list_has(NULL, "f32") && !nm_list_has("", "") && nm_list_has("a,", ""));
+    nm_item first = nm_list_first("fp8,f32"), last = nm_list_next(first);
+    EXPECT(nm_item_find(first, 4, names) == 2 && nm_item_find(last, 4, names) == -1);
+    EXPECT(!nm_list_next(last).at);
+    EXPECT(nm_name_find("bf16", 4, names) == 1 && nm_name_find("bf16,fp8", 4, names) == -1);
+}
+
 int main(void)
 {
+    lists();
     caches();
     arenas();
     interning();

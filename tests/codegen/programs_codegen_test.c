@@ -6,7 +6,9 @@ static void check(const char *path, const char *cpu) { check_program(path, cpu, 
 int main(int argc, char **argv)
 {
     static const nm_options numbers[] = {
-        {.precision = "bf16"}, {.precision = "fp8"}, {.precision = "fp8", .recipe = "blockwise"}};
+        {.precision = NM_PRECISION_bf16},
+        {.precision = NM_PRECISION_fp8},
+        {.precision = NM_PRECISION_fp8, .recipe = NM_RECIPE_blockwise}};
     if (argc == 1) {
         check("tests/codegen/kernels.nmir", "x86-64-v2");
         check("tests/codegen/kernels.nmir", "native");

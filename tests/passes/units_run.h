@@ -472,7 +472,7 @@ static nm_module *load_cut(nm_diag *diag, const subject *what, const char *more)
         .log = stdout};
     bool is_text = strstr(what->path, ".nmir") != NULL;
     m->options.recompute = ~0u;
-    m->options.precision = opts.f64 ? NULL : "bf16";
+    m->options.precision = opts.f64 ? NM_PRECISION_any : NM_PRECISION_bf16;
     bool ok = (is_text ? parse(m, what) : elaborate(m, what)) && nm_verify(m) &&
               nm_pipeline_run(m, &pipeline);
     return ok ? m : NULL;
