@@ -409,6 +409,8 @@ static void check_plan(const nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--gpus N is missing: how many GPUs there are\n");
     if (!o->global_batch)
         nmrt_text_add(problems, "--global-batch N is missing: the samples of a step\n");
+    if (strcmp(o->precision, "fp8") == 0)
+        nmrt_text_add(problems, "plan prices --precision bf16 or f32, not fp8\n");
     if (o->node > INT_MAX || o->top > 1000)
         nmrt_text_add(problems, "--%s %lld is too many\n", o->top > 1000 ? "top" : "node",
                       (long long)(o->top > 1000 ? o->top : o->node));

@@ -4,9 +4,8 @@
 //
 // A way without a name is that of all repeats that no other names; NAME is a repeat's dim. The
 // program has its functions of a repeat once a variant (nmdrv_recompute); block:N takes `full` for
-// the first N layers of each virtual stage and `selective` for the rest. What is computed
-// has the same bits in each, in f32 on the host: in bf16, what is kept is rounded and what is
-// computed again is not; on a GPU, a library's epilogue may be a kernel in another variant.
+// the first N layers of each virtual stage and `selective` for the rest. What is computed is the
+// same in each, in f32 on the host to the bit; where else it is: docs/passes.md, recompute.
 #ifndef NMRT_RECOMPUTE_H
 #define NMRT_RECOMPUTE_H
 

@@ -48,6 +48,7 @@ expect 'not compared with any measurement' "$units" plan --gpus 2 --global-batch
 
 expect '--gpus N is missing' "$units" plan --global-batch 64
 expect '--global-batch N is missing' "$units" plan --gpus 4
+expect 'plan prices --precision bf16 or f32, not fp8' "$units" plan --gpus 4 --global-batch 64 --precision fp8
 expect '--gpu takes h100.*, not .v100' plan --gpu v100
 expect 'no mesh of --gpus 16 holds units: a GPU needs at least 2.0 GiB' plan --memory-limit 2
 expect 'tp x pp x cp x dp has to be --gpus' plan --tp 3
