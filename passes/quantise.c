@@ -5,9 +5,9 @@
 //
 // A qdq of two operands is given its amax. With blocks there is a scale for each
 // (passes/quantise_blocks.c). Of one scale, a product of two such values is one of their q, in f32,
-// times what the scales took, where a GPU's library has one of these sizes: what is stored is q,
-// 1 byte. All else that reads a qdq, a mask, a collective, reads q * (1 / s) in its dtype. Scales
-// are powers of two: both say the same number, and products of two q are exact in f32.
+// times what the scales took, where a GPU's library has one: what is stored is q, 1 byte. All else
+// that reads a qdq, a mask, a collective, reads q * (1 / s) in its dtype. Scales are powers of two:
+// both say the same number, and products of two q are exact in f32.
 //
 // Why here: below ring, since what is split has become a rank's own, and above epilogues, which
 // knows the ops behind a product.
@@ -16,6 +16,8 @@
 #include "ir/eval.h"
 #include "passes/pass.h"
 #include "passes/simplify.h"
+
+#include <string.h>
 
 typedef struct quantised { // what a qdq becomes; with blocks as dims, if it has them
     nm_value *q, *inverse; // f32: what q is times, to be x
@@ -134,13 +136,28 @@ static bool is_uneven(const nm_extent *e)
     return e && nm_extent_is_const(e, &n) && n % 16 != 0;
 }
 
-// Rows, columns and what is summed: a GPU's library multiplies 8 bits where none is known to be
-// other than a multiple of 16. Other products it does as bf16, of the same numbers.
+// @eval, @infer, @decode or a part of one: its tokens are as many as there are, the last samples of
+// a set, a position. Those of a training step are as many as flags say: the runtime checks them
+// (runtime/setup_products.c).
+static bool has_any_tokens(const nm_func *f)
+{
+    static const char *const roles[] = {"eval", "infer", "decode"};
+    size_t n = f->name ? strcspn(f->name, ".") : 0;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strlen(roles[i]) == n && !strncmp(f->name, roles[i], n))
+            return true;
+    return false;
+}
+
+// Rows, columns and what is summed: a GPU's library multiplies 8 bits where all are multiples of
+// 16. Where one is known to be none, or may be any number, it multiplies the same numbers in bf16.
 static bool is_multiplied(const nm_op *dot)
 {
     nm_module *m = dot->func->module;
     if (m->options.flavour != NM_FLAVOUR_gpu)
         return true;
+    if (has_any_tokens(nm_func_outer(dot->func)))
+        return false;
     nm_syms over = nm_attr_dims(dot, "over");
     const nm_type *a = dot->in[0]->type, *b = dot->in[1]->type;
     return !is_uneven(count(m, a, over, false)) && !is_uneven(count(m, b, over, false)) &&

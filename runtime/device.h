@@ -22,6 +22,7 @@ typedef struct nmrt_device_request { // what open needs to know
     int local_rank;  // among this machine's ranks: which of its GPUs
     bool tf32;       // products of f32 may be rounded to TF32
     bool tunes;      // products' algorithms are measured ones; those that have none are measured
+    bool trains;     // functions of a training step are called, not only others
     bool graphs;     // a call that comes again may be one CUDA graph
     const char *collectives; // of GPUs: auto, nccl, host; where there is a comm
     nmrt_trace *trace;       // to which it adds what it does; or NULL

@@ -13,3 +13,5 @@ const nmrt_dtype_info *nmrt_dtype(int64_t dtype)
     };
     return &table[dtype];
 }
+
+bool nmrt_is_fp8(int64_t dtype) { return dtype == NMDRV_E4M3 || dtype == NMDRV_E5M2; }

@@ -53,13 +53,8 @@ static void *note_collective(nmdrv_frame *f, int64_t collective, const int64_t *
 
 static nmrt_status run(noting *n, const nmdrv_func *func, const nmdrv_sym *sym, nmrt_error *e)
 {
-    void **buf = calloc((size_t)func->n_bufs + 1, sizeof *buf); // nobody looks behind them
     nmdrv_calls calls = nmrt_null_calls(note_collective);
-    nmdrv_frame frame = {sym, buf, &calls, n};
-    if (!buf)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the memory plan");
-    func->run(&frame);
-    free(buf);
+    NMRT_TRY(nmrt_null_run(func, sym, &calls, n, e));
     return n->status;
 }
 

@@ -127,6 +127,7 @@ static nmrt_status set_up(nmrt_setup *s, nmrt_error *e)
     NMRT_TRY(bind_sizes(s, e));
     s->texts = nmrt_texts_of(&s->mesh, s->n_micro);
     NMRT_TRY(make_pipeline(s, e));
+    NMRT_TRY(nmrt_setup_check_products(s, e));
     return nmrt_setup_plan(s, (int)s->mesh.index[NMDRV_PP], &s->plan, e);
 }
 

@@ -50,6 +50,9 @@ bool nmrt_in_turns(const nmdrv_func *func);
 nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *func);
 // As a rank of another stage sees it, but for plan and shares; owns nothing.
 nmrt_setup nmrt_setup_seen_from(const nmrt_setup *s, int pp);
+// Refuses sizes that products of fp8 cannot have, in a training step: setup_products.c, a part of
+// nmrt_setup_init.
+nmrt_status nmrt_setup_check_products(const nmrt_setup *s, nmrt_error *e);
 // Bytes that a rank of each pp stage needs, [pp].
 nmrt_status nmrt_setup_memory(const nmrt_setup *s, int64_t *bytes, nmrt_error *e);
 // The symbols of micro-batch `micro` of one with `total` samples, whose micro-batches have

@@ -102,20 +102,14 @@ nmrt_status nmrt_tally_add(nmrt_tally *t, const nmdrv_func *func, const nmdrv_sy
                            int64_t times, nmrt_error *e)
 {
     counting x = {t, times, malloc((size_t)t->mesh->world * sizeof *x.group)};
-    void **buf = calloc((size_t)func->n_bufs + 1, sizeof *buf); // nobody looks behind them
-    nmrt_status status = NMRT_OK;
     nmdrv_calls calls = nmrt_null_calls(count_collective);
     calls.launch = count_launch;
     calls.fill = count_fill;
     calls.copy = count_copy;
     calls.product = count_product;
-    nmdrv_frame frame = {sym, buf, &calls, &x};
-    if (x.group && buf)
-        func->run(&frame);
-    else
-        status = nmrt_fail(e, NMRT_WORLD, "no memory to count calls");
+    nmrt_status status = x.group ? nmrt_null_run(func, sym, &calls, &x, e)
+                                 : nmrt_fail(e, NMRT_WORLD, "no memory to count calls");
     free(x.group);
-    free(buf);
     return status;
 }
 

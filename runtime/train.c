@@ -493,6 +493,7 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
                                    .mesh = &t->setup.mesh,
                                    .comm = t->comm,
                                    .local_rank = t->local_rank,
+                                   .trains = true,
                                    .tf32 = t->o->tf32,
                                    .tunes = t->o->tune_products,
                                    .graphs = t->o->graphs != 0,

@@ -305,22 +305,6 @@ static void run_empty(nmrt_device *d, const nmdrv_product *p, const nmdrv_geomet
     }
 }
 
-static bool is_fp8(int64_t dtype) { return dtype == NMDRV_E4M3 || dtype == NMDRV_E5M2; }
-
-// Of fp8 every size is a multiple of 16. nemocc has seen to those that it knows; the others are the
-// run's.
-static void check_sizes(nmrt_device *d, const nmdrv_product *p, const nmdrv_geometry *g)
-{
-    nmrt_error e;
-    if (!is_fp8(p->a_dtype) || (g->m % 16 == 0 && g->n % 16 == 0 && g->k % 16 == 0))
-        return;
-    nmrt_fail(&e, NMRT_USAGE,
-              "%s (%s): a product of fp8 has sizes that are multiples of 16, and this one is "
-              "[%lld, %lld] of %lld: tokens of a micro-batch and the parts of a rank have to be",
-              p->name, p->where, (long long)g->m, (long long)g->n, (long long)g->k);
-    nmrt_gpu_die(d, &e);
-}
-
 void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, void *c,
                       const void *a, const void *b, void *bias, void *aux, const float *a_scale,
                       const float *b_scale)
@@ -342,7 +326,6 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
         run_empty(d, p, g, c);
         return;
     }
-    check_sizes(d, p, g);
     nmrt_gpu_made *x = find(d, &key, &beside, &at);
     must(d, set_pointers(d->api, x->desc, &beside), p, g);
     int64_t begin = nmrt_gpu_trace_begin(d, d->stream);
@@ -359,7 +342,7 @@ void nmrt_gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g, 
 static bool is_fp8_row(const nmdrv_product *r)
 {
     bool result = r->c_dtype == NMDRV_F32 || r->c_dtype == NMDRV_BF16 || r->c_dtype == NMDRV_F16;
-    return is_fp8(r->a_dtype) && is_fp8(r->b_dtype) && result &&
+    return nmrt_is_fp8(r->a_dtype) && nmrt_is_fp8(r->b_dtype) && result &&
            !(r->a_dtype == NMDRV_E5M2 && r->b_dtype == NMDRV_E5M2);
 }
 
@@ -371,16 +354,17 @@ static bool is_known_row(const nmdrv_product *r)
     return known && r->a_dtype == r->b_dtype && (r->c_dtype == r->a_dtype || wider);
 }
 
-// What cuBLASLt is asked for is known before the first step.
-static nmrt_status check_rows(const nmrt_device *d, nmrt_error *e)
+// What cuBLASLt is asked for is known before the first step. Products of fp8 are training's alone:
+// the other verbs multiply the same numbers in bf16.
+static nmrt_status check_rows(const nmrt_device *d, bool trains, nmrt_error *e)
 {
     const nmdrv_program *p = d->program;
     for (int64_t i = 0; i < p->n_products; i++) {
         const nmdrv_product *r = &p->product[i];
-        if (is_fp8_row(r) && d->capability < FP8_CAPABILITY)
+        if (is_fp8_row(r) && trains && d->capability < FP8_CAPABILITY)
             return nmrt_fail(e, NMRT_USAGE,
                              "%s: products of fp8 want a GPU of compute capability 8.9: train with "
-                             "--precision bf16",
+                             "--precision bf16, which goes on from the same checkpoints",
                              d->title);
         if (!is_known_row(r) && !is_fp8_row(r))
             return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): cuBLASLt has no product of %s and %s to %s",
@@ -406,7 +390,7 @@ nmrt_status nmrt_gpu_products_open(nmrt_device *d, const nmrt_device_request *re
 {
     if (!d->program->n_products)
         return NMRT_OK;
-    NMRT_TRY(check_rows(d, e));
+    NMRT_TRY(check_rows(d, request->trains, e));
     if (d->libraries)
         NMRT_TRY(nmrt_gpu_load(d->libraries, NMRT_GPU_CUBLASLT, e));
     nmrt_gpu_products *all = d->products = calloc(1, sizeof *all);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # FP8 on the emulator: products are the library's, of e4m3 and e5m2, and train as the host's do; so do ranks that have a part
-# of a weight each. What no library multiplies is refused in a sentence.
+# of a weight each. An evaluation and a text may have any sizes, on any GPU. What no library multiplies is refused in a sentence,
+# before anything is read.
 set -eu
 . tests/models/lib.sh
 nemocc tests/gpu/fp8_layers.nm --target host,emu --precision bf16,fp8 --fix cp=1 -o "$work/small"
@@ -22,7 +23,24 @@ same host tp 1e-3
 same host pp 1e-5
 if close_to <(losses bf16) <(losses host) 3 1e-5 >/dev/null; then echo "fp8 is bf16" && exit 1; fi
 
-# 18 tokens.
-if "$work/small" --data "$work/text" --device emu --precision fp8 --micro-batch 2 --global-batch 2 --seq 9 --steps 1 --save "$work/odd" \
-    >"$work/out" 2>&1; then echo "odd sizes pass" && exit 1; fi
-grep -q 'a product of fp8 has sizes that are multiples of 16, and this one is \[18, 64\] of 32' "$work/out" || { cat "$work/out" && exit 1; }
+# The last micro-batch of 7 samples has one, of 9 tokens; a text grows by one.
+from="--checkpoint $work/emu/ckpt --precision fp8 --threads 1"
+numbers_of() { # numbers_of DEVICE
+    "$work/small" eval $from --device "$1" --data "$work/text" --micro-batch 3 --seq 9 --samples 7 2>/dev/null | sed 's/loss //'
+}
+text_of() { "$work/small" generate $from --device "$1" --prompt abcde --max-tokens 12 --temperature 0; }
+close_to <(numbers_of host) <(numbers_of emu) 1 1e-5
+test "$(text_of host)" = "$(text_of emu)"
+test "$(text_of host)" = "$(NEMOCC_EMU_ARCH=sm_80 text_of emu)"
+
+refused() { # refused WHY FLAGS...: nothing is made, there is no such text
+    local why=$1
+    shift
+    if "$work/small" --data "$work/nothing" --device emu --precision fp8 --global-batch 4 --steps 1 --save "$work/odd" "$@" >"$work/out" 2>&1
+    then echo "$* passes" && exit 1; fi
+    grep -q "$why" "$work/out" && test ! -e "$work/odd" || { cat "$work/out" && exit 1; }
+}
+refused 'multiples of 16, and this one is \[18, 64\] of 32: a rank has 18 tokens of a micro-batch; take a --micro-batch that is a multiple of 16, a --seq that is a multiple of 8' \
+    --micro-batch 2 --seq 9
+refused 'a rank has 24 tokens .* a --micro-batch that is a multiple of 2, a --seq that is a multiple of 16,' --micro-batch 1 --seq 24 --pp 2
+refused 'a rank has 24 of ff = 96 (tests/gpu/fp8_layers.nm:3); take another --tp' --micro-batch 2 --seq 24 --tp 4

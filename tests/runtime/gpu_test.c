@@ -182,7 +182,8 @@ static void refuse_product(int64_t a, int64_t b, const char *capability, const c
     p.n_products = 1;
     p.product = &row;
     setenv("FAKE_CAPABILITY", capability, 1);
-    CHECK(nmrt_device_cuda.open(&d, &(nmrt_device_request){.program = &p}, &e) != NMRT_OK && !d);
+    const nmrt_device_request request = {.program = &p, .trains = true};
+    CHECK(nmrt_device_cuda.open(&d, &request, &e) != NMRT_OK && !d);
     CHECK(is_in(why, e.text));
     unsetenv("FAKE_CAPABILITY");
 }
@@ -191,7 +192,7 @@ static void test_fp8_refused(void)
 {
     refuse_product(NMDRV_E4M3, NMDRV_E4M3, "80",
                    "Fake 0, sm_80 PTX: products of fp8 want a GPU of compute capability 8.9: train "
-                   "with --precision bf16");
+                   "with --precision bf16, which goes on from the same checkpoints");
     refuse_product(NMDRV_E5M2, NMDRV_E5M2, "90",
                    "dot.8 (t.nm:8): cuBLASLt has no product of e5m2 and e5m2 to f32");
     refuse_product(NMDRV_E4M3, NMDRV_BF16, "90", "no product of e4m3 and bf16 to f32");
