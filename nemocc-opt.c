@@ -16,7 +16,7 @@ typedef struct options {
     const char *file, *explain, *precision, *recipe;
     bool locs, verify_diagnostics, run, remarks, passes, quiet, verbose, plan, comm, gpu;
     unsigned recompute;
-    bool plain_products, print_pipeline;
+    bool fast_casts, plain_products, print_pipeline;
     long long head_chunk;
 } options;
 
@@ -27,6 +27,7 @@ static const char help[] =
     "\n"
     "  --passes                run the pipeline\n"
     "  --gpu                   the flavour of the program that GPUs run\n"
+    "  --fast-casts            a kernel reads what it rounds before it is rounded\n"
     "  --plain-products        its products have no epilogues\n"
     "  --head-chunk=N          tokens of which a head holds logits at a time\n"
     "  --run                   check the file's '# run: @f(...) ~= ...' lines by the interpreter\n"
@@ -121,6 +122,7 @@ static bool take_option(options *o, const char *arg)
         {"--plan", &o->plan},
         {"--explain-comm", &o->comm},
         {"--gpu", &o->gpu},
+        {"--fast-casts", &o->fast_casts},
         {"--plain-products", &o->plain_products},
         {"--print-pipeline", &o->print_pipeline},
     };
@@ -215,6 +217,7 @@ int main(int argc, char **argv)
 
     nm_module *m = nm_module_new(&arena, &diag);
     m->options.flavour = o.gpu ? NM_FLAVOUR_gpu : NM_FLAVOUR_host;
+    m->options.fast_casts = o.fast_casts;
     m->options.plain_products = o.plain_products;
     m->options.head_chunk = o.head_chunk;
     if (o.precision)

@@ -279,6 +279,7 @@ static void keep_fixes(nm_module *m, const nm_cli *cli)
 static bool lower(nm_module *m, const nm_cli *cli)
 {
     m->options.cpu = cli->cpu;
+    m->options.fast_casts = cli->fast_casts;
     m->options.fast_attention_grad = cli->fast_attention_grad;
     m->options.plain_products = cli->plain_products;
     m->options.recompute = nm_recompute_bits(cli->recompute);

@@ -44,6 +44,7 @@ static const option options[] = {
     MAY("--explain-comm", "TEXT", "list what ranks send each other, in all texts of the program or one", explain_comm),
     TEXT("--fix", "NAME=VALUE", "know tp, cp, dp or pp to be 1, or a run-time dim's size (seq=1024)", out),
     TEXT("--head-chunk", "N", "tokens of which a language model's head holds logits at a time (default: 2048)", out),
+    FLAG("--fast-casts", "bf16: a kernel reads what it rounds before it is rounded: what is computed depends on what is fused", fast_casts),
     FLAG("--fast-attention-grad", "GPUs: attention's gradient in bf16 in one pass; its sums have no order: other last bits each run", fast_attention_grad),
     FLAG("--plain-products", "GPUs: no bias, gelu or sum behind a product in a library's call, where cuBLASLt refuses one", plain_products),
     FLAG("-Rfuse", "say which fusions fired, and what kept others from it", remarks_fuse),

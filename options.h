@@ -23,7 +23,7 @@ typedef struct nm_cli { // what the command line says
     int n_defines, n_fixes;
     nm_define define[NM_MAX_DEFINES];
     nm_fix fix[NM_MAX_FIXES]; // names are not interned
-    bool check, list_presets, remarks_fuse, fast_attention_grad, plain_products;
+    bool check, list_presets, remarks_fuse, fast_casts, fast_attention_grad, plain_products;
     bool help, version, print_pipeline;
     nm_pipeline_opts passes;
 } nm_cli;

@@ -12,7 +12,7 @@ gpt2               $gpt2 --target emu
 gpt2               ${gpt2/vocab=14/vocab=48} --head-chunk 2
 gpt2               $gpt2 --target emu --precision bf16
 llama3             $small
-llama3             $small --precision bf16
+llama3             $small --precision bf16 --fast-casts
 llama3             $small --target emu --precision fp8
 gpt2               $gpt2 --precision fp8 --fp8-recipe blockwise
 gpt2               $gpt2 --precision fp8 --fp8-recipe delayed
