@@ -20,6 +20,7 @@
 
 #include "ir/form.h"
 #include "ir/loop.h"
+#include "passes/build.h"
 
 #include <string.h>
 
@@ -45,25 +46,6 @@ typedef struct delay { // of one function
 
 // --- building ------------------------------------------------------------------------------------
 
-static nm_value *build(nm_op *before, nm_opcode code, int n_in, nm_value *const *in,
-                       const nm_attr *attr, const nm_type *type)
-{
-    return nm_build(before->func, before,
-                    &(nm_proto){.code = code,
-                                .loc = before->loc,
-                                .n_in = n_in,
-                                .in = in,
-                                .n_attrs = attr != NULL,
-                                .attr = attr,
-                                .type = type});
-}
-
-static nm_value *cast(nm_op *before, nm_value *v, nm_dtype to)
-{
-    nm_attr attr = nm_mk_dtype(before->func->module, "to", to);
-    return v->type->dtype == to ? v : build(before, NM_OP_cast, 1, &v, &attr, NULL);
-}
-
 // The largest |v| over all dims but `keep` (NULL: over all), in f32.
 static nm_value *largest(nm_op *before, nm_value *v, nm_sym keep)
 {
@@ -72,10 +54,9 @@ static nm_value *largest(nm_op *before, nm_value *v, nm_sym keep)
     for (int i = 0; i < v->type->rank; i++)
         if (v->type->dim[i].name != keep)
             dim[over.n++] = v->type->dim[i].name;
-    nm_attr attr = nm_mk_dims(before->func->module, "over", over);
-    v = cast(before, v, NM_f32);
+    v = nm_at_cast(nm_at_op(before), v, NM_f32);
     v = nm_build1(before->func, before, before->loc, NM_OP_abs, v);
-    return build(before, NM_OP_max, 1, &v, &attr, NULL);
+    return nm_at_max(nm_at_op(before), v, over);
 }
 
 // --- what is rounded -----------------------------------------------------------------------------
@@ -206,7 +187,7 @@ static void delay_qdq(delay *d, nm_loop *l, nm_op *qdq)
         nm_loop_stack(l, s->peak, NULL);
     }
     nm_value *peak = l->stacked.row[s->turn].param;
-    nm_value *in[] = {qdq->in[0], cast(qdq, peak, qdq->in[0]->type->dtype)};
+    nm_value *in[] = {qdq->in[0], nm_at_cast(nm_at_op(qdq), peak, qdq->in[0]->type->dtype)};
     nm_proto proto = nm_proto_of(qdq);
     proto.n_in = 2;
     proto.in = in;
@@ -259,7 +240,12 @@ static nm_value *build_place(delay *d, nm_op *before)
     nm_dim dim = history_dim(d->m);
     nm_type t = {.dtype = NM_i32, .rank = 1, .dim = {dim}};
     nm_attr attr = nm_mk_sym(d->m, "dim", dim.name);
-    nm_value *index = build(before, NM_OP_index, 0, NULL, &attr, nm_type_get(d->m, &t));
+    nm_value *index = nm_build(d->f, before,
+                               &(nm_proto){.code = NM_OP_index,
+                                           .loc = before->loc,
+                                           .n_attrs = 1,
+                                           .attr = &attr,
+                                           .type = nm_type_get(d->m, &t)});
     nm_value *n = nm_build_const(d->f, before, before->loc, NM_i32, HISTORY);
     nm_value *at = nm_build2(d->f, before, before->loc, NM_OP_mod, step_of(d), n);
     return nm_build2(d->f, before, before->loc, NM_OP_eq, index, at);
@@ -272,7 +258,7 @@ static nm_value *build_finite(nm_op *before, nm_value *amax)
     nm_value *most = nm_build_const(f, before, before->loc, NM_f32, 0x1p126);
     nm_value *in[] = {nm_build2(f, before, before->loc, NM_OP_lt, amax, most), amax,
                       nm_build_const(f, before, before->loc, NM_f32, 0)};
-    return build(before, NM_OP_select, 3, in, NULL, amax->type);
+    return nm_at_build(nm_at_op(before), NM_OP_select, 3, in, amax->type);
 }
 
 static void give_states(delay *d, site *s, nm_value *place, nm_value **value, nm_bind *bind)
@@ -280,13 +266,12 @@ static void give_states(delay *d, site *s, nm_value *place, nm_value **value, nm
     nm_op *before = d->f->last;
     nm_sym over = s->peak->type->dim[0].name, history = s->history->type->dim[1].name;
     if (!s->amax) { // of a parameter
-        nm_dtype narrow = NM_bf16;
-        s->amax = largest(before, cast(before, (nm_value *)s->source, narrow), over);
+        nm_value *narrow = nm_at_cast(nm_at_op(before), (nm_value *)s->source, NM_bf16);
+        s->amax = largest(before, narrow, over);
     }
     nm_value *in[] = {place, build_finite(before, s->amax), s->history};
-    nm_value *all = build(before, NM_OP_select, 3, in, NULL, s->history->type);
-    nm_attr attr = nm_mk_dims(d->m, "over", (nm_syms){1, &history});
-    value[0] = build(before, NM_OP_max, 1, &all, &attr, NULL);
+    nm_value *all = nm_at_build(nm_at_op(before), NM_OP_select, 3, in, s->history->type);
+    value[0] = nm_at_max(nm_at_op(before), all, (nm_syms){1, &history});
     bind[0] = (nm_bind){.kind = NM_BIND_state, .name = s->peak_path};
     value[1] = all;
     bind[1] = (nm_bind){.kind = NM_BIND_state, .name = s->history_path};

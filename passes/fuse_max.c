@@ -6,20 +6,8 @@
 // weight's rounding) instead of reading it again; the outer one reads a number for each token. Of
 // what has no token, as a weight, the first dim stands for them, where it lies as it is called: a
 // kernel that reads rows that lie as columns would lose more.
+#include "passes/build.h"
 #include "passes/fuse.h"
-
-static nm_value *max_over(nm_op *before, nm_value *v, nm_syms over)
-{
-    nm_func *f = before->func;
-    nm_attr attr = nm_mk_dims(f->module, "over", over);
-    return nm_build(f, before,
-                    &(nm_proto){.code = NM_OP_max,
-                                .loc = before->loc,
-                                .n_in = 1,
-                                .in = &v,
-                                .n_attrs = 1,
-                                .attr = &attr});
-}
 
 // How many of t's dims tell rows apart, where t is in the order of memory: the outermost.
 static int count_rows(nm_module *m, const nm_type *t, bool lies_so)
@@ -40,8 +28,8 @@ static void max_by_rows(nm_op *op, const nm_rank *rank)
         return;
     for (int i = 0; i < t->rank; i++)
         dim[i] = sorted->dim[i].name;
-    nm_value *each = max_over(op, op->in[0], (nm_syms){t->rank - n, dim + n});
-    nm_replace(&op->out[0], max_over(op, each, (nm_syms){n, dim}));
+    nm_value *each = nm_at_max(nm_at_op(op), op->in[0], (nm_syms){t->rank - n, dim + n});
+    nm_replace(&op->out[0], nm_at_max(nm_at_op(op), each, (nm_syms){n, dim}));
     nm_erase(op);
 }
 

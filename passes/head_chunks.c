@@ -19,6 +19,7 @@
 //
 // Why here: below localize a rank's tokens are one extent, and collectives are there to be taken
 // along; above fuse, which makes a chunk's softmax, loss and gradient one kernel.
+#include "passes/build.h"
 #include "passes/fuse.h"
 #include "passes/head_region.h"
 #include "passes/pass.h"
@@ -82,35 +83,7 @@ static bool make_dims(chunks *c)
 
 // --- building outside ------------------------------------------------------------------------
 
-static nm_value *build_view(chunks *c, nm_opcode code, nm_value *v, int n_attrs,
-                            const nm_attr *attr, const nm_type *t)
-{
-    nm_value *y = nm_build(c->h.f, c->behind,
-                           &(nm_proto){.code = code,
-                                       .loc = c->loc,
-                                       .n_in = 1,
-                                       .in = &v,
-                                       .n_attrs = n_attrs,
-                                       .attr = attr,
-                                       .type = t});
-    if (!y)
-        nm_bug("a view of a head's tokens does not type");
-    return y;
-}
-
-// t with these dims in the place of its dim `from`.
-static const nm_type *with_dims(nm_module *m, const nm_type *t, nm_sym from, int n,
-                                const nm_dim *into)
-{
-    nm_type with = {.dtype = t->dtype};
-    for (int i = 0; i < t->rank; i++)
-        if (t->dim[i].name != from)
-            with.dim[with.rank++] = t->dim[i];
-        else
-            for (int k = 0; k < n; k++)
-                with.dim[with.rank++] = into[k];
-    return nm_type_get(m, &with);
-}
+static nm_at outside(const chunks *c) { return (nm_at){c->h.f, c->behind, c->loc}; }
 
 static nm_syms names(const chunks *c, int n, const nm_dim *dim)
 {
@@ -122,14 +95,7 @@ static nm_syms names(const chunks *c, int n, const nm_dim *dim)
 
 static nm_value *merge(chunks *c, nm_value *v, int n, const nm_dim *from, nm_sym into)
 {
-    nm_attr attr[] = {nm_mk_dims(c->m, "from", names(c, n, from)), nm_mk_sym(c->m, "into", into)};
-    return build_view(c, NM_OP_merge, v, 2, attr, NULL);
-}
-
-static nm_value *split(chunks *c, nm_value *v, nm_sym from, int n, const nm_dim *into)
-{
-    nm_attr attr[] = {nm_mk_sym(c->m, "from", from), nm_mk_dims(c->m, "into", names(c, n, into))};
-    return build_view(c, NM_OP_split, v, 2, attr, with_dims(c->m, v->type, from, n, into));
+    return nm_at_merge(outside(c), v, names(c, n, from), into);
 }
 
 // With all of the tokens' dims, first.
@@ -142,7 +108,7 @@ static nm_value *with_tokens(chunks *c, nm_value *v)
         if (!nm_has_dim(nm_type_get(c->m, &t), v->type->dim[i].name))
             t.dim[t.rank++] = v->type->dim[i];
     const nm_type *wanted = nm_type_get(c->m, &t);
-    return wanted == v->type ? v : build_view(c, NM_OP_broadcast, v, 0, NULL, wanted);
+    return wanted == v->type ? v : nm_at_build1(outside(c), NM_OP_broadcast, v, 0, NULL, wanted);
 }
 
 // [batch, seq, ...] as [chunks, chunk, ...], zeros behind the last token.
@@ -151,22 +117,16 @@ static nm_value *by_chunks(chunks *c, nm_value *v)
     if (!nm_head_has_tokens(&c->h, v->type))
         v = with_tokens(c, v);
     v = merge(c, v, c->h.n_tokens, c->h.token, c->padded.name);
-    nm_attr attr[] = {nm_mk_sym(c->m, "over", c->padded.name),
-                      nm_mk_extent(c->m, "before", nm_extent_const(c->m, 0)),
-                      nm_mk_sym(c->m, "mode", nm_sym_get(c->m, "zero"))};
-    v = build_view(c, NM_OP_pad, v, 3, attr,
-                   with_dims(c->m, v->type, c->padded.name, 1, &c->padded));
-    return split(c, v, c->padded.name, 2, (nm_dim[]){c->turns, c->own});
+    v = nm_at_pad(outside(c), v, c->padded);
+    return nm_at_split(outside(c), v, c->padded.name, 2, (nm_dim[]){c->turns, c->own});
 }
 
 // And back.
 static nm_value *from_chunks(chunks *c, nm_value *v)
 {
     v = merge(c, v, 2, (nm_dim[]){c->turns, c->own}, c->all.name);
-    nm_attr attr[] = {nm_mk_sym(c->m, "over", c->all.name),
-                      nm_mk_extent(c->m, "start", nm_extent_const(c->m, 0))};
-    v = build_view(c, NM_OP_slice, v, 2, attr, with_dims(c->m, v->type, c->all.name, 1, &c->all));
-    return split(c, v, c->all.name, c->h.n_tokens, c->h.token);
+    v = nm_at_slice(outside(c), v, c->all);
+    return nm_at_split(outside(c), v, c->all.name, c->h.n_tokens, c->h.token);
 }
 
 // True for each token.

@@ -14,6 +14,8 @@
 #include "passes/quantise.h"
 
 #include "ir/eval.h"
+#include "ir/product.h"
+#include "passes/build.h"
 #include "passes/pass.h"
 #include "passes/simplify.h"
 
@@ -23,84 +25,62 @@ typedef struct quantised { // what a qdq becomes; with blocks as dims, if it has
     nm_value *q, *inverse; // f32: what q is times, to be x
 } quantised;
 
-typedef struct at { // new ops stand before this one
-    nm_op *op;
-    nm_module *m;
-} at;
-
 // --- building ------------------------------------------------------------------------------------
 
-static nm_value *unary(const at *x, nm_opcode code, nm_value *v, const nm_attr *attr)
+static nm_value *unary(nm_at x, nm_opcode code, nm_value *v)
 {
-    return nm_build(x->op->func, x->op,
-                    &(nm_proto){.code = code,
-                                .loc = x->op->loc,
-                                .n_in = 1,
-                                .in = &v,
-                                .n_attrs = attr != NULL,
-                                .attr = attr});
+    return nm_at_build(x, code, 1, &v, NULL);
 }
 
-static nm_value *binary(const at *x, nm_opcode code, nm_value *a, nm_value *b)
+static nm_value *binary(nm_at x, nm_opcode code, nm_value *a, nm_value *b)
 {
-    return nm_build2(x->op->func, x->op, x->op->loc, code, a, b);
+    return nm_build2(x.f, x.before, x.loc, code, a, b);
 }
 
-static nm_value *number(const at *x, double value)
+static nm_value *number(nm_at x, double value)
 {
-    return nm_build_const(x->op->func, x->op, x->op->loc, NM_f32, value);
-}
-
-static nm_value *cast(const at *x, nm_value *v, nm_dtype to)
-{
-    nm_attr attr = nm_mk_dtype(x->m, "to", to);
-    return v->type->dtype == to ? v : unary(x, NM_OP_cast, v, &attr);
+    return nm_build_const(x.f, x.before, x.loc, NM_f32, value);
 }
 
 // --- one value -----------------------------------------------------------------------------------
 
 static bool has_blocks(const nm_op *qdq) { return nm_attr_get(qdq, "block"); }
 
-static nm_value *largest(const at *x, nm_value *v, nm_syms over)
-{
-    nm_attr attr = nm_mk_dims(x->m, "over", over);
-    return unary(x, NM_OP_max, unary(x, NM_OP_abs, v, NULL), &attr);
-}
-
 // What was largest before, if anything was: else what makes the scale 1.
-static nm_value *given(const at *x, nm_dtype to)
+static nm_value *given(nm_at x, nm_value *peak, nm_dtype to)
 {
-    nm_value *peak = cast(x, x->op->in[1], NM_f32);
+    peak = nm_at_cast(x, peak, NM_f32);
     nm_value *in[] = {binary(x, NM_OP_lt, number(x, 0), peak), peak, number(x, nm_largest_of(to))};
-    return nm_build(x->op->func, x->op,
-                    &(nm_proto){.code = NM_OP_select, .loc = x->op->loc, .n_in = 3, .in = in});
+    return nm_at_build(x, NM_OP_select, 3, in, NULL);
 }
 
 // Of a scale that is given: e5m2 has infinities, where it should be as large as it can.
-static nm_value *saturate(const at *x, nm_value *v, nm_dtype to)
+static nm_value *saturate(nm_at x, nm_value *v, nm_dtype to)
 {
     double most = nm_largest_of(to);
     v = binary(x, NM_OP_minimum, number(x, most), v);
     return binary(x, NM_OP_maximum, number(x, -most), v);
 }
 
-static quantised quantise(const at *x)
+static quantised quantise(nm_op *qdq)
 {
-    bool is_given = x->op->n_in == 2;
-    nm_dtype to = nm_attr_get(x->op, "to")->u.dtype;
-    nm_value *v = cast(x, x->op->in[0], NM_f32);
+    nm_at x = nm_at_op(qdq);
+    bool is_given = qdq->n_in == 2;
+    nm_dtype to = nm_attr_get(qdq, "to")->u.dtype;
+    nm_value *v = nm_at_cast(x, qdq->in[0], NM_f32);
     nm_sym dim[NM_MAX_RANK];
     nm_syms over = {v->type->rank, dim};
     for (int i = 0; i < over.n; i++)
         dim[i] = v->type->dim[i].name;
-    if (has_blocks(x->op))
-        v = nm_quantise_cut(x->op, v, dim, &over.n);
-    nm_value *amax = is_given ? given(x, to) : largest(x, v, over);
+    if (has_blocks(qdq))
+        v = nm_quantise_cut(qdq, v, dim, &over.n);
+    nm_value *amax =
+        is_given ? given(x, qdq->in[1], to) : nm_at_max(x, unary(x, NM_OP_abs, v), over);
     amax = binary(x, NM_OP_maximum, amax, number(x, NM_QDQ_FLOOR));
     nm_value *fits = binary(x, NM_OP_div, number(x, nm_largest_of(to)), amax);
-    nm_value *s = unary(x, NM_OP_floor_pow2, fits, NULL);
+    nm_value *s = unary(x, NM_OP_floor_pow2, fits);
     v = binary(x, NM_OP_mul, v, s);
-    return (quantised){.q = cast(x, is_given ? saturate(x, v, to) : v, to),
+    return (quantised){.q = nm_at_cast(x, is_given ? saturate(x, v, to) : v, to),
                        .inverse = binary(x, NM_OP_div, number(x, 1), s)};
 }
 
@@ -130,12 +110,6 @@ static const nm_extent *count(nm_module *m, const nm_type *t, nm_syms list, bool
     return e;
 }
 
-static bool is_uneven(const nm_extent *e)
-{
-    int64_t n;
-    return e && nm_extent_is_const(e, &n) && n % 16 != 0;
-}
-
 // @eval, @infer, @decode or a part of one: its tokens are as many as there are, the last samples of
 // a set, a position. Those of a training step are as many as flags say: the runtime checks them
 // (runtime/setup_products.c).
@@ -160,21 +134,22 @@ static bool is_multiplied(const nm_op *dot)
         return false;
     nm_syms over = nm_attr_dims(dot, "over");
     const nm_type *a = dot->in[0]->type, *b = dot->in[1]->type;
-    return !is_uneven(count(m, a, over, false)) && !is_uneven(count(m, b, over, false)) &&
-           !is_uneven(count(m, a, over, true));
+    return nm_fp8_fits(count(m, a, over, false)) && nm_fp8_fits(count(m, b, over, false)) &&
+           nm_fp8_fits(count(m, a, over, true));
 }
 
 static void scale_product(nm_op *dot, const quantised *a, const quantised *b)
 {
-    at x = {dot, dot->func->module};
-    nm_value *in[] = {cast(&x, a->q, NM_f32), cast(&x, b->q, NM_f32)}, *out = &dot->out[0];
+    nm_at x = nm_at_op(dot);
+    nm_value *in[] = {nm_at_cast(x, a->q, NM_f32), nm_at_cast(x, b->q, NM_f32)};
+    nm_value *out = &dot->out[0];
     nm_proto proto = nm_proto_of(dot);
     proto.in = in;
     proto.name = NULL;
-    proto.type = nm_type_with_dtype(x.m, out->type, NM_f32);
+    proto.type = nm_type_with_dtype(dot->func->module, out->type, NM_f32);
     nm_value *sums = nm_build(dot->func, dot, &proto);
-    nm_value *y = binary(&x, NM_OP_mul, sums, a->inverse);
-    y = cast(&x, binary(&x, NM_OP_mul, y, b->inverse), out->type->dtype);
+    nm_value *y = binary(x, NM_OP_mul, sums, a->inverse);
+    y = nm_at_cast(x, binary(x, NM_OP_mul, y, b->inverse), out->type->dtype);
     y->name = out->name;
     nm_replace(out, y);
     nm_erase(dot);
@@ -189,7 +164,7 @@ static void write_values(nm_func *f, quantised *all, bool *changed)
             write_values(op->body, all, changed);
         if (op->code != NM_OP_qdq)
             continue;
-        all[op->out[0].id] = quantise(&(at){op, f->module});
+        all[op->out[0].id] = quantise(op);
         *changed = true;
     }
 }
@@ -215,11 +190,11 @@ static void write_others(nm_func *f, const quantised *all)
             write_others(op->body, all);
         if (op->code != NM_OP_qdq || !op->out[0].uses)
             continue;
-        at x = {op, f->module};
+        nm_at x = nm_at_op(op);
         const quantised *v = &all[op->out[0].id];
-        nm_value *y = binary(&x, NM_OP_mul, cast(&x, v->q, NM_f32), v->inverse);
+        nm_value *y = binary(x, NM_OP_mul, nm_at_cast(x, v->q, NM_f32), v->inverse);
         y = has_blocks(op) ? nm_quantise_join(op, y) : y;
-        nm_replace(&op->out[0], cast(&x, y, op->out[0].type->dtype));
+        nm_replace(&op->out[0], nm_at_cast(x, y, op->out[0].type->dtype));
     }
 }
 
