@@ -23,7 +23,7 @@ void nm_fn_serve(nm_fn *f, const nm_func *func)
 {
     while (func->parent)
         func = func->parent->func;
-    f->trains = strncmp(func->name, "train.", 6) == 0;
+    f->trains = nm_func_has_role(func, "train");
 }
 
 void nm_fn_release(nm_fn *f) { LLVMDisposeBuilder(f->b); }

@@ -10,6 +10,12 @@ nm_func *nm_func_outer(nm_func *f)
     return f;
 }
 
+bool nm_func_has_role(const nm_func *f, const char *role)
+{
+    size_t n = f->name ? strcspn(f->name, ".") : 0;
+    return n && strlen(role) == n && !strncmp(f->name, role, n);
+}
+
 nm_func *nm_func_new(nm_module *m, nm_sym name, nm_loc loc)
 {
     nm_func *f = nm_new(m->arena, nm_func);

@@ -392,12 +392,9 @@ static bool is_part(const nm_func *f)
     return ends_in(f->name, ".count") || ends_in(f->name, ".micro") || ends_in(f->name, ".finish");
 }
 
-// @train, @train.NAME, @eval, @eval.NAME, or a part of one.
 static bool is_of_step(const nm_func *f)
 {
-    size_t role = strcspn(f->name, ".");
-    return (role == 5 && !strncmp(f->name, "train", 5)) ||
-           (role == 4 && !strncmp(f->name, "eval", 4));
+    return nm_func_has_role(f, "train") || nm_func_has_role(f, "eval");
 }
 
 // Parts that are given, not cut here, are held to the same.

@@ -296,16 +296,10 @@ static void end_step(delay *d)
 
 // --- the function --------------------------------------------------------------------------------
 
-// A whole training step: of @train or an entry of it.
-static bool is_step(const nm_func *f)
-{
-    return f->name && !strncmp(f->name, "train", 5) && (!f->name[5] || f->name[5] == '.');
-}
-
 void nm_fp8_delay_func(nm_func *f)
 {
-    delay d = {.f = f, .m = f->module};
-    if (!is_step(f))
+    delay d = {.f = f, .m = f->module}; // steps are whole yet
+    if (!nm_func_has_role(f, "train"))
         return;
     nm_each_op_safe(op, f)
         if (op->code == NM_OP_repeat)

@@ -27,12 +27,8 @@ enum { N_MODES = sizeof modes / sizeof *modes };
 
 static bool has_role(const nm_func *f)
 {
-    static const char *const roles[] = {"init", "train", "eval", "infer"};
-    size_t n = strcspn(f->name, ".");
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strlen(roles[i]) == n && !strncmp(f->name, roles[i], n))
-            return true;
-    return false;
+    return nm_func_has_role(f, "init") || nm_func_has_role(f, "train") ||
+           nm_func_has_role(f, "eval") || nm_func_has_role(f, "infer");
 }
 
 static bool has_rules(const nm_func *f)

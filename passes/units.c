@@ -16,8 +16,8 @@
 nm_sym nm_units_role(const nm_func *f, const char *suffix)
 {
     size_t n = strlen(f->name), k = strlen(suffix);
-    bool train = !strncmp(f->name, "train.", 6), eval = !strncmp(f->name, "eval.", 5);
-    if (!(train || eval) || n <= k || strcmp(f->name + n - k, suffix))
+    bool step = nm_func_has_role(f, "train") || nm_func_has_role(f, "eval");
+    if (!step || n <= k || strcmp(f->name + n - k, suffix))
         return NULL;
     return nm_sym_fmt(f->module, "%.*s", (int)(n - k), f->name);
 }
