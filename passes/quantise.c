@@ -19,8 +19,6 @@
 #include "passes/pass.h"
 #include "passes/simplify.h"
 
-#include <string.h>
-
 typedef struct quantised { // what a qdq becomes; with blocks as dims, if it has them
     nm_value *q, *inverse; // f32: what q is times, to be x
 } quantised;
@@ -115,12 +113,8 @@ static const nm_extent *count(nm_module *m, const nm_type *t, nm_syms list, bool
 // (runtime/setup_products.c).
 static bool has_any_tokens(const nm_func *f)
 {
-    static const char *const roles[] = {"eval", "infer", "decode"};
-    size_t n = f->name ? strcspn(f->name, ".") : 0;
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strlen(roles[i]) == n && !strncmp(f->name, roles[i], n))
-            return true;
-    return false;
+    return nm_func_has_role(f, "eval") || nm_func_has_role(f, "infer") ||
+           nm_func_has_role(f, "decode");
 }
 
 // Rows, columns and what is summed: a GPU's library multiplies 8 bits where all are multiples of
