@@ -59,8 +59,8 @@ static void kth(const nmrt_actions *a, int rank, int k, bool backward, int *stag
 {
     int pp = a->stages->pp, vp = a->stages->n / pp;
     int group = k / (pp * vp), left = a->n_micro - group * pp, size = left < pp ? left : pp;
-    int within = k - group * pp * vp, chunk = within / size;
-    *stage = (backward ? vp - 1 - chunk : chunk) * pp + rank;
+    int within = k - group * pp * vp, nth = within / size;
+    *stage = (backward ? vp - 1 - nth : nth) * pp + rank;
     *micro = group * pp + within % size;
 }
 

@@ -72,13 +72,13 @@ static nmrt_status print_bubble(const nmrt_setup *s, nmrt_text *out, nmrt_error 
         const nmrt_call *c = &s->train.call[i];
         cost[c->stage + (c->backward ? s->stages.n : 0)] += call_flops(s, c);
     }
-    int pp = s->stages.pp, chunks = s->stages.n / pp * s->actions.n_micro;
+    int pp = s->stages.pp, work = s->stages.n / pp * s->actions.n_micro;
     nmrt_text_add(
         out,
         "pipeline bubble, by operations: %.1f %% of a step; of even stages, (pp - 1) / (pp "
         "- 1 + vp x micro-batches) = %d / %d = %.1f %%\n",
-        100 * nmrt_actions_bubble(&s->actions, cost, cost + s->stages.n), pp - 1, pp - 1 + chunks,
-        100.0 * (pp - 1) / (pp - 1 + chunks));
+        100 * nmrt_actions_bubble(&s->actions, cost, cost + s->stages.n), pp - 1, pp - 1 + work,
+        100.0 * (pp - 1) / (pp - 1 + work));
     free(cost);
     return NMRT_OK;
 }

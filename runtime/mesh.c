@@ -251,7 +251,7 @@ static bool is_zigzag(const nmrt_mesh *m, const nmdrv_sym_info *s, int64_t whole
     return first && cp > 1 && m->balance != NMRT_CONTIGUOUS && whole % (2 * cp) == 0;
 }
 
-// Indices [from, from + n) of what the zigzag gives to rank c of cp: chunk c, then chunk
+// Indices [from, from + n) of what the zigzag gives to rank c of cp: part c, then part
 // 2 cp - 1 - c, of h indices each.
 static nmdrv_sym cut_zigzag(int64_t c, int64_t cp, int64_t h, int64_t from, int64_t n)
 {

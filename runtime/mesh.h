@@ -18,7 +18,7 @@ enum { // the axes of a flag
 };
 
 typedef enum {        // how seq is dealt over cp
-    NMRT_ZIGZAG_AUTO, // in 2 cp chunks, rank i gets chunks i and 2 cp - 1 - i, where they are equal
+    NMRT_ZIGZAG_AUTO, // in 2 cp parts, rank i gets parts i and 2 cp - 1 - i, where they are equal
     NMRT_ZIGZAG,      // likewise, or it is an error
     NMRT_CONTIGUOUS,
 } nmrt_balance;

@@ -135,24 +135,24 @@ static nmrt_status add_timed(search *s, nmrt_candidate *x, double seconds, nmrt_
     return add_candidate(s, x, e);
 }
 
-// Of all vp whose largest chunk has as many turns, the smallest; one that is asked for, where there
-// are stages.
-static nmrt_status add_chunked(search *s, nmrt_candidate *x, double seconds, nmrt_error *e)
+// Of all vp whose largest virtual stage has as many turns, the smallest; one that is asked for,
+// where there are stages.
+static nmrt_status add_interleaved(search *s, nmrt_candidate *x, double seconds, nmrt_error *e)
 {
     const nmrt_options *o = s->cluster->options;
     int64_t turns = s->cluster->program->pp_turns, pp = x->flags.pp, last = 0;
     bool asked = nmrt_option_given(o, nmrt_option_find("vp")),
-         chunks = pp > 1 && o->global_batch / (x->micro_batch * x->flags.dp) % pp == 0;
+         divides = pp > 1 && o->global_batch / (x->micro_batch * x->flags.dp) % pp == 0;
     if (asked && pp > 1) {
         x->flags.vp = o->vp;
         return add_timed(s, x, seconds, e);
     }
-    for (int64_t vp = 1; vp == 1 || (chunks && pp * vp <= turns); vp++) {
-        int64_t chunk = (turns + pp * vp - 1) / (pp * vp);
+    for (int64_t vp = 1; vp == 1 || (divides && pp * vp <= turns); vp++) {
+        int64_t most = (turns + pp * vp - 1) / (pp * vp);
         x->flags.vp = vp;
-        if (vp == 1 || chunk != last)
+        if (vp == 1 || most != last)
             NMRT_TRY(add_timed(s, x, seconds, e));
-        last = chunk;
+        last = most;
     }
     return NMRT_OK;
 }
@@ -173,7 +173,7 @@ static nmrt_status add_micro_batches(search *s, const nmrt_mesh_flags *f, nmrt_e
         nmrt_candidate x = {.flags = *f, .micro_batch = n};
         double seconds;
         if (price_evenly(s->cluster, &mesh, n, &seconds, &why) == NMRT_OK)
-            NMRT_TRY(add_chunked(s, &x, seconds, e));
+            NMRT_TRY(add_interleaved(s, &x, seconds, e));
         else if (!*s->why.text)
             s->why = why;
     }

@@ -213,7 +213,7 @@ static void check_shapes(bench *b, nmrt_exchange x)
     }
 }
 
-// The zigzag: member i has chunks i and 2 n - 1 - i.
+// The zigzag: member i has parts i and 2 n - 1 - i.
 static void check_zigzag(bench *b, nmrt_exchange x)
 {
     nmrt_piece piece[2 * NMRT_MAX_LOCAL];
