@@ -327,9 +327,12 @@ static bool check_gpu_flags(const nm_cli *cli)
     return gpu || !flag || usage("%s is of GPUs, and the targets are %s", flag, cli->target);
 }
 
-// --fp8-recipe and --fp8-format, where something is compiled in fp8.
-static bool check_fp8(nm_cli *cli)
+// --fast-casts, where something is rounded; --fp8-recipe and --fp8-format, where to 8 bits.
+static bool check_precision(nm_cli *cli)
 {
+    if (cli->fast_casts && !nm_list_has(cli->precision, "bf16") &&
+        !nm_list_has(cli->precision, "fp8"))
+        return usage("--fast-casts is of bf16 and fp8, and the precisions are %s", cli->precision);
     const char *flag = cli->fp8_recipe ? "--fp8-recipe" : cli->fp8_format ? "--fp8-format" : NULL;
     if (flag && !nm_list_has(cli->precision, "fp8"))
         return usage("%s is of the precision fp8, and the precisions are %s", flag, cli->precision);
@@ -395,5 +398,5 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
     if (!check_single(cli))
         return false;
     set_defaults(cli);
-    return check_fp8(cli) && check_values(cli) && check_archs(cli) && check_gpu_flags(cli);
+    return check_precision(cli) && check_values(cli) && check_archs(cli) && check_gpu_flags(cli);
 }
