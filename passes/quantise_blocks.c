@@ -5,16 +5,16 @@
 
 #include "passes/build.h"
 
-typedef struct group { // dims that are cut into blocks together, and what they become
+typedef struct tiling { // dims that are cut into blocks together, and what they become
     nm_syms dims;
     nm_sym flat, tile, lane;
-} group;
+} tiling;
 
-static group group_of(const nm_op *qdq, const char *attr)
+static tiling tiling_of(const nm_op *qdq, const char *attr)
 {
     nm_module *m = qdq->func->module;
-    return (group){nm_attr_dims(qdq, attr), nm_sym_fmt(m, "%s.flat", attr),
-                   nm_sym_fmt(m, "%s.tile", attr), nm_sym_fmt(m, "%s.lane", attr)};
+    return (tiling){nm_attr_dims(qdq, attr), nm_sym_fmt(m, "%s.flat", attr),
+                    nm_sym_fmt(m, "%s.tile", attr), nm_sym_fmt(m, "%s.lane", attr)};
 }
 
 static const nm_dim *dim_of(const nm_value *v, nm_sym name)
@@ -22,47 +22,47 @@ static const nm_dim *dim_of(const nm_value *v, nm_sym name)
     return &v->type->dim[nm_type_find(v->type, name)];
 }
 
-// --- one group -----------------------------------------------------------------------------------
+// --- one tiling ----------------------------------------------------------------------------------
 
-static nm_value *cut(nm_op *qdq, nm_value *v, const group *g, int64_t block)
+static nm_value *cut(nm_op *qdq, nm_value *v, const tiling *t, int64_t block)
 {
     nm_module *m = qdq->func->module;
     nm_at at = nm_at_op(qdq);
-    v = nm_at_merge(at, v, g->dims, g->flat);
-    const nm_extent *n = dim_of(v, g->flat)->extent, *size = nm_extent_const(m, block);
+    v = nm_at_merge(at, v, t->dims, t->flat);
+    const nm_extent *n = dim_of(v, t->flat)->extent, *size = nm_extent_const(m, block);
     const nm_extent *tiles =
         nm_extent_div(m, nm_extent_add(m, n, nm_extent_const(m, block - 1)), size);
-    nm_dim into[] = {{.name = g->tile, .extent = tiles}, {.name = g->lane, .extent = size}};
+    nm_dim into[] = {{.name = t->tile, .extent = tiles}, {.name = t->lane, .extent = size}};
     int64_t known;
     bool whole = nm_extent_is_const(n, &known) && known % block == 0;
-    nm_dim padded = {.name = g->flat, .extent = nm_extent_mul(m, tiles, size)};
+    nm_dim padded = {.name = t->flat, .extent = nm_extent_mul(m, tiles, size)};
     if (!whole && padded.extent != n)
         v = nm_at_pad(at, v, padded);
-    return nm_at_split(at, v, g->flat, 2, into);
+    return nm_at_split(at, v, t->flat, 2, into);
 }
 
-static nm_value *join(nm_op *qdq, nm_value *v, const group *g)
+static nm_value *join(nm_op *qdq, nm_value *v, const tiling *t)
 {
     nm_module *m = qdq->func->module;
     nm_dim into[NM_MAX_RANK];
-    nm_sym parts[] = {g->tile, g->lane};
+    nm_sym parts[] = {t->tile, t->lane};
     const nm_extent *n = nm_extent_const(m, 1);
-    for (int i = 0; i < g->dims.n; i++) {
-        into[i] = *dim_of(qdq->in[0], g->dims.sym[i]);
+    for (int i = 0; i < t->dims.n; i++) {
+        into[i] = *dim_of(qdq->in[0], t->dims.sym[i]);
         n = nm_extent_mul(m, n, into[i].extent);
     }
     nm_at at = nm_at_op(qdq);
-    v = nm_at_merge(at, v, (nm_syms){2, parts}, g->flat);
-    if (dim_of(v, g->flat)->extent != n)
-        v = nm_at_slice(at, v, (nm_dim){.name = g->flat, .extent = n});
-    return nm_at_split(at, v, g->flat, g->dims.n, into);
+    v = nm_at_merge(at, v, (nm_syms){2, parts}, t->flat);
+    if (dim_of(v, t->flat)->extent != n)
+        v = nm_at_slice(at, v, (nm_dim){.name = t->flat, .extent = n});
+    return nm_at_split(at, v, t->flat, t->dims.n, into);
 }
 
 // --- both ----------------------------------------------------------------------------------------
 
 nm_value *nm_quantise_cut(nm_op *qdq, nm_value *v, nm_sym lane[2], int *n_lanes)
 {
-    group along = group_of(qdq, "along"), across = group_of(qdq, "across");
+    tiling along = tiling_of(qdq, "along"), across = tiling_of(qdq, "across");
     int64_t block = nm_attr_int(qdq, "block", 0);
     *n_lanes = 0;
     v = cut(qdq, v, &along, block);
@@ -75,7 +75,7 @@ nm_value *nm_quantise_cut(nm_op *qdq, nm_value *v, nm_sym lane[2], int *n_lanes)
 
 nm_value *nm_quantise_join(nm_op *qdq, nm_value *v)
 {
-    group along = group_of(qdq, "along"), across = group_of(qdq, "across");
+    tiling along = tiling_of(qdq, "along"), across = tiling_of(qdq, "across");
     v = join(qdq, v, &along);
     return across.dims.n ? join(qdq, v, &across) : v;
 }
