@@ -275,7 +275,7 @@ static void tell(nm_fn *f, LLVMValueRef branch, const nm_loop *loop)
     } all[] = {{"llvm.loop.unroll.count", loop->unroll},
                {"llvm.loop.vectorize.width", loop->lanes},
                {"llvm.loop.interleave.count", loop->ahead}};
-    LLVMMetadataRef self = LLVMTemporaryMDNode(f->ctx, NULL, 0), list[5] = {self};
+    LLVMMetadataRef list[5];
     unsigned n = 1;
     for (int i = 0; i < 3; i++) {
         LLVMMetadataRef pair[] = {text(f, all[i].name), number(f, all[i].count)};
@@ -288,8 +288,9 @@ static void tell(nm_fn *f, LLVMValueRef branch, const nm_loop *loop)
     }
     if (n == 1)
         return;
+    list[0] = LLVMTemporaryMDNode(f->ctx, NULL, 0);
     LLVMMetadataRef node = LLVMMDNodeInContext2(f->ctx, list, n);
-    LLVMMetadataReplaceAllUsesWith(self, node);
+    LLVMMetadataReplaceAllUsesWith(list[0], node); // and is deleted
     LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(f->ctx, "llvm.loop", 9),
                     LLVMMetadataAsValue(f->ctx, node));
 }
