@@ -8,8 +8,10 @@ enum { HELP_COLUMN = 28, WIDTH = 100 };
 // Wraps `help` behind the flag, words whole.
 static void add_entry(nmrt_text *out, const char *flag, const char *help)
 {
+    size_t column = HELP_COLUMN;
     nmrt_text_add(out, "  %-*s", HELP_COLUMN - 2, flag);
-    size_t column = strlen(flag) + 2 < HELP_COLUMN ? HELP_COLUMN : strlen(flag) + 2;
+    if (strlen(flag) + 2 > HELP_COLUMN)
+        nmrt_text_add(out, "\n%*s", HELP_COLUMN, "");
     while (*help) {
         size_t n = strcspn(help, " ");
         if (column + n + 1 > WIDTH) {
