@@ -199,6 +199,11 @@ static int64_t recompute_of(const nm_part *part)
     return (int64_t)part->recompute - NM_RECOMPUTE_none + NMDRV_RECOMPUTE_NONE; // any: -1
 }
 
+static int64_t products_of(const nm_part *part)
+{
+    return (int64_t)part->products - NM_PRODUCTS_fp8 + NMDRV_PRODUCTS_FP8; // any: -1
+}
+
 static LLVMValueRef func_rows(nm_table *t)
 {
     nm_program *p = t->p;
@@ -215,7 +220,8 @@ static LLVMValueRef func_rows(nm_table *t)
                    nm_word(t, turns ? nm_sym_index(p->m, turns->name) : -1),
                    nm_word(t, (int64_t)part->sums), d->run, d->sizes, d->flops, nm_word(t, n_bufs),
                    nm_word(t, d->func->n_params), nm_word(t, d->func->n_results), buf_rows(t, d),
-                   arg_rows(t, d), result_rows(t, d), nm_word(t, recompute_of(part)));
+                   arg_rows(t, d), result_rows(t, d), nm_word(t, recompute_of(part)),
+                   nm_word(t, products_of(part)));
     }
     return nm_rows(t, p->n_drivers, r, "funcs");
 }

@@ -230,12 +230,19 @@ typedef enum {        // what backward's turns find of forward's
     NM_N_RECOMPUTES
 } nm_recompute;
 
+typedef enum {       // of a program in fp8: what layers' products are of (passes/islands.c)
+    NM_PRODUCTS_any, // the function has one text
+    NM_PRODUCTS_fp8, // numbers of 8 bits
+    NM_PRODUCTS_bf16,
+} nm_products;
+
 typedef struct nm_part {
     nm_phase phase;
     uint64_t units; // bits: that it is of, or whose parameters' owners run it; 0: not cut
     nm_sym mode;    // of the mesh: one, mesh, ...; NULL: any
     nm_sums sums;
     nm_recompute recompute;
+    nm_products products;
 } nm_part;
 
 #define NM_ODD_UNITS 0xaaaaaaaaaaaaaaaaull // those that are repeats

@@ -549,26 +549,31 @@ static bool units(parser *p, uint64_t *out)
 static bool part(parser *p, nm_part *out)
 {
     static const char phases[] = "forward, turn, backward, before, middle or after",
-                      all_sums[] = "each, once or last", recomputes[] = "none, selective or full";
+                      all_sums[] = "each, once or last", recomputes[] = "none, selective or full",
+                      of[] = "fp8 or bf16";
     nm_lexer *lx = &p->lx;
     if (!nm_lex_accept(lx, "{"))
         return true;
-    int phase = NM_PHASE_none, sums = NM_SUMS_each, again = NM_RECOMPUTE_any;
+    int phase = NM_PHASE_none, sums = NM_SUMS_each, again = NM_RECOMPUTE_any,
+        products = NM_PRODUCTS_any;
     do {
         bool ok = nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
                   : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
                   : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
                   : nm_lex_accept(lx, "recompute")
                       ? number_of_word(p, nm_text_recompute, recomputes, &again)
+                  : nm_lex_accept(lx, "products")
+                      ? number_of_word(p, nm_text_products, of, &products)
                   : nm_lex_accept(lx, "mode")
                       ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
-                      : nm_lex_error(lx, "phase, units, mode, sums or recompute");
+                      : nm_lex_error(lx, "phase, units, mode, sums, recompute or products");
         if (!ok)
             return false;
     } while (nm_lex_accept(lx, ","));
     out->phase = (nm_phase)phase;
     out->sums = (nm_sums)sums;
     out->recompute = (nm_recompute)again;
+    out->products = (nm_products)products;
     return nm_lex_expect(lx, "}");
 }
 

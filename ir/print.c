@@ -37,6 +37,9 @@ static const char *const phase_name[] = {
 static const char *const sums_name[] = {
     [NM_SUMS_each] = "each", [NM_SUMS_once] = "once", [NM_SUMS_last] = "last"};
 
+static const char *const products_name[] = {
+    [NM_PRODUCTS_any] = "any", [NM_PRODUCTS_fp8] = "fp8", [NM_PRODUCTS_bf16] = "bf16"};
+
 static int find_word(const char *const *all, int n, const char *word)
 {
     for (int i = 0; i < n; i++)
@@ -52,6 +55,11 @@ int nm_text_sums(const char *word) { return find_word(sums_name, NM_SUMS_last + 
 int nm_text_recompute(const char *word)
 {
     return find_word(nm_recompute_name, NM_N_RECOMPUTES, word);
+}
+
+int nm_text_products(const char *word)
+{
+    return find_word(products_name, NM_PRODUCTS_bf16 + 1, word);
 }
 
 // --- names ---------------------------------------------------------------------------------------
@@ -342,6 +350,10 @@ static void print_part(printer *p, const nm_part *part)
     }
     if (part->recompute != NM_RECOMPUTE_any) {
         fprintf(p->out, "%srecompute = %s", between, nm_recompute_name[part->recompute]);
+        between = ", ";
+    }
+    if (part->products != NM_PRODUCTS_any) {
+        fprintf(p->out, "%sproducts = %s", between, products_name[part->products]);
         between = ", ";
     }
     fputs(*between == ',' ? "} " : "", p->out);

@@ -72,6 +72,7 @@ int nm_text_bind(const char *word);                // nm_bind_kind, or -1
 int nm_text_phase(const char *word);               // nm_phase, or -1
 int nm_text_sums(const char *word);                // nm_sums, or -1
 int nm_text_recompute(const char *word);           // nm_recompute, or -1
+int nm_text_products(const char *word);            // nm_products, or -1
 
 const char *nm_attr_kind_name(nm_attr_kind kind);
 

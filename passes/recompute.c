@@ -128,12 +128,13 @@ static bool is_given(const nm_gives *gives, nm_sym name)
     return false;
 }
 
-// train.1.q.full: of role train, unit 1
+// train.1.q.full: of role train, unit 1; train.1.bf16.q.full: of that with products in bf16
 static nm_sym name_link(const pair *p, const nm_value *v)
 {
     int role = (int)(strstr(p->forward->name, ".micro.") - p->forward->name);
-    nm_sym unit = nm_sym_fmt(p->m, "%.*s.%d", role, p->forward->name,
-                             __builtin_ctzll(p->forward->part.units));
+    nm_sym unit = nm_sym_fmt(p->m, "%.*s.%d%s", role, p->forward->name,
+                             __builtin_ctzll(p->forward->part.units),
+                             p->forward->part.products == NM_PRODUCTS_bf16 ? ".bf16" : "");
     nm_sym name = v->name ? nm_sym_fmt(p->m, "%s.%s.%s", unit, v->name, how_name[p->how]) : NULL;
     return name && !is_given(&p->gives, name)
                ? name

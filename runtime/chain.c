@@ -13,17 +13,23 @@ static nmrt_status no_memory(nmrt_error *e)
 
 // --- calls ---------------------------------------------------------------------------------------
 
-const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase, int unit,
-                                 nmdrv_recompute variant)
+static bool is_text_of(const nmdrv_func *f, const nmrt_chunk *chunk)
+{
+    return (f->recompute < 0 || f->recompute == (int64_t)chunk->variant) &&
+           (f->products < 0 || f->products == (int64_t)chunk->products);
+}
+
+const nmdrv_func *nmrt_func_find(const nmrt_chain_request *q, nmdrv_phase phase,
+                                 const nmrt_chunk *chunk)
 {
     const nmdrv_program *p = q->texts.program;
     for (int64_t i = 0; i < p->n_funcs; i++) {
         const nmdrv_func *f = &p->func[i];
         bool whole = f->phase == NMDRV_WHOLE && phase == NMDRV_TURN,
-             last = q->texts.several && f->sums == NMDRV_LAST,
-             other = f->recompute >= 0 && f->recompute != (int64_t)variant;
-        if (f->role == (int64_t)q->role && !last && !other && nmrt_texts_has(&q->texts, f) &&
-            (whole || (f->phase == (int64_t)phase && f->units >> unit & 1)))
+             last = q->texts.several && f->sums == NMDRV_LAST;
+        if (f->role == (int64_t)q->role && !last && is_text_of(f, chunk) &&
+            nmrt_texts_has(&q->texts, f) &&
+            (whole || (f->phase == (int64_t)phase && f->units >> chunk->part.unit & 1)))
             return f;
     }
     return NULL;
@@ -51,7 +57,7 @@ static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stag
 {
     nmrt_call *x = &c->call[c->n_calls];
     *x = (nmrt_call){.part = chunk->part, .stage = stage, .backward = phase == NMDRV_BACKWARD};
-    x->func = nmrt_func_find(q, phase, x->part.unit, chunk->variant);
+    x->func = nmrt_func_find(q, phase, chunk);
     if (!x->func && phase == NMDRV_TURN)
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: it has no turn");
     if (!x->func) // a unit that only passes on, or has nothing to train
@@ -64,14 +70,28 @@ static nmrt_status add_call(nmrt_chain *c, const nmrt_chain_request *q, int stag
     return x->value && (x->last_value || !x->last) ? NMRT_OK : no_memory(e);
 }
 
-// A part's calls in the order of `phase`. What waits for no backward keeps nothing for one.
+enum { MAX_CHUNKS = 4 }; // at the end of a block, behind the first layers, before the last ones
+
+// What waits for no backward keeps nothing for one.
+static int cut_part(const nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
+                    nmrt_chunk chunk[MAX_CHUNKS])
+{
+    nmrt_chunk by_variant[2] = {{.part = c->stages->part[part]}};
+    int n = 0, n_variants = q->role == NMDRV_MICRO ? nmrt_recompute_chunks(q->recompute, c->stages,
+                                                                           stage, part, by_variant)
+                                                   : 1;
+    for (int i = 0; i < n_variants; i++)
+        n += nmrt_islands_chunks(&q->islands, q->texts.program, c->stages, &by_variant[i],
+                                 &chunk[n]);
+    return n;
+}
+
+// A part's calls in the order of `phase`.
 static nmrt_status add_part(nmrt_chain *c, const nmrt_chain_request *q, int stage, int part,
                             nmdrv_phase phase, nmrt_error *e)
 {
-    nmrt_chunk chunk[2] = {{.part = c->stages->part[part]}};
-    int n = q->role == NMDRV_MICRO
-                ? nmrt_recompute_chunks(q->recompute, c->stages, stage, part, chunk)
-                : 1;
+    nmrt_chunk chunk[MAX_CHUNKS];
+    int n = cut_part(c, q, stage, part, chunk);
     for (int i = 0; i < n; i++)
         NMRT_TRY(add_call(c, q, stage, &chunk[phase == NMDRV_BACKWARD ? n - 1 - i : i], phase, e));
     return NMRT_OK;
@@ -190,7 +210,8 @@ static nmrt_status check_read(const nmrt_chain *c, const nmrt_call *reader, cons
     if (result->chunked && !arg->chunked && maker->part.n < c->stages->turns[maker->part.unit])
         return nmrt_fail(e, NMRT_USAGE,
                          "%s reads %s of all turns at once, which a pipeline or a block has "
-                         "nowhere: --pp 1, --vp 1 and no --recompute block:N are possible",
+                         "nowhere: --pp 1, --vp 1, no --recompute block:N and no layers in bf16 "
+                         "are possible",
                          reader->func->name, v->name);
     return check_bytes(v, maker->func, bytes, reader->func, e);
 }
@@ -399,7 +420,7 @@ static nmrt_status pack_stage(nmrt_chain *c, int stage, int slots, nmrt_error *e
 static nmrt_status make_chain(nmrt_chain *c, const nmrt_chain_request *q, nmrt_error *e)
 {
     size_t stages = (size_t)c->stages->n;
-    c->call = calloc((size_t)(4 * c->stages->n_parts), sizeof *c->call); // two chunks each way
+    c->call = calloc((size_t)(2 * MAX_CHUNKS * c->stages->n_parts), sizeof *c->call);
     c->at = calloc(stages + 1, sizeof *c->at);
     c->room = calloc(stages, sizeof *c->room);
     c->slot = calloc(stages, sizeof *c->slot);

@@ -10,7 +10,7 @@
 #ifndef NMRT_CHAIN_H
 #define NMRT_CHAIN_H
 
-#include "runtime/recompute.h"
+#include "runtime/islands.h"
 #include "runtime/texts.h"
 
 typedef struct nmrt_call { // one function, for one part of one stage, or a chunk of one
@@ -53,6 +53,7 @@ typedef struct nmrt_chain_request {
     const nmdrv_sym *sym;            // of a micro-batch; those of turns are set here
     const int *slots;                // [stages.n]
     const nmrt_recompute *recompute; // of MICRO
+    nmrt_islands islands;
 } nmrt_chain_request;
 
 // Fails where the program's tables contradict each other, or a value would have to be whole where
@@ -80,10 +81,10 @@ typedef struct nmrt_room {
 } nmrt_room;
 nmrt_room nmrt_chain_room(const nmrt_chain *c, int stage, bool backward);
 
-// The function of the texts: role, phase, one of its units and, if it has variants, which; of
+// The function of the texts: role, phase, the chunk's unit and, if it has several texts, which; of
 // several micro-batches all but the last one's. NULL: there is none.
-const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase, int unit,
-                                 nmdrv_recompute variant);
+const nmdrv_func *nmrt_func_find(const nmrt_chain_request *request, nmdrv_phase phase,
+                                 const nmrt_chunk *chunk);
 // Does a pp rank run it in a micro-batch? The most turns that it runs at once; 0: it does not.
 int64_t nmrt_chain_turns(const nmrt_chain *c, int pp, const nmdrv_func *func);
 // The value of a repeat's symbol for a run of its turns, or of a part's rows.

@@ -66,6 +66,10 @@ typedef enum { // what backward's turns of a repeat find of forward's; the rest 
     NMDRV_RECOMPUTE_FULL,      // what forward's turns were given
 } nmdrv_recompute;
 
+typedef enum { // precision fp8: what the products of a repeat's linear layers are of
+    NMDRV_PRODUCTS_FP8, NMDRV_PRODUCTS_BF16,
+} nmdrv_products;
+
 typedef struct nmdrv_dim {
     const char *name, *where;
     int64_t extent; // logical, fixed when nemocc ran; 0: run-time
@@ -142,6 +146,7 @@ typedef struct nmdrv_func {
                                    // written in place: both rows name the same buffer
     int64_t recompute;   // nmdrv_recompute: of several texts of one role, phase, units and sums; forward's and backward's
                          // of one chunk go together, by links of the same names. -1: it has no variants
+    int64_t products;    // nmdrv_products: likewise of both recompute and this. -1: it has one text
 } nmdrv_func;
 
 // --- kernels and the six calls ------------------------------------------------------------------------------

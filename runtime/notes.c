@@ -1,6 +1,7 @@
 // Notes of flags: what one rank has not, what a library cannot.
 #include "runtime/notes.h"
 
+#include "runtime/islands.h"
 #include "runtime/mesh_check.h"
 
 #include <string.h>
@@ -58,14 +59,27 @@ static void note_gpu_flags(const nmrt_run *run)
         fprintf(run->out->note, "note: --tune-products changes nothing: %s\n", why);
 }
 
+static void note_fp8_flags(const nmrt_run *run)
+{
+    bool fp8 = *run->program->recipe != 0;
+    nmrt_text why = {0};
+    if (fp8)
+        nmrt_text_add(&why, "no row pp of the model's mesh lists layers with products in fp8");
+    else
+        nmrt_text_add(&why, "it is of --precision fp8, and this run computes in %s",
+                      run->program->precision);
+    if (!fp8 && !why.failed)
+        note_idle(run, "fp8-recipe", why.at);
+    if (!nmrt_islands_any(run->program) && !why.failed) {
+        note_idle(run, "num-layers-at-start-in-bf16", why.at);
+        note_idle(run, "num-layers-at-end-in-bf16", why.at);
+    }
+    nmrt_text_release(&why);
+}
+
 void nmrt_note_program_flags(const nmrt_run *run)
 {
-    nmrt_text why = {0};
-    nmrt_text_add(&why, "it is of --precision fp8, and this run computes in %s",
-                  run->program->precision);
-    if (!*run->program->recipe && !why.failed)
-        note_idle(run, "fp8-recipe", why.at);
-    nmrt_text_release(&why);
+    note_fp8_flags(run);
     if (!nmrt_recompute_any(run->program))
         note_idle(run, "recompute", "no layers of this program were compiled to run again");
     if (run->device == &nmrt_device_host)

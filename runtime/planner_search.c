@@ -65,7 +65,8 @@ static nmdrv_recompute lightest(const nmrt_cluster *c)
 static bool is_priced(const nmdrv_func *f, const nmrt_texts *texts, nmdrv_recompute variant)
 {
     return f->role == NMDRV_MICRO && f->sums != NMDRV_LAST && nmrt_texts_has(texts, f) &&
-           (f->recompute < 0 || f->recompute == (int64_t)variant);
+           (f->recompute < 0 || f->recompute == (int64_t)variant) &&
+           f->products != NMDRV_PRODUCTS_BF16;
 }
 
 static nmrt_status bind(const nmrt_cluster *c, const nmrt_mesh *m, int64_t micro_batch,

@@ -250,7 +250,7 @@ int nmrt_recompute_chunks(const nmrt_recompute *r, const nmrt_stages *s, int v, 
     const nmrt_stage_part *all = &s->part[part];
     const nmrt_way *way = way_of(r, s, all->unit);
     if (way->kind != NMRT_WAY_BLOCK) {
-        chunk[0] = (nmrt_chunk){*all, (nmdrv_recompute)way->kind};
+        chunk[0] = (nmrt_chunk){.part = *all, .variant = (nmdrv_recompute)way->kind};
         return 1;
     }
     int64_t left = all->unit % 2 ? way->layers - layers_before(r, s, v, part) : 0,
@@ -259,10 +259,11 @@ int nmrt_recompute_chunks(const nmrt_recompute *r, const nmrt_stages *s, int v, 
     full = full < all->n ? full : all->n;
     int n = 0;
     if (full)
-        chunk[n++] = (nmrt_chunk){{all->unit, all->first, full}, NMDRV_RECOMPUTE_FULL};
-    if (full < all->n)
         chunk[n++] =
-            (nmrt_chunk){{all->unit, all->first + full, all->n - full}, NMDRV_RECOMPUTE_SELECTIVE};
+            (nmrt_chunk){.part = {all->unit, all->first, full}, .variant = NMDRV_RECOMPUTE_FULL};
+    if (full < all->n)
+        chunk[n++] = (nmrt_chunk){.part = {all->unit, all->first + full, all->n - full},
+                                  .variant = NMDRV_RECOMPUTE_SELECTIVE};
     return n;
 }
 

@@ -42,9 +42,10 @@ const char *nmrt_recompute_name(nmdrv_recompute variant);
 bool nmrt_recompute_any(const nmdrv_program *program);        // has it a variant at all?
 bool nmrt_recompute_has_blocks(const nmdrv_program *program); // both variants of one, in chunks
 
-typedef struct nmrt_chunk { // turns of a part that run as one variant
+typedef struct nmrt_chunk { // turns of a part that run as one text
     nmrt_stage_part part;
     nmdrv_recompute variant;
+    nmdrv_products products; // islands.h
 } nmrt_chunk;
 // Of s->part[part], of virtual stage v, in order: one chunk, or two of a block. Returns how many.
 int nmrt_recompute_chunks(const nmrt_recompute *r, const nmrt_stages *s, int v, int part,

@@ -82,16 +82,24 @@ nmrt_syms nmrt_setup_call_syms(const nmrt_setup *s, const nmrt_call *c)
 
 static bool has_turn(const nmrt_setup *s, const nmrt_chain_request *q)
 {
-    for (int variant = NMDRV_RECOMPUTE_NONE; variant <= NMDRV_RECOMPUTE_FULL; variant++)
-        if (nmrt_func_find(q, NMDRV_TURN, s->stages.n_units - 1, (nmdrv_recompute)variant))
+    nmrt_chunk turn = {.part.unit = s->stages.n_units - 1};
+    for (int variant = NMDRV_RECOMPUTE_NONE; variant <= NMDRV_RECOMPUTE_FULL; variant++) {
+        turn.variant = (nmdrv_recompute)variant;
+        if (nmrt_func_find(q, NMDRV_TURN, &turn))
             return true;
+    }
     return false;
 }
 
 static nmrt_status make_chain(nmrt_setup *s, nmrt_chain *c, nmdrv_role role, const int *slots,
                               nmrt_error *e)
 {
-    nmrt_chain_request q = {s->texts, role, s->syms.at, slots, &s->recompute};
+    nmrt_chain_request q = {.texts = s->texts,
+                            .role = role,
+                            .sym = s->syms.at,
+                            .slots = slots,
+                            .recompute = &s->recompute,
+                            .islands = nmrt_islands_of(s->options)};
     if (has_turn(s, &q))
         return nmrt_chain_init(c, &s->stages, &q, e);
     return NMRT_OK; // the verb says what it misses

@@ -13,8 +13,9 @@ bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
     if (!nmrt_texts_has(&s->texts, f))
         return false;
     bool uncut = f->phase == NMDRV_WHOLE && (f->role == NMDRV_MICRO || f->role == NMDRV_EVAL_MICRO);
-    if (f->recompute >= 0 && s->train.n_calls) // of its variants, those that a chunk has
-        return nmrt_chain_turns(&s->train, pp, f) > 0;
+    const nmrt_chain *chain = f->role == NMDRV_EVAL_MICRO ? &s->eval : &s->train;
+    if ((f->recompute >= 0 || f->products >= 0) && chain->n_calls) // of its texts, those of chunks
+        return nmrt_chain_turns(chain, pp, f) > 0;
     if (uncut)
         return pp == (s->stages.n - 1) % s->stages.pp;
     return !f->units || f->units & s->stage_units[pp];

@@ -29,7 +29,8 @@ const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *fun
 {
     for (int64_t i = 0; i < p->n_funcs; i++) {
         const nmdrv_func *f = &p->func[i];
-        if (same_part(f, func) && f->recompute == func->recompute && f->sums == (int64_t)sums)
+        if (same_part(f, func) && f->recompute == func->recompute &&
+            f->products == func->products && f->sums == (int64_t)sums)
             return f;
     }
     return NULL;

@@ -55,6 +55,44 @@ grep -q 'of --precision bf16, has none of the [0-9]* states that --precision fp8
 losses begun >"$work/have"
 close_to <(tail -n 6 "$work/want") "$work/have" 6 0.02
 
+# Layers in bf16: with all of them a run in fp8 is one in bf16, to the bit, and so is its evaluation; with the first and the
+# last it is neither.
+steps_of() { # FOLDER FLAGS...
+    local folder=$1
+    shift
+    (run_in "$folder" llama3 --steps 3 --threads 1 "$@") >"$work/said" 2>&1
+}
+loss_of() { # FLAGS...
+    "$work/llama3" eval --data "$work/text" --checkpoint "$work/bf16.auto.one/ckpt/latest" --threads 1 --samples 8 \
+        --seq 48 "$@" 2>/dev/null | grep '^loss'
+}
+differ() { ! diff "$1" "$2" >/dev/null; }
+start=--num-layers-at-start-in-bf16 end=--num-layers-at-end-in-bf16
+for mesh in "--pp 1" "--pp 2 --micro-batch 1"; do
+    # shellcheck disable=SC2086 # flags
+    steps_of all $mesh --precision bf16
+    for recipe in current delayed; do
+        # shellcheck disable=SC2086 # flags
+        steps_of islands.all $mesh --precision fp8 --fp8-recipe $recipe $start 1 $end 3
+        # shellcheck disable=SC2086 # flags
+        steps_of islands.two $mesh --precision fp8 --fp8-recipe $recipe $start 1 $end 1
+        # shellcheck disable=SC2086 # flags
+        steps_of islands.none $mesh --precision fp8 --fp8-recipe $recipe
+        diff <(rows all) <(rows islands.all)
+        differ <(losses islands.two) <(losses islands.all)
+        differ <(losses islands.two) <(losses islands.none)
+        close_to <(losses all) <(losses islands.two) 3 0.01
+        rm -rf "$work"/islands.*
+    done
+    rm -rf "$work/all"
+done
+want=$(loss_of --precision bf16)
+[ "$(loss_of --precision fp8 $start 4)" = "$want" ]
+[ "$(loss_of --precision fp8 $start 4 --pp 2)" = "$want" ]
+[ "$(loss_of --precision fp8)" != "$want" ]
+steps_of islands --precision bf16 $start 2 --dry-run
+grep -q "^note: $start 2 changes nothing: it is of --precision fp8, and this run computes in bf16" "$work/said"
+
 # --fp8-check: a step in two precisions from one checkpoint, nothing saved; a mesh says what one rank does.
 apart() { awk '/all parameters together$/ { print $1 }' "$work/said.$1"; }
 layers() { grep -c ', layers ' "$work/said.$1"; }

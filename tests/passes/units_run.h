@@ -57,8 +57,9 @@ typedef struct repeated { // by an odd unit
 
 typedef struct world {
     nm_module *m;
-    int chunk;                                   // turns
-    nm_recompute (*choose)(int unit, int chunk); // of the variants; NULL: there are none
+    int chunk;                                           // turns
+    nm_recompute (*choose)(int unit, int chunk);         // of the variants; NULL: there are none
+    nm_products (*choose_products)(int unit, int chunk); // likewise
     repeated unit[MAX_UNITS];
     store shared; // params, states, data, scalars, counts: whole
     store done;   // what a function of finish or init gave
@@ -365,7 +366,9 @@ static nm_func *variant(const world *w, nm_func *f, int unit, int chunk)
 {
     nm_func *g = f;
     nm_recompute how = w->choose ? w->choose(unit, chunk) : NM_RECOMPUTE_any;
-    while (f->part.recompute && g->part.recompute != how)
+    nm_products of = w->choose_products ? w->choose_products(unit, chunk) : NM_PRODUCTS_any;
+    while ((f->part.recompute && g->part.recompute != how) ||
+           (f->part.products && g->part.products != of))
         g = g->next;
     return g;
 }
@@ -438,6 +441,7 @@ static bool run_chains(world *w, const char *prefix)
         w->links.n = 0;
         nm_each_func(f, w->m)
             if (has_prefix(f, prefix) && f->part.recompute <= NM_RECOMPUTE_none &&
+                f->part.products != NM_PRODUCTS_fp8 &&
                 !run_chunks(w, f, (span){first, first + MICRO}))
                 return false;
     }
@@ -461,7 +465,8 @@ static store whole_inputs(nm_func *f)
 }
 
 // Cut into units, and through `more` passes: ",recompute".
-static nm_module *load_cut(nm_diag *diag, const subject *what, const char *more)
+static nm_module *load_cut_in(nm_precision precision, nm_recipe recipe, nm_diag *diag,
+                              const subject *what, const char *more)
 {
     nm_module *m = nm_module_new(&arena, diag);
     nm_pipeline_opts pipeline = {
@@ -472,10 +477,17 @@ static nm_module *load_cut(nm_diag *diag, const subject *what, const char *more)
         .log = stdout};
     bool is_text = strstr(what->path, ".nmir") != NULL;
     m->options.recompute = ~0u;
-    m->options.precision = opts.f64 ? NM_PRECISION_any : NM_PRECISION_bf16;
+    m->options.precision = precision;
+    m->options.recipe = recipe;
     bool ok = (is_text ? parse(m, what) : elaborate(m, what)) && nm_verify(m) &&
               nm_pipeline_run(m, &pipeline);
     return ok ? m : NULL;
+}
+
+static nm_module *load_cut(nm_diag *diag, const subject *what, const char *more)
+{
+    return load_cut_in(opts.f64 ? NM_PRECISION_any : NM_PRECISION_bf16, NM_RECIPE_none, diag, what,
+                       more);
 }
 
 #endif

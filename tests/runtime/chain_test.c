@@ -54,7 +54,7 @@ static const nmdrv_buf bufs[4] = {
 // clang-format off
 #define TEXT(phase, unit, turns, sums, sizes, n_bufs, args, n_args, results, n_results)            \
     {"f",   NMDRV_MICRO, "",     -1,     phase,     1 << unit, turns, sums,   no_run,              \
-     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results, -1}
+     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results, -1,  -1}
 // clang-format on
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
     TEXT(phase, unit, turns, NMDRV_EACH, sizes, 3, args, n_args, results, n_results)
@@ -76,7 +76,11 @@ static nmrt_status open_chain(nmrt_chain *c, nmrt_stages *s, int pp, const int *
                               nmrt_error *e)
 {
     static const nmrt_recompute layers = {1, {{.name = "", .kind = NMRT_WAY_SELECTIVE}}};
-    nmrt_chain_request q = {{&program, -1, true, true}, NMDRV_MICRO, at, slots, &layers};
+    nmrt_chain_request q = {.texts = {&program, -1, true, true},
+                            .role = NMDRV_MICRO,
+                            .sym = at,
+                            .slots = slots,
+                            .recompute = &layers};
     CHECK(nmrt_stages_init(s, &program, pp, 1, e) == NMRT_OK);
     return nmrt_chain_init(c, s, &q, e);
 }
@@ -168,6 +172,41 @@ static void test_memory(int pp, const int *slots)
     nmrt_stages_release(&s);
 }
 
+// A part is cut where a block ends and where layers in bf16 do.
+static void test_cuts(void)
+{
+    enum { N = sizeof func / sizeof *func };
+    static const nmrt_recompute block = {1, {{.name = "", .kind = NMRT_WAY_BLOCK, .layers = 2}}};
+    nmdrv_func texts[2 * N];
+    nmdrv_program twice = program;
+    nmrt_chain_request q = {.texts = {&twice, -1, true, true},
+                            .role = NMDRV_MICRO,
+                            .sym = at,
+                            .slots = (const int[]){1},
+                            .recompute = &block,
+                            .islands = {1, 1}};
+    nmrt_chain c;
+    nmrt_stages s;
+    nmrt_error e;
+    twice.func = texts, twice.n_funcs = 2 * N;
+    for (int i = 0; i < 2 * N; i++) {
+        texts[i] = func[i / 2];
+        texts[i].products = texts[i].units & 1 << 1 ? i % 2 : -1;
+    }
+    CHECK(nmrt_stages_init(&s, &twice, 1, 1, &e) == NMRT_OK);
+    CHECK(nmrt_chain_init(&c, &s, &q, &e) == NMRT_OK);
+    static const int64_t turns[] = {1, 1, 3, 1}, products[] = {1, 0, 0, 1};
+    CHECK(c.n_calls == 11); // two ends, the turn, four chunks each way
+    for (int i = 0; i < 4; i++) {
+        const nmrt_call *there = &c.call[1 + i], *back = &c.call[9 - i];
+        CHECK(there->part.n == turns[i] && there->func->products == products[i]);
+        CHECK(back->part.n == turns[i] && back->func->products == products[i]);
+        CHECK(back->backward && back->part.first == there->part.first);
+    }
+    nmrt_chain_release(&c);
+    nmrt_stages_release(&s);
+}
+
 static void test_refused(nmdrv_arg *arg, nmdrv_arg wrong, int pp, const char *why)
 {
     nmrt_chain c;
@@ -188,6 +227,7 @@ int main(void)
     test_memory(1, (const int[]){1});
     test_memory(3, (const int[]){1, 1, 1});
     test_memory(6, (const int[]){6, 5, 4, 3, 2, 1});
+    test_cuts();
     test_refused(&turn[1], (nmdrv_arg)LINK("nobody", 1, "", 0), 2, "nothing makes nobody");
     test_refused(&turn[1], (nmdrv_arg)LINK("saved", 1, "", 0), 2, "of all turns at once");
     test_refused(&backward_1[1], (nmdrv_arg)LINK("x", 1, "", 0), 2, "bytes in");

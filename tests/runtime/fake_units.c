@@ -593,7 +593,8 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
      bufs,                                                                                         \
      table##_args,                                                                                 \
      table##_results,                                                                              \
-     recompute}
+     recompute,                                                                                    \
+     -1}
 // clang-format on
 #define FUNC(name, role, phase, units, turns, body, table, flops, bufs, n_bufs)                    \
     VARIANT(name, role, phase, units, turns, body, table, flops, bufs, n_bufs, -1)
