@@ -44,6 +44,13 @@ bool nm_eval(nm_func *f, const nm_eval_opts *opts, const nm_tensor *args, nm_ten
 // false: reported at loc.
 bool nm_tensor_new(nm_module *m, nm_loc loc, const nm_eval_opts *opts, const nm_type *type,
                    nm_tensor *out);
+// Zeros in the order of `type`, which has t's dims, with t's extents.
+nm_tensor nm_tensor_like(nm_arena *arena, const nm_tensor *t, const nm_type *type);
+// Fills `to` with what `from` holds, whose dims are the same in any order; `outside` where one of
+// `to`'s is longer.
+void nm_tensor_reorder(const nm_tensor *from, nm_tensor *to, double outside);
+// The symbol in opts; NULL: its size is not given.
+const nm_eval_sym *nm_eval_find_sym(const nm_eval_opts *opts, nm_sym name);
 double nm_round_to(nm_dtype dtype, double value); // to nearest even; e4m3 saturates
 double nm_largest_of(nm_dtype dtype);             // of e4m3 and e5m2: the largest finite number
 double nm_floor_pow2(double value);               // the meaning of the op

@@ -101,42 +101,33 @@ static double get(const void *from, nm_dtype dtype, int64_t i)
     }
 }
 
-// Where element i of t, which is row-major in its own order, lies in the order of `type`.
-static int64_t place_of(const nm_tensor *t, const nm_type *type, int64_t i)
-{
-    int64_t at[NM_MAX_RANK], to = 0;
-    for (int k = t->type->rank - 1; k >= 0; k--) {
-        at[k] = i % t->extent[k];
-        i /= t->extent[k];
-    }
-    for (int k = 0; k < type->rank; k++) {
-        int own = nm_type_find(t->type, type->dim[k].name);
-        to = to * t->extent[own] + at[own];
-    }
-    return to;
-}
-
 static nm_dtype dtype_of(const nm_eval_op *e, const nm_tensor *t)
 {
     bool f64 = e->opts->f64 && nm_dtype_table[t->type->dtype].is_float;
     return f64 ? NM_f64 : t->type->dtype;
 }
 
+static nm_tensor in_its_order(const nm_eval_op *e, const nm_tensor *t)
+{
+    return nm_tensor_like(e->opts->arena, t, nm_extern_order(e->m, e->op, t->type));
+}
+
 static void *copy_in(nm_eval_op *e, const nm_tensor *t)
 {
-    nm_dtype dtype = dtype_of(e, t);
-    const nm_type *type = nm_extern_order(e->m, e->op, t->type);
+    nm_tensor ordered = in_its_order(e, t);
+    nm_tensor_reorder(t, &ordered, 0);
     void *c = nm_arena_alloc(e->opts->arena, (size_t)(t->n + 1) * 8);
     for (int64_t i = 0; i < t->n; i++)
-        put(c, dtype, place_of(t, type, i), t->data[i]);
+        put(c, dtype_of(e, t), i, ordered.data[i]);
     return c;
 }
 
 static void copy_out(nm_eval_op *e, nm_tensor *t, const void *c)
 {
-    const nm_type *type = nm_extern_order(e->m, e->op, t->type);
+    nm_tensor ordered = in_its_order(e, t);
     for (int64_t i = 0; i < t->n; i++)
-        t->data[i] = get(c, dtype_of(e, t), place_of(t, type, i));
+        ordered.data[i] = get(c, dtype_of(e, t), i);
+    nm_tensor_reorder(&ordered, t, 0);
 }
 
 static void *number_word(nm_eval_op *e, const nm_tensor *t)

@@ -1,3 +1,4 @@
+// Walks over elements: see eval_walk.h.
 #include "ir/eval_walk.h"
 
 #include <string.h>
@@ -70,4 +71,31 @@ bool nm_walk_next(nm_walk *w)
         move(w, i, -w->at[i]);
     }
     return false;
+}
+
+// --- another order -------------------------------------------------------------------------------
+
+nm_tensor nm_tensor_like(nm_arena *arena, const nm_tensor *t, const nm_type *type)
+{
+    nm_tensor like = {.type = type, .n = t->n, .data = nm_new_n(arena, double, t->n + 1)};
+    for (int i = 0; i < type->rank; i++)
+        like.extent[i] = nm_tensor_extent(t, type->dim[i].name);
+    return like;
+}
+
+void nm_tensor_reorder(const nm_tensor *from, nm_tensor *to, double outside)
+{
+    nm_walk w = {0};
+    nm_walk_over(&w, to, NULL, NULL);
+    nm_walk_read(&w, to);
+    nm_walk_read(&w, from);
+    int64_t extent[NM_MAX_RANK];
+    for (int i = 0; i < w.n; i++)
+        extent[i] = nm_tensor_extent(from, w.name[i]);
+    nm_each_element(w) {
+        bool inside = true;
+        for (int i = 0; i < w.n; i++)
+            inside = inside && w.at[i] < extent[i];
+        to->data[w.off[0]] = inside ? from->data[w.off[1]] : outside;
+    }
 }

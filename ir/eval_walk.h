@@ -39,7 +39,6 @@ int64_t nm_eval_local(nm_eval_op *e, const nm_dim *d, int64_t global);
 // The same where no op is evaluated: the sizes are known.
 bool nm_eval_resolve(nm_module *m, nm_loc loc, const nm_eval_opts *opts, bool total,
                      const nm_extent *x, int64_t *out);
-const nm_eval_sym *nm_eval_find_sym(const nm_eval_opts *opts, nm_sym name);
 // Indices that each rank is to hold of a dim whose extent in this call is n, and the first of this
 // rank's. Where the dim is padded the last ranks may have fewer.
 int64_t nm_eval_block(nm_module *m, const nm_eval_opts *opts, const nm_dim *d, int64_t n);

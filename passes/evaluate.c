@@ -139,29 +139,6 @@ static double draw(nm_bind bind, const nm_type *t, int64_t i)
     return nm_dtype_table[t->dtype].is_float ? 0.2 + u : floor(3 * u);
 }
 
-// from, with its dims in the order of to's; `outside` where one is longer.
-static void reorder(const nm_tensor *from, nm_tensor *to, double outside)
-{
-    int64_t stride[NM_MAX_RANK], extent[NM_MAX_RANK];
-    for (int i = 0; i < to->type->rank; i++) {
-        int at = nm_type_find(from->type, to->type->dim[i].name);
-        extent[i] = from->extent[at];
-        stride[i] = 1;
-        for (int k = at + 1; k < from->type->rank; k++)
-            stride[i] *= from->extent[k];
-    }
-    for (int64_t e = 0; e < to->n; e++) {
-        int64_t rest = e, place = 0;
-        bool inside = true;
-        for (int i = to->type->rank - 1; i >= 0; i--) {
-            place += rest % to->extent[i] * stride[i];
-            inside = inside && rest % to->extent[i] < extent[i];
-            rest /= to->extent[i];
-        }
-        to->data[e] = inside ? from->data[place] : outside;
-    }
-}
-
 static bool has_dims_of(const nm_type *a, const nm_type *b)
 {
     bool all = a->rank == b->rank;
@@ -176,7 +153,7 @@ static bool take_over(const nm_tensor *from, nm_tensor *to, double outside)
 {
     bool same_dims = has_dims_of(from->type, to->type);
     if (same_dims)
-        reorder(from, to, outside);
+        nm_tensor_reorder(from, to, outside);
     else if (from->n == to->n)
         memcpy(to->data, from->data, (size_t)to->n * sizeof *to->data);
     return same_dims || from->n == to->n;

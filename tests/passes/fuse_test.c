@@ -289,25 +289,9 @@ static bool run_pass(nm_module *m, bool (*pass)(nm_module *m, bool *changed), co
 // Results may have another order of dims after layout.
 static void in_order(nm_tensor *t, const nm_type *wanted, nm_arena *arena)
 {
-    nm_tensor from = *t;
-    t->type = wanted;
-    t->data = nm_new_n(arena, double, t->n);
-    int64_t stride[NM_MAX_RANK];
-    for (int i = 0; i < wanted->rank; i++) {
-        int at = nm_type_find(from.type, wanted->dim[i].name);
-        t->extent[i] = from.extent[at];
-        stride[i] = 1;
-        for (int k = at + 1; k < from.type->rank; k++)
-            stride[i] *= from.extent[k];
-    }
-    for (int64_t e = 0; e < t->n; e++) {
-        int64_t rest = e, place = 0;
-        for (int i = wanted->rank - 1; i >= 0; i--) {
-            place += rest % t->extent[i] * stride[i];
-            rest /= t->extent[i];
-        }
-        t->data[e] = from.data[place];
-    }
+    nm_tensor ordered = nm_tensor_like(arena, t, wanted);
+    nm_tensor_reorder(t, &ordered, 0);
+    *t = ordered;
 }
 
 static bool agrees(nm_func *f, numbers *x, const nm_tensor *want, bool by_plan, const char *what)
