@@ -558,6 +558,7 @@ bool nm_parse(nm_module *m, const nm_source *src); // into an empty module
 void nm_print(FILE *out, nm_module *m, nm_print_opts opts);
 void nm_print_func(FILE *out, nm_func *f, nm_print_opts opts);
 uint64_t nm_module_hash(nm_module *m); // of its text: of two modules that are alike the same
+uint64_t nm_func_hash(nm_func *f);     // likewise
 bool nm_verify(nm_module *m);          // true, or at least one error in m->diag
 
 #endif

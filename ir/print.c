@@ -8,7 +8,6 @@
 #include "base/hash.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct printer {
@@ -530,18 +529,4 @@ void nm_print(FILE *out, nm_module *m, nm_print_opts opts)
         print_func(&p, f);
         fputs(f->next ? "\n" : "", out);
     }
-}
-
-uint64_t nm_module_hash(nm_module *m)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    if (!out)
-        nm_bug("no memory for the module's text");
-    nm_print(out, m, (nm_print_opts){0});
-    fclose(out);
-    uint64_t hash = nm_hash64(text, n);
-    free(text);
-    return hash;
 }

@@ -5,7 +5,6 @@
 // added up in another order, or rounded elsewhere, agrees to 1e-9, and a wrong formula does not.
 #include "passes/evaluate.h"
 
-#include "base/hash.h"
 #include "base/philox.h"
 #include "ir/eval.h"
 #include "ir/eval_mesh.h"
@@ -216,25 +215,11 @@ static known *keep(nm_arena *scratch, int n, const nm_bind *bind, const nm_tenso
     return k;
 }
 
-static uint64_t hash_text(nm_func *f)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        nm_bug("out of memory");
-    nm_print_func(out, f, (nm_print_opts){0});
-    fclose(out);
-    uint64_t h = nm_hash64(text, size);
-    free(text);
-    return h;
-}
-
 // What cannot be evaluated is no mistake of the module's: nothing is reported.
 static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const evaluated *old)
 {
     nm_arena *scratch = o->arena;
-    evaluated e = {.name = f->name, .recompute = f->part.recompute, .text = hash_text(f)};
+    evaluated e = {.name = f->name, .recompute = f->part.recompute, .text = nm_func_hash(f)};
     if (!has_meaning(f) || work_of(f, o) > most_work)
         return e;
     nm_diag *diag = f->module->diag, silent = {0};
