@@ -1,8 +1,14 @@
 // Evaluation before and after a pass: see evaluate.h.
 //
 // Arguments are numbers by place in memory, drawn when a name is first met; a pass that orders the
-// dims of a parameter anew sees them permuted. In f64 nothing is rounded, so that what is only
-// added up in another order, or rounded elsewhere, agrees to 1e-9, and a wrong formula does not.
+// dims of a parameter anew sees them permuted. There are two evaluations:
+//
+//   exact     in f64 nothing is rounded, so that what is only added up in another order, or rounded
+//             elsewhere, agrees to 1e-9 in each element, and a wrong formula does not
+//   rounded   each result to its dtype: what a pass rounds otherwise than it was told to shows.
+//   Sums
+//             in another order may then fall on either side of a rounding, so that a tensor agrees
+//             if it is within 1e-4 of its norm
 #include "passes/evaluate.h"
 
 #include "base/philox.h"
@@ -38,13 +44,12 @@ static const double most_work = 3e7; // multiplications of one function, about
 
 // --- sizes ---------------------------------------------------------------------------------------
 
-static int64_t small_size(const nm_module *m, const nm_dim_decl *d)
+static int64_t small_size(const nm_dim_decl *d)
 {
     if (d->fixed)
         return d->fixed;
-    bool outer = m->n_dims && d == &m->dim[0];
-    int64_t size = outer ? 2 : 4, multiple = d->multiple > 1 ? d->multiple : 1;
-    size = (size + multiple - 1) / multiple * multiple;
+    int64_t multiple = d->multiple > 1 ? d->multiple : 1;
+    int64_t size = (4 + multiple - 1) / multiple * multiple;
     while (size < d->min)
         size += multiple;
     return d->max && size > d->max ? d->max : size;
@@ -57,7 +62,7 @@ static nm_eval_opts small_opts(nm_module *m, nm_numbers numbers, nm_arena *scrat
     int n = 0;
     for (int i = 0; i < m->n_dims; i++) {
         const nm_dim_decl *d = &m->dim[i];
-        int64_t size = d->runtime && !d->of && !d->axes.n ? small_size(m, d) : 0;
+        int64_t size = d->runtime && !d->of && !d->axes.n ? small_size(d) : 0;
         if (size)
             base[n++] = nm_eval_sym_of(d->name, size, 0, size);
     }
@@ -69,11 +74,8 @@ static nm_eval_opts small_opts(nm_module *m, nm_numbers numbers, nm_arena *scrat
 
 static int64_t size_of(void *user, nm_sym sym)
 {
-    const nm_eval_opts *o = user;
-    for (int i = 0; i < o->n_syms; i++)
-        if (o->sym[i].name == sym)
-            return o->sym[i].size;
-    return 1;
+    const nm_eval_sym *known = nm_eval_find_sym(user, sym);
+    return known ? known->size : 1;
 }
 
 // Indices of all dims that the op's operands and results have together.
@@ -377,7 +379,7 @@ bool nm_evaluation_renew(nm_module *m, nm_evaluation *e, const char *pass, nm_ag
     nm_each_func(f, m) {
         const evaluated *was = find_func(e, f), *is = &now.func[i++];
         if (!was)
-            a->new++;
+            a->added++;
         else if (!was->ran || !is->ran)
             a->left_out++;
         else if (!same_func(f, was, is, e->numbers, pass))

@@ -14,7 +14,7 @@ typedef enum {
 
 typedef struct nm_agreement { // of functions, after a pass
     int changed, same; // compute what they computed before; the text of `same` is what it was
-    int gone, new;     // they were there before, or are there now, alone
+    int gone, added;   // they were there before, or are there now, alone
     int left_out;      // too large, or with an op that has no meaning (grad)
 } nm_agreement;
 

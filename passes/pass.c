@@ -104,7 +104,7 @@ static bool still_computes(nm_module *m, const nm_pass *p, running *r)
     fprintf(r->o->log,
             "evaluate %-12s %d functions changed and compute what they did, %d the same, %d gone, "
             "%d new, %d left out\n",
-            p->name, a.changed, a.same, a.gone, a.new, a.left_out);
+            p->name, a.changed, a.same, a.gone, a.added, a.left_out);
     if (!(p->gives & ROUNDED))
         return !r->rounded || nm_evaluation_renew(m, r->rounded, p->name, &ignored);
     nm_evaluation_free(r->rounded);

@@ -71,9 +71,9 @@ static void finds_what_changed(void)
         EXPECT(agrees(4, change_nothing, n, &a) && a.same == 1 && !a.changed && !a.left_out);
         EXPECT(!agrees(4, add_instead, n, &a) && !a.same && !a.changed);
         EXPECT(!agrees(4, take_the_largest, n, &a));
-        EXPECT(agrees(4, swap, n, &a) && a.changed == 1 && !a.same && !a.gone && !a.new);
+        EXPECT(agrees(4, swap, n, &a) && a.changed == 1 && !a.same && !a.gone && !a.added);
         EXPECT(agrees(4, lie_otherwise, n, &a) && a.changed == 1);
-        EXPECT(agrees(4, rename_it, n, &a) && a.gone == 1 && a.new == 1);
+        EXPECT(agrees(4, rename_it, n, &a) && a.gone == 1 && a.added == 1);
         EXPECT(agrees(90000000, add_instead, n, &a) && a.left_out == 1);
     }
     EXPECT(agrees(4, drop_the_rounding, NM_NUMBERS_exact, &a));
