@@ -33,10 +33,6 @@ typedef struct pair { // the two functions of a unit, copies that may be changed
     nm_gives gives; // what forward gives in the end
 } pair;
 
-static const char *const how_name[] = {[NM_RECOMPUTE_none] = "none",
-                                       [NM_RECOMPUTE_selective] = "selective",
-                                       [NM_RECOMPUTE_full] = "full"};
-
 // --- which functions -----------------------------------------------------------------------------
 
 static nm_op *staged_repeat(const nm_func *f, bool reverse)
@@ -46,23 +42,6 @@ static nm_op *staged_repeat(const nm_func *f, bool reverse)
             return op;
     return NULL;
 }
-
-// The function that is backward to this forward one; NULL: there is none.
-static nm_func *backward_of(const nm_func *f)
-{
-    static const char forward[] = ".micro.forward.";
-    const char *at = strstr(f->name, forward);
-    if (f->part.phase != NM_PHASE_forward || !at)
-        return NULL;
-    nm_sym name = nm_sym_fmt(f->module, "%.*s.micro.backward.%s", (int)(at - f->name), f->name,
-                             at + sizeof forward - 1);
-    nm_each_func(g, f->module)
-        if (g->name == name)
-            return g;
-    return NULL;
-}
-
-// --- what is kept --------------------------------------------------------------------------------
 
 static int result_of_link(const nm_func *f, nm_sym link)
 {
@@ -79,6 +58,26 @@ static bool reads_link(const nm_func *f, nm_sym link)
             return true;
     return false;
 }
+
+// Are they halves of the same turns?
+static bool are_halves(const nm_part *forward, const nm_part *backward)
+{
+    return forward->phase == NM_PHASE_forward && backward->phase == NM_PHASE_backward &&
+           forward->units == backward->units && forward->mode == backward->mode &&
+           forward->recompute == backward->recompute && forward->products == backward->products;
+}
+
+// The function that is backward to this forward one: it takes what that keeps. NULL: there is none.
+static nm_func *backward_of(const nm_func *f)
+{
+    nm_each_func(g, f->module)
+        for (int i = 0; i < f->n_results && are_halves(&f->part, &g->part); i++)
+            if (f->result_bind[i].kind == NM_BIND_link && reads_link(g, f->result_bind[i].name))
+                return g;
+    return NULL;
+}
+
+// --- what is kept --------------------------------------------------------------------------------
 
 static bool is_read_elsewhere(const pair *p, nm_sym link)
 {
@@ -131,14 +130,16 @@ static bool is_given(const nm_gives *gives, nm_sym name)
 // train.1.q.full: of role train, unit 1; train.1.bf16.q.full: of that with products in bf16
 static nm_sym name_link(const pair *p, const nm_value *v)
 {
-    int role = (int)(strstr(p->forward->name, ".micro.") - p->forward->name);
-    nm_sym unit = nm_sym_fmt(p->m, "%.*s.%d%s", role, p->forward->name,
+    const char *micro = strstr(p->forward->name, ".micro.");
+    size_t role = micro ? (size_t)(micro - p->forward->name) : strlen(p->forward->name);
+    nm_sym unit = nm_sym_fmt(p->m, "%.*s.%d%s", (int)role, p->forward->name,
                              __builtin_ctzll(p->forward->part.units),
                              p->forward->part.products == NM_PRODUCTS_bf16 ? ".bf16" : "");
-    nm_sym name = v->name ? nm_sym_fmt(p->m, "%s.%s.%s", unit, v->name, how_name[p->how]) : NULL;
+    nm_sym name =
+        v->name ? nm_sym_fmt(p->m, "%s.%s.%s", unit, v->name, nm_recompute_name[p->how]) : NULL;
     return name && !is_given(&p->gives, name)
                ? name
-               : nm_sym_fmt(p->m, "%s.%u.%s", unit, v->id, how_name[p->how]);
+               : nm_sym_fmt(p->m, "%s.%u.%s", unit, v->id, nm_recompute_name[p->how]);
 }
 
 // What forward gave, but for what was kept for backward.
@@ -282,7 +283,7 @@ static void cut(pair *p)
 
 static nm_func *copy_as(nm_func *f, nm_recompute how, bool alone)
 {
-    nm_sym name = alone ? f->name : nm_sym_fmt(f->module, "%s.%s", f->name, how_name[how]);
+    nm_sym name = alone ? f->name : nm_sym_fmt(f->module, "%s.%s", f->name, nm_recompute_name[how]);
     nm_func *copy = nm_func_clone(f, name, NULL);
     nm_func_move_before(copy, f);
     copy->part.recompute = how;
