@@ -10,10 +10,15 @@ nm_func *nm_func_outer(nm_func *f)
     return f;
 }
 
+nm_sym nm_func_role(const nm_func *f)
+{
+    return f->name ? nm_intern(f->module->syms, f->name, strcspn(f->name, ".")) : NULL;
+}
+
 bool nm_func_has_role(const nm_func *f, const char *role)
 {
-    size_t n = f->name ? strcspn(f->name, ".") : 0;
-    return n && strlen(role) == n && !strncmp(f->name, role, n);
+    nm_sym own = nm_func_role(f);
+    return own && !strcmp(own, role);
 }
 
 nm_func *nm_func_new(nm_module *m, nm_sym name, nm_loc loc)

@@ -270,8 +270,9 @@ struct nm_func {
 
 // The outermost function that f is in (f itself, if it has no parent).
 nm_func *nm_func_outer(nm_func *f);
-// Is the first word of its name this: is it @train, an entry of it (@train.lm) or a part of one
-// (@train.micro)? A body has no role.
+// The first word of its name: train, of @train, an entry of it (@train.lm) or a part of one
+// (@train.micro). A body has no role: NULL.
+nm_sym nm_func_role(const nm_func *f);
 bool nm_func_has_role(const nm_func *f, const char *role);
 
 // --- the module ----------------------------------------------------------------------------------

@@ -13,8 +13,6 @@
 #include "passes/parts.h"
 #include "passes/pass.h"
 
-#include <string.h>
-
 // --- which functions -----------------------------------------------------------------------------
 
 static bool rounds(const nm_func *f)
@@ -31,22 +29,9 @@ static bool is_of_turns(const nm_func *f)
            f->part.units & NM_ODD_UNITS;
 }
 
-// train: of train.micro.forward.1, and train.finish.middle
-static size_t role_length(const nm_func *f)
-{
-    const char *micro = strstr(f->name, ".micro."), *finish = strstr(f->name, ".finish.");
-    return micro ? (size_t)(micro - f->name) : finish ? (size_t)(finish - f->name) : 0;
-}
-
-static bool is_of_role(const nm_func *f, const nm_func *g)
-{
-    size_t n = role_length(f);
-    return n && n == role_length(g) && strncmp(f->name, g->name, n) == 0;
-}
-
 static bool is_of_same(const nm_func *f, const nm_func *g)
 {
-    return is_of_turns(g) && f->part.units == g->part.units && is_of_role(f, g);
+    return is_of_turns(g) && f->part.units == g->part.units && nm_func_role(f) == nm_func_role(g);
 }
 
 // Both halves of a turn have two texts, or none: their links go together.
@@ -103,7 +88,8 @@ static bool is_maximum_of_scale(const nm_func *f, nm_bind bind)
 {
     bool own = false, other = false;
     nm_each_func(end, f->module)
-        if (bind.kind == NM_BIND_acc && end->part.phase >= NM_PHASE_before && is_of_role(f, end))
+        if (bind.kind == NM_BIND_acc && end->part.phase >= NM_PHASE_before &&
+            nm_func_role(f) == nm_func_role(end))
             find_readers(end, bind.name, &own, &other);
     return own && !other;
 }

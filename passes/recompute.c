@@ -18,8 +18,6 @@
 #include "passes/parts.h"
 #include "passes/pass.h"
 
-#include <string.h>
-
 typedef struct pair { // the two functions of a unit, copies that may be changed
     nm_module *m;
     nm_recompute how;
@@ -130,9 +128,7 @@ static bool is_given(const nm_gives *gives, nm_sym name)
 // train.1.q.full: of role train, unit 1; train.1.bf16.q.full: of that with products in bf16
 static nm_sym name_link(const pair *p, const nm_value *v)
 {
-    const char *micro = strstr(p->forward->name, ".micro.");
-    size_t role = micro ? (size_t)(micro - p->forward->name) : strlen(p->forward->name);
-    nm_sym unit = nm_sym_fmt(p->m, "%.*s.%d%s", (int)role, p->forward->name,
+    nm_sym unit = nm_sym_fmt(p->m, "%s.%d%s", nm_func_role(p->forward),
                              __builtin_ctzll(p->forward->part.units),
                              p->forward->part.products == NM_PRODUCTS_bf16 ? ".bf16" : "");
     nm_sym name =

@@ -13,14 +13,9 @@ bool nm_shard_gives(const nm_func *f, nm_bind_kind kind)
     return false;
 }
 
-static nm_sym role_of(const nm_func *f)
-{
-    return nm_sym_fmt(f->module, "%.*s", (int)strcspn(f->name, "."), f->name);
-}
-
 nm_bound_form *nm_shard_row(nm_shard *s, nm_bind bind)
 {
-    nm_sym role = role_of(s->f);
+    nm_sym role = nm_func_role(s->f);
     nm_table *t = s->table;
     for (int i = 0; i < t->n; i++)
         if (t->row[i].kind == bind.kind && t->row[i].name == bind.name && t->row[i].role == role)
@@ -38,7 +33,7 @@ static void add_row(nm_shard *s, nm_bind bind, const nm_type *form)
             memcpy(bigger, t->row, (size_t)t->n * sizeof *bigger);
         t->row = bigger;
     }
-    t->row[t->n++] = (nm_bound_form){bind.kind, role_of(s->f), bind.name, form};
+    t->row[t->n++] = (nm_bound_form){bind.kind, nm_func_role(s->f), bind.name, form};
     t->changed = true;
 }
 
