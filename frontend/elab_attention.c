@@ -282,19 +282,17 @@ static bool is_route(nm_elab *e, nm_bcall *c, nm_ev route, nm_sym experts)
     return false;
 }
 
-static const nm_extent *slot_extent(nm_elab *e, nm_bcall *c, nm_edim slot)
+// Each token has one slot of an expert that it chose: there are as many as tokens at most.
+static const nm_extent *slot_extent(nm_elab *e, nm_bcall *c, const nm_type *route, nm_sym choice)
 {
     int64_t n;
     if (c->given[3] && nm_ev_is_whole(nm_ev_number(e, c->f, c->v[3]), &n) && n > 0)
         return nm_extent_const(e->m, n);
-    if (!nm_dim_lookup(e->m, slot.name))
-        nm_dim_declare(e->m, (nm_dim_decl){.name = slot.name,
-                                           .loc = c->loc,
-                                           .runtime = true,
-                                           .min = 1,
-                                           .multiple = 1,
-                                           .extent = nm_extent_sym(e->m, slot.name)});
-    return nm_extent_sym(e->m, slot.name);
+    const nm_extent *tokens = nm_extent_const(e->m, 1);
+    for (int i = 0; i < route->rank; i++)
+        if (route->dim[i].name != choice)
+            tokens = nm_extent_mul(e->m, tokens, route->dim[i].extent);
+    return tokens;
 }
 
 nm_ev nm_builtin_dispatch(nm_elab *e, nm_bcall *c)
@@ -316,7 +314,9 @@ nm_ev nm_builtin_dispatch(nm_elab *e, nm_bcall *c)
     nm_type t = {.dtype = x->dtype,
                  .rank = 2,
                  .dim = {{.name = experts.name, .extent = n}, {.name = slot.name}}};
-    t.dim[1].extent = slot_extent(e, c, slot);
+    t.dim[1].extent = slot_extent(e, c, r, choice);
+    nm_dim_declare(e->m,
+                   (nm_dim_decl){.name = slot.name, .loc = c->loc, .extent = t.dim[1].extent});
     e->slot = slot.name;
     for (int i = 0; i < x->rank; i++)
         if (!nm_has_dim(r, x->dim[i].name) && t.rank < NM_MAX_RANK)

@@ -94,6 +94,8 @@ void nm_eval_update(nm_eval_op *e);
 void nm_eval_qdq(nm_eval_op *e);
 void nm_eval_attention(nm_eval_op *e);
 void nm_eval_attention_grad(nm_eval_op *e);
+void nm_eval_dispatch(nm_eval_op *e);
+void nm_eval_combine(nm_eval_op *e);
 void nm_eval_repeat(nm_eval_op *e);
 void nm_eval_call(nm_eval_op *e);
 void nm_eval_group(nm_eval_op *e);

@@ -67,6 +67,13 @@ static const char *check_grouped(nm_op *op)
     return in_group || fine ? NULL : "an op stands in no group [grouped]";
 }
 
+static const char *check_experts(nm_op *op)
+{
+    return op->code == NM_OP_dispatch || op->code == NM_OP_combine
+               ? "a dispatch or combine is left [experts]"
+               : NULL;
+}
+
 static const char *check_cut(nm_module *m)
 {
     nm_each_func(f, m)
@@ -105,6 +112,7 @@ static const struct {
     {GROUPED, "grouped", check_grouped, NULL},
     {PLANNED, "planned", NULL, check_planned},
     {ROUNDED, "rounded", check_concrete, NULL},
+    {EXPERTS, "experts", check_experts, NULL},
 };
 enum { N_FACTS = sizeof checks / sizeof *checks };
 

@@ -15,6 +15,7 @@ enum nm_facts {
     PLANNED = 1 << 6,   // every function has a plan (ir/plan.h)
     ROUNDED = 1 << 7,   // it is settled what is rounded where: no pass but one that gives this
                         // again makes it otherwise, which --evaluate-each sees
+    EXPERTS = 1 << 8,   // no dispatch or combine is left
 };
 
 typedef struct nm_pass {
