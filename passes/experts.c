@@ -241,20 +241,27 @@ static void write_combine(nm_op *op)
 
 // --- the module ----------------------------------------------------------------------------------
 
+static void write_func(nm_func *f, const route *r)
+{
+    bool changed = false;
+    for (nm_op *op; (op = find(f, NM_OP_combine, r->slot)); changed = true)
+        write_combine(op);
+    for (nm_op *op; (op = find(f, NM_OP_dispatch, r->slot)); changed = true)
+        replace(op, op->in[0]);
+    if (changed) // what was repeated for experts is read by their products as it is
+        nm_simplify_func(f, &changed);
+}
+
 static bool write_route(nm_module *m, route *r)
 {
+    bool ok = true, changed = false;
     nm_each_func(f, m)
-        if (!check_ops(f, r))
-            return false;
-    bool changed = false;
+        ok &= check_ops(f, r);
+    if (!ok)
+        return false;
     nm_retype(m, give_tokens, r, &changed);
-    nm_each_func(f, m) {
-        for (nm_op *op; (op = find(f, NM_OP_combine, r->slot));)
-            write_combine(op);
-        for (nm_op *op; (op = find(f, NM_OP_dispatch, r->slot));)
-            replace(op, op->in[0]);
-        nm_simplify_func(f, &changed);
-    }
+    nm_each_func(f, m)
+        write_func(f, r);
     return true;
 }
 

@@ -118,7 +118,7 @@ static void check(nm_func *f)
         return;
     nm_func *g = gradient_of(f, n, wanted);
     nm_tensor *args = input_args(f, &opts);
-    if (!nm_pass_autodiff(m, &changed) || !nm_verify(m)) {
+    if (!nm_pass_experts(m, &changed) || !nm_pass_autodiff(m, &changed) || !nm_verify(m)) {
         fprintf(stderr, "@%s: not differentiated\n", f->name);
         bad++;
         return;

@@ -27,8 +27,8 @@ titanet            -D speakers=5 -D emb=4 -D squeeze=4 -D focus=4 -D mel=8
 sortformer         -D td=8 -D theads=2 -D thd=4 -D tff=8 -D tlayers=1 --stop-after=shard
 fastconformer_ctc  -D vocab=9 -D d=8 -D heads=2 -D hd=4 -D sub=2 -D layers=1 -D mel=4
 fastpitch          -D symbols=9 -D d=8 -D hd=4 -D ff=8 -D layers=1 -D mid=4 -D match=4 -D mel=4
-mixtral            error: combine has no gradient yet: $small -D experts=4
-gpt_oss            error: combine has no gradient yet: $small -D experts=4
+mixtral            $small -D experts=4
+gpt_oss            $small -D experts=5
 hifigan            slow: convolutions over samples
 std                slow: a library, of which all models are made
 END
