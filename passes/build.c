@@ -3,6 +3,12 @@
 
 nm_at nm_at_op(nm_op *op) { return (nm_at){op->func, op, op->loc}; }
 
+nm_at nm_at_behind(const nm_value *v)
+{
+    nm_func *f = v->func;
+    return v->def ? (nm_at){f, v->def->next, v->def->loc} : (nm_at){f, f->first, f->loc};
+}
+
 static nm_value *build(nm_at at, nm_proto proto)
 {
     proto.loc = at.loc;

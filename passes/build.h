@@ -11,7 +11,8 @@ typedef struct nm_at { // where ops are built
     nm_loc loc;
 } nm_at;
 
-nm_at nm_at_op(nm_op *op); // in front of it, for it
+nm_at nm_at_op(nm_op *op);             // in front of it, for it
+nm_at nm_at_behind(const nm_value *v); // where it is there, for it
 
 nm_value *nm_at_build(nm_at at, nm_opcode code, int n_in, nm_value *const *in, const nm_type *type);
 nm_value *nm_at_build1(nm_at at, nm_opcode code, nm_value *v, int n_attrs, const nm_attr *attr,

@@ -1,5 +1,6 @@
 // slice(f(x)) = f(slice(x)) for every op that treats the positions alike: the norm and the product
 // with the vocabulary, the most costly ops of a small model's decode, then run on one position.
+#include "passes/build.h"
 #include "passes/decode.h"
 
 typedef struct last {
@@ -10,23 +11,14 @@ typedef struct last {
 
 static nm_value *last_of(last *l, nm_value *v);
 
-static nm_op *behind(nm_value *v) { return v->def ? v->def->next : v->func->first; }
-
 static nm_value *slice(const last *l, nm_value *v)
 {
     nm_module *m = v->func->module;
     nm_attr attr[] = {
         nm_mk_sym(m, "over", l->dim),
         nm_mk_extent(m, "start", nm_extent_add(m, l->length, nm_extent_const(m, -1)))};
-    nm_op *at = behind(v);
-    return nm_build(v->func, at,
-                    &(nm_proto){.code = NM_OP_slice,
-                                .loc = v->def ? v->def->loc : v->func->loc,
-                                .n_in = 1,
-                                .in = &v,
-                                .type = nm_type_without(m, v->type, l->dim),
-                                .n_attrs = 2,
-                                .attr = attr});
+    return nm_at_build1(nm_at_behind(v), NM_OP_slice, v, 2, attr,
+                        nm_type_without(m, v->type, l->dim));
 }
 
 static bool names_dim(const nm_op *op, nm_sym dim)

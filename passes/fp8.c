@@ -14,6 +14,8 @@
 // weight for 128 x 128 (DeepSeek-V3, section 3.3.2).
 #include "passes/fp8.h"
 
+#include "passes/build.h"
+
 #include <string.h>
 
 typedef struct blocks { // of an operand: its dims that get blocks
@@ -165,18 +167,6 @@ static bool same_blocks(const blocks *a, const blocks *b)
 
 // --- rounding ------------------------------------------------------------------------------------
 
-static nm_value *build(nm_value *v, nm_opcode code, int n_attrs, const nm_attr *attr)
-{
-    nm_op *def = v->def;
-    return nm_build(v->func, def ? def->next : v->func->first,
-                    &(nm_proto){.code = code,
-                                .loc = def ? def->loc : v->func->loc,
-                                .n_in = 1,
-                                .in = &v,
-                                .n_attrs = n_attrs,
-                                .attr = attr});
-}
-
 static nm_value *build_qdq(nm_value *v, nm_dtype to, const blocks *b)
 {
     nm_module *m = v->func->module;
@@ -188,7 +178,7 @@ static nm_value *build_qdq(nm_value *v, nm_dtype to, const blocks *b)
         attr[n++] = nm_mk_dims(m, "across", (nm_syms){b->n_across, b->across});
     if (b->n)
         attr[n++] = nm_mk_int(m, "block", BLOCK);
-    return build(v, NM_OP_qdq, n, attr);
+    return nm_at_build1(nm_at_behind(v), NM_OP_qdq, v, n, attr, NULL);
 }
 
 // A value that two products read alike is rounded once.
@@ -202,12 +192,6 @@ static rounded *round_value(rounding *x, nm_value *v, nm_dtype to, const blocks 
     return &x->row[x->n++];
 }
 
-static nm_value *widen(nm_value *v)
-{
-    nm_attr to = nm_mk_dtype(v->func->module, "to", NM_f32);
-    return build(v, NM_OP_cast, 1, &to);
-}
-
 static void round_operand(rounding *x, nm_op *dot, int i)
 {
     nm_value *v = dot->in[i];
@@ -216,7 +200,7 @@ static void round_operand(rounding *x, nm_op *dot, int i)
     blocks b = blocks_of(x, dot, i);
     rounded *r = round_value(x, widened ? v->def->in[0] : v, range ? NM_e5m2 : NM_e4m3, &b);
     if (widened && !r->wide)
-        r->wide = widen(r->as);
+        r->wide = nm_at_cast(nm_at_behind(r->as), r->as, NM_f32);
     nm_set_operand(dot, i, widened ? r->wide : r->as);
     if (!v->uses && widened)
         nm_erase(v->def);

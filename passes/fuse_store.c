@@ -4,13 +4,7 @@
 // the saved input of a layer is copied before the layer overwrites it.
 #include "passes/fuse.h"
 
-static nm_value *copy_of(nm_func *f, nm_value *v)
-{
-    nm_op *before = v->def ? v->def->next : f->first;
-    nm_loc loc = v->def ? v->def->loc : f->loc;
-    nm_proto copy = {.code = NM_OP_broadcast, .loc = loc, .n_in = 1, .in = &v, .type = v->type};
-    return nm_build(f, before, &copy);
-}
+#include "passes/build.h"
 
 // A parameter returned as itself: the state that a step does not change, a value carried on.
 static bool returns_itself(const nm_func *f, const nm_value *v, int result)
@@ -40,7 +34,8 @@ void nm_fuse_store(nm_fuse *g)
                 continue;
             bool param = ret && !v->def && !returns_itself(f, v, i);
             if (g->pulled[v->id] || param || (ret && returned_before(op, i)))
-                nm_set_operand(op, i, copy_of(f, v));
+                nm_set_operand(op, i,
+                               nm_at_build1(nm_at_behind(v), NM_OP_broadcast, v, 0, NULL, v->type));
         }
     }
 }

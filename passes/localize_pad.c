@@ -13,6 +13,8 @@
 // is computed on. A whole number is never divided by what lies there, but by 1.
 #include "passes/localize.h"
 
+#include "passes/build.h"
+
 #include <float.h>
 
 enum { MAX_PADDED = 64 };
@@ -212,7 +214,7 @@ static bool passes_on(const padding *p, const nm_op *op, dims bit)
 static nm_value *zero_value(padding *p, nm_value *v, int k)
 {
     dims zero = known_zero(p, v);
-    nm_value *masked = mask_dim(p, v->def ? v->def->next : v->func->first, v, k, 0);
+    nm_value *masked = mask_dim(p, nm_at_behind(v).before, v, k, 0);
     nm_replace(v, masked);
     nm_set_operand(masked->def, 1, v);
     know(p, masked, zero | 1ull << k);

@@ -18,6 +18,7 @@
 #include "passes/narrow.h"
 
 #include "ir/grads.h"
+#include "passes/build.h"
 
 #include <string.h>
 
@@ -47,17 +48,10 @@ static forms *forms_of(narrowing *x, const nm_value *v)
 
 static nm_value *build_cast(narrowing *x, nm_value *v, nm_dtype to)
 {
-    nm_op *def = v->def;
+    const nm_op *def = v->def;
     if (def && def->code == NM_OP_cast && to == x->low && def->in[0]->type->dtype == to)
         return def->in[0];
-    nm_attr attr = nm_mk_dtype(x->m, "to", to);
-    nm_proto cast = {.code = NM_OP_cast,
-                     .loc = def ? def->loc : v->func->loc,
-                     .n_in = 1,
-                     .in = &v,
-                     .n_attrs = 1,
-                     .attr = &attr};
-    return nm_build(v->func, def ? def->next : v->func->first, &cast);
+    return nm_at_cast(nm_at_behind(v), v, to);
 }
 
 static nm_value *narrow_of(narrowing *x, nm_value *v)
