@@ -294,15 +294,17 @@ nm_value *nm_build2(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_va
     return nm_build(f, before, &(nm_proto){.code = code, .loc = loc, .n_in = 2, .in = in});
 }
 
-nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, double value)
+nm_value *nm_build_filled(nm_func *f, nm_op *before, nm_loc loc, const nm_type *type, double value)
 {
     nm_attr attr = nm_mk_float(f->module, "value", value);
-    return nm_build(f, before,
-                    &(nm_proto){.code = NM_OP_const,
-                                .loc = loc,
-                                .n_attrs = 1,
-                                .attr = &attr,
-                                .type = nm_type_scalar(f->module, dtype)});
+    return nm_build(
+        f, before,
+        &(nm_proto){.code = NM_OP_const, .loc = loc, .n_attrs = 1, .attr = &attr, .type = type});
+}
+
+nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, double value)
+{
+    return nm_build_filled(f, before, loc, nm_type_scalar(f->module, dtype), value);
 }
 
 bool nm_is_zero(const nm_value *v)

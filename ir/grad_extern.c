@@ -17,15 +17,7 @@ static bool is_float(const nm_value *v) { return nm_dtype_table[v->type->dtype].
 static nm_value *gradient_of(nm_grad *g, nm_op *op, int i)
 {
     nm_value *dy = nm_grad_of(g, op, i);
-    if (dy)
-        return dy;
-    nm_attr zero = nm_mk_float(g->f->module, "value", 0);
-    return nm_build(g->f, g->before,
-                    &(nm_proto){.code = NM_OP_const,
-                                .loc = op->loc,
-                                .type = op->out[i].type,
-                                .n_attrs = 1,
-                                .attr = &zero});
+    return dy ? dy : nm_build_filled(g->f, g->before, op->loc, op->out[i].type, 0);
 }
 
 static values operands_of(nm_grad *g, nm_op *op)

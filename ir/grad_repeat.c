@@ -44,14 +44,6 @@ static list *new_list(nm_arena *arena, int cap)
 
 static void push(list *l, nm_value *v) { l->v[l->n++] = v; }
 
-static nm_value *zeros(nm_func *f, nm_op *before, nm_loc loc, const nm_type *type)
-{
-    nm_attr value = nm_mk_float(f->module, "value", 0);
-    return nm_build(
-        f, before,
-        &(nm_proto){.code = NM_OP_const, .loc = loc, .type = type, .n_attrs = 1, .attr = &value});
-}
-
 // nm_grad.of inside a backward body: a stand-in, made at the first question.
 static nm_value *stand_in(nm_grad *g, nm_value *x)
 {
@@ -63,7 +55,8 @@ static nm_value *stand_in(nm_grad *g, nm_value *x)
     s->of = nm_arena_grow(arena, s->of, s->n, sizeof *s->of);
     s->stand_in = nm_arena_grow(arena, s->stand_in, s->n, sizeof *s->stand_in);
     s->of[s->n] = x;
-    return s->stand_in[s->n++] = zeros(g->f, s->fence, x->def ? x->def->loc : g->f->loc, x->type);
+    nm_loc loc = x->def ? x->def->loc : g->f->loc;
+    return s->stand_in[s->n++] = nm_build_filled(g->f, s->fence, loc, x->type, 0);
 }
 
 // A param of the backward body, and the operand that it shows.
@@ -86,7 +79,7 @@ static void start_carried(reversal *r)
             continue;
         nm_value *from = i < r->carried ? nm_grad_of(r->outer, op, i) : NULL;
         if (!from)
-            from = zeros(r->outer->f, r->outer->before, op->loc, x->type);
+            from = nm_build_filled(r->outer->f, r->outer->before, op->loc, x->type, 0);
         nm_value *d = take(r, from, x->type);
         push(r->targets, op->in[i]);
         if (i < r->carried)
@@ -126,7 +119,7 @@ static void start(reversal *r, nm_grad *outer, nm_op *op)
     r->g.before = NULL;
     r->g.of = stand_in;
     r->g.saves = &r->saves;
-    r->saves.fence = zeros(r->g.f, NULL, op->loc, nm_type_scalar(m, NM_f32))->def;
+    r->saves.fence = nm_build_const(r->g.f, NULL, op->loc, NM_f32, 0)->def;
     start_carried(r);
     start_stacked(r);
 }
@@ -144,7 +137,7 @@ static void end_body(reversal *r)
         nm_value *sum = back->param[r->results->n];
         if (is_whole(r, i))
             d = d ? nm_build2(back, NULL, op->loc, NM_OP_add, sum, d) : sum;
-        push(r->results, d ? d : zeros(back, NULL, op->loc, x->type));
+        push(r->results, d ? d : nm_build_filled(back, NULL, op->loc, x->type, 0));
     }
     for (int i = r->carried; i < r->carried + r->stacked; i++) {
         nm_value *d = r->g.adj[body->param[i]->id];

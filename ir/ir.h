@@ -531,6 +531,8 @@ nm_value *nm_build1(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_va
 nm_value *nm_build2(nm_func *f, nm_op *before, nm_loc loc, nm_opcode code, nm_value *a,
                     nm_value *b);
 nm_value *nm_build_const(nm_func *f, nm_op *before, nm_loc loc, nm_dtype dtype, double value);
+// The number in every element of the type.
+nm_value *nm_build_filled(nm_func *f, nm_op *before, nm_loc loc, const nm_type *type, double value);
 bool nm_is_zero(const nm_value *v); // the constant 0
 
 void nm_replace(nm_value *old, nm_value *with); // every reader of old reads with; one list splice

@@ -221,14 +221,8 @@ static nm_value *build_local_size(nm_func *f, nm_op *before, const nm_extent *n,
     nm_module *m = f->module;
     nm_type t = {.dtype = dtype, .rank = 1};
     t.dim[0] = (nm_dim){.name = nm_sym_get(m, "n"), .extent = n};
-    nm_attr one = nm_mk_float(m, "value", 1);
     nm_attr over = nm_mk_dims(m, "over", (nm_syms){1, &t.dim[0].name});
-    nm_value *ones = nm_build(f, before,
-                              &(nm_proto){.code = NM_OP_const,
-                                          .loc = before->loc,
-                                          .type = nm_type_get(m, &t),
-                                          .n_attrs = 1,
-                                          .attr = &one});
+    nm_value *ones = nm_build_filled(f, before, before->loc, nm_type_get(m, &t), 1);
     return nm_build(f, before,
                     &(nm_proto){.code = NM_OP_sum,
                                 .loc = before->loc,

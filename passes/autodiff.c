@@ -23,19 +23,11 @@ static nm_sym name_of_gradient(const nm_func *f, const nm_value *x)
     return nm_sym_fmt(f->module, "grad.%s", f->param_bind[x->index].name);
 }
 
-static nm_value *zeros_like(nm_op *op, const nm_value *x)
-{
-    nm_attr value = nm_mk_float(op->func->module, "value", 0);
-    return nm_build(
-        op->func, op,
-        &(nm_proto){
-            .code = NM_OP_const, .loc = op->loc, .type = x->type, .n_attrs = 1, .attr = &value});
-}
-
 static void replace_results(nm_op *op, nm_value *const *gradient)
 {
     for (int i = 0; i < op->n_out; i++) {
-        nm_value *d = gradient[i] ? gradient[i] : zeros_like(op, op->in[i + 1]);
+        nm_value *d = gradient[i] ? gradient[i]
+                                  : nm_build_filled(op->func, op, op->loc, op->in[i + 1]->type, 0);
         if (!d->name && d->def)
             d->name = name_of_gradient(op->func, op->in[i + 1]);
         nm_replace(&op->out[i], d);

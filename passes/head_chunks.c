@@ -134,21 +134,12 @@ static nm_value *all_valid(chunks *c)
 {
     nm_type t = {.dtype = NM_bool, .rank = c->h.n_tokens};
     memcpy(t.dim, c->h.token, sizeof c->h.token);
-    nm_attr value = nm_mk_float(c->m, "value", 1);
-    return nm_build(c->h.f, c->behind,
-                    &(nm_proto){.code = NM_OP_const,
-                                .loc = c->loc,
-                                .n_attrs = 1,
-                                .attr = &value,
-                                .type = nm_type_get(c->m, &t)});
+    return nm_build_filled(c->h.f, c->behind, c->loc, nm_type_get(c->m, &t), 1);
 }
 
 static nm_value *zeros(chunks *c, const nm_type *t)
 {
-    nm_attr value = nm_mk_float(c->m, "value", 0);
-    return nm_build(
-        c->h.f, c->behind,
-        &(nm_proto){.code = NM_OP_const, .loc = c->loc, .n_attrs = 1, .attr = &value, .type = t});
+    return nm_build_filled(c->h.f, c->behind, c->loc, t, 0);
 }
 
 // --- a turn's types --------------------------------------------------------------------------
