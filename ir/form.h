@@ -48,6 +48,12 @@ bool nm_form_looks_up(const nm_op *op, nm_sym dim);
 // The row's `.whole` names it, or it is looked up and kept: where an index has the dim that it
 // points into, that name is two dims.
 bool nm_form_needs_whole(const nm_op *op, nm_sym dim);
+// Is each index of the dim treated by itself: does a result that has it take, for one index, only
+// that index of operands? Then the op can be computed on any of the indices. No for an op whose row
+// says too little, or whose attributes name the dim.
+bool nm_form_is_alone(const nm_op *op, nm_sym dim);
+// Does it sum over the dims that its result lacks? A gather picks.
+bool nm_form_sums(const nm_op *op);
 
 // --- what an op may read -------------------------------------------------------------------------
 

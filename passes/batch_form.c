@@ -145,12 +145,6 @@ static bool reads(const nm_batch *b, const nm_op *op, nm_mb form)
     return false;
 }
 
-// A sum over dims that the result lacks: its parts add up. What a gather picks is no sum in time.
-static bool sums(const nm_op *op)
-{
-    return nm_is(op, NM_REDUCE) && !nm_is(op, NM_VIEW) && op->code != NM_OP_max;
-}
-
 static bool is_magnitude(const nm_value *v)
 {
     const nm_op *op = v->def;
@@ -158,12 +152,12 @@ static bool is_magnitude(const nm_value *v)
     return op && (op->code == NM_OP_abs || (same && is_magnitude(op->in[0])));
 }
 
-// Of what has parts of the batch, a result that has none of it.
+// Of what has parts of the batch, a result that has none of it: the parts of a sum add up.
 static nm_mb reduced_form(const nm_op *op)
 {
     if (op->code == NM_OP_max && is_magnitude(op->in[0]))
         return NM_MB_max;
-    return sums(op) ? NM_MB_sum : NM_MB_mean;
+    return nm_form_sums(op) ? NM_MB_sum : NM_MB_mean;
 }
 
 static nm_mb kept_form(const nm_batch *b, const nm_op *op)

@@ -1,5 +1,6 @@
 // slice(f(x)) = f(slice(x)) for every op that treats the positions alike: the norm and the product
 // with the vocabulary, the most costly ops of a small model's decode, then run on one position.
+#include "ir/form.h"
 #include "passes/build.h"
 #include "passes/decode.h"
 
@@ -21,25 +22,6 @@ static nm_value *slice(const last *l, nm_value *v)
                         nm_type_without(m, v->type, l->dim));
 }
 
-static bool names_dim(const nm_op *op, nm_sym dim)
-{
-    for (int i = 0; i < op->n_attrs; i++) {
-        const nm_attr *a = &op->attr[i];
-        if (a->kind == NM_ATTR_sym && a->u.sym == dim)
-            return true;
-        if (a->kind == NM_ATTR_dims && nm_syms_has(a->u.syms, dim))
-            return true;
-    }
-    return false;
-}
-
-static bool passes_through(const nm_op *op, nm_sym dim)
-{
-    bool kind = nm_is(op, NM_MAP) || nm_is(op, NM_VIEW) || op->code == NM_OP_dot ||
-                op->code == NM_OP_sum || op->code == NM_OP_max;
-    return kind && op->n_in <= 8 && !names_dim(op, dim);
-}
-
 static nm_value *last_of(last *l, nm_value *v)
 {
     nm_value *in[8];
@@ -48,7 +30,7 @@ static nm_value *last_of(last *l, nm_value *v)
         return v;
     if (l->done[v->id])
         return l->done[v->id];
-    if (!op || !passes_through(op, l->dim))
+    if (!op || op->n_in > 8 || !nm_form_is_alone(op, l->dim))
         return l->done[v->id] = slice(l, v);
     for (int i = 0; i < op->n_in; i++)
         in[i] = last_of(l, op->in[i]);

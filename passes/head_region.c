@@ -9,11 +9,11 @@
 // passes the edge is narrow.
 //
 // It can be computed by chunks of tokens if every op in it either treats each token by itself, or
-// sums over all of them, and nobody in the region reads such a sum. Collectives over other axes
-// treat each token by itself.
+// sums over all of them, and nobody in the region reads such a sum: ir/form.h says which ops do,
+// from their rows.
 #include "passes/head_region.h"
 
-#include <string.h>
+#include "ir/form.h"
 
 // --- dims ------------------------------------------------------------------------------------
 
@@ -216,34 +216,28 @@ static void take_behind(nm_head *h)
 
 // --- may it be cut? --------------------------------------------------------------------------
 
-static bool names_token(const nm_head *h, const nm_attr *a)
+static bool treats_tokens_alone(const nm_head *h, const nm_op *op)
 {
-    if (a->kind == NM_ATTR_sym)
-        return is_token(h, a->u.sym);
-    for (int i = 0; a->kind == NM_ATTR_dims && i < a->u.syms.n; i++)
-        if (is_token(h, a->u.syms.sym[i]))
+    bool alone = op->n_out == 1 && nm_head_has_tokens(h, op->out[0].type);
+    for (int i = 0; i < h->n_tokens; i++)
+        alone = alone && nm_form_is_alone(op, h->token[i].name);
+    return alone;
+}
+
+static bool reads_token(const nm_op *op, nm_sym token)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (nm_has_dim(op->in[i]->type, token))
             return true;
     return false;
 }
 
-static bool treats_tokens_alone(const nm_head *h, const nm_op *op)
-{
-    bool known = nm_is(op, NM_MAP) || nm_is(op, NM_VIEW) || op->code == NM_OP_sum ||
-                 op->code == NM_OP_max || op->code == NM_OP_dot || op->code == NM_OP_all_reduce;
-    for (int i = 0; i < op->n_attrs; i++)
-        known &= !names_token(h, &op->attr[i]);
-    return known && op->n_out == 1 && nm_head_has_tokens(h, op->out[0].type);
-}
-
 bool nm_head_is_sum(const nm_head *h, const nm_op *op)
 {
-    if ((op->code != NM_OP_sum && op->code != NM_OP_dot) || nm_head_has_any(h, op->out[0].type))
-        return false;
-    nm_syms over = nm_attr_dims(op, "over");
-    int n = 0;
-    for (int i = 0; i < over.n; i++)
-        n += is_token(h, over.sym[i]);
-    return n == h->n_tokens;
+    bool all = nm_form_sums(op) && !nm_head_has_any(h, op->out[0].type);
+    for (int i = 0; i < h->n_tokens; i++)
+        all = all && reads_token(op, h->token[i].name);
+    return all;
 }
 
 nm_op *nm_head_accumulation(const nm_op *sum)
@@ -273,7 +267,7 @@ static const char *why_not(const nm_head *h, const nm_op *op)
 static bool reduces_wide(const nm_head *h)
 {
     nm_each_op(op, h->f)
-        if (is_inside(h, op) && (op->code == NM_OP_sum || op->code == NM_OP_max) &&
+        if (is_inside(h, op) && nm_is(op, NM_REDUCE) && !nm_is(op, NM_VIEW) &&
             is_wide(h, op->in[0]->type) && is_one_a_token(h, op->out[0].type))
             return true;
     return false;
