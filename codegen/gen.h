@@ -14,6 +14,7 @@
 #include "codegen/compile.h"
 #include "codegen/fn.h"
 #include "ir/plan.h"
+#include "ir/team.h"
 
 typedef struct nm_coord {
     nm_sym dim;
@@ -98,7 +99,6 @@ typedef struct nm_deal {
     int most;          // elements that a thread may have without a loop
     int ahead;         // elements that a loop reads at once; 0: as LLVM likes
 } nm_deal;
-enum { NM_GPU_RUN = 4 }; // 16 bytes of f32
 
 typedef struct nm_gen {
     nm_fn fn; // first: the function being written

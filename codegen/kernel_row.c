@@ -134,12 +134,12 @@ static bool write_first(nm_gen *g, const nm_reductions *r, const nm_team *team,
     return true;
 }
 
-static bool any_with_over(nm_gen *g, const nm_reductions *r)
+static int count_with_over(const nm_gen *g, const nm_reductions *r)
 {
+    int n = 0;
     for (int i = 0; i < g->group->n_out; i++)
-        if (has_over(r, g->group->out[i].type))
-            return true;
-    return false;
+        n += has_over(r, g->group->out[i].type);
+    return n;
 }
 
 // The elements of a run first, then the stores, which are one access then.
@@ -182,7 +182,7 @@ static bool write_row(nm_gen *g, const nm_reductions *r, const nm_space *c, cons
                       const nm_coords *row)
 {
     bool ok = write_first(g, r, team, row);
-    if (!ok || !any_with_over(g, r))
+    if (!ok || !count_with_over(g, r))
         return ok;
     nm_team_wait(g, team);
     return write_over(g, r, c, team, row);
@@ -206,7 +206,7 @@ static bool write_rows(nm_gen *g, const nm_reductions *r, const nm_space *kept,
                        const nm_space *over)
 {
     LLVMValueRef slot[NM_MAX_REDUCTIONS];
-    nm_team team = nm_team_for_rows(g, nm_space_extent(g, over), r->n);
+    nm_team team = nm_team_for_rows(g, nm_space_extent(g, over), count_with_over(g, r), r->n);
     nm_gen_begin_kernel(g, "kernel");
     make_slots(g, r, slot);
     nm_team_begin(g, &team);
@@ -329,7 +329,7 @@ bool nm_kernel_row(nm_gen *g)
     const nm_space *both[] = {&kept, &over};
     for (int i = 0; i < g->group->n_out; i++)
         nm_space_prove(g, i, 1 + has_over(&r, g->group->out[i].type), both);
-    if (r.n_kept == 0 && r.levels == 1 && !any_with_over(g, &r))
+    if (r.n_kept == 0 && r.levels == 1 && !count_with_over(g, &r))
         return write_whole(g, &r, &over);
     return write_rows(g, &r, &kept, &over);
 }

@@ -3,11 +3,9 @@
 #include "codegen/reduce.h"
 
 enum {
-    WARP = 32,
-    LONGEST_OF_WARP = 1024, // elements of a row that a warp does
-    SHARED = 8,             // bytes of a value of a warp in shared memory
-    MOST_IN_REGISTERS = 32, // elements of a row that a thread has
-    AHEAD = 4,              // elements that it reads at once where it has more
+    WARP = NM_GPU_WARP,
+    SHARED = 8, // bytes of a value of a warp in shared memory
+    AHEAD = 4,  // elements that a thread reads at once where it has more than it keeps
 };
 
 // --- which ---------------------------------------------------------------------------------------
@@ -23,17 +21,21 @@ nm_team nm_team_whole(nm_gen *g, int joins)
     return (nm_team){.size = g->threads};
 }
 
-// A run for each thread, or a bit more.
-nm_team nm_team_for_rows(nm_gen *g, const nm_extent *elements, int joins)
+nm_team nm_team_for_rows(nm_gen *g, const nm_extent *elements, int wide, int joins)
 {
-    int64_t n;
-    if (!g->is_gpu || !nm_extent_is_const(elements, &n) || n > LONGEST_OF_WARP)
-        return nm_team_whole(g, joins);
-    int size = 1;
-    while (size < WARP && size * NM_GPU_RUN < n)
-        size *= 2;
-    g->per_block = g->threads / size;
-    return (nm_team){.size = size};
+    nm_row_shape row = {.wide = wide};
+    if (!nm_extent_is_const(elements, &row.length))
+        row.length = 0;
+    int size = nm_row_threads(row);
+    if (g->is_gpu && size > WARP)
+        g->threads = size;
+    nm_team t = {.size = size};
+    if (!g->is_gpu || size > WARP)
+        t = nm_team_whole(g, joins);
+    else
+        g->per_block = g->threads / size;
+    t.loops = !nm_row_is_kept(row);
+    return t;
 }
 
 // --- a row ---------------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ void nm_team_begin(nm_gen *g, nm_team *t)
 {
     t->scope = nm_gen_open(g);
     g->deal.run = NM_GPU_RUN;
-    g->deal.most = MOST_IN_REGISTERS;
+    g->deal.most = t->loops ? 0 : NM_GPU_KEEPS;
     g->deal.ahead = AHEAD;
     if (!g->is_gpu) {
         t->loop = nm_loop_begin(&g->fn, g->from, g->to, "row");

@@ -12,6 +12,7 @@
 
 typedef struct nm_team {
     int size;            // threads
+    bool loops;          // they keep nothing of a row from one pass to the next
     LLVMValueRef row;    // the index in the kernel's range; without one: the block's first
     LLVMValueRef lane;   // the thread's number in its team; NULL: a team of one
     LLVMValueRef active; // it has a row; NULL: always
@@ -20,9 +21,9 @@ typedef struct nm_team {
     nm_scope scope;
 } nm_team;
 
-// For rows of so many elements, `joins` combinations of one value: sets the launch's geometry.
-// Before the kernel is begun. `whole`: a block, however short a row is.
-nm_team nm_team_for_rows(nm_gen *g, const nm_extent *elements, int joins);
+// For rows of so many elements, `wide` results with all of them, `joins` combinations of one value:
+// sets the launch's geometry. Before the kernel is begun. `whole`: a block, however short a row is.
+nm_team nm_team_for_rows(nm_gen *g, const nm_extent *elements, int wide, int joins);
 nm_team nm_team_whole(nm_gen *g, int joins);
 // Between them, the code of one row.
 void nm_team_begin(nm_gen *g, nm_team *t);

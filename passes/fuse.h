@@ -119,6 +119,11 @@ bool *nm_fuse_after_anchor(const nm_fuse *g, const nm_cluster *c, const nm_read 
 // Is this unit the anchor of a cluster: a reduction, a product, a scatter_add?
 bool nm_fuse_is_anchor(const nm_unit *u);
 
+// fuse_keep.c: on a GPU, do the threads of a row kernel keep what they compute of a row? And what
+// computing an element again costs where they do not, in additions.
+bool nm_fuse_is_kept(const nm_fuse *g, const nm_cluster *c);
+double nm_fuse_cost_of_pass(const nm_fuse *g, const nm_cluster *c);
+
 // fuse_pick.c: merge clusters while it pays.
 void nm_fuse_pick(nm_fuse *g);
 // fuse_emit.c: the clusters become groups.

@@ -24,6 +24,15 @@ static bool is_reduction(const nm_fuse *g, int unit)
     return kind == NM_CLUSTER_row || kind == NM_CLUSTER_column;
 }
 
+// Of two that read one value and nothing of each other: two reductions over it, or a row's maximum
+// and a map beside it (what is rounded to 8 bits by a scale that is known, and the next scale).
+static bool may_share_loads(const nm_fuse *g, int p, int q)
+{
+    nm_cluster_kind a = g->cluster[p].kind, b = g->cluster[q].kind;
+    return is_reduction(g, p) ? a == b || (a == NM_CLUSTER_row && b == NM_CLUSTER_map)
+                              : a == NM_CLUSTER_map && b == NM_CLUSTER_row;
+}
+
 static nm_cluster_kind joint_kind(nm_cluster_kind a, nm_cluster_kind b)
 {
     if (a == b && a != NM_CLUSTER_dot && a != NM_CLUSTER_scatter)
@@ -74,7 +83,7 @@ static double computed_over(const nm_fuse *g, const nm_cluster *q, const nm_type
     if (q->kind == NM_CLUSTER_row && nm_fuse_within(t, op->out[0].type))
         return nm_fuse_elems(op->out[0].type);
     if (q->kind == NM_CLUSTER_row) // once in each pass over the row
-        return 2 * nm_fuse_elems(op->in[0]->type);
+        return (nm_fuse_is_kept(g, q) ? 1 : 2) * nm_fuse_elems(op->in[0]->type);
     if (q->kind == NM_CLUSTER_column)
         return nm_fuse_elems(op->in[0]->type);
     return nm_fuse_elems(op->out[0].type);
@@ -120,11 +129,21 @@ static bool is_too_wide(const nm_fuse *g, const nm_cluster *c)
     return n_in > MAX_OPERANDS || n_out > MAX_UNITS_STORED;
 }
 
+// Of clusters p and q, which would be this one: all of whose units are in it for now.
+static const char *joint_law(const nm_fuse *g, const nm_cluster *joint, bool kept)
+{
+    if (is_too_wide(g, joint))
+        return "the kernel would have too many operands";
+    if (kept && !nm_fuse_is_kept(g, joint) && nm_fuse_cost_of_pass(g, joint) > STORE)
+        return "its threads would keep more of a row than they have registers for";
+    return law(g, joint);
+}
+
 static const char *refuse(pick *k, nm_pair *x, nm_cluster *joint)
 {
     nm_fuse *g = k->g;
     int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
-    if (x->siblings && (g->cluster[p].kind != g->cluster[q].kind || !is_reduction(g, p)))
+    if (x->siblings && !may_share_loads(g, p, q))
         return "they only read the same value";
     if (joint_kind(g->cluster[p].kind, g->cluster[q].kind) == NM_CLUSTER_fixed)
         return nm_fuse_apart;
@@ -133,9 +152,10 @@ static const char *refuse(pick *k, nm_pair *x, nm_cluster *joint)
     const char *no = recompute_law(g, p, q);
     if (no)
         return no;
+    bool kept = nm_fuse_is_kept(g, &g->cluster[p]) || nm_fuse_is_kept(g, &g->cluster[q]);
     *joint = join(g, p, q);
     assign(g, joint, p);
-    no = is_too_wide(g, joint) ? "the kernel would have too many operands" : law(g, joint);
+    no = joint_law(g, joint, kept);
     assign(g, &g->cluster[p], p);
     assign(g, &g->cluster[q], q);
     if (!no && nm_order_parts(&k->order, p, q, &x->between))

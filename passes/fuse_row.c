@@ -69,8 +69,13 @@ static const char *row_unit_law(const space *s, const nm_unit *u, bool after, bo
         return "it reduces over other dims";
     if (nm_fuse_is_anchor(u) && reduced_before && s->kept->rank == 0)
         return "a sum of all rows is needed before it";
-    if (after && !nm_fuse_within(u->op->out[0].type, s->all))
+    bool within = nm_fuse_within(u->op->out[0].type, s->all);
+    if (after && !within)
         return "its result has dims that the row has not";
+    bool gpu = u->op->func->module->options.flavour == NM_FLAVOUR_gpu;
+    if (gpu && u->op->code == NM_OP_pad && !within)
+        return "it puts parts side by side, which a map's kernel does without asking which is "
+               "which";
     return NULL;
 }
 

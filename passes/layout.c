@@ -379,6 +379,19 @@ static void fix_for_templates(layout *l, const nm_func *f)
 
 static bool is_gpu(const layout *l) { return l->m->options.flavour == NM_FLAVOUR_gpu; }
 
+// May what a group makes lie so? A map of one result transposes tiles as it stores
+// (ir/transpose.h). Others store what they compute side by side, along the dim that is innermost by
+// rank: a copy of the 8 bits transposes then.
+static bool is_stored_well(const layout *l, const nm_value *v, const nm_type *wanted)
+{
+    const nm_op *group = v->def;
+    nm_sym kind = nm_attr_sym(group, "kind");
+    bool alone = kind == nm_sym_get(l->m, "map") && group->n_out == 1;
+    const nm_type *sorted = nm_rank_sort(l->m, l->rank, v->type);
+    int last = wanted->rank - 1;
+    return alone || last < 0 || wanted->dim[last].name == sorted->dim[last].name;
+}
+
 // What a group makes for one lies as that asks for; of several the first has its way.
 static void fix_for_products(layout *l, const nm_func *f)
 {
@@ -388,7 +401,8 @@ static void fix_for_products(layout *l, const nm_func *f)
         for (int i = 0; op->code == NM_OP_group && i < 2; i++) {
             nm_value *stored;
             const nm_type *wanted = nm_layout_for_product(op, i, l->rank, &stored);
-            if (wanted && stored->def && stored->def->code == NM_OP_group)
+            if (wanted && stored->def && stored->def->code == NM_OP_group &&
+                is_stored_well(l, stored, wanted))
                 fix(l, stored, wanted);
         }
     }
