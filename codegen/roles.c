@@ -23,10 +23,11 @@ static int last_word(const char *name, int n, const char *const *word)
 
 static int step_role(const char *name, bool train)
 {
-    static const char *const word[] = {"count", "counted", "micro", "finish"};
-    static const int of_train[] = {NMDRV_COUNT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH};
-    static const int of_eval[] = {-1, -1, NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
-    int i = last_word(name, 4, word);
+    static const char *const word[] = {"count", "counted", "micro", "finish", "weights"};
+    static const int of_train[] = {NMDRV_COUNT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH,
+                                   NMDRV_WEIGHTS};
+    static const int of_eval[] = {-1, -1, NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH, -1};
+    int i = last_word(name, 5, word);
     return i < 0 ? -1 : train ? of_train[i] : of_eval[i];
 }
 

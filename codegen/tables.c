@@ -221,7 +221,7 @@ static LLVMValueRef func_rows(nm_table *t)
                    nm_word(t, (int64_t)part->sums), d->run, d->sizes, d->flops, nm_word(t, n_bufs),
                    nm_word(t, d->func->n_params), nm_word(t, d->func->n_results), buf_rows(t, d),
                    arg_rows(t, d), result_rows(t, d), nm_word(t, recompute_of(part)),
-                   nm_word(t, products_of(part)));
+                   nm_word(t, products_of(part)), nm_word(t, part->kept));
     }
     return nm_rows(t, p->n_drivers, r, "funcs");
 }

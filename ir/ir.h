@@ -197,6 +197,7 @@ typedef enum {
     NM_BIND_emit,   // a result that is logged: loss, grad_norm, lm_loss
     NM_BIND_out,    // a result that is returned: logits
     NM_BIND_link,   // what one unit of a pipeline gives to another (docs/mesh.md)
+    NM_BIND_kept,   // of parameters alone, once a step, for its micro-batches (passes/keep.c)
 } nm_bind_kind;
 
 typedef struct nm_bind {
@@ -243,6 +244,7 @@ typedef struct nm_part {
     nm_sums sums;
     nm_recompute recompute;
     nm_products products;
+    bool kept; // takes what is kept of parameters over a step's micro-batches
 } nm_part;
 
 #define NM_ODD_UNITS 0xaaaaaaaaaaaaaaaaull // those that are repeats

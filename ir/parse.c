@@ -557,16 +557,17 @@ static bool part(parser *p, nm_part *out)
     int phase = NM_PHASE_none, sums = NM_SUMS_each, again = NM_RECOMPUTE_any,
         products = NM_PRODUCTS_any;
     do {
-        bool ok = nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
-                  : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
-                  : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
-                  : nm_lex_accept(lx, "recompute")
-                      ? number_of_word(p, nm_text_recompute, recomputes, &again)
-                  : nm_lex_accept(lx, "products")
-                      ? number_of_word(p, nm_text_products, of, &products)
-                  : nm_lex_accept(lx, "mode")
-                      ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
-                      : nm_lex_error(lx, "phase, units, mode, sums, recompute or products");
+        bool ok =
+            nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
+            : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
+            : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
+            : nm_lex_accept(lx, "recompute")
+                ? number_of_word(p, nm_text_recompute, recomputes, &again)
+            : nm_lex_accept(lx, "products") ? number_of_word(p, nm_text_products, of, &products)
+            : nm_lex_accept(lx, "mode")     ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
+            : nm_lex_accept(lx, "kept")
+                ? (out->kept = nm_lex_expect(lx, "=") && nm_lex_expect(lx, "true"))
+                : nm_lex_error(lx, "phase, units, mode, sums, recompute, products or kept");
         if (!ok)
             return false;
     } while (nm_lex_accept(lx, ","));

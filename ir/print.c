@@ -24,7 +24,7 @@ static const char *const bind_name[] = {
     [NM_BIND_none] = "none",     [NM_BIND_data] = "data",   [NM_BIND_param] = "param",
     [NM_BIND_state] = "state",   [NM_BIND_acc] = "acc",     [NM_BIND_count] = "count",
     [NM_BIND_scalar] = "scalar", [NM_BIND_cache] = "cache", [NM_BIND_emit] = "emit",
-    [NM_BIND_out] = "out",       [NM_BIND_link] = "link",
+    [NM_BIND_out] = "out",       [NM_BIND_link] = "link",   [NM_BIND_kept] = "kept",
 };
 
 static const char *const phase_name[] = {
@@ -47,7 +47,7 @@ static int find_word(const char *const *all, int n, const char *word)
     return -1;
 }
 
-int nm_text_bind(const char *word) { return find_word(bind_name, NM_BIND_link + 1, word); }
+int nm_text_bind(const char *word) { return find_word(bind_name, NM_BIND_kept + 1, word); }
 int nm_text_phase(const char *word) { return find_word(phase_name, NM_PHASE_after + 1, word); }
 int nm_text_sums(const char *word) { return find_word(sums_name, NM_SUMS_last + 1, word); }
 
@@ -353,6 +353,10 @@ static void print_part(printer *p, const nm_part *part)
     }
     if (part->products != NM_PRODUCTS_any) {
         fprintf(p->out, "%sproducts = %s", between, products_name[part->products]);
+        between = ", ";
+    }
+    if (part->kept) {
+        fprintf(p->out, "%skept = true", between);
         between = ", ";
     }
     fputs(*between == ',' ? "} " : "", p->out);

@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 15 };
+enum { NMDRV_VERSION = 16 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -95,11 +95,13 @@ typedef enum {
     NMDRV_DECODE,      // data (new positions), params, caches, scalar at -> caches, logits of the last position
     NMDRV_INFER,       // data, params -> outs
     NMDRV_SCHEDULE,    // scalars -> the learning rate, f32
+    NMDRV_WEIGHTS,     // params, states -> kept: once a step, before MICRO, for each part of a stage
 } nmdrv_role;
 
 typedef enum { // what an argument or a result is; ir/ir.h: nm_bind_kind, the same order
     NMDRV_NONE, NMDRV_DATA, NMDRV_PARAM, NMDRV_STATE, NMDRV_ACC, NMDRV_CNT, NMDRV_SCALAR, NMDRV_CACHE,
     NMDRV_EMIT, NMDRV_OUT, NMDRV_LINK,
+    NMDRV_KEPT,        // what parameters alone decide: as they do it lies in memory of its own, over a step
 } nmdrv_bind;
 
 typedef struct nmdrv_arg {
@@ -147,6 +149,7 @@ typedef struct nmdrv_func {
     int64_t recompute;   // nmdrv_recompute: of several texts of one role, phase, units and sums; forward's and backward's
                          // of one chunk go together, by links of the same names. -1: it has no variants
     int64_t products;    // nmdrv_products: likewise of both recompute and this. -1: it has one text
+    int64_t kept;        // it takes what WEIGHTS gives; there is another text that does not
 } nmdrv_func;
 
 // --- kernels and the six calls ------------------------------------------------------------------------------

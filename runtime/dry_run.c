@@ -114,7 +114,8 @@ nmrt_status nmrt_setup_tally(const nmrt_setup *at, nmrt_tally *t, nmrt_error *e)
     int pp = (int)at->mesh.index[NMDRV_PP];
     for (int64_t i = 0; i < at->program->n_funcs; i++) {
         const nmdrv_func *f = &at->program->func[i];
-        if ((f->role == NMDRV_COUNT || f->role == NMDRV_FINISH) && nmrt_setup_runs(at, pp, f))
+        bool once = f->role == NMDRV_COUNT || f->role == NMDRV_WEIGHTS || f->role == NMDRV_FINISH;
+        if (once && nmrt_setup_runs(at, pp, f))
             NMRT_TRY(tally_func(at, t, f, e));
     }
     for (int i = 0; i < at->train.n_calls; i++) {

@@ -103,7 +103,8 @@ static nmrt_status size_slot(nmrt_plan *plan, nmrt_planned *p, const nmdrv_arg *
     if (p->slot[arg->buf] < 0)
         return NMRT_OK;
     nmrt_slot *s = &plan->slot[p->slot[arg->buf]];
-    bool kept = arg->bind == NMDRV_PARAM || arg->bind == NMDRV_STATE || arg->bind == NMDRV_ACC;
+    bool kept = arg->bind == NMDRV_PARAM || arg->bind == NMDRV_STATE || arg->bind == NMDRV_ACC ||
+                arg->bind == NMDRV_KEPT;
     if (arg->chunked && p->func->turns >= 0)
         return size_rows(s, p, arg, bytes[arg->buf], turns, e);
     if (kept && s->bytes && s->bytes != bytes[arg->buf])
@@ -221,6 +222,7 @@ static nmrt_mem class_of(const nmrt_slot *s)
     case NMDRV_ACC: return nmrt_complete_name(s->name) ? NMRT_MEM_PENDING : NMRT_MEM_GRADS;
     case NMDRV_CNT: return NMRT_MEM_GRADS;
     case NMDRV_CACHE: return NMRT_MEM_CACHES;
+    case NMDRV_KEPT: return NMRT_MEM_KEPT;
     case NMDRV_DATA: return NMRT_MEM_DATA;
     default: return NMRT_MEM_WORKSPACE; // scalars, emits, outs
     }
@@ -345,18 +347,24 @@ static void print_largest(const nmrt_plan *plan, nmrt_text *out)
 // Not in every program or verb: no row where there is none.
 static bool is_rare(int class)
 {
-    return class == NMRT_MEM_PENDING || class == NMRT_MEM_CACHES || class == NMRT_MEM_SAVED ||
-           class == NMRT_MEM_COPY || class == NMRT_MEM_COLLECTIVES;
+    return class == NMRT_MEM_PENDING || class == NMRT_MEM_KEPT || class == NMRT_MEM_CACHES ||
+           class == NMRT_MEM_SAVED || class == NMRT_MEM_COPY || class == NMRT_MEM_COLLECTIVES;
 }
 
 void nmrt_plan_print(const nmrt_plan *plan, nmrt_text *out)
 {
     static const char *const name[NMRT_N_MEM] = {
-        [NMRT_MEM_PARAMS] = "parameters",       [NMRT_MEM_STATES] = "optimizer state",
-        [NMRT_MEM_GRADS] = "gradients",         [NMRT_MEM_PENDING] = "gradients, pending",
-        [NMRT_MEM_CACHES] = "caches",           [NMRT_MEM_SAVED] = "saved activations",
-        [NMRT_MEM_ACTIVATIONS] = "activations", [NMRT_MEM_DATA] = "data",
-        [NMRT_MEM_COPY] = "checkpoint copy",    [NMRT_MEM_WORKSPACE] = "workspace",
+        [NMRT_MEM_PARAMS] = "parameters",
+        [NMRT_MEM_STATES] = "optimizer state",
+        [NMRT_MEM_GRADS] = "gradients",
+        [NMRT_MEM_PENDING] = "gradients, pending",
+        [NMRT_MEM_KEPT] = "weights, rounded",
+        [NMRT_MEM_CACHES] = "caches",
+        [NMRT_MEM_SAVED] = "saved activations",
+        [NMRT_MEM_ACTIVATIONS] = "activations",
+        [NMRT_MEM_DATA] = "data",
+        [NMRT_MEM_COPY] = "checkpoint copy",
+        [NMRT_MEM_WORKSPACE] = "workspace",
         [NMRT_MEM_COLLECTIVES] = "collectives",
     };
     nmrt_text_add(out, "memory, in bytes:\n");

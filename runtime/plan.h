@@ -16,6 +16,7 @@ typedef enum {
     NMRT_MEM_STATES,
     NMRT_MEM_GRADS,
     NMRT_MEM_PENDING, // sums of gradients that are larger than these, until the last micro-batch
+    NMRT_MEM_KEPT,    // what micro-batches share that parameters alone decide
     NMRT_MEM_CACHES,
     NMRT_MEM_SAVED,
     NMRT_MEM_ACTIVATIONS,

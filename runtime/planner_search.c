@@ -89,7 +89,7 @@ static nmrt_status price_evenly(const nmrt_cluster *c, const nmrt_mesh *m, int64
     nmrt_syms syms;
     nmrt_cost_model model;
     void **buf;
-    nmrt_texts texts = nmrt_texts_of(m, 2); // what is reduced once a step is not priced
+    nmrt_texts texts = nmrt_texts_of(m, 2, false); // what is reduced once a step is not priced
     NMRT_TRY(bind(c, m, micro_batch, &syms, e));
     NMRT_TRY(nmrt_planner_model(c, m, micro_batch, &model, &buf, e));
     *seconds = 0;

@@ -117,7 +117,8 @@ static nmrt_cost price_finish(step *x, int pp)
     model.n_rings = 0;
     for (int64_t i = 0; i < s->program->n_funcs; i++) {
         const nmdrv_func *f = &s->program->func[i];
-        if (f->role != NMDRV_FINISH || !nmrt_setup_runs(s, pp, f))
+        bool once = f->role == NMDRV_WEIGHTS || f->role == NMDRV_FINISH;
+        if (!once || !nmrt_setup_runs(s, pp, f))
             continue;
         nmrt_syms syms = at.syms;
         if (f->turns >= 0)

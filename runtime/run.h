@@ -19,6 +19,7 @@ typedef struct nmrt_run {
     nmrt_comm comm; // `single` for one rank, and for --dry-run, whose mesh may be any
     int threads;    // of this rank
     const nmrt_recompute *recompute; // NULL: as options say
+    bool tight;                      // no memory to keep rounded weights, unless that is asked for
 } nmrt_run;
 
 #endif

@@ -129,11 +129,21 @@ static nmrt_status make_pipeline(nmrt_setup *s, nmrt_error *e)
     return NMRT_OK;
 }
 
+// Does a step keep what it rounds of weights?
+static bool keeps_weights(const nmrt_setup *s)
+{
+    const char *when = s->options->keep_rounded_weights;
+    bool whole = s->mesh.zero < 3 || nmrt_mesh_dp(&s->mesh) == 1;
+    if (s->options->verb == NMRT_EVAL || !when || strcmp(when, "auto") != 0)
+        return s->options->verb != NMRT_EVAL && when && strcmp(when, "on") == 0;
+    return s->n_micro > 1 && whole && !s->tight;
+}
+
 static nmrt_status set_up(nmrt_setup *s, nmrt_error *e)
 {
     NMRT_TRY(find_sizes(s, e));
     NMRT_TRY(bind_sizes(s, e));
-    s->texts = nmrt_texts_of(&s->mesh, s->n_micro);
+    s->texts = nmrt_texts_of(&s->mesh, s->n_micro, keeps_weights(s));
     NMRT_TRY(make_pipeline(s, e));
     NMRT_TRY(nmrt_setup_check_products(s, e));
     return nmrt_setup_plan(s, (int)s->mesh.index[NMDRV_PP], &s->plan, e);
@@ -147,6 +157,7 @@ nmrt_status nmrt_setup_init(nmrt_setup *s, const nmrt_run *run, nmrt_error *e)
                       .device = run->device,
                       .mesh = run->mesh,
                       .recompute = run->recompute ? *run->recompute : o->ways,
+                      .tight = run->tight,
                       .threads = run->threads ? run->threads : nmrt_cpu_threads()};
     nmrt_status status = set_up(s, e);
     if (status != NMRT_OK)

@@ -20,6 +20,7 @@ typedef struct nmrt_setup {
     nmrt_mesh mesh; // its stage_units are this setup's
     nmrt_texts texts;
     nmrt_recompute recompute; // nothing of it is auto
+    bool tight;               // as nmrt_run says
     int threads;
     int64_t seq, micro_batch; // tokens of a sample; samples of a micro-batch, on one rank of dp
     int64_t n_micro, samples; // micro-batches of a step; samples of one of them over all of dp
@@ -74,7 +75,7 @@ nmrt_status nmrt_memory_check(int64_t bytes, const nmrt_device_ops *device, cons
                               const char *hint, nmrt_error *e);
 // What --recompute auto is: the least that is computed again with which this run fits the memory,
 // on every rank the same; where nothing fits, what needs least. Collective. Of other requests, the
-// request.
+// request. And whether there is memory to keep rounded weights, into run->tight.
 nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *recompute, nmrt_error *e);
 
 // --- what it needs

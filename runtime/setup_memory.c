@@ -60,7 +60,8 @@ nmrt_run nmrt_setup_run(const nmrt_setup *s)
                       .options = s->options,
                       .mesh = s->mesh,
                       .threads = s->threads,
-                      .recompute = &s->recompute};
+                      .recompute = &s->recompute,
+                      .tight = s->tight};
 }
 
 // --- recomputation -------------------------------------------------------------------------------
@@ -107,15 +108,37 @@ static int sharers(const nmrt_run *run)
     return run->device->sharers(run->ranks ? run->ranks->local_ranks : 1);
 }
 
+static bool may_keep(const nmrt_run *run)
+{
+    bool any = false;
+    for (int64_t i = 0; i < run->program->n_funcs; i++)
+        any |= run->program->func[i].kept != 0;
+    return any && strcmp(run->options->keep_rounded_weights, "auto") == 0;
+}
+
+static nmrt_status choose_ways(const choosing *x, nmrt_recompute *recompute, bool *fit,
+                               nmrt_error *e)
+{
+    const nmrt_recompute *asked = &x->run->options->ways;
+    choosing of = *x;
+    *recompute = *asked;
+    if (nmrt_recompute_is_auto(asked))
+        return choose(x, asked, recompute, fit, e);
+    *fit = true;
+    return may_keep(x->run) ? fits_all(&of, recompute, fit, e) : NMRT_OK;
+}
+
 nmrt_status nmrt_setup_choose(nmrt_run *run, nmrt_recompute *recompute, nmrt_error *e)
 {
     nmrt_run trial = *run;
     const choosing x = {&trial, &run->comm, sharers(run)};
     bool fit;
-    *recompute = run->options->ways;
-    if (!nmrt_recompute_is_auto(recompute))
+    NMRT_TRY(choose_ways(&x, recompute, &fit, e));
+    if (fit || !may_keep(run))
         return NMRT_OK;
-    return choose(&x, &run->options->ways, recompute, &fit, e);
+    run->tight = trial.tight = true;
+    return nmrt_recompute_is_auto(&run->options->ways) ? choose_ways(&x, recompute, &fit, e)
+                                                       : NMRT_OK;
 }
 
 // --- what would fit ------------------------------------------------------------------------------

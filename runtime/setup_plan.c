@@ -103,7 +103,8 @@ static bool holds(const nmrt_setup *s, int pp, const nmdrv_param *param)
 {
     for (int i = 0; i < s->program->n_funcs; i++) {
         const nmdrv_func *f = &s->program->func[i];
-        bool step = f->role == NMDRV_INIT || f->role == NMDRV_MICRO || f->role == NMDRV_FINISH;
+        bool step = f->role == NMDRV_INIT || f->role == NMDRV_WEIGHTS || f->role == NMDRV_MICRO ||
+                    f->role == NMDRV_FINISH;
         if (step && nmrt_setup_runs(s, pp, f) &&
             (binds(f->arg, f->n_args, param) || binds(f->result, f->n_results, param)))
             return true;
@@ -189,12 +190,13 @@ static nmrt_status add_copy(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_e
 
 nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e)
 {
-    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH},
+    static const nmdrv_role train[] = {NMDRV_INIT, NMDRV_COUNT, NMDRV_WEIGHTS, NMDRV_MICRO,
+                                       NMDRV_FINISH},
                             eval[] = {NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH};
     const nmrt_options *o = s->options;
     *plan = (nmrt_plan){.program = s->program, .apart = o->check_memory};
     if (o->verb == NMRT_TRAIN) {
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 5; i++)
             NMRT_TRY(add_role(s, pp, train[i], plan, e));
         NMRT_TRY(add_schedules(s, plan, e));
     }

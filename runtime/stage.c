@@ -283,24 +283,34 @@ static nmrt_status count(nmrt_pipe *p, running *r, nmrt_error *e)
     return NMRT_OK;
 }
 
-void nmrt_pipe_init(nmrt_pipe *p)
+// Part by part of what this rank has.
+static void run_parts(nmrt_pipe *p, const nmrt_planned *f, nmrt_syms *syms)
 {
     const nmrt_stages *s = &p->setup->stages;
+    for (int v = pp_rank(p); v < s->n; v += s->pp)
+        for (int i = s->at[v]; i < s->at[v + 1]; i++) {
+            const nmrt_stage_part *part = &s->part[i];
+            if (!(f->func->units >> part->unit & 1))
+                continue;
+            set_buffers(p, f, part);
+            run_part(p, f, nmrt_in_turns(f->func) ? nmrt_turns_of(part) : nmrt_stages_rows(s, part),
+                     syms);
+        }
+}
+
+static void run_role(nmrt_pipe *p, nmdrv_role role)
+{
     nmrt_syms syms = p->setup->syms;
     for (int k = 0; k < p->en->plan->n_funcs; k++) {
         const nmrt_planned *f = &p->en->plan->func[k];
-        if (f->func->role != NMDRV_INIT)
-            continue;
-        if (f->func->turns < 0)
+        if (f->func->role == (int64_t)role && f->func->turns < 0)
             run_whole(p, f, &syms);
-        for (int v = pp_rank(p); f->func->turns >= 0 && v < s->n; v += s->pp)
-            for (int i = s->at[v]; i < s->at[v + 1]; i++)
-                if (f->func->units >> s->part[i].unit & 1) {
-                    set_buffers(p, f, &s->part[i]);
-                    run_part(p, f, nmrt_stages_rows(s, &s->part[i]), &syms);
-                }
+        else if (f->func->role == (int64_t)role)
+            run_parts(p, f, &syms);
     }
 }
+
+void nmrt_pipe_init(nmrt_pipe *p) { run_role(p, NMDRV_INIT); }
 
 // --- the list ------------------------------------------------------------------------------------
 
@@ -346,10 +356,21 @@ static nmrt_status run_list(nmrt_pipe *p, running *r, nmrt_error *e)
     return NMRT_OK;
 }
 
+// What the step's micro-batches share.
+static void round_weights(nmrt_pipe *p)
+{
+    nmrt_track *track = nmrt_trace_steps(p->en->trace);
+    int64_t begin = nmrt_trace_begin(track, "weights");
+    run_role(p, NMDRV_WEIGHTS);
+    nmrt_trace_end(track, begin, &(nmrt_span){.kind = NMRT_SPAN_PHASE, .name = "weights"});
+}
+
 nmrt_status nmrt_pipe_run(nmrt_pipe *p, const nmrt_actions *a, const nmrt_batch *b, nmrt_error *e)
 {
     running r = {.a = a, .batch = b};
     memset(p->loaded, 0, (size_t)p->en->plan->n_slots * sizeof *p->loaded);
+    if (p->chain == &p->setup->train)
+        round_weights(p);
     return run_list(p, &r, e);
 }
 

@@ -10,12 +10,13 @@ const char *nmrt_complete_name(const char *name)
     return strncmp(name, pending, n) ? NULL : name + n;
 }
 
-nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro)
+nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro, bool kept)
 {
     return (nmrt_texts){.program = mesh->program,
                         .mode = mesh->mode,
                         .once = mesh->zero < 2 || nmrt_mesh_dp(mesh) == 1,
-                        .several = n_micro > 1};
+                        .several = n_micro > 1,
+                        .kept = kept};
 }
 
 // Of a step, in one mode.
@@ -25,12 +26,17 @@ static bool same_part(const nmdrv_func *a, const nmdrv_func *b)
            a->units == b->units && (a->turns < 0) == (b->turns < 0);
 }
 
+// With the same rest of the step beside it.
+static bool same_variant(const nmdrv_func *a, const nmdrv_func *b)
+{
+    return same_part(a, b) && a->recompute == b->recompute && a->products == b->products;
+}
+
 const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums)
 {
     for (int64_t i = 0; i < p->n_funcs; i++) {
         const nmdrv_func *f = &p->func[i];
-        if (same_part(f, func) && f->recompute == func->recompute &&
-            f->products == func->products && f->sums == (int64_t)sums)
+        if (same_variant(f, func) && f->kept == func->kept && f->sums == (int64_t)sums)
             return f;
     }
     return NULL;
@@ -66,9 +72,26 @@ static bool takes(const nmrt_texts *t, const nmdrv_func *f, const nmdrv_func *la
     return f->sums == (leaves_pending(last) ? NMDRV_LAST : NMDRV_EACH);
 }
 
+// Has it a text that takes what is kept?
+static bool could_take(const nmdrv_program *p, const nmdrv_func *func)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        if (p->func[i].kept && same_variant(&p->func[i], func) && p->func[i].sums == func->sums)
+            return true;
+    return false;
+}
+
+// Of texts that differ in that alone, one is the run's.
+static bool keeps_alike(const nmrt_texts *t, const nmdrv_func *f)
+{
+    if (f->kept || f->role == NMDRV_WEIGHTS)
+        return t->kept;
+    return !t->kept || !could_take(t->program, f);
+}
+
 bool nmrt_texts_has(const nmrt_texts *t, const nmdrv_func *f)
 {
-    if (f->mode >= 0 && f->mode != t->mode)
+    if ((f->mode >= 0 && f->mode != t->mode) || !keeps_alike(t, f))
         return false;
     if (!t->once || !nmrt_texts_other(t->program, f, NMDRV_ONCE))
         return f->sums == NMDRV_EACH;

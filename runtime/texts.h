@@ -11,9 +11,10 @@ typedef struct nmrt_texts {
     int mode;     // -1: the program has none
     bool once;    // gradients are reduced once a step
     bool several; // micro-batches a step
+    bool kept;    // they share what they round of weights
 } nmrt_texts;
 
-nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro);
+nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro, bool kept);
 bool nmrt_texts_has(const nmrt_texts *t, const nmdrv_func *func);
 // The text of the same part of a step for other sums; NULL: it has none.
 const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums);

@@ -54,7 +54,7 @@ static const nmdrv_buf bufs[4] = {
 // clang-format off
 #define TEXT(phase, unit, turns, sums, sizes, n_bufs, args, n_args, results, n_results)            \
     {"f",   NMDRV_MICRO, "",     -1,     phase,     1 << unit, turns, sums,   no_run,              \
-     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results, -1,  -1}
+     sizes, no_flops,    n_bufs, n_args, n_results, bufs,      args,  results, -1,  -1,    0}
 // clang-format on
 #define FUNC(phase, unit, turns, sizes, args, n_args, results, n_results)                          \
     TEXT(phase, unit, turns, NMDRV_EACH, sizes, 3, args, n_args, results, n_results)
@@ -76,7 +76,7 @@ static nmrt_status open_chain(nmrt_chain *c, nmrt_stages *s, int pp, const int *
                               nmrt_error *e)
 {
     static const nmrt_recompute layers = {1, {{.name = "", .kind = NMRT_WAY_SELECTIVE}}};
-    nmrt_chain_request q = {.texts = {&program, -1, true, true},
+    nmrt_chain_request q = {.texts = {&program, -1, true, true, false},
                             .role = NMDRV_MICRO,
                             .sym = at,
                             .slots = slots,
@@ -179,7 +179,7 @@ static void test_cuts(void)
     static const nmrt_recompute block = {1, {{.name = "", .kind = NMRT_WAY_BLOCK, .layers = 2}}};
     nmdrv_func texts[2 * N];
     nmdrv_program twice = program;
-    nmrt_chain_request q = {.texts = {&twice, -1, true, true},
+    nmrt_chain_request q = {.texts = {&twice, -1, true, true, false},
                             .role = NMDRV_MICRO,
                             .sym = at,
                             .slots = (const int[]){1},

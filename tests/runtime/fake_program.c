@@ -491,9 +491,9 @@ static const nmdrv_arg schedule_results[] = {F32(NMDRV_OUT, "lr", 5, 0, NULL)};
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define FUNC(name, role, entry, run, sizes, flops, bufs, args, results, n_results)                 \
     {                                                                                              \
-        name,       role, entry,   -1,    NMDRV_WHOLE, 0,           -1,                            \
-        NMDRV_EACH, run,  sizes,   flops, COUNT(bufs), COUNT(args), n_results,                     \
-        bufs,       args, results, -1,    -1}
+        name,  role,  entry,       -1,          NMDRV_WHOLE, 0,    -1,   NMDRV_EACH, run,          \
+        sizes, flops, COUNT(bufs), COUNT(args), n_results,   bufs, args, results,    -1,           \
+        -1,    0}
 static const nmdrv_func funcs[] = {
     FUNC("init", NMDRV_INIT, "", run_init, sizes_init, no_flops, init_bufs, init_args, init_results,
          6),

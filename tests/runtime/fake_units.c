@@ -594,7 +594,8 @@ static const nmdrv_buf eval_turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BO
      table##_args,                                                                                 \
      table##_results,                                                                              \
      recompute,                                                                                    \
-     -1}
+     -1,                                                                                           \
+     0}
 // clang-format on
 #define FUNC(name, role, phase, units, turns, body, table, flops, bufs, n_bufs)                    \
     VARIANT(name, role, phase, units, turns, body, table, flops, bufs, n_bufs, -1)
