@@ -60,6 +60,9 @@ typedef struct report {
 
 static bool is_text_of(const text *t, const nm_func *f)
 {
+    bool gives = f->n_results && f->result_bind[0].kind == NM_BIND_kept;
+    if (f->part.kept || gives) // what is sent without them is told
+        return false;
     return t->mode ? f->part.mode && !strcmp(f->part.mode, t->mode) : !f->part.mode;
 }
 

@@ -26,6 +26,7 @@ typedef struct known { // an argument or a result of a function
 
 typedef struct evaluated { // a function
     const char *name;
+    nm_sym mode;
     nm_recompute recompute;
     uint64_t text; // a hash of it
     bool ran;      // else it was left out
@@ -181,13 +182,69 @@ static const known *find_param(nm_module *m, const evaluated *old, nm_bind bind,
     return find(old->n_params, old->param, bind, at);
 }
 
-static bool make_args(nm_func *f, const nm_eval_opts *o, const evaluated *old, nm_tensor *args)
+static const evaluated *find_name(const nm_evaluation *e, const char *name, size_t length)
+{
+    for (int i = 0; e && i < e->n; i++)
+        if (strncmp(e->func[i].name, name, length) == 0 && !e->func[i].name[length])
+            return &e->func[i];
+    return NULL;
+}
+
+// What f was: shard writes a function for each mode, which on one rank computes what it did, and
+// keep one that takes what it computed. Whose links have become those of a variant is another.
+static const evaluated *find_func(const nm_evaluation *e, const nm_func *f)
+{
+    const evaluated *same = find_name(e, f->name, strlen(f->name));
+    const char *mode = f->part.mode ? nm_sym_fmt(f->module, ".%s", f->part.mode) : NULL;
+    const char *at = mode ? strstr(f->name, mode) : NULL;
+    if (!same && at)
+        same = find_name(e, f->name, (size_t)(at - f->name));
+    if (!same && f->part.kept)
+        same = find_name(e, f->name, strlen(f->name) - strlen(".kept"));
+    return same && same->recompute == f->part.recompute ? same : NULL;
+}
+
+// What another function gives to f, which stands before it.
+static const known *find_kept(const nm_evaluation *now, const nm_func *f, nm_bind bind)
+{
+    for (int i = 0; i < now->n; i++) {
+        const evaluated *giver = &now->func[i];
+        const known *k = find(giver->n_results, giver->result, bind, 0);
+        if (k && giver->mode == f->part.mode)
+            return k;
+    }
+    return NULL;
+}
+
+// A parameter of the model, as the other functions of f's mode had it.
+static const known *find_weight(const nm_evaluation *was, const nm_func *f, nm_bind bind)
+{
+    for (int i = 0; was && i < was->n && bind.kind == NM_BIND_param; i++) {
+        const known *k = find(was->func[i].n_params, was->func[i].param, bind, 0);
+        if (k && was->func[i].mode == f->part.mode)
+            return k;
+    }
+    return NULL;
+}
+
+static const known *find_arg(nm_func *f, int i, const nm_evaluation *was, const nm_evaluation *now)
+{
+    const evaluated *old = find_func(was, f);
+    nm_bind bind = f->param_bind[i];
+    if (bind.kind == NM_BIND_kept)
+        return find_kept(now, f, bind);
+    return old ? find_param(f->module, old, bind, i) : find_weight(was, f, bind);
+}
+
+static bool make_args(nm_func *f, const nm_eval_opts *o, const nm_evaluation *was,
+                      const nm_evaluation *now, nm_tensor *args)
 {
     for (int i = 0; i < f->n_params; i++) {
         nm_bind bind = f->param_bind[i];
-        if (!nm_tensor_new(f->module, f->loc, o, f->param[i]->type, &args[i]))
+        const known *k = find_arg(f, i, was, now);
+        if ((!k && bind.kind == NM_BIND_kept) ||
+            !nm_tensor_new(f->module, f->loc, o, f->param[i]->type, &args[i]))
             return false;
-        const known *k = old ? find_param(f->module, old, bind, i) : NULL;
         if (!bind.name)
             bind.name = nm_sym_fmt(f->module, "%d", i);
         if (k && take_over(&k->t, &args[i], 0))
@@ -218,17 +275,21 @@ static known *keep(nm_arena *scratch, int n, const nm_bind *bind, const nm_tenso
 }
 
 // What cannot be evaluated is no mistake of the module's: nothing is reported.
-static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const evaluated *old)
+static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const nm_evaluation *was,
+                          const nm_evaluation *now)
 {
     nm_arena *scratch = o->arena;
-    evaluated e = {.name = f->name, .recompute = f->part.recompute, .text = nm_func_hash(f)};
+    evaluated e = {.name = f->name,
+                   .mode = f->part.mode,
+                   .recompute = f->part.recompute,
+                   .text = nm_func_hash(f)};
     if (!has_meaning(f) || work_of(f, o) > most_work)
         return e;
     nm_diag *diag = f->module->diag, silent = {0};
     f->module->diag = &silent;
     nm_tensor *args = nm_new_n(scratch, nm_tensor, f->n_params + 1);
     nm_tensor *results = nm_new_n(scratch, nm_tensor, f->n_results + 1);
-    e.ran = make_args(f, o, old, args) && run(f, o, args, results);
+    e.ran = make_args(f, o, was, now, args) && run(f, o, args, results);
     f->module->diag = diag;
     e.n_params = f->n_params;
     e.n_results = e.ran ? f->n_results : 0;
@@ -237,33 +298,14 @@ static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const evaluated *ol
     return e;
 }
 
-static const evaluated *find_name(const nm_evaluation *e, const char *name, size_t length)
-{
-    for (int i = 0; e && i < e->n; i++)
-        if (strncmp(e->func[i].name, name, length) == 0 && !e->func[i].name[length])
-            return &e->func[i];
-    return NULL;
-}
-
-// What f was: shard writes a function for each mode, which on one rank computes what it did. Whose
-// links have become those of a variant is another.
-static const evaluated *find_func(const nm_evaluation *e, const nm_func *f)
-{
-    const evaluated *same = find_name(e, f->name, strlen(f->name));
-    const char *mode = f->part.mode ? nm_sym_fmt(f->module, ".%s", f->part.mode) : NULL;
-    const char *at = mode ? strstr(f->name, mode) : NULL;
-    if (!same && at)
-        same = find_name(e, f->name, (size_t)(at - f->name));
-    return same && same->recompute == f->part.recompute ? same : NULL;
-}
-
 static nm_evaluation evaluate_all(nm_module *m, nm_numbers numbers, const nm_evaluation *old)
 {
     nm_evaluation e = {.numbers = numbers};
     nm_eval_opts opts = small_opts(m, numbers, &e.arena);
     nm_each_func(f, m) {
         e.func = nm_arena_grow(&e.arena, e.func, e.n, sizeof *e.func);
-        e.func[e.n++] = evaluate(f, &opts, find_func(old, f));
+        e.func[e.n] = evaluate(f, &opts, old, &e);
+        e.n++;
     }
     return e;
 }

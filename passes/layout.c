@@ -131,6 +131,16 @@ static bool is_same_outside(nm_module *m, nm_bind param, nm_bind result)
            (param.name == result.name || nm_shard_complete_name(m, param) == result.name);
 }
 
+// What is kept lies as those who take it have it.
+static const nm_type *kept_type(const nm_func *giver, nm_sym name)
+{
+    nm_each_func(f, giver->module)
+        for (int i = 0; i < f->n_params && f->part.mode == giver->part.mode; i++)
+            if (f->param_bind[i].kind == NM_BIND_kept && f->param_bind[i].name == name)
+                return f->param[i]->type;
+    return NULL;
+}
+
 // The type that the place of f's result i has outside; NULL: any order will do.
 static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
 {
@@ -141,6 +151,8 @@ static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
     for (int k = 0; k < f->n_params && b.kind != NM_BIND_none; k++)
         if (is_same_outside(l->m, f->param_bind[k], b) && ordered_like(l->m, t, f->param[k]->type))
             return ordered_like(l->m, t, f->param[k]->type);
+    if (b.kind == NM_BIND_kept)
+        return kept_type(f, b.name);
     if (b.kind != NM_BIND_param && b.kind != NM_BIND_state)
         return NULL;
     const nm_param *row = nm_param_lookup(f->module, b.name);

@@ -93,6 +93,29 @@ want=$(loss_of --precision bf16)
 steps_of islands --precision bf16 $start 2 --dry-run
 grep -q "^note: $start 2 changes nothing: it is of --precision fp8, and this run computes in bf16" "$work/said"
 
+# What is rounded once a step and kept is, to the bit, what each micro-batch would round, on shards, stages and chunks of these.
+while read -r p mesh; do
+    rm -rf "$work"/keep.*
+    for keep in off on; do
+        # shellcheck disable=SC2086 # flags
+        (run_in "keep.$keep" llama3 --steps 3 --warmup 1 --threads 1 --micro-batch 1 --precision $p --keep-rounded-weights $keep $mesh) >/dev/null
+    done
+    diff <(tensors keep.off) <(tensors keep.on)
+done <<'RUNS'
+bf16
+bf16 --dp 2 --zero 3
+fp8 --tp 2 --pp 2 --check-memory
+fp8 --fp8-recipe delayed --pp 2 --vp 2 --zero 1
+RUNS
+planned() { "$work/llama3" --dry-run --precision fp8 --micro-batch 1 --global-batch 4 --keep-rounded-weights "$@"; }
+launches() { planned "$@" | grep ' selective '; } # and memory
+! diff <(launches off) <(launches auto) >/dev/null
+diff <(launches on) <(launches auto)
+diff <(launches off --zero 3 --dp 2) <(launches auto --zero 3 --dp 2)
+# Where there is no memory for it, auto keeps nothing.
+short=$(planned off | awk '$1 == "total" { printf "%.9f", ($2 + 1000) / 2^30 }')
+diff <(launches off) <(launches auto --memory-limit "$short")
+
 # --fp8-check: a step in two precisions from one checkpoint, nothing saved; a mesh says what one rank does.
 apart() { awk '/all parameters together$/ { print $1 }' "$work/said.$1"; }
 layers() { grep -c ', layers ' "$work/said.$1"; }
