@@ -101,8 +101,6 @@ static bool check(nm_gen *g, const nm_flash *x)
         return nm_gen_refuse(g, x->op,
                              tensor_cores ? "a head dim that is not a constant up to 256 (bf16)"
                                           : "a head dim that is not a constant up to 512") != NULL;
-    if (x->op->n_out > 3)
-        return nm_gen_refuse(g, x->op, "gradients of bias and sink are not lowered yet") != NULL;
     return check_dtypes(g, x);
 }
 

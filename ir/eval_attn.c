@@ -25,7 +25,7 @@ typedef struct row { // of q; the other tensors' elements that belong to it
     int64_t position, first_key;      // global positions: of the row, of key 0 by its index
     uint64_t index;                   // global index of the row
     double *score, *p, *drop, *slope; // [n_keys]; slope: of the softcap
-    double lse, p_sink;
+    double lse;
     double rate; // of dropout
 } row;
 
@@ -206,7 +206,6 @@ static void solve_row(row *r)
     bool empty = r->lse == -INFINITY;
     for (int64_t j = 0; j < r->n_keys; j++)
         r->p[j] = empty ? 0 : exp(r->score[j] - r->lse);
-    r->p_sink = empty ? 0 : exp(sink - r->lse);
 }
 
 // --- the ops -------------------------------------------------------------------------------------
@@ -240,7 +239,7 @@ static void grad_p(const row *r, double *dp)
 }
 
 typedef struct grads { // results and their strides along hd and `over`
-    nm_tensor *dq, *dk, *dv, *dbias, *dsink;
+    nm_tensor *dq, *dk, *dv;
 } grads;
 
 static void add_grads(const row *r, const grads *g, const double *dp, double mean)
@@ -248,11 +247,8 @@ static void add_grads(const row *r, const grads *g, const double *dp, double mea
     const nm_attn *a = &r->a;
     double scale = nm_attr_float(r->e->op, "scale", 1);
     int64_t q = row_offset(r, g->dq), k = row_offset(r, g->dk), v = row_offset(r, g->dv);
-    int64_t bias = g->dbias ? row_offset(r, g->dbias) : 0;
     for (int64_t j = 0; j < r->n_keys; j++) {
-        double ds = r->p[j] * (dp[j] - mean), dot = ds * r->slope[j] * scale;
-        if (g->dbias)
-            g->dbias->data[bias + j * nm_tensor_stride(g->dbias, a->over)] += ds;
+        double dot = r->p[j] * (dp[j] - mean) * r->slope[j] * scale;
         for (int64_t x = 0; x < r->n_hd; x++) {
             int64_t at_k =
                 k + j * nm_tensor_stride(g->dk, a->over) + x * nm_tensor_stride(g->dk, a->hd);
@@ -264,17 +260,13 @@ static void add_grads(const row *r, const grads *g, const double *dp, double mea
             g->dv->data[at_v] += r->p[j] * r->drop[j] * q_like(r, 5, x);
         }
     }
-    if (g->dsink)
-        g->dsink->data[row_offset(r, g->dsink)] -= r->p_sink * mean;
 }
 
 void nm_eval_attention_grad(nm_eval_op *e)
 {
     row r;
     start_rows(&r, e);
-    bool bias = r.a.extra[NM_ATTN_bias], sink = r.a.extra[NM_ATTN_sink];
-    grads g = {&e->out[0], &e->out[1], &e->out[2], bias ? &e->out[3] : NULL,
-               sink ? &e->out[3 + bias] : NULL};
+    grads g = {&e->out[0], &e->out[1], &e->out[2]};
     double *dp = nm_new_n(e->opts->arena, double, r.n_keys);
     nm_walk *w = &r.w;
     for (bool more = nm_walk_some(w); more; more = nm_walk_next(w)) {

@@ -35,7 +35,6 @@ static const char *names(nm_module *m, const char *prefix, int n)
     return list;
 }
 
-// As many as types are given; attention_grad has three, and one for a bias, one for a sink.
 static int count_results(nm_opcode code, const char *example)
 {
     const nm_op_info *info = &nm_op_table[code];
@@ -45,9 +44,7 @@ static int count_results(nm_opcode code, const char *example)
     int n = 0;
     for (const char *p = given; p && (p = strchr(p, ']')); p++)
         n++;
-    if (given)
-        return n;
-    return 3 + !!strstr(example, "bias") + !!strstr(example, "sink");
+    return n;
 }
 
 nm_func *nm_op_example(nm_module *m, nm_opcode code)

@@ -545,39 +545,6 @@ void nm_grad_overlap_add(nm_grad *g, nm_op *op)
     nm_grad_into(g, op, op->in[0], turned(g, op, NM_OP_windows));
 }
 
-// --- algorithms --------------------------------------------------------------------------------
-
-// out, lse = attention(q, k, v, extra...): one op gives dq, dk, dv, then dbias and dsink if those
-// are extra
-void nm_grad_attention(nm_grad *g, nm_op *op)
-{
-    enum { MAX_IN = 16 };
-    nm_value *operand[MAX_IN], *dout = nm_grad_of(g, op, 0);
-    if (nm_grad_of(g, op, 1) || op->n_in + 3 > MAX_IN)
-        nm_bug("attention: its log-sum-exp is not for differentiation");
-    for (int i = 0; i < 3; i++)
-        operand[i] = in(g, op, i);
-    operand[3] = out(g, op);
-    operand[4] = read(g, &op->out[1]);
-    operand[5] = dout;
-    for (int i = 3; i < op->n_in; i++)
-        operand[i + 3] = in(g, op, i);
-
-    nm_op *d = nm_build_op(g->f, g->before,
-                           &(nm_proto){.code = NM_OP_attention_grad,
-                                       .loc = op->loc,
-                                       .n_in = op->n_in + 3,
-                                       .in = operand,
-                                       .n_attrs = op->n_attrs,
-                                       .attr = op->attr});
-    for (int i = 0; i < 3; i++)
-        nm_grad_into(g, op, op->in[i], &d->out[i]);
-    nm_syms extra = nm_attr_dims(op, "extra");
-    for (int i = 0, k = 3; i < extra.n; i++)
-        if (!strcmp(extra.sym[i], "bias") || !strcmp(extra.sym[i], "sink"))
-            nm_grad_into(g, op, op->in[3 + i], &d->out[k++]);
-}
-
 // autodiff inlines calls first.
 void nm_grad_call(nm_grad *g, nm_op *op)
 {

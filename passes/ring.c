@@ -19,8 +19,8 @@
 // a block that lies in the future.
 //
 // After localize: a block that goes round has the local type of the own one, and no form says whose
-// it is. An attention with a sink or with a gradient of its bias is left as it is, and so is one
-// whose gathered keys or values somebody else reads: they are there, then.
+// it is. An attention with a sink and the backward of one with a bias are left as they are, and so
+// is one whose gathered keys or values somebody else reads: they are there, then.
 #include "passes/ring.h"
 
 #include "ir/attn.h"

@@ -133,8 +133,7 @@ void nmk_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, n
               nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
               void *scratch);
 int64_t nmk_attn_grad_count(const nmk_attn_args *x);
-// dq, dk and dv; probabilities are computed again from lse. Gradients of bias and sink are not
-// given.
+// dq, dk and dv; probabilities are computed again from lse.
 void nmk_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
                    nmk_position *position, nmk_position *key_position, int64_t from, int64_t to,
                    void *scratch);

@@ -17,7 +17,7 @@ enum {
 void nmg_attn(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,
               nmk_position *position, nmk_position *key_position, int64_t index);
 
-// dq, dk and dv; gradients of bias and sink are not given. A block does one index of
+// dq, dk and dv. A block does one index of
 //     batch x kv heads x slices of the larger of hd, hd_v x (tiles of keys, then tiles of rows).
 // One of keys makes dk and dv, one of rows dq; each sum has one owner and a fixed order.
 void nmg_attn_grad(const nmk_attn_spec *s, const nmk_attn_args *x, const void *env, nmk_bias *bias,

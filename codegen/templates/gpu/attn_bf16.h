@@ -63,7 +63,7 @@ void nmg_attn_bf16_maps(const nmk_attn_spec *s, const nmk_attn_args *x, const vo
 void nmg_attn_norms_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, float *norms,
                          int64_t index);
 
-// dq, dk and dv; gradients of bias and sink are not given. A block does one index of
+// dq, dk and dv. A block does one index of
 //     batch x kv heads x slices of the larger of hd, hd_v x (tiles of keys, then tiles of rows).
 // One of keys makes dk and dv, one of rows dq; each sum has one owner and a fixed order.
 void nmg_attn_grad_bf16(const nmk_attn_spec *s, const nmk_attn_args *x, const float *norms,
