@@ -189,7 +189,7 @@ static void list_objects(nm_binary *b)
         if (b->o->emu && c->specific)
             add_object(b, c, EMU_SM90A);
         for (int k = FIRST_ARCH; k < b->n_targets; k++)
-            if (c->specific || common < 0 || k == common)
+            if (c->varies || common < 0 || k == common)
                 add_object(b, c, k);
     }
 }

@@ -245,6 +245,7 @@ static double now(void)
 static void make(nm_worker *w, nm_object *o)
 {
     LLVMModuleRef mod = load(w, o);
+    nm_gpu_fp8_define(mod, o->target);
     if (o->library.data)
         link_bitcode(w, o->library, mod);
     bool linked = o->library.data || needs_templates(mod);

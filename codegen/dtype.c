@@ -1,6 +1,7 @@
 // How each dtype is computed and stored in kernels. The floats of 16 and 8 bits are computed as f32
 // and rounded after every op, so that fusion changes no bits; bool is stored as one byte.
 #include "codegen/gen.h"
+#include "codegen/gpu.h"
 
 static bool is_fp8(nm_dtype t) { return t == NM_e4m3 || t == NM_e5m2; }
 
@@ -68,10 +69,23 @@ static LLVMValueRef bf16_value(nm_fn *f, LLVMValueRef bits32)
     return LLVMBuildBitCast(f->b, high, f->f32, "");
 }
 
+// In gpu kernels by functions, which are the machine's own.
+static LLVMValueRef fp8_bits(nm_fn *f, nm_dtype t, LLVMValueRef v)
+{
+    bool gpu = f->m->options.flavour == NM_FLAVOUR_gpu;
+    return gpu ? nm_gpu_fp8_bits(f, t, v) : nm_fp8_bits(f, t, v);
+}
+
+static LLVMValueRef fp8_value(nm_fn *f, nm_dtype t, LLVMValueRef bits32)
+{
+    bool gpu = f->m->options.flavour == NM_FLAVOUR_gpu;
+    return gpu ? nm_gpu_fp8_value(f, t, bits32) : nm_fp8_value(f, t, bits32);
+}
+
 LLVMValueRef nm_dtype_round(nm_fn *f, nm_dtype t, LLVMValueRef v)
 {
     if (is_fp8(t))
-        return nm_fp8_value(f, t, nm_fp8_bits(f, t, v));
+        return fp8_value(f, t, fp8_bits(f, t, v));
     return t == NM_bf16 ? bf16_value(f, bf16_bits(f, v)) : v;
 }
 
@@ -82,7 +96,7 @@ LLVMValueRef nm_dtype_load(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i)
     if (t == NM_bf16)
         return bf16_value(f, LLVMBuildZExt(f->b, v, f->i32, ""));
     if (is_fp8(t))
-        return nm_fp8_value(f, t, LLVMBuildZExt(f->b, v, f->i32, ""));
+        return fp8_value(f, t, LLVMBuildZExt(f->b, v, f->i32, ""));
     return t == NM_bool ? LLVMBuildICmp(f->b, LLVMIntNE, v, LLVMConstInt(f->i8, 0, false), "") : v;
 }
 
@@ -91,7 +105,7 @@ LLVMValueRef nm_dtype_store(nm_fn *f, nm_dtype t, LLVMValueRef p, LLVMValueRef i
     if (t == NM_bf16)
         v = LLVMBuildTrunc(f->b, bf16_bits(f, v), f->i16, "");
     if (is_fp8(t))
-        v = LLVMBuildTrunc(f->b, nm_fp8_bits(f, t, v), f->i8, "");
+        v = LLVMBuildTrunc(f->b, fp8_bits(f, t, v), f->i8, "");
     if (t == NM_bool)
         v = LLVMBuildZExt(f->b, v, f->i8, "");
     LLVMValueRef store = LLVMBuildStore(f->b, v, nm_fn_at(f, nm_dtype_storage(f, t), p, i));

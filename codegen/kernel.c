@@ -49,6 +49,7 @@ static uint64_t hash_code(const nm_code *c)
 int nm_program_add_code(nm_program *p, LLVMModuleRef mod, nm_code code)
 {
     nm_codes *all = p->codes;
+    code.varies = code.specific || nm_gpu_has_fp8(mod);
     code.bitcode = LLVMWriteBitcodeToMemoryBuffer(mod);
     LLVMDisposeModule(mod);
     code.hash = hash_code(&code);

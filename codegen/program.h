@@ -14,7 +14,8 @@ typedef struct nm_code {         // one LLVM module: of equal kernels, of a driv
     int weight;
     // Of the flavour gpu, as in nm_object; else 0: as everywhere, and for sm_90a.
     nm_entry entry[NM_MAX_LAUNCHES], sm90a[NM_MAX_LAUNCHES];
-    bool specific;       // it is compiled for each architecture by itself
+    bool specific;       // its templates and its launch differ for sm_90a
+    bool varies;         // it is compiled for each architecture by itself
     const char *library; // as in nm_gen
 } nm_code;
 

@@ -129,7 +129,7 @@ static const struct {
     const char *feature, *ptx; // the oldest version that knows it, so that older drivers take it
 } archs[] = {
     {"sm_80", 80, false, "+ptx80", "8.0"},   {"sm_86", 86, false, "+ptx80", "8.0"},
-    {"sm_89", 89, false, "+ptx80", "8.0"},   {"sm_90", 90, false, "+ptx80", "8.0"},
+    {"sm_89", 89, false, "+ptx81", "8.1"},   {"sm_90", 90, false, "+ptx80", "8.0"},
     {"sm_90a", 90, true, "+ptx80", "8.0"},   {"sm_100", 100, false, "+ptx86", "8.6"},
     {"sm_100a", 100, true, "+ptx86", "8.6"}, {"sm_120", 120, false, "+ptx87", "8.7"},
 };
