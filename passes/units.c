@@ -103,10 +103,9 @@ static bool add_counted(nm_units *u, nm_func *count)
     return true;
 }
 
-bool nm_pass_units(nm_module *m, bool *changed)
+static bool cut(nm_module *m)
 {
     nm_units u = {.m = m, .k = -1};
-    *changed = true;
     find_dims(&u);
     nm_units_join_rows(&u);
     if (!cut_each(&u, ".micro", nm_units_cut_micro) || !nm_units_own(&u) ||
@@ -115,4 +114,10 @@ bool nm_pass_units(nm_module *m, bool *changed)
         return false;
     m->n_units = u.k < 0 ? 1 : 2 * u.k + 1;
     return true;
+}
+
+bool nm_pass_units(nm_module *m, bool *changed)
+{
+    *changed = true;
+    return nm_units_try_stages(m, cut) || cut(m);
 }

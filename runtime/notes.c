@@ -81,7 +81,9 @@ void nmrt_note_program_flags(const nmrt_run *run)
 {
     note_fp8_flags(run);
     if (!nmrt_recompute_any(run->program))
-        note_idle(run, "recompute", "no layers of this program were compiled to run again");
+        note_idle(run, "recompute",
+                  "this program has no layers to choose for; a repeat of the model over a dim that "
+                  "its mesh's row pp lists would have");
     if (run->device == &nmrt_device_host)
         note_gpu_flags(run);
 }

@@ -132,7 +132,9 @@ static void report_variant(const nmdrv_program *p, const nmrt_way *way, nmrt_tex
             nmrt_text_add(problems, "%s %s", sep, way_name[i]);
             sep = ",";
         }
-    nmrt_text_add(problems, " alone; nemocc --recompute has the others\n");
+    nmrt_text_add(
+        problems,
+        " alone; compile it with nemocc --recompute none,selective,full for the others\n");
 }
 
 static bool has_chunks(const nmdrv_program *p)
@@ -143,11 +145,30 @@ static bool has_chunks(const nmdrv_program *p)
     return false;
 }
 
+// Are there layers that backward goes back through, with one text of what they keep?
+static bool has_layers(const nmdrv_program *p)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        if (p->func[i].turns >= 0 && p->func[i].phase == NMDRV_BACKWARD)
+            return true;
+    return false;
+}
+
+// Where there are no layers at all, notes.c says that the flag changes nothing.
+static void report_none(const nmdrv_program *p, const nmrt_way *way, nmrt_text *problems)
+{
+    if (has_layers(p) && way->kind != NMRT_WAY_AUTO)
+        nmrt_text_add(problems,
+                      "--recompute %s%s: this binary was compiled without the pass recompute "
+                      "(--disable-pass); compile it with nemocc --recompute none,selective,full\n",
+                      way_name[way->kind], way->kind == NMRT_WAY_BLOCK ? "N" : "");
+}
+
 static void check(const nmdrv_program *p, const nmrt_way *way, nmrt_text *problems)
 {
-    if (!nmrt_recompute_any(p)) // notes.c says that it changes nothing
-        return;
-    if (way->n_name && !is_known(p, way))
+    if (!nmrt_recompute_any(p))
+        report_none(p, way, problems);
+    else if (way->n_name && !is_known(p, way))
         report_name(p, way, problems);
     else if (lacks(p, way))
         report_variant(p, way, problems);
