@@ -1,6 +1,8 @@
 // What the backward turns of a repeat read from the forward turns, and what they compute again:
 //
-//   none        keeps what is read. What is read through a view or a cast is kept as what it is of.
+//   none        keeps what is read. What is read through a view or a cast is kept as what it is
+//               of. A map in f32 of rounded values is what no program stores that rounds: of it and
+//               of those that it is made of, kept or not, the fewest bytes are kept.
 //   selective   keeps what is dear: products, attention, reductions are never computed again. Of
 //               maps and views the cheapest set is a minimum vertex cut between what cannot be
 //               computed again (with the carried values) and what is needed: a value that is kept
@@ -96,19 +98,49 @@ static bool *find_bound(const nm_value_list *all, int n_carried, nm_arena *arena
     return bound;
 }
 
-static bool is_kept_if_needed(const nm_value *v, nm_recompute how)
+static bool is_narrow(const nm_value *v)
 {
-    return !v->def || (how == NM_RECOMPUTE_none ? !is_mere(v->def) : !can_recompute(v->def));
+    const nm_dtype_info *t = &nm_dtype_table[v->type->dtype];
+    return t->is_float && t->bytes < nm_dtype_table[NM_f32].bytes;
+}
+
+// By number: is it f32 between roundings, a map of values that were rounded?
+static bool *find_wide(const nm_value_list *all, nm_arena *arena)
+{
+    bool *wide = nm_new_n(arena, bool, all->n + 1);
+    for (int i = 0; i < all->n; i++) {
+        const nm_op *op = all->v[i]->def;
+        if (!op || !can_recompute(op) || all->v[i]->type->dtype != NM_f32)
+            continue;
+        for (int k = 0; k < op->n_in; k++)
+            wide[i] |= wide[nm_grad_number(all, op->in[k])] ||
+                       (op->code == NM_OP_cast && is_narrow(op->in[k]));
+    }
+    return wide;
+}
+
+// What `none` keeps if it is read. What was rounded behind such a map is a value of its own.
+static bool is_stored(const nm_value_list *all, int i, const bool *wide)
+{
+    const nm_op *op = all->v[i]->def;
+    bool rounds = op->code == NM_OP_cast && is_narrow(all->v[i]);
+    return rounds ? wide[nm_grad_number(all, op->in[0])] : !is_mere(op) && !wide[i];
+}
+
+static bool is_kept_if_needed(const nm_value_list *all, int i, nm_recompute how, const bool *wide)
+{
+    const nm_op *op = all->v[i]->def;
+    return !op || (how == NM_RECOMPUTE_none ? is_stored(all, i, wide) : !can_recompute(op));
 }
 
 static nm_flow *build(nm_arena *arena, const nm_value_list *all, int n_carried, nm_recompute how,
                       const bool *need)
 {
     nm_flow *w = nm_flow_new(arena, all->n);
-    const bool *bound = find_bound(all, n_carried, arena);
+    const bool *bound = find_bound(all, n_carried, arena), *wide = find_wide(all, arena);
     for (int i = 0; i < all->n; i++) {
         const nm_op *op = all->v[i]->def;
-        bool source = bound[i] && is_kept_if_needed(all->v[i], how);
+        bool source = bound[i] && is_kept_if_needed(all, i, how, wide);
         nm_flow_cost(w, i, cost_of(all->v[i]));
         if (source)
             nm_flow_source(w, i);
