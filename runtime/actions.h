@@ -46,6 +46,9 @@ uint64_t nmrt_stages_units(const nmrt_stages *s,
                            int rank); // bits: of which this pp rank has a part
 // The rows of a part of an odd unit.
 nmrt_run_of nmrt_stages_rows(const nmrt_stages *s, const nmrt_stage_part *part);
+// How many turns of a unit have one of its next `rows` rows, the last maybe not all of its own; at
+// most `most`, and 0 of no rows or fewer.
+int64_t nmrt_stages_turns_of(const nmrt_stages *s, int unit, int64_t rows, int64_t most);
 // The rows of these units' parameters that a pp rank has, in the order in which it stores them: a
 // run a part, at most vp of each unit. Returns how many; `run` may be NULL.
 int nmrt_stages_runs(const nmrt_stages *s, int rank, uint64_t units, nmrt_run_of *run);

@@ -1,7 +1,5 @@
 #include "runtime/islands.h"
 
-#include <string.h>
-
 nmrt_islands nmrt_islands_of(const nmrt_options *o)
 {
     return (nmrt_islands){o->bf16_start, o->bf16_end};
@@ -23,31 +21,18 @@ static bool has_texts(const nmdrv_program *p, int unit)
     return false;
 }
 
-// layers and layers.o, turns of several: repeats over one model's layers.
-static bool is_of_same(const char *a, const char *b)
-{
-    size_t n = strcspn(a, ".");
-    return n == strcspn(b, ".") && strncmp(a, b, n) == 0;
-}
-
-// The layers of the model that a unit's repeat has turns of.
+// The layers of the model that a unit's repeat has turns of: those of its dim's stem, as layers and
+// layers.o, turns of several, are of the same ones.
 static int64_t layers_of(const nmrt_stages *s, int unit)
 {
     int64_t most = 0;
     for (int u = 1; u < s->n_units; u += 2) {
         nmrt_stage_part all = {u, 0, s->turns[u]};
         nmrt_run_of rows = nmrt_stages_rows(s, &all);
-        if (is_of_same(s->name[u], s->name[unit]) && rows.from + rows.n > most)
+        if (nmrt_same_stem(s->name[u], s->name[unit]) && rows.from + rows.n > most)
             most = rows.from + rows.n;
     }
     return most;
-}
-
-// Turns that have one of so many layers; at most so many.
-static int64_t turns_with(int64_t layers, int64_t each, int64_t most)
-{
-    int64_t n = layers > 0 ? layers / each + (layers % each != 0) : 0;
-    return n < most ? n : most;
 }
 
 static int add_chunk(nmrt_chunk *chunk, int n, const nmrt_chunk *whole, int64_t first,
@@ -71,8 +56,8 @@ int nmrt_islands_chunks(const nmrt_islands *x, const nmdrv_program *program, con
         return add_chunk(chunk, n, whole, 0, turns, NMDRV_PRODUCTS_FP8);
     nmrt_run_of rows = nmrt_stages_rows(s, &whole->part);
     int64_t behind = layers_of(s, unit) - (rows.from + rows.n);
-    int64_t first = turns_with(x->start - rows.from, s->each[unit], turns);
-    int64_t last = turns_with(x->end - behind, s->each[unit], turns - first);
+    int64_t first = nmrt_stages_turns_of(s, unit, x->start - rows.from, turns);
+    int64_t last = nmrt_stages_turns_of(s, unit, x->end - behind, turns - first);
     if (first + last == turns)
         first = turns, last = 0;
     n = add_chunk(chunk, n, whole, 0, first, NMDRV_PRODUCTS_BF16);

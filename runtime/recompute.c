@@ -43,17 +43,13 @@ static const char *dim_of(const nmdrv_program *p, const nmdrv_func *f)
     return f->recompute >= 0 && f->turns >= 0 ? p->sym[f->turns].of : NULL;
 }
 
-// As a way of it would call it.
-static int name_length(const char *dim) { return (int)strcspn(dim, "."); }
-
-// Is it the first function of this name?
+// Is it the first function of what a way would call its dim?
 static bool is_first(const nmdrv_program *p, int64_t func)
 {
     const char *dim = dim_of(p, &p->func[func]);
     for (int64_t i = 0; dim && i < func; i++) {
         const char *other = dim_of(p, &p->func[i]);
-        if (other && name_length(other) == name_length(dim) &&
-            strncmp(other, dim, (size_t)name_length(dim)) == 0)
+        if (other && nmrt_same_stem(other, dim))
             return false;
     }
     return dim != NULL;
@@ -104,7 +100,7 @@ static void report_name(const nmdrv_program *p, const nmrt_way *way, nmrt_text *
     for (int64_t i = 0; i < p->n_funcs; i++)
         if (is_first(p, i)) {
             const char *dim = dim_of(p, &p->func[i]);
-            nmrt_text_add(problems, "%s %.*s", sep, name_length(dim), dim);
+            nmrt_text_add(problems, "%s %.*s", sep, nmrt_stem(dim), dim);
             sep = ",";
         }
     nmrt_text_add(problems, "\n");
@@ -275,9 +271,7 @@ int nmrt_recompute_chunks(const nmrt_recompute *r, const nmrt_stages *s, int v, 
         return 1;
     }
     int64_t left = all->unit % 2 ? way->layers - layers_before(r, s, v, part) : 0,
-            each = s->each[all->unit] ? s->each[all->unit] : 1,
-            full = left > 0 ? left / each + (left % each != 0) : 0; // a turn that begins before it
-    full = full < all->n ? full : all->n;
+            full = nmrt_stages_turns_of(s, all->unit, left, all->n);
     int n = 0;
     if (full)
         chunk[n++] =

@@ -9,6 +9,7 @@
 #include "runtime/recorder.h"
 
 #include "runtime/clock.h"
+#include "runtime/text.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -207,7 +208,7 @@ nmrt_title nmrt_note_title(const nmrt_note *note)
     nmrt_title t;
     const char *name = note->name;
     char to[64] = "";
-    int first = (int)strcspn(name, ".");
+    int first = nmrt_stem(name);
     if (*note->verb)
         snprintf(to, sizeof to, "%s rank %d ", note->verb, note->peer), first = (int)strlen(name);
     snprintf(t.at, sizeof t.at, "%s%.*s%s%.160s%s%.100s%s", to, first < 100 ? first : 100, name,

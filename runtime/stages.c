@@ -142,6 +142,14 @@ nmrt_run_of nmrt_stages_rows(const nmrt_stages *s, const nmrt_stage_part *part)
     return (nmrt_run_of){s->row[part->unit] + part->first * each, part->n * each};
 }
 
+int64_t nmrt_stages_turns_of(const nmrt_stages *s, int unit, int64_t rows, int64_t most)
+{
+    if (rows <= 0)
+        return 0;
+    int64_t n = rows / s->each[unit] + (rows % s->each[unit] != 0);
+    return n < most ? n : most;
+}
+
 int nmrt_stages_runs(const nmrt_stages *s, int rank, uint64_t units, nmrt_run_of *run)
 {
     int n = 0;

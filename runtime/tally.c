@@ -5,7 +5,6 @@
 #include "runtime/null_device.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct counting { // the frame's device
     nmrt_tally *tally;
@@ -174,11 +173,9 @@ void nmrt_tally_print(const nmrt_tally *t, nmrt_text *out)
     }
 }
 
-// "row.layer_norm.3" is of the kind row.
 static bool same_kind(const nmdrv_kernel *a, const nmdrv_kernel *b)
 {
-    size_t n = strcspn(a->name, ".");
-    return strcspn(b->name, ".") == n && strncmp(a->name, b->name, n) == 0;
+    return nmrt_same_stem(a->name, b->name);
 }
 
 static void print_kind(const nmrt_tally *t, int64_t first, nmrt_text *out)
@@ -188,8 +185,8 @@ static void print_kind(const nmrt_tally *t, int64_t first, nmrt_text *out)
     for (int64_t i = 0; i < t->mesh->program->n_kernels; i++)
         n += same_kind(&kernel[first], &kernel[i]) ? t->launches[i] : 0;
     if (n)
-        nmrt_text_add(out, "  %-26.*s %10lld\n", (int)strcspn(kernel[first].name, "."),
-                      kernel[first].name, (long long)n);
+        nmrt_text_add(out, "  %-26.*s %10lld\n", nmrt_stem(kernel[first].name), kernel[first].name,
+                      (long long)n);
 }
 
 static void print_tallied(const char *name, const nmrt_tallied *x, nmrt_text *out)

@@ -1,4 +1,4 @@
-// A growing text, and numbers as people and JSON want to read them.
+// A growing text, names by their stems, and numbers as people and JSON want to read them.
 #include "runtime/text.h"
 
 #include <math.h>
@@ -120,6 +120,14 @@ void nmrt_text_release(nmrt_text *t)
 {
     free(t->at);
     *t = (nmrt_text){0};
+}
+
+int nmrt_stem(const char *name) { return (int)strcspn(name, "."); }
+
+bool nmrt_same_stem(const char *a, const char *b)
+{
+    int n = nmrt_stem(a);
+    return n == nmrt_stem(b) && strncmp(a, b, (size_t)n) == 0;
 }
 
 nmrt_human nmrt_bytes(int64_t n)

@@ -1,4 +1,4 @@
-// A growing text, and numbers as people and JSON want to read them.
+// A growing text, names by their stems, and numbers as people and JSON want to read them.
 #ifndef NMRT_TEXT_H
 #define NMRT_TEXT_H
 
@@ -22,6 +22,11 @@ void nmrt_text_add_f32(nmrt_text *t, float x); // likewise, for a float
 void nmrt_text_add_pair(nmrt_text *t, const char *key, const char *value);
 void nmrt_text_add_count(nmrt_text *t, const char *key, int64_t value);
 void nmrt_text_release(nmrt_text *t);
+
+// How much of a name, up to a dot, says what it is of: 6 of "layers.o", which is made of layers; 3
+// of "row.layer_norm.3", a kernel of the kind row.
+int nmrt_stem(const char *name);
+bool nmrt_same_stem(const char *a, const char *b);
 
 typedef struct nmrt_human { // a short text by value: printf("%s", nmrt_bytes(n).s)
     char s[32];
