@@ -6,14 +6,16 @@
 
 #include <string.h>
 
+struct entry {
+    nm_sym text;
+    size_t len;
+    uint64_t hash;
+};
+
 struct nm_interner {
     nm_arena *arena;
     size_t n, cap; // cap is a power of two
-    struct entry {
-        nm_sym text;
-        size_t len;
-        uint64_t hash;
-    } *entry;
+    struct entry *entry;
 };
 
 nm_interner *nm_interner_new(nm_arena *arena)

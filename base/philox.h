@@ -55,6 +55,6 @@ static inline float nm_philox_u2(nm_philox p) { return (float)(p.x[1] >> 8) * 0x
 // normal(0, 1). The caller brings its own functions, as templates have no libm; T is float or
 // double.
 #define NM_PHILOX_NORMAL(T, p, SQRT, LOG, COS)                                                     \
-    (SQRT((T) - 2 * LOG((T)nm_philox_u1(p))) * COS((T)6.283185307179586476925 * (T)nm_philox_u2(p)))
+    (SQRT(-2 * LOG((T)nm_philox_u1(p))) * COS((T)6.283185307179586476925 * (T)nm_philox_u2(p)))
 
 #endif

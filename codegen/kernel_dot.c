@@ -187,8 +187,7 @@ static bool is_bf16(const nm_value *v)
 {
     const nm_op *op = v->def;
     bool passes = op && op->n_in == 1 && (nm_is(op, NM_VIEW) || op->code == NM_OP_cast);
-    return v->type->dtype == NM_bf16 || nm_is_fp8(v->type->dtype) ||
-           (passes && is_bf16(op->in[0]));
+    return v->type->dtype == NM_bf16 || nm_is_fp8(v->type->dtype) || (passes && is_bf16(op->in[0]));
 }
 
 static bool write_gpu_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)

@@ -142,7 +142,7 @@ void nm_eval_update(nm_eval_op *e)
     nm_sym over = nm_attr_sym(e->op, "over");
     int64_t room = nm_tensor_extent(e->in[0], over) - nm_tensor_extent(e->in[1], over);
     double place = e->in[2]->data[0];
-    int64_t start = place<0 ? 0 : place>(double) room ? room : (int64_t)place;
+    int64_t start = (int64_t)fmin(fmax(place, 0), (double)room);
     nm_walk w = walk_operands(e, 1), new = {0};
     nm_each_element(w)
         e->out->data[w.off[1]] = e->in[0]->data[w.off[0]];
@@ -150,6 +150,6 @@ void nm_eval_update(nm_eval_op *e)
     nm_walk_read(&new, e->in[1]);
     nm_walk_read(&new, e->out);
     nm_each_element(new)
-        e->out->data[new.off[1] + start * nm_tensor_stride(e->out, over)] =
+        e->out->data[new.off[1] + nm_tensor_stride(e->out, over) * start] =
             e->in[1]->data[new.off[0]];
 }

@@ -12,9 +12,10 @@
 // A collective's result may at run time be its operand: axes of size one move nothing. Where the
 // result is *loose*, readers go by the pointer that the collective gave; then the operand is there
 // for as long as the result, nobody writes to it, and nothing is written over a loose value. Any
-// other result of a collective is copied to its place if it lies elsewhere. Collectives, and groups,
-// that are launched together (`more`) run at one position. Where a `wait` names a launch, it goes on until
-// then: its operands' places are read and its results' places written all that time, by it alone.
+// other result of a collective is copied to its place if it lies elsewhere. Collectives, and
+// groups, that are launched together (`more`) run at one position. Where a `wait` names a launch,
+// it goes on until then: its operands' places are read and its results' places written all that
+// time, by it alone.
 #ifndef NM_IR_PLAN_H
 #define NM_IR_PLAN_H
 

@@ -11,12 +11,14 @@ enum {
     NM_MAX_OP_ATTRS = 16,
 };
 
+struct nm_hash_slot {
+    uint64_t hash;
+    const void *item;
+};
+
 typedef struct nm_hash_set { // open addressing over pointers; nothing walks it
     size_t n, cap;
-    struct nm_hash_slot {
-        uint64_t hash;
-        const void *item;
-    } *slot;
+    struct nm_hash_slot *slot;
 } nm_hash_set;
 
 // The slot of the item that `same` accepts, or a new one for it whose item is NULL: the caller

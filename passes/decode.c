@@ -242,14 +242,13 @@ static void convert_repeat(decoder *d, nm_op *op, nm_value *at, caches *all)
 
 static void convert(decoder *d, nm_func *f, nm_value *at, caches *all)
 {
-    nm_each_op_safe(op, f) {
+    nm_each_op_safe(op, f)
         if (op->code == NM_OP_repeat)
             convert_repeat(d, op, at, all);
         else if (op->code == NM_OP_attention)
             attend_to_cache(d, op, at, all);
         else if (op->code == NM_OP_index && has_positions(d, op->out[0].type))
             shift_index(op, at);
-    }
 }
 
 // --- the function ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@
 // Is it built with the headers of this compiler?
 static bool check_version(nm_diag *diag, const char *path, const nm_plugin *p)
 {
-    static const size_t sizes[] = NM_PLUGIN_SIZES;
+    static const size_t sizes[] = {NM_PLUGIN_SIZES};
     if (p->version != NM_PLUGIN_VERSION)
         return nm_error(diag, (nm_loc){0},
                         "%s: a plug-in of version %d, and this nemocc takes version %d", path,

@@ -32,9 +32,9 @@ static const char nm_plugin_ops[] =
 #undef OP
 
 #define NM_PLUGIN_SIZES                                                                            \
-    {sizeof(nm_module), sizeof(nm_func), sizeof(nm_op),    sizeof(nm_value),                       \
-     sizeof(nm_type),   sizeof(nm_attr), sizeof(nm_proto), sizeof(nm_op_info),                     \
-     sizeof(nm_pass),   sizeof(nm_rule), sizeof(nm_match), sizeof(nm_loop)}
+    sizeof(nm_module), sizeof(nm_func), sizeof(nm_op), sizeof(nm_value), sizeof(nm_type),          \
+        sizeof(nm_attr), sizeof(nm_proto), sizeof(nm_op_info), sizeof(nm_pass), sizeof(nm_rule),   \
+        sizeof(nm_match), sizeof(nm_loop)
 
 typedef struct nm_plugin {
     int version;                // first, for ever: the rest is read if it is the same
@@ -49,7 +49,7 @@ typedef struct nm_plugin {
     extern const nm_plugin nm_plugin_entry;                                                        \
     __attribute__((visibility("default"))) const nm_plugin nm_plugin_entry = {                     \
         .version = NM_PLUGIN_VERSION,                                                              \
-        .sizes = NM_PLUGIN_SIZES,                                                                  \
+        .sizes = {NM_PLUGIN_SIZES},                                                                \
         .ops = nm_plugin_ops,                                                                      \
         __VA_ARGS__,                                                                               \
     };

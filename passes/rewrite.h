@@ -36,7 +36,10 @@ typedef struct nm_rule {
     bool fast; // changes rounding: only with --fast-casts
 } nm_rule;
 
-#define RULE(...) {.text = __VA_ARGS__} // RULE("a => b", .when = f)
+// RULE("a => b", .when = f)
+// clang-format off
+#define RULE(...) {.text = __VA_ARGS__}
+// clang-format on
 
 static inline nm_value *nm_var(const nm_match *m, char x) { return m->var[x - 'a']; }
 

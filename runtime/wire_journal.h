@@ -47,12 +47,14 @@ typedef struct nmrt_state { // then int64 meetings[n_groups]
     nmrt_doing at[NMRT_N_SEATS];
 } nmrt_state;
 
+struct nmrt_mirrored {
+    int group, me; // of the recorder
+};
+
 typedef struct nmrt_mirror { // a rank, seen from elsewhere; zeros: nothing yet
     nmrt_state state;
     int n_groups;
-    struct nmrt_mirrored {
-        int group, me;
-    } *group; // of the recorder
+    struct nmrt_mirrored *group;
 } nmrt_mirror;
 
 // False: the bytes are not what a journal adds.

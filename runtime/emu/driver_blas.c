@@ -26,7 +26,8 @@ typedef struct attribute {
     size_t bytes, at; // of the member
 } attribute;
 
-#define MEMBER(id, type, member) {id, sizeof((type *)0)->member, offsetof(type, member)}
+// An attribute's fields.
+#define MEMBER(id, type, member) id, sizeof((type *)0)->member, offsetof(type, member)
 
 static cublasStatus_t set(void *object, const attribute *list, size_t n, int id, const void *value,
                           size_t bytes)
@@ -90,17 +91,17 @@ static cublasStatus_t desc_destroy(cublasLtMatmulDesc_t desc)
 }
 
 static const attribute desc_attributes[] = {
-    MEMBER(CUBLASLT_MATMUL_DESC_TRANSA, struct cublasLtMatmulDesc, transa),
-    MEMBER(CUBLASLT_MATMUL_DESC_TRANSB, struct cublasLtMatmulDesc, transb),
-    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE, struct cublasLtMatmulDesc, epilogue),
-    MEMBER(CUBLASLT_MATMUL_DESC_BIAS_POINTER, struct cublasLtMatmulDesc, bias),
-    MEMBER(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, struct cublasLtMatmulDesc, bias_type),
-    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, struct cublasLtMatmulDesc, aux),
-    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, struct cublasLtMatmulDesc, aux_ld),
-    MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, struct cublasLtMatmulDesc, aux_stride),
-    MEMBER(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, struct cublasLtMatmulDesc, a_scale),
-    MEMBER(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, struct cublasLtMatmulDesc, b_scale),
-    MEMBER(CUBLASLT_MATMUL_DESC_FAST_ACCUM, struct cublasLtMatmulDesc, fast),
+    {MEMBER(CUBLASLT_MATMUL_DESC_TRANSA, struct cublasLtMatmulDesc, transa)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_TRANSB, struct cublasLtMatmulDesc, transb)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE, struct cublasLtMatmulDesc, epilogue)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_BIAS_POINTER, struct cublasLtMatmulDesc, bias)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, struct cublasLtMatmulDesc, bias_type)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, struct cublasLtMatmulDesc, aux)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, struct cublasLtMatmulDesc, aux_ld)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, struct cublasLtMatmulDesc, aux_stride)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, struct cublasLtMatmulDesc, a_scale)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, struct cublasLtMatmulDesc, b_scale)},
+    {MEMBER(CUBLASLT_MATMUL_DESC_FAST_ACCUM, struct cublasLtMatmulDesc, fast)},
 };
 
 static cublasStatus_t desc_set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t id,
@@ -125,8 +126,8 @@ static cublasStatus_t layout_destroy(cublasLtMatrixLayout_t layout)
 }
 
 static const attribute layout_attributes[] = {
-    MEMBER(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, struct cublasLtMatrixLayout, batch),
-    MEMBER(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, struct cublasLtMatrixLayout, stride),
+    {MEMBER(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, struct cublasLtMatrixLayout, batch)},
+    {MEMBER(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, struct cublasLtMatrixLayout, stride)},
 };
 
 static cublasStatus_t layout_set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t id,
@@ -150,11 +151,11 @@ static cublasStatus_t preference_destroy(cublasLtMatmulPreference_t preference)
 }
 
 static const attribute preference_attributes[] = {
-    MEMBER(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, struct cublasLtMatmulPreference, workspace),
-    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, struct cublasLtMatmulPreference, align[0]),
-    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, struct cublasLtMatmulPreference, align[1]),
-    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, struct cublasLtMatmulPreference, align[2]),
-    MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, struct cublasLtMatmulPreference, align[3]),
+    {MEMBER(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, struct cublasLtMatmulPreference, workspace)},
+    {MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, struct cublasLtMatmulPreference, align[0])},
+    {MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, struct cublasLtMatmulPreference, align[1])},
+    {MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, struct cublasLtMatmulPreference, align[2])},
+    {MEMBER(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, struct cublasLtMatmulPreference, align[3])},
 };
 
 static cublasStatus_t preference_set(cublasLtMatmulPreference_t preference,
@@ -256,11 +257,13 @@ static cublasStatus_t check_algo(const nmemu_problem *p, const cublasLtMatmulAlg
     cublasStatus_t r = algo ? check_kind(p, algo) : CUBLAS_STATUS_SUCCESS;
     if (r || !algo)
         return r;
-    for (int i = 0; i < 4; i++)
-        if (algo->data[ALIGN + i] && (uintptr_t)operand[i] % algo->data[ALIGN + i])
+    for (int i = 0; i < 4; i++) {
+        unsigned long long align = algo->data[ALIGN + i];
+        if (align && (uintptr_t)operand[i] % align)
             return nmemu_say(CUBLAS_STATUS_INVALID_VALUE,
                              "operand %c is not aligned to the %llu bytes that were promised",
-                             "abcd"[i], (unsigned long long)algo->data[ALIGN + i]);
+                             "abcd"[i], align);
+    }
     return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -10,7 +10,7 @@ struct cublasLtMatmulDesc {
     int32_t transa, transb;
     uint32_t epilogue;
     void *bias, *aux, *a_scale, *b_scale;
-    int8_t fast; // sums of fp8 in fewer bits: here as exact as the others
+    int8_t fast;                // sums of fp8 in fewer bits: here as exact as the others
     int64_t aux_ld, aux_stride; // stride: of batches, in elements
 };
 

@@ -150,14 +150,14 @@ static nmrt_status fill(nmrt_gpu_libraries *l, nmrt_gpu_library which, const sea
 
 static nmrt_status refuse(const library *l, const search *s, nmrt_error *e)
 {
-    const char *or = *l->name[1] ? " or " : "", *named = getenv("NEMOCC_CUDA_PATH");
+    const char *either = *l->name[1] ? " or " : "", *named = getenv("NEMOCC_CUDA_PATH");
     bool is_named = named && *named;
     if (*s->why)
         return nmrt_fail(e, NMRT_WORLD, "cannot open %s: %s; %s", s->name, s->why, l->advice);
     return nmrt_fail(e, NMRT_WORLD,
                      "there is no %s%s%s in %.200s%sthe system's libraries or "
                      "/usr/local/cuda/lib64%s; %s",
-                     l->name[0], or, l->name[1], is_named ? named : "",
+                     l->name[0], either, l->name[1], is_named ? named : "",
                      is_named ? " (NEMOCC_CUDA_PATH), " : "",
                      l->pip ? ", and no package of pip has it" : "", l->advice);
 }

@@ -9,7 +9,7 @@ typedef struct nmrt_gpu_shape { // what an algorithm is chosen by
     int64_t product;
     nmdrv_geometry geometry;
     int64_t align_a, align_b, align_c, align_bias, align_aux; // bytes
-    int64_t scaled; // bits: a, b has a scale
+    int64_t scaled;                                           // bits: a, b has a scale
 } nmrt_gpu_shape;
 
 typedef struct nmrt_gpu_made { // for a shape

@@ -81,7 +81,8 @@ static void check_examples(const char *cpu, nm_flavour flavour)
         if (code == NM_OP_attention_grad)
             failures += !make_attention_grad(m, &opts, &list[n - 2], &list[n - 1]);
     }
-    nm_pipeline_opts pipeline = {.only = "quantise,fuse,layout,schedule", .dump = stderr, .log = stderr};
+    nm_pipeline_opts pipeline = {
+        .only = "quantise,fuse,layout,schedule", .dump = stderr, .log = stderr};
     const nmdrv_program *p = nm_pipeline_run(m, &pipeline) ? host_load(m, cpu) : NULL;
     failures += !p || n < 40;
     for (int i = 0; i < n && p; i++)

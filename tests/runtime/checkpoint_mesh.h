@@ -66,7 +66,8 @@ static const nmdrv_dim mesh_dims[N_DIMS] = {
     (const int64_t[]) { __VA_ARGS__ }
 static const nmdrv_param mesh_params[N_PARAMS] = {
     [EMBED] = {"embed.w", 0, 0, 0, NMDRV_F32, 2, LIST(L_VOCAB, L_D), LIST(VOCAB, D), "sgd", 0},
-    [UP] = {"up.w", 0, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_D, L_FF), LIST(LAYERS, D, FF), "sgd", 0},
+    [UP] = {"up.w", 0, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_D, L_FF), LIST(LAYERS, D, FF), "sgd",
+            0},
     [DOWN] = {"down.w", 0, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_FF, L_D), LIST(LAYERS, FF, D),
               "sgd", 0},
     [MOMENT] = {"sgd.m.up.w", 1, 0, 0, NMDRV_F32, 3, LIST(L_LAYERS, L_D, L_FF), LIST(LAYERS, D, FF),

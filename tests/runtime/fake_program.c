@@ -66,7 +66,7 @@ static float noise(uint64_t x)
 static void k_init(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to, void *scratch)
 {
     (void)sym, (void)scratch;
-    uint64_t seed = (uint64_t)*(int64_t *)arg[0];
+    uint64_t seed = *(uint64_t *)arg[0];
     for (int p = 0; p < 3; p++)
         for (int64_t i = from; i < to; i++)
             ((float *)arg[1 + p])[i] = 0.1f * noise(seed * 3 + (uint64_t)p + (uint64_t)i * 977);

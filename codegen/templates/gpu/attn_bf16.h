@@ -33,7 +33,7 @@ enum { NMG_ATTN_MAPS_THREADS = 384, NMG_ATTN_MAPS_ROWS = 128, NMG_ATTN_MAPS_STAG
 // Keys of a tile; worked: logits are more than products times a factor (softcap, bias), whose code
 // is once for each pair of a thread.
 #define NMG_ATTN_MAPS_KEYS(hd, hd_v, worked) ((hd) <= 128 && (hd_v) <= 128 && !(worked) ? 128 : 64)
-#define NMG_ATTN_MAPS_TILE(lines, hd)        ((lines) * 128 * (((hd) + 63) / 64))
+#define NMG_ATTN_MAPS_TILE(lines, hd)        (128 * (lines) * (((hd) + 63) / 64))
 // Bytes of dynamic shared memory: rows, stages of keys and values, barriers.
 #define NMG_ATTN_MAPS_SHARED(hd, hd_v, keys)                                                       \
     (NMG_ATTN_MAPS_TILE(NMG_ATTN_MAPS_ROWS, hd) + 32 * NMG_ATTN_MAPS_STAGES +                      \
