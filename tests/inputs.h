@@ -43,4 +43,15 @@ static inline bool is_near(double a, double b, double tolerance)
     return fabs(a - b) <= tolerance * (scale > 1 ? scale : 1) || a == b;
 }
 
+// Whether f gave the same twice, but for 1e-9; else the first that differs is printed.
+static inline bool same_results(const nm_func *f, const nm_tensor *a, const nm_tensor *b)
+{
+    for (int i = 0; i < f->n_results; i++)
+        for (int64_t k = 0; k < a[i].n; k++)
+            if (!is_near(a[i].data[k], b[i].data[k], 1e-9))
+                return printf("result %d: %.12g became %.12g\n", i, a[i].data[k], b[i].data[k]),
+                       false;
+    return true;
+}
+
 #endif

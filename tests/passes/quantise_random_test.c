@@ -51,16 +51,6 @@ static void spread(graph *g, nm_func *f, nm_tensor *args)
             args[i].data[k] = nm_round_to(NM_f32, ldexp(args[i].data[k], -(int)draw(g, 21)));
 }
 
-static bool same_results(const nm_func *f, const nm_tensor *a, const nm_tensor *b)
-{
-    for (int i = 0; i < f->n_results; i++)
-        for (int64_t k = 0; k < a[i].n; k++)
-            if (!is_near(a[i].data[k], b[i].data[k], 1e-9))
-                return printf("result %d: %.12g became %.12g\n", i, a[i].data[k], b[i].data[k]),
-                       false;
-    return true;
-}
-
 // Adds to *n how many values were rounded.
 static bool check(uint64_t seed, int *n)
 {

@@ -22,16 +22,6 @@ static bool run_passes(nm_module *m, const char *passes)
     return nm_pipeline_run(m, &opts);
 }
 
-static bool same_results(const nm_func *f, const nm_tensor *a, const nm_tensor *b)
-{
-    for (int i = 0; i < f->n_results; i++)
-        for (int64_t k = 0; k < a[i].n; k++)
-            if (!is_near(a[i].data[k], b[i].data[k], 1e-9))
-                return printf("result %d: %.12g became %.12g\n", i, a[i].data[k], b[i].data[k]),
-                       false;
-    return true;
-}
-
 static bool check_simplify(uint64_t seed)
 {
     nm_arena arena = {0};
