@@ -4,14 +4,13 @@
 //
 // trained by SGD with momentum and clipping. The gradient is that of softmax regression. It has
 // every role of the driver ABI, a cache in DECODE, and enough transients to make the plan pack.
-#include "runtime/driver_abi.h"
+#include "tests/runtime/fake.h"
 
 #include <math.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #ifndef FAKE_VOCAB
 #define FAKE_VOCAB 256
@@ -54,13 +53,6 @@ static void launch(nmdrv_frame *f, int kernel, int64_t count, int n, const int *
     launch(f, kernel, count, sizeof(int[]){__VA_ARGS__} / sizeof(int), (const int[]){__VA_ARGS__})
 
 // --- kernels -----------------------------------------------------------------------------------
-
-static float noise(uint64_t x)
-{
-    x = (x + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 29) * 0x94D049BB133111EBu;
-    return (float)(int32_t)(x >> 32) / 2147483648.0f;
-}
 
 // seed, here [V, D], before [V, D], out [D, V]: over elements
 static void k_init(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t to, void *scratch)
@@ -183,12 +175,10 @@ static void k_norm(const nmdrv_sym *sym, void *const *arg, int64_t from, int64_t
             sum += (double)((float *)arg[1 + p])[i] * (double)((float *)arg[1 + p])[i];
     *(float *)arg[4] = *(float *)arg[0];
     *(float *)arg[5] = (float)sqrt(sum);
-    const char *bad = getenv("FAKE_NAN_STEP"), *slow = getenv("FAKE_SLEEP_MS");
+    const char *bad = getenv("FAKE_NAN_STEP");
     if (bad && *(int32_t *)arg[6] + 1 == atoi(bad))
         *(float *)arg[4] = NAN;
-    struct timespec left = {0, slow ? atoi(slow) * 1000000L : 0};
-    while (nanosleep(&left, &left)) // a signal does not shorten it
-        ;
+    dawdle();
 }
 
 // grad_norm, lr, momentum.0, clip, then 3 gradients, 3 states, 3 params: over elements
@@ -291,20 +281,11 @@ static const nmdrv_param params[] = {
 };
 
 #define F32(bind, name, buf, rank, dim) {bind, name, buf, NMDRV_F32, rank, dim, -1, "", 0}
-#define SCALAR(name, buf, dtype)        {NMDRV_SCALAR, name, buf, dtype, 0, NULL, -1, "", 0}
-#define FIELD(name, buf) {NMDRV_DATA, name, buf, NMDRV_I32, 2, tokens_dims, DIM_VOCAB, "", 0}
 #define WEIGHTS(bind, prefix, buf)                                                                 \
     F32(bind, prefix "here.w", buf, 2, embed_dims),                                                \
         F32(bind, prefix "before.w", (buf) + 1, 2, embed_dims),                                    \
         F32(bind, prefix "out.w", (buf) + 2, 2, out_dims)
-#define BOUND                {NMDRV_BUF_BOUND, 0, 0, "", ""}
 #define LIVE(from, to, name) {NMDRV_BUF_TRANSIENT, from, to, name, "fake.nm:5"}
-
-static int64_t no_flops(const nmdrv_sym *sym)
-{
-    (void)sym;
-    return 0;
-}
 
 static void set_weights(int64_t *bytes, int from)
 {
@@ -488,7 +469,6 @@ static const nmdrv_arg schedule_args[] = {
     SCALAR("warmup", 3, NMDRV_F32), SCALAR("floor", 4, NMDRV_F32)};
 static const nmdrv_arg schedule_results[] = {F32(NMDRV_OUT, "lr", 5, 0, NULL)};
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 #define FUNC(name, role, entry, run, sizes, flops, bufs, args, results, n_results)                 \
     {                                                                                              \
         name,  role,  entry,       -1,          NMDRV_WHOLE, 0,    -1,   NMDRV_EACH, run,          \

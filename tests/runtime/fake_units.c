@@ -9,7 +9,7 @@
 // first unit's value and its gradient pass all stages. All is elementwise in batch, seq and d,
 // which are split over dp, cp and tp. A repeat's turns keep three, two or one value. Every function
 // runs in every mode: a collective over axes of size one does nothing.
-#include "runtime/driver_abi.h"
+#include "tests/runtime/fake.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -206,13 +206,6 @@ static void count(const call *f) { *(float *)f->buf[1] += (float)rows(f->sym); }
 
 // --- the ends of a step --------------------------------------------------------------------------
 
-static float noise(uint64_t x)
-{
-    x = (x + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 29) * 0x94D049BB133111EBu;
-    return (float)(int32_t)(x >> 32) / 2147483648.0f;
-}
-
 // seed -> w [n, d], m: by global index of both dims
 static void init_rows(const call *f, const nmdrv_sym *outer, int64_t n, float base)
 {
@@ -331,14 +324,6 @@ static void run_before_3(nmdrv_frame *f)
     all_reduce(f, SUM_DATA, 0, f->sym[L2_PP].size * width(f->sym));
     launch_before_3(f);
 }
-// Steps that tests can meet under way.
-static void dawdle(void)
-{
-    const char *ms = getenv("FAKE_SLEEP_MS");
-    struct timespec left = {0, ms ? atoi(ms) * 1000000L : 0};
-    while (nanosleep(&left, &left)) // a signal does not shorten it
-        ;
-}
 
 // A stage that computes for long, in many calls of the device or in one.
 static void work(nmdrv_frame *f)
@@ -395,7 +380,7 @@ static const nmdrv_dim dims[N_DIMS] = {
     [DIM_L2] = {"l2", "units.nm:1", 0, L2_PP},
     [DIM_VOCAB] = {"vocab", "units.nm:1", V, -1},
 };
-static const int64_t of_tokens[] = {DIM_BATCH, DIM_SEQ}, of_x[] = {DIM_BATCH, DIM_SEQ, DIM_D},
+static const int64_t tokens_dims[] = {DIM_BATCH, DIM_SEQ}, of_x[] = {DIM_BATCH, DIM_SEQ, DIM_D},
                      of_e[] = {DIM_VOCAB, DIM_D}, of_1[] = {DIM_L1, DIM_D}, of_2[] = {DIM_D},
                      of_3[] = {DIM_L2, DIM_D}, of_s1[] = {DIM_L1, DIM_BATCH, DIM_SEQ, DIM_D},
                      of_s3[] = {DIM_L2, DIM_BATCH, DIM_SEQ, DIM_D}, e_shape[] = {V, D},
@@ -423,10 +408,6 @@ static const nmdrv_param params[] = {
 #define LINK(name, buf)          ROW(NMDRV_LINK, name, buf, 3, of_x, "", 0)
 #define CARRIED(name, next, buf) ROW(NMDRV_LINK, name, buf, 3, of_x, next, 0)
 #define SAVED(name, buf, dim)    ROW(NMDRV_LINK, name, buf, 4, dim, "", 1)
-// clang-format off
-#define FIELD(name, buf)         {NMDRV_DATA, name, buf, NMDRV_I32, 2, of_tokens, DIM_VOCAB, "", 0}
-#define SEED                     {NMDRV_SCALAR, "seed", 0, NMDRV_I64, 0, NULL, -1, "", 0}
-// clang-format on
 
 // Bytes of a function's buffers, by what its rows say.
 static int64_t bytes_of(const nmdrv_sym *s, const nmdrv_arg *a)
@@ -441,7 +422,6 @@ static void sizes_of(const nmdrv_sym *s, const nmdrv_arg *a, int64_t n, int64_t 
     for (int64_t i = 0; i < n; i++)
         bytes[a[i].buf] = bytes_of(s, &a[i]);
 }
-#define COUNT(a) (int64_t)(sizeof(a) / sizeof *(a))
 #define SIZES(f)                                                                                   \
     static void sizes_##f(const nmdrv_sym *s, int64_t *bytes)                                      \
     {                                                                                              \
@@ -517,7 +497,7 @@ RESULTS(counted) = {NUMBER(NMDRV_CNT, "count", 0)};
 SIZES(counted)
 
 #define INIT(f, M, name)                                                                           \
-    ARGS(f) = {SEED};                                                                              \
+    ARGS(f) = {SCALAR("seed", 0, NMDRV_I64)};                                                      \
     RESULTS(f) = {M(PARAM, name, 1), M(STATE, "sgd.m." name, 2)};                                  \
     SIZES(f)
 #define BEFORE(f, M, name)                                                                         \
@@ -559,15 +539,8 @@ static int64_t flops_back_1(const nmdrv_sym *s) { return 2 * flops_repeat_1(s); 
 static int64_t flops_back_3(const nmdrv_sym *s) { return 2 * flops_repeat_3(s); }
 static int64_t flops_full_1(const nmdrv_sym *s) { return 3 * flops_repeat_1(s); }
 static int64_t flops_full_3(const nmdrv_sym *s) { return 3 * flops_repeat_3(s); }
-static int64_t no_flops(const nmdrv_sym *s)
-{
-    (void)s;
-    return 0;
-}
-
 // clang-format off
-#define BOUND {NMDRV_BUF_BOUND, 0, 0, "", ""}
-#define MISS  {NMDRV_BUF_TRANSIENT, 0, 0, "miss", "units.nm:9"}
+#define MISS {NMDRV_BUF_TRANSIENT, 0, 0, "miss", "units.nm:9"}
 // clang-format on
 static const nmdrv_buf bound[] = {BOUND, BOUND, BOUND, BOUND, BOUND, BOUND, BOUND};
 static const nmdrv_buf turn_bufs[] = {BOUND, BOUND, BOUND, BOUND, BOUND,
