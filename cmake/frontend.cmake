@@ -10,25 +10,22 @@ add_flex_bison_dependency(nm_scanner nm_grammar)
 set_source_files_properties(${FRONTEND_GEN}/scanner.c ${FRONTEND_GEN}/grammar.c PROPERTIES
                             COMPILE_OPTIONS "-Wno-sign-compare;-Wno-unused-label;-Wno-unused-but-set-variable;-Wno-unused-function")
 
-# Every models/*.nm goes into nemocc, so that `use llama3` and the standard library need no path.
-file(GLOB NM_MODELS RELATIVE ${CMAKE_SOURCE_DIR}/models CONFIGURE_DEPENDS models/*.nm)
-set(EMBEDDED "// Generated: the texts of models/*.nm.\n#include \"frontend/embedded.h\"\n\n#include <stddef.h>\n\n")
-set(EMBEDDED_TABLE "")
-foreach(model ${NM_MODELS})
-  get_filename_component(stem ${model} NAME_WE)
-  string(APPEND EMBEDDED "static const char text_${stem}[] = {\n#embed \"${CMAKE_SOURCE_DIR}/models/${model}\"\n    , 0};\n")
-  string(APPEND EMBEDDED_TABLE "    {\"${stem}\", \"${model}\", text_${stem}},\n")
-endforeach()
-string(APPEND EMBEDDED "\nconst nm_embedded nm_embedded_models[] = {\n${EMBEDDED_TABLE}    {NULL, NULL, NULL},\n};\n")
-# And models/kernels/*.c, the C of their externs.
-file(GLOB NM_KERNELS RELATIVE ${CMAKE_SOURCE_DIR}/models CONFIGURE_DEPENDS models/kernels/*.c)
-set(EMBEDDED_TABLE "")
-foreach(kernel ${NM_KERNELS})
-  get_filename_component(stem ${kernel} NAME_WE)
-  string(APPEND EMBEDDED "static const char kernel_${stem}[] = {\n#embed \"${CMAKE_SOURCE_DIR}/models/${kernel}\"\n    , 0};\n")
-  string(APPEND EMBEDDED_TABLE "    {\"${stem}\", \"${kernel}\", kernel_${stem}},\n")
-endforeach()
-string(APPEND EMBEDDED "\nconst nm_embedded nm_embedded_kernels[] = {\n${EMBEDDED_TABLE}    {NULL, NULL, NULL},\n};\n")
+# Puts the files that a pattern of models/ names into nemocc: their texts, and the table `table` of them.
+function(embed table pattern)
+  file(GLOB files RELATIVE ${CMAKE_SOURCE_DIR}/models CONFIGURE_DEPENDS models/${pattern})
+  set(rows "")
+  foreach(file ${files})
+    get_filename_component(stem ${file} NAME_WE)
+    string(APPEND EMBEDDED "static const char ${table}_${stem}[] = {\n#embed \"${CMAKE_SOURCE_DIR}/models/${file}\"\n    , 0};\n")
+    string(APPEND rows "    {\"${stem}\", \"${file}\", ${table}_${stem}},\n")
+  endforeach()
+  string(APPEND EMBEDDED "\nconst nm_embedded nm_embedded_${table}[] = {\n${rows}    {NULL, NULL, NULL},\n};\n")
+  set(EMBEDDED "${EMBEDDED}" PARENT_SCOPE)
+endfunction()
+
+set(EMBEDDED "// Generated: texts of models/.\n#include \"frontend/embedded.h\"\n\n#include <stddef.h>\n\n")
+embed(models *.nm)         # so that `use llama3` and the standard library need no path
+embed(kernels kernels/*.c) # the C of their externs
 file(GENERATE OUTPUT ${FRONTEND_GEN}/embedded.c CONTENT "${EMBEDDED}")
 set_source_files_properties(${FRONTEND_GEN}/embedded.c PROPERTIES COMPILE_OPTIONS "-Wno-c23-extensions")
 
