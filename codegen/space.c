@@ -11,28 +11,12 @@ static bool sees_joined(const nm_type *t, nm_sym a, nm_sym b)
     return (i < 0 && k < 0) || (i >= 0 && k == i + 1);
 }
 
-static bool names(const nm_attr *attr, nm_sym dim)
-{
-    if (attr->kind == NM_ATTR_dims)
-        return nm_syms_has(attr->u.syms, dim);
-    return attr->kind == NM_ATTR_sym && attr->u.sym == dim;
-}
-
 // A split into both, side by side, reads them as the one dim that they were.
 static bool splits_into(const nm_op *op, nm_sym a, nm_sym b)
 {
     nm_syms into = op->code == NM_OP_split ? nm_attr_dims(op, "into") : (nm_syms){0};
     for (int i = 0; i + 1 < into.n; i++)
         if (into.sym[i] == a && into.sym[i + 1] == b)
-            return true;
-    return false;
-}
-
-// A view that touches a dim reads it in some other way than its result does.
-static bool touches(const nm_op *op, nm_sym dim)
-{
-    for (int i = 0; i < op->n_attrs; i++)
-        if (names(&op->attr[i], dim))
             return true;
     return false;
 }
@@ -59,7 +43,9 @@ bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
         if (!sees_joined(g->group->out[i].type, a, b))
             return false;
     for (const nm_op *op = body->first; op; op = op->next) {
-        if (nm_is(op, NM_VIEW) && (touches(op, a) || touches(op, b)) && !splits_into(op, a, b))
+        // a view that names a dim reads it in some other way than its result does
+        if (nm_is(op, NM_VIEW) && (nm_op_names(op, a) || nm_op_names(op, b)) &&
+            !splits_into(op, a, b))
             return false;
         if (nm_is(op, NM_FREE) && (!sees_joined(op->out[0].type, a, b) || !counts_on(op, a, b)))
             return false;

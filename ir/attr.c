@@ -161,6 +161,17 @@ bool nm_syms_has(nm_syms list, nm_sym s)
     return false;
 }
 
+bool nm_op_names(const nm_op *op, nm_sym dim)
+{
+    for (int i = 0; i < op->n_attrs; i++) {
+        const nm_attr *a = &op->attr[i];
+        if ((a->kind == NM_ATTR_sym && a->u.sym == dim) ||
+            (a->kind == NM_ATTR_dims && nm_syms_has(a->u.syms, dim)))
+            return true;
+    }
+    return false;
+}
+
 // --- making --------------------------------------------------------------------------------------
 
 static nm_attr make(nm_module *m, const char *name, nm_attr_kind kind)

@@ -482,7 +482,8 @@ bool nm_attr_bool(const nm_op *op, const char *name);    // absent: false
 nm_sym nm_attr_sym(const nm_op *op, const char *name);   // absent: NULL
 nm_syms nm_attr_dims(const nm_op *op, const char *name); // absent: none
 bool nm_syms_has(nm_syms list, nm_sym s);
-bool nm_syms_same(nm_syms a, nm_syms b); // in the same order
+bool nm_op_names(const nm_op *op, nm_sym dim); // is it a symbol of an attribute, or in a list?
+bool nm_syms_same(nm_syms a, nm_syms b);       // in the same order
 // Constructors for nm_build's list; names and symbols are interned by nm_build's caller.
 nm_attr nm_mk_int(nm_module *m, const char *name, int64_t i);
 nm_attr nm_mk_float(nm_module *m, const char *name, double f);

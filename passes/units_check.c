@@ -3,17 +3,6 @@
 // dim is an extent like any other, and its part of a stage is a smaller one.
 #include "passes/units.h"
 
-static bool names(const nm_op *op, nm_sym dim)
-{
-    for (int i = 0; i < op->n_attrs; i++) {
-        const nm_attr *a = &op->attr[i];
-        if ((a->kind == NM_ATTR_sym && a->u.sym == dim) ||
-            (a->kind == NM_ATTR_dims && nm_syms_has(a->u.syms, dim)))
-            return true;
-    }
-    return false;
-}
-
 static bool reads(const nm_op *op, nm_sym dim)
 {
     for (int i = 0; i < op->n_in; i++)
@@ -53,7 +42,7 @@ bool nm_units_keeps(const nm_op *op, nm_sym dim)
     for (int i = 0; i < op->n_out; i++)
         if (!nm_has_dim(op->out[i].type, dim))
             return false;
-    return !names(op, dim);
+    return !nm_op_names(op, dim);
 }
 
 bool nm_units_sums_over(const nm_op *op, nm_sym dim)
