@@ -190,6 +190,7 @@ static void forget(nm_gen *g)
     memset(g->pointer, 0, sizeof g->pointer);
     g->from = g->to = g->scratch = g->argv = g->lane = NULL;
     g->deal = (nm_deal){0};
+    g->near = (nm_near){0};
 }
 
 static void mark(nm_gen *g, const char *name, LLVMValueRef fn)

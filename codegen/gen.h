@@ -100,6 +100,16 @@ typedef struct nm_deal {
     int ahead;         // elements that a loop reads at once; 0: as LLVM likes
 } nm_deal;
 
+// A product's sums of one row and all indices of some dims, as floats in scratch: what a hook may
+// read of it.
+typedef struct nm_near {
+    const nm_value *product; // NULL: none
+    LLVMValueRef sums;
+    int n;
+    const nm_dim *dim;
+    nm_coords at; // the row: the product's other coordinates
+} nm_near;
+
 typedef struct nm_gen {
     nm_fn fn; // first: the function being written
     nm_own_syms syms;
@@ -122,6 +132,7 @@ typedef struct nm_gen {
     bool unordered;     // sums of floats have no order
     LLVMValueRef lane;  // the thread's number in its block, in the kernel function itself
     nm_deal deal;       // of sweeps: to the block's threads, unless the generator says otherwise
+    nm_near near;       // in a product's hook
     nm_form form[NM_MAX_LAUNCHES]; // of each kernel, where the templates differ for sm_90a
     int n_pending;
     LLVMValueRef pending[NM_MAX_LAUNCHES]; // where tensor maps lie

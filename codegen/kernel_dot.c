@@ -3,33 +3,26 @@
 // Each list of a dot's dims (ir/dot.h) is walked as one flat index. A hook's index is a base
 // and an offset j into the innermost run of its list, so that division stays outside of the host
 // template's loops; on a GPU each element is one of its own, and j is 0.
+#include "codegen/kernel_dot.h"
 #include "codegen/kernels.h"
-#include "codegen/space.h"
 #include "codegen/templates/gpu/gemm.h"
-#include "ir/dot.h"
 #include "ir/product.h"
 
 #include <string.h>
 
-typedef struct dot_kernel {
-    nm_dot dot;
-    nm_space list[NM_DOT_LISTS];
-} dot_kernel;
-
 // --- hooks ---------------------------------------------------------------------------------------
 
-static void spread(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef flat)
+void nm_dot_spread(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef flat)
 {
     nm_index_spread(g, c, s->n, s->dim, flat);
 }
 
-// The coordinates of index base + j, where j stays in base's inner run.
-static void spread_run(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef base,
+void nm_dot_spread_run(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef base,
                        LLVMValueRef j)
 {
     LLVMValueRef run = nm_space_inner(g, s);
     if (!run) {
-        spread(g, s, c, nm_index_add(g, base, j));
+        nm_dot_spread(g, s, c, nm_index_add(g, base, j));
         return;
     }
     LLVMValueRef inner = nm_index_add(g, nm_index_rem(g, base, run), j);
@@ -38,7 +31,7 @@ static void spread_run(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef 
 }
 
 // float load(env, batch, row, k, j)
-static LLVMValueRef write_load(nm_gen *g, dot_kernel *d, const char *name, nm_value *v,
+static LLVMValueRef write_load(nm_gen *g, nm_dot_kernel *d, const char *name, nm_value *v,
                                nm_dot_list row, bool rows_contiguous)
 {
     nm_fn *f = &g->fn;
@@ -46,13 +39,13 @@ static LLVMValueRef write_load(nm_gen *g, dot_kernel *d, const char *name, nm_va
     LLVMValueRef fn = nm_gen_begin_hook(g, name, LLVMFunctionType(f->f32, param, 5, false));
     nm_coords c = {0};
     LLVMValueRef j = LLVMGetParam(fn, 4);
-    spread(g, &d->list[NM_DOT_BATCH], &c, LLVMGetParam(fn, 1));
+    nm_dot_spread(g, &d->list[NM_DOT_BATCH], &c, LLVMGetParam(fn, 1));
     if (rows_contiguous) {
-        spread_run(g, &d->list[row], &c, LLVMGetParam(fn, 2), j);
-        spread(g, &d->list[NM_DOT_K], &c, LLVMGetParam(fn, 3));
+        nm_dot_spread_run(g, &d->list[row], &c, LLVMGetParam(fn, 2), j);
+        nm_dot_spread(g, &d->list[NM_DOT_K], &c, LLVMGetParam(fn, 3));
     } else {
-        spread(g, &d->list[row], &c, LLVMGetParam(fn, 2));
-        spread_run(g, &d->list[NM_DOT_K], &c, LLVMGetParam(fn, 3), j);
+        nm_dot_spread(g, &d->list[row], &c, LLVMGetParam(fn, 2));
+        nm_dot_spread_run(g, &d->list[NM_DOT_K], &c, LLVMGetParam(fn, 3), j);
     }
     LLVMValueRef x = nm_gen_value(g, v, &c);
     if (!x)
@@ -61,34 +54,9 @@ static LLVMValueRef write_load(nm_gen *g, dot_kernel *d, const char *name, nm_va
     return fn;
 }
 
-// void store(env, batch, m, n, j, acc)
-static LLVMValueRef write_store(nm_gen *g, dot_kernel *d)
-{
-    nm_fn *f = &g->fn;
-    LLVMTypeRef param[] = {f->ptr, f->i64, f->i64, f->i64, f->i64, f->f32};
-    LLVMValueRef fn = nm_gen_begin_hook(g, "store", LLVMFunctionType(f->nothing, param, 6, false));
-    nm_coords c = {0};
-    spread(g, &d->list[NM_DOT_BATCH], &c, LLVMGetParam(fn, 1));
-    spread(g, &d->list[NM_DOT_M], &c, LLVMGetParam(fn, 2));
-    spread_run(g, &d->list[NM_DOT_N], &c, LLVMGetParam(fn, 3), LLVMGetParam(fn, 4));
-    nm_value *product = &d->dot.op->out[0];
-    nm_dtype t = product->type->dtype;
-    nm_gen_know(g, product, &c, nm_dtype_cast(f, NM_f32, t, LLVMGetParam(fn, 5)));
-    LLVMValueRef element[NM_MAX_ARGS];
-    for (int i = 0; i < g->group->n_out; i++) {
-        element[i] = nm_gen_value(g, nm_group_result(g, i), &c);
-        if (!element[i])
-            return NULL;
-    }
-    for (int i = 0; i < g->group->n_out; i++)
-        nm_gen_store(g, i, &c, element[i]);
-    nm_fn_finish(f, NULL);
-    return fn;
-}
-
 // --- the kernel ----------------------------------------------------------------------------------
 
-static LLVMValueRef size_of(nm_gen *g, const dot_kernel *d, nm_dot_list l)
+static LLVMValueRef size_of(nm_gen *g, const nm_dot_kernel *d, nm_dot_list l)
 {
     return nm_fn_product(&g->fn, d->list[l].n, d->list[l].dim);
 }
@@ -114,16 +82,20 @@ static bool decodes(const nm_gen *g)
 }
 
 // nmk_gemm_spec, on the stack: constants that fold, but for runs of run-time extent.
-static LLVMValueRef write_spec(nm_gen *g, const dot_kernel *d)
+static LLVMValueRef write_spec(nm_gen *g, const nm_dot_kernel *d)
 {
     nm_fn *f = &g->fn;
     const nm_space *k = &d->list[NM_DOT_K];
+    bool near = d->dot.n_near > 0;
+    LLVMValueRef together = nm_dot_together(g, d);
     LLVMValueRef word[] = {
         along(g, d->dot.a_along_row),
         along(g, d->dot.b_along_row),
         run_of(g, d->dot.a_along_row ? &d->list[NM_DOT_M] : k),
         run_of(g, d->dot.b_along_row ? &d->list[NM_DOT_N] : k),
-        run_of(g, &d->list[NM_DOT_N]),
+        near ? together : run_of(g, &d->list[NM_DOT_N]),
+        together,
+        near ? nm_fn_product(f, d->points.n, d->points.dim) : nm_fn_i64(f, 0),
         nm_fn_i64(f, decodes(g)),
     };
     int n = sizeof word / sizeof *word;
@@ -133,15 +105,15 @@ static LLVMValueRef write_spec(nm_gen *g, const dot_kernel *d)
     return spec;
 }
 
-static void write_count(nm_gen *g, const dot_kernel *d)
+static void write_count(nm_gen *g, const nm_dot_kernel *d)
 {
     nm_gen_begin_count(g);
     LLVMValueRef size[] = {size_of(g, d, NM_DOT_BATCH), size_of(g, d, NM_DOT_M),
-                           size_of(g, d, NM_DOT_N)};
-    nm_gen_end_count(g, nm_gen_call(g, "nmk_gemm_count", g->fn.i64, 3, size));
+                           size_of(g, d, NM_DOT_N), nm_dot_together(g, d)};
+    nm_gen_end_count(g, nm_gen_call(g, "nmk_gemm_count", g->fn.i64, 4, size));
 }
 
-static bool write_host_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)
+static bool write_host_kernel(nm_gen *g, const nm_dot_kernel *d, LLVMValueRef *hook)
 {
     nm_gen_begin_kernel(g, "kernel");
     LLVMValueRef arg[] = {write_spec(g, d),
@@ -174,7 +146,7 @@ static const nm_extent *tiles_of(nm_gen *g, const nm_space *s)
     return nm_extent_div(m, n, nm_extent_const(m, NMG_GEMM_TILE));
 }
 
-static const nm_extent *all_tiles(nm_gen *g, const dot_kernel *d)
+static const nm_extent *all_tiles(nm_gen *g, const nm_dot_kernel *d)
 {
     nm_module *m = g->fn.m;
     const nm_extent *tiles =
@@ -190,7 +162,7 @@ static bool is_bf16(const nm_value *v)
     return v->type->dtype == NM_bf16 || nm_is_fp8(v->type->dtype) || (passes && is_bf16(op->in[0]));
 }
 
-static bool write_gpu_kernel(nm_gen *g, const dot_kernel *d, LLVMValueRef *hook)
+static bool write_gpu_kernel(nm_gen *g, const nm_dot_kernel *d, LLVMValueRef *hook)
 {
     g->range = all_tiles(g, d);
     if (!g->range)
@@ -227,13 +199,11 @@ static bool has_floats(nm_gen *g, const nm_op *op)
     return true;
 }
 
-static void make_spaces(nm_gen *g, dot_kernel *d)
+static bool make_spaces(nm_gen *g, nm_dot_kernel *d)
 {
     for (int i = 0; i < NM_DOT_LISTS; i++)
         d->list[i] = nm_space_make(g, d->dot.n[i], d->dot.dim[i]);
-    const nm_space *rows[] = {&d->list[NM_DOT_BATCH], &d->list[NM_DOT_M], &d->list[NM_DOT_N]};
-    for (int i = 0; i < g->group->n_out; i++)
-        nm_space_prove(g, i, 3, rows);
+    return nm_dot_make_points(g, d);
 }
 
 bool nm_kernel_dot(nm_gen *g)
@@ -243,10 +213,11 @@ bool nm_kernel_dot(nm_gen *g)
         return nm_gen_refuse(g, g->group, "a dot kernel without a dot") != NULL;
     if (!has_floats(g, op))
         return false;
-    dot_kernel d = {.dot = nm_dot_of(g->group, op)};
-    make_spaces(g, &d);
+    nm_dot_kernel d = {.dot = nm_dot_of(g->group, op)};
+    if (!make_spaces(g, &d))
+        return false;
     LLVMValueRef hook[3] = {write_load(g, &d, "load_a", d.dot.a, NM_DOT_M, d.dot.a_along_row)};
     hook[1] = hook[0] ? write_load(g, &d, "load_b", d.dot.b, NM_DOT_N, d.dot.b_along_row) : NULL;
-    hook[2] = hook[1] ? write_store(g, &d) : NULL;
+    hook[2] = hook[1] ? nm_dot_store(g, &d) : NULL;
     return hook[2] && (g->is_gpu ? write_gpu_kernel : write_host_kernel)(g, &d, hook);
 }

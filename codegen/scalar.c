@@ -155,10 +155,31 @@ static nm_coords own_coords(const nm_value *v, const nm_coords *c)
     return own;
 }
 
+static bool is_in_row(const nm_near *x, const nm_coords *c)
+{
+    bool same = true;
+    for (int i = 0; i < x->at.n; i++)
+        same &= nm_coords_get(c, x->at.c[i].dim) == x->at.c[i].at;
+    return same;
+}
+
+static LLVMValueRef load_near(nm_gen *g, const nm_value *v, const nm_coords *c)
+{
+    const nm_near *x = &g->near;
+    if (!is_in_row(x, c))
+        return nm_gen_refuse(g, v->def,
+                             "an epilogue reads it in another row, which is not lowered");
+    LLVMValueRef at = nm_index_of(g, c, x->n, x->dim);
+    LLVMValueRef sum = nm_gen_in_scratch(g, nm_fn_load(&g->fn, g->fn.f32, x->sums, at));
+    return nm_dtype_cast(&g->fn, NM_f32, v->type->dtype, sum);
+}
+
 static LLVMValueRef write_value(nm_gen *g, nm_value *v, const nm_coords *c)
 {
     if (!v->def)
         return load_param(g, v, c);
+    if (v == g->near.product)
+        return load_near(g, v, c);
     if (nm_is(v->def, NM_MAP))
         return nm_gen_map(g, v->def, c);
     if (nm_is(v->def, NM_VIEW))

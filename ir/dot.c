@@ -32,6 +32,59 @@ static nm_sym innermost(const nm_value *v)
     return widest ? innermost(widest) : NULL;
 }
 
+// --- what the results are made of ----------------------------------------------------------------
+
+typedef struct trace {
+    const nm_op *dot;
+    char *state; // by value id
+    uint32_t moved;
+} trace;
+enum { NEW, APART, MADE }; // of the product
+
+static void find_moved(trace *x, const nm_op *view)
+{
+    const nm_type *t = x->dot->out[0].type;
+    for (int i = 0; i < t->rank; i++)
+        if (nm_op_names(view, t->dim[i].name))
+            x->moved |= 1u << i;
+}
+
+static bool is_made(trace *x, const nm_value *v)
+{
+    if (v == &x->dot->out[0] || !v->def)
+        return v->def;
+    char *state = &x->state[v->id];
+    if (*state != NEW)
+        return *state == MADE;
+    bool made = false;
+    for (int i = 0; i < v->def->n_in; i++)
+        made |= is_made(x, v->def->in[i]);
+    if (made && nm_is(v->def, NM_VIEW))
+        find_moved(x, v->def);
+    *state = made ? MADE : APART;
+    return made;
+}
+
+uint32_t nm_dot_moved(const nm_op *dot, int n, nm_value *const *made, nm_arena *scratch)
+{
+    trace x = {.dot = dot};
+    x.state = nm_new_n(scratch, char, nm_func_outer(dot->func)->n_values);
+    for (int i = 0; i < n; i++)
+        is_made(&x, made[i]);
+    return x.moved;
+}
+
+static uint32_t moved_in(const nm_op *group, const nm_op *dot)
+{
+    nm_arena scratch = {0};
+    const nm_op *ret = group->body->last;
+    uint32_t moved = nm_dot_moved(dot, ret->n_in, ret->in, &scratch);
+    nm_arena_free(&scratch);
+    return moved;
+}
+
+// --- the lists -----------------------------------------------------------------------------------
+
 nm_dot_list nm_dot_list_of(const nm_dot *d, nm_sym dim)
 {
     if (nm_syms_has(nm_attr_dims(d->op, "over"), dim))
@@ -48,22 +101,47 @@ static bool has(const nm_dot *d, nm_dot_list l, nm_sym dim)
     return false;
 }
 
+static bool is_moved(const nm_dot *d, uint32_t moved, nm_sym dim)
+{
+    int at = nm_type_find(d->op->out[0].type, dim);
+    return at >= 0 && moved >> at & 1;
+}
+
+// What the dot has of t's dims.
 static void list_dims(nm_dot *d, const nm_type *t)
 {
     for (int i = 0; i < t->rank; i++) {
-        nm_dot_list l = nm_dot_list_of(d, t->dim[i].name);
-        if (!has(d, l, t->dim[i].name))
+        nm_sym dim = t->dim[i].name;
+        nm_dot_list l = nm_dot_list_of(d, dim);
+        bool own = nm_has_dim(d->a->type, dim) || nm_has_dim(d->b->type, dim);
+        if (own && !has(d, l, dim))
             d->dim[l][d->n[l]++] = t->dim[i];
     }
 }
 
-static void find_lists(nm_dot *d, const nm_type *result)
+// The moved dims of n go to its end.
+static void put_near_last(nm_dot *d, uint32_t moved)
+{
+    nm_dim *n = d->dim[NM_DOT_N], near[NM_MAX_RANK];
+    int first = 0;
+    for (int i = 0; i < d->n[NM_DOT_N]; i++)
+        if (is_moved(d, moved, n[i].name))
+            near[d->n_near++] = n[i];
+        else
+            n[first++] = n[i];
+    for (int i = 0; i < d->n_near; i++)
+        n[first + i] = near[i];
+}
+
+static void find_lists(nm_dot *d, const nm_type *result, uint32_t moved)
 {
     nm_sym along = innermost(d->b);
     bool by_b = along && nm_dot_list_of(d, along) == NM_DOT_K;
     list_dims(d, result);
+    list_dims(d, d->op->out[0].type);
     list_dims(d, by_b ? d->b->type : d->a->type);
     list_dims(d, by_b ? d->a->type : d->b->type);
+    put_near_last(d, moved);
 }
 
 static bool along_row(const nm_dot *d, const nm_value *v, nm_dot_list row)
@@ -72,12 +150,14 @@ static bool along_row(const nm_dot *d, const nm_value *v, nm_dot_list row)
     return inner && nm_dot_list_of(d, inner) == row;
 }
 
-// a and b change places where the innermost dim that only one operand has is a's.
-static void find_roles(nm_dot *d, const nm_type *result)
+// a and b change places where the innermost dim that only one operand has, of those that are moved
+// or else of the result's, is a's.
+static void find_roles(nm_dot *d, const nm_type *result, uint32_t moved)
 {
-    for (int i = result->rank; i-- > 0;) {
-        nm_dot_list l = nm_dot_list_of(d, result->dim[i].name);
-        if (l == NM_DOT_BATCH)
+    const nm_type *t = moved ? d->op->out[0].type : result;
+    for (int i = t->rank; i-- > 0;) {
+        nm_dot_list l = nm_dot_list_of(d, t->dim[i].name);
+        if (l == NM_DOT_BATCH || (moved && !is_moved(d, moved, t->dim[i].name)))
             continue;
         if (l == NM_DOT_M) {
             d->a = d->op->in[1];
@@ -90,8 +170,9 @@ static void find_roles(nm_dot *d, const nm_type *result)
 nm_dot nm_dot_of(nm_op *group, nm_op *dot)
 {
     nm_dot d = {.op = dot, .a = dot->in[0], .b = dot->in[1]};
-    find_roles(&d, group->out[0].type);
-    find_lists(&d, group->out[0].type);
+    uint32_t moved = moved_in(group, dot);
+    find_roles(&d, group->out[0].type, moved);
+    find_lists(&d, group->out[0].type, moved);
     d.a_along_row = along_row(&d, d.a, NM_DOT_M);
     d.b_along_row = along_row(&d, d.b, NM_DOT_N);
     return d;

@@ -110,6 +110,9 @@ const char *nm_fuse_map_law(const nm_fuse *g, const nm_cluster *c);
 const char *nm_fuse_row_law(const nm_fuse *g, const nm_cluster *c);
 const char *nm_fuse_column_law(const nm_fuse *g, const nm_cluster *c);
 const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c);
+// fuse_near.c: of a product that the cluster reads through views.
+const char *nm_fuse_near_law(const nm_fuse *g, const nm_cluster *c);
+extern const char nm_fuse_other_dims[]; // why not: they are not the product's
 // How many of a product's innermost dims, in t's order, it has from one operand alone.
 int nm_fuse_count_inner(const nm_op *dot, const nm_type *t);
 const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c);

@@ -1,10 +1,11 @@
 // What may be one product kernel, or one scatter kernel.
 //
 // A product takes maps of its result as its epilogue (bias, gelu, residual add, acc + dot), with
-// all their results. Maps before it are pulled, not merged (fuse_pull.c: the cost rule). On a GPU
-// it is a call of a library (docs/gpu.md), which takes less: a constant factor, and then one sum,
-// with what nobody else reads, in whose place it is made, or with a bias along n.
-// A scatter_add takes one add of its result, which is then done in place and touches few rows.
+// all their results; what reads it through views is in fuse_near.c. Maps before it are pulled, not
+// merged (fuse_pull.c: the cost rule). On a GPU it is a call of a library (docs/gpu.md), which
+// takes less: a constant factor, and then one sum, with what nobody else reads, in whose place it
+// is made, or with a bias along n. A scatter_add takes one add of its result, which is then done in
+// place and touches few rows.
 #include "ir/product.h"
 #include "passes/fuse.h"
 
@@ -198,23 +199,29 @@ static const char *call_law(const nm_fuse *g, const nm_cluster *c)
 
 // --- the laws -------------------------------------------------------------------------------
 
-const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c)
+const char nm_fuse_other_dims[] = "it has other dims than the product";
+
+static const char *own_law(const nm_fuse *g, const nm_cluster *c, const bool *after)
 {
     const nm_type *result = g->unit[c->anchor].op->out[0].type;
+    for (int i = 0; i < c->n; i++) {
+        const nm_value *v = &g->unit[c->unit[i]].op->out[0];
+        if ((after[i] || nm_fuse_is_result(g, v, c)) && !nm_fuse_same_dims(v->type, result))
+            return nm_fuse_other_dims;
+    }
+    return NULL;
+}
+
+const char *nm_fuse_dot_law(const nm_fuse *g, const nm_cluster *c)
+{
     const nm_read *viewed;
     bool *after = nm_fuse_after_anchor(g, c, &viewed);
     if (count_anchors(g, c) > 1)
         return "one kernel makes one product";
     if (feeds_anchor(g, c))
         return "the product reads an operand once a block: it would be computed again each time";
-    if (viewed)
-        return "the product's result is read through a view";
-    for (int i = 0; i < c->n; i++) {
-        const nm_value *v = &g->unit[c->unit[i]].op->out[0];
-        if ((after[i] || nm_fuse_is_result(g, v, c)) && !nm_fuse_same_dims(v->type, result))
-            return "it has other dims than the product";
-    }
-    return g->f->module->options.flavour == NM_FLAVOUR_gpu ? call_law(g, c) : NULL;
+    const char *no = viewed ? nm_fuse_near_law(g, c) : own_law(g, c, after);
+    return !no && g->f->module->options.flavour == NM_FLAVOUR_gpu ? call_law(g, c) : no;
 }
 
 const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c)

@@ -38,12 +38,27 @@ static const nm_value *read_beside(const nm_op *map, const nm_op *from)
     return map->in[first]->def == from ? NULL : map->in[first];
 }
 
+// Does q's kernel read its own values, or p's, through views?
+static bool reads_neighbours(const nm_fuse *g, const nm_pair *x)
+{
+    int p = g->unit[x->p].cluster, q = g->unit[x->q].cluster;
+    const nm_cluster *c = &g->cluster[q];
+    for (int i = 0; i < c->n; i++)
+        for (const nm_read *r = g->unit[c->unit[i]].reads; r; r = r->next_of_reader)
+            if (r->viewed && r->from >= 0 &&
+                (g->unit[r->from].cluster == p || g->unit[r->from].cluster == q))
+                return true;
+    return false;
+}
+
 // A map behind a product: q reads p. One in front of it is what p is called by.
 static nm_fusion of_product(const nm_fuse *g, const nm_pair *x)
 {
     const nm_op *map = g->unit[x->q].op;
     const nm_value *beside = read_beside(map, g->unit[x->p].op);
     bool adds = map->code == NM_OP_add || map->code == NM_OP_sub;
+    if (reads_neighbours(g, x))
+        return NM_FUSION_rotary;
     bool large = beside && nm_fuse_elems(beside->type) > nm_fuse_elems(map->out[0].type) / 2;
     if (adds && large && !beside->def)
         return NM_FUSION_accumulate;

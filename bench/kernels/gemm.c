@@ -35,11 +35,11 @@ HOOK float b_kn(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
     (void)b;
     return p->b[k * p->N + n + j];
 }
-HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, float acc)
+HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, const float *c)
 {
     const product *p = env;
     (void)b;
-    p->c[m * p->N + n + j] = acc;
+    p->c[m * p->N + n + j] = c[j];
 }
 
 #define KERNEL(NAME, A_ALONG, B_ALONG, A, B)                                                       \
@@ -47,8 +47,8 @@ HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, floa
     static void NAME(const void *what)                                                             \
     {                                                                                              \
         product p = *(const product *)what;                                                        \
-        nmk_gemm(&spec_##NAME, &p, 1, p.M, p.N, p.K, A, B, c_mn, 0, nmk_gemm_count(1, p.M, p.N),   \
-                 p.scratch);                                                                       \
+        nmk_gemm(&spec_##NAME, &p, 1, p.M, p.N, p.K, A, B, c_mn, 0,                                \
+                 nmk_gemm_count(1, p.M, p.N, 0), p.scratch);                                       \
     }
 KERNEL(nt, NMK_ALONG_K, NMK_ALONG_K, a_mk, b_nk)
 KERNEL(nn, NMK_ALONG_K, NMK_ALONG_ROW, a_mk, b_kn)

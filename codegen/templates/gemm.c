@@ -1,10 +1,10 @@
 // The matrix product: c[b, m, n] = sum over k of a[b, m, k] * b[b, n, k].
 //
-// A block of rows (all of M, where it is not large) and a strip of columns are the unit of the
-// parallel range; a call merges the strips it is given into stretches, for each of which the rows
-// of A are packed once:
+// A block of rows (all of M, where it is not large) and about a strip of columns are the unit of
+// the parallel range; a call merges the units it is given into stretches, for each of which the
+// rows of A are packed once:
 //
-//     for each block of rows, stretch of strips        C block in scratch, f32
+//     for each block of rows, stretch of units         C block in scratch, f32
 //       for each chunk of KC of k
 //         pack A [rows, chunk]
 //         for each strip: pack B [chunk, strip], then panel products: C += A B
@@ -42,9 +42,10 @@ NMK_INLINE room room_in(float *scratch)
 // Rows of a block: as even as can be.
 NMK_INLINE int64_t block_rows(int64_t M) { return round_up(ceil_div(M, ceil_div(M, ROWS)), MR); }
 
-NMK_ENTRY int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N)
+NMK_ENTRY int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N, int64_t together)
 {
-    return M > 0 ? B * ceil_div(M, block_rows(M)) * ceil_div(N, STRIP) : 0;
+    int64_t units = ceil_div(N, unit_columns(together));
+    return M > 0 ? B * ceil_div(M, block_rows(M)) * units : 0;
 }
 
 // --- one block ---------------------------------------------------------------------------------
@@ -90,14 +91,15 @@ NMK_INLINE void do_block(const gemm *g, block at, room r)
 // The block that begins with unit `from`; how many units of `left` it takes goes to *took.
 NMK_INLINE block block_at(const gemm *g, int64_t from, int64_t left, int64_t *took)
 {
-    int64_t strips = ceil_div(g->N, STRIP), rows = block_rows(g->M), blocks = ceil_div(g->M, rows);
-    int64_t strip = from % strips, m = from / strips % blocks * rows;
-    *took = min64(min64(left, strips - strip), STRETCH / STRIP);
-    return (block){.batch = from / strips / blocks,
+    int64_t cols = unit_columns(g->together), units = ceil_div(g->N, cols);
+    int64_t rows = block_rows(g->M), blocks = ceil_div(g->M, rows);
+    int64_t unit = from % units, m = from / units % blocks * rows;
+    *took = min64(min64(left, units - unit), STRETCH / cols);
+    return (block){.batch = from / units / blocks,
                    .m = m,
                    .rows = min64(rows, g->M - m),
-                   .n = strip * STRIP,
-                   .cols = min64(*took * STRIP, g->N - strip * STRIP)};
+                   .n = unit * cols,
+                   .cols = min64(*took * cols, g->N - unit * cols)};
 }
 
 NMK_INLINE void clear(float *restrict c, int64_t n)
@@ -107,10 +109,12 @@ NMK_INLINE void clear(float *restrict c, int64_t n)
 }
 
 NMK_ENTRY void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int64_t M, int64_t N,
-                        int64_t K, nmk_load *a, nmk_load *b, nmk_store *c, int64_t from, int64_t to,
-                        void *scratch)
+                        int64_t K, nmk_load *a, nmk_load *b, nmk_finish *c, int64_t from,
+                        int64_t to, void *scratch)
 {
     gemm g = {.env = env, .M = M, .N = N, .K = K, .put = c, .c_run = s->c_run};
+    g.together = s->together;
+    g.points = s->points;
     g.a = (operand){a, s->a_along, s->a_run};
     g.b = (operand){b, s->b_along, s->b_run};
     (void)B;

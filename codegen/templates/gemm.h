@@ -6,7 +6,7 @@
 #include "codegen/templates/simd.h"
 
 enum {
-    STRIP = 4 * NR,                 // columns of a unit of the parallel range
+    STRIP = 4 * NR,                 // columns of a unit of the parallel range, and of packed B
     STRETCH = VL == 16 ? 512 : 256, // most columns of C in scratch: what packing A is paid by
     ROWS = 24 * MR,                 // most rows of a block: what packing B is paid by
     FEW_ROWS = 4,                   // up to here nothing is packed (gemv.c)
@@ -21,8 +21,8 @@ typedef struct gemm { // one call
     const void *env;
     int64_t M, N, K;
     operand a, b;
-    nmk_store *put;
-    int64_t c_run;
+    nmk_finish *put;
+    int64_t c_run, together, points;
 } gemm;
 
 typedef struct block { // of the result
@@ -49,14 +49,24 @@ NMK_INLINE void read_line(operand x, const void *env, int64_t batch, int64_t row
     }
 }
 
+_Static_assert(NMK_GEMM_TOGETHER <= STRETCH, "columns that the epilogue reads together");
+
+// Columns of a unit of the parallel range: about a strip, and none is apart from those of its
+// group.
+NMK_INLINE int64_t unit_columns(int64_t together)
+{
+    return together ? together * max64(1, STRIP / together) : STRIP;
+}
+
 // The sums c (rows STRETCH apart) to the result.
 NMK_INLINE void write_block(const gemm *g, block at, const float *restrict c)
 {
     for (int64_t i = 0; i < at.rows; i++, c += STRETCH)
         for (int64_t n = 0; n < at.cols;) {
             int64_t part = run_left(g->c_run, at.n + n, at.cols - n);
-            for (int64_t j = 0; j < part; j++)
-                g->put(g->env, at.batch, at.m + i, at.n + n, j, c[n + j]);
+            int64_t points = g->together ? g->points : part;
+            for (int64_t j = 0; j < points; j++)
+                g->put(g->env, at.batch, at.m + i, at.n + n, j, c + n);
             n += part;
         }
 }

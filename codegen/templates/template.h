@@ -44,6 +44,10 @@
 typedef float nmk_load(const void *env, int64_t b, int64_t i, int64_t k, int64_t j);
 // Take element (b, m, n + j) of the result: the epilogue and the store.
 typedef void nmk_store(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, float acc);
+// The same of c[j]. Where columns are taken together, n is the first of them: any of
+// c[0 .. together) may be read, and what there is to store at point j is the hook's to know.
+typedef void nmk_finish(const void *env, int64_t b, int64_t m, int64_t n, int64_t j,
+                        const float *c);
 
 enum { NMK_ALONG_K, NMK_ALONG_ROW }; // which index of an operand is contiguous in memory
 
@@ -51,17 +55,19 @@ typedef struct nmk_gemm_spec { // a constant; all int64_t, so that it is plain w
     int64_t a_along, b_along;  // NMK_ALONG_*; (a K, b K) is "NT", (K, ROW) "NN", (ROW, ROW) "TN"
     int64_t a_run, b_run;      // period of the contiguous index; 0: flat
     int64_t c_run;             // period of n in the result, whose n should be contiguous
+    // Columns that the epilogue reads together, which divide N; c_run then. 0: it reads its own.
+    int64_t together, points; // and how many points j stand for all of them
     int64_t few; // have a path for M <= 4 that packs nothing (decode: the time is reading b once)
 } nmk_gemm_spec;
 
 // The size of the parallel range: blocks of the result, n fastest.
-int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N);
+int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N, int64_t together);
 // B, M, N, K may be constants or not. Sums run over k in increasing order within chunks, and the
 // chunks in order, in f32; the order depends on (M, N, K) alone. M <= 4 (decode) reads b once,
 // unpacked. K = 0 stores 0.
 void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int64_t M, int64_t N, int64_t K,
-              nmk_load *a, nmk_load *b, nmk_store *c, int64_t from, int64_t to, void *scratch);
-enum { NMK_GEMM_SCRATCH = 2 << 20 };
+              nmk_load *a, nmk_load *b, nmk_finish *c, int64_t from, int64_t to, void *scratch);
+enum { NMK_GEMM_SCRATCH = 2 << 20, NMK_GEMM_TOGETHER = 256 }; // bytes; most columns
 
 // --- attention ---------------------------------------------------------------------------------
 

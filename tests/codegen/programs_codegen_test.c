@@ -12,6 +12,8 @@ int main(int argc, char **argv)
     if (argc == 1) {
         check("tests/codegen/kernels.nmir", "x86-64-v2");
         check("tests/codegen/kernels.nmir", "native");
+        check("tests/codegen/near.nmir", "x86-64-v2");
+        check("tests/codegen/near.nmir", "native");
         check("tests/codegen/rows.nmir", "native");
         check("tests/codegen/externs.nmir", "native");
         check("tests/passes/tiny_llama.nmir", "native");

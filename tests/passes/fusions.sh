@@ -20,7 +20,7 @@ one_off() { # one_off MODEL NAME...: each makes more kernels
     done
 }
 one_off gpt2 fuse.accumulate fuse.scatter fuse.bias fuse.residual fuse.activation fuse.rows fuse.columns fuse.optimizer fuse.maps
-one_off llama3 fuse.gate
+one_off llama3 fuse.gate fuse.rotary
 
 # Behind a product nothing is summed otherwise: runs are the same to the bit. What moves a sum into another loop may add in
 # another order. gpt2 has no gated product; llama3 has one, and no bias.
@@ -30,7 +30,7 @@ train() { # train NAME MODEL FLAGS...
 }
 for model in gpt2 llama3; do
     train $model.on $model
-    train $model.products $model --disable-pass=fuse.accumulate,fuse.bias,fuse.residual,fuse.gate,fuse.activation
+    train $model.products $model --disable-pass=fuse.rotary,fuse.accumulate,fuse.bias,fuse.residual,fuse.gate,fuse.activation
     train $model.off $model --disable-pass="$(echo head_chunks $names | tr ' ' ,)"
     same_run $model.on $model.products
     close_to <(losses $model.on) <(losses $model.off) 2 1e-6

@@ -1,5 +1,6 @@
-// The matrix product against a loop in double: all three layouts, a layout with split dims, odd
-// sizes, any split of the range. Also scatter_add, cumsum and top_k, which are small.
+// The matrix product against a loop in double: all three layouts, a layout with split dims, an
+// epilogue that reads columns together, odd sizes, any split of the range. Also scatter_add, cumsum
+// and top_k, which are small.
 #include "codegen/templates/template.h"
 #include "tests/templates/check.h"
 
@@ -10,7 +11,8 @@
 
 typedef struct product {
     int64_t B, M, N, K,
-        split; // split: the inner extent of the rows of b, of n in c, where they are two dims
+        split; // the inner extent of the rows of b, of n in c, where they are two dims; columns
+               // together
     const float *a, *b, *bias;
     float *c;
 } product;
@@ -42,17 +44,26 @@ HOOK float b_split(const void *env, int64_t b, int64_t n, int64_t k,
     return 2 *
            p->b[((b * (p->N / p->split) + n / p->split) * p->K + k) * p->split + n % p->split + j];
 }
-HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, float acc)
+HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, const float *c)
 {
     const product *p = env;
-    p->c[(b * p->M + m) * p->N + n + j] = acc + p->bias[n + j]; // a map behind
+    p->c[(b * p->M + m) * p->N + n + j] = c[j] + p->bias[n + j]; // a map behind
 }
 HOOK void c_split(const void *env, int64_t b, int64_t m, int64_t n, int64_t j,
-                  float acc) // [n / split, m, n % split]
+                  const float *c) // [n / split, m, n % split]
 {
     const product *p = env;
     int64_t row = (b * (p->N / p->split) + n / p->split) * p->M + m;
-    p->c[row * p->split + n % p->split + j] = acc + p->bias[n + j];
+    p->c[row * p->split + n % p->split + j] = c[j] + p->bias[n + j];
+}
+// Each group of `split` columns the other way round, from both ends: it reads them together.
+HOOK void c_turned(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, const float *c)
+{
+    const product *p = env;
+    int64_t k = p->split - 1 - j;
+    float *to = p->c + (b * p->M + m) * p->N + n;
+    to[k] = c[j] + p->bias[n + j];
+    to[j] = c[k] + p->bias[n + k];
 }
 
 typedef void kernel(const product *p, int64_t from, int64_t to, void *scratch);
@@ -67,6 +78,8 @@ KERNEL(nn, a_mk, b_kn, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW, .
 KERNEL(tn, a_km, b_kn, c_mn, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW)
 KERNEL(split, a_km, b_split, c_split, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW,
        .b_run = p->split, .c_run = p->split)
+KERNEL(turned, a_mk, b_kn, c_turned, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW, .few = 1,
+       .c_run = p->split, .together = p->split, .points = (p->split + 1) / 2)
 
 static double error(const product *p, kernel *k, const float *c)
 {
@@ -76,7 +89,7 @@ static double error(const product *p, kernel *k, const float *c)
             for (int64_t n = 0; n < p->N; n++) {
                 double t = 0, size = 1;
                 for (int64_t i = 0; i < p->K; i++) {
-                    double x = (k == nt || k == nn ? a_mk : a_km)(p, b, m, i, 0) *
+                    double x = (k == nt || k == nn || k == turned ? a_mk : a_km)(p, b, m, i, 0) *
                                (double)(k == nt      ? b_nk
                                         : k == split ? b_split
                                                      : b_kn)(p, b, n, i, 0);
@@ -86,6 +99,8 @@ static double error(const product *p, kernel *k, const float *c)
                 if (k == split)
                     at = ((b * (p->N / p->split) + n / p->split) * p->M + m) * p->split +
                          n % p->split;
+                if (k == turned)
+                    at += p->split - 1 - 2 * (n % p->split);
                 double e = fabs(c[at] - (t + p->bias[n])) / size;
                 worst = e <= worst ? worst : e > worst ? e : INFINITY;
             }
@@ -95,7 +110,8 @@ static double error(const product *p, kernel *k, const float *c)
 static void test_kernel(const product *p, kernel *k, const char *name)
 {
     enum { GUARD = 64 };
-    int64_t n = nmk_gemm_count(p->B, p->M, p->N), size = p->B * p->M * p->N;
+    int64_t n = nmk_gemm_count(p->B, p->M, p->N, k == turned ? p->split : 0),
+            size = p->B * p->M * p->N;
     uint8_t *scratch = aligned_alloc(64, NMK_GEMM_SCRATCH + GUARD);
     memset(scratch, 0xff, NMK_GEMM_SCRATCH + GUARD); // NaNs
     float *whole = malloc((size_t)size * 4 + 4);
@@ -128,6 +144,8 @@ static void test_size(int64_t B, int64_t M, int64_t N, int64_t K, int64_t inner)
     p.c = malloc((size_t)(B * M * N) * 4 + 4);
     test_kernel(&p, nt, "NT"), test_kernel(&p, nn, "NN"), test_kernel(&p, tn, "TN"),
         test_kernel(&p, split, "split");
+    if (inner <= NMK_GEMM_TOGETHER)
+        test_kernel(&p, turned, "turned");
     free((void *)p.a), free((void *)p.b), free((void *)p.bias), free(p.c);
 }
 
@@ -245,6 +263,8 @@ int main(void)
                       odd[j] % 3 ? 1 : odd[j] / 3);
     test_size(1, 4, 300, 5000, 20);
     test_size(2, 1, 257, 1031, 257);
+    test_size(1, 31, 512, 300, 256);
+    test_size(1, 9, 603, 90, 201);
     test_size(1, 341, 520, 389, 52);
     test_size(1, 29, 2051, 7, 2051);
     test_size(1, 700, 65, 1543, 5);

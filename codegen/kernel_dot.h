@@ -1,0 +1,28 @@
+// The kernel of a product while it is written: kernel_dot.c has what it reads and computes,
+// kernel_dot_store.c its epilogue.
+#ifndef NM_CODEGEN_KERNEL_DOT_H
+#define NM_CODEGEN_KERNEL_DOT_H
+
+#include "codegen/space.h"
+#include "ir/dot.h"
+
+typedef struct nm_dot_kernel {
+    nm_dot dot;
+    nm_space list[NM_DOT_LISTS];
+    nm_space apart;  // n's dims but the near ones
+    nm_space points; // what the results have instead of those, as the store walks it
+} nm_dot_kernel;
+
+// The coordinates of a list's flat index; of index base + j, where j stays in base's inner run.
+void nm_dot_spread(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef flat);
+void nm_dot_spread_run(nm_gen *g, const nm_space *s, nm_coords *c, LLVMValueRef base,
+                       LLVMValueRef j);
+// How the store walks the results, from the lists. False: an epilogue that is not lowered;
+// reported.
+bool nm_dot_make_points(nm_gen *g, nm_dot_kernel *d);
+// nmk_gemm_spec.together: columns that the epilogue reads together; 0: it reads its own.
+LLVMValueRef nm_dot_together(nm_gen *g, const nm_dot_kernel *d);
+// The hook (nmk_store on a GPU, nmk_finish on the host). NULL: reported.
+LLVMValueRef nm_dot_store(nm_gen *g, const nm_dot_kernel *d);
+
+#endif
