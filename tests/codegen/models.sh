@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# GPT-2 and Llama 3 at their tiny presets, from the model file on: loss, every gradient, the update, the
-# first values and the generator's step equal the f64 interpreter.
+# Models from their files on: loss, every gradient, the update, the first values and the generator's step equal the f64
+# interpreter. GPT-OSS has experts and sinks, T5 a bias that is trained and dropout beside it.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-for model in gpt2 llama3; do
-    nemocc "models/$model.nm" --preset tiny --stop-after=frontend --emit=nmir -o "$scratch/$model.nmir" || exit 1
+while read -r model flags; do
+    # shellcheck disable=SC2086
+    nemocc "models/$model.nm" $flags --stop-after=frontend --emit=nmir -o "$scratch/$model.nmir" || exit 1
     build/tests/programs_codegen_test "$scratch/$model.nmir" || exit 1
-done
+done <<'END'
+gpt2 --preset tiny
+llama3 --preset tiny
+gpt_oss -D vocab=14 -D d=16 -D heads=4 -D kv=2 -D hd=4 -D ff=16 -D layers=2 -D experts=5
+t5 -D vocab=11 -D d=8 -D heads=2 -D hd=4 -D ff=12 -D enc_layers=1 -D dec_layers=1 -D buckets=8
+END
