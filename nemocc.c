@@ -282,6 +282,7 @@ static bool lower(nm_module *m, const nm_cli *cli)
     m->options.fast_casts = cli->fast_casts;
     m->options.fast_attention_grad = cli->fast_attention_grad;
     m->options.plain_products = cli->plain_products;
+    m->options.wide_products = !nm_archs_have_fp8(cli->arch);
     m->options.recompute = nm_recompute_bits(cli->recompute);
     m->options.head_chunk = cli->head_chunk;
     keep_fixes(m, cli);

@@ -31,6 +31,9 @@ typedef struct nm_codegen_opts {
     bool emu;                // gpu kernels for the emulator, too
 } nm_codegen_opts;
 
+// Has one of these GPUs (sm_80,sm_90a) products of 8-bit floats? One that nobody knows may.
+bool nm_archs_have_fp8(const char *list);
+
 // All have one diag, which has at least one error if this is false. A file that was at `out` is
 // still there.
 bool nm_codegen_programs(int n, nm_module *const *m, const nm_codegen_opts *o);

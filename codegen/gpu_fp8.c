@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { LEAST_ARCH = 89 };
-
 static const struct function {
     const char *name;
     nm_dtype dtype;
@@ -121,7 +119,7 @@ static LLVMValueRef read_by_instruction(nm_fn *f, nm_dtype dtype, LLVMValueRef b
 
 static LLVMValueRef convert(nm_fn *f, const struct function *x, const nm_target *t, LLVMValueRef v)
 {
-    bool has = t->is_gpu && t->arch >= LEAST_ARCH;
+    bool has = t->is_gpu && t->arch >= NM_GPU_FP8_ARCH;
     if (x->rounds)
         return has ? round_by_instruction(f, x->dtype, v) : nm_fp8_bits(f, x->dtype, v);
     return has ? read_by_instruction(f, x->dtype, v) : nm_fp8_value(f, x->dtype, v);

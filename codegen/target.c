@@ -2,6 +2,8 @@
 #include "codegen/target.h"
 
 #include "base/hash.h"
+#include "base/list.h"
+#include "codegen/codegen.h"
 
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
@@ -135,6 +137,24 @@ static const struct {
 };
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
+static int find_arch(nm_item name)
+{
+    int i = 0;
+    while (i < N_ARCHS && !nm_item_is(name, archs[i].name))
+        i++;
+    return i;
+}
+
+bool nm_archs_have_fp8(const char *list)
+{
+    nm_each_item(name, list) {
+        int i = find_arch(name);
+        if (i == N_ARCHS || archs[i].arch >= NM_GPU_FP8_ARCH)
+            return true;
+    }
+    return false;
+}
+
 static void list_archs(nm_module *m)
 {
     const char *all = "one of";
@@ -149,9 +169,7 @@ bool nm_target_find_gpu(nm_module *m, const char *arch, nm_target *t)
     LLVMInitializeNVPTXTarget();
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
-    int i = 0;
-    while (i < N_ARCHS && strcmp(archs[i].name, arch) != 0)
-        i++;
+    int i = find_arch((nm_item){arch, strlen(arch)});
     if (i == N_ARCHS) {
         nm_error(m->diag, (nm_loc){0}, "--arch: unknown architecture '%s'", arch);
         list_archs(m);

@@ -23,6 +23,7 @@ typedef struct nm_target { // of one compilation; read by all threads
     bool is_driver;           // x86: for code that runs once a launch, and should compile fast
 } nm_target;
 
+enum { NM_GPU_FP8_ARCH = 89 }; // the least that converts and multiplies floats of 8 bits
 enum { NM_MAX_ARCHS = 8, NM_MAX_TARGETS = NM_MAX_ARCHS + 4 };
 // Between a kernel's name and its function's, in what the emulator runs as sm_90a would.
 #define NM_SM90A_MARK '~'

@@ -118,13 +118,14 @@ static bool has_any_tokens(const nm_func *f)
 }
 
 // Rows, columns and what is summed: a GPU's library multiplies 8 bits where all are multiples of
-// 16. Where one is known to be none, or may be any number, it multiplies the same numbers in bf16.
+// 16. Where one is known to be none, or may be any number, it multiplies the same numbers in bf16;
+// so do all products for GPUs that have no others.
 static bool is_multiplied(const nm_op *dot)
 {
     nm_module *m = dot->func->module;
     if (m->options.flavour != NM_FLAVOUR_gpu)
         return true;
-    if (has_any_tokens(nm_func_outer(dot->func)))
+    if (m->options.wide_products || has_any_tokens(nm_func_outer(dot->func)))
         return false;
     nm_syms over = nm_attr_dims(dot, "over");
     const nm_type *a = dot->in[0]->type, *b = dot->in[1]->type;

@@ -364,7 +364,8 @@ static nmrt_status check_rows(const nmrt_device *d, bool trains, nmrt_error *e)
         if (is_fp8_row(r) && trains && d->capability < FP8_CAPABILITY)
             return nmrt_fail(e, NMRT_USAGE,
                              "%s: products of fp8 want a GPU of compute capability 8.9: train with "
-                             "--precision bf16, which goes on from the same checkpoints",
+                             "--precision bf16, which goes on from the same checkpoints, or a "
+                             "binary that nemocc made with --arch sm_80: it multiplies in bf16",
                              d->title);
         if (!is_known_row(r) && !is_fp8_row(r))
             return nmrt_fail(e, NMRT_CORRUPT, "%s (%s): cuBLASLt has no product of %s and %s to %s",

@@ -8,7 +8,7 @@ nemocc tests/gpu/fp8_layers.nm --target host,emu --precision bf16,fp8 --fix cp=1
 go() { # go FOLDER FLAGS...: three steps of four samples
     local folder=$work/$1
     shift
-    "$work/small" --data "$work/text" --micro-batch 2 --global-batch 4 --seq 24 --lr 2e-3 --threads 1 --steps 3 --save "$folder/ckpt" \
+    "${binary:-$work/small}" --data "$work/text" --micro-batch 2 --global-batch 4 --seq 24 --lr 2e-3 --threads 1 --steps 3 --save "$folder/ckpt" \
         --log-dir "$folder/logs" "$@" >"$work/out" 2>&1 || { echo "$*" && cat "$work/out" && return 1; }
 }
 same() { close_to <(losses "$1") <(losses "$2") 3 "$3" || { echo "in $2" && exit 1; }; }
@@ -22,6 +22,12 @@ same host emu 1e-5
 same host tp 1e-3
 same host pp 1e-5
 if close_to <(losses bf16) <(losses host) 3 1e-5 >/dev/null; then echo "fp8 is bf16" && exit 1; fi
+
+# GPUs that have no products of 8 bits multiply the same numbers in bf16, of any sizes.
+NEMOCC_PTXAS='' nemocc tests/gpu/fp8_layers.nm --target cuda,emu --arch sm_80 --precision fp8 --recompute selective --fix cp=1 --fix tp=1 --fix dp=1 -o "$work/old"
+NEMOCC_EMU_ARCH=sm_80 binary=$work/old go sm_80 --device emu
+binary=$work/old go any --device emu --seq 9
+same host sm_80 1e-5
 
 # The last micro-batch of 7 samples has one, of 9 tokens; a text grows by one.
 from="--checkpoint $work/emu/ckpt --precision fp8 --threads 1"

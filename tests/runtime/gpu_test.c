@@ -190,9 +190,11 @@ static void refuse_product(int64_t a, int64_t b, const char *capability, const c
 
 static void test_fp8_refused(void)
 {
-    refuse_product(NMDRV_E4M3, NMDRV_E4M3, "80",
-                   "Fake 0, sm_80 PTX: products of fp8 want a GPU of compute capability 8.9: train "
-                   "with --precision bf16, which goes on from the same checkpoints");
+    refuse_product(
+        NMDRV_E4M3, NMDRV_E4M3, "80",
+        "Fake 0, sm_80 PTX: products of fp8 want a GPU of compute capability 8.9: train "
+        "with --precision bf16, which goes on from the same checkpoints, or a binary that "
+        "nemocc made with --arch sm_80: it multiplies in bf16");
     refuse_product(NMDRV_E5M2, NMDRV_E5M2, "90",
                    "dot.8 (t.nm:8): cuBLASLt has no product of e5m2 and e5m2 to f32");
     refuse_product(NMDRV_E4M3, NMDRV_BF16, "90", "no product of e4m3 and bf16 to f32");
