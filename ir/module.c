@@ -82,9 +82,18 @@ nm_mesh_row *nm_mesh_add(nm_module *m, nm_mesh_row row)
     return r;
 }
 
+// --fix pp=1: the row is about to go (passes/fix.c).
+static bool has_no_stages(const nm_module *m)
+{
+    for (int i = 0; i < m->options.n_fixes; i++)
+        if (!strcmp(m->options.fix[i].name, "pp"))
+            return true;
+    return false;
+}
+
 static bool is_in_row_pp(const nm_module *m, nm_sym dim)
 {
-    for (int i = 0; i < m->n_mesh; i++)
+    for (int i = 0; i < m->n_mesh && !has_no_stages(m); i++)
         if (!strcmp(m->mesh[i].axis, "pp") && nm_syms_has(m->mesh[i].dims, dim))
             return true;
     return false;

@@ -103,9 +103,10 @@ static bool add_counted(nm_units *u, nm_func *count)
     return true;
 }
 
-static bool cut(nm_module *m)
+bool nm_pass_units(nm_module *m, bool *changed)
 {
     nm_units u = {.m = m, .k = -1};
+    *changed = true;
     find_dims(&u);
     nm_units_join_rows(&u);
     if (!cut_each(&u, ".micro", nm_units_cut_micro) || !nm_units_own(&u) ||
@@ -114,10 +115,4 @@ static bool cut(nm_module *m)
         return false;
     m->n_units = u.k < 0 ? 1 : 2 * u.k + 1;
     return true;
-}
-
-bool nm_pass_units(nm_module *m, bool *changed)
-{
-    *changed = true;
-    return nm_units_try_stages(m, cut) || cut(m);
 }

@@ -1,7 +1,6 @@
 // Units: what a stage of a pipeline is made of (docs/mesh.md). Shared by the files of the pass:
 //
 //   units.c         which functions are cut, in which order
-//   units_stages.c  a row pp for a model without a mesh table
 //   units_rows.c    grouped repeats: parameters by turns, gradients by rows
 //   units_place.c   where in the chain of a micro-batch each value is computed
 //   units_micro.c   a micro-batch's function into its units
@@ -79,10 +78,6 @@ bool nm_rows_meet(nm_row_run a, nm_row_run b);
 
 // train of train.micro, for ".micro"; NULL: f's name does not end so.
 nm_sym nm_units_role(const nm_func *f, const char *suffix);
-
-// Of a module without a mesh table: gives it a row pp of its layers, and cuts it. false, and nothing
-// is changed or said: it has no layers, or cannot be cut into stages.
-bool nm_units_try_stages(nm_module *m, bool (*cut)(nm_module *m));
 
 // What grouped repeats take of the parameters becomes parameters, and what they add to, one
 // accumulator: see units_rows.c.
