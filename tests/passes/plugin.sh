@@ -74,7 +74,7 @@ expect "%s/twin.so: there is a pass 'mine' already" nemocc --load-pass %s/mine.s
 expect "wants to stand after 'simplifi', and there is no such pass; did you mean 'simplify'?" nemocc --load-pass %s/nowhere.so --print-pipeline
 expect "has to say before or after which pass it stands, one of both" nemocc --load-pass %s/both.so --print-pipeline
 expect "needs the fact 'grouped', which does not hold where it stands, after 'simplify'" nemocc --load-pass %s/early.so --print-pipeline
-expect "pass 'mine' breaks the fact 'canonical', which 'autodiff' needs" nemocc-opt --load-pass=%s/breaks.so --print-pipeline
+expect "pass 'mine' breaks the fact 'canonical', which 'experts' needs" nemocc-opt --load-pass=%s/breaks.so --print-pipeline
 expect "lacks the pass' name" nemocc --load-pass %s/nameless.so --print-pipeline
 expect "lacks the pass' reason" nemocc --load-pass %s/reasonless.so --print-pipeline
 expect "none.so is no plug-in" nemocc --load-pass %s/none.so --print-pipeline
