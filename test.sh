@@ -4,4 +4,5 @@ set -eu
 cd "$(dirname "$0")"
 scripts/install-deps.sh
 scripts/build.sh -DNEMOCC_WERROR=ON
+cmake --build build # tests and fuzzers
 exec tests/run "$@"

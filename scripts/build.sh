@@ -9,4 +9,4 @@ cmake -S . -B build "${generator[@]}" -DCMAKE_C_COMPILER=clang-22 "$@" >build.lo
     exit 1
 }
 mv build.log build/configure.log
-cmake --build build
+cmake --build build --target nemocc nemocc-opt

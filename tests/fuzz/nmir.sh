@@ -2,7 +2,7 @@
 # A short run of the fuzzer of IR text from its corpus; longer: tests/fuzz/nmir.sh SECONDS
 cd "$(dirname "$0")/../.." || exit 1
 fuzz=build/fuzz/nmir_fuzz
-[ -x $fuzz ] || { echo "no $fuzz: run scripts/build.sh first" >&2; exit 1; }
+[ -x $fuzz ] || { echo "no $fuzz: run cmake --build build first" >&2; exit 1; }
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
 $fuzz -max_total_time="${1:-10}" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -verbosity=0 -print_final_stats=0 \
