@@ -45,7 +45,7 @@ nmrt_run nmrt_setup_run(const nmrt_setup *s);
 nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_error *e);
 // Does a rank on this pp stage run the function?
 bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *func);
-// Does its symbol count turns (a micro-batch's), or rows?
+// Does its symbol count turns (a micro-batch's, and what that is given once a step), or rows?
 bool nmrt_in_turns(const nmdrv_func *func);
 // Of a function that runs in chunks, on a rank that runs it.
 nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *func);

@@ -23,7 +23,8 @@ bool nmrt_setup_runs(const nmrt_setup *s, int pp, const nmdrv_func *f)
 
 bool nmrt_in_turns(const nmdrv_func *f)
 {
-    return f->phase == NMDRV_FORWARD || f->phase == NMDRV_TURN || f->phase == NMDRV_BACKWARD;
+    return f->role == NMDRV_WEIGHTS || f->phase == NMDRV_FORWARD || f->phase == NMDRV_TURN ||
+           f->phase == NMDRV_BACKWARD;
 }
 
 nmrt_turns nmrt_setup_turns(const nmrt_setup *s, int pp, const nmdrv_func *f)

@@ -27,6 +27,20 @@ code=0
 run 1 --pp 4 || code=$?
 [ $code -eq 2 ] && grep -qxF 'error: --pp 4 is more stages than turns of layers (models/gemma2.nm:22) = 3' "$work/out"
 
+# What is rounded of them once a step lies by turns, too.
+build_model gemma2 b -D layers=5 --fix cp=1 --fix dp=1 --fix tp=1 --precision bf16
+bits_of() { # bits_of FLAGS: of weights and moments
+    rm -rf "$work/ckpt"
+    "$work/b" --data "$work/text" --micro-batch 1 --global-batch 4 --seq 48 --warmup 1 --threads 1 --save "$work/ckpt" --steps 2 \
+        "$@" >"$work/out" 2>&1 || { cat "$work/out" >&2 && return 1; }
+    grep '"path"' "$work/ckpt/latest/index.json"
+}
+for mesh in "--pp 1" "--pp 2"; do
+    bits_of --keep-rounded-weights off $mesh >"$work/off"
+    bits_of --keep-rounded-weights on --check-memory $mesh >"$work/on"
+    cmp "$work/off" "$work/on" || { echo "kept, $mesh" && exit 1; }
+done
+
 # plan counts turns, too: what it proposes is accepted
 rows=0
 while read -r tp pp vp _ _ _ _ micro _; do
