@@ -70,6 +70,8 @@ static int64_t place_of(const route *r, const nm_tensor *slots, int64_t k)
 
 void nm_eval_dispatch(nm_eval_op *e)
 {
+    if (!e->out->n)
+        return;
     route r = routes(e, e->out);
     nm_walk w = over_tokens(e, &r);
     nm_walk_read(&w, e->in[0]);
@@ -89,6 +91,8 @@ void nm_eval_dispatch(nm_eval_op *e)
 void nm_eval_combine(nm_eval_op *e)
 {
     const nm_tensor *y = e->in[0], *weight = e->in[2];
+    if (!y->n)
+        return;
     route r = routes(e, y);
     nm_walk w = over_tokens(e, &r);
     nm_walk_read(&w, weight);

@@ -259,23 +259,61 @@ bool nm_shape_attention_grad(nm_module *m, nm_op *op)
     return true;
 }
 
-// The given type has the dims of experts and slots, and the dtype of the tokens.
+// --- routing -------------------------------------------------------------------------------------
+
+static bool has_same(const nm_type *t, const nm_dim *d)
+{
+    int at = nm_type_find(t, d->name);
+    return at >= 0 && t->dim[at].extent == d->extent;
+}
+
+// Every dim of `of`, but two (NULL), is t's, with the same extent, and is not one of `lacks`.
+static bool has_dims(const nm_type *t, const nm_type *of, nm_sym but, nm_sym but2,
+                     const nm_type *lacks)
+{
+    for (int i = 0; i < of->rank; i++) {
+        const nm_dim *d = &of->dim[i];
+        if (d->name != but && d->name != but2 &&
+            (!has_same(t, d) || (lacks && nm_has_dim(lacks, d->name))))
+            return false;
+    }
+    return true;
+}
+
+// experts and slots are two dims of `slots`, which `tokens` lacks; the choices are one of e's
+// alone.
+static bool is_route(const nm_op *op, const nm_type *slots, const nm_type *tokens)
+{
+    nm_sym experts = nm_attr_sym(op, "experts"), slot = nm_attr_sym(op, "slot");
+    nm_sym choice = nm_attr_sym(op, "choice");
+    const nm_type *e = op->in[1]->type;
+    return experts != slot && nm_has_dim(slots, experts) && nm_has_dim(slots, slot) &&
+           !nm_has_dim(tokens, experts) && !nm_has_dim(tokens, slot) && nm_has_dim(e, choice) &&
+           !nm_has_dim(tokens, choice) && !nm_has_dim(slots, choice) && nm_shape_is_int(e) &&
+           slots->dtype == tokens->dtype && has_dims(tokens, e, choice, NULL, slots) &&
+           slots->rank - 2 + e->rank - 1 == tokens->rank;
+}
+
 bool nm_shape_dispatch(nm_module *m, nm_op *op)
 {
-    const nm_type *t = op->out[0].type;
-    return (nm_has_dim(t, nm_attr_sym(op, "experts")) && nm_has_dim(t, nm_attr_sym(op, "slot")) &&
-            t->dtype == op->in[0]->type->dtype && nm_shape_is_int(op->in[1]->type)) ||
+    const nm_type *x = op->in[0]->type, *t = op->out[0].type;
+    return (is_route(op, t, x) &&
+            has_dims(x, t, nm_attr_sym(op, "experts"), nm_attr_sym(op, "slot"), NULL)) ||
            nm_error(m->diag, op->loc,
-                    "dispatch gives [experts, slot, ...] of the tokens' dtype, by "
-                    "ints [dispatch-1]");
+                    "dispatch gives [experts, slot, ...] of the tokens' dtype, by ints: %s of %s "
+                    "by %s [dispatch-1]",
+                    nm_type_str(m, t), nm_type_str(m, x), nm_type_str(m, op->in[1]->type));
 }
 
 bool nm_shape_combine(nm_module *m, nm_op *op)
 {
-    const nm_type *t = op->out[0].type;
-    return (!nm_has_dim(t, nm_attr_sym(op, "slot")) && !nm_has_dim(t, nm_attr_sym(op, "choice")) &&
-            t->dtype == op->in[0]->type->dtype && nm_shape_is_int(op->in[1]->type)) ||
-           nm_error(
-               m->diag, op->loc,
-               "combine sums slot and choice away, in the experts' dtype, by ints [combine-1]");
+    const nm_type *y = op->in[0]->type, *e = op->in[1]->type, *t = op->out[0].type;
+    return (is_route(op, y, t) &&
+            has_dims(t, y, nm_attr_sym(op, "experts"), nm_attr_sym(op, "slot"), NULL) &&
+            has_dims(e, op->in[2]->type, NULL, NULL, NULL)) ||
+           nm_error(m->diag, op->loc,
+                    "combine sums slot and choice away, in the experts' dtype, by ints and their "
+                    "weights: %s of %s by %s and %s [combine-1]",
+                    nm_type_str(m, t), nm_type_str(m, y), nm_type_str(m, e),
+                    nm_type_str(m, op->in[2]->type));
 }
