@@ -163,19 +163,11 @@ bool nm_form_needs_whole(const nm_op *op, nm_sym dim)
            (nm_form_looks_up(op, dim) && nm_has_dim(op->in[1]->type, dim));
 }
 
-static bool names(const nm_attr *a, nm_sym dim)
-{
-    return (a->kind == NM_ATTR_sym && a->u.sym == dim) ||
-           (a->kind == NM_ATTR_dims && nm_syms_has(a->u.syms, dim));
-}
-
 bool nm_form_is_alone(const nm_op *op, nm_sym dim)
 {
-    for (int i = 0; i < op->n_attrs; i++)
-        if (names(&op->attr[i], dim))
-            return false;
-    return nm_is(op, NM_MAP) || nm_is(op, NM_VIEW) || nm_is(op, NM_REDUCE) ||
-           nm_is(op, NM_COLLECTIVE);
+    bool known =
+        nm_is(op, NM_MAP) || nm_is(op, NM_VIEW) || nm_is(op, NM_REDUCE) || nm_is(op, NM_COLLECTIVE);
+    return known && !nm_op_names(op, dim);
 }
 
 bool nm_form_sums(const nm_op *op)

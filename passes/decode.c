@@ -75,16 +75,12 @@ static bool has_positions(const decoder *d, const nm_type *t)
 // Does op name a dim of positions of an operand, other than to call it something else?
 static bool names_positions(const decoder *d, const nm_op *op)
 {
-    for (int i = 0; i < op->n_attrs; i++) {
-        const nm_attr *a = &op->attr[i];
-        for (int k = 0; k < op->n_in; k++) {
-            if (a->kind == NM_ATTR_sym && is_positions(d, op->in[k], a->u.sym))
+    for (int i = 0; i < op->n_in; i++)
+        for (int k = 0; k < op->in[i]->type->rank; k++) {
+            nm_sym dim = op->in[i]->type->dim[k].name;
+            if (nm_op_names(op, dim) && is_positions(d, op->in[i], dim))
                 return true;
-            for (int s = 0; a->kind == NM_ATTR_dims && s < a->u.syms.n; s++)
-                if (is_positions(d, op->in[k], a->u.syms.sym[s]))
-                    return true;
         }
-    }
     return false;
 }
 

@@ -71,17 +71,6 @@ static bool check_type(nm_op *op, const nm_type *t, const route *r)
                     r->slot, NM_MAX_RANK);
 }
 
-static bool names_slot(const nm_op *op, nm_sym slot)
-{
-    for (int i = 0; i < op->n_attrs; i++) {
-        const nm_attr *a = &op->attr[i];
-        if ((a->kind == NM_ATTR_sym && a->u.sym == slot) ||
-            (a->kind == NM_ATTR_dims && nm_syms_has(a->u.syms, slot)))
-            return true;
-    }
-    return false;
-}
-
 static bool check_dispatch(nm_op *op, const route *r)
 {
     route own = route_of(op);
@@ -112,7 +101,7 @@ static bool check_ops(nm_func *f, const route *r)
                 return false;
         if (op->body && !check_ops(op->body, r))
             return false;
-        if (!names_slot(op, r->slot))
+        if (!nm_op_names(op, r->slot))
             continue;
         bool ok = op->code == NM_OP_dispatch  ? check_dispatch(op, r)
                   : op->code == NM_OP_combine ? check_combine(op, r)

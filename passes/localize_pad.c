@@ -317,15 +317,11 @@ static bool takes_apart(const padding *p, const nm_op *op)
     bool fine = nm_is(op, NM_REDUCE) || nm_is(op, NM_COLLECTIVE) || nm_is(op, NM_FREE) ||
                 op->code == NM_OP_gather || op->code == NM_OP_rename || op->code == NM_OP_repeat ||
                 op->code == NM_OP_qdq;
-    for (int i = 0; i < op->n_attrs && !fine; i++)
-        for (int k = 0; k < op->n_in; k++) {
-            const nm_attr *a = &op->attr[i];
-            const nm_type *t = op->in[k]->type;
-            if (a->kind == NM_ATTR_sym && padded_in(p, t, a->u.sym))
+    for (int i = 0; i < op->n_in && !fine; i++)
+        for (int k = 0; k < op->in[i]->type->rank; k++) {
+            nm_sym dim = op->in[i]->type->dim[k].name;
+            if (nm_op_names(op, dim) && padded_in(p, op->in[i]->type, dim))
                 return true;
-            for (int d = 0; a->kind == NM_ATTR_dims && d < a->u.syms.n; d++)
-                if (padded_in(p, t, a->u.syms.sym[d]))
-                    return true;
         }
     return false;
 }

@@ -100,14 +100,6 @@ static void wrap(nm_op *op, const pair *p)
     }
 }
 
-static bool names(const nm_op *op, nm_sym dim)
-{
-    for (int i = 0; i < op->n_attrs; i++)
-        if (op->attr[i].kind == NM_ATTR_sym && op->attr[i].u.sym == dim)
-            return true;
-    return false;
-}
-
 static bool split_ops(nm_func *f, const pair *p)
 {
     nm_each_op_safe(op, f) {
@@ -116,7 +108,7 @@ static bool split_ops(nm_func *f, const pair *p)
         for (int i = 0; i < op->n_attrs; i++)
             if (lists(&op->attr[i], p->heads.name))
                 split_list(f->module, &op->attr[i], p);
-        if (!names(op, p->heads.name))
+        if (!nm_op_names(op, p->heads.name))
             continue;
         if (op->code == NM_OP_repeat)
             return nm_error(f->module->diag, op->loc,
