@@ -1,5 +1,10 @@
-// An attention with other extra operands.
+// Attentions: which ops they are, and one with other extra operands.
 #include "ir/attn.h"
+
+bool nm_is_attention(const nm_op *op)
+{
+    return op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
+}
 
 // in[] and names[] of the extra operands; how many.
 static int list_extra(nm_module *m, const nm_attn *a, nm_value **in, nm_sym *name)

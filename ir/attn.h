@@ -28,7 +28,8 @@ typedef struct nm_attn {
     nm_value *extra[NM_N_ATTN]; // NULL: absent
 } nm_attn;
 
-// Of an attention or attention_grad that verifies.
+bool nm_is_attention(const nm_op *op); // attention or attention_grad
+// Of one that verifies.
 nm_attn nm_attn_of(const nm_op *op);
 // The op again, on other operands of the same number (in[a->first_extra], then a's extra ones),
 // before `before` in f. NULL: reported.

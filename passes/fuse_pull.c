@@ -1,6 +1,7 @@
 // Which ops are pulled: computed in every group that reads them, so that they are never stored.
 // Free values and views always are, and so is a widening: what was rounded is stored narrow, and
 // each reader makes it wide. A map is where computing it again costs less than storing it.
+#include "ir/attn.h"
 #include "ir/extern.h"
 #include "passes/fuse.h"
 
@@ -176,8 +177,7 @@ static bool is_there(const nm_fuse *g, const nm_value *v)
     while (v->def && g->pulled[v->id] && v->def->n_in == 1)
         v = v->def->in[0];
     const nm_op *op = v->def;
-    return !op || nm_fuse_is_bare(op) || op->code == NM_OP_attention ||
-           op->code == NM_OP_attention_grad || op->code == NM_OP_extern;
+    return !op || nm_fuse_is_bare(op) || nm_is_attention(op) || op->code == NM_OP_extern;
 }
 
 // What the conversions up to op cost together; too much where op is none.

@@ -1,6 +1,7 @@
 // What templates need of the layout: attention reads and writes vectors along the head dim, so that
 // has to be innermost where it is stored, whatever the dims are called there: rope stores it as
 // {two, half}. An extern's C function wants all dims in its own order.
+#include "ir/attn.h"
 #include "ir/extern.h"
 #include "passes/fuse.h"
 #include "passes/layout.h"
@@ -103,7 +104,7 @@ static void copy_for_template(nm_op *group)
 {
     nm_each_op(op, group->body)
         for (int i = 0; i < op->n_in; i++)
-            if (op->code == NM_OP_attention || op->code == NM_OP_attention_grad)
+            if (nm_is_attention(op))
                 copy_operand(group, op->in[i], nm_attr_sym(op, "hd"));
 }
 

@@ -36,7 +36,7 @@ void nm_mask_segments(nm_func *f)
     nm_each_op_safe(op, f) {
         if (op->body)
             nm_mask_segments(op->body);
-        if (op->code != NM_OP_attention && op->code != NM_OP_attention_grad)
+        if (!nm_is_attention(op))
             continue;
         nm_attn a = nm_attn_of(op);
         if (a.extra[NM_ATTN_segments])

@@ -17,6 +17,7 @@
 // on the gathering of its parts, which it halves; and no second copy of the model is kept.
 #include "passes/narrow.h"
 
+#include "ir/attn.h"
 #include "ir/grads.h"
 #include "passes/build.h"
 
@@ -96,11 +97,6 @@ static bool is_tensor_operand(const nm_op *op, int i)
     return i < 3 || (op->code == NM_OP_attention_grad && (i == 3 || i == 5));
 }
 
-static bool is_attention(const nm_op *op)
-{
-    return op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
-}
-
 // Does the body's i-th result leave it for backward alone, which keeps all that it reads?
 static bool is_kept(const nm_func *body, int i)
 {
@@ -113,7 +109,7 @@ static bool reads_narrow(const nm_use *u)
     const nm_op *op = u->op;
     if (op->code == NM_OP_dot)
         return is_real(&op->out[0]);
-    if (is_attention(op))
+    if (nm_is_attention(op))
         return is_real(&op->out[0]) && nm_type_is_activation(op->out[0].type) &&
                is_tensor_operand(op, u->index);
     if (op->code == NM_OP_repeat)
@@ -341,7 +337,7 @@ static void convert_op(narrowing *x, nm_op *op)
         convert_cast(x, op);
     else if (op->code == NM_OP_dot)
         convert_dot(x, op);
-    else if (is_attention(op))
+    else if (nm_is_attention(op))
         convert_attention(x, op);
     else if (op->code == NM_OP_repeat)
         convert_repeat(x, op);

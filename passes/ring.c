@@ -37,16 +37,11 @@ bool nm_ring_mode(const nm_func *f)
     return tail && !strcmp(tail, "_ring");
 }
 
-static bool is_attention(const nm_op *op)
-{
-    return op->code == NM_OP_attention || op->code == NM_OP_attention_grad;
-}
-
 static bool is_lowered(nm_dtype t) { return t == NM_f32 || t == NM_bf16; }
 
 static bool can_ring(const nm_op *op)
 {
-    if (!is_attention(op) || !is_lowered(op->in[0]->type->dtype))
+    if (!nm_is_attention(op) || !is_lowered(op->in[0]->type->dtype))
         return false;
     nm_attn a = nm_attn_of(op);
     return a.seq && !a.extra[NM_ATTN_sink] && !a.extra[NM_ATTN_segments] &&
@@ -105,7 +100,7 @@ const nm_op *nm_ring_around(const nm_op *collective)
         while (op && op->code == NM_OP_rename)
             op = op->in[0]->def;
     }
-    return op && is_attention(op) && goes_round(op) ? op : NULL;
+    return op && nm_is_attention(op) && goes_round(op) ? op : NULL;
 }
 
 static bool is_split_over_cp(const nm_module *m, nm_sym dim)

@@ -126,7 +126,7 @@ static bool find_pair(nm_func *f, pair *p)
     nm_each_op(op, f) {
         if (op->body && find_pair(op->body, p))
             return true;
-        if (op->code != NM_OP_attention && op->code != NM_OP_attention_grad)
+        if (!nm_is_attention(op))
             continue;
         nm_attn a = nm_attn_of(op);
         if (!a.heads || !a.kv)
