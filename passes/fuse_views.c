@@ -10,13 +10,11 @@
 //
 //   it is sent under another name  =>  it is sent as what it is, and who reads what comes renames
 //   it
+#include "ir/form.h"
 #include "ir/loop.h"
 #include "passes/fuse.h"
 
-static bool is_mere_view(const nm_op *op)
-{
-    return op && (op->code == NM_OP_rename || op->code == NM_OP_split || op->code == NM_OP_merge);
-}
+static bool is_mere_view(const nm_op *op) { return op && nm_form_is_relabel(op); }
 
 // Does the view take dim away, or make it?
 static bool touches(const nm_op *view, nm_sym dim)

@@ -122,6 +122,12 @@ bool nm_units_class(nm_units *u, nm_func *f, nm_ends *out);
 
 enum { NM_NOBODY = -1 };
 
+// Is it what an owner keeps between steps?
+static inline bool nm_units_is_kept(nm_bind b)
+{
+    return b.kind == NM_BIND_param || b.kind == NM_BIND_state;
+}
+
 void nm_units_note(nm_units *u, nm_owned row); // that these units, too, read or add to it
 // Once all micro-batches are cut: gradients belong to their parameters, states to what they update.
 bool nm_units_own(nm_units *u);

@@ -3,6 +3,8 @@
 // dim is an extent like any other, and its part of a stage is a smaller one.
 #include "passes/units.h"
 
+#include "ir/form.h"
+
 static bool reads(const nm_op *op, nm_sym dim)
 {
     for (int i = 0; i < op->n_in; i++)
@@ -47,8 +49,7 @@ bool nm_units_keeps(const nm_op *op, nm_sym dim)
 
 bool nm_units_sums_over(const nm_op *op, nm_sym dim)
 {
-    return (op->code == NM_OP_sum || op->code == NM_OP_dot) &&
-           nm_syms_has(nm_attr_dims(op, "over"), dim);
+    return nm_form_sums(op) && reads(op, dim) && nm_form_drops(op, 0, dim);
 }
 
 static bool fail(nm_units *u, nm_loc at, const char *what, nm_sym dim)

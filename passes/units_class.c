@@ -17,15 +17,13 @@ static int meet(int a, int b) { return a == NM_NOBODY || a == b ? b : b == NM_NO
 
 // --- where values lead -------------------------------------------------------------------------
 
-static bool is_kept(nm_bind b) { return b.kind == NM_BIND_param || b.kind == NM_BIND_state; }
-
 static void find_leads(nm_units *u, nm_ends *e)
 {
     nm_func *f = e->f;
     for (int i = 0; i < f->n_results; i++) {
         nm_bind b = f->result_bind[i];
         nm_value *v = f->last->in[i];
-        int to = is_kept(b) ? nm_units_owner(u, e->role, b, v->type) : MANY;
+        int to = nm_units_is_kept(b) ? nm_units_owner(u, e->role, b, v->type) : MANY;
         e->leads[v->id] = meet(e->leads[v->id], to);
     }
     for (nm_op *op = f->last->prev; op; op = op->prev) {
@@ -163,7 +161,7 @@ static bool class_results(nm_units *u, nm_ends *e)
     for (int i = 0; i < f->n_results; i++) {
         nm_bind b = f->result_bind[i];
         nm_value *v = f->last->in[i];
-        int owner = is_kept(b) ? nm_units_owner(u, e->role, b, v->type) : NM_NOBODY;
+        int owner = nm_units_is_kept(b) ? nm_units_owner(u, e->role, b, v->type) : NM_NOBODY;
         if (!take(u, e, v, owner, v->def ? v->def->loc : f->loc))
             return false;
     }
@@ -176,7 +174,7 @@ static void class_params(nm_units *u, nm_ends *e)
     for (int i = 0; i < f->n_params; i++) {
         nm_bind b = f->param_bind[i];
         uint32_t id = f->param[i]->id;
-        if (!is_kept(b) && b.kind != NM_BIND_acc)
+        if (!nm_units_is_kept(b) && b.kind != NM_BIND_acc)
             continue;
         e->owner[id] = nm_units_owner(u, e->role, b, f->param[i]->type);
         e->kind[id] = e->owner[id] == NM_NOBODY ? NM_END_middle : NM_END_owned;

@@ -23,8 +23,6 @@ static bool is_whole(const nm_ends *e, const nm_value *v)
     return e->kind[v->id] == NM_END_middle || e->whole[v->id];
 }
 
-static bool is_kept(nm_bind b) { return b.kind == NM_BIND_param || b.kind == NM_BIND_state; }
-
 // Does a function after the middle read v from it?
 static bool is_link(const finish *x, const nm_value *v)
 {
@@ -34,7 +32,7 @@ static bool is_link(const finish *x, const nm_value *v)
     nm_each_use(use, v) {
         const nm_op *op = use->op;
         bool result = op->code == NM_OP_ret;
-        if (result ? is_kept(e->f->result_bind[use->index])
+        if (result ? nm_units_is_kept(e->f->result_bind[use->index])
                    : e->kind[op->out[0].id] == NM_END_after)
             return true;
     }
@@ -225,7 +223,7 @@ static void build_middle(finish *x)
     nm_func *g = start(x, "middle", (nm_part){.phase = NM_PHASE_middle}, &map);
     read_sums(x, g, map);
     for (int i = 0; i < f->n_results; i++)
-        if (!is_kept(f->result_bind[i]))
+        if (!nm_units_is_kept(f->result_bind[i]))
             nm_part_give(&gives, map[f->last->in[i]->id], f->result_bind[i]);
     for (int i = 0; i < f->n_params; i++)
         give_link(x, f->param[i], map, &gives);
@@ -275,7 +273,7 @@ static void build_after(finish *x, int owner)
     for (int i = 0; i < f->n_results; i++) {
         nm_bind b = f->result_bind[i];
         const nm_value *v = f->last->in[i];
-        if (is_kept(b) && nm_units_owner(x->u, x->e.role, b, v->type) == owner)
+        if (nm_units_is_kept(b) && nm_units_owner(x->u, x->e.role, b, v->type) == owner)
             nm_part_give(&gives, map[v->id], b);
     }
     end(g, &gives);

@@ -218,11 +218,8 @@ bool nm_units_place(nm_units *u, nm_func *f, nm_places *p)
     p->is_acc = nm_new_n(arena, bool, f->n_values + 1);
     for (uint32_t i = 0; i < f->n_values; i++)
         p->at[i] = NM_ANYWHERE;
-    for (int i = 0; i < f->n_params; i++) {
-        bool param =
-            f->param_bind[i].kind == NM_BIND_param || f->param_bind[i].kind == NM_BIND_state;
-        if (param && !nm_units_dim_in(u, f->param[i]->type))
+    for (int i = 0; i < f->n_params; i++)
+        if (nm_units_is_kept(f->param_bind[i]) && !nm_units_dim_in(u, f->param[i]->type))
             p->at[f->param[i]->id] = LATE;
-    }
     return find_repeats(u, p) && find_accs(p) && place_all(u, p);
 }
