@@ -21,6 +21,24 @@ bool nm_func_has_role(const nm_func *f, const char *role)
     return own && !strcmp(own, role);
 }
 
+static int find(int n, const nm_bind *bind, nm_bind_kind kind, nm_sym name)
+{
+    for (int i = 0; i < n; i++)
+        if (bind[i].kind == kind && bind[i].name == name)
+            return i;
+    return -1;
+}
+
+int nm_func_find_param(const nm_func *f, nm_bind_kind kind, nm_sym name)
+{
+    return find(f->n_params, f->param_bind, kind, name);
+}
+
+int nm_func_find_result(const nm_func *f, nm_bind_kind kind, nm_sym name)
+{
+    return find(f->n_results, f->result_bind, kind, name);
+}
+
 nm_func *nm_func_new(nm_module *m, nm_sym name, nm_loc loc)
 {
     nm_func *f = nm_new(m->arena, nm_func);

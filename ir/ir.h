@@ -276,6 +276,9 @@ nm_func *nm_func_outer(nm_func *f);
 // (@train.micro). A body has no role: NULL.
 nm_sym nm_func_role(const nm_func *f);
 bool nm_func_has_role(const nm_func *f, const char *role);
+// The place of the parameter, of the result, that is bound so; -1: there is none.
+int nm_func_find_param(const nm_func *f, nm_bind_kind kind, nm_sym name);
+int nm_func_find_result(const nm_func *f, nm_bind_kind kind, nm_sym name);
 
 // --- the module ----------------------------------------------------------------------------------
 

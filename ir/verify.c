@@ -220,19 +220,11 @@ static bool check_names(nm_module *m, nm_func *f)
     return true;
 }
 
-static bool gives_link(const nm_func *f, nm_sym name)
-{
-    for (int i = 0; i < f->n_results; i++)
-        if (f->result_bind[i].kind == NM_BIND_link && f->result_bind[i].name == name)
-            return true;
-    return false;
-}
-
 static bool check_links(nm_module *m, const nm_func *f)
 {
     for (int i = 0; i < f->n_params; i++) {
         nm_sym next = f->param_bind[i].next;
-        if (next && !gives_link(f, next))
+        if (next && nm_func_find_result(f, NM_BIND_link, next) < 0)
             return nm_error(m->diag, f->loc, "@%s gives no link '%s' to its next chunk [func-7]",
                             f->name, next);
     }

@@ -82,10 +82,8 @@ static bool is_sum(nm_bind bind) { return bind.kind == NM_BIND_acc || bind.kind 
 static nm_value *acc_of(const nm_func *f, int i)
 {
     nm_bind bind = f->result_bind[i];
-    for (int k = 0; k < f->n_params && is_sum(bind); k++)
-        if (f->param_bind[k].kind == bind.kind && f->param_bind[k].name == bind.name)
-            return f->param[k];
-    return NULL;
+    int k = is_sum(bind) ? nm_func_find_param(f, bind.kind, bind.name) : -1;
+    return k < 0 ? NULL : f->param[k];
 }
 
 static bool check_result(const proof *p, int i)

@@ -227,11 +227,10 @@ static void delay_repeat(delay *d, nm_op *repeat)
 static nm_value *step_of(delay *d)
 {
     nm_sym name = nm_sym_get(d->m, "step");
-    for (int i = 0; i < d->f->n_params; i++)
-        if (d->f->param_bind[i].kind == NM_BIND_scalar && d->f->param_bind[i].name == name)
-            return d->f->param[i];
-    return nm_func_param(d->f, nm_type_scalar(d->m, NM_i32), name,
-                         (nm_bind){.kind = NM_BIND_scalar, .name = name});
+    int i = nm_func_find_param(d->f, NM_BIND_scalar, name);
+    return i >= 0 ? d->f->param[i]
+                  : nm_func_param(d->f, nm_type_scalar(d->m, NM_i32), name,
+                                  (nm_bind){.kind = NM_BIND_scalar, .name = name});
 }
 
 // Is it the step's place in a history?

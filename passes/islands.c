@@ -66,10 +66,8 @@ static void mark(bool *seen, const nm_value *v)
 
 static bool reads_acc(const nm_func *f, const bool *seen, nm_sym acc)
 {
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == acc)
-            return seen[f->param[i]->id];
-    return false;
+    int i = nm_func_find_param(f, NM_BIND_acc, acc);
+    return i >= 0 && seen[f->param[i]->id];
 }
 
 // What a function of the step's end makes of acc: states of this program alone, other things.

@@ -41,20 +41,9 @@ static nm_op *staged_repeat(const nm_func *f, bool reverse)
     return NULL;
 }
 
-static int result_of_link(const nm_func *f, nm_sym link)
-{
-    for (int i = 0; i < f->n_results; i++)
-        if (f->result_bind[i].kind == NM_BIND_link && f->result_bind[i].name == link)
-            return i;
-    return -1;
-}
-
 static bool reads_link(const nm_func *f, nm_sym link)
 {
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_link && f->param_bind[i].name == link)
-            return true;
-    return false;
+    return nm_func_find_param(f, NM_BIND_link, link) >= 0;
 }
 
 // Are they halves of the same turns?
@@ -94,7 +83,7 @@ static nm_value *kept_value(const pair *p, const nm_value *operand)
         p->backward->param_bind[operand->index].kind != NM_BIND_link)
         return NULL;
     nm_sym link = p->backward->param_bind[operand->index].name;
-    int i = result_of_link(p->forward, link);
+    int i = nm_func_find_result(p->forward, NM_BIND_link, link);
     const nm_value *v = i < 0 ? NULL : p->forward->last->in[i];
     bool kept = v && v->def == p->turns && v->index >= nm_attr_int(p->turns, "carried", 0);
     return kept && !is_read_elsewhere(p, link) ? p->turns->body->last->in[v->index] : NULL;
@@ -183,10 +172,8 @@ static void pass_on(pair *p)
 static nm_value *same_param(nm_func *f, const nm_value *v)
 {
     nm_bind bind = v->func->param_bind[v->index];
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == bind.kind && f->param_bind[i].name == bind.name)
-            return f->param[i];
-    return nm_func_param(f, v->type, v->name, bind);
+    int i = nm_func_find_param(f, bind.kind, bind.name);
+    return i >= 0 ? f->param[i] : nm_func_param(f, v->type, v->name, bind);
 }
 
 // What is computed beside forward's repeat, in backward's function.

@@ -221,8 +221,6 @@ nm_value *nm_result_home(const nm_func *f, int i)
     nm_bind b = f->result_bind[i];
     bool kept = b.kind == NM_BIND_param || b.kind == NM_BIND_state || b.kind == NM_BIND_acc ||
                 b.kind == NM_BIND_count || b.kind == NM_BIND_cache;
-    for (int k = 0; k < f->n_params && kept; k++)
-        if (f->param_bind[k].kind == b.kind && f->param_bind[k].name == b.name)
-            return f->param[k];
-    return NULL;
+    int k = kept ? nm_func_find_param(f, b.kind, b.name) : -1;
+    return k < 0 ? NULL : f->param[k];
 }

@@ -31,18 +31,12 @@ nm_sym nm_shard_complete_name(nm_module *m, nm_bind bind)
 
 static bool takes(const nm_func *f, nm_sym acc)
 {
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == acc)
-            return true;
-    return false;
+    return nm_func_find_param(f, NM_BIND_acc, acc) >= 0;
 }
 
 static bool gives(const nm_func *f, nm_sym acc)
 {
-    for (int i = 0; i < f->n_results; i++)
-        if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
-            return true;
-    return false;
+    return nm_func_find_result(f, NM_BIND_acc, acc) >= 0;
 }
 
 static bool is_of_micro(const nm_func *f) { return f->part.phase < NM_PHASE_before; }
@@ -59,10 +53,10 @@ static bool has_rows(nm_module *m, const nm_type *t)
 
 static adder adder_of(const nm_func *f, nm_sym acc)
 {
-    for (int i = 0; i < f->n_results && (f->part.units & NM_ODD_UNITS); i++)
-        if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == acc)
-            return has_rows(f->module, f->last->in[i]->type) ? ROWS : CHUNKS;
-    return WHOLE;
+    int i = f->part.units & NM_ODD_UNITS ? nm_func_find_result(f, NM_BIND_acc, acc) : -1;
+    if (i < 0)
+        return WHOLE;
+    return has_rows(f->module, f->last->in[i]->type) ? ROWS : CHUNKS;
 }
 
 // Units that add each to their own rows do not share them: no row is two units' [pp-4].

@@ -194,11 +194,8 @@ static uint64_t units_behind(nm_units *u, const nm_func *f, nm_sym role, int res
 
 static uint64_t units_of_state(nm_units *u, const nm_func *f, nm_sym role, int result, bool *reads)
 {
-    nm_sym name = f->result_bind[result].name;
-    uint64_t units = 0;
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_state && f->param_bind[i].name == name)
-            units = units_updating(u, f, f->param[i], reads);
+    int param = nm_func_find_param(f, NM_BIND_state, f->result_bind[result].name);
+    uint64_t units = param < 0 ? 0 : units_updating(u, f, f->param[param], reads);
     if (!units)
         units = units_behind(u, f, role, result, NM_BIND_param, reads);
     if (!units)

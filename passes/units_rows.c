@@ -173,28 +173,22 @@ static nm_value *find_whole(const nm_units *u, nm_value *acc, rows *r)
 
 static void rename_acc(nm_func *f, nm_sym old, nm_sym name)
 {
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == old) {
-            f->param_bind[i].name = name;
-            f->param[i]->name = nm_sym_fmt(f->module, "acc.%s", name);
-        }
-    for (int i = 0; i < f->n_results; i++)
-        if (f->result_bind[i].kind == NM_BIND_acc && f->result_bind[i].name == old)
-            f->result_bind[i].name = name;
-}
-
-static bool has_acc(const nm_func *f, nm_sym name)
-{
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_acc && f->param_bind[i].name == name)
-            return true;
-    return false;
+    int param = nm_func_find_param(f, NM_BIND_acc, old);
+    int result = nm_func_find_result(f, NM_BIND_acc, old);
+    if (param >= 0) {
+        f->param_bind[param].name = name;
+        f->param[param]->name = nm_sym_fmt(f->module, "acc.%s", name);
+    }
+    if (result >= 0)
+        f->result_bind[result].name = name;
 }
 
 static nm_sym name_of(const nm_func *f, const nm_value *whole, const nm_value *acc)
 {
     bool grad = whole->name && !strncmp(whole->name, "grad.", 5);
-    return grad && !has_acc(f, whole->name) ? whole->name : f->param_bind[acc->index].name;
+    return grad && nm_func_find_param(f, NM_BIND_acc, whole->name) < 0
+               ? whole->name
+               : f->param_bind[acc->index].name;
 }
 
 static void join_acc(nm_func *finish, nm_func *micro, const rows *r, nm_value *whole)
