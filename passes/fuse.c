@@ -79,6 +79,8 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 {
     nm_fuse_prepare(f);
     nm_fuse_maxes(f, rank);
+    if (f->module->options.flavour == NM_FLAVOUR_gpu)
+        nm_fuse_again(f);
     nm_fuse_sink(f, scratch);
     nm_fuse_views(f, scratch);
     nm_fuse_drop_dead(f);

@@ -69,6 +69,8 @@ bool nm_fuse_same_dims(const nm_type *a, const nm_type *b); // in any order
 void nm_fuse_prepare(nm_func *f);
 // fuse_max.c: the largest of everything becomes that of the largest of each row.
 void nm_fuse_maxes(nm_func *f, const nm_rank *rank);
+// fuse_again.c: on a GPU, what is rounded to 8 bits once its maximum is known is computed again.
+void nm_fuse_again(nm_func *f);
 void nm_fuse_drop_dead(nm_func *f); // ops that compute for nobody
 // fuse_gelu.c: gelu_tanh, or its gradient, becomes plain ops, which stand where it did.
 void nm_fuse_write_gelu(nm_op *op);
