@@ -98,6 +98,7 @@ typedef struct nm_deal {
     int n, run;        // run: 1, unless the generator writes the body once for each
     int most;          // elements that a thread may have without a loop
     int ahead;         // elements that a loop reads at once; 0: as LLVM likes
+    int lanes;         // on a processor: those of the sums of the sweep, codegen/lanes.h; 0: none
 } nm_deal;
 
 // A product's sums of one row and all indices of some dims, as floats in scratch: what a hook may

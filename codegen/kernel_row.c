@@ -7,7 +7,7 @@
 //
 // On a GPU a row, or a chunk, is done by a team of threads (codegen/team.h).
 #include "codegen/kernels.h"
-#include "codegen/reduce.h"
+#include "codegen/lanes.h"
 #include "codegen/space.h"
 #include "codegen/team.h"
 
@@ -21,21 +21,9 @@ static bool has_over(const nm_reductions *r, const nm_type *t)
 
 // --- one row -------------------------------------------------------------------------------------
 
-static void join_slot(nm_gen *g, const nm_op *op, LLVMValueRef slot, LLVMValueRef x)
+static bool join_level(nm_gen *g, const nm_lanes *l, int level, const nm_sweep *w)
 {
-    LLVMValueRef acc = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, op), slot, "");
-    LLVMBuildStore(g->fn.b, nm_reduction_join(g, op, acc, x), slot);
-}
-
-// On a processor a sum has as many parts whatever else its kernel does, so that its bits do not
-// depend on what it was fused with: LLVM would take more where registers are left.
-enum { LANES = 16, VECTORS = 4 };
-
-static bool join_level(nm_gen *g, const nm_reductions *r, int level, nm_sweep *w,
-                       LLVMValueRef *slot)
-{
-    if (!g->is_gpu)
-        w->inner.lanes = LANES, w->inner.ahead = VECTORS;
+    const nm_reductions *r = l->r;
     for (int k = 0; k < w->copies; k++) {
         nm_coords at = nm_sweep_point(g, w, k);
         for (int i = 0; i < r->n; i++) {
@@ -44,31 +32,33 @@ static bool join_level(nm_gen *g, const nm_reductions *r, int level, nm_sweep *w
             LLVMValueRef x = nm_gen_value(g, r->op[i]->in[0], &at);
             if (!x)
                 return false;
-            join_slot(g, r->op[i], slot[i], x);
+            nm_lanes_join(g, l, i, w->lane, x);
         }
     }
     return true;
 }
 
-static void start_level(nm_gen *g, const nm_reductions *r, int level, LLVMValueRef *slot)
+static void start_level(nm_gen *g, const nm_lanes *l, int level)
 {
-    for (int i = 0; i < r->n; i++)
-        if (r->level[i] == level)
-            LLVMBuildStore(g->fn.b, nm_reduction_start(g, r->op[i]), slot[i]);
+    for (int i = 0; i < l->r->n; i++)
+        if (l->r->level[i] == level)
+            nm_lanes_start(g, l, i);
+    g->deal.lanes = l->n > 1 ? l->n : 0;
 }
 
 // The level's results, by all threads of the team, are known at `row`.
-static void know_level(nm_gen *g, const nm_reductions *r, int level, nm_team *team,
-                       const nm_coords *row, LLVMValueRef *slot)
+static void know_level(nm_gen *g, const nm_lanes *l, int level, nm_team *team, const nm_coords *row)
 {
+    const nm_reductions *r = l->r;
     nm_op *op[NM_MAX_REDUCTIONS];
     LLVMValueRef x[NM_MAX_REDUCTIONS];
     int n = 0;
+    g->deal.lanes = 0;
     for (int i = 0; i < r->n; i++) {
         if (r->level[i] != level)
             continue;
         op[n] = r->op[i];
-        x[n++] = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, r->op[i]), slot[i], "");
+        x[n++] = nm_lanes_total(g, l, i);
     }
     nm_team_join(g, team, n, op, x);
     for (int i = 0; i < n; i++) {
@@ -77,18 +67,18 @@ static void know_level(nm_gen *g, const nm_reductions *r, int level, nm_team *te
     }
 }
 
-static bool reduce_row(nm_gen *g, const nm_reductions *r, const nm_space *c, nm_team *team,
-                       const nm_coords *row, LLVMValueRef *slot)
+static bool reduce_row(nm_gen *g, const nm_lanes *l, const nm_space *c, nm_team *team,
+                       const nm_coords *row)
 {
-    for (int level = 1; level <= r->levels; level++) {
-        start_level(g, r, level, slot);
+    for (int level = 1; level <= l->r->levels; level++) {
+        start_level(g, l, level);
         nm_sweep w;
         nm_sweep_begin(g, &w, c, row);
-        bool ok = join_level(g, r, level, &w, slot);
+        bool ok = join_level(g, l, level, &w);
         nm_sweep_end(g, &w);
         if (!ok)
             return false;
-        know_level(g, r, level, team, row, slot);
+        know_level(g, l, level, team, row);
     }
     return true;
 }
@@ -188,12 +178,6 @@ static bool write_row(nm_gen *g, const nm_reductions *r, const nm_space *c, cons
     return write_over(g, r, c, team, row);
 }
 
-static void make_slots(nm_gen *g, const nm_reductions *r, LLVMValueRef *slot)
-{
-    for (int i = 0; i < r->n; i++)
-        slot[i] = nm_fn_slot(&g->fn, nm_reduction_type(g, r->op[i]));
-}
-
 static int64_t grain_of(const nm_space *c)
 {
     int64_t elements = 1, extent;
@@ -205,14 +189,13 @@ static int64_t grain_of(const nm_space *c)
 static bool write_rows(nm_gen *g, const nm_reductions *r, const nm_space *kept,
                        const nm_space *over)
 {
-    LLVMValueRef slot[NM_MAX_REDUCTIONS];
     nm_team team = nm_team_for_rows(g, nm_space_extent(g, over), count_with_over(g, r), r->n);
     nm_gen_begin_kernel(g, "kernel");
-    make_slots(g, r, slot);
+    nm_lanes lanes = nm_lanes_make(g, r, nm_space_extent(g, over));
     nm_team_begin(g, &team);
     nm_coords row = {0};
     nm_index_spread(g, &row, kept->n, kept->dim, team.row);
-    bool ok = reduce_row(g, r, over, &team, &row, slot) && write_row(g, r, over, &team, &row);
+    bool ok = reduce_row(g, &lanes, over, &team, &row) && write_row(g, r, over, &team, &row);
     nm_team_end(g, &team);
     nm_fn_finish(&g->fn, NULL);
     g->grain = grain_of(over);
@@ -240,12 +223,12 @@ static LLVMValueRef part_at(nm_gen *g, const nm_reductions *r, int workspace, LL
     return nm_fn_at(&g->fn, g->fn.i64, nm_gen_pointer(g, workspace), at);
 }
 
-static void store_parts(nm_gen *g, const nm_reductions *r, int workspace, nm_team *team,
-                        LLVMValueRef *slot)
+static void store_parts(nm_gen *g, const nm_lanes *l, int workspace, nm_team *team)
 {
+    const nm_reductions *r = l->r;
     LLVMValueRef x[NM_MAX_REDUCTIONS];
     for (int i = 0; i < r->n; i++)
-        x[i] = LLVMBuildLoad2(g->fn.b, nm_reduction_type(g, r->op[i]), slot[i], "");
+        x[i] = nm_lanes_total(g, l, i);
     nm_team_join(g, team, r->n, r->op, x);
     LLVMBasicBlockRef next = nm_team_begin_first(g, team);
     for (int i = 0; i < r->n; i++)
@@ -255,33 +238,32 @@ static void store_parts(nm_gen *g, const nm_reductions *r, int workspace, nm_tea
 
 static bool write_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over, int workspace)
 {
-    LLVMValueRef slot[NM_MAX_REDUCTIONS];
     nm_fn *f = &g->fn;
     nm_team team = nm_team_whole(g, r->n);
     nm_gen_begin_kernel(g, "kernel");
-    make_slots(g, r, slot);
+    nm_lanes lanes = nm_lanes_make(g, r, nm_space_extent(g, over));
     LLVMValueRef total = nm_gen_number(g, nm_space_extent(g, over));
     nm_team_begin(g, &team);
     LLVMValueRef from = nm_index_mul(g, team.row, nm_fn_i64(f, CHUNK));
     LLVMValueRef to = nm_fn_min(f, total, LLVMBuildAdd(f->b, from, nm_fn_i64(f, CHUNK), ""));
-    start_level(g, r, 1, slot);
+    start_level(g, &lanes, 1);
     nm_sweep w;
     nm_sweep_begin_range(g, &w, over, from, to);
-    bool ok = join_level(g, r, 1, &w, slot);
+    bool ok = join_level(g, &lanes, 1, &w);
     nm_sweep_end(g, &w);
-    store_parts(g, r, workspace, &team, slot);
+    store_parts(g, &lanes, workspace, &team);
     nm_team_end(g, &team);
     nm_fn_finish(f, NULL);
     g->range = chunks_of(g, nm_space_extent(g, over));
     return ok;
 }
 
-// All chunks' parts into the slots: each thread's share.
-static void add_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over, int workspace,
-                       LLVMValueRef *slot)
+// All chunks' parts, in order: each thread's share.
+static void add_chunks(nm_gen *g, const nm_lanes *l, const nm_space *over, int workspace)
 {
     nm_fn *f = &g->fn;
-    start_level(g, r, 1, slot);
+    const nm_reductions *r = l->r;
+    start_level(g, l, 1);
     LLVMValueRef end = nm_gen_number(g, chunks_of(g, nm_space_extent(g, over)));
     LLVMValueRef first = g->is_gpu ? g->lane : nm_fn_i64(f, 0);
     nm_loop loop = nm_loop_begin(f, first, end, "chunk");
@@ -289,7 +271,7 @@ static void add_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over, 
     for (int i = 0; i < r->n; i++) {
         LLVMTypeRef t = nm_reduction_type(g, r->op[i]);
         LLVMValueRef x = LLVMBuildLoad2(f->b, t, part_at(g, r, workspace, loop.i, i), "");
-        join_slot(g, r->op[i], slot[i], x);
+        nm_lanes_join(g, l, i, NULL, x);
     }
     nm_loop_end(f, &loop);
 }
@@ -297,14 +279,13 @@ static void add_chunks(nm_gen *g, const nm_reductions *r, const nm_space *over, 
 static bool write_combination(nm_gen *g, const nm_reductions *r, const nm_space *over,
                               int workspace)
 {
-    LLVMValueRef slot[NM_MAX_REDUCTIONS];
     nm_team team = nm_team_whole(g, r->n);
     nm_coords row = {0};
     nm_gen_begin_kernel(g, "kernel2");
-    make_slots(g, r, slot);
+    nm_lanes single = nm_lanes_single(g, r);
     nm_team_begin(g, &team);
-    add_chunks(g, r, over, workspace, slot);
-    know_level(g, r, 1, &team, &row, slot);
+    add_chunks(g, &single, over, workspace);
+    know_level(g, &single, 1, &team, &row);
     bool ok = write_first(g, r, &team, &row);
     nm_team_end(g, &team);
     nm_fn_finish(&g->fn, NULL);

@@ -108,11 +108,17 @@ static LLVMValueRef allow(LLVMValueRef v, LLVMFastMathFlags flags)
     return v;
 }
 
+static bool is_int(LLVMTypeRef t)
+{
+    bool vector = LLVMGetTypeKind(t) == LLVMVectorTypeKind;
+    return LLVMGetTypeKind(vector ? LLVMGetElementType(t) : t) == LLVMIntegerTypeKind;
+}
+
 // Max: a NaN may be passed over here; the sum or product that follows carries it.
 LLVMValueRef nm_reduction_join(nm_gen *g, const nm_op *op, LLVMValueRef acc, LLVMValueRef x)
 {
     LLVMBuilderRef b = g->fn.b;
-    bool ints = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMIntegerTypeKind;
+    bool ints = is_int(LLVMTypeOf(x));
     if (op->code == NM_OP_sum)
         return ints ? LLVMBuildAdd(b, acc, x, "") : LLVMBuildFAdd(b, acc, x, "");
     if (ints)

@@ -1,8 +1,9 @@
 // Sums and maxes inside kernels: which there are, in which order, and their accumulators.
 //
 // A reduction's level is one more than that of the reductions it depends on; the reductions of one
-// level share a pass over the reduced dims. Only a sum's own additions may be reassociated, so that
-// it vectorises; the order is fixed by the code, so one binary gives the same bits on every run.
+// level share a pass over the reduced dims. Nothing is reassociated: in which order a sum is made
+// is said by the extents of its own dims (codegen/lanes.h, team.h, kernel_column.c, gpu_column.c),
+// so it has the same bits in every run and in whatever kernel it is.
 #ifndef NM_CODEGEN_REDUCE_H
 #define NM_CODEGEN_REDUCE_H
 
@@ -24,6 +25,7 @@ int nm_reduction_level(const nm_reductions *r, const nm_value *v); // of the dee
 
 LLVMTypeRef nm_reduction_type(nm_gen *g, const nm_op *op); // of its accumulator
 LLVMValueRef nm_reduction_start(nm_gen *g, const nm_op *op);
+// Also of two vectors.
 LLVMValueRef nm_reduction_join(nm_gen *g, const nm_op *op, LLVMValueRef acc, LLVMValueRef x);
 
 #endif

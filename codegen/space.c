@@ -210,11 +210,49 @@ static void spread_rows(nm_gen *g, nm_sweep *w, LLVMValueRef row)
     nm_index_spread(g, &w->at, w->space->inner, w->space->dim, row);
 }
 
-static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef from, LLVMValueRef to)
+// What is in front of the inner run's row, where that matters for the lanes; NULL: whole rounds.
+static LLVMValueRef lanes_before(nm_gen *g, LLVMValueRef row, LLVMValueRef length)
+{
+    int64_t n;
+    if (!g->deal.lanes || (nm_fn_is_const(length, &n) && n % g->deal.lanes == 0))
+        return NULL;
+    return LLVMBuildMul(g->fn.b, row, length, "");
+}
+
+// A piece ends in front of the next element of lane 0. Indices of the inner run in it.
+static LLVMValueRef begin_piece(nm_gen *g, nm_sweep *w, LLVMValueRef before, LLVMValueRef from,
+                                LLVMValueRef to)
+{
+    LLVMBuilderRef b = g->fn.b;
+    LLVMValueRef lanes = nm_fn_i64(&g->fn, g->deal.lanes), first = nm_fn_i64(&g->fn, 0);
+    w->piece = nm_loop_begin(&g->fn, from, to, "piece");
+    if (before) {
+        LLVMValueRef flat = LLVMBuildAdd(b, before, w->piece.i, "");
+        first = LLVMBuildAnd(b, flat, nm_fn_i64(&g->fn, g->deal.lanes - 1), "");
+    }
+    w->piece.step = LLVMBuildSub(b, lanes, first, "");
+    LLVMValueRef left = LLVMBuildSub(b, to, w->piece.i, "");
+    int64_t begin, end;
+    bool whole = !before && nm_fn_is_const(from, &begin) && nm_fn_is_const(to, &end) &&
+                 (end - begin) % g->deal.lanes == 0;
+    LLVMValueRef n = whole ? lanes : nm_fn_min(&g->fn, w->piece.step, left);
+    w->inner = nm_loop_begin(&g->fn, nm_fn_i64(&g->fn, 0), n, "i");
+    w->lane = LLVMBuildAdd(b, first, w->inner.i, "");
+    return nm_index_add(g, w->piece.i, w->inner.i);
+}
+
+static void begin_inner(nm_gen *g, nm_sweep *w, LLVMValueRef before, LLVMValueRef from,
+                        LLVMValueRef to)
 {
     const nm_space *s = w->space;
-    w->inner = nm_loop_begin(&g->fn, from, to, "i");
-    nm_index_spread(g, &w->at, s->n - s->inner, s->dim + s->inner, w->inner.i);
+    LLVMValueRef i;
+    if (g->deal.lanes) {
+        i = begin_piece(g, w, before, from, to);
+    } else {
+        w->inner = nm_loop_begin(&g->fn, from, to, "i");
+        i = w->inner.i;
+    }
+    nm_index_spread(g, &w->at, s->n - s->inner, s->dim + s->inner, i);
 }
 
 // --- dealt to threads ----------------------------------------------------------------------------
@@ -299,13 +337,15 @@ void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *
     }
     *w = make_sweep(g, s);
     w->at = *outer;
-    LLVMValueRef zero = nm_index_const(g, 0);
+    LLVMValueRef zero = nm_index_const(g, 0), before = NULL;
+    LLVMValueRef length = nm_fn_product(&g->fn, s->n - s->inner, s->dim + s->inner);
     if (w->rows) {
         LLVMValueRef rows = nm_fn_product(&g->fn, s->inner, s->dim);
         w->outer = nm_loop_begin(&g->fn, zero, rows, "row");
         spread_rows(g, w, w->outer.i);
+        before = lanes_before(g, w->outer.i, length);
     }
-    begin_inner(g, w, zero, nm_fn_product(&g->fn, s->n - s->inner, s->dim + s->inner));
+    begin_inner(g, w, before, zero, length);
 }
 
 void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
@@ -318,7 +358,7 @@ void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRe
     *w = make_sweep(g, s);
     LLVMValueRef length = nm_space_inner(g, s);
     if (!length) {
-        begin_inner(g, w, from, to);
+        begin_inner(g, w, NULL, from, to);
         return;
     }
     w->outer = nm_loop_begin(&g->fn, from, to, "row");
@@ -328,7 +368,7 @@ void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRe
     LLVMValueRef end = nm_fn_min(&g->fn, length, LLVMBuildAdd(g->fn.b, first, left, ""));
     w->outer.step = LLVMBuildSub(g->fn.b, end, first, "");
     spread_rows(g, w, row);
-    begin_inner(g, w, first, end);
+    begin_inner(g, w, lanes_before(g, row, length), first, end);
 }
 
 void nm_sweep_end(nm_gen *g, nm_sweep *w)
@@ -336,6 +376,8 @@ void nm_sweep_end(nm_gen *g, nm_sweep *w)
     if (!w->loops)
         return; // what was written dominates all that follows
     nm_loop_end(&g->fn, &w->inner);
+    if (w->lane)
+        nm_loop_end(&g->fn, &w->piece);
     if (w->rows)
         nm_loop_end(&g->fn, &w->outer);
     nm_gen_close(g, w->scope);

@@ -5,6 +5,9 @@
 // vectorises; the dims before are the rows. A sweep is the loop nest over a space, or over a range
 // of its flat indices, which may begin and end inside a row.
 //
+// Where the points are summed in lanes (nm_gen.deal.lanes) the inner run is cut into pieces, so
+// that the lanes of a piece are neighbours, too, and the innermost loop has no division.
+//
 // In a kernel of the flavour gpu a sweep is dealt to threads (nm_gen.deal): each takes runs of a
 // few neighbours, so the body is written once for each element of a run. Where all sizes are
 // constants and a thread has few elements, there is no loop at all: what one sweep computed of an
@@ -51,13 +54,15 @@ typedef struct nm_sweep {
     int run;      // of these, neighbours: copies k * run .. (k + 1) * run
     bool rows;    // two loops, not one
     bool loops;
-    nm_loop outer, inner;
+    nm_loop outer, piece, inner;
+    LLVMValueRef lane; // of the point; NULL: there are no lanes
     nm_scope scope;
 } nm_sweep;
 
 // All of the space; `outer` are coordinates that are known already.
 void nm_sweep_begin(nm_gen *g, nm_sweep *w, const nm_space *s, const nm_coords *outer);
-// The flat indices [from, to).
+// The flat indices [from, to). Of lanes the first is the one of `from`, which is a multiple of
+// their number.
 void nm_sweep_begin_range(nm_gen *g, nm_sweep *w, const nm_space *s, LLVMValueRef from,
                           LLVMValueRef to);
 // Flavour gpu: both. Whole runs.

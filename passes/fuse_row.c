@@ -31,10 +31,26 @@ static space space_of(const nm_fuse *g, const nm_cluster *c)
     return (space){op->in[0]->type, op->out[0].type, reduced(g, c)};
 }
 
+// The k-th of these dims, in the type's order; NULL: there are no more.
+static nm_sym dim_among(const nm_type *t, nm_syms dims, int k)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (nm_syms_has(dims, t->dim[i].name) && k-- == 0)
+            return t->dim[i].name;
+    return NULL;
+}
+
+// Does it sum what the anchor sums, in that order? In another one its bits would not be those that
+// it has alone, and the kernel would read its operand against the order in memory.
 static bool fits_anchor(const space *s, const nm_op *op)
 {
-    return same_names(nm_attr_dims(op, "over"), s->over) &&
-           nm_fuse_same_dims(op->in[0]->type, s->all);
+    if (!same_names(nm_attr_dims(op, "over"), s->over) ||
+        !nm_fuse_same_dims(op->in[0]->type, s->all))
+        return false;
+    bool same = true;
+    for (int k = 0; k < s->over.n && same; k++)
+        same = dim_among(op->in[0]->type, s->over, k) == dim_among(s->all, s->over, k);
+    return same;
 }
 
 static int place_in(const nm_cluster *c, int unit)
@@ -66,7 +82,7 @@ static const char *chain_law(const nm_fuse *g, const nm_cluster *c, const bool *
 static const char *row_unit_law(const space *s, const nm_unit *u, bool after, bool reduced_before)
 {
     if (nm_fuse_is_anchor(u) && !fits_anchor(s, u->op))
-        return "it reduces over other dims";
+        return "it reduces over other dims, or in another order";
     if (nm_fuse_is_anchor(u) && reduced_before && s->kept->rank == 0)
         return "a sum of all rows is needed before it";
     bool within = nm_fuse_within(u->op->out[0].type, s->all);
@@ -123,7 +139,7 @@ static const char *column_unit_law(const nm_fuse *g, const nm_cluster *c, const 
     const nm_unit *u = &g->unit[c->unit[i]];
     bool anchor = nm_fuse_is_anchor(u);
     if (anchor && !fits_anchor(s, u->op))
-        return "it sums over other dims";
+        return "it sums over other dims, or in another order";
     if (anchor && reads_reduced(g, c, after, i))
         return "it sums what depends on a sum over all rows";
     if (after[i] && !nm_fuse_same_dims(u->op->out[0].type, s->kept))
