@@ -31,9 +31,8 @@ static void find_dims(nm_reductions *r)
 {
     const nm_type *in = r->op[0]->in[0]->type;
     nm_syms over = nm_attr_dims(r->op[0], "over");
-    for (int i = 0; i < in->rank; i++)
-        if (nm_syms_has(over, in->dim[i].name))
-            r->over[r->n_over++] = in->dim[i];
+    for (int i = 0; i < over.n; i++)
+        r->over[r->n_over++] = in->dim[nm_type_find(in, over.sym[i])];
     const nm_type *out = r->op[0]->out[0].type;
     for (int i = 0; i < out->rank; i++)
         r->kept[r->n_kept++] = out->dim[i];

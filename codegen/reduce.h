@@ -2,8 +2,9 @@
 //
 // A reduction's level is one more than that of the reductions it depends on; the reductions of one
 // level share a pass over the reduced dims. Nothing is reassociated: in which order a sum is made
-// is said by the extents of its own dims (codegen/lanes.h, team.h, kernel_column.c, gpu_column.c),
-// so it has the same bits in every run and in whatever kernel it is.
+// is said by its own dims, their list in `over` and their extents (codegen/lanes.h, team.h,
+// kernel_column.c, gpu_column.c), so it has the same bits in every run and in whatever kernel it
+// is.
 #ifndef NM_CODEGEN_REDUCE_H
 #define NM_CODEGEN_REDUCE_H
 

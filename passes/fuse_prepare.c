@@ -5,9 +5,13 @@
 //   push;
 //     b clamped, as scatter_add does
 //   sum(a) over dims of extent 1                   =>  a view of a
+//   sum(a) {over}                                  =>  over in the order of a's dims: that is the
+//     order of the sum, wherever a will lie and whatever is fused (codegen/reduce.h)
 //   acc + (x + y), acc a parameter                 =>  (acc + x) + y: each part is added in place.
 //     Floating-point sums are not associative: this changes the last bit, the same way each time.
 #include "passes/fuse.h"
+
+#include <string.h>
 
 void nm_fuse_drop_dead(nm_func *f)
 {
@@ -169,6 +173,21 @@ static bool add_to_param(nm_op *op)
     return false;
 }
 
+static void fix_order(nm_op *op)
+{
+    const nm_type *t = op->in[0]->type;
+    nm_sym dim[NM_MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < op->n_attrs; i++) {
+        if (strcmp(op->attr[i].name, "over") != 0)
+            continue;
+        for (int k = 0; k < t->rank; k++)
+            if (nm_syms_has(op->attr[i].u.syms, t->dim[k].name))
+                dim[n++] = t->dim[k].name;
+        op->attr[i] = nm_mk_dims(op->func->module, "over", (nm_syms){n, dim});
+    }
+}
+
 void nm_fuse_prepare(nm_func *f)
 {
     nm_fuse_drop_dead(f);
@@ -181,4 +200,7 @@ void nm_fuse_prepare(nm_func *f)
             reduction_to_slice(op);
         else if (op->code == NM_OP_add)
             add_to_param(op);
+    nm_each_op(op, f)
+        if (op->code == NM_OP_sum || op->code == NM_OP_max)
+            fix_order(op);
 }

@@ -15,7 +15,7 @@ static bool same_names(nm_syms a, nm_syms b)
 {
     bool same = a.n == b.n;
     for (int i = 0; i < a.n && same; i++)
-        same = nm_syms_has(b, a.sym[i]);
+        same = a.sym[i] == b.sym[i];
     return same;
 }
 
@@ -31,26 +31,11 @@ static space space_of(const nm_fuse *g, const nm_cluster *c)
     return (space){op->in[0]->type, op->out[0].type, reduced(g, c)};
 }
 
-// The k-th of these dims, in the type's order; NULL: there are no more.
-static nm_sym dim_among(const nm_type *t, nm_syms dims, int k)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (nm_syms_has(dims, t->dim[i].name) && k-- == 0)
-            return t->dim[i].name;
-    return NULL;
-}
-
-// Does it sum what the anchor sums, in that order? In another one its bits would not be those that
-// it has alone, and the kernel would read its operand against the order in memory.
+// Another order of these dims would be another sum's (nm_fuse_prepare).
 static bool fits_anchor(const space *s, const nm_op *op)
 {
-    if (!same_names(nm_attr_dims(op, "over"), s->over) ||
-        !nm_fuse_same_dims(op->in[0]->type, s->all))
-        return false;
-    bool same = true;
-    for (int k = 0; k < s->over.n && same; k++)
-        same = dim_among(op->in[0]->type, s->over, k) == dim_among(s->all, s->over, k);
-    return same;
+    return same_names(nm_attr_dims(op, "over"), s->over) &&
+           nm_fuse_same_dims(op->in[0]->type, s->all);
 }
 
 static int place_in(const nm_cluster *c, int unit)

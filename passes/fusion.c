@@ -19,7 +19,10 @@ unsigned nm_fusions_listed(const char *list)
     return bits;
 }
 
-bool nm_fusion_is_off(const nm_module *m, nm_fusion f) { return m->options.unfused >> f & 1; }
+bool nm_fusion_is_off(const nm_module *m, nm_fusion f)
+{
+    return f < NM_N_FUSIONS && m->options.unfused >> f & 1;
+}
 
 // --- which one -------------------------------------------------------------------------------
 
@@ -78,7 +81,7 @@ static bool is_at_end(const nm_func *f)
 nm_fusion nm_fusion_of(const nm_fuse *g, const nm_pair *x)
 {
     if (is_kind(g, x, NM_CLUSTER_scatter))
-        return NM_FUSION_scatter;
+        return NM_N_FUSIONS;
     if (is_kind(g, x, NM_CLUSTER_dot))
         return of_product(g, x);
     if (is_kind(g, x, NM_CLUSTER_row))

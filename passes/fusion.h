@@ -12,7 +12,7 @@ typedef enum {
     NM_N_FUSIONS
 } nm_fusion;
 
-// Which one merging the clusters of x would be.
+// Which one merging the clusters of x would be; NM_N_FUSIONS: one that is never off.
 nm_fusion nm_fusion_of(const nm_fuse *g, const nm_pair *x);
 bool nm_fusion_is_off(const nm_module *m, nm_fusion f);
 
