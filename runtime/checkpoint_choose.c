@@ -45,7 +45,11 @@ static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmr
         return nmrt_everyones(nmrt_fail(e, NMRT_FOREIGN, "%s", first.text), e);
     }
     return nmrt_everyones(
-        nmrt_fail(e, NMRT_CORRUPT, "none of the %d checkpoints in %s can be used", n, dir), e);
+        nmrt_fail(e, NMRT_CORRUPT,
+                  "none of the %d checkpoints in %s can be used; a run with another --save starts "
+                  "anew",
+                  n, dir),
+        e);
 }
 
 typedef struct choice { // rank 0's

@@ -108,7 +108,8 @@ nmrt_status nmrt_dir_make(const char *path, nmrt_error *e)
     char part[NMRT_PATH];
     size_t n = strlen(path);
     if (n >= sizeof part)
-        return nmrt_fail(e, NMRT_WORLD, "the path %.60s... is too long", path);
+        return nmrt_fail(e, NMRT_WORLD, "the path %.60s... is too long: at most %zu bytes", path,
+                         sizeof part - 1);
     for (size_t i = 1; i <= n; i++) {
         if (path[i] != '/' && path[i] != 0)
             continue;

@@ -90,8 +90,11 @@ static nmrt_status read_launcher(nmrt_ranks *r, const launcher *l, nmrt_error *e
     const char *address = value_of("MASTER_ADDR");
     snprintf(r->address, sizeof r->address, "%s", address ? address : "");
     if (r->world < 1 || r->rank >= r->world)
-        return nmrt_fail(e, NMRT_USAGE, "the environment's %s=%d and %s=%d contradict each other",
-                         l->rank, r->rank, l->world, r->world);
+        return nmrt_fail(
+            e, NMRT_USAGE,
+            "the environment's %s=%d and %s=%d contradict each other: ranks count from 0 to "
+            "one less than how many there are",
+            l->rank, r->rank, l->world, r->world);
     if (r->local_ranks <= r->local_rank)
         r->local_ranks = r->local_rank + 1;
     return NMRT_OK;

@@ -328,8 +328,11 @@ static nmrt_status find_functions(trainer *t, nmrt_error *e)
     if (!t->setup.train.n_calls || !t->finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without a train block", t->program->name);
     if (t->o->eval_data && !t->setup.eval.n_calls)
-        return nmrt_fail(e, NMRT_USAGE, "--eval-data: %s was compiled without an evaluation",
-                         t->program->name);
+        return nmrt_fail(
+            e, NMRT_USAGE,
+            "--eval-data: %s was compiled without an evaluation: its model needs an eval "
+            "block",
+            t->program->name);
     t->flops = step_flops(t);
     return NMRT_OK;
 }

@@ -138,13 +138,18 @@ static nmrt_status judge(const nmrt_roll *roll, const nmrt_ranks *ranks, const h
 {
     hello mine = introduce(ranks, &(nmrt_guest){0});
     if (h->ranks != roll->ranks)
-        return nmrt_fail(e, NMRT_WORLD, "rank %d is one of %d ranks, and rank 0 one of %d", h->rank,
-                         h->ranks, roll->ranks);
+        return nmrt_fail(
+            e, NMRT_WORLD,
+            "rank %d is one of %d ranks, and rank 0 one of %d: start all with one number", h->rank,
+            h->ranks, roll->ranks);
     if (memcmp(h->program, mine.program, sizeof mine.program) != 0)
         return nmrt_fail(e, NMRT_WORLD,
                          "rank %d runs another program than rank 0: %.60s, not %.60s", h->rank,
                          h->program, mine.program);
-    if (h->rank < 1 || h->rank >= roll->ranks || roll->control[h->rank] >= 0)
+    if (h->rank < 0 || h->rank >= roll->ranks)
+        return nmrt_fail(e, NMRT_WORLD, "a process says that it is rank %d of %d", h->rank,
+                         roll->ranks);
+    if (h->rank == 0 || roll->control[h->rank] >= 0)
         return nmrt_fail(e, NMRT_WORLD, "two processes say that they are rank %d", h->rank);
     return NMRT_OK;
 }
