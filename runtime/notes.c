@@ -77,9 +77,35 @@ static void note_fp8_flags(const nmrt_run *run)
     nmrt_text_release(&why);
 }
 
+// Turns of several layers: what they round has no history.
+static const char *turns_without_history(const nmdrv_program *p)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        if (p->func[i].turns >= 0 && p->sym[p->func[i].turns].each)
+            return p->sym[p->func[i].turns].of;
+    return NULL;
+}
+
+// Where the recipe delayed scales as current does.
+static void note_delayed(const nmrt_run *run)
+{
+    if (strcmp(run->program->recipe, "delayed") != 0)
+        return;
+    const char *turns = turns_without_history(run->program);
+    if (run->options->verb != NMRT_TRAIN)
+        fprintf(run->out->note, "note: --fp8-recipe delayed is of training: this scales by what it "
+                                "reads, as current does\n");
+    else if (turns)
+        fprintf(run->out->note,
+                "note: --fp8-recipe delayed: the layers in %s are several a turn, and scale by "
+                "what they read, as current does\n",
+                turns);
+}
+
 void nmrt_note_program_flags(const nmrt_run *run)
 {
     note_fp8_flags(run);
+    note_delayed(run);
     if (!nmrt_recompute_any(run->program))
         note_idle(run, "recompute",
                   "this program has no layers to choose for; a repeat of the model over a dim that "
