@@ -38,6 +38,22 @@ same_run f32 f32.again
 [ "$(awk 'NR > 2 && NF { sub(/^ \*/, ""); print $1 }' "$work/table" | xargs)" = 'none selective block:1 block:2 full' ]
 "$work/gqa" --device null --steps 2 --micro-batch 2 --global-batch 4 --seq 48 --recompute full >"$work/said" 2>&1
 
+# In fp8, with scales of earlier steps and layers in bf16, choices give the same bits, too; what scales otherwise is told.
+nemocc tests/models/gqa.nm --target host --precision fp8 --fp8-recipe delayed --recompute selective,full -o "$work/gqa"
+islands="--num-layers-at-start-in-bf16 1 --num-layers-at-end-in-bf16 1"
+for layers in "" "$islands"; do
+    # shellcheck disable=SC2086 # flags
+    train fp8 --steps 3 $layers
+    for way in full block:1 "full --pp 3 --micro-batch 1"; do
+        # shellcheck disable=SC2086 # flags
+        train other --steps 3 $layers --recompute $way
+        close_to <(losses fp8) <(losses other) 3 0.0001
+        [[ $way = *pp* ]] || same_run fp8 other
+    done
+done
+"$work/gqa" eval --data "$work/text" --checkpoint "$work/fp8/ckpt/latest" --samples 4 --seq 48 >"$work/said" 2>&1
+grep -q 'note: --fp8-recipe delayed is of training: this scales by what it reads' "$work/said"
+
 # A choice that was not compiled, and layers that have none, are told.
 refused() { ! "$work/gqa" --dry-run --recompute "$1" >"$work/said" 2>&1; }
 nemocc tests/models/gqa.nm --target host --precision f32 --recompute selective -o "$work/gqa"
