@@ -203,6 +203,8 @@ static bool make_spaces(nm_gen *g, nm_dot_kernel *d)
 {
     for (int i = 0; i < NM_DOT_LISTS; i++)
         d->list[i] = nm_space_make(g, d->dot.n[i], d->dot.dim[i]);
+    if (d->dot.n_near) // the store does not walk it
+        d->list[NM_DOT_N] = nm_space_to_read(d->dot.b, d->dot.n[NM_DOT_N], d->dot.dim[NM_DOT_N]);
     return nm_dot_make_points(g, d);
 }
 

@@ -33,6 +33,14 @@ static bool counts_on(const nm_op *op, nm_sym a, nm_sym b)
             nm_extent_is_const(t->dim[k].extent, &extent));
 }
 
+static bool op_joins(const nm_op *op, nm_sym a, nm_sym b)
+{
+    // a view that names a dim reads it in some other way than its result does
+    if (nm_is(op, NM_VIEW) && (nm_op_names(op, a) || nm_op_names(op, b)) && !splits_into(op, a, b))
+        return false;
+    return !nm_is(op, NM_FREE) || (sees_joined(op->out[0].type, a, b) && counts_on(op, a, b));
+}
+
 bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
 {
     const nm_func *body = g->group->body;
@@ -42,15 +50,29 @@ bool nm_dims_join(nm_gen *g, nm_sym a, nm_sym b)
     for (int i = 0; i < g->group->n_out; i++)
         if (!sees_joined(g->group->out[i].type, a, b))
             return false;
-    for (const nm_op *op = body->first; op; op = op->next) {
-        // a view that names a dim reads it in some other way than its result does
-        if (nm_is(op, NM_VIEW) && (nm_op_names(op, a) || nm_op_names(op, b)) &&
-            !splits_into(op, a, b))
+    for (const nm_op *op = body->first; op; op = op->next)
+        if (!op_joins(op, a, b))
             return false;
-        if (nm_is(op, NM_FREE) && (!sees_joined(op->out[0].type, a, b) || !counts_on(op, a, b)))
-            return false;
-    }
     return true;
+}
+
+// The same of what v is made of.
+static bool value_joins(const nm_value *v, nm_sym a, nm_sym b)
+{
+    if (!v->def)
+        return sees_joined(v->type, a, b);
+    bool joins = op_joins(v->def, a, b);
+    for (int i = 0; i < v->def->n_in && joins; i++)
+        joins = value_joins(v->def->in[i], a, b);
+    return joins;
+}
+
+static nm_space make_space(int n, const nm_dim *dim)
+{
+    nm_space s = {.n = n, .inner = n > 0 ? n - 1 : 0};
+    for (int i = 0; i < n; i++)
+        s.dim[i] = dim[i];
+    return s;
 }
 
 static void find_inner(nm_gen *g, nm_space *s)
@@ -62,10 +84,16 @@ static void find_inner(nm_gen *g, nm_space *s)
 
 nm_space nm_space_make(nm_gen *g, int n, const nm_dim *dim)
 {
-    nm_space s = {.n = n};
-    for (int i = 0; i < n; i++)
-        s.dim[i] = dim[i];
+    nm_space s = make_space(n, dim);
     find_inner(g, &s);
+    return s;
+}
+
+nm_space nm_space_to_read(const nm_value *v, int n, const nm_dim *dim)
+{
+    nm_space s = make_space(n, dim);
+    while (s.inner > 0 && value_joins(v, s.dim[s.inner - 1].name, s.dim[s.inner].name))
+        s.inner--;
     return s;
 }
 

@@ -28,7 +28,9 @@ typedef struct nm_space {
 } nm_space;
 
 nm_space nm_space_make(nm_gen *g, int n, const nm_dim *dim);
-// The same for results of a map: a dim that the body merges from small constant dims and others
+// The same where elements of v alone are read, whatever else the kernel does.
+nm_space nm_space_to_read(const nm_value *v, int n, const nm_dim *dim);
+// The first for results of a map: a dim that the body merges from small constant dims and others
 // (the halves of a rotated pair) is walked as those, so that no element selects its part.
 nm_space nm_space_of_map(nm_gen *g, const nm_type *t);
 const nm_extent *nm_space_extent(nm_gen *g, const nm_space *s); // indices that loops run over
