@@ -23,7 +23,7 @@ nm_team nm_team_whole(nm_gen *g, int joins)
 
 nm_team nm_team_for_rows(nm_gen *g, const nm_extent *elements, int wide, int joins)
 {
-    nm_row_shape row = {.wide = wide};
+    nm_row_shape row = {.wide = wide, .exact = g->fn.m->options.precision <= NM_PRECISION_f32};
     if (!nm_extent_is_const(elements, &row.length))
         row.length = 0;
     int size = nm_row_threads(row);

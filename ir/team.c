@@ -31,6 +31,7 @@ static int threads_of_warp(nm_row_shape row)
 int nm_row_threads(nm_row_shape row)
 {
     static const int blocks[] = {256, 512, 128, 1024, 64};
+    row.wide = row.exact ? 1 : row.wide;
     if (row.length > 0 && row.length <= LONGEST_OF_WARP)
         return threads_of_warp(row);
     for (int i = 0; i < (int)(sizeof blocks / sizeof *blocks); i++)

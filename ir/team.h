@@ -14,10 +14,11 @@ enum {
 typedef struct nm_row_shape { // of a row kernel
     int64_t length;           // elements; 0: not known
     int wide;                 // results that have all of them
+    bool exact;               // f32: nothing but its length says in which order it is summed
 } nm_row_shape;
 
 // Threads for such a row, a power of two: part of a warp where rows are short, else a block of 64
-// to 1024, the one nearest to 256 whose threads keep the row.
+// to 1024, the one nearest to 256 whose threads keep the row; an exact one's, if it has one result.
 int nm_row_threads(nm_row_shape row);
 
 // Do they keep in registers what they have computed of it? Then an element is computed once,

@@ -41,7 +41,9 @@ bool nm_fuse_is_kept(const nm_fuse *g, const nm_cluster *c)
     bool gpu = g->f->module->options.flavour == NM_FLAVOUR_gpu;
     if (!gpu || c->kind != NM_CLUSTER_row || !anchor_of(g, c)->out[0].type->rank)
         return false;
-    return nm_row_is_kept((nm_row_shape){row_length(anchor_of(g, c)), count_wide(g, c)});
+    nm_row_shape row = {row_length(anchor_of(g, c)), count_wide(g, c),
+                        .exact = g->f->module->options.precision <= NM_PRECISION_f32};
+    return nm_row_is_kept(row);
 }
 
 // Which units of c, by place, a sum of it needs.

@@ -41,5 +41,6 @@ every=$(echo head_chunks $names | tr ' ' ,)
 same_bits host gpt2 "$names $every"
 same_bits host llama3 "fuse.rotary $every"
 same_bits host gemma2 "fuse.rows $every" -D layers=2
+same_bits emu llama3 "$every"
 nemocc models/gpt2.nm --preset tiny --disable-pass=fuse.nothing -o "$work/no" 2>"$work/out" && exit 1
 grep -q "no pass is called 'fuse.nothing'" "$work/out"
