@@ -5,16 +5,20 @@
 //
 //   exact     in f64 nothing is rounded, so that what is only added up in another order, or rounded
 //             elsewhere, agrees to 1e-9 in each element, and a wrong formula does not
-//   rounded   each result to its dtype: what a pass rounds otherwise than it was told to shows.
-//   Sums
-//             in another order may then fall on either side of a rounding, so that a tensor agrees
-//             if it is within 1e-4 of its norm
+//   rounded   each result to its dtype: what a pass rounds otherwise than it was told to shows. In
+//             another order sums may then fall on either side of a rounding, so that a tensor
+//             agrees if it is within 1e-4 of its norm
+//
+// What a backward reads of forward is drawn, too, and does not belong together: exp(score - lse) of
+// such numbers may be larger than any f32. Where a function gives such a number, any of its results
+// may then be none: a scale of 8 bits does not reach that far.
 #include "passes/evaluate.h"
 
 #include "base/philox.h"
 #include "ir/eval.h"
 #include "ir/eval_mesh.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +32,9 @@ typedef struct evaluated { // a function
     const char *name;
     nm_sym mode;
     nm_recompute recompute;
-    uint64_t text; // a hash of it
-    bool ran;      // else it was left out
+    uint64_t text;  // a hash of it
+    bool ran;       // else it was left out
+    bool overflows; // gives numbers that are too large for an f32
     int n_params, n_results;
     known *param, *result;
 } evaluated;
@@ -274,6 +279,21 @@ static known *keep(nm_arena *scratch, int n, const nm_bind *bind, const nm_tenso
     return k;
 }
 
+// Has f32 no room for it: in f64 it is larger, rounded it is infinite.
+static bool is_too_large(double x, nm_numbers numbers)
+{
+    return numbers == NM_NUMBERS_rounded ? isinf(x) : fabs(x) > FLT_MAX && !isinf(x);
+}
+
+static bool have_too_large(const nm_tensor *t, int n, nm_numbers numbers)
+{
+    for (int i = 0; i < n; i++)
+        for (int64_t e = 0; e < t[i].n; e++)
+            if (is_too_large(t[i].data[e], numbers))
+                return true;
+    return false;
+}
+
 // What cannot be evaluated is no mistake of the module's: nothing is reported.
 static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const nm_evaluation *was,
                           const nm_evaluation *now)
@@ -293,6 +313,7 @@ static evaluated evaluate(nm_func *f, const nm_eval_opts *o, const nm_evaluation
     f->module->diag = diag;
     e.n_params = f->n_params;
     e.n_results = e.ran ? f->n_results : 0;
+    e.overflows = have_too_large(results, e.n_results, now->numbers);
     e.param = keep(scratch, e.n_params, f->param_bind, args);
     e.result = keep(scratch, e.n_results, f->result_bind, results);
     return e;
@@ -373,8 +394,16 @@ static bool same_rounded(nm_func *f, const char *what, const nm_tensor *was, con
                     "%s is rounded otherwise than it was: by %.2g of its norm", what, apart);
 }
 
-static bool same_tensor(nm_func *f, const known *was, const known *is, nm_numbers numbers,
-                        const char *pass)
+// What is no number was none before.
+static void forget_overflows(const nm_tensor *is, nm_tensor *was)
+{
+    for (int64_t e = 0; e < is->n; e++)
+        if (!isfinite(is->data[e]))
+            was->data[e] = NAN;
+}
+
+static bool same_tensor(nm_func *f, const known *was, const known *is, bool overflows,
+                        nm_numbers numbers, const char *pass)
 {
     nm_module *m = f->module;
     nm_tensor before = is->t;
@@ -383,6 +412,8 @@ static bool same_tensor(nm_func *f, const known *was, const known *is, nm_number
                                     is->bind.name ? is->bind.name : "a result", f->name);
     if (!take_over(&was->t, &before, NAN))
         return nm_error(m->diag, f->loc, "%s has another size", what);
+    if (overflows)
+        forget_overflows(&is->t, &before);
     return numbers == NM_NUMBERS_exact ? same_exact(f, what, &before, &is->t)
                                        : same_rounded(f, what, &before, &is->t);
 }
@@ -393,7 +424,7 @@ static bool same_func(nm_func *f, const evaluated *was, const evaluated *is, nm_
     bool same = true;
     for (int i = 0; i < is->n_results; i++) {
         const known *r = find(was->n_results, was->result, is->result[i].bind, i);
-        same = same && (!r || same_tensor(f, r, &is->result[i], numbers, pass));
+        same = same && (!r || same_tensor(f, r, &is->result[i], was->overflows, numbers, pass));
     }
     return same;
 }
