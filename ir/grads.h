@@ -1,6 +1,7 @@
 // Reverse-mode gradients. grads.c: one rule a row of ops.def, each the op's vector-Jacobian
 // product. grad_walk.c: which values a gradient has to reach, and the walk. grad_repeat.c: the rule
-// of repeat. grad_attn.c: of attention. grad_save.c: what the backward turns of a repeat read from the forward ones.
+// of repeat. grad_attn.c: of attention. grad_save.c: what the backward turns of a repeat read from
+// the forward ones.
 #ifndef NM_IR_GRADS_H
 #define NM_IR_GRADS_H
 
