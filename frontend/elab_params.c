@@ -28,10 +28,8 @@ static nm_value *function_param(nm_elab *e, nm_pvar *p)
 {
     nm_func *f = e->fn->f;
     nm_bind bind = {.kind = p->state ? NM_BIND_state : NM_BIND_param, .name = p->path};
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == bind.kind && f->param_bind[i].name == p->path)
-            return f->param[i];
-    return nm_func_param(f, p->type, p->path, bind);
+    int i = nm_func_find_param(f, bind.kind, bind.name);
+    return i >= 0 ? f->param[i] : nm_func_param(f, p->type, p->path, bind);
 }
 
 nm_ev nm_pvar_read(nm_elab *e, nm_pvar *p, nm_loc loc)

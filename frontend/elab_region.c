@@ -24,11 +24,9 @@ nm_value *nm_efunc_scalar(nm_elab *e, const char *name, nm_dtype dtype)
 {
     nm_sym sym = nm_sym_get(e->m, name);
     nm_func *f = e->fn->f;
-    for (int i = 0; i < f->n_params; i++)
-        if (f->param_bind[i].kind == NM_BIND_scalar && f->param_bind[i].name == sym)
-            return nm_region_import(e, e->fn->root, f->param[i]);
     nm_bind bind = {.kind = NM_BIND_scalar, .name = sym};
-    nm_value *v = nm_func_param(f, nm_type_scalar(e->m, dtype), sym, bind);
+    int i = nm_func_find_param(f, bind.kind, sym);
+    nm_value *v = i >= 0 ? f->param[i] : nm_func_param(f, nm_type_scalar(e->m, dtype), sym, bind);
     return nm_region_import(e, e->fn->root, v);
 }
 

@@ -23,14 +23,6 @@
 
 // --- what depends on parameters alone ------------------------------------------------------------
 
-static bool gives(const nm_func *f, nm_bind bind)
-{
-    for (int i = 0; i < f->n_results; i++)
-        if (f->result_bind[i].kind == bind.kind && f->result_bind[i].name == bind.name)
-            return true;
-    return false;
-}
-
 static bool is_narrowing(const nm_op *op)
 {
     const nm_dtype_info *to = &nm_dtype_table[op->out[0].type->dtype];
@@ -84,7 +76,8 @@ static void mark(nm_keep *k, const nm_func *f)
     for (int i = 0; i < f->n_params; i++) {
         nm_bind b = f->param_bind[i];
         k->fixed[f->param[i]->id] =
-            b.kind == NM_BIND_param || (b.kind == NM_BIND_state && !gives(f, b));
+            b.kind == NM_BIND_param ||
+            (b.kind == NM_BIND_state && nm_func_find_result(f, b.kind, b.name) < 0);
     }
     nm_each_op(op, f)
         if (op->code == NM_OP_repeat)

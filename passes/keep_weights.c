@@ -54,10 +54,8 @@ static nm_value *bring(giver *g, nm_value *v);
 static nm_value *bring_param(giver *g, const nm_value *v)
 {
     nm_bind bind = v->func->param_bind[v->index];
-    for (int i = 0; i < g->f->n_params; i++)
-        if (g->f->param_bind[i].kind == bind.kind && g->f->param_bind[i].name == bind.name)
-            return g->f->param[i];
-    return nm_func_param(g->f, v->type, v->name, bind);
+    int i = nm_func_find_param(g->f, bind.kind, bind.name);
+    return i >= 0 ? g->f->param[i] : nm_func_param(g->f, v->type, v->name, bind);
 }
 
 // A repeat like this one, with a first operand, which is turned.

@@ -134,10 +134,11 @@ static bool is_same_outside(nm_module *m, nm_bind param, nm_bind result)
 // What is kept lies as those who take it have it.
 static const nm_type *kept_type(const nm_func *giver, nm_sym name)
 {
-    nm_each_func(f, giver->module)
-        for (int i = 0; i < f->n_params && f->part.mode == giver->part.mode; i++)
-            if (f->param_bind[i].kind == NM_BIND_kept && f->param_bind[i].name == name)
-                return f->param[i]->type;
+    nm_each_func(f, giver->module) {
+        int i = f->part.mode == giver->part.mode ? nm_func_find_param(f, NM_BIND_kept, name) : -1;
+        if (i >= 0)
+            return f->param[i]->type;
+    }
     return NULL;
 }
 
