@@ -2,6 +2,7 @@
 // collectives, and what a pipeline can split. docs/mesh.md says what they mean.
 #include "codegen/tables.h"
 #include "ir/form.h"
+#include "ir/mode.h"
 #include "runtime/driver_abi.h"
 
 #include <string.h>
@@ -47,18 +48,14 @@ LLVMValueRef nm_sym_rows(nm_table *t)
 
 // --- modes ---------------------------------------------------------------------------------------
 
-enum { MAX_MODES = 16 };
-
 // The distinct ones, in the order of the functions.
-static int list_modes(nm_module *m, nm_sym mode[MAX_MODES])
+static int list_modes(nm_module *m, nm_sym mode[NM_N_MODES])
 {
     int n = 0;
     nm_each_func(f, m) {
         bool is_new = f->part.mode != NULL;
         for (int i = 0; i < n; i++)
             is_new = is_new && mode[i] != f->part.mode;
-        if (is_new && n == MAX_MODES)
-            nm_bug("more than %d modes", MAX_MODES);
         if (is_new)
             mode[n++] = f->part.mode;
     }
@@ -67,7 +64,7 @@ static int list_modes(nm_module *m, nm_sym mode[MAX_MODES])
 
 int nm_mode_index(nm_module *m, nm_sym wanted)
 {
-    nm_sym mode[MAX_MODES];
+    nm_sym mode[NM_N_MODES];
     int n = list_modes(m, mode);
     for (int i = 0; i < n; i++)
         if (mode[i] == wanted)
@@ -89,26 +86,27 @@ static int64_t fixed_axes(nm_module *m)
 }
 
 // The axes that may be larger than 1 in the mode's texts.
-static int64_t mode_axes(nm_module *m, nm_sym mode)
+static int64_t mode_axes(nm_module *m, const nm_mode *mode)
 {
     int64_t all = (INT64_C(1) << NMDRV_N_AXES) - 1;
     all &= ~fixed_axes(m);
-    if (strcmp(mode, "one") == 0)
+    if (mode->whole)
         return all & INT64_C(1) << NMDRV_PP;
-    if (strstr(mode, "_notp"))
+    if (mode->no_tp)
         return all & ~(INT64_C(1) << NMDRV_TPK | INT64_C(1) << NMDRV_TPR);
     return all;
 }
 
 LLVMValueRef nm_mode_rows(nm_table *t, int *n)
 {
-    nm_sym mode[MAX_MODES];
-    LLVMValueRef r[MAX_MODES];
+    nm_sym mode[NM_N_MODES];
+    LLVMValueRef r[NM_N_MODES];
     *n = list_modes(t->p->m, mode);
-    for (int i = 0; i < *n; i++)
-        r[i] = NM_ROW(t, nm_string(t, mode[i]), nm_word(t, mode_axes(t->p->m, mode[i])),
-                      nm_word(t, strcmp(mode[i], "one") != 0 && !strstr(mode[i], "_nosp")),
-                      nm_word(t, strstr(mode[i], "_ring") != NULL));
+    for (int i = 0; i < *n; i++) {
+        const nm_mode *x = nm_mode_find(mode[i]);
+        r[i] = NM_ROW(t, nm_string(t, x->name), nm_word(t, mode_axes(t->p->m, x)),
+                      nm_word(t, x->also || x->no_tp), nm_word(t, x->ring));
+    }
     return nm_rows(t, *n, r, "modes");
 }
 

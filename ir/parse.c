@@ -5,6 +5,7 @@
 // reported, and what reads its results is passed over in silence.
 #include "ir/form.h"
 #include "ir/lex.h"
+#include "ir/mode.h"
 #include "ir/shape.h"
 
 #include <string.h>
@@ -529,6 +530,12 @@ static bool number_of_word(parser *p, int (*find)(const char *word), const char 
     return true;
 }
 
+static int number_of_mode(const char *word)
+{
+    const nm_mode *mode = nm_mode_find(word);
+    return mode ? (int)(mode - nm_mode_table) : -1;
+}
+
 static bool units(parser *p, uint64_t *out)
 {
     if (!nm_lex_expect(&p->lx, "["))
@@ -550,27 +557,29 @@ static bool part(parser *p, nm_part *out)
 {
     static const char phases[] = "forward, turn, backward, before, middle or after",
                       all_sums[] = "each, once or last", recomputes[] = "none, selective or full",
-                      of[] = "fp8 or bf16";
+                      of[] = "fp8 or bf16",
+                      modes[] = "one, mesh, mesh_notp, mesh_nosp or mesh_ring";
     nm_lexer *lx = &p->lx;
     if (!nm_lex_accept(lx, "{"))
         return true;
     int phase = NM_PHASE_none, sums = NM_SUMS_each, again = NM_RECOMPUTE_any,
-        products = NM_PRODUCTS_any;
+        products = NM_PRODUCTS_any, mode = -1;
     do {
-        bool ok =
-            nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
-            : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
-            : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
-            : nm_lex_accept(lx, "recompute")
-                ? number_of_word(p, nm_text_recompute, recomputes, &again)
-            : nm_lex_accept(lx, "products") ? number_of_word(p, nm_text_products, of, &products)
-            : nm_lex_accept(lx, "mode")     ? nm_lex_expect(lx, "=") && nm_lex_name(lx, &out->mode)
-            : nm_lex_accept(lx, "kept")
-                ? (out->kept = nm_lex_expect(lx, "=") && nm_lex_expect(lx, "true"))
-                : nm_lex_error(lx, "phase, units, mode, sums, recompute, products or kept");
+        bool ok = nm_lex_accept(lx, "phase")   ? number_of_word(p, nm_text_phase, phases, &phase)
+                  : nm_lex_accept(lx, "units") ? nm_lex_expect(lx, "=") && units(p, &out->units)
+                  : nm_lex_accept(lx, "sums")  ? number_of_word(p, nm_text_sums, all_sums, &sums)
+                  : nm_lex_accept(lx, "recompute")
+                      ? number_of_word(p, nm_text_recompute, recomputes, &again)
+                  : nm_lex_accept(lx, "products")
+                      ? number_of_word(p, nm_text_products, of, &products)
+                  : nm_lex_accept(lx, "mode") ? number_of_word(p, number_of_mode, modes, &mode)
+                  : nm_lex_accept(lx, "kept")
+                      ? (out->kept = nm_lex_expect(lx, "=") && nm_lex_expect(lx, "true"))
+                      : nm_lex_error(lx, "phase, units, mode, sums, recompute, products or kept");
         if (!ok)
             return false;
     } while (nm_lex_accept(lx, ","));
+    out->mode = mode < 0 ? NULL : nm_sym_get(p->m, nm_mode_table[mode].name);
     out->phase = (nm_phase)phase;
     out->sums = (nm_sums)sums;
     out->recompute = (nm_recompute)again;

@@ -25,6 +25,7 @@
 
 #include "ir/attn.h"
 #include "ir/form.h"
+#include "ir/mode.h"
 #include "passes/pass.h"
 
 #include <string.h>
@@ -33,8 +34,8 @@
 
 bool nm_ring_mode(const nm_func *f)
 {
-    const char *mode = f->part.mode, *tail = mode ? strrchr(mode, '_') : NULL;
-    return tail && !strcmp(tail, "_ring");
+    const nm_mode *mode = nm_mode_find(f->part.mode);
+    return mode && mode->ring;
 }
 
 static bool is_lowered(nm_dtype t) { return t == NM_f32 || t == NM_bf16; }

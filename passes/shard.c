@@ -14,15 +14,6 @@
 
 #include <string.h>
 
-static const nm_mode modes[] = {
-    {.name = "one", .whole = true},
-    {.name = "mesh", .also = true},
-    {.name = "mesh_notp", .no_tp = true},
-    {.name = "mesh_nosp"},
-    {.name = "mesh_ring", .also = true, .ring = true},
-};
-enum { N_MODES = sizeof modes / sizeof *modes };
-
 // --- which functions, which modes ----------------------------------------------------------------
 
 static bool has_role(const nm_func *f)
@@ -242,14 +233,15 @@ bool nm_pass_shard(nm_module *m, bool *changed)
     if (!check_axes(m))
         return false;
     bool split = can_split(m), second = has_second_home(m), ring = nm_ring_wanted(m);
-    for (int i = 0; i < N_MODES; i++) {
-        if (modes[i].whole)
+    for (int i = 0; i < NM_N_MODES; i++) {
+        const nm_mode *mode = &nm_mode_table[i];
+        if (mode->whole)
             for (int k = 0; k < all.n; k++)
-                copy_func(all.f[k], &modes[i], NM_SUMS_each);
-        else if (modes[i].no_tp)
-            shard_without_tp(m, &modes[i], &all);
-        else if (split && (modes[i].also || second) && (!modes[i].ring || ring))
-            shard_mode(m, &modes[i], &all);
+                copy_func(all.f[k], mode, NM_SUMS_each);
+        else if (mode->no_tp)
+            shard_without_tp(m, mode, &all);
+        else if (split && (mode->also || second) && (!mode->ring || ring))
+            shard_mode(m, mode, &all);
     }
     for (int i = 0; i < all.n; i++)
         nm_func_remove(all.f[i]);

@@ -13,15 +13,8 @@
 #ifndef NM_PASSES_SHARD_H
 #define NM_PASSES_SHARD_H
 
+#include "ir/mode.h"
 #include "passes/claims.h"
-
-typedef struct nm_mode {
-    const char *name;
-    bool whole; // nothing is split
-    bool no_tp; // tp is 1: its row of the mesh table is not there
-    bool also;  // sequence parallelism
-    bool ring;  // attention sends keys and values round (passes/ring.c)
-} nm_mode;
 
 // A form is a type: the dims, dtype and order of the value, with axes and pending sums.
 typedef struct nm_bound_form { // of data, an accumulator, a count, a link: all functions agree
