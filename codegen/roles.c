@@ -1,50 +1,41 @@
 // Which functions the program has, and what each is to the runtime: its role, from its name
 // (docs/architecture.md), and its part of the role's whole step (docs/mesh.md).
 #include "codegen/program.h"
+#include "ir/names.h"
 #include "runtime/driver_abi.h"
 
 #include <string.h>
 
-static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
-
-// The last of the name's words between dots that is one of these; -1: none. Behind it there are
-// only phases, units and modes.
-static int last_word(const char *name, int n, const char *const *word)
+static int step_role(nm_step step, bool train)
 {
-    int found = -1;
-    for (const char *at = name; *at; at += strcspn(at, "."), at += *at == '.') {
-        size_t len = strcspn(at, ".");
-        for (int i = 0; i < n; i++)
-            if (strlen(word[i]) == len && strncmp(at, word[i], len) == 0)
-                found = i;
-    }
-    return found;
-}
-
-static int step_role(const char *name, bool train)
-{
-    static const char *const word[] = {"count", "counted", "micro", "finish", "weights"};
-    static const int of_train[] = {NMDRV_COUNT, NMDRV_COUNT, NMDRV_MICRO, NMDRV_FINISH,
-                                   NMDRV_WEIGHTS};
-    static const int of_eval[] = {-1, -1, NMDRV_EVAL_MICRO, NMDRV_EVAL_FINISH, -1};
-    int i = last_word(name, 5, word);
-    return i < 0 ? -1 : train ? of_train[i] : of_eval[i];
+    static const int of_train[] = {[NM_STEP_none] = -1,
+                                   [NM_STEP_count] = NMDRV_COUNT,
+                                   [NM_STEP_micro] = NMDRV_MICRO,
+                                   [NM_STEP_finish] = NMDRV_FINISH,
+                                   [NM_STEP_weights] = NMDRV_WEIGHTS};
+    static const int of_eval[] = {[NM_STEP_none] = -1,
+                                  [NM_STEP_count] = -1,
+                                  [NM_STEP_micro] = NMDRV_EVAL_MICRO,
+                                  [NM_STEP_finish] = NMDRV_EVAL_FINISH,
+                                  [NM_STEP_weights] = -1};
+    return train ? of_train[step] : of_eval[step];
 }
 
 int nm_role_of(const nm_func *f, const char **entry)
 {
+    bool train = nm_func_has_role(f, "train");
     *entry = "";
-    if (!f->plan || starts(f->name, "model."))
+    if (!f->plan || nm_func_has_role(f, "model"))
         return -1;
-    if (strcmp(f->name, "init") == 0 || starts(f->name, "init."))
+    if (nm_func_has_role(f, "init"))
         return NMDRV_INIT;
-    if (strcmp(f->name, "decode") == 0)
+    if (nm_func_has_role(f, "decode"))
         return NMDRV_DECODE;
-    if (starts(f->name, "train.") || starts(f->name, "eval."))
-        return step_role(f->name, *f->name == 't');
+    if (train || nm_func_has_role(f, "eval"))
+        return step_role(nm_func_step(f), train);
     const char *dot = strchr(f->name, '.');
     *entry = dot ? dot + 1 : f->name;
-    return starts(f->name, "schedule.") ? NMDRV_SCHEDULE : NMDRV_INFER;
+    return nm_func_has_role(f, "schedule") ? NMDRV_SCHEDULE : NMDRV_INFER;
 }
 
 // --- chunks --------------------------------------------------------------------------------------

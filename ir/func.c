@@ -10,17 +10,6 @@ nm_func *nm_func_outer(nm_func *f)
     return f;
 }
 
-nm_sym nm_func_role(const nm_func *f)
-{
-    return f->name ? nm_intern(f->module->syms, f->name, strcspn(f->name, ".")) : NULL;
-}
-
-bool nm_func_has_role(const nm_func *f, const char *role)
-{
-    nm_sym own = nm_func_role(f);
-    return own && !strcmp(own, role);
-}
-
 static int find(int n, const nm_bind *bind, nm_bind_kind kind, nm_sym name)
 {
     for (int i = 0; i < n; i++)

@@ -273,7 +273,7 @@ struct nm_func {
 // The outermost function that f is in (f itself, if it has no parent).
 nm_func *nm_func_outer(nm_func *f);
 // The first word of its name: train, of @train, an entry of it (@train.lm) or a part of one
-// (@train.micro). A body has no role: NULL.
+// (@train.micro). A body has no role: NULL. More that names say: ir/names.h.
 nm_sym nm_func_role(const nm_func *f);
 bool nm_func_has_role(const nm_func *f, const char *role);
 // The place of the parameter, of the result, that is bound so; -1: there is none.

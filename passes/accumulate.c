@@ -10,6 +10,7 @@
 // a backward repeat, for one.
 // Here, since the backward pass has to exist; not later, since fuse should see the adds.
 #include "ir/loop.h"
+#include "ir/names.h"
 #include "passes/batch.h"
 #include "passes/parts.h"
 #include "passes/pass.h"
@@ -66,7 +67,7 @@ static nm_sym name_cut(const cuts *c, const nm_value *v, bool count)
 {
     nm_func *f = c->b.f;
     nm_module *m = f->module;
-    if (v->name && !strncmp(v->name, "grad.", 5) && !taken(c, v->name, count))
+    if (nm_gradient_path(m, v->name) && !taken(c, v->name, count))
         return v->name;
     if (emit_of(f, v) && !taken(c, emit_of(f, v), count))
         return emit_of(f, v);
@@ -375,17 +376,6 @@ static bool cut_step(nm_func *f)
     return true;
 }
 
-static bool ends_in(nm_sym name, const char *suffix)
-{
-    size_t n = strlen(name), k = strlen(suffix);
-    return n > k && !strcmp(name + n - k, suffix);
-}
-
-static bool is_part(const nm_func *f)
-{
-    return ends_in(f->name, ".count") || ends_in(f->name, ".micro") || ends_in(f->name, ".finish");
-}
-
 static bool is_of_step(const nm_func *f)
 {
     return nm_func_has_role(f, "train") || nm_func_has_role(f, "eval");
@@ -396,7 +386,7 @@ static bool check_parts(nm_module *m)
 {
     bool ok = true;
     nm_each_func(f, m)
-        if (is_of_step(f) && is_part(f))
+        if (nm_func_step(f))
             ok &= nm_batch_check(f, false);
     return ok;
 }
@@ -407,7 +397,7 @@ bool nm_pass_accumulate(nm_module *m, bool *changed)
         return false;
     for (nm_func *f = m->first_func, *next; f; f = next) {
         next = f->next;
-        if (!is_of_step(f) || is_part(f))
+        if (!is_of_step(f) || nm_func_step(f))
             continue;
         if (!cut_step(f))
             return false;

@@ -6,9 +6,8 @@
 // It does not choose what to recompute at the top level (fuse duplicates cheap maps); inside
 // repeats ir/grad_save.c does. Results of `grad` that nobody reads are not computed at all.
 #include "ir/grads.h"
+#include "ir/names.h"
 #include "passes/pass.h"
-
-#include <string.h>
 
 static nm_value *itself(nm_grad *g, nm_value *x)
 {
@@ -19,8 +18,8 @@ static nm_value *itself(nm_grad *g, nm_value *x)
 static nm_sym name_of_gradient(const nm_func *f, const nm_value *x)
 {
     if (x->def || x->func != f || f->param_bind[x->index].kind != NM_BIND_param)
-        return x->name ? nm_sym_fmt(f->module, "grad.%s", x->name) : NULL;
-    return nm_sym_fmt(f->module, "grad.%s", f->param_bind[x->index].name);
+        return x->name ? nm_gradient_name(f->module, x->name) : NULL;
+    return nm_gradient_name(f->module, f->param_bind[x->index].name);
 }
 
 static void replace_results(nm_op *op, nm_value *const *gradient)

@@ -2,6 +2,7 @@
 // evaluation; the functions. Only what sends is listed: a text where a rank is alone sends nothing.
 #include "passes/comm_report.h"
 
+#include "ir/names.h"
 #include "passes/comm_subject.h"
 #include "passes/comm_total.h"
 #include "passes/ring.h"
@@ -33,21 +34,24 @@ static const text texts[] = {
 typedef enum { MICRO, STEP, EVALUATION, N_TOTALS } total_of;
 
 static const struct {
-    const char *role; // the function's name begins so
+    const char *role; // NULL: any
+    nm_step step;     // none: any
     nm_phase phase;   // none: any
     bool last;        // of the last micro-batch: what it sends for gradients
     total_of total;
     const char *title;
 } sections[] = {
-    {"train.counted", NM_PHASE_none, false, STEP, "each step, before its micro-batches"},
-    {"train.micro", NM_PHASE_forward, false, MICRO, "each micro-batch, forward"},
-    {"train.micro", NM_PHASE_turn, false, MICRO, "each micro-batch, the loss and back from it"},
-    {"train.micro", NM_PHASE_backward, false, MICRO, "each micro-batch, backward"},
-    {"train.micro", NM_PHASE_none, false, MICRO, "each micro-batch"},
-    {"train.micro", NM_PHASE_none, true, STEP, "each step, in its last micro-batch besides"},
-    {"train.", NM_PHASE_none, false, STEP, "each step, after its micro-batches"},
-    {"eval.", NM_PHASE_none, false, EVALUATION, "evaluation"},
-    {"", NM_PHASE_none, false, EVALUATION, "other functions"},
+    {"train", NM_STEP_count, NM_PHASE_none, false, STEP, "each step, before its micro-batches"},
+    {"train", NM_STEP_micro, NM_PHASE_forward, false, MICRO, "each micro-batch, forward"},
+    {"train", NM_STEP_micro, NM_PHASE_turn, false, MICRO,
+     "each micro-batch, the loss and back from it"},
+    {"train", NM_STEP_micro, NM_PHASE_backward, false, MICRO, "each micro-batch, backward"},
+    {"train", NM_STEP_micro, NM_PHASE_none, false, MICRO, "each micro-batch"},
+    {"train", NM_STEP_micro, NM_PHASE_none, true, STEP,
+     "each step, in its last micro-batch besides"},
+    {"train", NM_STEP_none, NM_PHASE_none, false, STEP, "each step, after its micro-batches"},
+    {"eval", NM_STEP_none, NM_PHASE_none, false, EVALUATION, "evaluation"},
+    {NULL, NM_STEP_none, NM_PHASE_none, false, EVALUATION, "other functions"},
 };
 enum { N_TEXTS = sizeof texts / sizeof *texts, N_SECTIONS = sizeof sections / sizeof *sections };
 
@@ -66,6 +70,15 @@ static bool is_text_of(const text *t, const nm_func *f)
     return t->mode ? f->part.mode && !strcmp(f->part.mode, t->mode) : !f->part.mode;
 }
 
+// Are they texts of the same part of a step?
+static bool is_same_part(const nm_func *f, const nm_func *g)
+{
+    nm_part a = f->part, b = g->part;
+    return nm_func_role(f) == nm_func_role(g) && nm_func_step(f) == nm_func_step(g) &&
+           a.phase == b.phase && a.units == b.units && a.mode == b.mode &&
+           a.recompute == b.recompute && a.products == b.products && a.kept == b.kept;
+}
+
 // Of functions that have texts for both, those that a run with these sums takes.
 static bool has(const report *r, const nm_func *f)
 {
@@ -73,8 +86,7 @@ static bool has(const report *r, const nm_func *f)
     if (!is_text_of(r->text, f) || f->part.sums != NM_SUMS_each)
         return is_text_of(r->text, f) && once;
     nm_each_func(g, r->m)
-        if (once && g->part.mode == f->part.mode && g->part.sums == NM_SUMS_once &&
-            !strncmp(g->name, f->name, strlen(f->name)) && g->name[strlen(f->name)] == '.')
+        if (once && g->part.sums == NM_SUMS_once && is_same_part(f, g))
             return false;
     return true;
 }
@@ -86,17 +98,11 @@ static bool is_idle(const report *r, const nm_op *op)
     return r->text->sums == NM_SUMS_once && axes.n == 1 && !strcmp(axes.sym[0], "dpp");
 }
 
-static bool is_of_gradient(const nm_op *op)
-{
-    const char *what = nm_comm_subject_of(op).what;
-    return what && !strncmp(what, "gradient", 8);
-}
-
 static bool sends(const report *r, const nm_op *op)
 {
     bool last = nm_func_outer(op->func)->part.sums == NM_SUMS_last;
     return nm_is(op, NM_COLLECTIVE) && op->code != NM_OP_shard && op->code != NM_OP_first &&
-           !is_idle(r, op) && (!last || is_of_gradient(op));
+           !is_idle(r, op) && (!last || nm_comm_subject_of(op).gradient);
 }
 
 static int count(const report *r, const nm_func *f)
@@ -107,12 +113,18 @@ static int count(const report *r, const nm_func *f)
     return n;
 }
 
+static bool is_in_section(const nm_func *f, int i)
+{
+    return (!sections[i].role || nm_func_has_role(f, sections[i].role)) &&
+           (!sections[i].step || sections[i].step == nm_func_step(f)) &&
+           (!sections[i].phase || sections[i].phase == f->part.phase) &&
+           sections[i].last == (f->part.sums == NM_SUMS_last);
+}
+
 static int section_of(const nm_func *f)
 {
     int i = 0;
-    while (strncmp(f->name, sections[i].role, strlen(sections[i].role)) != 0 ||
-           sections[i].last != (f->part.sums == NM_SUMS_last) ||
-           (sections[i].phase && sections[i].phase != f->part.phase))
+    while (!is_in_section(f, i))
         i++;
     return i;
 }

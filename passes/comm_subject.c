@@ -4,10 +4,7 @@
 // bodies of repeats, whose parameters and results are those of the op.
 #include "passes/comm_subject.h"
 
-#include <string.h>
-
-static const char gradient[] = "grad."; // of an accumulator's name; the rest is the path
-static const char gradient_of[] = "gradient of";
+#include "ir/names.h"
 
 // Does the op hand the numbers of its only operand on?
 static bool hands_on(const nm_op *op)
@@ -29,10 +26,9 @@ static nm_bind bind_behind(const nm_value *v)
 }
 
 // Is it one of those that are gathered, scattered and summed by themselves?
-static bool is_stored(nm_bind b)
+static bool is_stored(nm_module *m, nm_bind b)
 {
-    return b.kind == NM_BIND_param || b.kind == NM_BIND_state ||
-           (b.kind == NM_BIND_acc && !strncmp(b.name, gradient, strlen(gradient)));
+    return b.kind == NM_BIND_param || b.kind == NM_BIND_state || nm_gradient_bound(m, b);
 }
 
 // Is operand i added to an accumulator?
@@ -59,7 +55,7 @@ static nm_bind bind_ahead(const nm_value *v)
 {
     nm_each_use(u, v) {
         nm_bind b = bind_by(u);
-        if (is_stored(b))
+        if (is_stored(v->func->module, b))
             return b;
     }
     return (nm_bind){.kind = NM_BIND_none};
@@ -69,14 +65,13 @@ nm_comm_subject nm_comm_subject_of(const nm_op *collective)
 {
     nm_module *m = collective->func->module;
     nm_bind b = bind_behind(collective->in[0]);
-    b = is_stored(b) ? b : bind_ahead(&collective->out[0]);
-    if (!is_stored(b))
+    b = is_stored(m, b) ? b : bind_ahead(&collective->out[0]);
+    if (!is_stored(m, b))
         return (nm_comm_subject){0};
     if (b.kind == NM_BIND_acc)
-        return (nm_comm_subject){gradient_of,
-                                 nm_param_lookup(m, nm_sym_get(m, b.name + strlen(gradient)))};
+        return (nm_comm_subject){"gradient of", nm_param_lookup(m, nm_gradient_bound(m, b)), true};
     return (nm_comm_subject){b.kind == NM_BIND_param ? "parameter" : "state",
-                             nm_param_lookup(m, b.name)};
+                             nm_param_lookup(m, b.name), false};
 }
 
 static void name_one(nm_op *op)
@@ -84,9 +79,8 @@ static void name_one(nm_op *op)
     nm_comm_subject s = nm_comm_subject_of(op);
     if (!s.param)
         return;
-    bool is_gradient = s.what == gradient_of;
     op->out[0].name =
-        nm_sym_fmt(op->func->module, "%s%s", is_gradient ? gradient : "", s.param->path);
+        s.gradient ? nm_gradient_name(op->func->module, s.param->path) : s.param->path;
     op->loc = s.param->loc;
 }
 

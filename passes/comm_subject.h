@@ -7,6 +7,7 @@
 typedef struct nm_comm_subject {
     const char *what;      // parameter, gradient of, state
     const nm_param *param; // NULL: it is none of these, what the model computes
+    bool gradient;         // it is a gradient
 } nm_comm_subject;
 
 nm_comm_subject nm_comm_subject_of(const nm_op *collective);

@@ -331,7 +331,7 @@ static void remove_models(nm_module *m, bool *changed)
 {
     for (nm_func *f = m->first_func, *next; f; f = next) {
         next = f->next;
-        if (!strncmp(f->name, "model.", 6)) {
+        if (nm_func_has_role(f, "model")) {
             nm_func_remove(f);
             *changed = true;
         }
@@ -343,7 +343,7 @@ bool nm_pass_decode(nm_module *m, bool *changed)
     bool done = false;
     m->no_decode = "there is no model that takes only data";
     for (nm_func *f = m->first_func; f && !done; f = f->next) {
-        if (strncmp(f->name, "model.", 6))
+        if (!nm_func_has_role(f, "model"))
             continue;
         decoder d = {.m = m};
         done = check_model(&d, f);

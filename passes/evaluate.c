@@ -17,6 +17,7 @@
 #include "base/philox.h"
 #include "ir/eval.h"
 #include "ir/eval_mesh.h"
+#include "ir/names.h"
 
 #include <float.h>
 #include <math.h>
@@ -179,11 +180,11 @@ static const known *find(int n, const known *list, nm_bind bind, int at)
 // A sum that is not complete yet was what it is when it is: on one rank there is no difference.
 static const known *find_param(nm_module *m, const evaluated *old, nm_bind bind, int at)
 {
-    static const char pending[] = "pending.";
     const known *k = find(old->n_params, old->param, bind, at);
-    if (k || !bind.name || strncmp(bind.name, pending, strlen(pending)) != 0)
+    nm_sym complete = k ? NULL : nm_complete_name(m, bind);
+    if (!complete)
         return k;
-    bind.name = nm_sym_get(m, bind.name + strlen(pending));
+    bind.name = complete;
     return find(old->n_params, old->param, bind, at);
 }
 

@@ -10,9 +10,9 @@
 // first), a template (head dim last), a collective or a link needs, a copy is inserted.
 #include "passes/layout.h"
 
+#include "ir/names.h"
 #include "passes/fuse.h"
 #include "passes/pass.h"
-#include "passes/shard.h"
 
 #include <string.h>
 
@@ -128,7 +128,7 @@ static const nm_type *ordered_like(nm_module *m, const nm_type *t, const nm_type
 static bool is_same_outside(nm_module *m, nm_bind param, nm_bind result)
 {
     return param.kind == result.kind &&
-           (param.name == result.name || nm_shard_complete_name(m, param) == result.name);
+           (param.name == result.name || nm_complete_name(m, param) == result.name);
 }
 
 // What is kept lies as those who take it have it.

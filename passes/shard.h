@@ -14,6 +14,7 @@
 #define NM_PASSES_SHARD_H
 
 #include "ir/mode.h"
+#include "ir/names.h"
 #include "passes/claims.h"
 
 // A form is a type: the dims, dtype and order of the value, with axes and pending sums.
@@ -91,8 +92,6 @@ bool nm_shard_has_sums(const nm_shard_funcs *all, const nm_func *f, nm_sums sums
 void nm_shard_defer(const nm_shard_funcs *all, nm_func *f);
 // Of a function that is emitted: a pending accumulator that lies as the complete one is the same.
 void nm_shard_end_in_place(const nm_shard_funcs *all, nm_shard *s);
-// Of a pending accumulator: what it is called when it is complete; NULL: it is none.
-nm_sym nm_shard_complete_name(nm_module *m, nm_bind bind);
 // The parameter whose complete gradient the accumulator is; NULL: it is none.
 const nm_param *nm_shard_gradient(nm_module *m, nm_bind bind);
 

@@ -96,7 +96,7 @@ static bool is_acc(nm_bind_kind kind) { return kind == NM_BIND_acc || kind == NM
 // micro-batch a pending one becomes a complete one.
 static bool adds_to(const nm_func *f, nm_bind bind)
 {
-    nm_sym end = f->part.sums == NM_SUMS_last ? nm_shard_complete_name(f->module, bind) : NULL;
+    nm_sym end = f->part.sums == NM_SUMS_last ? nm_complete_name(f->module, bind) : NULL;
     for (int i = 0; i < f->n_results && f->part.phase != NM_PHASE_middle; i++) {
         nm_bind result = f->result_bind[i];
         if (result.kind == bind.kind && (result.name == bind.name || result.name == end))

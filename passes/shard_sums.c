@@ -8,23 +8,10 @@
 // has a text `once` that completes it.
 #include "passes/shard.h"
 
-#include <string.h>
-
-static const char pending[] = "pending.";
-
 const nm_param *nm_shard_gradient(nm_module *m, nm_bind bind)
 {
-    static const char prefix[] = "grad.";
-    size_t n = sizeof prefix - 1;
-    bool named = bind.kind == NM_BIND_acc && !strncmp(bind.name, prefix, n);
-    return named ? nm_param_lookup(m, nm_sym_get(m, bind.name + n)) : NULL;
-}
-
-nm_sym nm_shard_complete_name(nm_module *m, nm_bind bind)
-{
-    size_t n = sizeof pending - 1;
-    bool named = bind.kind == NM_BIND_acc && !strncmp(bind.name, pending, n);
-    return named ? nm_sym_get(m, bind.name + n) : NULL;
+    nm_sym path = nm_gradient_bound(m, bind);
+    return path ? nm_param_lookup(m, path) : NULL;
 }
 
 // --- who adds to it, who reads it ----------------------------------------------------------------
@@ -95,7 +82,7 @@ bool nm_shard_has_sums(const nm_shard_funcs *all, const nm_func *f, nm_sums sums
 
 static void make_pending(nm_module *m, nm_bind *bind)
 {
-    bind->name = nm_sym_fmt(m, "%s%s", pending, bind->name);
+    bind->name = nm_pending_name(m, bind->name);
 }
 
 // What a step's beginning of the end completes has to reach who reads it after.
@@ -149,7 +136,7 @@ static void check_refines(nm_shard *s, nm_bind end, const nm_type *pending_form,
 static void end_in_place(const nm_shard_funcs *all, nm_shard *s, nm_bind *bind)
 {
     nm_bind end = *bind;
-    end.name = nm_shard_complete_name(s->m, *bind);
+    end.name = nm_complete_name(s->m, *bind);
     if (!end.name)
         return;
     const nm_type *from = nm_shard_acc_form(s, *bind), *complete = nm_shard_acc_form(s, end);

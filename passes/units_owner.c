@@ -1,5 +1,6 @@
 // Who owns what: a parameter is owned by the units whose functions of a micro-batch read it, its
 // gradient and its states by the same. Owners keep the values and run their part of a step's end.
+#include "ir/names.h"
 #include "passes/parts.h"
 #include "passes/units.h"
 
@@ -79,8 +80,8 @@ static int owner_of(nm_units *u, uint64_t units, const nm_type *type)
 // The parameter whose gradient an accumulator is; NULL: of none.
 static nm_owned *param_of(const nm_units *u, nm_sym acc)
 {
-    bool grad = !strncmp(acc, "grad.", 5);
-    return grad ? find(u, NM_BIND_param, NULL, nm_sym_get(u->m, acc + 5)) : NULL;
+    nm_sym path = nm_gradient_path(u->m, acc);
+    return path ? find(u, NM_BIND_param, NULL, path) : NULL;
 }
 
 // Does one of these units share out a row of `rows`, too?

@@ -6,6 +6,7 @@
 //
 // The memory is the same: a run of rows is a run of turns. The runtime learns from the dims of
 // turns which rows a unit has.
+#include "ir/names.h"
 #include "passes/parts.h"
 #include "passes/units.h"
 
@@ -185,8 +186,8 @@ static void rename_acc(nm_func *f, nm_sym old, nm_sym name)
 
 static nm_sym name_of(const nm_func *f, const nm_value *whole, const nm_value *acc)
 {
-    bool grad = whole->name && !strncmp(whole->name, "grad.", 5);
-    return grad && nm_func_find_param(f, NM_BIND_acc, whole->name) < 0
+    return nm_gradient_path(f->module, whole->name) &&
+                   nm_func_find_param(f, NM_BIND_acc, whole->name) < 0
                ? whole->name
                : f->param_bind[acc->index].name;
 }

@@ -1,6 +1,8 @@
 // Gradients of a step on the host, and their distance from another program's.
 #include "runtime/gradients.h"
 
+#include "runtime/texts.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +14,8 @@ static const nmrt_slot *slot_of(const nmrt_plan *plan, const nmdrv_param *p)
 {
     for (int i = 0; i < plan->n_slots; i++) {
         const nmrt_slot *s = &plan->slot[i];
-        if (s->bind == NMDRV_ACC && !s->eval && strncmp(s->name, "grad.", 5) == 0 &&
-            strcmp(s->name + 5, p->path) == 0)
+        const char *path = s->bind == NMDRV_ACC && !s->eval ? nmrt_gradient_path(s->name) : NULL;
+        if (path && strcmp(path, p->path) == 0)
             return s->arg->dtype == NMDRV_F32 ? s : NULL;
     }
     return NULL;

@@ -3,12 +3,14 @@
 
 #include <string.h>
 
-const char *nmrt_complete_name(const char *name)
+static const char *behind(const char *prefix, const char *name)
 {
-    static const char pending[] = "pending.";
-    size_t n = sizeof pending - 1;
-    return strncmp(name, pending, n) ? NULL : name + n;
+    size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) ? NULL : name + n;
 }
+
+const char *nmrt_complete_name(const char *name) { return behind("pending.", name); }
+const char *nmrt_gradient_path(const char *name) { return behind("grad.", name); }
 
 nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro, bool kept)
 {

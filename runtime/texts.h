@@ -21,7 +21,10 @@ const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *fun
 // Operations of a function for these sizes in its variant that has fewest: the model's own, without
 // what backward computes again.
 double nmrt_texts_own_flops(const nmdrv_program *p, const nmdrv_func *func, const nmdrv_sym *sym);
-// What the pending accumulator `name` is when it is complete; NULL: it is none.
+// Accumulators are called as the compiler says (ir/names.h). What the pending one `name` is when it
+// is complete; NULL: it is none.
 const char *nmrt_complete_name(const char *name);
+// The path of the parameter whose complete gradient the accumulator is; NULL: it is none.
+const char *nmrt_gradient_path(const char *name);
 
 #endif

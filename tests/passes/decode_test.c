@@ -70,7 +70,7 @@ static bool run_pieces(nm_module *m, store inputs, const nm_tensor *whole, const
 static nm_func *find_model(nm_module *m)
 {
     nm_each_func(f, m)
-        if (!strncmp(f->name, "model.", 6))
+        if (nm_func_has_role(f, "model"))
             return f;
     nm_bug("there is no model");
 }
