@@ -7,100 +7,17 @@
 // one class, too. Links are ordered by the module alone (layout_links.c), so that the function that
 // gives one and those that take it agree. Inside a group a value follows its largest operand, a
 // product the group's result. Where a class cannot have the order that a repeat (repeated dim
-// first), a template (head dim last), a collective or a link needs, a copy is inserted.
-#include "passes/layout.h"
+// first), a template (head dim last), a collective or a link needs, a copy is inserted. Classes:
+// layout_classes.c.
+#include "passes/layout_classes.h"
 
 #include "ir/names.h"
 #include "passes/fuse.h"
 #include "passes/pass.h"
 
-#include <string.h>
-
-typedef struct layout {
-    nm_module *m;
-    nm_arena *scratch;
-    const nm_rank *rank;
-    int n_values;
-    int *up;               // by value id: union-find
-    const nm_type **fixed; // by class
-    nm_syms *front;        // by class: repeated dims, outermost first
-} layout;
-
-// --- classes --------------------------------------------------------------------------------
-
-static int class_of(layout *l, const nm_value *v)
-{
-    int i = (int)v->id;
-    while (l->up[i] != i)
-        i = l->up[i] = l->up[l->up[i]];
-    return i;
-}
-
-static void add_front(layout *l, int c, nm_sym dim)
-{
-    nm_syms *f = &l->front[c];
-    if (nm_syms_has(*f, dim))
-        return;
-    nm_sym *sym = nm_new_n(l->scratch, nm_sym, f->n + 1);
-    if (f->n)
-        memcpy(sym, f->sym, sizeof *sym * (size_t)f->n);
-    sym[f->n] = dim;
-    *f = (nm_syms){f->n + 1, sym};
-}
-
-static void join(layout *l, const nm_value *a, const nm_value *b)
-{
-    int x = class_of(l, a), y = class_of(l, b);
-    if (x == y)
-        return;
-    l->up[y] = x;
-    if (!l->fixed[x])
-        l->fixed[x] = l->fixed[y];
-    for (int i = 0; i < l->front[y].n; i++)
-        add_front(l, x, l->front[y].sym[i]);
-}
-
-static void fix(layout *l, const nm_value *v, const nm_type *t)
-{
-    int c = class_of(l, v);
-    if (!l->fixed[c])
-        l->fixed[c] = t;
-}
-
-static void join_repeat(layout *l, const nm_op *op)
-{
-    int carried = (int)nm_attr_int(op, "carried", 0);
-    int whole = carried + (int)nm_attr_int(op, "stacked", 0);
-    nm_sym over = nm_attr_sym(op, "over");
-    const nm_op *ret = op->body->last;
-    for (int i = 0; i < op->n_in; i++) {
-        if (i >= carried && i < whole)
-            add_front(l, class_of(l, op->in[i]), over);
-        join(l, op->in[i], op->body->param[i]);
-    }
-    for (int i = 0; i < op->n_out; i++) {
-        if (i >= carried)
-            add_front(l, class_of(l, &op->out[i]), over);
-        else
-            join(l, op->in[i], &op->out[i]);
-        join(l, &op->out[i], ret->in[i]);
-    }
-}
-
-static void join_ops(layout *l, const nm_func *f)
-{
-    nm_each_op(op, f)
-        if (op->code == NM_OP_repeat) {
-            join_repeat(l, op);
-            join_ops(l, op->body);
-        } else if (nm_is(op, NM_COLLECTIVE)) {
-            join(l, op->in[0], &op->out[0]);
-        }
-}
-
 // --- links: given by one function, taken by others ------------------------------------------
 
-static void order_links(const layout *l, nm_func *f)
+static void order_links(const nm_layout *l, nm_func *f)
 {
     for (int i = 0; i < f->n_params; i++)
         if (f->param_bind[i].kind == NM_BIND_link)
@@ -143,7 +60,7 @@ static const nm_type *kept_type(const nm_func *giver, nm_sym name)
 }
 
 // The type that the place of f's result i has outside; NULL: any order will do.
-static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
+static const nm_type *outer_type(const nm_layout *l, const nm_func *f, int i)
 {
     nm_bind b = f->result_bind[i];
     const nm_type *t = f->last->in[i]->type;
@@ -160,34 +77,34 @@ static const nm_type *outer_type(const layout *l, const nm_func *f, int i)
     return row ? ordered_like(f->module, t, row->type) : NULL;
 }
 
-static void fix_bound(layout *l, const nm_func *f)
+static void fix_bound(nm_layout *l, const nm_func *f)
 {
     for (int i = 0; i < f->n_params; i++)
-        fix(l, f->param[i], f->param[i]->type);
+        nm_layout_fix(l, f->param[i], f->param[i]->type);
     for (int i = 0; i < f->n_results; i++)
         if (outer_type(l, f, i) && f->result_bind[i].kind != NM_BIND_link)
-            fix(l, f->last->in[i], outer_type(l, f, i));
+            nm_layout_fix(l, f->last->in[i], outer_type(l, f, i));
 }
 
 // After what templates need: where they disagree, the link is a copy.
-static void fix_links(layout *l, const nm_func *f)
+static void fix_links(nm_layout *l, const nm_func *f)
 {
     for (int i = 0; i < f->n_results; i++)
         if (f->result_bind[i].kind == NM_BIND_link)
-            fix(l, f->last->in[i], outer_type(l, f, i));
+            nm_layout_fix(l, f->last->in[i], outer_type(l, f, i));
 }
 
 // What a group makes of a value whose order is fixed, or a value of which it makes such a one, has
 // that order, too: element by element they can be one place. A weight rounded lies as the weight.
-static void fix_like(layout *l, const nm_value *v, const nm_value *like, bool rounded)
+static void fix_like(nm_layout *l, const nm_value *v, const nm_value *like, bool rounded)
 {
-    const nm_type *t = l->fixed[class_of(l, like)];
+    const nm_type *t = nm_layout_fixed(l, like);
     if (t && nm_fuse_same_dims(v->type, like->type) &&
         (rounded || v->type->dtype == like->type->dtype))
-        fix(l, v, t);
+        nm_layout_fix(l, v, t);
 }
 
-static void fix_neighbours(layout *l, const nm_func *f, bool forwards)
+static void fix_neighbours(nm_layout *l, const nm_func *f, bool forwards)
 {
     for (nm_op *op = forwards ? f->first : f->last; op; op = forwards ? op->next : op->prev) {
         if (op->code == NM_OP_repeat)
@@ -201,101 +118,7 @@ static void fix_neighbours(layout *l, const nm_func *f, bool forwards)
     }
 }
 
-// --- orders ---------------------------------------------------------------------------------
-
-static void append(nm_rank *r, nm_sym dim)
-{
-    for (int i = 0; i < r->n; i++)
-        if (r->dim[i] == dim)
-            return;
-    r->dim[r->n++] = dim;
-}
-
-// First `front`, then the dims of `like`, then all others by rank.
-static nm_rank order_from(const layout *l, nm_syms front, const nm_type *like)
-{
-    nm_rank r = {.dim = nm_new_n(l->scratch, nm_sym, front.n + NM_MAX_RANK + l->rank->n)};
-    for (int i = 0; i < front.n; i++)
-        append(&r, front.sym[i]);
-    for (int i = 0; like && i < like->rank; i++)
-        append(&r, like->dim[i].name);
-    for (int i = 0; i < l->rank->n; i++)
-        append(&r, l->rank->dim[i]);
-    return r;
-}
-
-// The type that v has in the order of its class. What comes from outside has its own order, and
-// the numbers of a draw go by theirs.
-static const nm_type *ordered_type(layout *l, const nm_value *v)
-{
-    bool given = !v->def && !v->func->parent;
-    if (given || (v->def && v->def->code == NM_OP_random))
-        return v->type;
-    int c = class_of(l, v);
-    nm_rank r = order_from(l, l->front[c], l->fixed[c]);
-    return nm_rank_sort(l->m, &r, v->type);
-}
-
-static void order_value(layout *l, nm_value *v) { v->type = ordered_type(l, v); }
-
-// --- copies where one class cannot serve ----------------------------------------------------
-//
-// What comes from outside may lie otherwise than its class, and a class that repeats over several
-// dims take apart has one of these dims outermost. There a copy cuts the class in two. It is of a
-// class that begins with this repeat, which has the repeated dim outermost then: joins keep the
-// order of the operand's class, so no place is cut twice.
-
-// Is the turn's part in one piece, in the order in which the turn has it?
-static bool is_part(layout *l, const nm_value *whole, const nm_value *part, nm_sym over)
-{
-    const nm_type *t = ordered_type(l, whole);
-    return t->dim[0].name == over && nm_type_without(l->m, t, over) == ordered_type(l, part);
-}
-
-static nm_value *copy(nm_func *f, nm_op *before, nm_value *v)
-{
-    return nm_copy_group(f, before, v, v->type);
-}
-
-// All readers of v, which is computed before `before`, read a copy.
-static void copy_for_readers(nm_func *f, nm_op *before, nm_value *v)
-{
-    nm_value *c = copy(f, before, v);
-    nm_replace(v, c);
-    nm_set_operand(c->def, 0, v);
-}
-
-// Cuts a class at an operand or a result of the repeat, if it has to be cut there.
-static bool cut_repeat(layout *l, nm_func *f, nm_op *op)
-{
-    int carried = (int)nm_attr_int(op, "carried", 0);
-    int whole = carried + (int)nm_attr_int(op, "stacked", 0);
-    nm_sym over = nm_attr_sym(op, "over");
-    for (int i = 0; i < op->n_in; i++) {
-        const nm_value *in = op->in[i], *param = op->body->param[i];
-        bool fits = i >= carried && i < whole ? is_part(l, in, param, over)
-                                              : ordered_type(l, in) == ordered_type(l, param);
-        if (fits)
-            continue;
-        nm_set_operand(op, i, copy(f, op, op->in[i]));
-        return true;
-    }
-    for (int i = carried; i < op->n_out; i++)
-        if (!is_part(l, &op->out[i], op->body->last->in[i], over)) {
-            copy_for_readers(f, op->next, &op->out[i]);
-            return true;
-        }
-    return false;
-}
-
-// Cuts one class, if one has to be cut: classes are to be found anew then.
-static bool cut_class(layout *l, nm_func *f)
-{
-    nm_each_op(op, f)
-        if (op->code == NM_OP_repeat && (cut_class(l, op->body) || cut_repeat(l, f, op)))
-            return true;
-    return false;
-}
+static void order_value(nm_layout *l, nm_value *v) { v->type = nm_layout_ordered(l, v); }
 
 // --- orders of what groups compute ----------------------------------------------------------
 
@@ -333,18 +156,18 @@ static nm_type split_operand(const nm_op *op)
 }
 
 // The numbers of a draw go by the order of its dims, wherever it is read.
-static void order_inner(const layout *l, const nm_op *group, nm_op *op)
+static void order_inner(const nm_layout *l, const nm_op *group, nm_op *op)
 {
     if (op->code == NM_OP_random)
         return;
     nm_type like = op->code == NM_OP_split ? split_operand(op) : like_operand(op);
     const nm_type *lead = op->code == NM_OP_dot ? group->out[0].type : &like;
-    nm_rank by = order_from(l, (nm_syms){0}, lead);
+    nm_rank by = nm_layout_order(l, (nm_syms){0}, lead);
     for (int i = 0; i < op->n_out; i++)
         op->out[i].type = nm_rank_sort(l->m, &by, op->out[i].type);
 }
 
-static void order_group(layout *l, nm_op *group)
+static void order_group(nm_layout *l, nm_op *group)
 {
     nm_func *body = group->body;
     for (int i = 0; i < group->n_in; i++)
@@ -355,7 +178,7 @@ static void order_group(layout *l, nm_op *group)
         body->last->in[i]->type = group->out[i].type;
 }
 
-static void order_body(layout *l, nm_func *f)
+static void order_body(nm_layout *l, nm_func *f)
 {
     for (int i = 0; i < f->n_params && f->parent; i++)
         order_value(l, f->param[i]);
@@ -372,7 +195,7 @@ static void order_body(layout *l, nm_func *f)
 // --- what templates need --------------------------------------------------------------------
 
 // What an attention writes, where nothing else says its order.
-static void fix_for_templates(layout *l, const nm_func *f)
+static void fix_for_templates(nm_layout *l, const nm_func *f)
 {
     nm_each_op(op, f) {
         if (op->code == NM_OP_repeat)
@@ -383,19 +206,20 @@ static void fix_for_templates(layout *l, const nm_func *f)
         for (int i = 0; a && i < op->n_out; i++)
             if (nm_has_dim(op->out[i].type, nm_attr_sym(a, "hd"))) {
                 const nm_type *sorted = nm_rank_sort(l->m, l->rank, op->out[i].type);
-                fix(l, &op->out[i], nm_layout_innermost(l->m, sorted, nm_attr_sym(a, "hd")));
+                nm_layout_fix(l, &op->out[i],
+                              nm_layout_innermost(l->m, sorted, nm_attr_sym(a, "hd")));
             }
     }
 }
 
 // --- what products of fp8 need ------------------------------------------------------------------
 
-static bool is_gpu(const layout *l) { return l->m->options.flavour == NM_FLAVOUR_gpu; }
+static bool is_gpu(const nm_layout *l) { return l->m->options.flavour == NM_FLAVOUR_gpu; }
 
 // May what a group makes lie so? A map of one result transposes tiles as it stores
 // (ir/transpose.h). Others store what they compute side by side, along the dim that is innermost by
 // rank: a copy of the 8 bits transposes then.
-static bool is_stored_well(const layout *l, const nm_value *v, const nm_type *wanted)
+static bool is_stored_well(const nm_layout *l, const nm_value *v, const nm_type *wanted)
 {
     const nm_op *group = v->def;
     nm_sym kind = nm_attr_sym(group, "kind");
@@ -406,7 +230,7 @@ static bool is_stored_well(const layout *l, const nm_value *v, const nm_type *wa
 }
 
 // What a group makes for one lies as that asks for; of several the first has its way.
-static void fix_for_products(layout *l, const nm_func *f)
+static void fix_for_products(nm_layout *l, const nm_func *f)
 {
     nm_each_op(op, f) {
         if (op->code == NM_OP_repeat)
@@ -416,7 +240,7 @@ static void fix_for_products(layout *l, const nm_func *f)
             const nm_type *wanted = nm_layout_for_product(op, i, l->rank, &stored);
             if (wanted && stored->def && stored->def->code == NM_OP_group &&
                 is_stored_well(l, stored, wanted))
-                fix(l, stored, wanted);
+                nm_layout_fix(l, stored, wanted);
         }
     }
 }
@@ -455,7 +279,7 @@ static void copy_for_collectives(nm_func *f)
 // --- what the outside needs -----------------------------------------------------------------
 
 // A result whose place outside has another order than the class that it is in.
-static void copy_results(const layout *l, nm_func *f)
+static void copy_results(const nm_layout *l, nm_func *f)
 {
     for (int i = 0; i < f->n_results; i++) {
         const nm_type *t = outer_type(l, f, i);
@@ -467,26 +291,21 @@ static void copy_results(const layout *l, nm_func *f)
 
 // --- the pass -------------------------------------------------------------------------------
 
-static void find_classes(layout *l, const nm_func *f)
+static void find_classes(nm_layout *l, const nm_func *f)
 {
-    l->n_values = (int)f->n_values;
-    l->up = nm_new_n(l->scratch, int, l->n_values);
-    l->fixed = nm_new_n(l->scratch, const nm_type *, l->n_values);
-    l->front = nm_new_n(l->scratch, nm_syms, l->n_values);
-    for (int i = 0; i < l->n_values; i++)
-        l->up[i] = i;
+    nm_layout_start(l, f);
     fix_bound(l, f);
-    join_ops(l, f);
+    nm_layout_join(l, f);
 }
 
 static void layout_func(nm_func *f, const nm_rank *rank, nm_arena *scratch)
 {
     nm_arena_mark mark = nm_arena_mark_get(scratch);
-    layout l = {.m = f->module, .scratch = scratch, .rank = rank};
+    nm_layout l = {.m = f->module, .scratch = scratch, .rank = rank};
     order_links(&l, f);
     do
         find_classes(&l, f);
-    while (cut_class(&l, f));
+    while (nm_layout_cut(&l, f));
     fix_for_templates(&l, f);
     if (is_gpu(&l))
         fix_for_products(&l, f);
