@@ -107,15 +107,16 @@ static bool is_moved(const nm_dot *d, uint32_t moved, nm_sym dim)
     return at >= 0 && moved >> at & 1;
 }
 
-// What the dot has of t's dims.
-static void list_dims(nm_dot *d, const nm_type *t)
+// The dims of t, which the product or an operand has, in the order in which `order` has names of
+// them. A result may have another extent by such a name: it is what a view has made of others.
+static void list_dims(nm_dot *d, const nm_type *order, const nm_type *t)
 {
-    for (int i = 0; i < t->rank; i++) {
-        nm_sym dim = t->dim[i].name;
+    for (int i = 0; i < order->rank; i++) {
+        nm_sym dim = order->dim[i].name;
         nm_dot_list l = nm_dot_list_of(d, dim);
-        bool own = nm_has_dim(d->a->type, dim) || nm_has_dim(d->b->type, dim);
-        if (own && !has(d, l, dim))
-            d->dim[l][d->n[l]++] = t->dim[i];
+        int at = nm_type_find(t, dim);
+        if (at >= 0 && !has(d, l, dim))
+            d->dim[l][d->n[l]++] = t->dim[at];
     }
 }
 
@@ -137,10 +138,12 @@ static void find_lists(nm_dot *d, const nm_type *result, uint32_t moved)
 {
     nm_sym along = innermost(d->b);
     bool by_b = along && nm_dot_list_of(d, along) == NM_DOT_K;
-    list_dims(d, result);
-    list_dims(d, d->op->out[0].type);
-    list_dims(d, by_b ? d->b->type : d->a->type);
-    list_dims(d, by_b ? d->a->type : d->b->type);
+    const nm_type *product = d->op->out[0].type;
+    const nm_type *first = by_b ? d->b->type : d->a->type, *last = by_b ? d->a->type : d->b->type;
+    list_dims(d, result, product);
+    list_dims(d, product, product);
+    list_dims(d, first, first);
+    list_dims(d, last, last);
     put_near_last(d, moved);
 }
 

@@ -71,7 +71,7 @@ go rounds rounds.host --steps 2 --device host
 go rounds rounds.emu --steps 2 --device emu
 go bare bare.f32 --steps 4 --device emu
 go bare bare.bf16 --steps 2 --device emu --precision bf16
-close_to <(losses rounds.host) <(losses rounds.emu) 2 5e-5
+close_to <(losses rounds.host) <(losses rounds.emu) 2 1e-4
 close_to <(losses rounds.emu) <(losses bare.bf16) 2 1e-5
 same host.gpt2 bare.f32 4
 
