@@ -155,14 +155,19 @@ static const nm_type *order_for(const nm_op *reader, const nm_value *v)
     return nm_type_get(m, &t);
 }
 
+// The first operand that no constant is: what depends on parameters has one.
+static const nm_value *first_operand(const nm_op *op)
+{
+    int i = 0;
+    while (i + 1 < op->n_in && nm_keep_is_constant(op->in[i]))
+        i++;
+    return op->in[i];
+}
+
 static nm_sym path_of(const nm_value *v)
 {
-    while (v->def || v->func->parent) {
-        int i = 0;
-        while (v->def && nm_keep_is_constant(v->def->in[i]))
-            i++;
-        v = v->def ? v->def->in[i] : v->func->parent->in[v->index];
-    }
+    while (v->def || v->func->parent)
+        v = v->def ? first_operand(v->def) : v->func->parent->in[v->index];
     return v->func->param_bind[v->index].name;
 }
 

@@ -170,7 +170,8 @@ nm_func *nm_keep_giver(nm_keep *k, nm_sym name, nm_loc loc)
     }
     for (int i = 0; i < g.n_loops; i++)
         nm_loop_close(&g.loop[i]);
-    for (int i = 0, n[64] = {0}; i < k->n; i++) {
+    int *n = nm_new_n(k->m->arena, int, g.n_loops + 1); // of each loop's results, those given
+    for (int i = 0; i < k->n; i++) {
         nm_func *body = made[i]->func;
         nm_loop *l = body->parent ? find_loop(&g, nm_attr_sym(body->parent, "over")) : NULL;
         nm_part_give(&gives, l ? l->result.row[n[l - g.loop]++].out : made[i],
