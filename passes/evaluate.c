@@ -4,7 +4,8 @@
 // dims of a parameter anew sees them permuted. There are two evaluations:
 //
 //   exact     in f64 nothing is rounded, so that what is only added up in another order, or rounded
-//             elsewhere, agrees to 1e-9 in each element, and a wrong formula does not
+//             elsewhere, agrees to 1e-9 of the tensor's largest element, and a wrong formula does
+//             not
 //   rounded   each result to its dtype: what a pass rounds otherwise than it was told to shows. In
 //             another order sums may then fall on either side of a rounding, so that a tensor
 //             agrees if it is within 1e-4 of its norm
@@ -350,18 +351,23 @@ void nm_evaluation_free(nm_evaluation *e)
 
 // --- comparing -----------------------------------------------------------------------------------
 
-// A number that was none before, or behind the end of a dim, may be anything.
-static bool is_near(double was, double is)
+static double largest(const double *x, int64_t n)
 {
-    double scale = fmax(1, fmax(fabs(was), fabs(is)));
-    return was == is || isnan(was) || fabs(was - is) <= 1e-9 * scale;
+    double most = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = isfinite(x[i]) ? fmax(most, fabs(x[i])) : most;
+    return most;
 }
 
-// The first element that is not what it was; -1: there is none.
+// The first element that is not what it was, to 1e-9 of itself or of the tensor's largest; -1:
+// there is none. Of what cancels (the gradient of a key's bias) just the rounding of its terms is
+// left, which is no more than 1e-13. What was no number, or behind the end of a dim, may be
+// anything.
 static int64_t find_other(const double *was, const double *is, int64_t n)
 {
+    double most = fmax(largest(was, n), 1e-4);
     for (int64_t i = 0; i < n; i++)
-        if (!is_near(was[i], is[i]))
+        if (was[i] != is[i] && !isnan(was[i]) && !(fabs(was[i] - is[i]) <= 1e-9 * most))
             return i;
     return -1;
 }
