@@ -1,10 +1,12 @@
 // --evaluate-each finds a pass that changes what is computed, whichever way it orders dims; and on
-// random programs no pass of the pipeline does, for processors and for GPUs.
+// random programs and steps no pass of the pipeline does, for processors and for GPUs.
 #include "passes/evaluate.h"
 
+#include "frontend/elab.h"
 #include "passes/pass.h"
 #include "tests/expect.h"
 #include "tests/passes/random_graph.h"
+#include "tests/passes/random_model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +83,57 @@ static void finds_what_changed(void)
     nm_arena_free(&arena);
 }
 
+// --- what was compared ---------------------------------------------------------------------------
+
+static struct { // by pass, of all programs
+    char name[32];
+    int compared; // functions that it changed, and that compute what they did
+} seen[64];
+static int n_seen;
+
+static void count(const char *pass, int changed)
+{
+    int i = 0;
+    while (i < n_seen && strcmp(seen[i].name, pass))
+        i++;
+    if (i == n_seen)
+        snprintf(seen[n_seen++].name, sizeof seen->name, "%s", pass);
+    seen[i].compared += changed;
+}
+
+// How many functions the pipeline's log says were compared.
+static int count_compared(FILE *log)
+{
+    char line[256], pass[32];
+    int changed, total = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        if (sscanf(line, "evaluate %31s %d functions changed", pass, &changed) == 2) {
+            count(pass, changed);
+            total += changed;
+        }
+    return total;
+}
+
+static bool was_compared(const char *pass)
+{
+    for (int i = 0; i < n_seen; i++)
+        if (!strcmp(seen[i].name, pass))
+            return seen[i].compared > 0;
+    return false;
+}
+
+// The whole pipeline, each pass held to what the functions computed before it; of some of them.
+static bool check_pipeline(nm_module *m)
+{
+    FILE *log = tmpfile();
+    nm_pipeline_opts passes = {
+        .verify_each = true, .evaluate_each = true, .dump = stdout, .log = log};
+    bool ok = nm_verify(m) && nm_pipeline_run(m, &passes) && count_compared(log) > 0;
+    fclose(log);
+    return ok;
+}
+
 // --- random programs -----------------------------------------------------------------------------
 
 static void random_infer(nm_module *m, uint64_t seed)
@@ -96,28 +149,67 @@ static void random_infer(nm_module *m, uint64_t seed)
 
 static bool check_random(uint64_t seed, nm_flavour flavour)
 {
-    nm_diag diag = {0};
+    nm_diag diag = nm_diag_to(stderr);
     nm_module *m = nm_module_new(&arena, &diag);
     m->options.flavour = flavour;
     random_infer(m, seed);
-    FILE *log = fopen("/dev/null", "w");
-    nm_pipeline_opts passes = {
-        .verify_each = true, .evaluate_each = true, .dump = stdout, .log = log};
-    bool ok = nm_verify(m) && nm_pipeline_run(m, &passes);
-    fclose(log);
+    bool ok = check_pipeline(m);
     nm_arena_free(&arena);
     return ok;
 }
 
-int main(int argc, char **argv)
+static void check_programs(uint64_t last)
 {
-    uint64_t last = argc > 1 ? strtoull(argv[1], NULL, 10) : 300;
-    finds_what_changed();
-    int wrong = 0;
     for (uint64_t seed = 1; seed <= last; seed++)
         for (int flavour = NM_FLAVOUR_host; flavour <= NM_FLAVOUR_gpu; flavour++)
             if (!check_random(seed, (nm_flavour)flavour))
-                wrong += printf("FAIL: random program %d, flavour %d\n", (int)seed, flavour) > 0;
-    EXPECT(wrong == 0);
-    return expect_failed;
+                expect_failed = printf("FAIL: random program %d, flavour %d\n", (int)seed, flavour);
+}
+
+// --- random steps --------------------------------------------------------------------------------
+
+static bool check_model(uint64_t seed, nm_precision precision, nm_flavour flavour)
+{
+    nm_diag diag = nm_diag_to(stderr);
+    nm_module *m = nm_module_new(&arena, &diag);
+    const char *text = random_model(&arena, seed);
+    nm_source src = {.name = "random.nm", .text = text, .len = strlen(text)};
+    m->options.precision = precision;
+    m->options.flavour = flavour;
+    m->options.recompute = 1u << NM_RECOMPUTE_none | 1u << NM_RECOMPUTE_selective;
+    m->options.head_chunk = 2;
+    const nm_ast_program *parsed = nm_load_text(m, &src);
+    bool ok = parsed && nm_elaborate(m, parsed, &(nm_elab_opts){0}) && check_pipeline(m);
+    if (!ok)
+        printf("FAIL: random model %d, precision %s, flavour %d:\n%s", (int)seed,
+               nm_precision_name[precision], flavour, text);
+    nm_arena_free(&arena);
+    return ok;
+}
+
+// Each seed in another precision, so that a few are all of them. What makes other functions of a
+// step (accumulate, units, recompute) is held to the whole step's numbers by tests of its own.
+static void check_models(uint64_t last)
+{
+    static const char *const pass[] = {"simplify", "tidy",        "precision", "shard",
+                                       "localize", "head_chunks", "quantise",  "epilogues",
+                                       "keep",     "fuse",        "layout",    "schedule"};
+    n_seen = 0;
+    for (uint64_t seed = 1; seed <= last; seed++) {
+        nm_precision precision = (nm_precision)(NM_PRECISION_f32 + seed % 3);
+        EXPECT(check_model(seed, precision, (nm_flavour)(seed % 2)));
+    }
+    for (size_t i = 0; i < sizeof pass / sizeof *pass; i++)
+        if (!was_compared(pass[i]))
+            expect_failed = printf("FAIL: no function was compared after %s\n", pass[i]);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t programs = argc > 1 ? strtoull(argv[1], NULL, 10) : 300;
+    uint64_t models = argc > 2 ? strtoull(argv[2], NULL, 10) : 6;
+    finds_what_changed();
+    check_programs(programs);
+    check_models(models);
+    return expect_failed != 0;
 }
