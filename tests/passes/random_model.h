@@ -97,10 +97,10 @@ static void write_scale(writer *w)
 static void write_layers(writer *w)
 {
     static void (*const write[])(writer *) = {write_mlp, write_attention, write_gate, write_scale};
-    static const uint32_t kind[] = {0, 0, 1, 1, 2, 3};
+    static const uint32_t kind[] = {0, 0, 0, 1, 1, 2, 3};
     WRITE(w, "  param s0[d] ~ 1\n");
     for (int i = 0, n = 1 + (int)draw_of(w, 2); i < n; i++)
-        write[kind[draw_of(w, 6)]](w);
+        write[kind[draw_of(w, 7)]](w);
 }
 
 // --- the model -----------------------------------------------------------------------------------
