@@ -85,5 +85,11 @@ int main(void)
         bad += check_subject(k < N_SUBJECTS ? &subjects[k] : &mixed[k - N_SUBJECTS]);
         nm_arena_free(&arena);
     }
+    for (uint64_t seed = 1; seed <= N_MODELS; seed++) {
+        subject s = random_subject(&arena, seed);
+        opts.f64 = seed % 2 == 0;
+        bad += check_subject(&s);
+        nm_arena_free(&arena);
+    }
     return bad != 0;
 }

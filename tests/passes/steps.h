@@ -61,7 +61,7 @@ static bool elaborate(nm_module *m, const subject *s)
     nm_elab_opts opts = {.define = s->define};
     while (opts.n_defines < MAX_DEFINES && s->define[opts.n_defines].name)
         opts.n_defines++;
-    const nm_ast_program *program = nm_load(m, s->path);
+    const nm_ast_program *program = load_subject(m, s);
     return program && nm_elaborate(m, program, &opts);
 }
 

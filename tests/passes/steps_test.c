@@ -4,7 +4,7 @@
 #include "tests/passes/random_graph.h"
 #include "tests/passes/steps.h"
 
-enum { BATCH = 4, SEQ = 3 };
+enum { BATCH = 4, SEQ = 3, N_MODELS = 8 };
 static const unsigned checked = 1u << NM_BIND_emit | 1u << NM_BIND_param | 1u << NM_BIND_state;
 
 static nm_eval_sym size[2];
@@ -148,6 +148,11 @@ int main(void)
     int bad = 0;
     for (int i = 0; i < N_SUBJECTS; i++) {
         bad += check_subject(&subjects[i]);
+        nm_arena_free(&arena);
+    }
+    for (uint64_t seed = 1; seed <= N_MODELS; seed++) {
+        subject s = random_subject(&arena, seed);
+        bad += check_subject(&s);
         nm_arena_free(&arena);
     }
     return bad + check_randoms() != 0;

@@ -8,7 +8,7 @@
 #include "passes/retype.h"
 #include "tests/passes/steps.h"
 
-enum { BATCH = 4, MICRO = 2, SEQ = 3, RANKS = 3, MAX_UNITS = 16 };
+enum { BATCH = 4, MICRO = 2, SEQ = 3, RANKS = 3, MAX_UNITS = 16, N_MODELS = 8 };
 
 static const subject mixed[] = {
     TINY_GPT2("3"),

@@ -84,5 +84,10 @@ int main(void)
         bad += check_subject(i < N_SUBJECTS ? &subjects[i] : &mixed[i - N_SUBJECTS]);
         nm_arena_free(&arena);
     }
+    for (uint64_t seed = 1; seed <= N_MODELS; seed++) {
+        subject s = random_subject(&arena, seed);
+        bad += check_subject(&s);
+        nm_arena_free(&arena);
+    }
     return bad != 0;
 }
