@@ -107,8 +107,21 @@ bool nm_grad_wants(const nm_grad *g, const nm_value *x)
     return x->id < g->n_ids && g->active[x->id];
 }
 
+// Of op itself, or, for the rule of a repeat, of the end of its body.
+static bool is_operand(const nm_op *op, const nm_value *x)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (op->in[i] == x)
+            return true;
+    return op->body && is_operand(op->body->last, x);
+}
+
 void nm_grad_into(nm_grad *g, const nm_op *op, nm_value *x, nm_value *dx)
 {
+    if (!is_operand(op, x))
+        nm_bug("the gradient of %s goes into a value that is none of its operands: its rule has to "
+               "pass op->in[i], not that value as backward code reads it",
+               nm_info(op)->name);
     if (!dx || !nm_grad_wants(g, x))
         return;
     dx = product_like(g, op, dx, NULL, x);

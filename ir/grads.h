@@ -24,7 +24,8 @@ typedef struct nm_grad {
 
 // The gradient of op's i-th result; NULL: nobody asked, it is zero.
 nm_value *nm_grad_of(nm_grad *g, const nm_op *op, int i);
-// Add dx to the gradient of x: what was broadcast is summed, the dtype and order become x's.
+// Add dx to the gradient of x, an operand of op itself (not g->of's stand-in for it): what was
+// broadcast is summed, the dtype and order become x's.
 void nm_grad_into(nm_grad *g, const nm_op *op, nm_value *x, nm_value *dx);
 // May a gradient have to reach x? Rules need not ask: nm_grad_into does, and dead code goes.
 bool nm_grad_wants(const nm_grad *g, const nm_value *x);
