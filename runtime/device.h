@@ -21,6 +21,7 @@ typedef struct nmrt_device_request { // what open needs to know
     nmrt_comm *comm; // for collectives, and the source of memory if it has an `alloc`; or NULL
     int local_rank;  // among this machine's ranks: which of its GPUs
     bool tf32;       // products of f32 may be rounded to TF32
+    bool fast_accum; // products with `fast` may be summed in fewer bits than f32's
     bool tunes;      // products' algorithms are measured ones; those that have none are measured
     bool trains;     // functions of a training step are called, not only others
     bool graphs;     // a call that comes again may be one CUDA graph

@@ -431,6 +431,7 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
     nmrt_recompute_parse(&o->ways, o->hypers.program, o->recompute, problems);
     check_switch("sp", o->sp, problems);
     check_switch("graphs", o->graphs, problems);
+    check_switch("fp8-fast-accum", o->fp8_fast_accum, problems);
     if (!o->seq)
         o->seq = nmrt_seq_default(o->hypers.program);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)

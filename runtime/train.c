@@ -498,6 +498,7 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
                                    .local_rank = t->local_rank,
                                    .trains = true,
                                    .tf32 = t->o->tf32,
+                                   .fast_accum = t->o->fp8_fast_accum != 0,
                                    .tunes = t->o->tune_products,
                                    .graphs = t->o->graphs != 0,
                                    .collectives = t->o->collectives,

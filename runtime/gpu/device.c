@@ -92,6 +92,7 @@ static nmrt_status finish_open(nmrt_device **device, const nmrt_device_request *
     nmrt_device *d = *device;
     d->program = request->program;
     d->tf32 = request->tf32;
+    d->fast_accum = request->fast_accum;
     nmrt_status status = d->api ? open_parts(d, request, e) : NMRT_WORLD;
     if (status != NMRT_OK) {
         gpu_close(d);

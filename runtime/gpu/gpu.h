@@ -37,7 +37,7 @@ struct nmrt_device {
     int64_t n_apart;                // collectives so far that a graph cannot hold
     nmrt_gpu_ring ring;
     struct nmrt_gpu_products *products; // NULL: the program has none
-    bool tf32;
+    bool tf32, fast_accum;
     nmrt_comm *comm;                   // NULL: one rank alone
     nmrt_exchanges exchanges;          // where there is a comm
     nmrt_launch launch;                // collectives that wait for the ones that follow at once

@@ -190,13 +190,13 @@ static cublasStatus_t set_desc(const nmrt_device *d, nmrt_gpu_made *x, const nmd
                                       : CUBLAS_COMPUTE_32F;
     int32_t left = o->left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
             right = o->right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
-    int8_t fast = 1;
+    int8_t fast = p->fast && d->fast_accum;
     const setting set[] = {{CUBLASLT_MATMUL_DESC_TRANSA, &left, sizeof left},
                            {CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right},
                            {CUBLASLT_MATMUL_DESC_FAST_ACCUM, &fast, sizeof fast}};
     cublasStatus_t s = api->cublasLtMatmulDescCreate(
         &x->desc, compute, p->c_dtype == NMDRV_F64 ? CUDA_R_64F : CUDA_R_32F);
-    return s == CUBLAS_STATUS_SUCCESS ? set_all(api, x->desc, p->fast ? 3 : 2, set) : s;
+    return s == CUBLAS_STATUS_SUCCESS ? set_all(api, x->desc, fast ? 3 : 2, set) : s;
 }
 
 static void make(nmrt_device *d, nmrt_gpu_made *x, const nmrt_gpu_shape *key,

@@ -15,10 +15,11 @@ enum { CANDIDATES = 8, ROUNDS = 3 };
 static nmrt_choice_key key_of(const nmrt_device *d, const nmrt_gpu_shape *s)
 {
     const nmdrv_product *p = &d->program->product[s->product];
+    const bool fast = p->fast && d->fast_accum;
     const int64_t more[] = {p->a_dtype,   p->b_dtype,  p->c_dtype, p->bias_dtype,
                             p->adds,      p->epilogue, d->tf32,    NMRT_PRODUCT_ROOM,
                             s->align_a,   s->align_b,  s->align_c, s->align_bias,
-                            s->align_aux, p->fast,     s->scaled};
+                            s->align_aux, fast,        s->scaled};
     nmrt_choice_key key = {{0}};
     _Static_assert(sizeof s->geometry + sizeof more <= sizeof key, "a key holds all of them");
     memcpy(key.word, &s->geometry, sizeof s->geometry);
