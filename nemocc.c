@@ -379,6 +379,19 @@ static int list_modules(nm_arena *arena, nm_diag *diag, const nm_cli *cli, nm_mo
     return n;
 }
 
+// --head-chunk that no program has a use for: nothing in it is computed by chunks of a head.
+static void note_head_chunk(nm_diag *diag, const nm_cli *cli, int n, nm_module *const *m)
+{
+    for (int i = 0; i < n; i++)
+        if (nm_dim_lookup(m[i], nm_sym_get(m[i], "head.chunk")))
+            return;
+    if (cli->head_chunk)
+        nm_warning(diag, (nm_loc){0},
+                   "--head-chunk %lld changes nothing: no head of this model is computed by chunks "
+                   "(pass head_chunks)",
+                   cli->head_chunk);
+}
+
 // Of text about a module, only the first.
 static bool compile(nm_arena *arena, nm_diag *diag, const nm_cli *cli)
 {
@@ -396,6 +409,7 @@ static bool compile(nm_arena *arena, nm_diag *diag, const nm_cli *cli)
         if (!is_planned(m[i]))
             return false;
     }
+    note_head_chunk(diag, cli, n, m);
     return write_code(n, m, cli);
 }
 

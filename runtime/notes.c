@@ -3,6 +3,7 @@
 
 #include "runtime/islands.h"
 #include "runtime/mesh_check.h"
+#include "runtime/texts.h"
 
 #include <string.h>
 
@@ -59,6 +60,21 @@ static void note_gpu_flags(const nmrt_run *run)
         fprintf(run->out->note, "note: --tune-products changes nothing: %s\n", why);
 }
 
+// Only a GPU's library sums in fewer bits, and only where the program lets it.
+static void note_fast_accum(const nmrt_run *run)
+{
+    const nmdrv_program *p = run->program;
+    bool any = false;
+    for (int64_t i = 0; i < p->n_products; i++)
+        any |= p->product[i].fast != 0;
+    if (run->device == &nmrt_device_emu)
+        note_idle(run, "fp8-fast-accum", "the emulator sums in f32");
+    else if (run->device == &nmrt_device_host)
+        note_idle(run, "fp8-fast-accum", "it is for GPUs");
+    else if (!any)
+        note_idle(run, "fp8-fast-accum", "this program has no product that sums in fewer bits");
+}
+
 static void note_fp8_flags(const nmrt_run *run)
 {
     bool fp8 = *run->program->recipe != 0;
@@ -68,8 +84,12 @@ static void note_fp8_flags(const nmrt_run *run)
     else
         nmrt_text_add(&why, "it is of --precision fp8, and this run computes in %s",
                       run->program->precision);
-    if (!fp8 && !why.failed)
+    if (fp8)
+        note_fast_accum(run);
+    if (!fp8 && !why.failed) {
         note_idle(run, "fp8-recipe", why.at);
+        note_idle(run, "fp8-fast-accum", why.at);
+    }
     if (!nmrt_islands_any(run->program) && !why.failed) {
         note_idle(run, "num-layers-at-start-in-bf16", why.at);
         note_idle(run, "num-layers-at-end-in-bf16", why.at);
@@ -102,9 +122,23 @@ static void note_delayed(const nmrt_run *run)
                 turns);
 }
 
+// Without a text that takes what is rounded of weights, there is nothing to keep or not.
+static void note_kept_weights(const nmrt_run *run)
+{
+    const nmdrv_program *p = run->program;
+    nmrt_text why = {0};
+    if (nmrt_texts_may_keep(p))
+        return;
+    nmrt_text_add(&why, "this program, in %s, rounds no weights in micro-batches", p->precision);
+    if (!why.failed)
+        note_idle(run, "keep-rounded-weights", why.at);
+    nmrt_text_release(&why);
+}
+
 void nmrt_note_program_flags(const nmrt_run *run)
 {
     note_fp8_flags(run);
+    note_kept_weights(run);
     note_delayed(run);
     if (!nmrt_recompute_any(run->program))
         note_idle(run, "recompute",

@@ -110,10 +110,8 @@ static int sharers(const nmrt_run *run)
 
 static bool may_keep(const nmrt_run *run)
 {
-    bool any = false;
-    for (int64_t i = 0; i < run->program->n_funcs; i++)
-        any |= run->program->func[i].kept != 0;
-    return any && strcmp(run->options->keep_rounded_weights, "auto") == 0;
+    return nmrt_texts_may_keep(run->program) &&
+           strcmp(run->options->keep_rounded_weights, "auto") == 0;
 }
 
 static nmrt_status choose_ways(const choosing *x, nmrt_recompute *recompute, bool *fit,

@@ -74,6 +74,14 @@ static bool takes(const nmrt_texts *t, const nmdrv_func *f, const nmdrv_func *la
     return f->sums == (leaves_pending(last) ? NMDRV_LAST : NMDRV_EACH);
 }
 
+bool nmrt_texts_may_keep(const nmdrv_program *p)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        if (p->func[i].kept)
+            return true;
+    return false;
+}
+
 // Has it a text that takes what is kept?
 static bool could_take(const nmdrv_program *p, const nmdrv_func *func)
 {

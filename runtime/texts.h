@@ -16,6 +16,7 @@ typedef struct nmrt_texts {
 
 nmrt_texts nmrt_texts_of(const nmrt_mesh *mesh, int64_t n_micro, bool kept);
 bool nmrt_texts_has(const nmrt_texts *t, const nmdrv_func *func);
+bool nmrt_texts_may_keep(const nmdrv_program *p); // has any of them what is kept?
 // The text of the same part of a step for other sums; NULL: it has none.
 const nmdrv_func *nmrt_texts_other(const nmdrv_program *p, const nmdrv_func *func, nmdrv_sums sums);
 // Operations of a function for these sizes in its variant that has fewest: the model's own, without

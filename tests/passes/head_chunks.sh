@@ -7,8 +7,10 @@ sizes="-D vocab=1000 -D d=64 -D ff=64 -D layers=2"
 NEMOCC_TARGET=host
 export NEMOCC_TARGET
 
-nemocc models/gpt2.nm --preset tiny $sizes --disable-pass=head_chunks -o "$work/whole"
-nemocc models/gpt2.nm --preset tiny $sizes --head-chunk=40 -o "$work/chunks"
+nemocc models/gpt2.nm --preset tiny $sizes --disable-pass=head_chunks --head-chunk 7 -o "$work/whole" 2>"$work/said"
+grep -q 'warning: --head-chunk 7 changes nothing: no head' "$work/said"
+nemocc models/gpt2.nm --preset tiny $sizes --head-chunk=40 -o "$work/chunks" 2>"$work/said"
+test ! -s "$work/said"
 go() { # go FOLDER PROGRAM FLAGS...
     (run_in "$@" --steps 3 --threads 1 --check-memory) >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
 }

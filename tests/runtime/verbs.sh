@@ -33,6 +33,9 @@ generate=("$fake" generate --checkpoint "$work/ckpt" --prompt "the " --max-token
 expect '^note: --fp8-recipe delayed changes nothing: it is of --precision fp8, and this run computes in f32$' "$fake" --dry-run --fp8-recipe delayed
 expect '^note: --fp8-recipe delayed changes nothing: ' "${generate[@]}" --fp8-recipe delayed
 expect '^note: --tf32 changes nothing: it is for GPUs$' "${generate[@]}" --tf32
+expect '^note: --fp8-fast-accum 0 changes nothing: it is of --precision fp8, and this run computes in f32$' "$fake" --dry-run --fp8-fast-accum 0
+expect '--fp8-fast-accum takes 0 or 1' "$fake" --dry-run --fp8-fast-accum 2
+expect '^note: --keep-rounded-weights on changes nothing: this program, in f32, rounds no weights in micro-batches$' "$fake" --dry-run --keep-rounded-weights on
 # prompt and cache: the text that was generated, given as a prompt, goes on alike
 half=$("${generate[@]}" --temperature 0 --max-tokens 10)
 [ "$("$fake" generate --checkpoint "$work/ckpt" --prompt "$half" --temperature 0 --max-tokens 20)" = "$("${generate[@]}" --temperature 0)" ]
