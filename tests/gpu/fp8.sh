@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # FP8 on the emulator: products are the library's, of e4m3 and e5m2, and train as the host's do; so do ranks that have a part
-# of a weight each. An evaluation and a text may have any sizes, on any GPU. What no library multiplies is refused in a sentence,
-# before anything is read.
+# of a weight each; each recipe does. An evaluation and a text may have any sizes, on any GPU. What no library multiplies is
+# refused in a sentence, before anything is read.
 set -eu
 . tests/models/lib.sh
 nemocc tests/gpu/fp8_layers.nm --target host,emu --precision bf16,fp8 --fix cp=1 -o "$work/small"
@@ -21,7 +21,24 @@ NEMOCC_EMU=lazy go pp --device emu --precision fp8 --pp 2 --dp 2 --zero 3
 same host emu 1e-5
 same host tp 1e-3
 same host pp 1e-5
+go idle --device emu --precision fp8 --fp8-fast-accum 0
+grep -q 'note: --fp8-fast-accum 0 changes nothing: the emulator sums in f32' "$work/out"
+cmp <(losses emu) <(losses idle)
 if close_to <(losses bf16) <(losses host) 3 1e-5 >/dev/null; then echo "fp8 is bf16" && exit 1; fi
+
+# Other recipes scale by other maxima: of earlier steps, which ranks agree on, or of blocks, which are other ones over tp.
+nemocc tests/gpu/fp8_layers.nm --target host,emu --precision fp8 --fp8-recipe delayed,blockwise --recompute selective --fix cp=1 -o "$work/recipes"
+for recipe in delayed blockwise; do
+    for mesh in "" "--tp 2"; do
+        for device in host emu; do
+            binary=$work/recipes go "$recipe$mesh $device" --device "$device" --fp8-recipe "$recipe" $mesh
+        done
+        same "$recipe$mesh host" "$recipe$mesh emu" 1e-5
+    done
+    same "$recipe host" "$recipe--tp 2 host" 1e-3
+    same host "$recipe host" 1e-2
+done
+if close_to <(losses host) <(losses "delayed host") 3 1e-5 >/dev/null; then echo "delayed is current" && exit 1; fi
 
 # GPUs that have no products of 8 bits multiply the same numbers in bf16, of any sizes.
 NEMOCC_PTXAS='' nemocc tests/gpu/fp8_layers.nm --target cuda,emu --arch sm_80 --precision fp8 --recompute selective --fix cp=1 --fix tp=1 --fix dp=1 -o "$work/old"
