@@ -354,7 +354,7 @@ unsigned nm_recompute_bits(const char *list);
 
 typedef struct nm_option { // compilation options that passes may read
     const char *cpu;       // native, x86-64-v2, v3, v4
-    nm_flavour flavour;    // passes above `fuse` do not look at it
+    nm_flavour flavour;    // above `fuse` only quantise and keep look at it, for products of 8 bits
     nm_precision precision;
     nm_recipe recipe;
     bool fp8_e4m3; // precision fp8: gradients are e4m3, too, not e5m2

@@ -13,8 +13,9 @@
 // A wide value that is read narrow, or that is both read by the language's own f32(x) and by
 // others, is rounded once, behind its op, and all its readers see that: the residual stream again.
 //
-// A parameter is cast where it is read, not once a step: the cast rides on the product's load, or
-// on the gathering of its parts, which it halves; and no second copy of the model is kept.
+// A parameter is cast where it is read: the cast rides on the product's load, or on the gathering
+// of its parts, which it halves. Of several micro-batches a second copy of the model in few bits
+// may be kept instead: pass keep.
 #include "passes/narrow.h"
 
 #include "ir/attn.h"
