@@ -38,12 +38,8 @@ LLVMValueRef nm_dot_together(nm_gen *g, const nm_dot_kernel *d)
 
 static bool has_near_at_hand(nm_gen *g, const nm_dot_kernel *d)
 {
-    int64_t extent, all = g->is_gpu ? NM_DOT_NEAR + 1 : 1;
-    for (int i = 0; i < d->dot.n_near && all <= NM_DOT_NEAR; i++)
-        all = nm_extent_is_const(near_dims(d)[i].extent, &extent) && extent <= NM_DOT_NEAR
-                  ? all * extent
-                  : NM_DOT_NEAR + 1;
-    return all <= NM_DOT_NEAR ||
+    bool few = nm_dot_near_elems(d->dot.n_near, near_dims(d)) <= NM_DOT_NEAR;
+    return (few && !g->is_gpu) ||
            nm_gen_refuse(g, d->dot.op,
                          "an epilogue that reads so many elements of it is not lowered");
 }

@@ -32,6 +32,16 @@ static nm_sym innermost(const nm_value *v)
     return widest ? innermost(widest) : NULL;
 }
 
+int64_t nm_dot_near_elems(int n, const nm_dim *dim)
+{
+    int64_t extent, all = 1;
+    for (int i = 0; i < n && all <= NM_DOT_NEAR; i++) {
+        bool small = nm_extent_is_const(dim[i].extent, &extent) && extent <= NM_DOT_NEAR;
+        all = small ? all * extent : NM_DOT_NEAR + 1;
+    }
+    return all <= NM_DOT_NEAR ? all : NM_DOT_NEAR + 1;
+}
+
 // --- what the results are made of ----------------------------------------------------------------
 
 typedef struct trace {

@@ -25,6 +25,8 @@ typedef struct nm_dot {
 
 nm_dot nm_dot_of(nm_op *group, nm_op *dot);
 enum { NM_DOT_NEAR = 256 }; // most elements of the near dims that one kernel has at hand
+// How many elements these near dims have; NM_DOT_NEAR + 1: more than a kernel has at hand.
+int64_t nm_dot_near_elems(int n, const nm_dim *dim);
 // Along which dims of the product (bit i: its dim i) do views move elements that these values are
 // made of? Of values in one body with the product.
 uint32_t nm_dot_moved(const nm_op *dot, int n, nm_value *const *made, nm_arena *scratch);

@@ -100,8 +100,7 @@ static void collect(cuts *c)
         c->row[i].name = name_cut(c, c->row[i].value, c->row[i].count);
 }
 
-// --- acc' = acc + part, or maximum(acc, part)
-// -------------------------------------------------------------------------
+// --- acc' = acc + part, or maximum(acc, part) ---------------------------------------------------
 
 typedef struct terms {
     nm_opcode by; // add or maximum: what an accumulator takes them by

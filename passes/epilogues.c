@@ -15,6 +15,7 @@
 // makes the kernels of one flavour.
 #include "passes/fuse.h"
 #include "passes/pass.h"
+#include "passes/simplify.h"
 
 // --- small questions ------------------------------------------------------------------------
 
@@ -84,12 +85,8 @@ static int inner_dims(const nm_rank *rank, const nm_op *dot, const nm_type **sor
 
 static bool is_along_n(const nm_rank *rank, const nm_op *dot, const nm_value *bias)
 {
-    const nm_type *t;
-    int n = inner_dims(rank, dot, &t);
-    for (int i = 0; i < n; i++)
-        if (!nm_has_dim(bias->type, t->dim[t->rank - 1 - i].name))
-            return false;
-    return n && bias->type->rank == n && nm_fuse_within(bias->type, t);
+    const nm_type *t = nm_rank_sort(dot->func->module, rank, dot->out[0].type);
+    return nm_fuse_is_along_inner(dot, t, bias);
 }
 
 // v: as it is stored. false: it is no product, with a bias at most.
@@ -252,7 +249,7 @@ static bool prepare(nm_func *f, const nm_rank *rank)
             changed = move_roundings(op, rank) || changed;
     }
     if (changed)
-        nm_fuse_drop_dead(f);
+        nm_drop_dead(f, NULL);
     return changed;
 }
 

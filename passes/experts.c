@@ -15,6 +15,7 @@
 //
 // What it does not do: a capacity, which drops tokens. And an expert that gives inf or NaN for a
 // token that did not choose it makes that token NaN: 0 * inf.
+#include "passes/build.h"
 #include "passes/pass.h"
 #include "passes/retype.h"
 #include "passes/simplify.h"
@@ -132,29 +133,27 @@ static const nm_type *give_tokens(nm_module *m, const nm_type *t, void *user)
     return nm_type_get(m, &wide);
 }
 
-static nm_value *build(nm_op *before, nm_opcode code, nm_value *a, nm_value *b, const nm_type *type,
-                       const nm_attr *attr)
+static nm_value *build2(nm_op *before, nm_opcode code, nm_value *a, nm_value *b)
 {
-    return nm_build(before->func, before,
-                    &(nm_proto){.code = code,
-                                .loc = before->loc,
-                                .n_in = b ? 2 : 1,
-                                .in = (nm_value *[]){a, b},
-                                .type = type,
-                                .n_attrs = attr != NULL,
-                                .attr = attr});
+    return nm_at_build(nm_at_op(before), code, 2, (nm_value *[]){a, b}, NULL);
 }
 
-static nm_value *cast_to(nm_op *before, nm_value *v, nm_dtype dtype)
+static nm_value *sum(nm_op *before, nm_value *v, const nm_attr *over)
 {
-    nm_attr to = nm_mk_dtype(before->func->module, "to", dtype);
-    return v->type->dtype == dtype ? v : build(before, NM_OP_cast, v, NULL, NULL, &to);
+    return nm_at_build1(nm_at_op(before), NM_OP_sum, v, 1, over, NULL);
+}
+
+static nm_value *dot_over(nm_op *before, nm_value *a, nm_value *b, const nm_attr *over)
+{
+    nm_proto p = {.code = NM_OP_dot, .loc = before->loc, .n_attrs = 1, .attr = over};
+    p.n_in = 2, p.in = (nm_value *[]){a, b};
+    return nm_build(before->func, before, &p);
 }
 
 static void replace(nm_op *op, nm_value *with)
 {
     if (with->type != op->out[0].type)
-        with = build(op, NM_OP_broadcast, with, NULL, op->out[0].type, NULL);
+        with = nm_at_build1(nm_at_op(op), NM_OP_broadcast, with, 0, NULL, op->out[0].type);
     nm_replace(&op->out[0], with);
     nm_erase(op);
 }
@@ -177,13 +176,12 @@ static nm_value *weight_of(nm_op *op)
                                           .n_attrs = 1,
                                           .attr = &dim,
                                           .type = nm_type_get(m, &t)});
-    nm_value *hit = build(op, NM_OP_eq, e, each, NULL, NULL);
+    nm_value *hit = build2(op, NM_OP_eq, e, each);
     nm_value *none = nm_build_const(op->func, op, op->loc, w->type->dtype, 0);
     nm_proto pick = {
         .code = NM_OP_select, .loc = op->loc, .n_in = 3, .in = (nm_value *[]){hit, w, none}};
     nm_attr over = nm_mk_dims(m, "over", (nm_syms){1, &choice});
-    nm_value *sum = build(op, NM_OP_sum, nm_build(op->func, op, &pick), NULL, NULL, &over);
-    return cast_to(op, sum, y->dtype);
+    return nm_at_cast(nm_at_op(op), sum(op, nm_build(op->func, op, &pick), &over), y->dtype);
 }
 
 static nm_attr over_and(nm_module *m, nm_syms over, nm_sym one)
@@ -209,17 +207,16 @@ static nm_value *weigh(nm_op *op, nm_value *v, nm_value *weight, nm_sym experts)
     nm_module *m = op->func->module;
     nm_attr all = nm_mk_dims(m, "over", (nm_syms){1, &experts});
     if (!nm_has_dim(v->type, experts))
-        return build(op, NM_OP_mul, v, build(op, NM_OP_sum, weight, NULL, NULL, &all), NULL, NULL);
+        return build2(op, NM_OP_mul, v, sum(op, weight, &all));
     if (nm_used_once(v) && v->def && v->def->code == NM_OP_add)
-        return build(op, NM_OP_add, weigh(op, v->def->in[0], weight, experts),
-                     weigh(op, v->def->in[1], weight, experts), NULL, NULL);
+        return build2(op, NM_OP_add, weigh(op, v->def->in[0], weight, experts),
+                      weigh(op, v->def->in[1], weight, experts));
     if (!nm_used_once(v) || !is_product_of_each(v, experts))
-        return build(op, NM_OP_dot, v, weight, NULL, &all);
+        return dot_over(op, v, weight, &all);
     nm_op *dot = v->def;
     int h = nm_type_is_activation(dot->in[0]->type) ? 0 : 1;
     nm_attr over = over_and(m, nm_attr_dims(dot, "over"), experts);
-    nm_value *weighed = build(op, NM_OP_mul, dot->in[h], weight, NULL, NULL);
-    return build(op, NM_OP_dot, weighed, dot->in[1 - h], NULL, &over);
+    return dot_over(op, build2(op, NM_OP_mul, dot->in[h], weight), dot->in[1 - h], &over);
 }
 
 static void write_combine(nm_op *op)

@@ -107,7 +107,8 @@ static nm_sym multiplied_by(const nm_value *v)
     return NULL;
 }
 
-// decoder.q.w; decoder.q.x and decoder.q.dy of what is multiplied by it.
+// decoder.q.w; decoder.q.x and decoder.q.dy of what is multiplied by it: a weight `w` stands for
+// its layer, another parameter for itself.
 static nm_sym name_site(const delay *d, const nm_op *qdq, const nm_value *source)
 {
     nm_sym by = multiplied_by(&qdq->out[0]), path = path_of(source);

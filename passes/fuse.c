@@ -12,6 +12,7 @@
 
 #include "passes/fusion.h"
 #include "passes/pass.h"
+#include "passes/simplify.h"
 #include "passes/value_number.h"
 
 // Ids in program order from `next`: fusion leaves holes, and tables are as long as the last id.
@@ -83,7 +84,7 @@ static bool fuse_body(nm_func *f, const nm_rank *rank, nm_arena *scratch)
         nm_fuse_again(f);
     nm_fuse_sink(f, scratch);
     nm_fuse_views(f, scratch);
-    nm_fuse_drop_dead(f);
+    nm_drop_dead(f, NULL);
     bool ok = true;
     nm_each_op(op, f) {
         ok = check_op(f, op) && ok;

@@ -71,7 +71,6 @@ void nm_fuse_prepare(nm_func *f);
 void nm_fuse_maxes(nm_func *f, const nm_rank *rank);
 // fuse_again.c: on a GPU, what is rounded to 8 bits once its maximum is known is computed again.
 void nm_fuse_again(nm_func *f);
-void nm_fuse_drop_dead(nm_func *f); // ops that compute for nobody
 // fuse_gelu.c: gelu_tanh, or its gradient, becomes plain ops, which stand where it did.
 void nm_fuse_write_gelu(nm_op *op);
 void nm_fuse_write_gelus(nm_func *f); // all of f and the bodies in it
@@ -117,6 +116,8 @@ const char *nm_fuse_near_law(const nm_fuse *g, const nm_cluster *c);
 extern const char nm_fuse_other_dims[]; // why not: they are not the product's
 // How many of a product's innermost dims, in t's order, it has from one operand alone.
 int nm_fuse_count_inner(const nm_op *dot, const nm_type *t);
+// Does it have just these dims?
+bool nm_fuse_is_along_inner(const nm_op *dot, const nm_type *t, const nm_value *bias);
 const char *nm_fuse_scatter_law(const nm_fuse *g, const nm_cluster *c);
 // Which units of c (by place in c->unit) need the result of an anchor; -1 for a read of such a
 // value through a view, which is in *viewed then.

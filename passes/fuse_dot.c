@@ -66,16 +66,20 @@ static const nm_value *stored_of(const nm_fuse *g, const nm_value *v)
     return v;
 }
 
-// Does it have just these dims?
-static bool is_bias(const nm_fuse *g, const nm_op *dot, const nm_value *bias)
+bool nm_fuse_is_along_inner(const nm_op *dot, const nm_type *t, const nm_value *bias)
 {
-    const nm_type *t = nm_rank_sort(g->f->module, g->rank, dot->out[0].type);
     int n = nm_fuse_count_inner(dot, t);
     for (int i = 0; i < n; i++)
         if (!nm_has_dim(bias->type, t->dim[t->rank - 1 - i].name))
             return false;
-    return n && bias->type->rank == n && nm_fuse_within(bias->type, t) &&
-           !g->pulled[stored_of(g, bias)->id] && bias->type->dtype == t->dtype;
+    return n && bias->type->rank == n && nm_fuse_within(bias->type, t);
+}
+
+static bool is_bias(const nm_fuse *g, const nm_op *dot, const nm_value *bias)
+{
+    const nm_type *t = nm_rank_sort(g->f->module, g->rank, dot->out[0].type);
+    return nm_fuse_is_along_inner(dot, t, bias) && !g->pulled[stored_of(g, bias)->id] &&
+           bias->type->dtype == t->dtype;
 }
 
 typedef struct epilogue { // of a product, as far as units have been looked at

@@ -20,15 +20,14 @@ static int list_results(const nm_fuse *g, const nm_cluster *c, nm_value **result
 static int64_t count_near(const nm_fuse *g, const nm_op *dot, uint32_t moved)
 {
     const nm_type *unsorted = dot->out[0].type, *t = nm_rank_sort(g->f->module, g->rank, unsorted);
-    int inner = nm_fuse_count_inner(dot, t);
-    int64_t n = 1, extent;
-    for (int i = t->rank; i-- > 0 && moved && n <= NM_DOT_NEAR; inner--) {
+    int n = 0, inner = nm_fuse_count_inner(dot, t);
+    for (int i = t->rank; i-- > 0 && moved; n++) {
         uint32_t bit = 1u << nm_type_find(unsorted, t->dim[i].name);
-        bool fits = inner > 0 && moved & bit && nm_extent_is_const(t->dim[i].extent, &extent);
-        n = fits && extent <= NM_DOT_NEAR ? n * extent : NM_DOT_NEAR + 1;
+        if (n == inner || !(moved & bit))
+            return NM_DOT_NEAR + 1;
         moved &= ~bit;
     }
-    return n;
+    return nm_dot_near_elems(n, &t->dim[t->rank - n]);
 }
 
 // Does a view read what costs more than a load from cache to compute again? From the product on.

@@ -1,30 +1,17 @@
 // Rewrites before fusion that trade costs, so they do not belong in simplify.
 //
 //   dot(a, b) where a or b has no dim of its own   =>  sum(a * b): a row or a column, not a product
-//   scatter_add(a, b) whose result keeps b's dims  =>  select(index == b, a, 0): a pull, not a
-//   push;
-//     b clamped, as scatter_add does
+//   scatter_add(a, b) whose result keeps b's dims  =>  select(index == b, a, 0): a pull and
+//     no push; b clamped, as scatter_add does
 //   sum(a) over dims of extent 1                   =>  a view of a
 //   sum(a) {over}                                  =>  over in the order of a's dims: that is the
 //     order of the sum, wherever a will lie and whatever is fused (codegen/reduce.h)
 //   acc + (x + y), acc a parameter                 =>  (acc + x) + y: each part is added in place.
 //     Floating-point sums are not associative: this changes the last bit, the same way each time.
 #include "passes/fuse.h"
+#include "passes/simplify.h"
 
 #include <string.h>
-
-void nm_fuse_drop_dead(nm_func *f)
-{
-    for (nm_op *op = f->last->prev, *prev; op; op = prev) {
-        prev = op->prev;
-        bool used = false;
-        for (int i = 0; i < op->n_out; i++)
-            used |= op->out[i].uses != NULL;
-        if (used || !nm_is(op, NM_PURE))
-            continue;
-        nm_erase(op);
-    }
-}
 
 // --- products that are none -----------------------------------------------------------------
 
@@ -190,7 +177,7 @@ static void fix_order(nm_op *op)
 
 void nm_fuse_prepare(nm_func *f)
 {
-    nm_fuse_drop_dead(f);
+    nm_drop_dead(f, NULL);
     nm_each_op_safe(op, f)
         if (op->code == NM_OP_dot)
             dot_to_sum(op);

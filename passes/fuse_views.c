@@ -13,6 +13,7 @@
 #include "ir/form.h"
 #include "ir/loop.h"
 #include "passes/fuse.h"
+#include "passes/simplify.h"
 
 static bool is_mere_view(const nm_op *op) { return op && nm_form_is_relabel(op); }
 
@@ -238,9 +239,6 @@ void nm_move_views(nm_func *f)
 {
     nm_arena scratch = {0};
     move_over_repeats(f, false, &scratch);
-    nm_each_op(op, f)
-        if (op->code == NM_OP_repeat)
-            nm_fuse_drop_dead(op->body);
-    nm_fuse_drop_dead(f);
+    nm_drop_dead(f, NULL);
     nm_arena_free(&scratch);
 }

@@ -23,6 +23,7 @@
 #include "passes/fuse.h"
 #include "passes/head_region.h"
 #include "passes/pass.h"
+#include "passes/simplify.h"
 
 #include <string.h>
 
@@ -419,7 +420,7 @@ static void cut(chunks *c)
     give_results(c);
     read_results(c, build_repeat(c));
     move_readers(c);
-    nm_fuse_drop_dead(c->h.f); // the region
+    nm_drop_dead(c->h.f, NULL); // the region
 }
 
 // False: it stays whole.

@@ -212,7 +212,8 @@ void nm_drop_dead(nm_func *f, bool *changed)
             used |= op->out[i].uses != NULL;
         if (!used) {
             nm_erase(op);
-            *changed = true;
+            if (changed)
+                *changed = true;
         } else if (op->body) {
             nm_drop_dead(op->body, changed);
         }

@@ -12,7 +12,7 @@ void nm_simplify_func(nm_func *f, bool *changed);
 void nm_simplify_maps(nm_func *f, bool *changed);
 // simplify_loop.c: repeats carry, take and give only what is read.
 void nm_simplify_loops(nm_func *f, bool *changed);
-// Pure ops that nobody reads go, in bodies, too.
+// Pure ops that nobody reads go, in bodies, too. changed: may be NULL.
 void nm_drop_dead(nm_func *f, bool *changed);
 
 #endif
