@@ -1,6 +1,7 @@
 // What functions a program gives: @train, @eval, @infer, @model, @schedule, and @init of all the
 // parameters that one of them reads.
 #include "frontend/elab_internal.h"
+#include "ir/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -370,6 +371,17 @@ static bool is_wanted(nm_elab *e, const nm_ast_entry *entry)
            strcmp(name, e->opts->entry) == 0;
 }
 
+// Functions of a step are found by such words behind the entry's name (ir/names.h).
+static void check_entry_name(nm_elab *e, const nm_ast_entry *entry)
+{
+    bool has_steps = entry->kind == NM_ENTRY_train || entry->kind == NM_ENTRY_eval;
+    if (has_steps && entry->name.sym && nm_names_step(entry->name.sym))
+        nm_elab_error(e, NULL, entry->name.loc,
+                      "'%s' is what a part of a step is called; the entry needs another name "
+                      "[name-1]",
+                      entry->name.sym);
+}
+
 static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, int depth)
 {
     for (int i = 0; i < file->n_uses && depth < 32; i++)
@@ -380,6 +392,7 @@ static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, in
         int at = 0;
         if (!is_wanted(e, own))
             continue;
+        check_entry_name(e, own);
         while (at < all->n &&
                (all->entry[at]->kind != own->kind || all->entry[at]->name.sym != own->name.sym))
             at++;

@@ -33,8 +33,10 @@ static nm_step step_of(const char *word, size_t n)
     return NM_STEP_none;
 }
 
+bool nm_names_step(nm_sym word) { return step_of(word, strlen(word)) != NM_STEP_none; }
+
 // By the last word that names one: behind it there are only phases, units and modes, before it an
-// entry, which may be called so, too.
+// entry, which is not called so (nm_names_step).
 nm_step nm_func_step(const nm_func *f)
 {
     nm_step found = NM_STEP_none;

@@ -15,6 +15,7 @@ typedef enum { // of the functions of a step: what they do in it (docs/passes.md
 } nm_step;
 
 nm_step nm_func_step(const nm_func *f); // none: it is of no step, or a whole one
+bool nm_names_step(nm_sym word);        // an entry that trains or evaluates cannot be called so
 
 // --- accumulators: grad.PATH, pending.grad.PATH --------------------------------------------------
 
