@@ -28,6 +28,21 @@ static bool is_near(const nm_pair *x)
     return x->refused && x->refused != nm_fuse_apart && !x->siblings && x->saves >= 1;
 }
 
+// Behind the pair `last` (NULL: first) the one that would save most; of equals in order. NULL:
+// none.
+static const nm_pair *next_near(const nm_pairs *k, const nm_pair *last)
+{
+    const nm_pair *next = NULL;
+    for (const nm_pair *x = k->pair; x < k->pair + k->n; x++) {
+        bool behind = !last || x->saves < last->saves || (x->saves == last->saves && x > last);
+        if (behind && is_near(x) && (!next || x->saves > next->saves))
+            next = x;
+    }
+    return next;
+}
+
+enum { MOST_NEAR = 3 }; // pairs of a body that are said without being asked
+
 static void remark(nm_fuse *g, const nm_pairs *k)
 {
     nm_remarks *r = g->f->module->remarks;
@@ -36,10 +51,7 @@ static void remark(nm_fuse *g, const nm_pairs *k)
             nm_remark_done(r, g->unit[g->cluster[i].anchor].op->loc, "fuse: %s",
                            describe(g, &g->cluster[i]));
     const nm_pair *nearest = NULL;
-    for (int i = 0; i < k->n; i++)
-        if (is_near(&k->pair[i]) && (!nearest || k->pair[i].saves > nearest->saves))
-            nearest = &k->pair[i];
-    if (nearest)
+    for (int i = 0; i < MOST_NEAR && (nearest = next_near(k, nearest)); i++)
         nm_remark_missed(r, g->unit[nearest->q].op->loc, nearest->saves,
                          "fuse: %s and %s stay apart: %s", name_of(g, nearest->p),
                          name_of(g, nearest->q), nearest->refused);

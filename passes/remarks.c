@@ -138,14 +138,28 @@ static void print_place(FILE *out, nm_loc at)
     fprintf(out, "%s:%u:%u: ", at.src->name, p.line, p.col);
 }
 
-static void print_rule(FILE *out, const nm_remark *row)
+static void print_fired(FILE *out, const nm_remarks *r)
 {
-    fprintf(out, "%5d  %s\n", row->matched, row->rule);
-    if (row->matched || !row->miss)
-        return;
-    fputs("       nearest miss: ", out);
-    print_place(out, row->at);
-    fprintf(out, "at '%s': %s\n", row->miss, row->why);
+    if (r->n)
+        fputs("how often each rule fired:\n", out);
+    for (int i = 0; i < r->n; i++)
+        if (r->row[i].matched)
+            fprintf(out, "%5d  %s\n", r->row[i].matched, r->row[i].rule);
+}
+
+static void print_others(FILE *out, const nm_remarks *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        const nm_remark *row = &r->row[i];
+        if (row->matched)
+            continue;
+        fprintf(out, "%5d  %s\n", row->matched, row->rule);
+        if (!row->miss)
+            continue;
+        fputs("       nearest miss: ", out);
+        print_place(out, row->at);
+        fprintf(out, "at '%s': %s\n", row->miss, row->why);
+    }
 }
 
 static int by_elements(const void *a, const void *b)
@@ -186,12 +200,10 @@ static void print_missed(FILE *out, const nm_remarks *r)
 
 void nm_remarks_print(FILE *out, const nm_remarks *r)
 {
-    if (r->n)
-        fputs("how often each rule fired:\n", out);
-    for (int i = 0; i < r->n; i++)
-        print_rule(out, &r->row[i]);
     if (r->n_said)
         fputs("what was fused, and in how many texts of functions:\n", out);
     print_done(out, r);
     print_missed(out, r);
+    print_fired(out, r);
+    print_others(out, r);
 }

@@ -33,6 +33,7 @@ typedef struct nm_remarks { // m->remarks
 void nm_remarks_explain(nm_remarks *r, FILE *out, const char *text);
 // Why --explain had no answer; NULL: it had one, or nobody asked. In r->arena.
 const char *nm_remarks_unanswered(const nm_remarks *r);
+// What was fused, what was not, then rules: those that fired first.
 void nm_remarks_print(FILE *out, const nm_remarks *r);
 
 // A rule was tried: it matched, or this rest of its pattern did not, for a reason.
