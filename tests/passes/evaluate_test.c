@@ -83,6 +83,29 @@ static void finds_what_changed(void)
     nm_arena_free(&arena);
 }
 
+static const char small_numbers[] = "dims i = 3\n\n"
+                                    "func @f(param %a: f32[i], param %b: f32[i]) -> (out y) {\n"
+                                    "  %1 = mul %a, %b : f32[i]\n"
+                                    "  %2 = const {value = 1e-10} : f32[]\n"
+                                    "  %3 = mul %1, %2 : f32[i]\n"
+                                    "  ret %3\n}\n";
+
+static void finds_what_changed_in_small_numbers(void)
+{
+    nm_diag diag = {0};
+    nm_agreement a;
+    for (nm_numbers n = NM_NUMBERS_exact; n <= NM_NUMBERS_rounded; n++) {
+        nm_module *m = parse_text(&diag, small_numbers);
+        nm_evaluation *e = nm_evaluation_new(m, n);
+        swap(m->first_func);
+        EXPECT(nm_evaluation_renew(m, e, "test", &a) && a.changed == 1);
+        add_instead(m->first_func);
+        EXPECT(!nm_evaluation_renew(m, e, "test", &a));
+        nm_evaluation_free(e);
+    }
+    nm_arena_free(&arena);
+}
+
 // --- what was compared ---------------------------------------------------------------------------
 
 static struct { // by pass, of all programs
@@ -209,6 +232,7 @@ int main(int argc, char **argv)
     uint64_t programs = argc > 1 ? strtoull(argv[1], NULL, 10) : 300;
     uint64_t models = argc > 2 ? strtoull(argv[2], NULL, 10) : 6;
     finds_what_changed();
+    finds_what_changed_in_small_numbers();
     check_programs(programs);
     check_models(models);
     return expect_failed != 0;
