@@ -14,7 +14,6 @@ static nmdrv_epilogue abi_epilogue(nm_epilogue e)
         [NM_EPILOGUE_gelu_aux] = NMDRV_EPILOGUE_GELU_AUX,
         [NM_EPILOGUE_gelu_aux_bias] = NMDRV_EPILOGUE_GELU_AUX_BIAS,
         [NM_EPILOGUE_dgelu] = NMDRV_EPILOGUE_DGELU,
-        [NM_EPILOGUE_dgelu_bgrad] = NMDRV_EPILOGUE_DGELU_BGRAD,
         [NM_EPILOGUE_bgrad_a] = NMDRV_EPILOGUE_BGRAD_A,
         [NM_EPILOGUE_bgrad_b] = NMDRV_EPILOGUE_BGRAD_B,
     };

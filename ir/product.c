@@ -77,7 +77,7 @@ typedef struct body { // of a group that may be a call
     nm_value *sums; // what comes before the activation
     nm_value *addend, *slope;
     factors by;
-    nm_op *sum; // of an operand, or of the result; NULL: none
+    nm_op *sum; // of an operand; NULL: none
     bool gelu;
 } body;
 
@@ -362,14 +362,6 @@ static bool is_vector(nm_module *m, const nm_dot *d, nm_dot_list l, const nm_typ
     return stride && is_one(stride);
 }
 
-// Of the result, over m: a gelu's gradient that is not rounded.
-static bool sums_result(const nm_op *group, const nm_dot *d, const body *x,
-                        const nm_product_call *call)
-{
-    return x->slope && x->sum->in[0] == group->body->last->in[call->result] &&
-           is_over(d, NM_DOT_M, nm_attr_dims(x->sum, "over"));
-}
-
 // Does the sum read the operand as the product does? K and the operand's own list lie the same.
 static bool reads_alike(nm_module *m, const nm_dot *d, const body *x, const nm_product_call *call,
                         nm_dot_list own)
@@ -404,12 +396,10 @@ static bool find_gradient(nm_module *m, const nm_dot *d, const nm_op *group, con
     if (!x->sum)
         return true;
     const nm_type *t = group->out[call->sums].type;
-    bool result = sums_result(group, d, x, call), a = sums_operand(m, d, x, call, NM_DOT_M);
+    bool a = sums_operand(m, d, x, call, NM_DOT_M);
     bool b = !a && sums_operand(m, d, x, call, NM_DOT_N);
-    call->epilogue = result ? NM_EPILOGUE_dgelu_bgrad
-                     : a    ? NM_EPILOGUE_bgrad_a
-                            : NM_EPILOGUE_bgrad_b;
-    return (result || a || b) && is_vector(m, d, a ? NM_DOT_M : NM_DOT_N, t) &&
+    call->epilogue = a ? NM_EPILOGUE_bgrad_a : NM_EPILOGUE_bgrad_b;
+    return (a || b) && is_vector(m, d, a ? NM_DOT_M : NM_DOT_N, t) &&
            group->out[call->result].type->dtype == NM_f32 && is_one(call->geometry[BATCH]) &&
            is_one(call->turns) && is_some(call->geometry[a ? M : N], 1);
 }

@@ -20,8 +20,7 @@ typedef enum { // behind alpha and what is added; as nmdrv_epilogue
     NM_EPILOGUE_gelu_aux,
     NM_EPILOGUE_gelu_aux_bias,
     NM_EPILOGUE_dgelu,
-    NM_EPILOGUE_dgelu_bgrad, // and the result summed over m
-    NM_EPILOGUE_bgrad_a,     // a summed over k
+    NM_EPILOGUE_bgrad_a, // a summed over k
     NM_EPILOGUE_bgrad_b,
 } nm_epilogue;
 

@@ -1,9 +1,9 @@
 // bias_sums: on a GPU, a library's product sums the gradient of a bias, too.
 //
-// The gradient of a bias is a sum over all tokens of what the gradient of its weights is made of,
-// or of what a product with a gelu's gradient has just made. cuBLASLt does both in the product,
-// which reads it anyway; the sum alone would be a kernel that reads it once more. What the sum is
-// added to stays a kernel of its own, of a few elements.
+// The gradient of a bias is a sum over all tokens of what the gradient of its weights is made of.
+// cuBLASLt sums in the product, which reads it anyway; the sum alone would be a kernel that reads
+// it once more. What the sum is added to stays a kernel of its own, of a few elements. Numbers in
+// f32 are not summed so, as a library has its own order (nm_fuse_is_half).
 //
 // Why here: after layout, since it depends on strides whether a product is a library's, and which
 // sums that can do (ir/product.c); before combine and bundle, which look at what is left.
@@ -58,16 +58,14 @@ static bool read_column(nm_op *group, column *c)
     *c = (column){.group = group};
     c->sum = find_sum(group, group->body->last->in[0], &c->acc);
     c->of = c->sum ? viewed(c, c->sum->in[0]) : NULL;
-    return c->of && group->n_in == 1 + (c->acc != NULL);
+    return c->of && nm_fuse_is_half(c->of->type->dtype) && group->n_in == 1 + (c->acc != NULL);
 }
 
 // --- the product with the sum ---------------------------------------------------------------
 
-// What stands in the product's body for the column's operand: the result, or an operand.
+// What stands in the product's body for the column's operand.
 static nm_value *inside(const nm_op *dot, const column *c, nm_value **map)
 {
-    if (c->of == &dot->out[0])
-        return map[dot->body->last->in[0]->id];
     for (int i = 0; i < dot->n_in; i++)
         if (dot->in[i] == c->of)
             return map[dot->body->param[i]->id];
@@ -184,11 +182,9 @@ static bool join(nm_op *dot, const column *c, nm_arena *scratch)
     return true;
 }
 
-// What has made it first; then who else reads it.
+// Among those that read it, too.
 static bool find_product(const column *c, nm_arena *scratch)
 {
-    if (c->of->def && join(c->of->def, c, scratch))
-        return true;
     nm_each_use(u, c->of)
         if (u->op != c->group && join(u->op, c, scratch))
             return true;

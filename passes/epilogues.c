@@ -4,12 +4,13 @@
 // A gelu_tanh behind a product, or its gradient, stays one op where a library can do it in the
 // product's epilogue (docs/gpu.md): its result is stored anyway, since no map reads it, and what is
 // kept of its operand lies as the library asks for. Every other one is written out as plain ops,
-// whose parts are shared by who needs them.
+// whose parts are shared by who needs them. So are all that are stored in f32: a library's gelu has
+// other last digits than a kernel's (nm_fuse_is_half).
 //
-// An epilogue works on the product's sums, before they are rounded. In bf16 the text is made to say
-// that: the product is one in f32, a bias is rounded to the result's dtype, and what is stored is
-// rounded once. A bias alone is treated so, too, where no map reads the sum. Here alone roundings
-// move: all flavours, and the interpreter, compute what stands here, and fuse keeps casts.
+// An epilogue works on the product's sums, before they are rounded. The text is made to say that:
+// the product is one in f32, a bias is rounded to the result's dtype, and what is stored is rounded
+// once. A bias alone is treated so, too, where no map reads the sum. Here alone roundings move: all
+// flavours, and the interpreter, compute what stands here, and fuse keeps casts.
 //
 // Why here: below localize, since a rank's lengths say what a library takes, and before fuse, which
 // makes the kernels of one flavour.
@@ -19,18 +20,16 @@
 
 // --- small questions ------------------------------------------------------------------------
 
-static bool is_half(nm_dtype t) { return t == NM_bf16 || t == NM_f16; }
-
 static bool widens(const nm_op *op)
 {
-    return op && op->code == NM_OP_cast && is_half(op->in[0]->type->dtype) &&
+    return op && op->code == NM_OP_cast && nm_fuse_is_half(op->in[0]->type->dtype) &&
            op->out[0].type->dtype == NM_f32;
 }
 
 static bool narrows(const nm_op *op)
 {
     return op && op->code == NM_OP_cast && op->in[0]->type->dtype == NM_f32 &&
-           is_half(op->out[0].type->dtype);
+           nm_fuse_is_half(op->out[0].type->dtype);
 }
 
 // Does nobody read it who could compute it on the way? Products, templates and what stands outside
@@ -94,7 +93,7 @@ static bool find_product(const nm_rank *rank, nm_value *v, biased *x)
 {
     nm_value *sum = narrows(v->def) ? v->def->in[0] : v;
     *x = (biased){.stored = v, .dot = dot_of(v, v->type->dtype)};
-    if (v->type->dtype != NM_f32 && !is_half(v->type->dtype))
+    if (!nm_fuse_is_half(v->type->dtype))
         return false;
     if (x->dot)
         return true;
@@ -173,7 +172,7 @@ static bool takes_bias(const nm_rank *rank, nm_op *round, biased *x)
     return find_product(rank, &round->out[0], x) && x->add && is_stored_anyway(&round->out[0]);
 }
 
-// --- bf16: roundings move behind the epilogue -----------------------------------------------
+// --- roundings move behind the epilogue -----------------------------------------------
 
 static nm_value *cast_to(nm_op *before, nm_value *v, nm_dtype to)
 {
@@ -231,8 +230,6 @@ static bool move_roundings(nm_op *op, const nm_rank *rank)
         nm_fuse_write_gelu(op);
     if (!taken)
         return gelu;
-    if (!is_half(x.stored->type->dtype))
-        return false;
     nm_value *sums = unround(&x);
     if (gelu)
         nm_set_operand(op, 0, sums);

@@ -104,6 +104,8 @@ bool nm_fuse_has_epilogues(const nm_module *m)
            !nm_fusion_is_off(m, NM_FUSION_bias) && !nm_fusion_is_off(m, NM_FUSION_activation);
 }
 
+bool nm_fuse_is_half(nm_dtype t) { return t == NM_bf16 || t == NM_f16; }
+
 bool nm_pass_fuse(nm_module *m, bool *changed)
 {
     nm_arena scratch = {0};
@@ -113,8 +115,7 @@ bool nm_pass_fuse(nm_module *m, bool *changed)
         if (is_fused(f))
             continue;
         *changed = true;
-        if (!nm_fuse_has_epilogues(m))
-            nm_fuse_write_gelus(f);
+        nm_fuse_write_gelus(f);
         nm_fuse_hoist(f, &scratch);
         nm_value_number(f,
                         changed); // what was hoisted out of several repeats, or written out twice

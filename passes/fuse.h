@@ -73,9 +73,14 @@ void nm_fuse_maxes(nm_func *f, const nm_rank *rank);
 void nm_fuse_again(nm_func *f);
 // fuse_gelu.c: gelu_tanh, or its gradient, becomes plain ops, which stand where it did.
 void nm_fuse_write_gelu(nm_op *op);
-void nm_fuse_write_gelus(nm_func *f); // all of f and the bodies in it
+// Those of f, and of the bodies in it, that no library may do.
+void nm_fuse_write_gelus(nm_func *f);
 // On a GPU a product is a call of a library: may that do more than scale and add?
 bool nm_fuse_has_epilogues(const nm_module *m);
+// Numbers of 16 bits. A gelu that is stored in so many, or a bias' gradient that sums such, a
+// library may do, in whose last digits, or order, it is not ours. In f32 our kernels do both: no
+// bit of a run depends there on what is fused, or kept for backward.
+bool nm_fuse_is_half(nm_dtype t);
 // fuse_hoist.c: what no turn changes is computed before the repeat; f and the bodies in it.
 void nm_fuse_hoist(nm_func *f, nm_arena *scratch);
 // fuse_sink.c: maps of a repeat's stacked results and parameters move into the repeat.

@@ -49,12 +49,20 @@ void nm_fuse_write_gelu(nm_op *op)
     nm_erase(op);
 }
 
+static bool is_rounded(const nm_value *v)
+{
+    const nm_op *reader = nm_used_once(v) ? v->uses->op : NULL;
+    return reader && reader->code == NM_OP_cast && nm_fuse_is_half(reader->out[0].type->dtype);
+}
+
 void nm_fuse_write_gelus(nm_func *f)
 {
+    bool library = nm_fuse_has_epilogues(f->module);
     nm_each_op_safe(op, f) {
         if (op->body)
             nm_fuse_write_gelus(op->body);
-        if (op->code == NM_OP_gelu_tanh || op->code == NM_OP_gelu_tanh_grad)
+        bool gelu = op->code == NM_OP_gelu_tanh || op->code == NM_OP_gelu_tanh_grad;
+        if (gelu && !(library && is_rounded(&op->out[0])))
             nm_fuse_write_gelu(op);
     }
 }

@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 16 };
+enum { NMDRV_VERSION = 17 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -223,8 +223,7 @@ typedef enum { // what comes behind a product, before it is stored
     NMDRV_EPILOGUE_GELU_AUX,      // aux[b, m, n] = x, and gelu(x), of what is not rounded
     NMDRV_EPILOGUE_GELU_AUX_BIAS, // aux[b, m, n] = x + bias[n], and gelu of that
     NMDRV_EPILOGUE_DGELU,         // x * gelu'(aux[b, m, n])
-    NMDRV_EPILOGUE_DGELU_BGRAD,   // that, and bias[n] = the sum of it over m; here and below one batch
-    NMDRV_EPILOGUE_BGRAD_A,       // x, and bias[m] = the sum over k of a[m, k], which lies with a_m = 1
+    NMDRV_EPILOGUE_BGRAD_A,       // x, and bias[m] = the sum over k of a[m, k], which lies with a_m = 1; one batch, here and below
     NMDRV_EPILOGUE_BGRAD_B,       // x, and bias[n] = the sum over k of b[n, k], which lies with b_n = 1
 } nmdrv_epilogue;
 

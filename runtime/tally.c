@@ -58,7 +58,7 @@ static void count_copy(nmdrv_frame *f, void *dst, const void *src, int64_t bytes
 // Matrices as large as the result that a product reads or writes.
 static double count_results(const nmdrv_product *p)
 {
-    bool aux = p->epilogue >= NMDRV_EPILOGUE_GELU_AUX && p->epilogue <= NMDRV_EPILOGUE_DGELU_BGRAD;
+    bool aux = p->epilogue >= NMDRV_EPILOGUE_GELU_AUX && p->epilogue <= NMDRV_EPILOGUE_DGELU;
     return 1 + (p->adds ? 1 : 0) + (aux ? 1 : 0);
 }
 

@@ -24,7 +24,6 @@ static const char *name_epilogue(const nmdrv_product *p)
                                        [NMDRV_EPILOGUE_GELU_AUX] = " with GELU_AUX",
                                        [NMDRV_EPILOGUE_GELU_AUX_BIAS] = " with a bias, GELU_AUX",
                                        [NMDRV_EPILOGUE_DGELU] = " with DGELU",
-                                       [NMDRV_EPILOGUE_DGELU_BGRAD] = " with DGELU_BGRAD",
                                        [NMDRV_EPILOGUE_BGRAD_A] = " with BGRAD of a",
                                        [NMDRV_EPILOGUE_BGRAD_B] = " with BGRAD of b"};
     return name[p->epilogue];
@@ -133,7 +132,6 @@ static uint32_t epilogue_of(const nmdrv_product *p)
     case NMDRV_EPILOGUE_GELU_AUX: return CUBLASLT_EPILOGUE_GELU_AUX;
     case NMDRV_EPILOGUE_GELU_AUX_BIAS: return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
     case NMDRV_EPILOGUE_DGELU: return CUBLASLT_EPILOGUE_DGELU;
-    case NMDRV_EPILOGUE_DGELU_BGRAD: return CUBLASLT_EPILOGUE_DGELU_BGRAD;
     case NMDRV_EPILOGUE_BGRAD_A: return CUBLASLT_EPILOGUE_BGRADB; // the operands are swapped
     case NMDRV_EPILOGUE_BGRAD_B: return CUBLASLT_EPILOGUE_BGRADA;
     }
@@ -287,7 +285,7 @@ static bool sums_operand(const nmdrv_product *p)
 static void clear_sums(nmrt_device *d, const nmdrv_product *p, const nmdrv_geometry *g, void *bias)
 {
     int64_t n = p->epilogue == NMDRV_EPILOGUE_BGRAD_A ? g->m : g->n;
-    if ((sums_operand(p) && !g->k) || (p->epilogue == NMDRV_EPILOGUE_DGELU_BGRAD && !g->m))
+    if (sums_operand(p) && !g->k)
         nmrt_gpu_fill(d, bias, n * nmrt_dtype(p->bias_dtype)->bits / 8, 0);
 }
 

@@ -130,7 +130,6 @@ static double gpu_epilogue(const nmdrv_product *p, double x, void *aux, int64_t 
     // fall through
     case NMDRV_EPILOGUE_GELU:
     case NMDRV_EPILOGUE_GELU_BIAS: return gpu_gelu(x);
-    case NMDRV_EPILOGUE_DGELU_BGRAD:
     case NMDRV_EPILOGUE_DGELU:
         here = host_get(p->c_dtype, aux, at);
         return x * (gpu_gelu(here + step) - gpu_gelu(here - step)) / (2 * step);
@@ -140,18 +139,15 @@ static double gpu_epilogue(const nmdrv_product *p, double x, void *aux, int64_t 
 
 // A bias' gradient, after the product.
 static void gpu_sums(const nmdrv_geometry *g, const nmdrv_product *x, const void *a, const void *b,
-                     const void *c, void *bias)
+                     void *bias)
 {
     int64_t n = x->epilogue == NMDRV_EPILOGUE_BGRAD_A ? g->m : g->n;
-    int64_t over = x->epilogue == NMDRV_EPILOGUE_DGELU_BGRAD ? g->m : g->k;
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
-        for (int64_t k = 0; k < over; k++)
+        for (int64_t k = 0; k < g->k; k++)
             sum += x->epilogue == NMDRV_EPILOGUE_BGRAD_A
                        ? host_get(x->a_dtype, a, i * g->a_m + k * g->a_k)
-                   : x->epilogue == NMDRV_EPILOGUE_BGRAD_B
-                       ? host_get(x->b_dtype, b, i * g->b_n + k * g->b_k)
-                       : host_get(x->c_dtype, c, k * g->c_m + i * g->c_n);
+                       : host_get(x->b_dtype, b, i * g->b_n + k * g->b_k);
         host_put(x->bias_dtype, bias, i, sum);
     }
 }
@@ -165,7 +161,7 @@ static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g
     const nmdrv_product *x = &h->p->product[product];
     gpu_check_geometry(g, x->name);
     gpu_products |= UINT64_C(1) << product;
-    bool sums = x->epilogue >= NMDRV_EPILOGUE_DGELU_BGRAD;
+    bool sums = x->epilogue >= NMDRV_EPILOGUE_BGRAD_A;
     for (int64_t i = 0; i < g->batch * g->m * g->n; i++) {
         int64_t batch = i / g->n / g->m, m = i / g->n % g->m, n = i % g->n;
         int64_t at = batch * g->c_batch + m * g->c_m + n * g->c_n;
@@ -176,7 +172,7 @@ static void gpu_product(nmdrv_frame *f, int64_t product, const nmdrv_geometry *g
         host_put(x->c_dtype, c, at, gpu_round(x->c_dtype, y));
     }
     if (sums)
-        gpu_sums(g, x, a, b, c, bias);
+        gpu_sums(g, x, a, b, bias);
 }
 
 static void gpu_copy(nmdrv_frame *f, void *to, const void *from, int64_t bytes)

@@ -22,7 +22,7 @@ check llama3 tiny f32 200
 # What stands behind each product of a GPT-2's step, on one rank: the ops of its group, casts aside, and how many results it has.
 epilogues() {
     awk -v precision="$1" '
-        /^func / { on = $2 ~ /^@train\.micro\..*\.one/; name = $2 }
+        /^func / { on = $2 ~ /^@train\.micro\..*\.one$/; name = $2 }
         on && /= group .*\{kind = dot\}/ { text = ""; inside = 1; split($0, side, " = group "); n = gsub(/%/, "%", side[1]) }
         on && inside && $3 != "cast" && $3 != "const" && $2 == "=" && $3 != "group" { text = text " " $3 }
         inside && $1 == "ret" { print precision, name text " -> " n; inside = 0 }' "$scratch/gpt2.$1"

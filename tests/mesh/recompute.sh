@@ -33,12 +33,14 @@ run other --pp 2 --dp 2 --zero 3 --micro-batch 1 --recompute full --steps 2
     --log-dir "$work/other" >"$work/out" 2>&1 || { cat "$work/out" && exit 1; }
 cmp <(bits default) <(bits other)
 
-# On a GPU, where a library does no more than products.
-build_model llama3 emu --target emu --precision f32 --recompute none,selective,full -D layers=2
-program=emu run default --device emu --micro-batch 4
-for way in none full block:1; do
-    program=emu run other --device emu --micro-batch 4 --recompute $way
-    cmp <(bits default) <(bits other) || { echo "on emu --recompute $way" && exit 1; }
+# On a GPU, where a library does products and adds biases; gpt2's gelus are kernels.
+for model in llama3 gpt2; do
+    build_model $model emu --target emu --precision f32 --recompute none,selective,full -D layers=2
+    program=emu run default --device emu --micro-batch 4
+    for way in none full block:1; do
+        program=emu run other --device emu --micro-batch 4 --recompute $way
+        cmp <(bits default) <(bits other) || { echo "$model on emu --recompute $way" && exit 1; }
+    done
 done
 
 # less is kept and more is computed again, in this order; auto takes the first that fits

@@ -42,5 +42,7 @@ same_bits host gpt2 "$names $every"
 same_bits host llama3 "fuse.rotary $every"
 same_bits host gemma2 "fuse.rows $every" -D layers=2
 same_bits emu llama3 "$every"
+same_bits emu gpt2 "epilogues bias_sums $every"
+same_bits emu gemma2 epilogues
 nemocc models/gpt2.nm --preset tiny --disable-pass=fuse.nothing -o "$work/no" 2>"$work/out" && exit 1
 grep -q "no pass is called 'fuse.nothing'" "$work/out"
