@@ -140,19 +140,11 @@ static bool is_worth_it(const nm_value *v)
 }
 
 // The order in which a product reads it: on a GPU, of 8 bits, what is summed over is innermost.
-static const nm_type *order_for(const nm_op *reader, const nm_value *v)
+static const nm_type *order_for(const nm_keep *k, const nm_op *reader, const nm_value *v)
 {
-    nm_module *m = nm_func_outer(v->func)->module;
-    nm_syms over = reader->code == NM_OP_dot ? nm_attr_dims(reader, "over") : (nm_syms){0};
-    nm_type t = *v->type;
-    int n = 0;
-    if (m->options.flavour != NM_FLAVOUR_gpu || nm_dtype_table[t.dtype].bytes != 1)
-        return v->type;
-    for (int inner = 0; inner < 2; inner++)
-        for (int i = 0; i < t.rank; i++)
-            if (nm_syms_has(over, v->type->dim[i].name) == inner)
-                t.dim[n++] = v->type->dim[i];
-    return nm_type_get(m, &t);
+    bool along = k->m->options.flavour == NM_FLAVOUR_gpu && reader->code == NM_OP_dot &&
+                 nm_dtype_table[v->type->dtype].bytes == 1;
+    return along ? nm_layout_along_sums(reader, v->type, k->rank) : v->type;
 }
 
 // The first operand that no constant is: what depends on parameters has one.
@@ -202,8 +194,8 @@ static void read_by(nm_keep *k, nm_op *reader, int i)
         return;
     bool here = v->func == reader->func;
     k->read = nm_arena_grow(k->m->arena, k->read, k->n_reads, sizeof *k->read);
-    k->read[k->n_reads++] =
-        (nm_kept_read){reader, i, here, v, find_kept(k, v, here ? order_for(reader, v) : v->type)};
+    k->read[k->n_reads++] = (nm_kept_read){
+        reader, i, here, v, find_kept(k, v, here ? order_for(k, reader, v) : v->type)};
 }
 
 // A body's own readers speak for what it is given.
@@ -336,9 +328,10 @@ static bool reads_kept(const nm_keep *k, nm_func *f)
 }
 
 // Of all functions like this first one; false: nothing is kept.
-static bool keep_like(nm_func *f)
+static bool keep_like(nm_func *f, const nm_rank *rank)
 {
-    nm_keep k = {.m = f->module, .part = {.units = f->part.units, .mode = f->part.mode}};
+    nm_keep k = {
+        .m = f->module, .rank = rank, .part = {.units = f->part.units, .mode = f->part.mode}};
     nm_each_func(g, k.m)
         if (is_of(&k, g))
             read_of(&k, g);
@@ -365,8 +358,9 @@ static bool is_first(nm_func *f)
 
 bool nm_pass_keep(nm_module *m, bool *changed)
 {
+    const nm_rank *rank = nm_rank_new(m, m->arena);
     nm_each_func(f, m)
         if (is_micro(f) && !f->part.kept && is_first(f))
-            *changed |= keep_like(f);
+            *changed |= keep_like(f, rank);
     return true;
 }

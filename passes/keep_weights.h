@@ -4,6 +4,7 @@
 #define NM_PASSES_KEEP_WEIGHTS_H
 
 #include "ir/loop.h"
+#include "passes/layout.h"
 
 typedef struct nm_kept {
     nm_value *v;          // in the first function that reads it
@@ -21,7 +22,8 @@ typedef struct nm_kept_read { // of a function: an operand that is made of somet
 
 typedef struct nm_keep { // of the functions of one unit and mode
     nm_module *m;
-    nm_part part; // of the function that gives what is kept
+    const nm_rank *rank; // of dims, as layout will have them
+    nm_part part;        // of the function that gives what is kept
     int n, n_reads;
     nm_kept *kept;
     nm_kept_read *read;

@@ -40,6 +40,8 @@ const nm_type *nm_layout_all_innermost(nm_module *m, const nm_type *t, const nm_
 // the value that is; with its dims by rank. NULL: any order will do.
 const nm_type *nm_layout_for_product(const nm_op *group, int i, const nm_rank *rank,
                                      nm_value **stored);
+// t, of a stored operand with the product's own names of dims, as such a product reads it.
+const nm_type *nm_layout_along_sums(const nm_op *dot, const nm_type *t, const nm_rank *rank);
 void nm_layout_copy_for_products(nm_func *f); // copies where such an operand lies otherwise
 
 #endif

@@ -31,6 +31,22 @@ static const nm_type *sorted(const nm_op *dot, const nm_rank *rank, const nm_typ
     return rank ? nm_rank_sort(dot->func->module, rank, t) : t;
 }
 
+// The order of what is summed is the first operand's.
+static const nm_type *order_of_sums(const nm_op *dot, const nm_rank *rank)
+{
+    return sorted(dot, rank, behind_casts(dot->in[0])->type);
+}
+
+const nm_type *nm_layout_along_sums(const nm_op *dot, const nm_type *t, const nm_rank *rank)
+{
+    nm_syms over = nm_attr_dims(dot, "over");
+    const nm_type *like = order_of_sums(dot, rank);
+    for (int i = 0; i < like->rank; i++)
+        if (nm_syms_has(over, like->dim[i].name) && nm_has_dim(t, like->dim[i].name))
+            t = nm_layout_innermost(dot->func->module, t, like->dim[i].name);
+    return t;
+}
+
 // What is stored, with the product's summed dims innermost, in the order in which `like` has them.
 // NULL: they are made of what is stored otherwise than by names.
 static const nm_type *along_sums(nm_value *v, const nm_op *dot, const nm_rank *rank,
@@ -51,13 +67,12 @@ static const nm_type *along_sums(nm_value *v, const nm_op *dot, const nm_rank *r
     return t;
 }
 
-// Operand i of the group's dot, if that is fp8. The order of what is summed is the first operand's.
+// Operand i of the group's dot, if that is fp8.
 static bool find_operand(const nm_op *group, const nm_op *dot, int i, const nm_rank *rank,
                          operand *x)
 {
     nm_value *v = behind_casts(dot->in[i]);
-    const nm_type *like = sorted(dot, rank, behind_casts(dot->in[0])->type);
-    x->wanted = along_sums(v, dot, rank, like, x);
+    x->wanted = along_sums(v, dot, rank, order_of_sums(dot, rank), x);
     return x->wanted && nm_is_fp8(group->in[x->index]->type->dtype);
 }
 
