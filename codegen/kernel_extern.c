@@ -117,9 +117,13 @@ static bool find_library(nm_gen *g, const nm_op *op)
     nm_module *m = g->fn.m;
     const char *target = g->is_gpu ? "cuda" : "host", *name = nm_attr_sym(op, "name");
     g->library = nm_attr_sym(op, target);
-    if (!g->library)
-        return nm_error(m->diag, op->loc, "extern %s names no %s file: there is no kernel for %s",
-                        name, target, g->is_gpu ? "GPUs" : "processors");
+    if (!g->library) {
+        nm_error(m->diag, op->loc, "extern %s names no %s file: there is no kernel for %s", name,
+                 target, g->is_gpu ? "GPUs" : "processors");
+        if (g->is_gpu)
+            nm_help(m->diag, op->loc, "--target host makes a binary without any");
+        return false;
+    }
     if (!nm_extern_has_source(m, g->library))
         return nm_error(m->diag, op->loc, "extern %s: there is no file %s", name, g->library);
     // Other functions of this name make other kernels.
