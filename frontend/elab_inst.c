@@ -448,6 +448,8 @@ nm_ev nm_inst_member(nm_elab *e, nm_frame *f, nm_inst *inst, nm_sym name, nm_loc
     nm_inst *child = find_child(inst, name);
     if (child)
         return (nm_ev){.kind = NM_EV_inst, .u.inst = child};
+    if (inst->failed)
+        return nm_ev_poison();
     nm_sym near = nm_elab_nearest(e, name, member_names(e, inst, names, 128), names);
     return nm_elab_error(e, f, loc, "the instance %s has no member '%s'%s%s%s [inst-4]",
                          inst->label, name, near ? "; did you mean '" : "", near ? near : "",

@@ -169,6 +169,7 @@ struct nm_inst {
     nm_bound *arg; // of the last call, for a label that is called again
     nm_region *arg_region;
     bool is_adapter, wraps_known, was_declared;
+    bool failed; // a call of it had an error: what it has is not known
     int n_wraps;
     nm_wrap *wrap;
 };
@@ -559,6 +560,10 @@ nm_ev nm_call_cast(nm_elab *e, nm_frame *f, nm_dtype to, const nm_args *args);
 nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit *unit,
                      const nm_args *args);
 nm_ev nm_apply_arrow(nm_elab *e, nm_frame *f, nm_ev w, nm_ev x, nm_loc loc);
+
+// --- elab_declared.c -----------------------------------------------------------------------------
+
+bool nm_declarations_check(nm_elab *e); // of all files; false: reported
 
 // --- elab_params.c -------------------------------------------------------------------------------
 
