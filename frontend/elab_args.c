@@ -138,11 +138,12 @@ bool nm_arg_fits(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev *v, nm_lo
                       nm_ev_describe(e, *v));
         return false;
     }
-    if (!strcmp(kind, "int"))
+    if (!strcmp(kind, "int") || !strcmp(kind, "float"))
         *v = nm_ev_number(e, f, *v);
     if (v->kind == NM_EV_poison)
         return false;
     bool ok = !strcmp(kind, "int")      ? nm_ev_is_whole(*v, &n) || v->kind == NM_EV_extent
+              : !strcmp(kind, "float")  ? nm_ev_is_number(*v)
               : !strcmp(kind, "bool")   ? v->kind == NM_EV_bool
               : !strcmp(kind, "fn")     ? v->kind == NM_EV_fn
               : !strcmp(kind, "word")   ? v->kind == NM_EV_word

@@ -42,7 +42,11 @@ static bool read_pattern(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, pat
 
 static nm_ev pattern_mismatch(nm_elab *e, nm_frame *f, const nm_ast_par *par, nm_ev v, nm_loc loc)
 {
-    return nm_elab_error(e, f, loc, "%s takes %s%s, and %s is %s [call-3]", f->what, par->name.sym,
+    const char *elem = par->type.elem.n ? par->type.elem.sym : "";
+    if (v.kind == NM_EV_tensor && !*elem && !nm_dtype_table[v.u.t->v->type->dtype].is_float)
+        elem = nm_dtype_table[NM_real].name; // not said
+    return nm_elab_error(e, f, loc, "%s takes %s%s%s%s, and %s is %s [call-3]", f->what,
+                         par->name.sym, *elem ? ": " : "", elem,
                          nm_elab_source_text(e, par->type.shape.loc), nm_ev_name(e, v, "this"),
                          nm_ev_describe(e, v));
 }
@@ -331,11 +335,14 @@ nm_ev nm_call_def(nm_elab *e, nm_frame *f, const nm_ast_def *def, nm_unit *unit,
     nm_loc user_loc = e->user_loc;
     e->user_loc = callee->user_fn ? callee->user_loc : (nm_loc){0};
     e->active = &active;
+    unsigned before = e->fails;
     if (nm_call_set_pars(e, f, callee, &b, args)) {
         if (inst)
             remember(e, inst, &b);
         out = run_body(e, callee, def);
     }
+    if (inst)
+        inst->failed |= e->fails != before;
     e->active = active.outer;
     e->user_loc = user_loc;
     nm_elab_leave(e);

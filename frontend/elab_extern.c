@@ -46,27 +46,6 @@ nm_sym nm_extern_path(nm_module *m, const nm_ast_extern *ext, const nm_ast_row *
     return path;
 }
 
-static bool check_rows(nm_elab *e, nm_frame *f, const nm_ast_extern *ext)
-{
-    static const char *const labels[] = {"host", "cuda", "grad", "whole", "scratch"};
-    unsigned before = e->fails;
-    for (int i = 0; i < ext->rows.n; i++) {
-        const nm_ast_row *row = &ext->rows.row[i];
-        size_t k = 0;
-        while (k < 5 && strcmp(row->label.sym, labels[k]) != 0)
-            k++;
-        bool fits = k < 2    ? row->string != NULL
-                    : k == 2 ? row->names.n == 1
-                    : k == 3 ? row->names.n > 0
-                             : k == 4 && row->type.shape.present;
-        if (!fits)
-            nm_elab_error(e, f, row->loc,
-                          "an extern has host: \"file\", cuda: \"file\", grad: name, whole: dims "
-                          "and scratch: type [ext-4]");
-    }
-    return e->fails == before;
-}
-
 // --- its op --------------------------------------------------------------------------------------
 
 typedef struct call { // of an extern
@@ -256,7 +235,7 @@ nm_ev nm_call_extern(nm_elab *e, nm_frame *f, const nm_ast_extern *ext, nm_unit 
                      const nm_args *args)
 {
     nm_binding b = {.name = ext->name.sym, .pars = &ext->pars};
-    if (!check_rows(e, f, ext) || !nm_args_bind(e, f, args, &b))
+    if (!nm_args_bind(e, f, args, &b))
         return nm_ev_poison();
     nm_frame *callee = nm_frame_new(e, f, unit, args->loc);
     callee->what = ext->name.sym;

@@ -548,7 +548,7 @@ bool nm_units_load(nm_elab *e)
     for (int i = 0; i < e->prog->main->n_presets; i++) // preset-1, of those not chosen, too
         for (int k = 0; k < e->prog->main->preset[i].settings.n; k++)
             must_declare(e, e->main, &e->prog->main->preset[i].settings.item[k].word);
-    if (e->m->diag->errors != before)
+    if (!nm_declarations_check(e) || e->m->diag->errors != before)
         return false;
     for (nm_unit *u = e->unit; u; u = u->next) {
         read_all(e, u, NM_ITEM_dim);
