@@ -25,6 +25,7 @@ typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     char hash[80];               // of the program that wrote it
     char mesh[64];               // that wrote it: "tp 4, pp 2, cp 1, dp 2", "one rank"
     char precision[32];          // of the program that wrote it; "": it does not say
+    char recipe[32];             // likewise; "": none, too
     int64_t absent, left;        // states of this program alone that it has not, which are not
                                  // written; and of the program that wrote it alone, not read
     char path[NMRT_PATH];        // its folder, after a load; "" : none was found

@@ -391,8 +391,10 @@ static nmrt_status read_facts(const nmrt_reader *r, nmrt_checkpoint *c, nmrt_err
         !nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "hash"),
                           c->hash, sizeof c->hash))
         return broken(r, e, "step, samples, seed or the program's hash is missing");
-    nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "precision"),
-                     c->precision, sizeof c->precision);
+    int program = nmrt_json_get(doc, 0, "program");
+    nmrt_json_string(doc, nmrt_json_get(doc, program, "precision"), c->precision,
+                     sizeof c->precision);
+    nmrt_json_string(doc, nmrt_json_get(doc, program, "recipe"), c->recipe, sizeof c->recipe);
     nmrt_index_print_mesh(&r->index, c->mesh);
     if (c->step < 0 || c->samples < 0)
         return broken(r, e, "its step is negative");

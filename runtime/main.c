@@ -242,6 +242,24 @@ static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *bi
     return 0;
 }
 
+static const char *given_or_auto(const nmrt_options *o, const char *flag, const char *value)
+{
+    return nmrt_option_given(o, nmrt_option_find(flag)) ? value : "auto";
+}
+
+// What a resumed run takes over from its checkpoint another binary may lack: it goes on in what
+// there is, which train tells.
+static nmrt_status choose_program(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
+{
+    nmrt_numbers n = {o->precision, o->fp8_recipe};
+    nmrt_status status = nmrt_choose(o->device, n, on, e);
+    n.recipe = given_or_auto(o, "fp8-recipe", n.recipe);
+    if (status != NMRT_OK)
+        status = nmrt_choose(o->device, n, on, e);
+    n.precision = given_or_auto(o, "precision", n.precision);
+    return status == NMRT_OK ? status : nmrt_choose(o->device, n, on, e);
+}
+
 // What a verb runs on; those that only tell of the binary take any of its programs.
 static nmrt_status choose(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
 {
@@ -249,7 +267,7 @@ static nmrt_status choose(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
         *on = (nmrt_choice){NULL, nemocc_programs[0]};
         return o->verb == NMRT_PLAN ? nmrt_cpu_check(on->program, e) : NMRT_OK;
     }
-    NMRT_TRY(nmrt_choose(o->device, (nmrt_numbers){o->precision, o->fp8_recipe}, on, e));
+    NMRT_TRY(choose_program(o, on, e));
     if (o->fp8_check && strcmp(o->precision, "auto") == 0)
         on->program = nmrt_fp8_check_default(on->program, o->fp8_recipe);
     return nmrt_cpu_check(on->program, e);

@@ -20,7 +20,7 @@ typedef int64_t nmrt_option_INT, nmrt_option_COUNT;
 typedef double nmrt_option_REAL, nmrt_option_TIME;
 typedef bool nmrt_option_SWITCH;
 
-enum { NMRT_CARRIED = 8 };
+enum { NMRT_CARRIED = 17 };
 
 typedef struct nmrt_options {
     nmrt_verb verb, help_of; // help_of: the verb that --help or `help VERB` asks about; 0: all

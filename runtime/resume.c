@@ -7,8 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+// clang-format off
 static const char *const carried[NMRT_CARRIED] = {
-    "data", "data-order", "steps", "micro-batch", "global-batch", "seq", "seed", "lr-schedule"};
+    "data", "data-order", "eval-data", "eval-every", "eval-samples",
+    "steps", "micro-batch", "global-batch", "seq", "seed", "recompute",
+    "num-layers-at-start-in-bf16", "num-layers-at-end-in-bf16",
+    "lr-schedule",
+    "precision", "fp8-recipe", "keep-rounded-weights",
+};
+// clang-format on
 
 // The member as text, owned by the caller; NULL: it is absent or null.
 static char *read_text(const nmrt_json *doc, int node)
@@ -30,11 +37,60 @@ static void note_difference(nmrt_options *o, const char *flag, const char *now, 
         nmrt_text_add(&o->notes, "note: --%s %s now, %s in the checkpoint\n", flag, now, was);
 }
 
-static void carry_option(nmrt_options *o, int i, const nmrt_json *doc, int flags,
-                         nmrt_text *problems)
+// --- flags whose value is more than their text ---------------------------------------------------
+
+static void add_ways(const nmrt_options *o, const char *text, nmrt_text *out, nmrt_text *problems)
 {
-    const nmrt_option *option = nmrt_option_find(carried[i]);
-    char *was = o->carried[i] = read_text(doc, nmrt_json_get(doc, flags, carried[i]));
+    nmrt_recompute ways;
+    nmrt_recompute_parse(&ways, o->hypers.program, text, problems);
+    nmrt_recompute_print(&ways, out);
+}
+
+// Without a text it is what a run does that does not ask. What this program cannot do is left.
+static void carry_recompute(nmrt_options *o, const char *was)
+{
+    nmrt_text then = {0}, now = {0}, unfit = {0}, wrong = {0};
+    bool given = nmrt_option_given(o, nmrt_option_find("recompute"));
+    add_ways(o, was, &then, &unfit);
+    add_ways(o, o->recompute, &now, &wrong);
+    if (given && !wrong.n && then.at && now.at)
+        note_difference(o, "recompute", now.at, unfit.n ? was : then.at);
+    else if (!given && unfit.n)
+        nmrt_text_add(&o->notes, "note: the checkpoint's is not taken over: %s", unfit.at);
+    else if (!given)
+        o->recompute = was;
+    nmrt_text_release(&then);
+    nmrt_text_release(&now);
+    nmrt_text_release(&unfit);
+    nmrt_text_release(&wrong);
+}
+
+// Where a checkpoint says of its program what the flag's auto has become; NULL: it is no such flag.
+static const char *made_of(const char *flag)
+{
+    if (strcmp(flag, "precision") == 0)
+        return "precision";
+    return strcmp(flag, "fp8-recipe") == 0 ? "recipe" : NULL;
+}
+
+// What it was computed in, which an auto of then does not say; train tells of another, as what this
+// run computes in is not chosen yet. --fp8-check compares two precisions of its own.
+static void carry_numbers(nmrt_options *o, const nmrt_option *option, const char *was)
+{
+    nmrt_text problems = {0}; // of a precision or recipe that this runtime does not know
+    if (was && *was && !o->fp8_check && !nmrt_option_given(o, option)) {
+        const char **value = (const char **)(void *)((char *)o + option->at), *before = *value;
+        nmrt_option_set(o, option, was, &problems);
+        *value = problems.n ? before : *value;
+    }
+    nmrt_text_release(&problems);
+}
+
+// --- all of them ---------------------------------------------------------------------------------
+
+static void carry_text(nmrt_options *o, const nmrt_option *option, const char *was,
+                       nmrt_text *problems)
+{
     if (!nmrt_option_given(o, option)) {
         if (was)
             nmrt_option_set(o, option, was, problems);
@@ -45,6 +101,35 @@ static void carry_option(nmrt_options *o, int i, const nmrt_json *doc, int flags
     if (!now.failed)
         note_difference(o, option->name, now.at, was ? was : "none");
     nmrt_text_release(&now);
+}
+
+// Older checkpoints do not say all: what one lacks is as it is given now.
+static void carry_option(nmrt_options *o, int i, const nmrt_json *doc, nmrt_text *problems)
+{
+    const nmrt_option *option = nmrt_option_find(carried[i]);
+    const char *made = made_of(carried[i]);
+    int flag = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), carried[i]),
+        fact = made ? nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), made) : -1;
+    if (flag < 0)
+        return;
+    const char *was = o->carried[i] = read_text(doc, fact >= 0 ? fact : flag);
+    if (made)
+        carry_numbers(o, option, was);
+    else if (strcmp(carried[i], "recompute") == 0)
+        carry_recompute(o, was);
+    else
+        carry_text(o, option, was, problems);
+}
+
+// A switch cannot be taken back, so it is not taken over; that it differs is told.
+static void note_switch(nmrt_options *o, const char *flag, bool now, const nmrt_json *doc)
+{
+    int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), flag);
+    bool was = node >= 0 && doc->node[node].kind == NMRT_JSON_TRUE;
+    if (node >= 0 && was != now)
+        nmrt_text_add(&o->notes, "note: --%s %s\n", flag,
+                      was ? "was given for the checkpoint, and is not now"
+                          : "now, and not for the checkpoint");
 }
 
 static bool read_real(const nmrt_json *doc, int node, double *value)
@@ -89,7 +174,8 @@ void nmrt_resume_flags(nmrt_options *o, nmrt_text *problems)
         return;
     int flags = nmrt_json_get(&index.doc, 0, "flags");
     for (int i = 0; i < NMRT_CARRIED; i++)
-        carry_option(o, i, &index.doc, flags, problems);
+        carry_option(o, i, &index.doc, problems);
+    note_switch(o, "tf32", o->tf32, &index.doc);
     for (int i = 0; i < o->hypers.n_flags; i++)
         carry_hyper(o, &o->hypers.flag[i], &index.doc, flags);
     nmrt_index_close(&index);

@@ -337,12 +337,27 @@ static nmrt_status find_functions(trainer *t, nmrt_error *e)
     return NMRT_OK;
 }
 
+// Given otherwise, or of another binary, which cannot compute as the checkpoint's.
+static void note_numbers(const trainer *t)
+{
+    const nmdrv_program *p = t->program;
+    if (t->gradients || !*t->at.precision)
+        return;
+    if (strcmp(p->precision, t->at.precision) != 0)
+        fprintf(t->out->note, "note: --precision %s now, %s in the checkpoint\n", p->precision,
+                t->at.precision);
+    else if (*t->at.recipe && strcmp(p->recipe, t->at.recipe) != 0)
+        fprintf(t->out->note, "note: --fp8-recipe %s now, %s in the checkpoint\n", p->recipe,
+                t->at.recipe);
+}
+
 static void note_changes(const trainer *t)
 {
     if (strcmp(t->at.hash, t->program->hash) != 0)
         fprintf(t->out->note, "note: the checkpoint's program was compiled otherwise; its tensors "
                               "fit, bits may differ\n");
     fputs(t->o->notes.at ? t->o->notes.at : "", t->out->note);
+    note_numbers(t);
     if (t->at.absent)
         fprintf(t->out->note,
                 "note: the checkpoint, of --precision %s, has none of the %lld states that "

@@ -55,6 +55,21 @@ grep -q 'of --precision bf16, has none of the [0-9]* states that --precision fp8
 losses begun >"$work/have"
 close_to <(tail -n 6 "$work/want") "$work/have" 6 0.02
 
+# A run goes on in what its checkpoint was computed in; another precision or recipe is told.
+(run_in kept llama3 --steps 3 --threads 1 --precision fp8 --fp8-recipe delayed --num-layers-at-start-in-bf16 1) >/dev/null
+goes_on() { # FLAGS...
+    rm -rf "$work/gone"
+    (run_in gone llama3 --steps 4 --threads 1 --resume "$work/kept/ckpt/latest" "$@") >"$work/said" 2>&1
+}
+goes_on
+grep -q 'computing in fp8 delayed' "$work/said"
+grep -q '"num-layers-at-start-in-bf16": 1,' "$work/gone/ckpt/latest/index.json"
+! grep 'note:.*\(precision\|recipe\|bf16\)' "$work/said"
+goes_on --fp8-recipe current
+grep -qx 'note: --fp8-recipe current now, delayed in the checkpoint' "$work/said"
+goes_on --precision auto
+grep -qx 'note: --precision f32 now, fp8 in the checkpoint' "$work/said"
+
 # Layers in bf16: with all of them a run in fp8 is one in bf16, to the bit, and so is its evaluation; with the first and the
 # last it is neither.
 steps_of() { # FOLDER FLAGS...

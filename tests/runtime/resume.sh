@@ -24,3 +24,16 @@ grep -qx "note: --data $work/other now, $work/text in the checkpoint" "$work/out
 [ "$(grep -c note: "$work/out")" -eq 4 ]
 # what is taken over counts where flags are checked together
 expect '--global-batch 4 is not a multiple of --micro-batch 3' "$fake" --micro-batch 3 --save "$work/cut" --resume auto
+
+# So are the ways to compute, and the text to evaluate on.
+units=$PWD/$build/runtime/fake_units
+first=("$units" --data "$work/text" --seq 32 --micro-batch 2 --threads 1)
+"${first[@]}" --eval-data "$work/other" --eval-every 2 --recompute full --keep-rounded-weights off --steps 2 --save "$work/ways" >/dev/null
+again=("$units" --threads 1 --steps 4 --resume "$work/ways")
+"${again[@]}" --log-dir "$work/ways.log" >"$work/out" 2>&1
+grep -qx 'recomputation: full' "$work/out"
+! grep 'note:' "$work/out" | grep -v -- '--steps 4 now, 2 in the checkpoint'
+grep -q '"step": 4,.*"eval_loss"' "$work/ways.log/metrics.jsonl"
+expect '^note: --recompute none now, full in the checkpoint$' "${again[@]}" --recompute none
+expect '^note: --keep-rounded-weights on now, off in the checkpoint$' "${again[@]}" --keep-rounded-weights on
+expect '^note: --tf32 now, and not for the checkpoint$' "${again[@]}" --tf32
