@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_ROWS = 8 };
+enum { MAX_BLOCKS = 8, MAX_ROWS = MAX_BLOCKS + 4 };
 
 typedef struct row { // a way of this run, as what a step of it is
     nmrt_recompute recompute;
@@ -76,29 +76,57 @@ static nmrt_recompute way(nmrt_way_kind kind, int64_t layers)
     return (nmrt_recompute){1, {{.name = "", .kind = kind, .layers = layers}}};
 }
 
-// All variants, and between selective and full the quarters.
+// Do the layers of all stages run alike?
+static bool are_same(const nmrt_stages *s, const nmrt_recompute *a, const nmrt_recompute *b)
+{
+    for (int v = 0; v < s->n; v++)
+        for (int part = s->at[v]; part < s->at[v + 1]; part++) {
+            nmrt_chunk one[2], other[2];
+            int n = nmrt_recompute_chunks(a, s, v, part, one);
+            if (s->part[part].unit % 2 == 0)
+                continue;
+            if (nmrt_recompute_chunks(b, s, v, part, other) != n)
+                return false;
+            for (int i = 0; i < n; i++)
+                if (one[i].variant != other[i].variant || one[i].part.n != other[i].part.n)
+                    return false;
+        }
+    return true;
+}
+
+// Turns are not cut: is a block of one layer more the same?
+static bool is_short(const nmrt_stages *s, int64_t layers)
+{
+    nmrt_recompute this = way(NMRT_WAY_BLOCK, layers), next = way(NMRT_WAY_BLOCK, layers + 1);
+    return are_same(s, &this, &next);
+}
+
+// Of blocks that are the same, the one of most layers; of few layers all, of many the quarters.
+static int list_blocks(const nmrt_setup *s, row *r, int n)
+{
+    int64_t most = nmrt_recompute_most(&s->stages), last = 0, rows = most <= MAX_BLOCKS ? most : 4;
+    for (int64_t k = 1; k < rows; k++) {
+        int64_t layers = most * k / rows;
+        while (layers < most && is_short(&s->stages, layers))
+            layers++;
+        if (layers > last && layers < most)
+            r[n++].recompute = way(NMRT_WAY_BLOCK, last = layers);
+    }
+    return n;
+}
+
+// All variants, and blocks between selective and full.
 static int list_rows(const nmrt_setup *s, row *r)
 {
-    int64_t most = nmrt_recompute_most(&s->stages), last = 0;
     int n = 0;
     for (int i = NMRT_WAY_NONE; i < NMRT_WAY_FULL; i++)
         if (nmrt_recompute_has(s->program, (nmdrv_recompute)i))
             r[n++].recompute = way((nmrt_way_kind)i, 0);
-    for (int64_t k = 1; nmrt_recompute_has_blocks(s->program) && k < 4; k++)
-        if (most * k / 4 > last) {
-            last = most * k / 4;
-            r[n++].recompute = way(NMRT_WAY_BLOCK, last);
-        }
+    if (nmrt_recompute_has_blocks(s->program))
+        n = list_blocks(s, r, n);
     if (nmrt_recompute_has(s->program, NMDRV_RECOMPUTE_FULL))
         r[n++].recompute = way(NMRT_WAY_FULL, 0);
     return n;
-}
-
-static bool is_this(const nmrt_setup *s, const nmrt_recompute *recompute)
-{
-    const nmrt_way *a = &s->recompute.way[0], *b = &recompute->way[0];
-    return s->recompute.n == 1 && a->kind == b->kind &&
-           (a->kind != NMRT_WAY_BLOCK || a->layers == b->layers);
 }
 
 static void print_row(const row *r, bool is_this_run, nmrt_text *out)
@@ -115,22 +143,22 @@ static void print_row(const row *r, bool is_this_run, nmrt_text *out)
 nmrt_status nmrt_setup_print_recompute(const nmrt_setup *s, nmrt_text *out, nmrt_error *e)
 {
     row r[MAX_ROWS] = {0};
-    bool listed = false;
     if (!s->train.n_calls)
         return NMRT_OK;
     int n = list_rows(s, r);
     if (n < 2) // no choice
         return NMRT_OK;
-    for (int i = 0; i < n; i++)
-        listed = listed || is_this(s, &r[i].recompute);
-    if (!listed)
+    int this = 0;
+    while (this < n && !are_same(&s->stages, &s->recompute, &r[this].recompute))
+        this++;
+    if (this == n)
         r[n++].recompute = s->recompute;
     nmrt_text_add(out, "\n   %-16s %12s %12s %10s %12s %11s\n", "--recompute", "memory", "saved",
                   "launches", "operations", "of a step");
     nmrt_text_add(out, "   %-16s %12s %12s %10s %12s\n", "", "a rank", "of it", "a rank", "again");
     for (int i = 0; i < n; i++) {
         NMRT_TRY(measure(s, &r[i], e));
-        print_row(&r[i], is_this(s, &r[i].recompute) || (!listed && i == n - 1), out);
+        print_row(&r[i], i == this, out);
     }
     return NMRT_OK;
 }
