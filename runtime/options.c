@@ -351,7 +351,8 @@ static void check_pairs(const nmrt_options *o, nmrt_text *problems)
     };
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         const nmrt_option *second = nmrt_option_find(pair[i][1]);
-        if (nmrt_option_given(o, nmrt_option_find(pair[i][0])) && !nmrt_option_given(o, second))
+        bool has_second = *(const char *const *)((const char *)o + second->at) != NULL;
+        if (nmrt_option_given(o, nmrt_option_find(pair[i][0])) && !has_second)
             nmrt_text_add(problems, "--%s needs --%s %s\n", pair[i][0], pair[i][1], second->arg);
     }
     if (strcmp(o->resume, "auto") == 0 && !o->save)
@@ -377,7 +378,7 @@ static void check_schedule(const nmrt_options *o, nmrt_text *problems)
 static void check_trace(const nmrt_options *o, nmrt_text *problems)
 {
     int64_t first, last;
-    if (!o->trace_steps)
+    if (!o->trace_steps || !o->trace) // one of them alone is told with the pairs
         return;
     if (!nmrt_trace_parse(o->trace_steps, &first, &last))
         nmrt_text_add(problems, "--trace-steps takes a step or two, as 3 or 3-5, not '%s'\n",

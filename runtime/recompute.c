@@ -84,13 +84,12 @@ static bool parse_kind(const char *text, size_t n, nmrt_way *way)
             return true;
         }
     size_t word = strlen(way_name[NMRT_WAY_BLOCK]);
-    char *end;
     if (n <= word || strncmp(text, way_name[NMRT_WAY_BLOCK], word) != 0 ||
         strspn(text + word, "0123456789") != n - word)
         return false;
     way->kind = NMRT_WAY_BLOCK;
-    way->layers = strtoll(text + word, &end, 10); // too large a number is all layers
-    return true;
+    way->layers = strtoll(text + word, NULL, 10); // its largest number where there are more digits
+    return way->layers > 0 && way->layers < INT64_MAX;
 }
 
 static void report_name(const nmdrv_program *p, const nmrt_way *way, nmrt_text *problems)
@@ -208,10 +207,11 @@ static void parse_way(nmrt_recompute *r, const nmdrv_program *p, const char *tex
     const char *equals = memchr(text, '=', n), *kind = equals ? equals + 1 : text;
     nmrt_way way = {.name = text, .n_name = equals ? (size_t)(equals - text) : 0};
     if (!parse_kind(kind, n - (size_t)(kind - text), &way) || equals == text) {
-        nmrt_text_add(problems,
-                      "--recompute takes none, selective, full, block:N or auto, for all layers or "
-                      "as NAME=... for those of one repeat, by commas; not '%.*s'\n",
-                      (int)n, text);
+        nmrt_text_add(
+            problems,
+            "--recompute takes none, selective, full, block:N (from 1 on) or auto, for all "
+            "layers or as NAME=... for those of one repeat, by commas; not '%.*s'\n",
+            (int)n, text);
         return;
     }
     check(p, &way, problems);
@@ -231,7 +231,7 @@ void nmrt_recompute_parse(nmrt_recompute *r, const nmdrv_program *p, const char 
                           nmrt_text *problems)
 {
     *r = (nmrt_recompute){.n = 1, .way[0] = {.name = unsaid, .kind = default_kind(p)}};
-    for (size_t n = 0; text && *text; text += n + (text[n] == ',')) {
+    for (size_t n = 0; text; text = text[n] ? text + n + 1 : NULL) {
         n = strcspn(text, ",");
         parse_way(r, p, text, n, problems);
     }

@@ -54,7 +54,7 @@ expect '; --micro-batch 1 --recompute auto would fit$' dry --memory-limit 0.0009
 expect '; no --micro-batch would fit, with any --recompute; ' dry --memory-limit 0.0001
 expect '^recomputation: block:[1-9]+$' "$units" "${flags[@]}" --pp 2 --steps 1 --recompute auto --memory-limit 0.0008
 
-expect "takes none, selective, full, block:N or auto, .* not 'half'" "$units" "${flags[@]}" --recompute half
+expect "takes none, selective, full, block:N .* or auto, .* not 'half'" "$units" "${flags[@]}" --recompute half
 expect "not 'block:'" "$units" "${flags[@]}" --recompute block:
 expect "not '=full'" "$units" "${flags[@]}" --recompute none,=full
 expect "'none' and 'full' are of the same layers" "$units" "${flags[@]}" --recompute none,full
