@@ -51,10 +51,12 @@ nmrt_status nmrt_data_check(const nmrt_plan *plan, nmrt_error *e)
     return NMRT_OK;
 }
 
+static int64_t room_of(int64_t seq) { return seq > NMRT_DATA_ROOM ? seq : NMRT_DATA_ROOM; }
+
 static nmrt_status make_rooms(nmrt_data *d, int64_t micro_batch, nmrt_error *e)
 {
     d->samples = d->bytes ? (d->bytes - 1) / d->seq : 0;
-    d->raw = malloc((size_t)d->seq);
+    d->raw = malloc((size_t)room_of(d->seq));
     d->stage = malloc((size_t)(micro_batch * d->seq) * sizeof *d->stage);
     if (!d->raw || !d->stage)
         return nmrt_fail(e, NMRT_WORLD, "no memory for a micro-batch of data");
@@ -107,7 +109,8 @@ static const nmdrv_dim *limit_of(const nmdrv_program *program, const nmdrv_arg *
     return dim && dim->extent > 0 && dim->extent < 256 ? dim : NULL;
 }
 
-// The file's bytes [from, from + n), n at most seq, to d->raw: are they below the limit?
+// The file's bytes [from, from + n), as many as there is room for, to d->raw: are they below the
+// limit?
 static nmrt_status read_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from, int64_t n,
                                nmrt_error *e)
 {
@@ -115,25 +118,43 @@ static nmrt_status read_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t
     for (int64_t k = 0; dim && k < n; k++)
         if (d->raw[k] >= dim->extent)
             return nmrt_fail(
-                e, NMRT_USAGE, "%s: byte %d at offset %lld is not below %s = %lld (%s)", d->path,
-                d->raw[k], (long long)(from + k), dim->name, (long long)dim->extent, dim->where);
+                e, NMRT_USAGE,
+                "%s: byte %d at offset %lld, of sample %lld, is not below %s = %lld (%s)", d->path,
+                d->raw[k], (long long)(from + k), (long long)((from + k) / d->seq), dim->name,
+                (long long)dim->extent, dim->where);
     return NMRT_OK;
 }
 
-static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t n, nmrt_error *e)
+static nmrt_status check_tokens(const nmrt_data *d, const nmdrv_dim *dim, int64_t from, int64_t n,
+                                nmrt_error *e)
 {
-    for (int64_t at = 0; dim && at < n; at += d->seq)
-        NMRT_TRY(read_tokens(d, dim, at, n - at < d->seq ? n - at : d->seq, e));
+    int64_t room = room_of(d->seq);
+    for (int64_t at = 0; dim && at < n; at += room)
+        NMRT_TRY(read_tokens(d, dim, from + at, n - at < room ? n - at : room, e));
+    return NMRT_OK;
+}
+
+static nmrt_status check_fields(const nmrt_data *d, const nmrt_plan *plan, int64_t sample,
+                                int64_t n, nmrt_error *e)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_DATA)
+            NMRT_TRY(check_tokens(d, limit_of(plan->program, plan->slot[i].arg), sample * d->seq,
+                                  n * d->seq + 1, e));
     return NMRT_OK;
 }
 
 nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, int64_t samples,
                                    nmrt_error *e)
 {
-    for (int i = 0; i < plan->n_slots; i++)
-        if (plan->slot[i].bind == NMDRV_DATA)
-            NMRT_TRY(check_tokens(d, limit_of(plan->program, plan->slot[i].arg),
-                                  samples * d->seq + 1, e));
+    return check_fields(d, plan, 0, samples, e);
+}
+
+nmrt_status nmrt_data_check_next(const nmrt_data *d, const nmrt_plan *plan, int64_t first,
+                                 int64_t n, nmrt_error *e)
+{
+    for (int64_t i = first; i < first + n; i++)
+        NMRT_TRY(check_fields(d, plan, nmrt_data_sample(d, i), 1, e));
     return NMRT_OK;
 }
 

@@ -8,6 +8,8 @@
 
 #include <stdbool.h>
 
+enum { NMRT_DATA_ROOM = 1 << 16 };
+
 typedef struct nmrt_data { // zero-initialised: closed
     const char *path;
     int fd;               // where path is not NULL
@@ -15,7 +17,7 @@ typedef struct nmrt_data { // zero-initialised: closed
     int64_t seq, samples; // samples in the file: an epoch
     bool shuffle;
     uint64_t seed;
-    unsigned char *raw; // [seq] as read
+    unsigned char *raw; // [NMRT_DATA_ROOM or seq, what is more] as read
     int64_t *stage;     // [micro-batch, seq] before it goes to the device
 } nmrt_data;
 
@@ -34,6 +36,9 @@ void nmrt_data_close(nmrt_data *d);
 // rank alone that loads them.
 nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, int64_t samples,
                                    nmrt_error *e);
+// The same of `n` samples of the run from its sample `first` on.
+nmrt_status nmrt_data_check_next(const nmrt_data *d, const nmrt_plan *plan, int64_t first,
+                                 int64_t n, nmrt_error *e);
 // Which sample of the file is the index-th of the run: index / samples is the epoch. Nothing else
 // decides it, so a run goes on anywhere.
 int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);

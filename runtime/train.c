@@ -27,6 +27,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const int64_t CHECKED_BYTES = 1 << 30;
+
 typedef struct trainer {
     const nmdrv_program *program;
     const nmrt_options *o;
@@ -37,6 +39,9 @@ typedef struct trainer {
     nmrt_engine en;
     nmrt_pipe pipe, eval_pipe;
     nmrt_data data, eval_data;
+    bool looks_ahead;  // the data is too large to be checked before the run
+    nmrt_status ahead; // what was seen there, of the next step; not NMRT_OK: why, in ahead_error
+    nmrt_error ahead_error;
     nmrt_evaluation eval;
     nmrt_saver *saver; // NULL: nothing is saved
     nmrt_metrics metrics;
@@ -202,14 +207,24 @@ static nmrt_status evaluate_now_and_then(trainer *t, nmrt_row *row, nmrt_error *
     return NMRT_OK;
 }
 
-// Of several ranks, what one has seen (a signal, the time) ends all.
-static nmrt_status is_over(const trainer *t, bool *over, nmrt_error *e)
+// Before the step, so that what was done until then can be saved.
+static bool is_bad_ahead(trainer *t)
+{
+    if (t->looks_ahead)
+        t->ahead = nmrt_data_check_next(&t->data, &t->setup.plan, t->at.samples,
+                                        t->setup.n_micro * t->setup.samples, &t->ahead_error);
+    return t->ahead != NMRT_OK;
+}
+
+// Of several ranks, what one has seen (a signal, the time, its data) ends all.
+static nmrt_status is_over(trainer *t, bool *over, nmrt_error *e)
 {
     double limit = t->o->max_seconds;
     *over = t->at.step >= t->o->steps;
     if (*over)
         return NMRT_OK;
-    *over = nmrt_stop_asked() || (limit > 0 && nmrt_seconds() - t->start >= limit);
+    *over =
+        nmrt_stop_asked() || (limit > 0 && nmrt_seconds() - t->start >= limit) || is_bad_ahead(t);
     return t->comm->ranks > 1 ? nmrt_comm_any(t->comm, over, e) : NMRT_OK;
 }
 
@@ -282,6 +297,16 @@ static void print_end(trainer *t, int64_t first_step)
     fflush(t->out->text);
 }
 
+// Data that ends the run on one rank ends it on all.
+static nmrt_status end_of_data(trainer *t, nmrt_error *e)
+{
+    const char *saved = t->saver ? t->at.path : "";
+    if (t->ahead != NMRT_OK)
+        nmrt_fail(e, t->ahead, "%.700s; the run ends before step %lld%s%s", t->ahead_error.text,
+                  (long long)t->at.step + 1, *saved ? ". The newest checkpoint is " : "", saved);
+    return nmrt_agree_alike(t->comm, t->ahead, e);
+}
+
 static nmrt_status run(trainer *t, nmrt_error *e)
 {
     int64_t first_step = t->at.step;
@@ -291,6 +316,8 @@ static nmrt_status run(trainer *t, nmrt_error *e)
         finish_trace(t);
     if (status == NMRT_OK)
         status = save_last(t, e);
+    if (status == NMRT_OK)
+        status = end_of_data(t, e);
     if (status == NMRT_OK)
         print_end(t, first_step);
     return status;
@@ -402,6 +429,14 @@ static nmrt_status load_or_init(trainer *t, nmrt_error *e)
     return NMRT_OK;
 }
 
+// All of a file that is read in a second or so; of a larger one each step's, before the step.
+static nmrt_status check_data(trainer *t, nmrt_error *e)
+{
+    t->looks_ahead = t->data.bytes > CHECKED_BYTES;
+    return t->looks_ahead ? NMRT_OK
+                          : nmrt_data_check_tokens(&t->data, &t->setup.plan, t->data.samples, e);
+}
+
 static nmrt_status open_data(trainer *t, nmrt_error *e)
 {
     const nmrt_options *o = t->o;
@@ -410,6 +445,7 @@ static nmrt_status open_data(trainer *t, nmrt_error *e)
                       eval = {o->eval_data, t->setup.seq, t->setup.samples, false, 0};
     NMRT_TRY(nmrt_data_check(&t->setup.plan, e));
     NMRT_TRY(nmrt_data_open(&t->data, &train, e));
+    NMRT_TRY(check_data(t, e));
     if (!o->eval_data)
         return NMRT_OK;
     NMRT_TRY(nmrt_data_open(&t->eval_data, &eval, e));

@@ -52,7 +52,13 @@ printf 'short' >"$work/short"
 expect 'one sample of seq = 64 needs 65' "$fake" --data "$work/short" --steps 1
 expect 'No such file' "$fake" --data "$work/absent"
 printf 'abc\377defghijk' >"$work/latin"
-expect 'byte 255 at offset 3 is not below vocab = 128 \(fake.nm:1\)' "$other" --data "$work/latin" --seq 4 --steps 1 --micro-batch 2
+expect 'byte 255 at offset 3, of sample 0, is not below vocab = 128 \(fake.nm:1\)' "$other" --data "$work/latin" --seq 4 --steps 1 --micro-batch 2
+# a file that is too large to be read before the run: what was done until then is saved
+cp "$work/text" "$work/large"
+printf '\377' | dd of="$work/large" bs=1 seek=240 conv=notrunc 2>/dev/null
+truncate -s 1100M "$work/large"
+expect 'of sample 10, .*; the run ends before step 5. The newest checkpoint is .*/step-000004$' "$other" --data "$work/large" --seq 24 \
+    --micro-batch 2 --data-order sequential --save "$work/large.ckpt"
 expect '--micro-batch [0-9]+ would fit' "$fake" --dry-run --micro-batch 20000000
 expect 'optimizer state +98304 ' "$fake" --dry-run
 expect '"parameters": 24576' "$fake" info --json
