@@ -54,6 +54,44 @@ void nm_grad_mark(nm_func *f, const nm_op *end, bool *active)
     }
 }
 
+static void warn_cut(const nm_op *op)
+{
+    nm_diag *diag = op->func->module->diag;
+    nm_warning(diag, op->loc,
+               "no gradient goes through %s, whose declaration names no grad: what it reads is not "
+               "trained by what it gives [ext-1]",
+               nm_attr_sym(op, "name"));
+    nm_help(diag, op->loc, "'grad: NAME' names the function; stop(x) says that none is meant");
+}
+
+// From `last` back. reached: by id, does the loss hang on it? All that a body gives is taken to.
+static void find_cuts(const nm_op *last, const bool *active, bool *reached)
+{
+    for (const nm_op *op = last; op; op = op->prev) {
+        bool is_reached = false;
+        for (int i = 0; i < op->n_out; i++)
+            is_reached |= reached[op->out[i].id] && is_float(&op->out[i]);
+        if (!is_reached && op->n_out)
+            continue;
+        if (op->code == NM_OP_extern && is_constant(op) && reads_active(op, active))
+            warn_cut(op);
+        if (is_constant(op))
+            continue;
+        if (op->body)
+            find_cuts(op->body->last, active, reached);
+        for (int i = 0; i < op->n_in; i++)
+            reached[op->in[i]->id] = true;
+    }
+}
+
+void nm_grad_warn_cuts(const nm_op *grad, const bool *active)
+{
+    nm_func *f = nm_func_outer(grad->func);
+    bool *reached = nm_new_n(f->module->arena, bool, f->n_values);
+    reached[grad->in[0]->id] = true;
+    find_cuts(grad->prev, active, reached);
+}
+
 static bool has_gradient(nm_grad *g, const nm_op *op)
 {
     for (int i = 0; i < op->n_out; i++)

@@ -34,6 +34,8 @@ bool nm_grad_wants(const nm_grad *g, const nm_value *x);
 
 // Mark the values of f up to `end` (NULL: all) that are computed, differentiably, from marked ones.
 void nm_grad_mark(nm_func *f, const nm_op *end, bool *active);
+// Warn of externs without a gradient between a marked value and the loss of a `grad` op.
+void nm_grad_warn_cuts(const nm_op *grad, const bool *active);
 // Apply the rules from `last` back to its function's first op. false: reported.
 bool nm_grad_walk(nm_grad *g, nm_op *last);
 

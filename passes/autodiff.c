@@ -47,6 +47,7 @@ static bool differentiate(nm_op *op)
         active[wanted[i]] = op->out[i].uses != NULL;
     }
     nm_grad_mark(f, op, active);
+    nm_grad_warn_cuts(op, active);
 
     nm_grad g = {.f = f,
                  .before = op,
