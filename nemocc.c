@@ -275,19 +275,6 @@ static void keep_fixes(nm_module *m, const nm_cli *cli)
     m->options.n_fixes = cli->n_fixes;
 }
 
-// Can the layers of a model without a mesh table be dealt out to stages? Tried on a module of its
-// own.
-static bool has_stages(const nm_module *m, const nm_cli *cli)
-{
-    nm_diag quiet = {0};
-    nm_module *trial = nm_module_new(m->arena, &quiet);
-    nm_pipeline_opts until = {.stop_after = "units"};
-    trial->options = m->options;
-    trial->options.stages = true;
-    const nm_ast_program *prog = m->n_mesh ? NULL : nm_load(trial, cli->file);
-    return prog && run_frontend(trial, prog, cli) && nm_pipeline_run(trial, &until);
-}
-
 // A module from the source, up to where it is code, if that is asked for.
 static bool lower(nm_module *m, const nm_cli *cli)
 {
@@ -310,7 +297,6 @@ static bool lower(nm_module *m, const nm_cli *cli)
     bool read_only = cli->check || is_frontend(cli->passes.stop_after);
     if (!read_only && (!has_one(m, "train") || !has_one(m, "eval")))
         return false;
-    m->options.stages = !read_only && has_stages(m, cli);
     if (cli->explain_comm)
         return explain_comm(m, cli);
     return cli->check || (has_work(m) && run_passes(m, cli));

@@ -362,7 +362,6 @@ typedef struct nm_option { // compilation options that passes may read
     bool fast_attention_grad; // flavour gpu: in one pass, whose sums have no order
     bool plain_products;      // flavour gpu: no epilogues behind a library's product
     bool wide_products;       // flavour gpu: what has 8 bits is multiplied in bf16
-    bool stages;              // without a mesh table, layers are dealt out (passes/stages.c)
     unsigned recompute;       // bits by nm_recompute: the variants wanted; 0: selective alone
     int64_t head_chunk; // tokens of which a head computes logits at a time; 0: as the pass says
     unsigned unfused;   // bits by nm_fusion (passes/fusion.h): what fuse leaves apart

@@ -201,7 +201,7 @@ static void print_missed(FILE *out, const nm_remarks *r)
 void nm_remarks_print(FILE *out, const nm_remarks *r)
 {
     if (r->n_said)
-        fputs("what was fused, and in how many texts of functions:\n", out);
+        fputs("what was done, and in how many texts of functions:\n", out);
     print_done(out, r);
     print_missed(out, r);
     print_fired(out, r);

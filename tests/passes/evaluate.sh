@@ -60,6 +60,7 @@ for pass in $(nemocc --print-pipeline | awk '{print $2}'); do
     decode) ;;     # tests/passes/decode_test.c
     units) ;;      # tests/passes/units_test.c
     recompute) ;;  # tests/passes/recompute_test.c
+    stages) ;;     # adds a row to the mesh table: tests/passes/stages.nm, tests/models/defaults.sh
     fix) ;;        # --fix alone: tests/codegen/fix.sh
     *) echo "no model was changed, and evaluated before and after, by $pass" && exit 1 ;;
     esac
