@@ -1,9 +1,8 @@
 // One checker a fact. Each is a predicate of one op or one function: cheap, and obviously right.
 #include "passes/facts.h"
 
+#include "ir/names.h"
 #include "passes/pass.h"
-
-#include <string.h>
 
 typedef const char *checker(nm_op *op); // what is wrong with the op, or NULL
 
@@ -58,6 +57,41 @@ static const char *check_concrete(nm_op *op)
     return NULL;
 }
 
+static bool is_short(nm_dtype d)
+{
+    return nm_dtype_table[d].is_float && nm_dtype_table[d].bytes < nm_dtype_table[NM_f32].bytes;
+}
+
+// A map that gives less than f32 would round by itself: casts do, and say so.
+static const char *check_rounded(nm_op *op)
+{
+    bool rounds = op->code == NM_OP_cast || op->code == NM_OP_qdq;
+    return nm_is(op, NM_MAP) && !rounds && is_short(op->out[0].type->dtype)
+               ? "a map rounds what it computes [rounded]"
+               : NULL;
+}
+
+static const char *check_quantised(nm_op *op)
+{
+    return op->code == NM_OP_qdq ? "a qdq is left [quantised]" : NULL;
+}
+
+static bool is_local(const nm_type *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i].axes.n)
+            return false;
+    return !t->pending.n;
+}
+
+static const char *check_local(nm_op *op)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (!is_local(op->in[i]->type))
+            return "a type is a whole tensor's, and split or pending over axes [local]";
+    return NULL;
+}
+
 static const char *check_grouped(nm_op *op)
 {
     bool in_group = op->func->parent && op->func->parent->code == NM_OP_group;
@@ -77,7 +111,7 @@ static const char *check_experts(nm_op *op)
 static const char *check_cut(nm_module *m)
 {
     nm_each_func(f, m)
-        if (!strcmp(f->name, "train") || !strcmp(f->name, "eval"))
+        if ((nm_func_has_role(f, "train") || nm_func_has_role(f, "eval")) && !nm_func_step(f))
             return "a step is whole [cut]";
     return NULL;
 }
@@ -111,8 +145,10 @@ static const struct {
     {CUT, "cut", NULL, check_cut},
     {GROUPED, "grouped", check_grouped, NULL},
     {PLANNED, "planned", NULL, check_planned},
-    {ROUNDED, "rounded", check_concrete, NULL},
+    {ROUNDED, "rounded", check_rounded, NULL},
     {EXPERTS, "experts", check_experts, NULL},
+    {LOCAL, "local", check_local, NULL},
+    {QUANTISED, "quantised", check_quantised, NULL},
 };
 enum { N_FACTS = sizeof checks / sizeof *checks };
 

@@ -34,21 +34,31 @@ static bool check_names(nm_module *m, const nm_rows *rows, const char *option, c
     return true;
 }
 
+// The pass that is to be left out and gives one of these facts.
+static const char *giver(const nm_rows *rows, const char *disable, unsigned facts)
+{
+    for (int i = 0; i < rows->n; i++)
+        if (rows->row[i].pass.gives & facts && nm_list_has(disable, rows->row[i].pass.name))
+            return rows->row[i].pass.name;
+    nm_bug("no pass that is left out gives %s", nm_facts_name(facts));
+}
+
 // Without the passes that are to be left out, does each of the others have the facts that it needs?
 static bool check_disabled(nm_module *m, const nm_rows *rows, const nm_pipeline_opts *o)
 {
     unsigned facts = m->facts, lost = 0;
-    for (int i = 0; o->disable && !o->start_from && i < rows->n; i++) {
+    for (int i = 0; o->disable && !o->start_from && !o->only && i < rows->n; i++) {
         const nm_pass *p = &rows->row[i].pass;
         if (nm_list_has(o->disable, p->name)) {
             lost |= p->gives;
             continue;
         }
-        if (p->needs & ~facts & lost)
+        unsigned lacks = p->needs & ~facts & lost;
+        if (lacks)
             return nm_error(
                 m->diag, (nm_loc){0},
                 "--disable-pass=%s: %s needs what it gives; --stop-after goes without both",
-                o->disable, p->name);
+                giver(rows, o->disable, lacks), p->name);
         facts = (facts & ~p->breaks) | p->gives;
     }
     return true;
@@ -95,18 +105,31 @@ typedef struct running {
     nm_evaluation *exact, *rounded; // of the module as it is; NULL: nobody asked, or not yet
 } running;
 
+// What became of the functions that were evaluated before the pass, and are now.
+static void say_agreement(FILE *log, const char *pass, const char *numbers, const nm_agreement *a)
+{
+    fprintf(log,
+            "evaluate %-12s %s%d functions changed and compute what they did, %d the same, %d "
+            "gone, %d new, %d left out\n",
+            pass, numbers, a->changed, a->same, a->gone, a->added, a->left_out);
+}
+
+static bool renew(nm_module *m, nm_evaluation *e, const nm_pass *p, const char *numbers, FILE *log)
+{
+    nm_agreement a;
+    if (!nm_evaluation_renew(m, e, p->name, &a))
+        return false;
+    say_agreement(log, p->name, numbers, &a);
+    return true;
+}
+
 // --evaluate-each: the functions compute what they did, or it is reported.
 static bool still_computes(nm_module *m, const nm_pass *p, running *r)
 {
-    nm_agreement a, ignored;
-    if (!nm_evaluation_renew(m, r->exact, p->name, &a))
+    if (!renew(m, r->exact, p, "", r->o->log))
         return false;
-    fprintf(r->o->log,
-            "evaluate %-12s %d functions changed and compute what they did, %d the same, %d gone, "
-            "%d new, %d left out\n",
-            p->name, a.changed, a.same, a.gone, a.added, a.left_out);
     if (!(p->gives & ROUNDED))
-        return !r->rounded || nm_evaluation_renew(m, r->rounded, p->name, &ignored);
+        return !r->rounded || renew(m, r->rounded, p, "rounded: ", r->o->log);
     nm_evaluation_free(r->rounded);
     r->rounded = nm_evaluation_new(m, NM_NUMBERS_rounded);
     return true;
@@ -117,7 +140,7 @@ static void evaluate_first(nm_module *m, running *r)
     if (!r->o->evaluate_each)
         return;
     r->exact = nm_evaluation_new(m, NM_NUMBERS_exact);
-    if (!nm_facts_disprove(m, ROUNDED))
+    if (!nm_facts_disprove(m, CONCRETE | ROUNDED))
         r->rounded = nm_evaluation_new(m, NM_NUMBERS_rounded);
 }
 
@@ -153,9 +176,11 @@ static bool run_pass(nm_module *m, const nm_pass *p, running *r)
 
 static bool run_only(nm_module *m, running *r)
 {
-    nm_each_item(name, r->o->only)
-        if (!run_pass(m, &nm_rows_find(&r->rows, name)->pass, r))
+    nm_each_item(name, r->o->only) {
+        const nm_pass *p = &nm_rows_find(&r->rows, name)->pass;
+        if (!nm_list_has(r->o->disable, p->name) && !run_pass(m, p, r))
             return false;
+    }
     return true;
 }
 
@@ -213,7 +238,8 @@ const char nm_pipeline_help[] =
     "  --start-from=PASS       skip what stands above it\n"
     "  --stop-after=PASS       skip what stands below it\n"
     "  --pass=A,B              run just these, in this order\n"
-    "  --disable-pass=A,B      run all but these; fuse.NAME: what fuse does under this name "
+    "  --disable-pass=A,B      run all but these (may be given again); fuse.NAME: what fuse does "
+    "under this name "
     "(docs/passes.md)\n"
     "  --pass-limit=N          run the first N (to bisect)\n"
     "  --verify-each           prove every fact again after each pass\n"
@@ -237,14 +263,24 @@ static bool add_plugin(nm_pipeline_opts *o, const char *path)
     return true;
 }
 
+// Every option adds to the list.
+static bool add_disabled(nm_pipeline_opts *o, const char *names)
+{
+    size_t has = strlen(o->disabled), room = sizeof o->disabled - has;
+    int n = snprintf(o->disabled + has, room, "%s%s", has ? "," : "", names);
+    o->disable = o->disabled;
+    return *names && (size_t)n < room;
+}
+
 int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
 {
     const struct {
         const char *name, **slot;
     } texts[] = {
-        {"--dump-after", &o->dump_after}, {"--start-from", &o->start_from},
-        {"--stop-after", &o->stop_after}, {"--pass", &o->only},
-        {"--disable-pass", &o->disable},
+        {"--dump-after", &o->dump_after},
+        {"--start-from", &o->start_from},
+        {"--stop-after", &o->stop_after},
+        {"--pass", &o->only},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const char *value = value_of(arg, texts[i].name);
@@ -253,6 +289,9 @@ int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
             return *value ? 1 : -1;
         }
     }
+    const char *disable = value_of(arg, "--disable-pass");
+    if (disable)
+        return add_disabled(o, disable) ? 1 : -1;
     const char *library = value_of(arg, "--load-pass");
     if (library)
         return add_plugin(o, library) ? 1 : -1;

@@ -13,9 +13,12 @@ enum nm_facts {
     CUT = 1 << 4,       // no whole train or eval step is left: each is cut into micro and finish
     GROUPED = 1 << 5,   // every op is a group, a repeat, a collective or a ret
     PLANNED = 1 << 6,   // every function has a plan (ir/plan.h)
-    ROUNDED = 1 << 7,   // it is settled what is rounded where: no pass but one that gives this
-                        // again makes it otherwise, which --evaluate-each sees
-    EXPERTS = 1 << 8,   // no dispatch or combine is left
+    // Of maps, casts alone round. And it is settled what is rounded where: no pass but one that
+    // gives this again makes it otherwise, which --evaluate-each sees.
+    ROUNDED = 1 << 7,
+    EXPERTS = 1 << 8,    // no dispatch or combine is left
+    LOCAL = 1 << 9,      // types are of one rank's part: no dim has axes, no sum is pending
+    QUANTISED = 1 << 10, // no qdq is left
 };
 
 typedef struct nm_pass {
@@ -35,6 +38,7 @@ typedef struct nm_pipeline_opts { // pass names; NULL: not asked for
     const char *start_from, *stop_after;
     const char *only;    // "a,b": just these, in this order, whatever they need
     const char *disable; // "a,b": not these
+    char disabled[1024]; // where the command line's options --disable-pass are put together
     int pass_limit;      // stop after so many passes; 0: no limit
     bool verify_each;    // re-prove the facts, and check the changed flags, after each pass
     bool evaluate_each;  // each function computes after a pass what it did before (evaluate.h)

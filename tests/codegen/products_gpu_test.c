@@ -54,7 +54,7 @@ static nm_module *run_passes(nm_arena *arena, nm_diag *diag, const char *path)
     nm_module *m = nm_module_new(arena, diag);
     const nm_source *src = nm_source_read(arena, diag, path);
     nm_pipeline_opts pipeline = {
-        .disable = "units,shard,localize,ring", .dump = stderr, .log = stderr};
+        .disable = "stages,units,shard,ring", .dump = stderr, .log = stderr};
     m->options.flavour = NM_FLAVOUR_gpu;
     if (!src || !nm_parse(m, src) || !nm_pipeline_run(m, &pipeline))
         exit(1);

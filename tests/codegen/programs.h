@@ -93,7 +93,7 @@ static void check_program_in(const char *path, const char *cpu, nm_flavour flavo
     m->options.flavour = flavour;
     const nm_source *src = nm_source_read(&arena, &diag, path);
     nm_pipeline_opts pipeline = {// whole tensors, as the interpreter has them
-                                 .disable = "units,shard,localize,ring",
+                                 .disable = "stages,units,shard,ring",
                                  .dump = stderr,
                                  .log = stderr};
     nm_eval_sym sym[MAX_SYMS];

@@ -38,7 +38,7 @@ for model in models/*.nm; do
 done
 evaluate() { # model, flags
     # shellcheck disable=SC2086
-    nemocc "models/$1.nm" $2 --evaluate-each --emit=plan -o "$scratch/plan" >"$scratch/said" 2>&1
+    nemocc "models/$1.nm" $2 --evaluate-each --verify-each --emit=plan -o "$scratch/plan" >"$scratch/said" 2>&1
 }
 while read -r model flags; do
     case $flags in

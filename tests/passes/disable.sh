@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Every pass can be left out, or it is said which other needs it; never does the compiler crash.
+set -eu
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+tiny="models/gpt2.nm --preset tiny -D layers=2 --target host --emit=nmir -o /dev/null"
+without() { # PASSES FLAGS...; the exit status
+    local rc=0
+    # shellcheck disable=SC2086 # words
+    nemocc $tiny "${@:2}" --disable-pass="$1" >"$said" 2>&1 || rc=$?
+    echo $rc
+}
+for numbers in f32 fp8; do
+    for pass in $(nemocc --print-pipeline | awk '{print $2}'); do
+        case $(without "$pass" --precision $numbers) in
+        0) ;;
+        1) grep -q -- "error: --disable-pass=$pass: [a-z_]* needs what it gives" "$said" ;;
+        *) false ;;
+        esac || { echo "$numbers, --disable-pass=$pass:" && cat "$said" && exit 1; }
+    done
+done
+for pass in localize quantise; do # once, the compiler crashed without
+    [ "$(without $pass --precision fp8 --fp8-recipe blockwise --fp8-format e4m3)" = 1 ]
+done
+
+# Each option adds to the list, and what is refused is the one that is needed.
+[ "$(without ring --disable-pass=fuse.bias --disable-pass=localize)" = 1 ]
+grep -q 'error: --disable-pass=localize: head_chunks needs what it gives' "$said"
+# shellcheck disable=SC2086 # words
+nemocc $tiny --disable-pass=head_chunks --disable-pass=ring --time-passes >"$said" 2>&1
+! grep -E '^(head_chunks|ring) ' "$said"
+grep -q '^fuse ' "$said"
+# Of passes that are listed, too; nothing is held against those that are not.
+nemocc-opt --pass=simplify,ring,fuse --disable-pass=fuse --time-passes --quiet tests/passes/tiny_gpt2.nmir >"$said" 2>&1
+[ "$(awk '{print $1}' "$said" | xargs)" = 'simplify ring' ]
