@@ -101,6 +101,15 @@ static const char *check_grouped(nm_op *op)
     return in_group || fine ? NULL : "an op stands in no group [grouped]";
 }
 
+// What a repeat stacks: a turn's part is one stretch of it.
+static const char *check_ordered(nm_op *op)
+{
+    for (int i = op->code == NM_OP_repeat ? nm_n_carried(op) : op->n_out; i < op->n_out; i++)
+        if (op->out[i].type->dim[0].name != nm_attr_sym(op, "over"))
+            return "the dim of a repeat's turns is not the first of what it stacks [ordered]";
+    return NULL;
+}
+
 static const char *check_experts(nm_op *op)
 {
     return op->code == NM_OP_dispatch || op->code == NM_OP_combine
@@ -149,6 +158,7 @@ static const struct {
     {EXPERTS, "experts", check_experts, NULL},
     {LOCAL, "local", check_local, NULL},
     {QUANTISED, "quantised", check_quantised, NULL},
+    {ORDERED, "ordered", check_ordered, NULL},
 };
 enum { N_FACTS = sizeof checks / sizeof *checks };
 

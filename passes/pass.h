@@ -19,6 +19,7 @@ enum nm_facts {
     EXPERTS = 1 << 8,    // no dispatch or combine is left
     LOCAL = 1 << 9,      // types are of one rank's part: no dim has axes, no sum is pending
     QUANTISED = 1 << 10, // no qdq is left
+    ORDERED = 1 << 11,   // what a repeat stacks has the dim of its turns in front
 };
 
 typedef struct nm_pass {
