@@ -104,7 +104,8 @@ static const char *check_grouped(nm_op *op)
 // What a repeat stacks: a turn's part is one stretch of it.
 static const char *check_ordered(nm_op *op)
 {
-    for (int i = op->code == NM_OP_repeat ? nm_n_carried(op) : op->n_out; i < op->n_out; i++)
+    for (int i = op->code == NM_OP_repeat ? (int)nm_attr_int(op, "carried", 0) : op->n_out;
+         i < op->n_out; i++)
         if (op->out[i].type->dim[0].name != nm_attr_sym(op, "over"))
             return "the dim of a repeat's turns is not the first of what it stacks [ordered]";
     return NULL;
