@@ -35,7 +35,8 @@ LLVMValueRef nm_collective_rows(nm_table *t);
 typedef struct nm_pipe { // what --pp can split
     int n_units;
     int64_t turns;     // of all chunked repeats together
-    const char *where; // "layers (gpt2.nm:4)", "turns of layers (gemma2.nm:26)"; "": nothing
+    const char *where; // "layers (gpt2.nm:4)", "turns of layers (gemma2.nm:26)", of several
+                       // "lower (m.nm:2) + upper (m.nm:2)"; "": nothing
 } nm_pipe;
 nm_pipe nm_pipe_of(nm_module *m);
 int64_t nm_kv_extent(nm_module *m); // gcd of the dims by which tp is factored; 0: none

@@ -145,6 +145,16 @@ static int count_units(const nm_module *m)
     return n;
 }
 
+// "lower (m.nm:2) + upper (m.nm:2)": repeats of one dim are one.
+static const char *add_repeat(nm_module *m, const char *where, const nm_dim_decl *of)
+{
+    const char *one = nm_arena_fmt(m->arena, "%s%s (%s)", of->turns_of ? "turns of " : "",
+                                   of->turns_of ? of->turns_of : of->name, nm_where(m, of->loc));
+    if (!*where || strstr(where, one))
+        return *where ? where : one;
+    return nm_arena_fmt(m->arena, "%s + %s", where, one);
+}
+
 // Each unit stands in the program once a mode, and for train and eval: it counts once.
 nm_pipe nm_pipe_of(nm_module *m)
 {
@@ -159,9 +169,7 @@ nm_pipe nm_pipe_of(nm_module *m)
             continue;
         seen |= UINT64_C(1) << u;
         pipe.turns += turns;
-        if (!*pipe.where)
-            pipe.where = nm_arena_fmt(m->arena, "%s%s (%s)", of->turns_of ? "turns of " : "",
-                                      of->turns_of ? of->turns_of : of->name, nm_where(m, of->loc));
+        pipe.where = add_repeat(m, pipe.where, of);
     }
     return pipe;
 }

@@ -35,6 +35,15 @@ static int64_t layers_of(const nmrt_stages *s, int unit)
     return most;
 }
 
+int64_t nmrt_islands_most(const nmdrv_program *program, const nmrt_stages *s)
+{
+    int64_t most = 0;
+    for (int u = 1; u < s->n_units; u += 2)
+        if (has_texts(program, u) && layers_of(s, u) > most)
+            most = layers_of(s, u);
+    return most;
+}
+
 static int add_chunk(nmrt_chunk *chunk, int n, const nmrt_chunk *whole, int64_t first,
                      int64_t turns, nmdrv_products products)
 {

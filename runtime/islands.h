@@ -14,6 +14,8 @@ typedef struct nmrt_islands {
 
 nmrt_islands nmrt_islands_of(const nmrt_options *options);
 bool nmrt_islands_any(const nmdrv_program *program); // has it both texts of a repeat?
+// The most layers that a repeat with both texts has; 0: there is none.
+int64_t nmrt_islands_most(const nmdrv_program *program, const nmrt_stages *stages);
 // The turns of a chunk by what their products are of, in order: at most three chunks, and one where
 // its repeat has one text. Returns how many.
 int nmrt_islands_chunks(const nmrt_islands *islands, const nmdrv_program *program,

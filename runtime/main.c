@@ -260,11 +260,22 @@ static nmrt_status choose_program(const nmrt_options *o, nmrt_choice *on, nmrt_e
     return status == NMRT_OK ? status : nmrt_choose(o->device, n, on, e);
 }
 
+// What plan prices: the program in f32, or one in bf16, before those that round more.
+static const nmdrv_program *find_priced(void)
+{
+    static const char *const precision[] = {"f32", "bf16"};
+    const nmdrv_program *any = nemocc_programs[0], *found = NULL;
+    for (size_t i = 0; i < sizeof precision / sizeof *precision && !found; i++)
+        found =
+            nmrt_program_find((nmdrv_flavour)any->flavour, (nmrt_numbers){precision[i], "auto"});
+    return found ? found : any;
+}
+
 // What a verb runs on; those that only tell of the binary take any of its programs.
 static nmrt_status choose(const nmrt_options *o, nmrt_choice *on, nmrt_error *e)
 {
     if (!(o->verb & (NMRT_TRAIN | NMRT_EVAL | NMRT_GENERATE))) {
-        *on = (nmrt_choice){NULL, nemocc_programs[0]};
+        *on = (nmrt_choice){NULL, o->verb == NMRT_PLAN ? find_priced() : nemocc_programs[0]};
         return o->verb == NMRT_PLAN ? nmrt_cpu_check(on->program, e) : NMRT_OK;
     }
     NMRT_TRY(choose_program(o, on, e));

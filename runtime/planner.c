@@ -13,6 +13,10 @@ static nmrt_status make_cluster(nmrt_cluster *c, const nmdrv_program *program,
                         .gpus = options->gpus,
                         .node = (int)options->node,
                         .bf16 = strcmp(options->precision, "f32") != 0};
+    bool wide = strcmp(program->precision, "f32") == 0;
+    if (!wide && !c->bf16)
+        return nmrt_fail(e, NMRT_USAGE, "plan: this binary was not compiled to compute in f32");
+    c->narrow = wide && c->bf16 ? nmrt_costs.activation_bytes / 4 : 1;
     c->asked = options->ways;
     if (!options->recompute)
         c->asked = (nmrt_recompute){1, {{.name = "", .kind = NMRT_WAY_AUTO}}};

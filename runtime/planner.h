@@ -15,6 +15,7 @@ typedef struct nmrt_cluster { // what is asked
     int64_t gpus, memory; // memory: bytes that a GPU may use
     int node;
     bool bf16;
+    double narrow; // what activations take of their bytes in the plan
 } nmrt_cluster;
 
 typedef enum { // what a GPU's memory holds

@@ -1,16 +1,14 @@
 // What a GPU holds: the program's plan for the stage, class by class in the dtypes of a GPU. The
-// program is f32; in bf16 weights and activations have 2 bytes, and weights an f32 master beside
-// the optimizer's moments. Gradients, moments and what finish computes with stay f32.
+// program is f32, unless the binary has none that is; in bf16 weights and activations have 2 bytes,
+// and weights an f32 master beside the optimizer's moments. Gradients, moments and what finish
+// computes with stay f32.
 #include "runtime/planner.h"
 
 #include "runtime/dtype.h"
 
 #include <string.h>
 
-static double activation(const nmrt_cluster *c, double bytes)
-{
-    return c->bf16 ? bytes / 4 * nmrt_costs.activation_bytes : bytes;
-}
+static double activation(const nmrt_cluster *c, double bytes) { return bytes * c->narrow; }
 
 // --- parameters ----------------------------------------------------------------------------------
 

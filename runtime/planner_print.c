@@ -2,6 +2,7 @@
 #include "runtime/planner.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static double tokens_per_gpu(const nmrt_cluster *c, const nmrt_candidate *x)
 {
@@ -67,8 +68,8 @@ static void print_notes(const nmrt_cluster *c, nmrt_text *out)
 {
     nmrt_text_add(out, "\nA prediction, by docs/plan.md: tp, cp, pp, dp are communication that "
                        "nothing hides.\n");
-    if (c->bf16)
-        nmrt_text_add(out, "bf16 is what a GPU would hold and run; this binary's own is f32.\n");
+    if (c->bf16 && strcmp(c->program->precision, "f32") == 0)
+        nmrt_text_add(out, "bf16 is what a GPU would hold and run of the program in f32.\n");
     if (*c->gpu->source)
         nmrt_text_add(out, "%s: %s.\n", c->gpu->name, c->gpu->source);
 }

@@ -61,8 +61,7 @@ static void add_sends(step *x, int stage, bool backward)
     double bytes = (double)nmrt_chain_sent(&x->setup->train, stage, backward);
     if (bytes <= 0)
         return;
-    if (x->cluster->bf16)
-        bytes *= nmrt_costs.activation_bytes / 4;
+    bytes *= x->cluster->narrow;
     nmrt_cost send = {.time = {[NMRT_TIME_PP] = nmrt_cost_send(&x->model, bytes)}};
     nmrt_cost_add(&x->all, &send, 1);
     (backward ? x->back : x->forward)[stage] += send.time[NMRT_TIME_PP];

@@ -16,6 +16,7 @@
 #include "runtime/comm.h"
 #include "runtime/data.h"
 #include "runtime/eval.h"
+#include "runtime/islands.h"
 #include "runtime/metrics.h"
 #include "runtime/progress.h"
 #include "runtime/schedule.h"
@@ -482,6 +483,26 @@ static void print_recompute(const trainer *t)
     nmrt_text_release(&text);
 }
 
+// More layers than there are is all of them.
+static void note_layers(const trainer *t)
+{
+    const nmrt_options *o = t->o;
+    int64_t most = nmrt_recompute_most(&t->setup.stages),
+            both = nmrt_islands_most(t->program, &t->setup.stages);
+    for (int i = 0; i < o->ways.n; i++)
+        if (o->ways.way[i].kind == NMRT_WAY_BLOCK && o->ways.way[i].layers > most)
+            fprintf(t->out->note,
+                    "note: --recompute block:%lld is full: no stage has more than "
+                    "%lld layers\n",
+                    (long long)o->ways.way[i].layers, (long long)most);
+    if (both && (o->bf16_start > both || o->bf16_end > both))
+        fprintf(t->out->note,
+                "note: --num-layers-at-%s-in-bf16 %lld is all layers: no repeat has "
+                "more than %lld\n",
+                o->bf16_start > both ? "start" : "end",
+                (long long)(o->bf16_start > both ? o->bf16_start : o->bf16_end), (long long)both);
+}
+
 static void print_start(const trainer *t)
 {
     const nmdrv_program *p = t->program;
@@ -567,6 +588,7 @@ static nmrt_status open_engine(trainer *t, nmrt_error *e)
 static nmrt_status train(trainer *t, int local_ranks, nmrt_error *e)
 {
     NMRT_TRY(find_functions(t, e));
+    note_layers(t);
     if (t->o->dry_run)
         return dry_run(t, e);
     NMRT_TRY(nmrt_setup_check_memory(&t->setup, local_ranks, e));

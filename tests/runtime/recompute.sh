@@ -64,3 +64,7 @@ expect '^note: --recompute full changes nothing: ' "$fake" --dry-run --recompute
 expect '^note: --recompute full changes nothing: ' "$fake" plan --gpus 1 --global-batch 8 --recompute full
 expect '^  --recompute  *none selective full block:N auto$' "$units" info
 expect '"recompute": \["none", "selective", "full"\]' "$units" info --json
+for way in block:0 block:99999999999999999999 '' full,; do
+    expect '^error: --recompute takes none, .*; not' "$units" "${flags[@]}" --recompute "$way"
+done
+expect '^note: --recompute block:99 is full: no stage has more than 11 layers$' dry --recompute block:99
