@@ -117,9 +117,9 @@ static void note_delayed(const nmrt_run *run)
                                 "reads, as current does\n");
     else if (turns)
         fprintf(run->out->note,
-                "note: --fp8-recipe delayed: the layers in %s are several a turn, and scale by "
+                "note: --fp8-recipe delayed: turns of %.*s are of several layers, which scale by "
                 "what they read, as current does\n",
-                turns);
+                nmrt_stem(turns), turns);
 }
 
 // Without a text that takes what is rounded of weights, there is nothing to keep or not.
