@@ -8,6 +8,7 @@
 #include "passes/pass.h"
 #include "passes/remarks.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,8 @@ static const char help[] =
     "                          head_chunks@%12: is value 12 computed by chunks, and if not, why\n"
     "  --list-ops-md           the table of ops, as docs/ops.md\n"
     "  --help\n"
+    "\n"
+    "Exit status: 0 fine, 1 a mistake in the text, 2 a mistake in the command.\n"
     "\n";
 
 // --- errors that the file expects --------------------------------------------------------------
@@ -131,7 +134,7 @@ static bool take_option(options *o, const char *arg)
             return *flags[i].slot = true;
     if (!strncmp(arg, "--explain=", 10)) {
         o->explain = arg + 10;
-        return strstr(o->explain, "@%") != NULL;
+        return true;
     }
     if (!strncmp(arg, "--fp8-recipe=", 13)) {
         o->recipe = arg + 13;
@@ -153,7 +156,26 @@ static bool take_option(options *o, const char *arg)
     return true;
 }
 
-// 0 or 1: the answer was printed, exit so; -1: go on.
+// RULE@%VALUE
+static bool is_question(const char *text)
+{
+    const char *at = strstr(text, "@%");
+    return at && at > text && at[2];
+}
+
+// 2: what a mistake in the command exits with.
+__attribute__((format(printf, 1, 2))) static int mistake(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("nemocc-opt: error: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputs(" See --help\n", stderr);
+    va_end(args);
+    return 2;
+}
+
+// 0, 1 or 2: the answer was printed, exit so; -1: go on.
 static int read_options(options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -161,23 +183,21 @@ static int read_options(options *o, int argc, char **argv)
             return printf("%s%s", help, nm_pipeline_help), 0;
         if (!strcmp(argv[i], "--list-ops-md"))
             return nm_opdoc_print(stdout), 0;
-        if (!take_option(o, argv[i])) {
-            fprintf(stderr, "nemocc-opt: error: what is '%s'? See --help\n", argv[i]);
-            return 1;
-        }
+        bool apart = !strcmp(argv[i], "--load-pass") && i + 1 < argc;
+        if (apart ? !nm_pipeline_load(&o->pipeline, argv[++i]) : !take_option(o, argv[i]))
+            return mistake("what is '%s'?", argv[i]);
     }
     nm_diag diag = nm_diag_to(stderr);
     if (!nm_plugins_load(&diag, &o->pipeline))
-        return 1;
+        return 2;
     if (o->print_pipeline)
         return nm_pipeline_print(stdout, &o->pipeline), 0;
-    const char *wrong = !o->file ? "no file"
+    const char *wrong = !o->file                                 ? "no file"
+                        : o->explain && !is_question(o->explain) ? "--explain needs RULE@%VALUE"
                         : o->recipe && (!o->precision || strcmp(o->precision, "fp8") != 0)
                             ? "--fp8-recipe is of --precision=fp8"
                             : NULL;
-    if (wrong)
-        fprintf(stderr, "nemocc-opt: error: %s. See --help\n", wrong);
-    return wrong ? 1 : -1;
+    return wrong ? mistake("%s.", wrong) : -1;
 }
 
 static bool process(nm_module *m, const nm_source *src, const options *o)

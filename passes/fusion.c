@@ -9,6 +9,11 @@ static const char *const fusion_name[NM_N_FUSIONS] = {
 
 int nm_fusion_find(nm_item name) { return nm_item_find(name, NM_N_FUSIONS, fusion_name); }
 
+const char *nm_fusion_nearest(const char *name)
+{
+    return nm_nearest(name, fusion_name, NM_N_FUSIONS);
+}
+
 unsigned nm_fusions_listed(const char *list)
 {
     unsigned bits = 0;

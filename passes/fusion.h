@@ -18,7 +18,8 @@ bool nm_fusion_is_off(const nm_module *m, nm_fusion f);
 
 // --- names: fuse.bias ------------------------------------------------------------------------
 
-int nm_fusion_find(nm_item name); // an nm_fusion, or -1
+int nm_fusion_find(nm_item name);                // an nm_fusion, or -1
+const char *nm_fusion_nearest(const char *name); // NULL: none is near
 // Those of a list of names, as bits; other names are passes'.
 unsigned nm_fusions_listed(const char *list);
 

@@ -14,7 +14,8 @@
 
 static bool unknown_pass(nm_module *m, const nm_rows *rows, const char *option, const char *name)
 {
-    const char *near = nm_rows_nearest(rows, name);
+    bool fused = !strcmp(option, "--disable-pass") && !strncmp(name, "fuse.", 5);
+    const char *near = fused ? nm_fusion_nearest(name) : nm_rows_nearest(rows, name);
     return nm_error(m->diag, (nm_loc){0}, "%s: no pass is called '%s'%s%s%s", option, name,
                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
@@ -255,7 +256,7 @@ static const char *value_of(const char *arg, const char *name)
     return !strncmp(arg, name, n) && arg[n] == '=' ? arg + n + 1 : NULL;
 }
 
-static bool add_plugin(nm_pipeline_opts *o, const char *path)
+bool nm_pipeline_load(nm_pipeline_opts *o, const char *path)
 {
     if (!*path || o->n_plugins == NM_MAX_PLUGINS)
         return false;
@@ -294,7 +295,7 @@ int nm_pipeline_option(nm_pipeline_opts *o, const char *arg)
         return add_disabled(o, disable) ? 1 : -1;
     const char *library = value_of(arg, "--load-pass");
     if (library)
-        return add_plugin(o, library) ? 1 : -1;
+        return nm_pipeline_load(o, library) ? 1 : -1;
     if (!strcmp(arg, "--verify-each"))
         return o->verify_each = true;
     if (!strcmp(arg, "--evaluate-each"))

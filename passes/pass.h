@@ -56,6 +56,8 @@ bool nm_pipeline_run(nm_module *m, const nm_pipeline_opts *opts);
 // One line a pass: number, name, why it is here; of a plug-in, its file.
 void nm_pipeline_print(FILE *out, const nm_pipeline_opts *opts);
 
+// One more --load-pass. false: no name, or too many.
+bool nm_pipeline_load(nm_pipeline_opts *opts, const char *path);
 // Take one command-line option, if it is the pipeline's. 1: taken, 0: not ours, -1: malformed.
 int nm_pipeline_option(nm_pipeline_opts *opts, const char *arg);
 extern const char nm_pipeline_help[];

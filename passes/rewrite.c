@@ -81,9 +81,12 @@ static bool match(nm_match *m, const nm_rule *r, const char *p, nm_value *v, boo
 
 static bool match_args(nm_match *m, const nm_rule *r, const char *p, nm_op *op, bool swap)
 {
-    for (int i = 0; i < op->n_in; i++, p = skip_term(p))
-        if (*skip(p) == ')' || *skip(p) == '$' || !match(m, r, p, op->in[swap ? 1 - i : i], true))
+    for (int i = 0; i < op->n_in; i++, p = skip_term(p)) {
+        if (*skip(p) == ')' || *skip(p) == '$')
+            return fail(m, skip(p), "fewer operands in the pattern");
+        if (!match(m, r, p, op->in[swap ? 1 - i : i], true))
             return false;
+    }
     p = skip(p);
     if (*p == '$') {
         const nm_op **slot = &m->attr[p[1] - 'a'];

@@ -55,6 +55,7 @@ build before -DPLACE='.before = "mine"' -DROW='.name = "yours", .run = run, .why
 expect 'abs %x' nemocc-opt --load-pass=%s/mine.so --pass=mine --verify-each %s/f.nmir
 expect '1  exp(neg(?x)) => abs(?x)' nemocc-opt --load-pass=%s/mine.so --pass=mine -Rfuse --quiet %s/f.nmir
 expect "@f, %y: exp(neg(?x)) => abs(?x): at 'neg(?x)) => abs(?x)': computed by another op" nemocc-opt --load-pass=%s/mine.so --pass=mine --explain='exp@%1' --quiet %s/g.nmir
+expect 'abs %x' nemocc-opt --load-pass %s/mine.so --pass=mine %s/f.nmir
 expect '# after mine' nemocc-opt --load-pass=%s/mine.so --stop-after=mine --dump-after=mine --quiet %s/f.nmir
 expect 'exp' nemocc-opt --load-pass=%s/mine.so --stop-after=autodiff --disable-pass=mine %s/f.nmir
 expect "3  mine         to see it run (%s/mine.so)" nemocc --load-pass %s/mine.so --print-pipeline
