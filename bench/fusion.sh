@@ -2,7 +2,8 @@
 # What each fusion is worth: all on, each off by --disable-pass, all off. Of a micro-batch of the sizes below: megabytes that kernels
 # read and write (bench/fusion.py), and for the step's end, in f32 on processors and in bf16 on a GPU, whose program is planned
 # and not run; what activations take on processors. And tokens per second of processor time, in f32 on one thread, with few
-# tokens a step: the difference between two runs, so that neither the start nor who else uses the machine counts.
+# tokens a step: the difference between two runs, each the best of three, so that neither the start nor who else uses the
+# machine counts.
 # Usage: bench/fusion.sh [tiny|124m|llama ...]     STEPS=4 (0: no runs)
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,10 +32,12 @@ moved() { # moved TARGET PRECISION FLAGS...
     $nemocc $model $flags $fixed --target "$1" --precision "$2" "${@:3}" --emit=plan -o "$work/plan"
     python3 bench/fusion.py $dims <"$work/plan" | sed 's/ / | /'
 }
-processor_time() { # processor_time STEPS: seconds
+processor_time() { # processor_time STEPS: seconds, the least of three runs
     local TIMEFORMAT='%U'
-    { time "$work/train_bin" --data "$work/text" --steps "$1" --threads 1 --micro-batch 2 --global-batch 2 --seq 128 \
-        --log-dir "$work/logs" >/dev/null 2>&1; } 2>&1
+    for _ in 1 2 3; do
+        { time "$work/train_bin" --data "$work/text" --steps "$1" --threads 1 --micro-batch 2 --global-batch 2 --seq 128 \
+            --log-dir "$work/logs" >/dev/null 2>&1; } 2>&1
+    done | sort -n | head -1
 }
 speed() {
     [ "$steps" -gt 0 ] || { echo - && return; }
