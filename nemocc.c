@@ -217,6 +217,17 @@ static bool is_planned(nm_module *m)
                     "stopped early; use --emit=nmir");
 }
 
+// Without it a rank of several would keep to itself what the others wait for.
+static bool is_sharded(nm_module *m)
+{
+    bool sharded = m->n_mesh == 0;
+    nm_each_func(f, m)
+        sharded |= f->part.mode != NULL;
+    return sharded || nm_error(m->diag, (nm_loc){0},
+                               "no code can be made without the pass shard of a model that has a "
+                               "mesh; use --emit=nmir or --fix each of its axes to 1");
+}
+
 static const char *const *split_list(nm_module *m, const char *list, int *n)
 {
     enum { MOST = 16 };
@@ -392,7 +403,7 @@ static bool compile(nm_arena *arena, nm_diag *diag, const nm_cli *cli)
             return true;
         if (row->print)
             return write_text(m[i], cli->out ? cli->out : row->otherwise, row->print);
-        if (!is_planned(m[i]))
+        if (!is_planned(m[i]) || !is_sharded(m[i]))
             return false;
     }
     note_head_chunk(diag, cli, n, m);

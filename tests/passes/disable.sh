@@ -23,6 +23,10 @@ for pass in localize quantise; do # once, the compiler crashed without
     # shellcheck disable=SC2086 # words
     [ "$(without $pass $meshed --precision fp8 --fp8-recipe blockwise --fp8-format e4m3)" = 1 ]
 done
+# A program of ranks that exchange nothing is none.
+# shellcheck disable=SC2086
+if nemocc $meshed --target host --disable-pass=shard -o /dev/null 2>"$said"; then exit 1; fi
+grep -q 'error: no code can be made without the pass shard' "$said"
 
 # Each option adds to the list, and what is refused is the one that is needed.
 [ "$(without ring $model --disable-pass=fuse.bias --disable-pass=localize)" = 1 ]
