@@ -62,11 +62,13 @@ static bool is_short(nm_dtype d)
     return nm_dtype_table[d].is_float && nm_dtype_table[d].bytes < nm_dtype_table[NM_f32].bytes;
 }
 
-// A map that gives less than f32 would round by itself: casts do, and say so.
+// A map that gives less than f32 would round by itself: casts do, and say so. A program in f32 is
+// rounded where its author says so, in a map of 16 bits, too.
 static const char *check_rounded(nm_op *op)
 {
     bool rounds = op->code == NM_OP_cast || op->code == NM_OP_qdq;
-    return nm_is(op, NM_MAP) && !rounds && is_short(op->out[0].type->dtype)
+    bool narrowed = op->func->module->options.precision > NM_PRECISION_f32;
+    return narrowed && nm_is(op, NM_MAP) && !rounds && is_short(op->out[0].type->dtype)
                ? "a map rounds what it computes [rounded]"
                : NULL;
 }
