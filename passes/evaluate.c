@@ -126,10 +126,9 @@ static double work_of(const nm_func *f, const nm_eval_opts *o)
 
 static bool has_meaning(const nm_func *f)
 {
-    nm_each_op(op, f) {
+    nm_each_op(op, f)
         if (op->body ? !has_meaning(op->body) : op->code != NM_OP_ret && !nm_info(op)->eval)
             return false;
-    }
     return true;
 }
 

@@ -129,7 +129,7 @@ static bool is_too_wide(const nm_fuse *g, const nm_cluster *c)
     return n_in > MAX_OPERANDS || n_out > MAX_UNITS_STORED;
 }
 
-// Of clusters p and q, which would be this one: all of whose units are in it for now.
+// Of what clusters p and q would be together: `joint` has the units of both.
 static const char *joint_law(const nm_fuse *g, const nm_cluster *joint, bool kept)
 {
     if (is_too_wide(g, joint))

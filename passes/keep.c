@@ -212,16 +212,18 @@ static void find_reads(nm_keep *k, nm_func *f)
 
 // --- the functions of micro-batches --------------------------------------------------------------
 
+typedef struct taken { // by a function
+    int kept;
+    nm_func *body; // that it was taken into
+    nm_value *v;
+} taken;
+
 typedef struct taker { // a copy of a function, which takes what is kept
     nm_keep *k;
     nm_func *f;
     nm_value **map; // from the function's own ids
     int n;
-    struct taken {
-        int kept;
-        nm_func *body; // that it was taken into
-        nm_value *v;
-    } *taken;
+    taken *taken;
 } taker;
 
 // In the function's body, or in a repeat's: its turn's part.
@@ -239,7 +241,7 @@ static nm_value *take(taker *t, int kept, nm_func *body)
         nm_loop_close(&l);
     }
     t->taken = nm_arena_grow(t->k->m->arena, t->taken, t->n, sizeof *t->taken);
-    t->taken[t->n++] = (struct taken){kept, body, v};
+    t->taken[t->n++] = (taken){kept, body, v};
     return v;
 }
 

@@ -111,14 +111,18 @@ static nm_value *bring_operand(giver *g, nm_value *v)
     return param ? param : (turn ? nm_loop_stack : nm_loop_whole)(l, operand, NULL)->param;
 }
 
+static void bring_operands(giver *g, const nm_op *op, bool constant)
+{
+    for (int i = 0; i < op->n_in; i++)
+        if (nm_keep_is_constant(op->in[i]) == constant)
+            bring(g, op->in[i]);
+}
+
 static nm_value *bring_op(giver *g, nm_value *v)
 {
     nm_sym over = v->func->parent ? nm_attr_sym(v->func->parent, "over") : NULL;
-    for (int constant = 0; constant < 2;
-         constant++) // which stand where the others have opened a loop
-        for (int i = 0; i < v->def->n_in; i++)
-            if (nm_keep_is_constant(v->def->in[i]) == constant)
-                bring(g, v->def->in[i]);
+    bring_operands(g, v->def, false);
+    bring_operands(g, v->def, true); // constants stand where the others have opened a loop
     nm_loop *l = over ? find_loop(g, over) : NULL;
     nm_func *into = l ? l->body : g->f;
     nm_op *before = l ? l->body->last : g->n_loops ? g->loop[0].op : NULL;

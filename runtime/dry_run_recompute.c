@@ -148,17 +148,17 @@ nmrt_status nmrt_setup_print_recompute(const nmrt_setup *s, nmrt_text *out, nmrt
     int n = list_rows(s, r);
     if (n < 2) // no choice
         return NMRT_OK;
-    int this = 0;
-    while (this < n && !are_same(&s->stages, &s->recompute, &r[this].recompute))
-        this++;
-    if (this == n)
+    int own = 0;
+    while (own < n && !are_same(&s->stages, &s->recompute, &r[own].recompute))
+        own++;
+    if (own == n)
         r[n++].recompute = s->recompute;
     nmrt_text_add(out, "\n   %-16s %12s %12s %10s %12s %11s\n", "--recompute", "memory", "saved",
                   "launches", "operations", "of a step");
     nmrt_text_add(out, "   %-16s %12s %12s %10s %12s\n", "", "a rank", "of it", "a rank", "again");
     for (int i = 0; i < n; i++) {
         NMRT_TRY(measure(s, &r[i], e));
-        print_row(&r[i], i == this, out);
+        print_row(&r[i], i == own, out);
     }
     return NMRT_OK;
 }

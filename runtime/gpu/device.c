@@ -233,6 +233,7 @@ static nmrt_memory_info emu_memory_info(void) { return nmrt_device_host.memory_i
 
 static int emu_sharers(int local_ranks) { return local_ranks; }
 
+// clang-format off
 #define GPU_DEVICE(title, opens, memory, shares, names)                                            \
     {                                                                                              \
         .name = title,                                                                             \
@@ -258,6 +259,7 @@ static int emu_sharers(int local_ranks) { return local_ranks; }
         .peak = gpu_peak,                                                                          \
         .describe = gpu_describe,                                                                  \
     }
+// clang-format on
 
 const nmrt_device_ops nmrt_device_cuda =
     GPU_DEVICE("cuda", cuda_open, cuda_memory_info, cuda_sharers, NULL);

@@ -237,8 +237,10 @@ static void k_schedule(const nmdrv_sym *sym, void *const *arg, int64_t from, int
         step < warmup ? peak * ramp : low + (peak - low) * 0.5f * (1 + cosf(3.14159265f * part));
 }
 
+// clang-format off
 #define KERNEL(title, line, function, least)                                                       \
     {.name = title, .where = line, .fn = function, .grain = least}
+// clang-format on
 
 static const nmdrv_kernel kernels[] = {
     [K_INIT] = KERNEL("map.init", "fake.nm:1", k_init, 1024),
@@ -280,12 +282,14 @@ static const nmdrv_param params[] = {
     {"sgd.m.out.w", 1, 0, 0, NMDRV_F32, 2, out_dims, out_shape, "sgd", 0},
 };
 
+// clang-format off
 #define F32(bind, name, buf, rank, dim) {bind, name, buf, NMDRV_F32, rank, dim, -1, "", 0}
 #define WEIGHTS(bind, prefix, buf)                                                                 \
     F32(bind, prefix "here.w", buf, 2, embed_dims),                                                \
         F32(bind, prefix "before.w", (buf) + 1, 2, embed_dims),                                    \
         F32(bind, prefix "out.w", (buf) + 2, 2, out_dims)
 #define LIVE(from, to, name) {NMDRV_BUF_TRANSIENT, from, to, name, "fake.nm:5"}
+// clang-format on
 
 static void set_weights(int64_t *bytes, int from)
 {
@@ -469,11 +473,13 @@ static const nmdrv_arg schedule_args[] = {
     SCALAR("warmup", 3, NMDRV_F32), SCALAR("floor", 4, NMDRV_F32)};
 static const nmdrv_arg schedule_results[] = {F32(NMDRV_OUT, "lr", 5, 0, NULL)};
 
+// clang-format off
 #define FUNC(name, role, entry, run, sizes, flops, bufs, args, results, n_results)                 \
     {                                                                                              \
         name,  role,  entry,       -1,          NMDRV_WHOLE, 0,    -1,   NMDRV_EACH, run,          \
         sizes, flops, COUNT(bufs), COUNT(args), n_results,   bufs, args, results,    -1,           \
         -1,    0}
+// clang-format on
 static const nmdrv_func funcs[] = {
     FUNC("init", NMDRV_INIT, "", run_init, sizes_init, no_flops, init_bufs, init_args, init_results,
          6),
