@@ -20,10 +20,7 @@ const nmrt_option nmrt_option_table[] = {
 #include "runtime/options.def"
 #undef OPTION
 };
-const int nmrt_n_options = sizeof nmrt_option_table / sizeof *nmrt_option_table;
-
-_Static_assert(sizeof nmrt_option_table / sizeof *nmrt_option_table <= 64,
-               "nmrt_options.given has a bit an option");
+const int nmrt_n_options = NMRT_N_OPTIONS;
 
 const nmrt_verb_info nmrt_verbs[] = {
     {NMRT_TRAIN, "train", "train the model on a text (the default)"},
@@ -214,7 +211,7 @@ const nmrt_option *nmrt_option_find(const char *name)
 
 bool nmrt_option_given(const nmrt_options *o, const nmrt_option *option)
 {
-    return o->given >> (option - nmrt_option_table) & 1;
+    return o->given[option - nmrt_option_table];
 }
 
 const char *nmrt_verb_name(nmrt_verb verb)
@@ -304,7 +301,7 @@ static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
     if (!takes_value && equals)
         nmrt_text_add(problems, "--%s takes no value\n", name);
     else if (option) {
-        o->given |= (uint64_t)1 << (option - nmrt_option_table);
+        o->given[option - nmrt_option_table] = true;
         nmrt_option_set(o, option, value, problems);
     } else if (nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
         nmrt_text_add(problems, "%s\n", e.text);

@@ -20,14 +20,20 @@ typedef int64_t nmrt_option_INT, nmrt_option_COUNT;
 typedef double nmrt_option_REAL, nmrt_option_TIME;
 typedef bool nmrt_option_SWITCH;
 
-enum { NMRT_CARRIED = 17 };
+enum {
+    NMRT_CARRIED = 17,
+    NMRT_N_OPTIONS = 0 // rows of options.def
+#define OPTION(...) +1
+#include "runtime/options.def"
+#undef OPTION
+};
 
 typedef struct nmrt_options {
     nmrt_verb verb, help_of; // help_of: the verb that --help or `help VERB` asks about; 0: all
 #define OPTION(field, name, arg, kind, verbs, group, def, help) nmrt_option_##kind field;
 #include "runtime/options.def"
 #undef OPTION
-    uint64_t given; // bit i: a flag set option i
+    bool given[NMRT_N_OPTIONS]; // a flag set option i
     nmrt_hypers hypers;
     nmrt_recompute ways;         // what --recompute says of them
     char *carried[NMRT_CARRIED]; // owned: texts that a checkpoint gave (resume.h)
