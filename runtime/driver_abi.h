@@ -10,7 +10,7 @@
 
 // The tables below are laid out by hand.
 // clang-format off
-enum { NMDRV_VERSION = 17 };
+enum { NMDRV_VERSION = 18 };
 
 // --- sizes that are bound when the binary starts ----------------------------------------------------
 
@@ -288,6 +288,41 @@ struct nmdrv_frame {     // what one call of a function runs on; made by the run
     void *device;         // the calls' own
 };
 
+// --- weights of foreign checkpoints (docs/weights.md) ---------------------------------------------------------
+
+typedef struct nmdrv_part_of { // a parameter, or a part of one, in one tensor of a foreign checkpoint
+    const char *name;        // of the file's tensor: "model.layers.{0}.self_attn.qkv_proj.weight"; {j}: the index along the parameter's dim j
+    const char *codec, *scales; // "": plain numbers; "mxfp4": name has the blocks, scales (with {j}, too) the scales
+    const char *where;       // "llama3.nm:52"
+    int64_t param;           // index into program.param
+    int64_t rank;            // of the file's tensor (decoded, of a codec) ..
+    const int64_t *shape;    // [rank] .. and its extents
+    int64_t base;            // elements: the parameter's index i lies at base + sum over j of (i_j - from_j) * stride_j
+    const int64_t *stride;   // [param rank]; 0 where dim j is in the name
+    const int64_t *from, *extent; // [param rank] the part of the parameter: [from, from + extent)
+} nmdrv_part_of;
+
+// What config.json says and what it has to. A value is JSON text. A file that lacks a key, or has null there, says `absent`; so
+// does this binary where `value` is "". The two must be equal: strings, bools, lists; numbers as doubles, and those that are not
+// whole as floats, too. absent "": where ours has a value, a file must have the key; where not, it must not.
+typedef struct nmdrv_config_row {
+    int64_t n_keys;          // spellings, at least 1: an export writes the first, an import reads every one that the file has
+    const char *const *key;  // "rope_scaling.factor": of an object in an object
+    const char *value;       // of this binary, as an export writes it; "": an export has no such key
+    const char *absent;      // ""
+    int64_t written;         // an export writes it, and no import compares it: max_position_embeddings
+    const char *where;       // "llama3.nm:55"
+} nmdrv_config_row;
+
+typedef struct nmdrv_weights { // weights hf { ... }
+    const char *name, *where;  // "hf", "llama3.nm:52"
+    const char *misfit;        // why it does not fit what was compiled, a sentence; "": it fits, and its parts are all parameters in its scope
+    int64_t n_config;          // 0: it has no config block
+    const nmdrv_config_row *config;
+    int64_t n_parts;           // by parameter, in the order of program.param; 0 where it does not fit
+    const nmdrv_part_of *part;
+} nmdrv_weights;
+
 // --- the program ---------------------------------------------------------------------------------------------
 
 typedef struct nmdrv_param { // a parameter, or a state that is kept in checkpoints
@@ -339,6 +374,8 @@ typedef struct nmdrv_program {
     int64_t n_products;         // flavour gpu
     const nmdrv_product *product;
     const char *recipe;         // precision fp8: where its scales come from: current, delayed, blockwise; "": others
+    int64_t n_weights;
+    const nmdrv_weights *weights; // of the model's file first; their names differ
 } nmdrv_program;
 
 extern const nmdrv_program *const nemocc_programs[]; // NULL at the end; one at least
