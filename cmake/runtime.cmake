@@ -1,9 +1,16 @@
-# The runtime that every emitted binary contains: libc and libm only, with its own flags, as it is
-# shipped inside the compiler. Never sanitized: emitted programs link without a sanitizer's runtime.
+# What it needs besides libc for tokenizers' regular expressions and normal forms, always static: emitted binaries need
+# libc alone when they run.
+find_path(PCRE2_INCLUDE pcre2.h REQUIRED)
+find_library(PCRE2_ARCHIVE libpcre2-8.a REQUIRED)
+find_path(UTF8PROC_INCLUDE utf8proc.h REQUIRED)
+find_library(UTF8PROC_ARCHIVE libutf8proc.a REQUIRED)
+set(NMRT_LIBRARIES ${PCRE2_ARCHIVE} ${UTF8PROC_ARCHIVE} m)
+
+# The runtime that every emitted binary contains: with its own flags, as it is shipped inside the compiler. Never sanitized: emitted programs link without a sanitizer's runtime.
 add_library(nmrt STATIC ${RUNTIME_C})
 target_compile_options(nmrt PRIVATE -O2 -g0 -ffp-contract=off -fno-sanitize=all)
 set_target_properties(nmrt PROPERTIES POSITION_INDEPENDENT_CODE ON)
-target_link_libraries(nmrt PUBLIC m)
+target_link_libraries(nmrt PUBLIC ${NMRT_LIBRARIES})
 
 # Its tests run under the sanitizers, always, against tests/runtime/fake_program.c: what a compiler
 # would emit, written by hand. `fake` is that program as a user would have it, `fake_checked` sanitized.
@@ -12,7 +19,7 @@ list(FILTER RUNTIME_C EXCLUDE REGEX "/main\\.c$")
 add_library(nmrt_checked STATIC ${RUNTIME_C} tests/runtime/fake_program.c)
 target_compile_options(nmrt_checked PUBLIC ${NMRT_CHECKED})
 target_link_options(nmrt_checked PUBLIC ${NMRT_CHECKED})
-target_link_libraries(nmrt_checked PUBLIC m)
+target_link_libraries(nmrt_checked PUBLIC ${NMRT_LIBRARIES})
 
 add_executable(fake tests/runtime/fake_program.c)
 target_compile_options(fake PRIVATE -O2 -fno-sanitize=all)
@@ -31,7 +38,7 @@ target_link_libraries(fake_units PRIVATE nmrt)
 add_executable(fake_units_checked ${RUNTIME_C} runtime/main.c tests/runtime/fake_units.c)
 target_compile_options(fake_units_checked PRIVATE ${NMRT_CHECKED})
 target_link_options(fake_units_checked PRIVATE ${NMRT_CHECKED})
-target_link_libraries(fake_units_checked PRIVATE m)
+target_link_libraries(fake_units_checked PRIVATE ${NMRT_LIBRARIES})
 add_executable(fake_checked runtime/main.c)
 target_link_libraries(fake_checked PRIVATE nmrt_checked)
 set_target_properties(fake fake_other fake_checked fake_units fake_units_checked PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)

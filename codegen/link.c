@@ -162,6 +162,15 @@ static bool add_shared_code(nm_linking *l)
     return add_file(l, "libtemplates.a", a.data, a.size);
 }
 
+static bool add_runtime(nm_linking *l)
+{
+    nm_archive runtime = nm_runtime_archive(), pcre2 = nm_pcre2_archive();
+    nm_archive utf8proc = nm_utf8proc_archive();
+    return add_file(l, "libnmrt.a", runtime.data, runtime.size) &&
+           add_file(l, "libpcre2-8.a", pcre2.data, pcre2.size) &&
+           add_file(l, "libutf8proc.a", utf8proc.data, utf8proc.size);
+}
+
 // The runtime knows the emulator by a weak symbol, which takes nothing from an archive.
 static bool add_emulator(nm_linking *l)
 {
@@ -196,10 +205,7 @@ static bool link_program(nm_linking *l, int n, const nm_object *object)
         add(l, "--strip-debug");
     add(l, nm_arena_fmt(l->m->arena, "%s/Scrt1.o", libc));
     add(l, nm_arena_fmt(l->m->arena, "%s/crti.o", libc));
-    nm_archive runtime = nm_runtime_archive();
-    nm_template_data kernels = nm_template_archive();
-    if (!add_objects(l, n, object) || !add_file(l, "libtemplates.a", kernels.data, kernels.size) ||
-        !add_file(l, "libnmrt.a", runtime.data, runtime.size) || !add_emulator(l))
+    if (!add_objects(l, n, object) || !add_shared_code(l) || !add_runtime(l) || !add_emulator(l))
         return false;
     add(l, nm_arena_fmt(l->m->arena, "-L%s", libc));
     add(l, "-lm");
@@ -249,7 +255,7 @@ static bool write_text(nm_linking *l, int n, const nm_object *object)
 bool nm_link(nm_module *m, const nm_codegen_opts *o, int n, const nm_object *object)
 {
     nm_linking l = {.m = m, .o = o};
-    l.file = nm_new_n(m->arena, const char *, (size_t)n + 5);
+    l.file = nm_new_n(m->arena, const char *, (size_t)n + 7); // and the archives
     if (o->emit == NM_EMIT_llvm || o->emit == NM_EMIT_asm)
         return write_text(&l, n, object);
     if (!make_folder(&l))

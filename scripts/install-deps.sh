@@ -2,7 +2,7 @@
 # Installs what nemocc needs on Debian 12 and is not there yet. Needs root only if something is missing.
 set -eu
 packages=(gcc clang-22 llvm-22-dev llvm-22-tools libclang-22-dev lld-22 libclang-rt-22-dev libc6-dev
-          flex bison cmake ninja-build bible-kjv time openmpi-bin iproute2)
+          flex bison cmake ninja-build libpcre2-dev libutf8proc-dev bible-kjv time openmpi-bin iproute2)
 missing=()
 for p in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")

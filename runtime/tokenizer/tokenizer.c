@@ -1,0 +1,138 @@
+// Tokenizers: which kind a path is, and what all kinds share.
+#include "runtime/tokenizer/tokenizer.h"
+
+#include "runtime/tokenizer/kind.h"
+#include "runtime/tokenizer/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// --- opening -------------------------------------------------------------------------------------
+
+typedef struct file_kind {
+    const char *suffix; // of the file's name
+    const char *usual;  // its name in a folder
+    nmrt_status (*open)(nmrt_tokenizer **t, const char *path, nmrt_error *e); // NULL: not there yet
+} file_kind;
+
+static const file_kind file_kinds[] = {
+    {".json", "tokenizer.json", NULL},
+    {".model", "tokenizer.model", NULL},
+};
+enum { N_FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
+
+static nmrt_status open_file(nmrt_tokenizer **t, const char *path, nmrt_error *e)
+{
+    size_t n = strlen(path);
+    for (int i = 0; i < N_FILE_KINDS; i++) {
+        size_t s = strlen(file_kinds[i].suffix);
+        if (n <= s || strcmp(path + n - s, file_kinds[i].suffix) != 0)
+            continue;
+        if (!file_kinds[i].open)
+            return nmrt_fail(e, NMRT_USAGE, "%s: tokenizers of such files are not there yet", path);
+        return file_kinds[i].open(t, path, e);
+    }
+    return nmrt_fail(e, NMRT_USAGE,
+                     "%s: no tokenizer has such a name; give a tokenizer.json, a SentencePiece "
+                     ".model, a folder that has one of them, or the word bytes",
+                     path);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+nmrt_status nmrt_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e)
+{
+    *t = NULL;
+    if (strcmp(path, "bytes") == 0)
+        return nmrt_bytes_tokenizer_open(t, path, e);
+    if (!is_folder(path))
+        return open_file(t, path, e);
+    for (int i = 0; i < N_FILE_KINDS; i++) {
+        char file[NMRT_PATH];
+        NMRT_TRY(nmrt_path_join(file, path, file_kinds[i].usual, e));
+        if (nmrt_path_exists(file))
+            return open_file(t, file, e);
+    }
+    return nmrt_fail(e, NMRT_WORLD, "%s has neither tokenizer.json nor tokenizer.model", path);
+}
+
+void nmrt_tokenizer_close(nmrt_tokenizer *t)
+{
+    if (t)
+        t->kind->close(t);
+}
+
+int64_t nmrt_tokenizer_size(const nmrt_tokenizer *t) { return t->size; }
+int64_t nmrt_tokenizer_bos(const nmrt_tokenizer *t) { return t->bos; }
+int64_t nmrt_tokenizer_eos(const nmrt_tokenizer *t) { return t->eos; }
+
+int64_t nmrt_tokenizer_id(const nmrt_tokenizer *t, const char *piece)
+{
+    return t->kind->id(t, piece, strlen(piece));
+}
+
+// --- encoding and decoding -----------------------------------------------------------------------
+
+struct nmrt_encoder {
+    const nmrt_tokenizer *t;
+    void *scratch;  // the kind's
+    nmrt_text mend; // a text that is not UTF-8, mended
+};
+
+nmrt_status nmrt_encoder_open(nmrt_encoder **enc, const nmrt_tokenizer *t, nmrt_error *e)
+{
+    nmrt_encoder *new = calloc(1, sizeof *new);
+    *enc = NULL;
+    if (!new)
+        return nmrt_fail(e, NMRT_WORLD, "no memory to encode texts");
+    new->t = t;
+    nmrt_status status =
+        t->kind->scratch_open ? t->kind->scratch_open(&new->scratch, t, e) : NMRT_OK;
+    if (status == NMRT_OK)
+        *enc = new;
+    else
+        free(new);
+    return status;
+}
+
+void nmrt_encoder_close(nmrt_encoder *enc)
+{
+    if (!enc)
+        return;
+    if (enc->t->kind->scratch_close)
+        enc->t->kind->scratch_close(enc->scratch);
+    nmrt_text_release(&enc->mend);
+    free(enc);
+}
+
+nmrt_status nmrt_encode(nmrt_encoder *enc, const char *text, size_t n, bool special, nmrt_ids *out,
+                        nmrt_error *e)
+{
+    const nmrt_tokenizer_kind *kind = enc->t->kind;
+    if (!kind->takes_bytes && !nmrt_utf8_is_whole(text, n)) {
+        enc->mend.n = 0;
+        nmrt_utf8_mend(&enc->mend, text, n);
+        if (enc->mend.failed)
+            return nmrt_fail(e, NMRT_WORLD, "no memory to encode a text of %zu bytes", n);
+        text = enc->mend.at;
+        n = enc->mend.n;
+    }
+    NMRT_TRY(kind->encode(enc->t, enc->scratch, text, n, special, out, e));
+    if (out->failed)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the tokens of a text of %zu bytes", n);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_decode(const nmrt_tokenizer *t, const int32_t *id, int64_t n, bool skip_special,
+                        nmrt_text *out, nmrt_error *e)
+{
+    NMRT_TRY(t->kind->decode(t, id, n, skip_special, out, e));
+    if (out->failed)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the text of %lld tokens", (long long)n);
+    return NMRT_OK;
+}
