@@ -181,3 +181,14 @@ nmrt_status nmrt_path_join(char out[NMRT_PATH], const char *dir, const char *nam
         return nmrt_fail(e, NMRT_WORLD, "the path %.60s.../%.60s is too long", dir, name);
     return NMRT_OK;
 }
+
+nmrt_status nmrt_path_append(char out[NMRT_PATH], const char *path, const char *suffix,
+                             nmrt_error *e)
+{
+    size_t n = strlen(path), k = strlen(suffix) + 1;
+    if (n + k > NMRT_PATH)
+        return nmrt_fail(e, NMRT_WORLD, "the path %.60s...%s is too long", path, suffix);
+    memcpy(out, path, n);
+    memcpy(out + n, suffix, k);
+    return NMRT_OK;
+}

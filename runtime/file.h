@@ -38,5 +38,8 @@ nmrt_status nmrt_dir_replace(const char *from, const char *to, nmrt_error *e);
 bool nmrt_path_exists(const char *path);
 // dir/name into `out`; fails where the path is too long.
 nmrt_status nmrt_path_join(char out[NMRT_PATH], const char *dir, const char *name, nmrt_error *e);
+// path and suffix, as they are: "corpus" and ".bin"; likewise.
+nmrt_status nmrt_path_append(char out[NMRT_PATH], const char *path, const char *suffix,
+                             nmrt_error *e);
 
 #endif
