@@ -11,6 +11,9 @@
 // It is exact because in a causal model no position reads a later one. An op that mixes positions
 // in any other way (a sum over seq, attention to both sides) makes it impossible: then there is no
 // @decode, and m->no_decode says why.
+//
+// Of such a model, or else of the first that gives logits, its function stays as @logits, for
+// whoever asks what the model says of a text: on one rank, as @decode is.
 #include "passes/decode.h"
 
 #include "ir/attn.h"
@@ -284,7 +287,7 @@ static int find_tokens(const nm_func *f)
 }
 
 // The shape of a language model: tokens [batch, seq] of V -> [.., batch, seq, V].
-static bool check_model(decoder *d, nm_func *f)
+static bool check_shape(decoder *d, nm_func *f)
 {
     int at = find_tokens(f);
     nm_sym batch = nm_sym_get(d->m, "batch");
@@ -302,7 +305,7 @@ static bool check_model(decoder *d, nm_func *f)
         return refuse(d, NULL, "the length of the text is fixed");
     if (!nm_has_dim(y, d->seq) || !nm_has_dim(y, f->param_bind[at].index_of))
         return refuse(d, NULL, "the model does not give a score for each token at each position");
-    return check_all(d, f);
+    return true;
 }
 
 static nm_dim declare_context(decoder *d)
@@ -341,16 +344,21 @@ static void remove_models(nm_module *m, bool *changed)
 bool nm_pass_decode(nm_module *m, bool *changed)
 {
     bool done = false;
+    nm_func *scores = NULL; // the model that gives them
     m->no_decode = "there is no model that takes only data";
     for (nm_func *f = m->first_func; f && !done; f = f->next) {
         if (!nm_func_has_role(f, "model"))
             continue;
         decoder d = {.m = m};
-        done = check_model(&d, f);
+        bool fits = check_shape(&d, f);
+        done = fits && check_all(&d, f);
         m->no_decode = d.why;
+        scores = done || (fits && !scores) ? f : scores;
         if (done)
             build_decode(&d, f);
     }
+    if (scores)
+        nm_func_clone(scores, nm_sym_get(m, "logits"), NULL);
     remove_models(m, changed);
     return true;
 }

@@ -108,13 +108,13 @@ static const nm_extent *count(nm_module *m, const nm_type *t, nm_syms list, bool
     return e;
 }
 
-// @eval, @infer, @decode or a part of one: its tokens are as many as there are, the last samples of
-// a set, a position. Those of a training step are as many as flags say: the runtime checks them
-// (runtime/setup_products.c).
+// @eval, @infer, @decode, @logits or a part of one: its tokens are as many as there are, the last
+// samples of a set, a position. Those of a training step are as many as flags say: the runtime
+// checks them (runtime/setup_products.c).
 static bool has_any_tokens(const nm_func *f)
 {
     return nm_func_has_role(f, "eval") || nm_func_has_role(f, "infer") ||
-           nm_func_has_role(f, "decode");
+           nm_func_has_role(f, "decode") || nm_func_has_role(f, "logits");
 }
 
 // Rows, columns and what is summed: a GPU's library multiplies 8 bits where all are multiples of

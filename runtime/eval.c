@@ -6,7 +6,10 @@
 #include "runtime/agree.h"
 #include "runtime/channels.h"
 #include "runtime/checkpoint.h"
+#include "runtime/logits.h"
+#include "runtime/metrics.h"
 
+#include <math.h>
 #include <string.h>
 
 // Is a value with samples of several ranks put together? Then each has to have as many.
@@ -115,6 +118,23 @@ static void print_results(const nmrt_engine *en, const nmrt_output *out)
     }
 }
 
+// Perplexity is that of the loss; a JSON reader finds null where one is not finite.
+static void print_json(const nmrt_engine *en, const nmrt_evaluation *v, double loss, int64_t seq,
+                       const nmrt_output *out)
+{
+    nmrt_text t = {0};
+    const nmrt_planned *finish = nmrt_plan_func(en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
+    nmrt_text_add(&t, "{\"loss\": ");
+    nmrt_text_add_f32(&t, (float)loss);
+    nmrt_text_add(&t, ", \"perplexity\": ");
+    nmrt_text_add_f32(&t, (float)exp(loss));
+    nmrt_text_add(&t, ", \"tokens\": %lld", (long long)(v->samples * seq));
+    nmrt_metrics_add_emits(&t, en, finish);
+    nmrt_text_add(&t, "}");
+    fprintf(out->text, "%s\n", t.at ? t.at : "");
+    nmrt_text_release(&t);
+}
+
 static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_output *out,
                             nmrt_error *e)
 {
@@ -133,6 +153,8 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
     nmrt_engine_set(en, "seed", (double)o->seed);
     nmrt_engine_set(en, "step", (double)c.step);
     nmrt_engine_set(en, "steps", (double)c.step);
+    if (o->dump_logits) // first: a file that cannot be written is told at once
+        NMRT_TRY(nmrt_logits_dump(en, p->setup, v->data, v->samples, o->dump_logits, e));
     nmrt_evaluated x;
     NMRT_TRY(nmrt_evaluate(p, v, &x, e));
     if (x.status != NMRT_OK) {
@@ -140,7 +162,10 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
         return x.status;
     }
     fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, v->data->path);
-    print_results(en, out);
+    if (o->json)
+        print_json(en, v, x.loss, p->setup->seq, out);
+    else
+        print_results(en, out);
     return NMRT_OK;
 }
 
@@ -199,9 +224,26 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
     return run_eval(&v->pipe, &v->of, run->out, e);
 }
 
+static nmrt_status check_dump(const nmrt_run *run, nmrt_error *e)
+{
+    const nmdrv_program *p = run->program;
+    if (run->options->dump_logits && !nmrt_logits_func(p))
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--dump-logits: %s has no model that takes tokens [batch, seq] alone and "
+                         "gives a score for each token at each position",
+                         p->name);
+    if (run->options->dump_logits && run->mesh.world > 1)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--dump-logits is for one rank, and the mesh has %lld: leave --tp, --pp, "
+                         "--cp, --dp and --nproc out",
+                         (long long)run->mesh.world);
+    return NMRT_OK;
+}
+
 nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e)
 {
     evaluation v = {0};
+    NMRT_TRY(check_dump(run, e));
     NMRT_TRY(nmrt_setup_init(&v.setup, run, e));
     nmrt_status status = evaluate(&v, run, e);
     nmrt_pipe_close(&v.pipe);

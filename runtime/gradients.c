@@ -149,7 +149,7 @@ static nmrt_status sum_ranks(nmrt_comm *comm, const nmrt_apart_list *list, nmrt_
 
 // Has any rank a part of it, and is it by layers? Stages have the rows of their own parameters
 // alone, so each says what it knows of all.
-static nmrt_status agree_on_rows(const nmrt_gradients *a, nmrt_comm *comm, bool *has, bool *layers,
+nmrt_status nmrt_gradients_agree(const nmrt_gradients *a, nmrt_comm *comm, bool *has, bool *layers,
                                  nmrt_error *e)
 {
     for (int64_t i = 0; i < a->program->n_params; i++) {
@@ -185,7 +185,7 @@ static nmrt_status compare(const nmrt_gradients *a, const nmrt_gradients *b, nmr
                            bool *has, bool *layers, nmrt_apart_list *out, nmrt_error *e)
 {
     const nmdrv_program *p = a->program;
-    NMRT_TRY(agree_on_rows(a, comm, has, layers, e));
+    NMRT_TRY(nmrt_gradients_agree(a, comm, has, layers, e));
     NMRT_TRY(list_rows(p, has, layers, out, e));
     nmrt_apart *x = out->at;
     for (int64_t i = 0; i < p->n_params; i++) {

@@ -18,6 +18,11 @@ typedef struct nmrt_gradients { // of one rank; zero-initialised: none
 nmrt_status nmrt_gradients_take(nmrt_gradients *g, const nmrt_engine *en, nmrt_error *e);
 void nmrt_gradients_release(nmrt_gradients *g);
 
+// Of which parameters any rank holds some of the gradient: has and layers are [program.n_params].
+// Collective.
+nmrt_status nmrt_gradients_agree(const nmrt_gradients *g, nmrt_comm *comm, bool *has, bool *layers,
+                                 nmrt_error *e);
+
 typedef struct nmrt_apart { // a parameter's gradient, or a layer's
     const char *path, *dim; // dim: of the layers, "layers"; NULL: of all of it
     int64_t layer;

@@ -7,6 +7,7 @@
 #include "runtime/eval.h"
 #include "runtime/fp8_check.h"
 #include "runtime/generate.h"
+#include "runtime/gradients_dump.h"
 #include "runtime/info.h"
 #include "runtime/notes.h"
 #include "runtime/options.h"
@@ -15,6 +16,7 @@
 #include "runtime/same.h"
 #include "runtime/train.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,6 +72,8 @@ static nmrt_status run_mesh_verb(nmrt_run *run, nmrt_error *e)
 {
     if (run->options->verb == NMRT_EVAL)
         return nmrt_eval(run, e);
+    if (run->options->dump_gradients)
+        return nmrt_dump_gradients(run, e);
     return run->options->fp8_check ? nmrt_fp8_check(run, e) : nmrt_train(run, e);
 }
 
@@ -314,5 +318,6 @@ int main(int argc, char **argv)
         return report("this binary has no program", 1);
     if (any->version != NMDRV_VERSION)
         return report("this binary was linked with the runtime of another nemocc", 1);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a full disk: an error of its writer
     return parse_and_run(any, argc, argv);
 }

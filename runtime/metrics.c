@@ -116,7 +116,7 @@ static bool is_own(const char *name)
     return false;
 }
 
-static void add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish)
+void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish)
 {
     for (int64_t i = 0; i < finish->func->n_results; i++) {
         const nmdrv_arg *r = &finish->func->result[i];
@@ -141,7 +141,7 @@ nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_en
     nmrt_text_add(&t, "{\"step\": %lld", (long long)row->step);
     add_field(&t, "loss", row->loss);
     add_field(&t, "lr", row->lr);
-    add_emits(&t, en, finish);
+    nmrt_metrics_add_emits(&t, en, finish);
     if (row->has_eval)
         add_field(&t, "eval_loss", row->eval_loss);
     nmrt_text_add(&t,

@@ -45,6 +45,9 @@ void nmrt_metrics_close(nmrt_metrics *m);
 // Appends a row: what is in `row`, and every emit of `finish` but the loss.
 nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_engine *en,
                              const nmrt_planned *finish, nmrt_error *e);
+// Members of a JSON object, each with ", " before it: the numbers that `finish` emits, but for
+// those that a row of metrics.jsonl has anyway.
+void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish);
 nmrt_status nmrt_metrics_sync(nmrt_metrics *m, nmrt_error *e);
 
 #endif

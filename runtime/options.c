@@ -390,6 +390,8 @@ static void check_train(const nmrt_options *o, nmrt_text *problems)
     if (o->global_batch % o->micro_batch)
         nmrt_text_add(problems, "--global-batch %lld is not a multiple of --micro-batch %lld\n",
                       (long long)o->global_batch, (long long)o->micro_batch);
+    if (o->dump_gradients && o->fp8_check)
+        nmrt_text_add(problems, "--dump-gradients and --fp8-check are one step each: give one\n");
     check_pairs(o, problems);
     check_trace(o, problems);
     check_schedule(o, problems);

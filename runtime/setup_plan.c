@@ -3,6 +3,7 @@
 #include "runtime/channels.h"
 #include "runtime/checkpoint.h"
 #include "runtime/checkpoint_format.h"
+#include "runtime/logits.h"
 #include "runtime/setup.h"
 
 #include <stdlib.h>
@@ -203,6 +204,8 @@ nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_e
     }
     for (int i = 0; (o->verb == NMRT_EVAL || o->eval_data) && i < 2; i++)
         NMRT_TRY(add_role(s, pp, eval[i], plan, e));
+    if (o->dump_logits)
+        NMRT_TRY(nmrt_plan_add(plan, nmrt_logits_func(s->program), s->syms.at, NULL, e));
     int64_t training = nmrt_chain_links(&s->train, &s->actions, pp).bytes,
             evaluation = nmrt_chain_links(&s->eval, NULL, pp).bytes;
     plan->links = nmrt_channels_bytes(s, pp) + (training > evaluation ? training : evaluation);

@@ -34,7 +34,6 @@ void nmrt_stop_install(void)
     sigaction(SIGTERM, &action, NULL);
     if (!followed)
         sigaction(SIGINT, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 // A terminal sends SIGINT to the parent and to the ranks; one answer is enough.

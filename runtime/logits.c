@@ -1,0 +1,151 @@
+// Logits to a file. A micro-batch's are the most that is in memory: a thousand samples of GPT-2's
+// are 200 GB.
+#include "runtime/logits.h"
+
+#include "runtime/dtype.h"
+#include "runtime/dump.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct dumper {
+    nmrt_engine *en;
+    const nmrt_setup *s;
+    const nmrt_data *d;
+    int64_t samples; // of the whole
+    const nmrt_planned *of;
+    const nmdrv_arg *tokens, *logits;
+    int64_t vocab;
+    nmrt_tensor tensor[2]; // tokens, logits
+    nmrt_dump dump;
+    char *raw;    // a micro-batch's tokens or logits, as the program has them
+    float *wide;  // [micro_batch, seq, vocab]
+    int32_t *ids; // [micro_batch, seq]
+} dumper;
+
+const nmdrv_func *nmrt_logits_func(const nmdrv_program *p)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        if (p->func[i].role == NMDRV_INFER && strcmp(p->func[i].entry, "logits") == 0)
+            return &p->func[i];
+    return NULL;
+}
+
+static bool is_dim(const nmdrv_program *p, const nmdrv_arg *a, int64_t i, const char *sym)
+{
+    int64_t s = p->dim[a->dim[i]].sym;
+    return s < 0 || (sym && strcmp(p->sym[s].name, sym) == 0); // -1: it was fixed
+}
+
+// Outermost first, as the file has them.
+static bool has_shape(const nmdrv_program *p, const nmdrv_arg *a, int64_t rank)
+{
+    return a && a->rank == rank && is_dim(p, a, 0, p->batch) && is_dim(p, a, 1, p->seq);
+}
+
+static nmrt_status find_values(dumper *x, nmrt_error *e)
+{
+    const nmdrv_program *p = x->s->program;
+    const nmdrv_func *f = x->of->func;
+    for (int64_t i = 0; i < f->n_args; i++)
+        x->tokens = f->arg[i].bind == NMDRV_DATA ? &f->arg[i] : x->tokens;
+    for (int64_t i = 0; i < f->n_results; i++)
+        x->logits = f->result[i].bind == NMDRV_OUT ? &f->result[i] : x->logits;
+    x->vocab = x->logits && x->logits->rank == 3 ? p->dim[x->logits->dim[2]].extent : 0;
+    if (!has_shape(p, x->tokens, 2) || !has_shape(p, x->logits, 3) || x->vocab <= 0)
+        return nmrt_fail(e, NMRT_CORRUPT,
+                         "the program is inconsistent: %s does not take tokens [batch, seq] and "
+                         "give logits [batch, seq, vocabulary]",
+                         f->name);
+    return NMRT_OK;
+}
+
+static void name_tensors(dumper *x)
+{
+    x->tensor[0] = (nmrt_tensor){
+        .name = "tokens", .dtype = "I32", .rank = 2, .shape = {x->samples, x->s->seq}};
+    x->tensor[1] = (nmrt_tensor){
+        .name = "logits", .dtype = "F32", .rank = 3, .shape = {x->samples, x->s->seq, x->vocab}};
+    nmrt_dump_lay(x->tensor, 2);
+}
+
+static int64_t width(const nmdrv_arg *a) { return nmrt_dtype(a->dtype)->bits / 8; }
+
+static void *value_at(const dumper *x, const nmdrv_arg *a)
+{
+    return x->en->buf[x->of - x->en->plan->func][a->buf];
+}
+
+// n numbers of the value, read from the device, the i-th by `store`.
+static void read_value(const dumper *x, const nmdrv_arg *a, int64_t n,
+                       void (*store)(const dumper *x, int64_t i, double value))
+{
+    int64_t size = width(a);
+    x->en->ops->copy_out(x->en->device, x->raw, value_at(x, a), n * size);
+    for (int64_t i = 0; i < n; i++)
+        store(x, i, nmrt_number_read(a->dtype, x->raw + i * size));
+}
+
+static void store_id(const dumper *x, int64_t i, double value) { x->ids[i] = (int32_t)value; }
+static void store_logit(const dumper *x, int64_t i, double value) { x->wide[i] = (float)value; }
+
+static nmrt_status dump_micro(dumper *x, int64_t micro, nmrt_error *e)
+{
+    const nmrt_setup *s = x->s;
+    int64_t first = micro * s->samples, left = x->samples - first;
+    int64_t n = (left < s->samples ? left : s->samples) * s->seq;
+    nmrt_syms syms;
+    nmrt_setup_bind(s, micro, s->samples, x->samples, &syms);
+    NMRT_TRY(nmrt_data_load(x->d, x->en, x->tokens, syms.at, 0, e));
+    nmrt_engine_call(x->en, x->of, syms.at);
+    read_value(x, x->tokens, n, store_id);
+    read_value(x, x->logits, n * x->vocab, store_logit);
+    NMRT_TRY(nmrt_dump_write(&x->dump,
+                             x->tensor[0].begin + first * s->seq * (int64_t)sizeof *x->ids, x->ids,
+                             (size_t)n * sizeof *x->ids, e));
+    return nmrt_dump_write(
+        &x->dump, x->tensor[1].begin + first * s->seq * x->vocab * (int64_t)sizeof *x->wide,
+        x->wide, (size_t)(n * x->vocab) * sizeof *x->wide, e);
+}
+
+static nmrt_status dump_all(dumper *x, nmrt_error *e)
+{
+    for (int64_t micro = 0; micro * x->s->samples < x->samples; micro++)
+        NMRT_TRY(dump_micro(x, micro, e));
+    return NMRT_OK;
+}
+
+static nmrt_status take_memory(dumper *x, nmrt_error *e)
+{
+    size_t n = (size_t)(x->s->samples * x->s->seq);
+    x->raw = malloc(n * (size_t)x->vocab * sizeof(double));
+    x->wide = malloc(n * (size_t)x->vocab * sizeof *x->wide);
+    x->ids = malloc(n * sizeof *x->ids);
+    return x->raw && x->wide && x->ids
+               ? NMRT_OK
+               : nmrt_fail(e, NMRT_WORLD,
+                           "no memory for the logits of %lld samples of %lld tokens: try a smaller "
+                           "--micro-batch",
+                           (long long)x->s->samples, (long long)x->s->seq);
+}
+
+static nmrt_status dump(dumper *x, const char *path, nmrt_error *e)
+{
+    NMRT_TRY(find_values(x, e));
+    NMRT_TRY(take_memory(x, e));
+    name_tensors(x);
+    NMRT_TRY(nmrt_dump_open(&x->dump, path, x->tensor, 2, NULL, e));
+    return nmrt_dump_close(&x->dump, NULL, dump_all(x, e), e);
+}
+
+nmrt_status nmrt_logits_dump(nmrt_engine *en, const nmrt_setup *s, const nmrt_data *d,
+                             int64_t samples, const char *path, nmrt_error *e)
+{
+    dumper x = {.en = en, .s = s, .d = d, .samples = samples};
+    x.of = nmrt_plan_find(en->plan, nmrt_logits_func(s->program));
+    nmrt_status status = dump(&x, path, e);
+    free(x.raw);
+    free(x.wide);
+    free(x.ids);
+    return status;
+}

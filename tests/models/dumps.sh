@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# eval --json and --dump-logits, train --dump-gradients: the logits are those that the loss is of, the
+# gradients those that grad_norm is of, and the same on a mesh; a mistake or a full disk leaves no file.
+set -eu
+. tests/models/lib.sh
+cpu=$work/gqa
+{ cat tests/models/gqa.nm && echo 'mesh { dp: batch  pp: layers  tp: kv ff }'; } >"$work/gqa.nm"
+nemocc "$work/gqa.nm" -o "$cpu"
+(run_in run gqa --steps 30) >/dev/null
+evaluate=("$cpu" eval --checkpoint "$work/run/ckpt" --data "$work/text" --seq 48 --samples 5 --micro-batch 2)
+values() { # values FILE NAME TYPE: the numbers of a tensor of a safetensors file, one a line; TYPE as od's
+    local length begin end offsets
+    length=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    offsets=$(head -c $((length + 8)) "$1" | tail -c "$length" | sed -E "s/.*\"$2\":\{[^}]*\"data_offsets\":\[([0-9]+),([0-9]+)\].*/\1 \2/")
+    read -r begin end <<<"$offsets"
+    od -An -v -w4 -t"$3" -j $((length + 8 + begin)) -N $((end - begin)) "$1"
+}
+
+"${evaluate[@]}" --dump-logits "$work/logits" --json >"$work/json" 2>/dev/null
+grep -qE '^\{"loss": [0-9.]+, "perplexity": [0-9.]+, "tokens": 240\}$' "$work/json"
+grep -qaF '"logits":{"dtype":"F32","shape":[5,48,256]' "$work/logits"
+# the samples are the text's first bytes
+cmp <(values "$work/logits" tokens d4 | tr -d ' ') <(od -An -v -w1 -tu1 -N240 "$work/text" | tr -d ' ')
+# the mean cross entropy of the logits is the loss; a label is the byte behind its token
+od -An -v -w1 -tu1 -j1 -N240 "$work/text" >"$work/labels"
+values "$work/logits" logits f4 | awk -v labels="$work/labels" '
+    { if (n % 256 == 0) { if (n) total += log(sum) - scored; sum = 0; getline label <labels }
+      sum += exp($1); if (n++ % 256 == label + 0) scored = $1 }
+    END { print (total + log(sum) - scored) / 240, n / 256 }' >"$work/mean"
+awk -F'[:,}]' -v mean="$(cut -d' ' -f1 "$work/mean")" '{ d = $2 - mean; exit !(d < 1e-4 && d > -1e-4) }' "$work/json"
+grep -q ' 240$' "$work/mean"
+
+step=("$cpu" --data "$work/text" --seq 48 --global-batch 8)
+"${step[@]}" --micro-batch 2 --dump-gradients "$work/one" >"$work/out"
+grep -qE '^step 1, of 8 samples: loss 5\.[0-9]+, grad_norm [0-9.]+$' "$work/out"
+norm=$(sed -n 's/.*grad_norm //p' "$work/out")
+tail -c +$(($(od -An -tu8 -N8 "$work/one") + 9)) "$work/one" | od -An -v -w4 -tf4 >"$work/one.values"
+awk -v norm="$norm" '{ s += $1 * $1 } END { d = sqrt(s) / norm - 1; exit !(d < 1e-4 && d > -1e-4) }' "$work/one.values"
+for mesh in "--dp 2 --zero 3" "--tp 2 --pp 2"; do
+    "${step[@]}" --micro-batch 1 $mesh --dump-gradients "$work/mesh" >/dev/null
+    cmp <(head -c 400 "$work/one") <(head -c 400 "$work/mesh")
+    tail -c +$(($(od -An -tu8 -N8 "$work/mesh") + 9)) "$work/mesh" | od -An -v -w4 -tf4 |
+        paste "$work/one.values" - | awk '{ d = $1 - $2; far += d * d; all += $1 * $1 } END { exit !(NF == 2 && far < 1e-9 * all) }'
+done
+
+refuse() { # refuse CODE PATTERN COMMAND...
+    local code=0 want=$1 pattern=$2
+    shift 2
+    "$@" >"$work/out" 2>&1 || code=$?
+    [ $code -eq "$want" ] && grep -qE -- "$pattern" "$work/out" || { cat "$work/out"; echo "code $code of: $*"; return 1; }
+}
+refuse 2 '--dump-logits is for one rank, and the mesh has 2' "${evaluate[@]}" --tp 2 --dump-logits "$work/no"
+refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec "$@"' - "${evaluate[@]}" --dump-logits "$work/no"
+refuse 1 'cannot create .*/absent/no.part' "${evaluate[@]}" --dump-logits "$work/absent/no"
+refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec "$@"' - "${step[@]}" --dump-gradients "$work/no"
+[ ! -e "$work/no" ] && [ ! -e "$work/no.part" ]
