@@ -52,11 +52,10 @@ static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli 
                          .entry = cli->entry,
                          .n_defines = cli->n_defines,
                          .define = cli->define};
-    nm_weight_maps maps;
     if (!nm_elaborate(m, prog, &opts))
         return false;
     bool mesh = nm_check_mesh(m, prog), externs = nm_check_externs(m, prog);
-    bool weights = nm_weights_resolve(m, prog, &maps);
+    bool weights = nm_weights_resolve(m, prog);
     return mesh && externs && weights && (!cli->entry || keep_entry(m, cli->entry));
 }
 

@@ -347,8 +347,8 @@ void nm_program_tables(nm_program *p)
         nm_collective_rows(&t), nm_word(&t, pipe.turns), nm_string(&t, pipe.where),
         nm_word(&t, nm_kv_extent(m)), nm_string(&t, m->no_decode), nm_string(&t, batch),
         nm_string(&t, seq_of(m, batch)), images_of(&t), nm_word(&t, p->n_products),
-        product_rows(&t), nm_string(&t, nm_recipe_name[m->options.recipe]), nm_word(&t, 0),
-        LLVMConstNull(t.ptr));
+        product_rows(&t), nm_string(&t, nm_recipe_name[m->options.recipe]),
+        nm_word(&t, m->n_weights), nm_weights_rows(&t));
     LLVMValueRef global = constant(&t, program, p->symbol);
     LLVMSetLinkage(global, LLVMExternalLinkage);
     LLVMSetVisibility(global, LLVMHiddenVisibility);

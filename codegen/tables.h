@@ -32,6 +32,8 @@ LLVMValueRef nm_sym_rows(nm_table *t);
 LLVMValueRef nm_mode_rows(nm_table *t, int *n);
 int nm_mode_index(nm_module *m, nm_sym mode); // -1: any mode
 LLVMValueRef nm_collective_rows(nm_table *t);
+// tables_weights.c: the rows of m->weights.
+LLVMValueRef nm_weights_rows(nm_table *t);
 typedef struct nm_pipe { // what --pp can split
     int n_units;
     int64_t turns;     // of all chunked repeats together

@@ -119,7 +119,9 @@ bool nm_elaborate(nm_module *m, const nm_ast_program *prog, const nm_elab_opts *
     e->param_end = &e->param;
     m->name = prog->main->stem;
     m->preset = opts->preset ? nm_sym_get(m, opts->preset) : NULL;
-    if (nm_units_load(e))
+    if (nm_units_load(e)) {
+        nm_config_elaborate(e);
         nm_elab_entries(e);
+    }
     return m->diag->errors == before;
 }

@@ -421,7 +421,8 @@ nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64
 
 // --- elab_units.c, elab_names.c ------------------------------------------------------------------
 
-bool nm_units_load(nm_elab *e); // the units of the program, presets and -D applied
+bool nm_units_load(nm_elab *e);       // the units of the program, presets and -D applied
+void nm_config_elaborate(nm_elab *e); // elab_config.c: m->weights, without parts
 nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name); // its own, then std's
 nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc);
 nm_sym nm_unit_dim_name(nm_elab *e, nm_unit *u, nm_sym name); // in types: with its prefix

@@ -6,64 +6,9 @@
 // (map-1). A name that stands nowhere in the program is a misspelling.
 #include "frontend/weights_internal.h"
 
-#include "frontend/paths.h"
 #include "frontend/walk.h"
 
 #include <string.h>
-
-// --- what the program calls things ---------------------------------------------------------------
-
-typedef struct word_search {
-    const char *word;
-    size_t len;
-    bool found;
-} word_search;
-
-static void is_word(word_search *w, nm_sym sym)
-{
-    w->found |= sym && strlen(sym) == w->len && memcmp(sym, w->word, w->len) == 0;
-}
-
-static void search_expr(void *user, const nm_ast_expr *e)
-{
-    if (e->kind != NM_EXPR_call)
-        return;
-    is_word(user, e->u.call.label.sym);
-    const nm_ast_expr *callee = e->u.call.callee;
-    if (callee->kind == NM_EXPR_name)
-        is_word(user, callee->u.name.part[callee->u.name.n - 1].sym);
-}
-
-static void search_stmt(void *user, const nm_ast_stmt *s)
-{
-    if (s->kind == NM_STMT_param || s->kind == NM_STMT_state)
-        is_word(user, s->u.decl.name.sym);
-}
-
-// Does an instance, a parameter or a `use ... as` anywhere in the program have this name?
-static bool is_known_step(const nm_ast_program *prog, const char *word, size_t len)
-{
-    word_search w = {.word = word, .len = len, .found = strspn(word, "0123456789") == len};
-    nm_ast_visitor v = {.expr = search_expr, .stmt = search_stmt, .user = &w};
-    for (int f = 0; f < prog->n_files && !w.found; f++) {
-        const nm_ast_file *file = prog->file[f];
-        for (int i = 0; i < file->n_uses; i++)
-            is_word(&w, file->use[i].as.sym);
-        for (int i = 0; i < file->n_defs && !w.found; i++)
-            nm_ast_walk_def(&v, &file->def[i]);
-        for (int i = 0; i < file->n_entries && !w.found; i++)
-            nm_ast_walk_block(&v, &file->entry[i].body);
-    }
-    return w.found;
-}
-
-static bool all_steps_known(const nm_ast_program *prog, const char *path)
-{
-    for (const char *at = path; at; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL)
-        if (!is_known_step(prog, at, strcspn(at, ".")))
-            return false;
-    return true;
-}
 
 // --- parameters ----------------------------------------------------------------------------------
 
@@ -81,30 +26,6 @@ static nm_sym nearest_param(nm_weights_ctx *c, nm_sym path)
     for (int i = 0; i < c->m->n_params; i++)
         name[i] = c->m->param[i].path;
     return nm_nearest(path, name, (size_t)c->m->n_params);
-}
-
-// An adapter's parameters have their own maps: a step of the path is the adapter's name.
-static bool is_adapters(const nm_weights_ctx *c, const char *path)
-{
-    for (int f = 0; f < c->prog->n_files; f++)
-        for (int i = 0; i < c->prog->file[f]->n_adapts; i++) {
-            const nm_ast_expr *callee = c->prog->file[f]->adapt[i].call->u.call.callee;
-            nm_ast_step steps[] = {
-                {.kind = NM_STEP_many},
-                {.kind = NM_STEP_name, .word = callee->u.name.part[callee->u.name.n - 1]},
-                {.kind = NM_STEP_many},
-            };
-            if (nm_path_match(&(nm_ast_path){.n = 3, .step = steps}, path))
-                return true;
-        }
-    return false;
-}
-
-static bool in_scope(const nm_weights_ctx *c, const nm_param *p)
-{
-    if (p->state)
-        return false;
-    return c->weights->on.n ? nm_paths_match(&c->weights->on, p->path) : !is_adapters(c, p->path);
 }
 
 // --- entries of a map ----------------------------------------------------------------------------
@@ -141,7 +62,7 @@ static const nm_param *resolve_part(nm_weights_ctx *c, const nm_scope *s, const 
         return p;
     }
     c->absent++;
-    if (all_steps_known(c->prog, path))
+    if (nm_weights_are_known(c->prog, path))
         return NULL;
     nm_sym near = nearest_param(c, path);
     c->ok = nm_error(c->m->diag, part->loc, "no parameter is called %s%s%s%s [map-1]", path,
@@ -162,19 +83,29 @@ static void check_codec(nm_weights_ctx *c, const nm_ast_map *map)
                          "mxfp4 takes two tensors, the blocks and the scales [map-4]");
 }
 
+// A tensor of which the preset has some parts and lacks others cannot be filled.
+static bool is_whole(nm_weights_ctx *c, const nm_ast_map *map, const nm_param *const *param)
+{
+    const nm_param *has = NULL;
+    int n = 0;
+    for (int k = 0; k < map->n_parts; k++)
+        if (param[k])
+            has = param[k], n++;
+    if (n && n < map->n_parts && !c->out->misfit)
+        c->out->misfit = nm_sym_fmt(c->m, "%s is one of %d parts of \"%s\", and not all are there",
+                                    has->path, map->n_parts, map->name[0].sym);
+    return n == map->n_parts;
+}
+
 static void add_tensor(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map)
 {
-    nm_weight_tensor t = {.prefix = s->prefix, .map = map, .n_params = map->n_parts};
-    t.param = nm_new_n(c->m->arena, const nm_param *, (size_t)map->n_parts);
-    check_codec(c, map);
+    const nm_param **param = nm_new_n(c->m->arena, const nm_param *, (size_t)map->n_parts);
     unsigned errors = c->m->diag->errors; // the parts share a layout: one complaint is enough
+    check_codec(c, map);
     for (int k = 0; k < map->n_parts && c->m->diag->errors == errors; k++)
-        t.param[k] = resolve_part(c, s, map, k);
-    nm_weight_tensor *more = nm_new_n(c->m->arena, nm_weight_tensor, (size_t)c->out->n + 1);
-    if (c->out->n)
-        memcpy(more, c->out->tensor, (size_t)c->out->n * sizeof *more);
-    more[c->out->n++] = t;
-    c->out->tensor = more;
+        param[k] = resolve_part(c, s, map, k);
+    if (c->m->diag->errors == errors && is_whole(c, map, param))
+        c->ok &= nm_weights_place(c, s, map, param);
 }
 
 static void enter_scope(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map)
@@ -277,83 +208,65 @@ static void walk_maps(nm_weights_ctx *c, const nm_scope *s, int n, const nm_ast_
         }
 }
 
-// --- completeness --------------------------------------------------------------------------------
-
-// Where a tensor for the parameter would stand: the innermost block that has its path.
-static nm_loc place_for(nm_weights_ctx *c, const char *path, nm_sym prefix, int n,
-                        const nm_ast_map *map, nm_loc otherwise)
-{
-    for (int i = 0; i < n; i++) {
-        if (map[i].kind != NM_MAP_scope)
-            continue;
-        nm_sym block = nm_sym_fmt(c->m, "%s%s.", prefix, map[i].part[0].path);
-        if (strncmp(block, path, strlen(block)) == 0)
-            return place_for(c, path, block, map[i].n_maps, map[i].map, map[i].loc);
-    }
-    return otherwise;
-}
-
-static void check_complete(nm_weights_ctx *c)
-{
-    const nm_ast_weights *w = c->weights;
-    c->out->fits = true;
-    for (int i = 0; i < c->m->n_params; i++) {
-        const nm_param *p = &c->m->param[i];
-        if (c->home[i] || !in_scope(c, p))
-            continue;
-        c->out->fits = false;
-        if (!c->absent)
-            c->ok = nm_error(c->m->diag, place_for(c, p->path, "", w->n_maps, w->map, w->loc),
-                             "no file tensor for %s %s [map-1]", p->path,
-                             nm_weights_param_str(c->m, p));
-    }
-}
-
 // --- the maps of a program -----------------------------------------------------------------------
 
 static bool resolve_map(nm_module *m, const nm_ast_program *prog, const nm_ast_weights *w,
-                        nm_weight_map *out)
+                        nm_weights *out)
 {
-    *out = (nm_weight_map){.ast = w};
     nm_weights_ctx c = {.m = m, .prog = prog, .weights = w, .out = out, .ok = true};
     c.home = nm_new_n(m->arena, const nm_scope *, (size_t)m->n_params + 1);
     nm_scope outermost = {.path = "", .prefix = "", .loc = w->loc};
     walk_maps(&c, &outermost, w->n_maps, w->map);
     if (c.ok)
-        check_complete(&c);
+        nm_weights_check_fit(&c);
     return c.ok;
 }
 
-// Resolved already, or declared again by a file that takes this one in.
-static bool is_done(const nm_weight_maps *out, const nm_ast_weights *w)
+// Listed already, or declared again by a file that takes this one in.
+static bool is_listed(const nm_ast_weights *const *list, const nm_ast_weights *w)
 {
-    for (int i = 0; i < out->n; i++) {
-        const nm_ast_weights *done = out->map[i].ast;
-        if (done == w || (done->name.sym == w->name.sym && done->file != w->file))
+    for (; *list; list++)
+        if (*list == w || ((*list)->name.sym == w->name.sym && (*list)->file != w->file))
             return true;
-    }
     return false;
 }
 
-// The file's maps, then those of files that it takes in.
-static bool resolve_file(nm_module *m, const nm_ast_program *prog, const nm_ast_file *file,
-                         nm_weight_maps *out)
+static void list_file(const nm_ast_file *file, const nm_ast_weights **list, int *n)
 {
-    bool ok = true;
     for (int i = 0; i < file->n_weights; i++)
-        if (!is_done(out, &file->weights[i]))
-            ok &= resolve_map(m, prog, &file->weights[i], &out->map[out->n++]);
+        if (!is_listed(list, &file->weights[i]))
+            list[(*n)++] = &file->weights[i];
     for (int i = 0; i < file->n_uses; i++)
         if (!file->use[i].as.sym)
-            ok &= resolve_file(m, prog, file->use[i].file, out);
-    return ok;
+            list_file(file->use[i].file, list, n);
 }
 
-bool nm_weights_resolve(nm_module *m, const nm_ast_program *prog, nm_weight_maps *out)
+const nm_ast_weights **nm_weights_list(nm_module *m, const nm_ast_program *prog)
 {
-    int max = 0;
+    size_t most = 1;
     for (int f = 0; f < prog->n_files; f++)
-        max += prog->file[f]->n_weights;
-    *out = (nm_weight_maps){.map = nm_new_n(m->arena, nm_weight_map, (size_t)max + 1)};
-    return resolve_file(m, prog, prog->main, out);
+        most += (size_t)prog->file[f]->n_weights;
+    const nm_ast_weights **list = nm_new_n(m->arena, const nm_ast_weights *, most);
+    int n = 0;
+    list_file(prog->main, list, &n);
+    return list;
+}
+
+static bool has_own_name(nm_module *m, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (m->weights[k].name == m->weights[i].name)
+            return nm_error(m->diag, m->weights[i].loc,
+                            "a map is called '%s' already (line %u) [map-1]", m->weights[i].name,
+                            nm_loc_line_col(m->weights[k].loc).line);
+    return true;
+}
+
+bool nm_weights_resolve(nm_module *m, const nm_ast_program *prog)
+{
+    bool ok = true;
+    const nm_ast_weights **list = nm_weights_list(m, prog);
+    for (int i = 0; i < m->n_weights; i++)
+        ok &= has_own_name(m, i) && resolve_map(m, prog, list[i], &m->weights[i]);
+    return ok;
 }

@@ -384,6 +384,8 @@ typedef struct nm_module {
     nm_mesh_row *mesh;
     nm_param *param;
     nm_hyper *hyper;
+    int n_weights;
+    struct nm_weights *weights; // ir/weights.h
     nm_func *first_func, *last_func;
     unsigned facts;             // passes/pass.h
     struct nm_remarks *remarks; // passes/remarks.h: what rules did; NULL: nobody asked

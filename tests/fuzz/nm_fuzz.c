@@ -24,9 +24,8 @@ static bool check(nm_module *m, const nm_source *src)
     if (names_files(file)) // of this machine: not for a fuzzer to read
         return true;
     nm_ast_program *prog = nm_load_text(m, src);
-    nm_weight_maps maps;
     return prog && nm_elaborate(m, prog, &(nm_elab_opts){0}) && nm_check_mesh(m, prog) &&
-           nm_check_externs(m, prog) && nm_weights_resolve(m, prog, &maps) && nm_verify(m);
+           nm_check_externs(m, prog) && nm_weights_resolve(m, prog) && nm_verify(m);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
