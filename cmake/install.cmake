@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 set(NEMOCC_HEADERS ${CMAKE_INSTALL_INCLUDEDIR}/nemocc)
 set(NEMOCC_PACKAGE ${CMAKE_INSTALL_LIBDIR}/cmake/nemocc)
 
-install(TARGETS nemocc nemocc-opt EXPORT nemocc RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS nemocc nemocc-opt nemocc-data EXPORT nemocc RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(EXPORT nemocc NAMESPACE nemocc:: FILE nemoccTargets.cmake DESTINATION ${NEMOCC_PACKAGE})
 install(DIRECTORY base ir passes DESTINATION ${NEMOCC_HEADERS} FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 # What extern ops are written in; nemocc has its own copies: these are for editors.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds build/bin/nemocc and build/bin/nemocc-opt; does only what changed. Arguments go to CMake.
+# Builds nemocc, nemocc-opt and nemocc-data in build/bin; does only what changed. Arguments go to CMake.
 set -eu
 cd "$(dirname "$0")/.."
 generator=()
@@ -9,4 +9,4 @@ cmake -S . -B build "${generator[@]}" -DCMAKE_C_COMPILER=clang-22 "$@" >build.lo
     exit 1
 }
 mv build.log build/configure.log
-cmake --build build --target nemocc nemocc-opt
+cmake --build build --target nemocc nemocc-opt nemocc-data

@@ -1,0 +1,73 @@
+// nemocc-data: corpora for training, whatever the model: text to Megatron's .bin and .idx, and what
+// is in them. main() and the verbs; the work is done in runtime/corpus/ and runtime/tokenizer/.
+// Exit codes: 0 done, 1 it failed, 2 the flags are wrong.
+#include "nemocc-data-options.h"
+#include "runtime/corpus/info.h"
+#include "runtime/stop.h"
+
+#include <string.h>
+#include <unistd.h>
+
+// --- verbs ---------------------------------------------------------------------------------------
+
+static nmrt_status run_info(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
+{
+    nmrt_info_options info = {
+        .prefix = o->word.at[0], .tokenizer = o->tokenizer, .tokens = o->tokens, .json = o->json};
+    return nmrt_indexed_info(&info, out, e);
+}
+
+const nm_data_verb nm_data_verbs[] = {
+    {"info", "PREFIX", "what PREFIX.bin and PREFIX.idx hold", NM_DATA_INFO, false, run_info},
+    {0},
+};
+
+// --- the program ---------------------------------------------------------------------------------
+
+static int print_help(const nm_data_options *o)
+{
+    nmrt_text text = {0};
+    nm_data_options_help(o, &text);
+    bool ok = !text.failed && fputs(text.at, stdout) != EOF && !fflush(stdout);
+    nmrt_text_release(&text);
+    return ok ? 0 : 1;
+}
+
+static int report_usage(const nmrt_text *problems)
+{
+    for (const char *line = problems->at; line && *line;) {
+        const char *end = strchr(line, '\n');
+        fprintf(stderr, "error: %.*s\n", (int)(end - line), line);
+        line = end + 1;
+    }
+    return 2;
+}
+
+static int run_verb(const nm_data_options *o)
+{
+    nmrt_error e;
+    nmrt_output out = {.text = stdout, .note = stderr, .terminal = isatty(STDOUT_FILENO)};
+    nmrt_stop_install();
+    nmrt_status status = o->verb->run(o, &out, &e);
+    if (status == NMRT_OK && fflush(stdout))
+        status = nmrt_fail_errno(&e, "cannot write to the output");
+    if (status != NMRT_OK)
+        fprintf(stderr, "error: %s\n", e.text);
+    return status == NMRT_OK ? 0 : status == NMRT_USAGE ? 2 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    nm_data_options o;
+    nmrt_text problems = {0};
+    int code;
+    if (nm_data_options_parse(&o, argc, argv, &problems) != NMRT_OK)
+        code = report_usage(&problems);
+    else if (o.version)
+        code = puts("nemocc-data " NEMOCC_VERSION) == EOF;
+    else
+        code = o.help ? print_help(&o) : run_verb(&o);
+    nm_data_options_release(&o);
+    nmrt_text_release(&problems);
+    return code;
+}
