@@ -20,6 +20,8 @@ typedef bool nm_data_SWITCH;
 
 typedef struct nm_data_options nm_data_options;
 
+enum { NM_DATA_TOKENIZE = 1, NM_DATA_INFO = 2, NM_DATA_MERGE = 4, NM_DATA_TRAIN = 8 };
+
 typedef struct nm_data_verb {        // nemocc-data.c has the table
     const char *name, *words, *does; // words: what stands behind the flags
     unsigned bit;                    // one of the above
