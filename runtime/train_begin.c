@@ -1,0 +1,69 @@
+// What a run begins with: the weights and states of a checkpoint, or their first values.
+#include "runtime/trainer.h"
+
+#include <string.h>
+
+// Given otherwise, or of another binary, which cannot compute as the checkpoint's.
+static void note_numbers(const nmrt_trainer *t)
+{
+    const nmdrv_program *p = t->program;
+    if (t->gradients || !*t->at.precision)
+        return;
+    if (strcmp(p->precision, t->at.precision) != 0)
+        fprintf(t->out->note, "note: --precision %s now, %s in the checkpoint\n", p->precision,
+                t->at.precision);
+    else if (*t->at.recipe && strcmp(p->recipe, t->at.recipe) != 0)
+        fprintf(t->out->note, "note: --fp8-recipe %s now, %s in the checkpoint\n", p->recipe,
+                t->at.recipe);
+}
+
+static void note_changes(const nmrt_trainer *t)
+{
+    if (strcmp(t->at.hash, t->program->hash) != 0)
+        fprintf(t->out->note, "note: the checkpoint's program was compiled otherwise; its tensors "
+                              "fit, bits may differ\n");
+    fputs(t->o->notes.at ? t->o->notes.at : "", t->out->note);
+    note_numbers(t);
+    if (t->at.absent)
+        fprintf(t->out->note,
+                "note: the checkpoint, of --precision %s, has none of the %lld states that "
+                "--precision %s alone has: they begin at 0\n",
+                t->at.precision, (long long)t->at.absent, t->program->precision);
+    if (t->at.left)
+        fprintf(t->out->note,
+                "note: %lld states that --precision %s alone has are left out, and will not be in "
+                "what is saved\n",
+                (long long)t->at.left, t->at.precision);
+}
+
+nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e)
+{
+    const char *resume = t->o->resume;
+    bool automatic = strcmp(resume, "auto") == 0;
+    if (strcmp(resume, "none") != 0) {
+        nmrt_engine_start_own(&t->en); // of what the checkpoint may lack
+        nmrt_status status = nmrt_checkpoint_load(automatic ? t->o->save : resume, &t->en, true,
+                                                  &t->at, &t->passed, e);
+        if (t->passed.n)
+            fprintf(t->out->note, "%s", t->passed.at);
+        NMRT_TRY(status);
+        if (*t->at.path) {
+            fprintf(t->out->text, "resuming from %s, saved by %s\n", t->at.path, t->at.mesh);
+            note_changes(t);
+            t->saved_step = automatic ? t->at.step : -1;
+            return NMRT_OK;
+        }
+        if (!automatic)
+            return nmrt_everyones(
+                nmrt_fail(e, NMRT_WORLD, "--resume: there is no checkpoint in %s", resume), e);
+        fprintf(t->out->text, "no checkpoint in %s yet: starting\n", t->o->save);
+    }
+    if (t->o->check_memory) {
+        nmrt_engine_fill(&t->en, NMDRV_PARAM, NMRT_POISON);
+        nmrt_engine_fill(&t->en, NMDRV_STATE, NMRT_POISON);
+    }
+    nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
+    nmrt_pipe_init(&t->pipe);
+    nmrt_engine_start_own(&t->en);
+    return NMRT_OK;
+}

@@ -1,0 +1,64 @@
+// The parts of the verb train: what it has open, and what its files do for each other.
+#ifndef NMRT_TRAINER_H
+#define NMRT_TRAINER_H
+
+#include "runtime/checkpoint.h"
+#include "runtime/eval.h"
+#include "runtime/gradients.h"
+#include "runtime/metrics.h"
+#include "runtime/progress.h"
+
+typedef struct nmrt_trainer {
+    const nmdrv_program *program;
+    const nmrt_options *o;
+    const nmrt_output *out;
+    nmrt_comm *comm;
+    int local_rank;
+    nmrt_setup setup;
+    nmrt_engine en;
+    nmrt_pipe pipe, eval_pipe;
+    nmrt_data data, eval_data;
+    bool looks_ahead;  // the data is too large to be checked before the run
+    nmrt_status ahead; // what was seen there, of the next step; not NMRT_OK: why, in ahead_error
+    nmrt_error ahead_error;
+    nmrt_evaluation eval;
+    nmrt_saver *saver; // NULL: nothing is saved
+    nmrt_metrics metrics;
+    nmrt_trace *trace; // NULL: no --trace
+    bool traces;       // a step of this run
+    nmrt_progress progress;
+    nmrt_curve curve;
+    nmrt_text passed;           // checkpoints that --resume auto did not take, and why
+    nmrt_checkpoint at;         // step and samples done; path: the newest checkpoint
+    int64_t saved_step;         // of the last save that was begun; -1: nothing is saved
+    const nmrt_planned *finish; // the part of it that gives the loss
+    double *numbers;            // [hypers.n], of this step
+    double peak, flops, start;  // of the device, a second; of a step, a rank; of the run
+    nmrt_gradients *gradients;  // of one step, which is all; NULL: a run
+} nmrt_trainer;
+
+// --- train_step.c
+
+// One step: its row but for what an evaluation adds. Not NMRT_OK: the weights are as before, or the
+// run cannot go on.
+nmrt_status nmrt_train_do_step(nmrt_trainer *t, nmrt_row *row, nmrt_error *e);
+nmrt_status nmrt_train_one_step(nmrt_trainer *t,
+                                nmrt_error *e); // and its gradients, to t->gradients
+
+// --- train_loop.c
+
+// All steps, and what belongs to them: checkpoints, evaluations, rows, the trace; then the end.
+nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e);
+
+// --- train_begin.c
+
+// The weights: of --resume's checkpoint, whose differences are noted, or first values.
+nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e);
+
+// --- train_print.c
+
+void nmrt_train_note_layers(const nmrt_trainer *t); // flags that ask for more layers than there are
+void nmrt_train_print_start(const nmrt_trainer *t);
+void nmrt_train_print_end(nmrt_trainer *t, int64_t first_step);
+
+#endif
