@@ -17,6 +17,7 @@
 #include "runtime/engine.h"
 #include "runtime/file.h"
 #include "runtime/json.h"
+#include "runtime/log.h"
 #include "runtime/options.h"
 #include "runtime/pieces.h"
 
@@ -46,10 +47,12 @@ void nmrt_saver_close(nmrt_saver *s);
 nmrt_status nmrt_saver_bytes(const nmrt_plan *plan, const nmrt_shares *shares, int64_t *bytes,
                              nmrt_error *e);
 
-// Copies parameters and states, and has them written; none may be under way. ready: of rank 0, why
-// this step cannot be saved after all (in e), else NMRT_OK.
-nmrt_status nmrt_checkpoint_begin(nmrt_saver *s, const nmrt_checkpoint *c, nmrt_status ready,
-                                  nmrt_error *e);
+// A checkpoint promises what was added to the log before it began: rank 0's thread syncs the file
+// first. Where that fails the checkpoint is there all the same, and said to have failed in this.
+// The log must outlive the saver.
+void nmrt_saver_promise(nmrt_saver *s, const nmrt_log *log);
+// Copies parameters and states, and has them written; none may be under way.
+nmrt_status nmrt_checkpoint_begin(nmrt_saver *s, const nmrt_checkpoint *c, nmrt_error *e);
 // Has this rank's part of what is under way failed? Tells it once. Neither waits nor is collective.
 nmrt_status nmrt_checkpoint_poll(nmrt_saver *s, nmrt_error *e);
 // Waits for what is under way. The status is that of all ranks, e is "" where it was told before.

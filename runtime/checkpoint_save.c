@@ -14,13 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NAP_MS = 20, MAX_NAP_MS = 1000, ROUND_MS = 500 };
+enum { NAP_MS = 20, MAX_NAP_MS = 1000, ROUND_MS = 500, MAX_LOGS = 4 };
 
 struct nmrt_saver {
     const nmrt_engine *engine;
     const nmrt_options *options;
     nmrt_comm *comm; // NULL: one rank
     int rank, ranks, lock;
+    const nmrt_log *log[MAX_LOGS]; // that a checkpoint promises
+    int n_logs;
     nmrt_track *track; // of what its thread writes
     nmrt_save_part part;
     // The save under way, the same on all ranks.
@@ -73,6 +75,12 @@ nmrt_status nmrt_saver_open(nmrt_saver **out, const nmrt_engine *en, const nmrt_
         *out = NULL;
     }
     return status;
+}
+
+void nmrt_saver_promise(nmrt_saver *s, const nmrt_log *log)
+{
+    if (s && s->n_logs < MAX_LOGS)
+        s->log[s->n_logs++] = log;
 }
 
 nmrt_status nmrt_saver_bytes(const nmrt_plan *plan, const nmrt_shares *shares, int64_t *bytes,
@@ -204,6 +212,13 @@ static nmrt_status remove_notes(const nmrt_saver *s, nmrt_error *e)
     return nmrt_dir_sync(s->at.path, e);
 }
 
+static nmrt_status sync_logs(const nmrt_saver *s, nmrt_error *e)
+{
+    for (int i = 0; i < s->n_logs; i++)
+        NMRT_TRY(nmrt_log_sync(s->log[i], e));
+    return NMRT_OK;
+}
+
 static nmrt_status collect(nmrt_saver *s, const notes *n, const nmrt_text *own, nmrt_error *e)
 {
     NMRT_TRY(nmrt_json_parse(&n->of[0].doc, own->at, own->n, e));
@@ -211,9 +226,14 @@ static nmrt_status collect(nmrt_saver *s, const notes *n, const nmrt_text *own, 
         NMRT_TRY(await_note(s, i, &n->of[i], e));
     NMRT_TRY(write_index(s, n, e));
     NMRT_TRY(remove_notes(s, e));
+    nmrt_error why;
+    nmrt_status synced = sync_logs(s, &why);
     NMRT_TRY(nmrt_checkpoint_place(s->options->save, s->at.step, e));
     s->placed = true;
-    return nmrt_checkpoint_tidy(s->options->save, s->at.step, s->options->keep, e);
+    NMRT_TRY(nmrt_checkpoint_tidy(s->options->save, s->at.step, s->options->keep, e));
+    if (synced != NMRT_OK)
+        *e = why;
+    return synced;
 }
 
 static nmrt_status complete(nmrt_saver *s, const nmrt_text *own, nmrt_error *e)
@@ -249,23 +269,21 @@ static void *write_part(void *arg)
     return NULL;
 }
 
-static nmrt_status make_folder(const nmrt_saver *s, nmrt_status ready, nmrt_error *e)
+static nmrt_status make_folder(const nmrt_saver *s, nmrt_error *e)
 {
     if (s->rank)
         return NMRT_OK;
-    NMRT_TRY(ready);
     NMRT_TRY(nmrt_dir_remove(s->at.path, e)); // of a run that was killed
     return nmrt_dir_make(s->at.path, e);
 }
 
-nmrt_status nmrt_checkpoint_begin(nmrt_saver *s, const nmrt_checkpoint *c, nmrt_status ready,
-                                  nmrt_error *e)
+nmrt_status nmrt_checkpoint_begin(nmrt_saver *s, const nmrt_checkpoint *c, nmrt_error *e)
 {
     if (!s)
-        return ready;
+        return NMRT_OK;
     s->at = *c;
     NMRT_TRY(nmrt_checkpoint_folder(s->at.path, s->options->save, c->step, ".part", e));
-    NMRT_TRY(nmrt_agree(s->comm, make_folder(s, ready, e), e));
+    NMRT_TRY(nmrt_agree(s->comm, make_folder(s, e), e));
     nmrt_save_part_copy(&s->part, s->engine);
     s->under_way = true;
     s->told = s->written = s->ended = s->called_off = s->placed = false;

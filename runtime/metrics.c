@@ -1,11 +1,8 @@
 // metrics.jsonl: one JSON object a step, one write a row.
-#define _GNU_SOURCE
 #include "runtime/metrics.h"
 
 #include "runtime/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +47,7 @@ static size_t rows_up_to(const nmrt_map *map, int64_t step, nmrt_curve *curve)
     return kept;
 }
 
-static nmrt_status cut_rows(nmrt_metrics *m, int64_t step, nmrt_curve *curve, nmrt_error *e)
+static nmrt_status cut_rows(nmrt_log *m, int64_t step, nmrt_curve *curve, nmrt_error *e)
 {
     nmrt_map map;
     NMRT_TRY(nmrt_map_open(&map, m->path, e));
@@ -61,7 +58,7 @@ static nmrt_status cut_rows(nmrt_metrics *m, int64_t step, nmrt_curve *curve, nm
     return NMRT_OK;
 }
 
-static nmrt_status set_aside(const nmrt_metrics *m, const char *dir, nmrt_error *e)
+static nmrt_status set_aside(const nmrt_log *m, const char *dir, nmrt_error *e)
 {
     for (int i = 1; i < 1000000; i++) {
         char name[64], path[NMRT_PATH];
@@ -76,27 +73,17 @@ static nmrt_status set_aside(const nmrt_metrics *m, const char *dir, nmrt_error 
     return nmrt_fail(e, NMRT_WORLD, "%s is full of old logs", dir);
 }
 
-nmrt_status nmrt_metrics_open(nmrt_metrics *m, const char *dir, int64_t step, nmrt_curve *curve,
+nmrt_status nmrt_metrics_open(nmrt_log *m, const char *dir, int64_t step, nmrt_curve *curve,
                               nmrt_error *e)
 {
-    m->fd = -1;
+    *m = (nmrt_log){.fd = -1};
     if (!dir)
         return NMRT_OK;
     NMRT_TRY(nmrt_dir_make(dir, e));
     NMRT_TRY(nmrt_path_join(m->path, dir, "metrics.jsonl", e));
     if (nmrt_path_exists(m->path))
         NMRT_TRY(step ? cut_rows(m, step, curve, e) : set_aside(m, dir, e));
-    m->fd = open(m->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (m->fd < 0)
-        return nmrt_fail_errno(e, "cannot open %s", m->path);
-    return NMRT_OK;
-}
-
-void nmrt_metrics_close(nmrt_metrics *m)
-{
-    if (m->fd >= 0)
-        close(m->fd);
-    m->fd = -1;
+    return nmrt_log_open(m, e);
 }
 
 static void add_field(nmrt_text *t, const char *name, double value)
@@ -132,7 +119,7 @@ void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_plan
     }
 }
 
-nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_engine *en,
+nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine *en,
                              const nmrt_planned *finish, nmrt_error *e)
 {
     if (m->fd < 0)
@@ -151,15 +138,7 @@ nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_en
         nmrt_text_add(&t, ", \"comm_wait_s\": %.6f", row->comm_wait_s);
     nmrt_text_add(&t, "}\n");
     nmrt_status status = t.failed ? nmrt_fail(e, NMRT_WORLD, "no memory for a row of %s", m->path)
-                                  : nmrt_write_all(m->fd, t.at, t.n, m->path, e);
+                                  : nmrt_log_add(m, t.at, t.n, e);
     nmrt_text_release(&t);
     return status;
-}
-
-nmrt_status nmrt_metrics_sync(nmrt_metrics *m, nmrt_error *e)
-{
-    if (m->fd >= 0 && fsync(m->fd) && errno != EINVAL &&
-        errno != EROFS) // a pipe or /dev/null cannot be synced
-        return nmrt_fail_errno(e, "cannot write %s", m->path);
-    return NMRT_OK;
 }

@@ -12,7 +12,7 @@
 #define NMRT_METRICS_H
 
 #include "runtime/engine.h"
-#include "runtime/file.h"
+#include "runtime/log.h"
 
 typedef struct nmrt_curve { // the loss of every step, for the chart
     float *loss;
@@ -24,11 +24,6 @@ void nmrt_curve_release(nmrt_curve *c);
 // A chart of a few lines: loss over steps; braille dots where `unicode`, else stars.
 void nmrt_curve_print(const nmrt_curve *c, bool unicode, nmrt_text *out);
 
-typedef struct nmrt_metrics {
-    int fd; // -1: no --log-dir
-    char path[NMRT_PATH];
-} nmrt_metrics;
-
 typedef struct nmrt_row {
     int64_t step, tokens; // tokens: since the run began
     double loss, lr, tokens_per_s, step_ms, mfu;
@@ -37,17 +32,15 @@ typedef struct nmrt_row {
     double eval_loss;
 } nmrt_row;
 
-// Opens dir/metrics.jsonl to go on behind `step`; the rows up to it also go to the curve. At step 0
-// a file that is there is set aside as metrics-1.jsonl, metrics-2.jsonl, ...
-nmrt_status nmrt_metrics_open(nmrt_metrics *m, const char *dir, int64_t step, nmrt_curve *curve,
+// Opens dir/metrics.jsonl (NULL: none) to go on behind `step`; the rows up to it also go to the
+// curve. At step 0 a file that is there is set aside as metrics-1.jsonl, metrics-2.jsonl, ...
+nmrt_status nmrt_metrics_open(nmrt_log *m, const char *dir, int64_t step, nmrt_curve *curve,
                               nmrt_error *e);
-void nmrt_metrics_close(nmrt_metrics *m);
 // Appends a row: what is in `row`, and every emit of `finish` but the loss.
-nmrt_status nmrt_metrics_add(nmrt_metrics *m, const nmrt_row *row, const nmrt_engine *en,
+nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine *en,
                              const nmrt_planned *finish, nmrt_error *e);
 // Members of a JSON object, each with ", " before it: the numbers that `finish` emits, but for
 // those that a row of metrics.jsonl has anyway.
 void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish);
-nmrt_status nmrt_metrics_sync(nmrt_metrics *m, nmrt_error *e);
 
 #endif

@@ -80,6 +80,7 @@ static nmrt_status open_outputs(nmrt_trainer *t, nmrt_error *e)
     if (t->o->save)
         NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, t->at.step, &t->passed, e));
     const char *logs = t->comm->rank ? NULL : t->o->log_dir;
+    nmrt_saver_promise(t->saver, &t->metrics);
     return nmrt_everyones(nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e), e);
 }
 
@@ -177,8 +178,8 @@ static nmrt_status train_with(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
     run->recompute = &recompute;
     NMRT_TRY(nmrt_setup_init(&t.setup, run, e));
     nmrt_status status = train(&t, run->ranks ? run->ranks->local_ranks : 1, e);
-    nmrt_metrics_close(&t.metrics);
     nmrt_saver_close(t.saver);
+    nmrt_log_close(&t.metrics);
     nmrt_pipe_close(&t.eval_pipe);
     nmrt_pipe_close(&t.pipe);
     nmrt_engine_close(&t.en);

@@ -20,10 +20,9 @@ static void end_phase(const nmrt_trainer *t, int64_t begin, const char *name)
 // Begins to save: the files are written while the next steps run.
 static nmrt_status save(nmrt_trainer *t, nmrt_error *e)
 {
-    nmrt_status ready = nmrt_metrics_sync(&t->metrics, e); // a checkpoint promises their rows
     t->at.seed = t->o->seed;
     int64_t begin = begin_phase(t, "copy for the checkpoint");
-    nmrt_status status = nmrt_checkpoint_begin(t->saver, &t->at, ready, e);
+    nmrt_status status = nmrt_checkpoint_begin(t->saver, &t->at, e);
     end_phase(t, begin, "copy for the checkpoint");
     t->saved_step = status == NMRT_OK ? t->at.step : t->saved_step;
     return status;
@@ -114,7 +113,7 @@ static nmrt_status do_step(nmrt_trainer *t, nmrt_error *e)
     nmrt_trace_number(t->trace, "lr", row.lr);
     nmrt_curve_add(&t->curve, row.loss);
     NMRT_TRY(evaluate_now_and_then(t, &row, e));
-    NMRT_TRY(nmrt_metrics_add(&t->metrics, &row, &t->en, t->finish, e));
+    warn(t, nmrt_metrics_add(&t->metrics, &row, &t->en, t->finish, e), e);
     nmrt_progress_step(&t->progress, &row);
     save_now_and_then(t);
     return NMRT_OK;
@@ -154,6 +153,12 @@ static nmrt_status end_of_data(nmrt_trainer *t, nmrt_error *e)
     return nmrt_agree_alike(t->comm, t->ahead, e);
 }
 
+// What the disk has not taken of rows is told last: the checkpoint is there by then.
+static nmrt_status end_logs(nmrt_trainer *t, nmrt_error *e)
+{
+    return nmrt_agree(t->comm, nmrt_log_end(&t->metrics, e), e);
+}
+
 nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e)
 {
     int64_t first_step = t->at.step;
@@ -167,5 +172,5 @@ nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e)
         status = end_of_data(t, e);
     if (status == NMRT_OK)
         nmrt_train_print_end(t, first_step);
-    return status;
+    return status == NMRT_OK ? end_logs(t, e) : status;
 }

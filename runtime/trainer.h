@@ -23,7 +23,7 @@ typedef struct nmrt_trainer {
     nmrt_error ahead_error;
     nmrt_evaluation eval;
     nmrt_saver *saver; // NULL: nothing is saved
-    nmrt_metrics metrics;
+    nmrt_log metrics;  // closed: no --log-dir, or not rank 0
     nmrt_trace *trace; // NULL: no --trace
     bool traces;       // a step of this run
     nmrt_progress progress;

@@ -47,7 +47,7 @@ static void *save_two(void *arg) // steps 5 and 10, the second while the first m
         fill_rank(r, c.step);
         r->status = nmrt_checkpoint_wait(s, &c, &r->e);
         if (r->status == NMRT_OK)
-            r->status = nmrt_checkpoint_begin(s, &c, NMRT_OK, &r->e);
+            r->status = nmrt_checkpoint_begin(s, &c, &r->e);
         fill_rank(r, -1); // what is written is the copy
     }
     if (r->status == NMRT_OK)
@@ -360,7 +360,7 @@ static void *save_blocked(void *arg)
     snprintf(gone, sizeof gone, "%s/gone", dir);
     if (r->comm.rank == 2)
         r->rig.options.save = gone;
-    CHECK(nmrt_checkpoint_begin(s, &c, NMRT_OK, &e) == NMRT_OK);
+    CHECK(nmrt_checkpoint_begin(s, &c, &e) == NMRT_OK);
     r->status = nmrt_checkpoint_wait(s, &c, &r->e);
     CHECK(!*c.path);
     nmrt_saver_close(s);
@@ -380,7 +380,7 @@ static void *save_failing(void *arg)
     snprintf(word, sizeof word, "%s/step-000020.part/00002.failed", r->world->save);
     if (r->comm.rank == 2)
         r->rig.options.save = gone;
-    CHECK(nmrt_checkpoint_begin(s, &c, NMRT_OK, &e) == NMRT_OK);
+    CHECK(nmrt_checkpoint_begin(s, &c, &e) == NMRT_OK);
     if (r->comm.rank == 2)
         CHECK(nmrt_file_create(word, "no room", 7, &e) == NMRT_OK);
     while (!r->comm.rank && nmrt_checkpoint_poll(s, &r->e) == NMRT_OK)
@@ -390,21 +390,6 @@ static void *save_failing(void *arg)
     r->status = NMRT_WORLD;
     if (r->comm.rank)
         r->e = e;
-    nmrt_saver_close(s);
-    return NULL;
-}
-
-static void *save_refused(void *arg) // rank 0 is not ready: nobody saves
-{
-    rank *r = arg;
-    nmrt_saver *s;
-    nmrt_checkpoint c = {.step = 20};
-    nmrt_error e;
-    CHECK(nmrt_saver_open(&s, &r->rig.en, &r->rig.options, 10, &(nmrt_text){0}, &e) == NMRT_OK);
-    nmrt_status ready =
-        r->comm.rank ? NMRT_OK : nmrt_fail(&r->e, NMRT_WORLD, "no rows, no checkpoint");
-    r->status = nmrt_checkpoint_begin(s, &c, ready, &r->e);
-    CHECK(nmrt_checkpoint_wait(s, &c, &e) == NMRT_OK && !*c.path);
     nmrt_saver_close(s);
     return NULL;
 }
@@ -434,7 +419,6 @@ static void test_unsaved(void)
 {
     expect_unsaved(save_blocked, "step 20 is not saved: rank 2: cannot create");
     expect_unsaved(save_failing, "step 20 is not saved: rank 2: ");
-    expect_unsaved(save_refused, "no rows, no checkpoint");
 }
 
 // --- kills -------------------------------------------------------------------------------------
@@ -450,7 +434,7 @@ static void *save_for_ever(void *arg)
     for (c.step = r->step + 1;; c.step++) {
         fill_rank(r, c.step);
         if (nmrt_checkpoint_wait(s, &c, &e) != NMRT_OK ||
-            nmrt_checkpoint_begin(s, &c, NMRT_OK, &e) != NMRT_OK)
+            nmrt_checkpoint_begin(s, &c, &e) != NMRT_OK)
             return NULL;
     }
 }

@@ -74,7 +74,7 @@ static inline void *rig_at(rig *r, int64_t param) // NULL: this rank lacks it
 // Saves at once; a failure's message is the one that a user would see.
 static inline nmrt_status rig_save(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *e)
 {
-    nmrt_status status = nmrt_checkpoint_begin(s, c, NMRT_OK, e);
+    nmrt_status status = nmrt_checkpoint_begin(s, c, e);
     return status == NMRT_OK ? nmrt_checkpoint_wait(s, c, e) : status;
 }
 

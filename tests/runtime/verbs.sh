@@ -70,9 +70,19 @@ expect 'mesh: +one rank' "$fake" info --checkpoint "$work/ckpt"
 expect '"step": 90, .*"mesh": "one rank", "files": 1, .*"tensors": 6, "pieces": 6' "$fake" info --checkpoint "$work/ckpt" --json
 expect 'there is no checkpoint in' "$fake" info --checkpoint "$work"
 expect 'checkpoint copy +196608 ' "$fake" --dry-run --save "$work/ckpt"
-# a full disk: the metrics cannot be written
-mkdir "$work/full"
-expect 'cannot write .*File too large' bash -c "ulimit -f 1; exec '$fake' --data '$work/text' --steps 80 --seq 32 --log-dir '$work/full'"
+# a full disk: rows that cannot be written end no run, and are told when it is saved; 192 KiB are a checkpoint's
+long=("$fake" --data "$work/text" --steps 2000 --micro-batch 1 --seq 4)
+"${long[@]}" --log-dir "$work/roomy" >/dev/null
+code=0
+bash -c 'ulimit -f 200; exec "$@"' - "${long[@]}" --log-dir "$work/full" --save "$work/full" --save-every 1999 >"$work/out" 2>&1 || code=$?
+[ $code -eq 1 ]
+[ "$(grep -c 'warning: cannot write .*File too large; what follows is kept in memory until there is room again' "$work/out")" -eq 1 ]
+grep -q 'done at step 2000 of 2000' "$work/out"
+grep -qE '^error: cannot write .*File too large; its last [0-9]+ bytes are lost$' "$work/out"
+[ -e "$work/full/latest/index.json" ] && [ "$(readlink "$work/full/latest")" = step-002000 ]
+# a run that goes on with room has all rows of the steps that it does, behind those that are there
+"${long[@]}" --log-dir "$work/full" --save "$work/full" --resume auto --steps 2010 >/dev/null 2>&1
+rows "$work/full/metrics.jsonl" | awk -F'[:,]' '{ n += $2 > 2000 } END { exit n != 10 }'
 
 # --check-memory finds a read of what was never written
 export FAKE_FORGET=1
