@@ -25,5 +25,10 @@ struct nmrt_tokenizer { // each kind's own struct begins with it
 
 // Each makes a tokenizer of the file at `path`.
 nmrt_status nmrt_bytes_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
+nmrt_status nmrt_spm_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
+
+// Of a SentencePiece model in memory, which need not outlive the call; `name` is for messages.
+nmrt_status nmrt_spm_tokenizer_make(nmrt_tokenizer **t, const void *bytes, size_t n,
+                                    const char *name, nmrt_error *e);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct file_kind {
 
 static const file_kind file_kinds[] = {
     {".json", "tokenizer.json", NULL},
-    {".model", "tokenizer.model", NULL},
+    {".model", "tokenizer.model", nmrt_spm_tokenizer_open},
 };
 enum { N_FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
 
