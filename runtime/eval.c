@@ -5,9 +5,9 @@
 
 #include "runtime/agree.h"
 #include "runtime/channels.h"
-#include "runtime/checkpoint.h"
 #include "runtime/logits.h"
 #include "runtime/metrics.h"
+#include "runtime/weights.h"
 
 #include <math.h>
 #include <string.h>
@@ -141,15 +141,7 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
     const nmrt_options *o = p->setup->options;
     nmrt_engine *en = p->en;
     nmrt_checkpoint c;
-    nmrt_text passed = {0};
-    nmrt_status status = nmrt_checkpoint_load(o->checkpoint, en, false, &c, &passed, e);
-    if (passed.n)
-        fprintf(out->note, "%s", passed.at);
-    nmrt_text_release(&passed);
-    NMRT_TRY(status);
-    if (!*c.path)
-        return nmrt_everyones(
-            nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", o->checkpoint), e);
+    NMRT_TRY(nmrt_weights_load(o, en, out, &c, e));
     nmrt_engine_set(en, "seed", (double)o->seed);
     nmrt_engine_set(en, "step", (double)c.step);
     nmrt_engine_set(en, "steps", (double)c.step);

@@ -2,11 +2,11 @@
 // caches.
 #include "runtime/generate.h"
 
-#include "runtime/checkpoint.h"
 #include "runtime/cpu.h"
 #include "runtime/data.h"
 #include "runtime/dtype.h"
 #include "runtime/setup.h"
+#include "runtime/weights.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -180,20 +180,6 @@ static nmrt_status write_text(writer *w, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status load(writer *w, nmrt_error *e)
-{
-    nmrt_checkpoint c;
-    nmrt_text passed = {0};
-    nmrt_status status = nmrt_checkpoint_load(w->o->checkpoint, &w->en, false, &c, &passed, e);
-    if (passed.n)
-        fprintf(w->out->note, "%s", passed.at);
-    nmrt_text_release(&passed);
-    NMRT_TRY(status);
-    if (!*c.path)
-        return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", w->o->checkpoint);
-    return NMRT_OK;
-}
-
 nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nmrt_output *out,
                           nmrt_error *e)
 {
@@ -211,7 +197,8 @@ nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nm
     if (status == NMRT_OK) {
         w.en.shares = (nmrt_shares){.mesh = &w.mesh, .sym = w.syms.at};
         w.en.check_memory = o->check_memory;
-        status = load(&w, e);
+        nmrt_checkpoint c;
+        status = nmrt_weights_load(o, &w.en, out, &c, e);
         if (status == NMRT_OK)
             status = write_text(&w, e);
         nmrt_engine_close(&w.en);

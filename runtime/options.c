@@ -2,6 +2,7 @@
 // nearest name where one was misspelt.
 #include "runtime/options.h"
 
+#include "runtime/foreign/import.h"
 #include "runtime/resume.h"
 #include "runtime/syms.h"
 #include "runtime/trace.h"
@@ -416,14 +417,28 @@ static void check_plan(const nmrt_options *o, nmrt_text *problems)
                       (long long)(o->top > 1000 ? o->top : o->node));
 }
 
+static void check_weights(const nmrt_options *o, nmrt_text *problems)
+{
+    char map[32];
+    bool reads = o->verb == NMRT_EVAL || o->verb == NMRT_GENERATE;
+    if (reads && !o->checkpoint && !o->init && !o->dry_run)
+        nmrt_text_add(problems, "--checkpoint DIR is missing, or --init hf:DIR\n");
+    if (o->checkpoint && o->init)
+        nmrt_text_add(problems, "--checkpoint and --init both name weights: give one\n");
+    if (o->init && !nmrt_init_folder(o->init, map))
+        nmrt_text_add(problems,
+                      "--init takes hf:DIR, a weights map of the model and a folder, not "
+                      "'%s'\n",
+                      o->init);
+}
+
 // On the device null every run is a dry one.
 static void check_together(nmrt_options *o, nmrt_text *problems)
 {
     o->dry_run = o->dry_run || strcmp(o->device, "null") == 0;
     if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
         nmrt_text_add(problems, "--data FILE is missing: the text to read\n");
-    if ((o->verb == NMRT_EVAL || o->verb == NMRT_GENERATE) && !o->checkpoint && !o->dry_run)
-        nmrt_text_add(problems, "--checkpoint DIR is missing\n");
+    check_weights(o, problems);
     if (o->threads > 1024)
         nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
     if (o->top_p <= 0 || o->top_p > 1)

@@ -14,7 +14,7 @@
 static const char *const own[] = {"threads", "log-dir", "log-every", "comm-timeout",
                                   "check-memory"};
 // Paths may be others on other hosts; that they are given is the same.
-static const char *const paths[] = {"data",       "eval-data", "save",
+static const char *const paths[] = {"data",       "eval-data", "save",          "init",
                                     "checkpoint", "trace",     "dump-gradients"};
 
 static bool is_among(const char *name, const char *const *list, size_t n)

@@ -79,6 +79,7 @@ static nmrt_status open_outputs(nmrt_trainer *t, nmrt_error *e)
 {
     if (t->o->save)
         NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, t->at.step, &t->passed, e));
+    NMRT_TRY(nmrt_train_keep_companions(t, e));
     const char *logs = t->comm->rank ? NULL : t->o->log_dir;
     nmrt_saver_promise(t->saver, &t->metrics);
     return nmrt_everyones(nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e), e);

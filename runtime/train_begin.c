@@ -1,4 +1,8 @@
-// What a run begins with: the weights and states of a checkpoint, or their first values.
+// What a run begins with: the weights and states of a checkpoint, or their first values, or the
+// weights of a foreign folder; and what belongs to these.
+#include "runtime/agree.h"
+#include "runtime/foreign/companions.h"
+#include "runtime/foreign/import.h"
 #include "runtime/trainer.h"
 
 #include <string.h>
@@ -36,6 +40,20 @@ static void note_changes(const nmrt_trainer *t)
                 (long long)t->at.left, t->at.precision);
 }
 
+// Over the first values of the parameters; the optimizer's states stay as they begin.
+static nmrt_status load_foreign(nmrt_trainer *t, nmrt_error *e)
+{
+    nmrt_text notes = {0};
+    nmrt_status status =
+        nmrt_import_load(&(nmrt_import_request){.init = t->o->init}, &t->en, &notes, e);
+    if (status == NMRT_OK)
+        fprintf(t->out->text, "starting from %s\n", t->o->init);
+    if (notes.n)
+        fprintf(t->out->note, "%s", notes.at);
+    nmrt_text_release(&notes);
+    return status;
+}
+
 nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e)
 {
     const char *resume = t->o->resume;
@@ -65,5 +83,21 @@ nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e)
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
     nmrt_pipe_init(&t->pipe);
     nmrt_engine_start_own(&t->en);
-    return NMRT_OK;
+    return t->o->init ? load_foreign(t, e) : NMRT_OK;
+}
+
+static nmrt_status keep_companions(const nmrt_trainer *t, nmrt_error *e)
+{
+    char folder[NMRT_PATH], map[32];
+    nmrt_companions c = {0};
+    if (*t->at.path)
+        c.from = nmrt_companions_find(t->at.path, folder) ? folder : NULL;
+    else if (t->o->init)
+        c.from = nmrt_init_folder(t->o->init, map);
+    return nmrt_companions_save(t->o->save, &c, e);
+}
+
+nmrt_status nmrt_train_keep_companions(const nmrt_trainer *t, nmrt_error *e)
+{
+    return nmrt_agree(t->comm, t->o->save && !t->comm->rank ? keep_companions(t, e) : NMRT_OK, e);
 }

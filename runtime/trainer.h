@@ -52,8 +52,11 @@ nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e);
 
 // --- train_begin.c
 
-// The weights: of --resume's checkpoint, whose differences are noted, or first values.
+// The weights: of --resume's checkpoint, whose differences are noted, or of --init, or first
+// values.
 nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e);
+// The companions of these weights go to --save. Collective.
+nmrt_status nmrt_train_keep_companions(const nmrt_trainer *t, nmrt_error *e);
 
 // --- train_print.c
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef enum { OF_MODEL, OF_TOKENIZER, OF_EXPORT } belongs; // OF_EXPORT: an export writes its own
 
@@ -112,6 +113,12 @@ static nmrt_status fill(const nmrt_companions *c, const char *folder, nmrt_error
     return nmrt_dir_sync(folder, e);
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 nmrt_status nmrt_companions_save(const char *save, const nmrt_companions *c, nmrt_error *e)
 {
     char folder[NMRT_PATH], part[NMRT_PATH];
@@ -120,6 +127,8 @@ nmrt_status nmrt_companions_save(const char *save, const nmrt_companions *c, nmr
         return NMRT_OK;
     NMRT_TRY(nmrt_path_join(folder, save, FOLDER, e));
     NMRT_TRY(nmrt_path_join(part, save, "companions.part", e));
+    if (!c->tokenizer && is_same(c->from, folder))
+        return NMRT_OK;
     NMRT_TRY(nmrt_dir_remove(part, e)); // of a run that was killed
     nmrt_status status = fill(c, part, e);
     if (status == NMRT_OK)
