@@ -46,9 +46,22 @@ static bool keep_entry(nm_module *m, const char *entry)
     return found || nm_error(m->diag, (nm_loc){0}, "no train or infer entry is called '%s'", entry);
 }
 
+// --hf-config: the file, or the one in the folder. NULL: reported.
+static const nm_source *read_config(nm_module *m, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        path = nm_arena_fmt(m->arena, "%s/config.json", path);
+    return nm_source_read(m->arena, m->diag, path);
+}
+
 static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli *cli)
 {
+    const nm_source *config = cli->hf_config ? read_config(m, cli->hf_config) : NULL;
+    if (cli->hf_config && !config)
+        return false;
     nm_elab_opts opts = {.preset = cli->preset,
+                         .config = config,
                          .entry = cli->entry,
                          .n_defines = cli->n_defines,
                          .define = cli->define};

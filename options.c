@@ -30,7 +30,8 @@ static const option options[] = {
     FLAG("--check", "check the model and say nothing if it is fine", check),
     GROUP("model"),
     TEXT("--preset", "NAME", "the sizes to compile for", preset),
-    TEXT("-D", "NAME=VALUE", "set a dim or const; wins over the preset", out), // has a parser of its own
+    TEXT("--hf-config", "PATH", "the sizes of a Hugging Face model: its config.json, or the folder that has it", hf_config),
+    TEXT("-D", "NAME=VALUE", "set a dim or const; wins over the preset and the config", out), // has a parser of its own
     TEXT("--entry", "NAME", "compile this entry alone, of several that train", entry),
     FLAG("--list-presets", "print the names of the model's presets", list_presets),
     GROUP("target"),
@@ -397,6 +398,9 @@ bool nm_cli_parse(nm_cli *cli, int argc, char **argv)
         return usage("%s", "which model?");
     if (!check_single(cli))
         return false;
+    if (cli->preset && cli->hf_config)
+        return usage(
+            "%s", "--preset and --hf-config are both all sizes: give one, and -D for what differs");
     set_defaults(cli);
     return check_precision(cli) && check_values(cli) && check_archs(cli) && check_gpu_flags(cli);
 }

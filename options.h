@@ -11,7 +11,7 @@ enum { NM_MAX_DEFINES = 64, NM_MAX_FIXES = 16 };
 typedef struct nm_cli { // what the command line says
     const char *file;   // the model
     const char *out;    // NULL: train_bin, or standard output for text
-    const char *preset, *cpu, *entry;
+    const char *preset, *cpu, *entry, *hf_config;
     const char *target, *arch; // lists: host,cuda,emu,null; sm_80,sm_90a
     const char *precision;     // a list: f32,bf16
     const char *fp8_recipe;    // a list: current,delayed

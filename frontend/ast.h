@@ -477,8 +477,26 @@ typedef struct nm_ast_part { // decoder.q.w[seq = 0], convs.0.w: one parameter, 
     nm_ast_view *view;
 } nm_ast_part;
 
+typedef enum { NM_CONFIG_row, NM_CONFIG_object, NM_CONFIG_if } nm_ast_config_kind;
+
+typedef struct nm_ast_config nm_ast_config;
+
+typedef struct nm_ast_configs { // rows between braces
+    int n;
+    nm_ast_config *row;
+} nm_ast_configs;
+
+struct nm_ast_config { // rope_theta | rope_parameters.rope_theta: theta = 10000.0
+    nm_loc loc;
+    nm_ast_config_kind kind;
+    nm_ast_names keys;           // row, object: its spellings
+    nm_ast_expr *value, *absent; // row; absent: what a file says that lacks it, or NULL
+    nm_ast_expr *cond;           // if
+    nm_ast_configs rows, other;  // object, if; if: those of `else`
+};
+
 typedef enum {
-    NM_MAP_config, // config { hidden_size: d }
+    NM_MAP_config, // config { hidden_size: d }, export { ... }
     NM_MAP_use,    // use lm.hf "language_model."
     NM_MAP_scope,  // decoder = "model.layers.{layers}." { ... }
     NM_MAP_tensor, // q.w | k.w = codec("a", "b") [heads hd | kv hd, d]
@@ -492,9 +510,9 @@ typedef struct nm_ast_file_name { // one string of a map
 typedef struct nm_ast_map {
     nm_loc loc;
     nm_ast_map_kind kind;
-    nm_ast_word word;         // config: its name; tensor: the codec, sym NULL: none
-    nm_ast_settings settings; // config
-    nm_ast_name used;         // use: lm.hf
+    nm_ast_word word;      // config: config or export; tensor: the codec, sym NULL: none
+    nm_ast_configs config; // config
+    nm_ast_name used;      // use: lm.hf
     int n_parts;
     nm_ast_part *part; // scope, tensor
     int n_names;

@@ -134,7 +134,7 @@ struct nm_unit {
     const nm_ast_file *file;
     nm_sym preset;
     nm_item *item; // newest first: what a file declares again replaces it
-    nm_setting *defines, *preset_settings, *use_settings;
+    nm_setting *defines, *config_settings, *preset_settings, *use_settings;
     nm_frame *frame; // for reading file-level expressions
     nm_unit *next;
 };
@@ -335,7 +335,10 @@ struct nm_elab {
     nm_pvar *opt_param;        // whose update is being built
     nm_sym opt_name;
     const nm_ast_def *opt_def;
-    nm_metric *metric, **metric_end; // of this function
+    nm_metric *metric, **metric_end;  // of this function
+    const struct nm_json *config;     // opts->config; NULL: none
+    const nm_ast_weights *config_map; // by which it is read
+    bool config_defined;              // a row names what -D sets
 };
 
 // --- elab.c: errors and the order of things ------------------------------------------------------
@@ -421,7 +424,9 @@ nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64
 
 // --- elab_units.c, elab_names.c ------------------------------------------------------------------
 
-bool nm_units_load(nm_elab *e);       // the units of the program, presets and -D applied
+bool nm_units_load(nm_elab *e); // the units of the program, presets and -D applied
+// elab_config_read.c: settings from opts->config, if there is one. False: reported.
+bool nm_config_read(nm_elab *e);
 void nm_config_elaborate(nm_elab *e); // elab_config.c: m->weights, without parts
 nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name); // its own, then std's
 nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc);

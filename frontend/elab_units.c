@@ -2,7 +2,8 @@
 // items of x before one's own, so that one's own replace them; `use x as y` is a unit of its own,
 // whose dims carry the prefix `y.` in types unless they are bound to ours.
 //
-// Sizes and constants are read when they are first needed; -D wins over the preset, the preset over
+// Sizes and constants are read when they are first needed; -D wins over
+// a config.json, that over the preset, the preset over
 // the settings of a `use`, those over the default (dim-2).
 #include "frontend/elab_internal.h"
 
@@ -255,7 +256,8 @@ nm_sym nm_unit_dim_name(nm_elab *e, nm_unit *u, nm_sym name)
 static nm_setting *find_setting(nm_unit *u, nm_sym name)
 {
     bool apart = u->as != NULL; // what `use ... as` says is about its own preset
-    nm_setting *const lists[] = {u->defines, apart ? u->use_settings : u->preset_settings,
+    nm_setting *const lists[] = {u->defines, u->config_settings,
+                                 apart ? u->use_settings : u->preset_settings,
                                  apart ? u->preset_settings : u->use_settings};
     for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++)
         for (nm_setting *s = lists[k]; s; s = s->next)
@@ -300,6 +302,11 @@ static const nm_extent *missing_size(nm_elab *e, nm_unit *u, const nm_item *item
         nm_elab_error(e, NULL, item->loc,
                       "'%s' has no size: preset %s has none and there is no -D %s= [dim-2]",
                       item->name, u->preset, item->name);
+    else if (e->opts->config)
+        nm_elab_error(
+            e, NULL, item->loc,
+            "'%s' has no size: no row of the config says it and there is no -D %s= [dim-2]",
+            item->name, item->name);
     else if (*presets)
         nm_elab_error(e, NULL, item->loc,
                       "'%s' has no size: no preset is chosen (%s) and there is no -D %s= [dim-2]",
@@ -544,6 +551,8 @@ bool nm_units_load(nm_elab *e)
     take_in(e, e->main, e->prog->main, 0);
     if (e->opts->preset)
         apply_preset(e, e->main, nm_sym_get(e->m, e->opts->preset), (nm_loc){0});
+    if (!nm_config_read(e))
+        return false;
     apply_defines(e, e->main);
     for (int i = 0; i < e->prog->main->n_presets; i++) // preset-1, of those not chosen, too
         for (int k = 0; k < e->prog->main->preset[i].settings.n; k++)

@@ -88,6 +88,8 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
     nm_ast_step step;
     nm_ast_path path;
     nm_ast_paths paths;
+    nm_ast_config config;
+    nm_ast_configs configs;
     nm_ast_map map;
     struct {
         int n;
@@ -122,8 +124,8 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
 
 %type <word> as opt_name flag preset_name
 %type <words> word_list flags
-%type <name> name
-%type <names> names names2
+%type <name> name label
+%type <names> names names2 keys labels
 %type <dim> dim
 %type <dims> dims
 %type <arrow> arrow
@@ -139,7 +141,7 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
 %type <view> view
 %type <views> views view_list
 %type <setting> setting use_setting
-%type <settings> settings opt_settings use_settings use_setting_list consts preset_items config
+%type <settings> settings opt_settings use_settings use_setting_list consts preset_items
 %type <dimdecl> dimdecl
 %type <dimdecls> dimdecls
 %type <require> require
@@ -156,6 +158,8 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
 %type <step> step
 %type <path> path
 %type <paths> paths opt_on
+%type <config> config_row
+%type <configs> config config_else
 %type <map> map source prefix strings
 %type <maps> maps
 %type <part> part part_path
@@ -738,7 +742,7 @@ maps:
 
 map:
     NAME '{' config '}'         { $$ = (nm_ast_map){.loc = @1, .kind = NM_MAP_config, .word = $1,
-                                                    .settings = $3}; }
+                                                    .config = $3}; }
   | "use" name STRING           { $$ = (nm_ast_map){.loc = @$, .kind = NM_MAP_use, .used = $2};
                                   nm_ast_file_name prefix = {.loc = $3.loc, .sym = $3.sym};
                                   NM_PUSH(ps, $$.n_names, $$.name, prefix); }
@@ -780,11 +784,38 @@ source:
   ;
 
 config:
-    %empty                      { $$ = (nm_ast_settings){0}; }
-  | config LABEL expr           { $$ = $1;
-                                  nm_ast_setting row = {.loc = nm_loc_join(@2, @3), .word = $2,
-                                                        .value = $3};
-                                  PUSH($$, item, row); }
+    %empty                      { $$ = (nm_ast_configs){0}; }
+  | config config_row           { $$ = $1; PUSH($$, row, $2); }
+  ;
+
+config_row:
+    labels expr default         { $$ = (nm_ast_config){.loc = @1, .kind = NM_CONFIG_row, .keys = $1,
+                                                       .value = $2, .absent = $3}; }
+  | keys '{' config '}'         { $$ = (nm_ast_config){.loc = @1, .kind = NM_CONFIG_object,
+                                                       .keys = $1, .rows = $3}; }
+  | "if" expr '{' config '}' config_else {
+                                  $$ = (nm_ast_config){.loc = @1, .kind = NM_CONFIG_if, .cond = $2,
+                                                       .rows = $4, .other = $6}; }
+  ;
+
+config_else:
+    %empty                      { $$ = (nm_ast_configs){0}; }
+  | "else" '{' config '}'       { $$ = $3; }
+  ;
+
+keys:
+    name                        { $$ = (nm_ast_names){.loc = @$}; PUSH($$, name, $1); }
+  | keys '|' name               { $$ = $1; $$.loc = @$; PUSH($$, name, $3); }
+  ;
+
+labels:
+    label                       { $$ = (nm_ast_names){.loc = @$}; PUSH($$, name, $1); }
+  | keys '|' label              { $$ = $1; $$.loc = @$; PUSH($$, name, $3); }
+  ;
+
+label:
+    LABEL                       { $$ = nm_ast_name_of(ps, $1); }
+  | name '.' LABEL              { $$ = nm_ast_name_dot(ps, $1, $3); }
   ;
 
 parts:

@@ -6,8 +6,6 @@
 // (map-1). A name that stands nowhere in the program is a misspelling.
 #include "frontend/weights_internal.h"
 
-#include "frontend/walk.h"
-
 #include <string.h>
 
 // --- parameters ----------------------------------------------------------------------------------
@@ -154,54 +152,11 @@ static void take_in(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map)
     walk_maps(c, &inner, w->n_maps, w->map);
 }
 
-// --- config --------------------------------------------------------------------------------------
-
-static bool is_size_or_const(const nm_ast_program *prog, nm_sym name, size_t *n, const char **names,
-                             size_t max)
-{
-    for (int f = 0; f < prog->n_files; f++) {
-        const nm_ast_file *file = prog->file[f];
-        for (int i = 0; i < file->n_dims + file->n_consts; i++) {
-            nm_sym known = i < file->n_dims ? file->dim[i].word.sym
-                                            : file->constant[i - file->n_dims].word.sym;
-            if (known == name)
-                return true;
-            if (*n < max)
-                names[(*n)++] = known;
-        }
-    }
-    return false;
-}
-
-static void check_config_expr(void *user, const nm_ast_expr *e)
-{
-    enum { MAX = 256 };
-    nm_weights_ctx *c = user;
-    const char *names[MAX];
-    size_t n = 0;
-    if (e->kind != NM_EXPR_name)
-        return;
-    nm_sym name = e->u.name.part[e->u.name.n - 1].sym;
-    if (is_size_or_const(c->prog, name, &n, names, MAX))
-        return;
-    const char *near = nm_nearest(name, names, n);
-    c->ok = nm_error(c->m->diag, e->loc,
-                     "'%s' is neither a dim nor a const of this program%s%s%s [map-3]", name,
-                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
-static void check_config(nm_weights_ctx *c, const nm_ast_map *map)
-{
-    nm_ast_visitor v = {.expr = check_config_expr, .user = c};
-    for (int i = 0; i < map->settings.n; i++)
-        nm_ast_walk_expr(&v, map->settings.item[i].value);
-}
-
 static void walk_maps(nm_weights_ctx *c, const nm_scope *s, int n, const nm_ast_map *map)
 {
     for (int i = 0; i < n; i++)
         switch (map[i].kind) {
-        case NM_MAP_config: check_config(c, &map[i]); break;
+        case NM_MAP_config: break; // elab_config.c
         case NM_MAP_use: take_in(c, s, &map[i]); break;
         case NM_MAP_scope: enter_scope(c, s, &map[i]); break;
         case NM_MAP_tensor: add_tensor(c, s, &map[i]); break;
