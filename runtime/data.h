@@ -1,53 +1,62 @@
-// Training data: a text whose bytes are the tokens. Sample i is tokens [i seq, i seq +
-// seq], one more than it predicts: `tokens` are all but the last, `labels` all but the first.
+// Data as a program reads it: fields of a batch, made of a source's samples (source.h). `tokens`
+// are all tokens of a sample but the last, `labels` all but the first; what tells documents apart
+// is made of the tokens, too (data_fields.c).
 #ifndef NMRT_DATA_H
 #define NMRT_DATA_H
 
 #include "runtime/engine.h"
-#include "runtime/file.h"
+#include "runtime/source.h"
 
 #include <stdbool.h>
 
-enum { NMRT_DATA_ROOM = 1 << 16 };
+// What a token that ends a document means to the fields at, segments and mask.
+typedef struct nmrt_documents {
+    int64_t end;           // that token; -1: none
+    bool resets_positions; // at begins again at 0 behind it
+    bool resets_attention; // segments counts documents; else it is 0
+    bool masks_end;        // mask is 0 where the document has ended, so that its successor's first
+                           // token need not be guessed; else it is 1
+} nmrt_documents;
 
 typedef struct nmrt_data { // zero-initialised: closed
-    const char *path;
-    int fd;               // where path is not NULL
-    int64_t bytes;        // of the file
-    int64_t seq, samples; // samples in the file: an epoch
-    bool shuffle;
-    uint64_t seed;
-    unsigned char *raw; // [NMRT_DATA_ROOM or seq, what is more] as read
-    int64_t *stage;     // [micro-batch, seq] before it goes to the device
+    nmrt_source *source;
+    nmrt_documents documents;
+    int64_t rows;   // samples that are kept as read
+    int64_t *token; // [rows, seq + 1]
+    int64_t *row;   // [rows]: which sample of the run it is; -1: none
+    int64_t *stage; // [micro-batch, seq] before it goes to the device
 } nmrt_data;
 
 typedef struct nmrt_data_request {
-    const char *path;
-    int64_t seq, micro_batch; // micro_batch: the most samples that are loaded at once
-    bool shuffle;
-    uint64_t seed;
+    nmrt_source_request source;
+    nmrt_documents documents;
+    int64_t micro_batch; // the most samples that are loaded at once
 } nmrt_data_request;
 
-// Does the program read only what a text has? Else the message names the field.
-nmrt_status nmrt_data_check(const nmrt_plan *plan, nmrt_error *e);
+// Does the program read only what there is, in a form that there is, and all that the flags ask
+// for? Else the message names the field.
+nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_documents *documents, nmrt_error *e);
 nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_error *e);
 void nmrt_data_close(nmrt_data *d);
-// Are the tokens of the file's first samples below the vocabulary? Loading says so, too, but on the
-// rank alone that loads them.
-nmrt_status nmrt_data_check_tokens(const nmrt_data *d, const nmrt_plan *plan, int64_t samples,
-                                   nmrt_error *e);
-// The same of `n` samples of the run from its sample `first` on.
+// Are all tokens below the vocabulary? Loading says so, too, but on the rank alone that loads them.
+nmrt_status nmrt_data_check_all(const nmrt_data *d, const nmrt_plan *plan, nmrt_error *e);
+// Those of `n` samples of the run, from `first` on. The source is drawn.
 nmrt_status nmrt_data_check_next(const nmrt_data *d, const nmrt_plan *plan, int64_t first,
                                  int64_t n, nmrt_error *e);
-// Which sample of the file is the index-th of the run: index / samples is the epoch. Nothing else
-// decides it, so a run goes on anywhere.
-int64_t nmrt_data_sample(const nmrt_data *d, int64_t index);
 // Fills the field's slot with what this rank has of it, by the symbols of its dims, of the batch
-// that begins with sample `first` of the run. Fails where the file has changed since it was opened,
-// or cannot be read; then the slot is as it was.
+// that begins with sample `first` of the run. Fails where the data have changed since they were
+// opened, or cannot be read; then the slot is as it was. The source is drawn.
 nmrt_status nmrt_data_load(const nmrt_data *d, nmrt_engine *en, const nmdrv_arg *field,
                            const nmdrv_sym *sym, int64_t first, nmrt_error *e);
-// Writes n tokens (host) to a slot of any integer dtype.
+// Writes n whole numbers (host) to a slot of any integer dtype, or f32.
 void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *token, int64_t n);
+
+// --- data_fields.c -------------------------------------------------------------------------------
+
+// The dim that a sample's tokens have to be below, the smallest of all fields; NULL: none.
+const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan);
+// The field at positions [from, from + n) of a sample token[seq + 1].
+void nmrt_data_field(const char *name, const nmrt_documents *documents, const int64_t *token,
+                     int64_t from, int64_t n, int64_t *out);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "runtime/agree.h"
 #include "runtime/channels.h"
+#include "runtime/data_request.h"
 #include "runtime/logits.h"
 #include "runtime/metrics.h"
 #include "runtime/weights.h"
@@ -35,17 +36,19 @@ static int64_t unit_of(const nmrt_setup *s)
 static nmrt_status find_samples(nmrt_evaluation *v, const nmrt_setup *s, int64_t asked,
                                 const nmrt_output *out, nmrt_error *e)
 {
-    const nmrt_data *d = v->data;
-    int64_t all = asked > 0 && asked < d->samples ? asked : d->samples, unit = unit_of(s);
+    nmrt_source *d = v->data->source;
+    bool some = asked > 0 && asked < d->samples;
+    int64_t all = some ? asked : d->samples, unit = unit_of(s);
     v->samples = all / unit * unit;
     if (!v->samples)
         return nmrt_fail(e, NMRT_USAGE, "%s has %lld samples, fewer than the %lld of a micro-batch",
-                         d->path, (long long)all, (long long)unit);
+                         d->q.path, (long long)all, (long long)unit);
     if (v->samples < all)
         fprintf(out->note,
                 "note: %lld of the %lld samples of %s are evaluated, a multiple of %lld\n",
-                (long long)v->samples, (long long)all, d->path, (long long)unit);
-    return nmrt_data_check_tokens(d, &s->plan, v->samples, e);
+                (long long)v->samples, (long long)all, d->q.path, (long long)unit);
+    NMRT_TRY(nmrt_source_draw(d, some ? asked : 0, e));
+    return nmrt_data_check_next(v->data, &s->plan, 0, v->samples, e);
 }
 
 // Is there an evaluation, and does it give what is logged?
@@ -68,7 +71,7 @@ static nmrt_status check_loss(const nmdrv_program *p, nmrt_error *e)
                  : nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation", p->name);
 }
 
-nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, const nmrt_data *d,
+nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, nmrt_data *d,
                                  int64_t asked, const nmrt_output *out, nmrt_error *e)
 {
     *v = (nmrt_evaluation){.data = d};
@@ -153,7 +156,8 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
         *e = x.why; // everyone's
         return x.status;
     }
-    fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step, v->data->path);
+    fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step,
+            v->data->source->q.path);
     if (o->json)
         print_json(en, v, x.loss, p->setup->seq, out);
     else
@@ -173,16 +177,17 @@ static nmrt_status dry_run(const nmrt_setup *s, const nmrt_output *out, nmrt_err
 typedef struct evaluation {
     nmrt_setup setup;
     nmrt_data data;
+    char tokenizer[NMRT_PATH]; // of a text: its path, where it lies beside the checkpoint
     nmrt_evaluation of;
     nmrt_engine en;
     nmrt_pipe pipe;
 } evaluation;
 
-static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
+static nmrt_status open_all(evaluation *v, const nmrt_data_request *data, nmrt_run *run,
+                            nmrt_error *e)
 {
     const nmrt_options *o = run->options;
     nmrt_setup *s = &v->setup;
-    nmrt_data_request data = {o->data, s->seq, s->samples, false, 0};
     nmrt_device_request device = {.program = s->program,
                                   .threads = s->threads,
                                   .mesh = &s->mesh,
@@ -192,7 +197,7 @@ static nmrt_status open_all(evaluation *v, nmrt_run *run, nmrt_error *e)
                                   .graphs = o->graphs != 0,
                                   .collectives = o->collectives};
     NMRT_TRY(nmrt_setup_check_memory(s, run->ranks ? run->ranks->local_ranks : 1, e));
-    nmrt_status status = nmrt_data_open(&v->data, &data, e);
+    nmrt_status status = nmrt_data_open(&v->data, data, e);
     if (status == NMRT_OK)
         status = nmrt_evaluation_init(&v->of, s, &v->data, o->samples, run->out, e);
     NMRT_TRY(nmrt_agree_alike(&run->comm, status, e));
@@ -209,10 +214,12 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
     if (!v->setup.eval.n_calls)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation",
                          run->program->name);
-    NMRT_TRY(nmrt_data_check(&v->setup.plan, e));
+    nmrt_data_request data;
+    NMRT_TRY(nmrt_data_ask(&data, &v->setup, NMRT_DATA_EVAL, v->tokenizer, run->out, e));
+    NMRT_TRY(nmrt_data_check(&v->setup.plan, &data.documents, e));
     if (run->options->dry_run)
         return dry_run(&v->setup, run->out, e);
-    NMRT_TRY(open_all(v, run, e));
+    NMRT_TRY(open_all(v, &data, run, e));
     return run_eval(&v->pipe, &v->of, run->out, e);
 }
 

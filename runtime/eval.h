@@ -1,19 +1,20 @@
-// The loss of the weights in an engine on a text.
+// The loss of the weights in an engine on some data.
 #ifndef NMRT_EVAL_H
 #define NMRT_EVAL_H
 
 #include "runtime/stage.h"
 
 typedef struct nmrt_evaluation { // zero-initialised: of nothing
-    const nmrt_data *data;
-    int64_t samples; // the first of them, in order
+    nmrt_data *data;
+    int64_t samples; // the first of them
     nmrt_actions actions;
 } nmrt_evaluation;
 
 // An evaluation of `asked` samples (0: all): it takes all, on any mesh, but for what the model's
-// own multiples leave, which is noted. NMRT_USAGE where that is none, or a token is none of the
-// model's: said before anything runs, and by every rank. The setup and data must outlive it.
-nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, const nmrt_data *d,
+// own multiples leave, which is noted; and draws the data's order. NMRT_USAGE where that is none,
+// or a token is none of the model's: said before anything runs, and by every rank. The setup and
+// data must outlive it.
+nmrt_status nmrt_evaluation_init(nmrt_evaluation *v, const nmrt_setup *s, nmrt_data *d,
                                  int64_t asked, const nmrt_output *out, nmrt_error *e);
 void nmrt_evaluation_release(nmrt_evaluation *v);
 

@@ -2,6 +2,7 @@
 // nearest name where one was misspelt.
 #include "runtime/options.h"
 
+#include "runtime/data_flags.h"
 #include "runtime/foreign/import.h"
 #include "runtime/resume.h"
 #include "runtime/syms.h"
@@ -344,8 +345,10 @@ static bool asks_for_help(nmrt_options *o, const cursor *c)
 static void check_pairs(const nmrt_options *o, nmrt_text *problems)
 {
     static const char *const pair[][2] = {
-        {"save-every", "save"},        {"keep", "save"},    {"eval-every", "eval-data"},
-        {"eval-samples", "eval-data"}, {"restart", "save"}, {"trace-steps", "trace"},
+        {"save-every", "save"},
+        {"keep", "save"},
+        {"restart", "save"},
+        {"trace-steps", "trace"},
     };
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         const nmrt_option *second = nmrt_option_find(pair[i][1]);
@@ -353,6 +356,12 @@ static void check_pairs(const nmrt_options *o, nmrt_text *problems)
         if (nmrt_option_given(o, nmrt_option_find(pair[i][0])) && !has_second)
             nmrt_text_add(problems, "--%s needs --%s %s\n", pair[i][0], pair[i][1], second->arg);
     }
+    static const char *const evaluates[] = {"eval-every", "eval-samples"};
+    for (size_t i = 0; i < sizeof evaluates / sizeof *evaluates; i++)
+        if (nmrt_option_given(o, nmrt_option_find(evaluates[i])) && !nmrt_data_has_valid(o))
+            nmrt_text_add(problems,
+                          "--%s needs --eval-data WHAT, or a --split with a second part\n",
+                          evaluates[i]);
     if (strcmp(o->resume, "auto") == 0 && !o->save)
         nmrt_text_add(problems, "--resume auto needs --save DIR\n");
 }
@@ -437,13 +446,15 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
 {
     o->dry_run = o->dry_run || strcmp(o->device, "null") == 0;
     if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
-        nmrt_text_add(problems, "--data FILE is missing: the text to read\n");
+        nmrt_text_add(problems, "--data WHAT is missing: what to read\n");
     check_weights(o, problems);
     if (o->threads > 1024)
         nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
     if (o->top_p <= 0 || o->top_p > 1)
         nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
     nmrt_recompute_parse(&o->ways, o->hypers.program, o->recompute, problems);
+    if (o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL)
+        nmrt_data_check_flags(o, problems);
     check_switch("sp", o->sp, problems);
     check_switch("graphs", o->graphs, problems);
     check_switch("fp8-fast-accum", o->fp8_fast_accum, problems);

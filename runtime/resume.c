@@ -9,7 +9,7 @@
 
 // clang-format off
 static const char *const carried[NMRT_CARRIED] = {
-    "data", "data-order", "eval-data", "eval-every", "eval-samples",
+    "data", "data-order", "split", "tokenizer", "eod", "eval-data", "eval-every", "eval-samples",
     "steps", "micro-batch", "global-batch", "seq", "seed", "recompute",
     "num-layers-at-start-in-bf16", "num-layers-at-end-in-bf16",
     "lr-schedule",
@@ -132,6 +132,22 @@ static void note_switch(nmrt_options *o, const char *flag, bool now, const nmrt_
                           : "now, and not for the checkpoint");
 }
 
+// But for those that decide what the data are: without them the run would go on with others.
+static const char *const carried_switches[] = {"reset-position-ids", "reset-attention-mask",
+                                               "eod-mask-loss"};
+
+static void carry_switch(nmrt_options *o, const char *flag, const nmrt_json *doc)
+{
+    bool *now = (bool *)((char *)o + nmrt_option_find(flag)->at);
+    int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), flag);
+    if (node < 0)
+        return;
+    if (doc->node[node].kind == NMRT_JSON_TRUE)
+        *now = true;
+    else
+        note_switch(o, flag, *now, doc);
+}
+
 static bool read_real(const nmrt_json *doc, int node, double *value)
 {
     if (node < 0 || doc->node[node].kind != NMRT_JSON_NUMBER)
@@ -176,6 +192,8 @@ void nmrt_resume_flags(nmrt_options *o, nmrt_text *problems)
     for (int i = 0; i < NMRT_CARRIED; i++)
         carry_option(o, i, &index.doc, problems);
     note_switch(o, "tf32", o->tf32, &index.doc);
+    for (size_t i = 0; i < sizeof carried_switches / sizeof *carried_switches; i++)
+        carry_switch(o, carried_switches[i], &index.doc);
     for (int i = 0; i < o->hypers.n_flags; i++)
         carry_hyper(o, &o->hypers.flag[i], &index.doc, flags);
     nmrt_index_close(&index);

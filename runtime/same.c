@@ -14,8 +14,8 @@
 static const char *const own[] = {"threads", "log-dir", "log-every", "comm-timeout",
                                   "check-memory"};
 // Paths may be others on other hosts; that they are given is the same.
-static const char *const paths[] = {"data",       "eval-data", "save",          "init",
-                                    "checkpoint", "trace",     "dump-gradients"};
+static const char *const paths[] = {"data", "eval-data",  "tokenizer", "save",
+                                    "init", "checkpoint", "trace",     "dump-gradients"};
 
 static bool is_among(const char *name, const char *const *list, size_t n)
 {

@@ -2,6 +2,7 @@
 #include "runtime/setup.h"
 
 #include "runtime/cpu.h"
+#include "runtime/data_flags.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +125,7 @@ static nmrt_status make_pipeline(nmrt_setup *s, nmrt_error *e)
         NMRT_TRY(nmrt_actions_check(&s->actions, e));
         NMRT_TRY(make_chain(s, &s->train, NMDRV_MICRO, s->actions.slots, e));
     }
-    if (!training || s->options->eval_data)
+    if (!training || nmrt_data_has_valid(s->options))
         NMRT_TRY(make_chain(s, &s->eval, NMDRV_EVAL_MICRO, s->one_slot, e));
     return NMRT_OK;
 }

@@ -3,6 +3,7 @@
 #include "runtime/channels.h"
 #include "runtime/checkpoint.h"
 #include "runtime/checkpoint_format.h"
+#include "runtime/data_flags.h"
 #include "runtime/logits.h"
 #include "runtime/setup.h"
 
@@ -202,7 +203,7 @@ nmrt_status nmrt_setup_plan(const nmrt_setup *s, int pp, nmrt_plan *plan, nmrt_e
             NMRT_TRY(add_role(s, pp, train[i], plan, e));
         NMRT_TRY(add_schedules(s, plan, e));
     }
-    for (int i = 0; (o->verb == NMRT_EVAL || o->eval_data) && i < 2; i++)
+    for (int i = 0; (o->verb == NMRT_EVAL || nmrt_data_has_valid(o)) && i < 2; i++)
         NMRT_TRY(add_role(s, pp, eval[i], plan, e));
     if (o->dump_logits)
         NMRT_TRY(nmrt_plan_add(plan, nmrt_logits_func(s->program), s->syms.at, NULL, e));

@@ -5,13 +5,12 @@
 #include "runtime/agree.h"
 #include "runtime/channels.h"
 #include "runtime/clock.h"
+#include "runtime/data_flags.h"
 #include "runtime/stop.h"
 #include "runtime/trainer.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const int64_t CHECKED_BYTES = 1 << 30;
 
 static double count_flops(const nmrt_trainer *t, nmdrv_role role)
 {
@@ -42,37 +41,13 @@ static nmrt_status find_functions(nmrt_trainer *t, nmrt_error *e)
     t->finish = nmrt_plan_func(&t->setup.plan, NMDRV_FINISH, NMDRV_MIDDLE);
     if (!t->setup.train.n_calls || !t->finish)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without a train block", t->program->name);
-    if (t->o->eval_data && !t->setup.eval.n_calls)
+    if (nmrt_data_has_valid(t->o) && !t->setup.eval.n_calls)
         return nmrt_fail(
             e, NMRT_USAGE,
-            "--eval-data: %s was compiled without an evaluation: its model needs an eval "
-            "block",
-            t->program->name);
+            "--%s: %s was compiled without an evaluation: its model needs an eval block",
+            t->o->eval_data ? "eval-data" : "split", t->program->name);
     t->flops = step_flops(t);
     return NMRT_OK;
-}
-
-// All of a file that is read in a second or so; of a larger one each step's, before the step.
-static nmrt_status check_data(nmrt_trainer *t, nmrt_error *e)
-{
-    t->looks_ahead = t->data.bytes > CHECKED_BYTES;
-    return t->looks_ahead ? NMRT_OK
-                          : nmrt_data_check_tokens(&t->data, &t->setup.plan, t->data.samples, e);
-}
-
-static nmrt_status open_data(nmrt_trainer *t, nmrt_error *e)
-{
-    const nmrt_options *o = t->o;
-    nmrt_data_request train = {o->data, t->setup.seq, t->setup.samples,
-                               strcmp(o->data_order, "shuffle") == 0, (uint64_t)o->seed},
-                      eval = {o->eval_data, t->setup.seq, t->setup.samples, false, 0};
-    NMRT_TRY(nmrt_data_check(&t->setup.plan, e));
-    NMRT_TRY(nmrt_data_open(&t->data, &train, e));
-    NMRT_TRY(check_data(t, e));
-    if (!o->eval_data)
-        return NMRT_OK;
-    NMRT_TRY(nmrt_data_open(&t->eval_data, &eval, e));
-    return nmrt_evaluation_init(&t->eval, &t->setup, &t->eval_data, o->eval_samples, t->out, e);
 }
 
 static nmrt_status open_outputs(nmrt_trainer *t, nmrt_error *e)
@@ -137,7 +112,7 @@ static nmrt_status train(nmrt_trainer *t, int local_ranks, nmrt_error *e)
     if (t->o->dry_run)
         return dry_run(t, e);
     NMRT_TRY(nmrt_setup_check_memory(&t->setup, local_ranks, e));
-    NMRT_TRY(nmrt_agree_alike(t->comm, open_data(t, e), e));
+    NMRT_TRY(nmrt_train_open_data(t, e));
     t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
     if (!t->numbers)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the run's numbers");
@@ -145,6 +120,7 @@ static nmrt_status train(nmrt_trainer *t, int local_ranks, nmrt_error *e)
         NMRT_TRY(nmrt_trace_new(&t->trace, t->comm, e));
     NMRT_TRY(open_engine(t, e));
     NMRT_TRY(nmrt_train_begin(t, e));
+    NMRT_TRY(nmrt_train_draw_data(t, e));
     if (t->gradients)
         return nmrt_train_one_step(t, e);
     NMRT_TRY(open_outputs(t, e));

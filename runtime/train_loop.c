@@ -64,7 +64,7 @@ static nmrt_status save_last(nmrt_trainer *t, nmrt_error *e)
 // Without a loss where a rank cannot read its data: all ranks know, and the run goes on.
 static nmrt_status evaluate_now_and_then(nmrt_trainer *t, nmrt_row *row, nmrt_error *e)
 {
-    if (!t->o->eval_data || (t->at.step % t->o->eval_every && t->at.step != t->o->steps))
+    if (!t->eval_data.source || (t->at.step % t->o->eval_every && t->at.step != t->o->steps))
         return NMRT_OK;
     nmrt_evaluated x;
     int64_t begin = begin_phase(t, "evaluation");

@@ -56,6 +56,17 @@ void nmrt_train_note_layers(const nmrt_trainer *t)
                 (long long)(o->bf16_start > both ? o->bf16_start : o->bf16_end), (long long)both);
 }
 
+static void print_data(const nmrt_trainer *t)
+{
+    const nmrt_source *s = t->data.source;
+    nmrt_text text = {0};
+    s->kind->describe(s, &text);
+    fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", s->q.path,
+            text.at ? text.at : "", (long long)s->samples, (long long)t->setup.seq,
+            (long long)(t->setup.n_micro * t->setup.samples));
+    nmrt_text_release(&text);
+}
+
 void nmrt_train_print_start(const nmrt_trainer *t)
 {
     const nmdrv_program *p = t->program;
@@ -72,9 +83,7 @@ void nmrt_train_print_start(const nmrt_trainer *t)
     if (t->comm->ranks > 1)
         print_mesh(t);
     print_recompute(t);
-    fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", t->data.path,
-            nmrt_bytes(t->data.bytes).s, (long long)t->data.samples, (long long)t->setup.seq,
-            (long long)(t->setup.n_micro * t->setup.samples));
+    print_data(t);
     for (int i = 0; i < t->o->hypers.n; i++)
         if (strcmp(t->o->hypers.hyper[i].name, "warmup") == 0 &&
             t->o->hypers.hyper[i].value >= (double)t->o->steps)

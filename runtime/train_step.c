@@ -35,7 +35,7 @@ nmrt_status nmrt_train_do_step(nmrt_trainer *t, nmrt_row *row, nmrt_error *e)
     double start = nmrt_seconds(), waited = t->comm->waited;
     nmrt_engine_set(&t->en, "step", (double)t->at.step);
     nmrt_engine_set(&t->en, "steps", (double)t->o->steps);
-    nmrt_engine_set(&t->en, "epoch", (double)t->at.samples / (double)t->data.samples);
+    nmrt_engine_set(&t->en, "epoch", (double)t->at.samples / (double)t->data.source->samples);
     nmrt_engine_set(&t->en, "seed", (double)t->o->seed);
     nmrt_schedules_run(&t->o->hypers, &t->en, t->setup.syms.at, t->numbers);
     row->lr = nmrt_learning_rate(&t->o->hypers, t->numbers);

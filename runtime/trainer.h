@@ -18,7 +18,8 @@ typedef struct nmrt_trainer {
     nmrt_engine en;
     nmrt_pipe pipe, eval_pipe;
     nmrt_data data, eval_data;
-    bool looks_ahead;  // the data is too large to be checked before the run
+    char tokenizer[NMRT_PATH]; // of a text: its path, where it lies beside the checkpoint
+    bool looks_ahead;          // the data is too large to be checked before the run
     nmrt_status ahead; // what was seen there, of the next step; not NMRT_OK: why, in ahead_error
     nmrt_error ahead_error;
     nmrt_evaluation eval;
@@ -49,6 +50,12 @@ nmrt_status nmrt_train_one_step(nmrt_trainer *t,
 
 // All steps, and what belongs to them: checkpoints, evaluations, rows, the trace; then the end.
 nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e);
+
+// --- train_data.c
+
+nmrt_status nmrt_train_open_data(nmrt_trainer *t, nmrt_error *e);
+// The order of all samples that the run takes, those before it was resumed included.
+nmrt_status nmrt_train_draw_data(nmrt_trainer *t, nmrt_error *e);
 
 // --- train_begin.c
 

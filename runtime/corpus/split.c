@@ -32,7 +32,7 @@ bool nmrt_split_parse(nmrt_split *s, const char *text)
     return true;
 }
 
-nmrt_range nmrt_split_range(const nmrt_split *s, nmrt_part part, int64_t documents)
+nmrt_range nmrt_split_range(const nmrt_split *s, nmrt_split_part part, int64_t documents)
 {
     if (part == NMRT_PART_ALL)
         return (nmrt_range){0, documents};
@@ -44,12 +44,12 @@ nmrt_range nmrt_split_range(const nmrt_split *s, nmrt_part part, int64_t documen
     return (nmrt_range){first, end - first};
 }
 
-nmrt_part nmrt_part_find(const char *name)
+nmrt_split_part nmrt_split_part_find(const char *name)
 {
     for (int i = 0; i < NMRT_PART_ALL; i++)
         if (strcmp(name, names[i]) == 0)
-            return (nmrt_part)i;
+            return (nmrt_split_part)i;
     return NMRT_PART_ALL;
 }
 
-const char *nmrt_part_name(nmrt_part part) { return names[part]; }
+const char *nmrt_split_part_name(nmrt_split_part part) { return names[part]; }

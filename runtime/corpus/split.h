@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-typedef enum { NMRT_PART_TRAIN, NMRT_PART_VALID, NMRT_PART_TEST, NMRT_PART_ALL } nmrt_part;
+typedef enum { NMRT_PART_TRAIN, NMRT_PART_VALID, NMRT_PART_TEST, NMRT_PART_ALL } nmrt_split_part;
 
 typedef struct nmrt_split {
     double share[NMRT_PART_ALL]; // their sum is 1
@@ -19,8 +19,9 @@ typedef struct nmrt_range { // [first, first + n)
 
 // "99,1,0": one to three weights from 0 on, not all 0. False: it is none.
 bool nmrt_split_parse(nmrt_split *s, const char *text);
-nmrt_range nmrt_split_range(const nmrt_split *s, nmrt_part part, int64_t documents);
-nmrt_part nmrt_part_find(const char *name); // "train", "valid", "test"; else NMRT_PART_ALL
-const char *nmrt_part_name(nmrt_part part);
+nmrt_range nmrt_split_range(const nmrt_split *s, nmrt_split_part part, int64_t documents);
+nmrt_split_part
+nmrt_split_part_find(const char *name); // "train", "valid", "test"; else NMRT_PART_ALL
+const char *nmrt_split_part_name(nmrt_split_part part);
 
 #endif

@@ -63,9 +63,9 @@ static void test_mistakes(void)
     PARSE(&o, "--data", "f", "--keep", "3");
     expect(&o, "--keep needs --save DIR");
     PARSE(&o, "--data", "f", "--eval-every", "3");
-    expect(&o, "--eval-every needs --eval-data FILE");
+    expect(&o, "--eval-every needs --eval-data WHAT, or a --split with a second part");
     PARSE(&o, "--steps", "3");
-    expect(&o, "--data FILE is missing");
+    expect(&o, "--data WHAT is missing");
     PARSE(&o, "--data");
     expect(&o, "--data needs a value");
     PARSE(&o, "--tp", "--data", "f");

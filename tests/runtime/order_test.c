@@ -175,7 +175,7 @@ static void test_splits(void)
         int64_t documents = next(f), from = next(f);
         CHECK(nmrt_split_parse(&s, text));
         for (int part = NMRT_PART_TRAIN; part < NMRT_PART_ALL; part++) {
-            nmrt_range r = nmrt_split_range(&s, (nmrt_part)part, documents);
+            nmrt_range r = nmrt_split_range(&s, (nmrt_split_part)part, documents);
             int64_t end = next(f);
             CHECK(r.first == from && r.n == end - from);
             from = end;
@@ -187,7 +187,8 @@ static void test_splits(void)
                                       "1 2", " 1",  "1,,2", "nan",    "inf,1",   "x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(!nmrt_split_parse(&(nmrt_split){0}, bad[i]));
-    CHECK(nmrt_part_find("valid") == NMRT_PART_VALID && nmrt_part_find("all") == NMRT_PART_ALL);
+    CHECK(nmrt_split_part_find("valid") == NMRT_PART_VALID &&
+          nmrt_split_part_find("all") == NMRT_PART_ALL);
 }
 
 int main(void)

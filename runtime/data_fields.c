@@ -1,0 +1,176 @@
+// The fields that a program may read of a sample: one row each. A document's last token still
+// belongs to it; what follows is the next one's.
+#include "runtime/data.h"
+
+#include "runtime/dtype.h"
+
+#include <string.h>
+
+typedef struct field {
+    const char *name;
+    bool is_weight; // f32, too
+    void (*fill)(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+                 int64_t *out);
+} field;
+
+static void fill_tokens(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+                        int64_t *out)
+{
+    (void)d;
+    memcpy(out, token + from, (size_t)n * sizeof *out);
+}
+
+static void fill_labels(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+                        int64_t *out)
+{
+    fill_tokens(d, token, from + 1, n, out);
+}
+
+static void fill_at(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+                    int64_t *out)
+{
+    int64_t begin = 0;
+    for (int64_t i = 0; i < from + n; i++) {
+        if (d->resets_positions && i && token[i - 1] == d->end)
+            begin = i;
+        if (i >= from)
+            out[i - from] = i - begin;
+    }
+}
+
+static void fill_segments(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+                          int64_t *out)
+{
+    int64_t ended = 0;
+    for (int64_t i = 0; i < from + n; i++) {
+        ended += d->resets_attention && i && token[i - 1] == d->end;
+        if (i >= from)
+            out[i - from] = ended;
+    }
+}
+
+static void fill_mask(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+                      int64_t *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = !(d->masks_end && token[from + i] == d->end);
+}
+
+static const field fields[] = {
+    {"tokens", .fill = fill_tokens},
+    {"labels", .fill = fill_labels},
+    {"at", .fill = fill_at},
+    {"segments", .fill = fill_segments},
+    {"mask", .fill = fill_mask, .is_weight = true},
+};
+
+static const field *find_field(const char *name)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return &fields[i];
+    return NULL;
+}
+
+void nmrt_data_field(const char *name, const nmrt_documents *documents, const int64_t *token,
+                     int64_t from, int64_t n, int64_t *out)
+{
+    find_field(name)->fill(documents, token, from, n, out);
+}
+
+// --- what the program asks for -------------------------------------------------------------------
+
+static bool is_integer(int64_t dtype)
+{
+    return dtype == NMDRV_I64 || dtype == NMDRV_I32 || dtype == NMDRV_I16 || dtype == NMDRV_U8;
+}
+
+// Is it the dim of this name, or a rank's part of it?
+static bool is_dim(const nmdrv_program *program, int64_t dim, const char *name)
+{
+    const nmdrv_dim *d = &program->dim[dim];
+    return strcmp(d->name, name) == 0 ||
+           (d->sym >= 0 && strcmp(program->sym[d->sym].of, name) == 0);
+}
+
+static nmrt_status check_form(const nmdrv_program *program, const nmdrv_arg *arg, const field *f,
+                              nmrt_error *e)
+{
+    bool fits =
+        arg->rank == 2 && (is_integer(arg->dtype) || (f->is_weight && arg->dtype == NMDRV_F32)) &&
+        is_dim(program, arg->dim[0], program->batch) && is_dim(program, arg->dim[1], program->seq);
+    if (fits)
+        return NMRT_OK;
+    nmrt_text shape = {0};
+    for (int64_t i = 0; i < arg->rank; i++)
+        nmrt_text_add(&shape, "%s%s", i ? ", " : "", program->dim[arg->dim[i]].name);
+    nmrt_fail(e, NMRT_USAGE,
+              "the model's field '%s' is %s[%s]; a text gives whole numbers [%s, %s]", arg->name,
+              nmrt_dtype(arg->dtype)->name, shape.at ? shape.at : "", program->batch,
+              *program->seq ? program->seq : "seq");
+    nmrt_text_release(&shape);
+    return NMRT_USAGE;
+}
+
+static bool reads(const nmrt_plan *plan, const char *name)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_DATA && strcmp(plan->slot[i].arg->name, name) == 0)
+            return true;
+    return false;
+}
+
+// A flag that would change nothing is a mistake.
+static nmrt_status check_flags(const nmrt_plan *plan, const nmrt_documents *d, nmrt_error *e)
+{
+    const struct {
+        bool given;
+        const char *flag, *field;
+    } asked[] = {{d->resets_positions, "reset-position-ids", "at"},
+                 {d->resets_attention, "reset-attention-mask", "segments"},
+                 {d->masks_end, "eod-mask-loss", "mask"}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        if (asked[i].given && !reads(plan, asked[i].field))
+            return nmrt_fail(e, NMRT_USAGE,
+                             "--%s: this binary reads no field '%s'; compile an entry that does, "
+                             "as nemocc --entry documents of gpt2, llama3 and phi3",
+                             asked[i].flag, asked[i].field);
+        if (asked[i].given && d->end < 0)
+            return nmrt_fail(e, NMRT_USAGE,
+                             "--%s needs --eod ID, the token that ends a document, or a tokenizer "
+                             "that has one",
+                             asked[i].flag);
+    }
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_documents *documents, nmrt_error *e)
+{
+    for (int i = 0; i < plan->n_slots; i++) {
+        const nmdrv_arg *arg = plan->slot[i].arg;
+        if (plan->slot[i].bind != NMDRV_DATA)
+            continue;
+        const field *f = find_field(arg->name);
+        if (!f)
+            return nmrt_fail(e, NMRT_USAGE,
+                             "the model reads the field '%s'; a text has only 'tokens', 'labels', "
+                             "'at', 'segments' and 'mask'",
+                             arg->name);
+        NMRT_TRY(check_form(plan->program, arg, f, e));
+    }
+    return check_flags(plan, documents, e);
+}
+
+const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
+{
+    const nmdrv_dim *least = NULL;
+    for (int i = 0; i < plan->n_slots; i++) {
+        const nmdrv_arg *arg = plan->slot[i].arg;
+        if (plan->slot[i].bind != NMDRV_DATA || arg->index_of < 0)
+            continue;
+        const nmdrv_dim *dim = &plan->program->dim[arg->index_of];
+        if (dim->extent > 0 && (!least || dim->extent < least->extent))
+            least = dim;
+    }
+    return least;
+}

@@ -1,0 +1,99 @@
+// Flags of data: which part of which source, its order, and what ends a document.
+#include "runtime/data_request.h"
+
+#include "runtime/file.h"
+#include "runtime/foreign/companions.h"
+#include "runtime/tokenizer/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// --- the end of a document -----------------------------------------------------------------------
+
+// A number, or a piece of the tokenizer's.
+static nmrt_status find_end(const char *text, const nmrt_tokenizer *t, int64_t *end, nmrt_error *e)
+{
+    char *rest;
+    long long id = strtoll(text, &rest, 10);
+    if (rest != text && !*rest && id >= 0 && id <= INT32_MAX) {
+        *end = id;
+        return NMRT_OK;
+    }
+    *end = t ? nmrt_tokenizer_id(t, text) : -1;
+    if (*end >= 0)
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_USAGE, "--eod %s is neither an id nor %s", text,
+                     t ? "a piece of the tokenizer's"
+                       : "a piece of a tokenizer's: give --tokenizer");
+}
+
+static bool asks_for_end(const nmrt_options *o)
+{
+    return o->eod || o->reset_position_ids || o->reset_attention_mask || o->eod_mask_loss;
+}
+
+static nmrt_status ask_end(nmrt_documents *d, const nmrt_options *o, const char *tokenizer,
+                           nmrt_error *e)
+{
+    nmrt_tokenizer *t = NULL;
+    nmrt_status status = NMRT_OK;
+    if (!asks_for_end(o))
+        return NMRT_OK;
+    if (tokenizer)
+        NMRT_TRY(nmrt_tokenizer_open(&t, tokenizer, e));
+    if (o->eod)
+        status = find_end(o->eod, t, &d->end, e);
+    else if (t)
+        d->end = nmrt_tokenizer_eos(t);
+    nmrt_tokenizer_close(t);
+    return status;
+}
+
+// --- all of it -----------------------------------------------------------------------------------
+
+// As given, or that beside the checkpoint that the run reads.
+static const char *find_tokenizer(const nmrt_options *o, char room[NMRT_PATH])
+{
+    const char *resume = o->resume && strcmp(o->resume, "auto") != 0 ? o->resume : o->save,
+               *checkpoint = o->verb == NMRT_TRAIN ? resume : o->checkpoint;
+    if (o->tokenizer)
+        return o->tokenizer;
+    if (o->verb == NMRT_TRAIN && strcmp(o->resume, "none") == 0)
+        return NULL;
+    return checkpoint && nmrt_companions_tokenizer(checkpoint, room) ? room : NULL;
+}
+
+static nmrt_split_part find_part(const nmrt_options *o, nmrt_data_use use)
+{
+    if (!o->split)
+        return NMRT_PART_ALL;
+    switch (use) {
+    case NMRT_DATA_TRAIN: return NMRT_PART_TRAIN;
+    case NMRT_DATA_VALID: return o->eval_data ? NMRT_PART_ALL : NMRT_PART_VALID;
+    case NMRT_DATA_EVAL: break;
+    }
+    return strcmp(o->part, "auto") == 0 ? NMRT_PART_VALID : nmrt_split_part_find(o->part);
+}
+
+nmrt_status nmrt_data_ask(nmrt_data_request *r, const nmrt_setup *s, nmrt_data_use use,
+                          char tokenizer[NMRT_PATH], const nmrt_output *out, nmrt_error *e)
+{
+    const nmrt_options *o = s->options;
+    bool valid = use == NMRT_DATA_VALID && o->eval_data;
+    *r = (nmrt_data_request){.source = {.path = valid ? o->eval_data : o->data,
+                                        .tokenizer = find_tokenizer(o, tokenizer),
+                                        .seq = s->seq,
+                                        .seed = (uint64_t)o->seed,
+                                        .part = find_part(o, use),
+                                        .out = out},
+                             .documents = {.end = -1,
+                                           .resets_positions = o->reset_position_ids,
+                                           .resets_attention = o->reset_attention_mask,
+                                           .masks_end = o->eod_mask_loss},
+                             .micro_batch = s->samples};
+    r->source.held_out = use != NMRT_DATA_TRAIN;
+    r->source.shuffle = use == NMRT_DATA_TRAIN && strcmp(o->data_order, "shuffle") == 0;
+    if (o->split && !nmrt_split_parse(&r->source.split, o->split))
+        return nmrt_fail(e, NMRT_USAGE, "--split %s is none", o->split);
+    return ask_end(&r->documents, o, r->source.tokenizer, e);
+}

@@ -1,0 +1,94 @@
+// What a path names, and what streams of tokens have in common.
+#include "runtime/source.h"
+
+#include "runtime/corpus/indexed.h"
+#include "runtime/permute.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool is_file_of(const char *prefix, const char *suffix)
+{
+    char path[NMRT_PATH];
+    int n = snprintf(path, sizeof path, "%s%s", prefix, suffix);
+    return n > 0 && n < NMRT_PATH && is_file(path);
+}
+
+// Half of one counts, too: opening it says what is missing.
+static bool is_corpus(const char *prefix)
+{
+    return is_file_of(prefix, ".idx") || is_file_of(prefix, ".bin");
+}
+
+// One of the two files of a corpus, by its own name.
+static bool is_corpus_file(const char *path)
+{
+    char prefix[NMRT_PATH];
+    size_t n = strlen(path);
+    if (n < 4 || n >= sizeof prefix ||
+        (strcmp(path + n - 4, ".idx") != 0 && strcmp(path + n - 4, ".bin") != 0))
+        return false;
+    memcpy(prefix, path, n - 4);
+    prefix[n - 4] = 0;
+    return nmrt_indexed_exists(prefix);
+}
+
+static bool is_blend(const char *path)
+{
+    char *end;
+    strtod(path, &end);
+    return strchr(path, ',') || (end != path && *end == ':');
+}
+
+nmrt_status nmrt_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
+{
+    *s = NULL;
+    if (is_corpus_file(q->path) || (!is_file(q->path) && is_corpus(q->path)))
+        return nmrt_corpus_source_open(s, q, e);
+    if (!nmrt_path_exists(q->path) && is_blend(q->path))
+        return nmrt_blend_source_open(s, q, e);
+    return q->tokenizer ? nmrt_tokens_source_open(s, q, e) : nmrt_text_source_open(s, q, e);
+}
+
+void nmrt_source_close(nmrt_source *s)
+{
+    if (s)
+        s->kind->close(s);
+}
+
+nmrt_status nmrt_source_draw(nmrt_source *s, int64_t samples, nmrt_error *e)
+{
+    return s->kind->draw ? s->kind->draw(s, samples, e) : NMRT_OK;
+}
+
+nmrt_status nmrt_stream_samples(const nmrt_source_request *q, int64_t tokens, const char *unit,
+                                nmrt_range *samples, nmrt_error *e)
+{
+    int64_t all = tokens ? (tokens - 1) / q->seq : 0;
+    if (!all)
+        return nmrt_fail(e, NMRT_USAGE, "%s has %lld %s; one sample of seq = %lld needs %lld",
+                         q->path, (long long)tokens, unit, (long long)q->seq,
+                         (long long)q->seq + 1);
+    *samples = nmrt_split_range(&q->split, q->part, all);
+    if (!samples->n)
+        return nmrt_fail(e, NMRT_USAGE, "the part %s of %s has none of its %lld samples",
+                         nmrt_split_part_name(q->part), q->path, (long long)all);
+    return NMRT_OK;
+}
+
+int64_t nmrt_stream_sample(const nmrt_source_request *q, nmrt_range samples, int64_t index)
+{
+    int64_t epoch = index / samples.n, i = index % samples.n;
+    if (!q->shuffle)
+        return samples.first + i;
+    uint64_t key = nmrt_mix(nmrt_mix(q->seed) ^ (uint64_t)epoch);
+    return samples.first + (int64_t)nmrt_permute((uint64_t)samples.n, key, (uint64_t)i);
+}

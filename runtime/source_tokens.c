@@ -1,0 +1,138 @@
+// A text that a tokenizer reads when the run starts: sample i is its tokens [i seq, i seq + seq].
+// It is encoded in pieces, so that memory is that of its tokens; a piece of at least PIECE bytes
+// ends behind a line that something other than white space follows. Every rank does this for
+// itself: what is large is better tokenized once, by nemocc-data.
+#include "runtime/source.h"
+
+#include "runtime/file.h"
+#include "runtime/tokenizer/tokenizer.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t PIECE = (size_t)1 << 20, LARGE = (size_t)64 << 20;
+
+typedef struct source {
+    nmrt_source base;
+    int64_t bytes; // of the text
+    nmrt_ids ids;
+    nmrt_range samples;
+} source;
+
+static void close_source(nmrt_source *s)
+{
+    source *x = (source *)s;
+    nmrt_ids_release(&x->ids);
+    free(x);
+}
+
+static nmrt_status read_sample(const nmrt_source *s, int64_t index, int64_t *token, nmrt_error *e)
+{
+    const source *x = (const source *)s;
+    const int32_t *id = x->ids.at + nmrt_stream_sample(&s->q, x->samples, index) * s->q.seq;
+    (void)e;
+    for (int64_t k = 0; k <= s->q.seq; k++)
+        token[k] = id[k];
+    return NMRT_OK;
+}
+
+static void add_token(const source *x, int64_t at, nmrt_text *out)
+{
+    nmrt_text_add(out, "%s: token %lld of the text, %d by %s,", x->base.q.path, (long long)at,
+                  x->ids.at[at], x->base.q.tokenizer);
+}
+
+static void locate(const nmrt_source *s, int64_t index, int64_t k, nmrt_text *out)
+{
+    const source *x = (const source *)s;
+    add_token(x, nmrt_stream_sample(&s->q, x->samples, index) * s->q.seq + k, out);
+}
+
+static nmrt_status scan(const nmrt_source *s, int64_t limit, nmrt_text *bad, nmrt_error *e)
+{
+    const source *x = (const source *)s;
+    int64_t at = x->samples.first * s->q.seq, end = at + x->samples.n * s->q.seq + 1;
+    (void)e;
+    for (; at < end && !bad->n; at++)
+        if (x->ids.at[at] >= limit)
+            add_token(x, at, bad);
+    return NMRT_OK;
+}
+
+static void describe(const nmrt_source *s, nmrt_text *out)
+{
+    const source *x = (const source *)s;
+    nmrt_text_add(out, "%s, %s tokens by %s", nmrt_bytes(x->bytes).s,
+                  nmrt_count((double)x->ids.n).s, s->q.tokenizer);
+}
+
+static const nmrt_source_kind kind = {.close = close_source,
+                                      .read = read_sample,
+                                      .locate = locate,
+                                      .scan = scan,
+                                      .describe = describe};
+
+// --- encoding ------------------------------------------------------------------------------------
+
+static size_t piece_of(const char *text, size_t n)
+{
+    for (size_t i = PIECE; i < n; i++)
+        if (text[i - 1] == '\n' && !isspace((unsigned char)text[i]))
+            return i;
+    return n;
+}
+
+static nmrt_status encode(source *x, const nmrt_tokenizer *t, nmrt_map map, nmrt_error *e)
+{
+    nmrt_encoder *enc;
+    const char *text = (const char *)map.at;
+    nmrt_status status = nmrt_encoder_open(&enc, t, e);
+    if (status != NMRT_OK)
+        return status;
+    for (size_t at = 0, n; at < map.n && status == NMRT_OK; at += n) {
+        n = piece_of(text + at, map.n - at);
+        status = nmrt_encode(enc, text + at, n, false, &x->ids, e);
+    }
+    nmrt_encoder_close(enc);
+    if (status == NMRT_OK && x->ids.failed)
+        status = nmrt_fail(e, NMRT_WORLD, "no memory for the tokens of %s", x->base.q.path);
+    return status;
+}
+
+static nmrt_status read_text(source *x, nmrt_error *e)
+{
+    const nmrt_source_request *q = &x->base.q;
+    nmrt_tokenizer *t = NULL;
+    nmrt_map map;
+    NMRT_TRY(nmrt_map_open(&map, q->path, e));
+    x->bytes = (int64_t)map.n;
+    if (map.n > LARGE)
+        fprintf(q->out->note,
+                "note: %s, %s, is tokenized now, by every rank; nemocc-data tokenize does it once "
+                "for all runs\n",
+                q->path, nmrt_bytes(x->bytes).s);
+    nmrt_status status = nmrt_tokenizer_open(&t, q->tokenizer, e);
+    if (status == NMRT_OK)
+        status = encode(x, t, map, e);
+    nmrt_tokenizer_close(t);
+    nmrt_map_close(&map);
+    return status;
+}
+
+nmrt_status nmrt_tokens_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
+{
+    source *x = calloc(1, sizeof *x);
+    if (!x)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
+    x->base = (nmrt_source){.kind = &kind, .q = *q, .drawn = INT64_MAX};
+    nmrt_status status = read_text(x, e);
+    if (status == NMRT_OK)
+        status = nmrt_stream_samples(q, (int64_t)x->ids.n, "tokens", &x->samples, e);
+    x->base.samples = x->samples.n;
+    if (status == NMRT_OK)
+        *s = &x->base;
+    else
+        close_source(&x->base);
+    return status;
+}
