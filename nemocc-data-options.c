@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { I = NM_DATA_INFO };
+enum { T = NM_DATA_TOKENIZE, I = NM_DATA_INFO };
 
 typedef enum { STRING, CHOICE, LIST, INT, COUNT, SWITCH } option_kind;
 

@@ -3,12 +3,37 @@
 // Exit codes: 0 done, 1 it failed, 2 the flags are wrong.
 #include "nemocc-data-options.h"
 #include "runtime/corpus/info.h"
+#include "runtime/corpus/tokenize.h"
 #include "runtime/stop.h"
 
 #include <string.h>
 #include <unistd.h>
 
 // --- verbs ---------------------------------------------------------------------------------------
+
+static nmrt_status run_tokenize(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
+{
+    if (o->eod && !o->append_eod)
+        return nmrt_fail(e, NMRT_USAGE, "--eod needs --append-eod");
+    if (o->workers > 1024)
+        return nmrt_fail(e, NMRT_USAGE, "--workers %lld is more than 1024", (long long)o->workers);
+    nmrt_tokenize tokenize = {.tokenizer = o->tokenizer,
+                              .prefix = o->out,
+                              .json_key = o->json_key,
+                              .eod = o->eod,
+                              .dtype = o->dtype,
+                              .path = o->word.at,
+                              .n_paths = o->word.n,
+                              .rule = nmrt_documents_rule_find(o->documents),
+                              .workers = (int)o->workers,
+                              .chunk_bytes = NMRT_CHUNK_BYTES,
+                              .journal_every = 2,
+                              .append_eod = o->append_eod,
+                              .special = o->special,
+                              .skip_bad = o->skip_bad,
+                              .fresh = o->fresh};
+    return nmrt_tokenize_run(&tokenize, out, e);
+}
 
 static nmrt_status run_info(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
 {
@@ -18,6 +43,8 @@ static nmrt_status run_info(const nm_data_options *o, const nmrt_output *out, nm
 }
 
 const nm_data_verb nm_data_verbs[] = {
+    {"tokenize", "FILES", "text or JSONL to PREFIX.bin and PREFIX.idx (-: standard input)",
+     NM_DATA_TOKENIZE, true, run_tokenize},
     {"info", "PREFIX", "what PREFIX.bin and PREFIX.idx hold", NM_DATA_INFO, false, run_info},
     {0},
 };

@@ -250,6 +250,7 @@ static int hex4(const char *s)
     return x;
 }
 
+// Of a character up to U+10FFFF.
 static size_t put_utf8(char *out, int c)
 {
     if (c < 0x80) {
@@ -261,7 +262,14 @@ static size_t put_utf8(char *out, int c)
         out[1] = (char)(0x80 | (c & 0x3F));
         return 2;
     }
-    out[0] = (char)(0xE0 | c >> 12); // a surrogate stays as it is: names do not need them
+    if (c >= 0x10000) {
+        out[0] = (char)(0xF0 | c >> 18);
+        out[1] = (char)(0x80 | (c >> 12 & 0x3F));
+        out[2] = (char)(0x80 | (c >> 6 & 0x3F));
+        out[3] = (char)(0x80 | (c & 0x3F));
+        return 4;
+    }
+    out[0] = (char)(0xE0 | c >> 12); // of nmrt_json_unquote, a surrogate stays as it is
     out[1] = (char)(0x80 | (c >> 6 & 0x3F));
     out[2] = (char)(0x80 | (c & 0x3F));
     return 3;
@@ -291,6 +299,44 @@ bool nmrt_json_unquote(const char *text, size_t n, char *out, size_t cap)
     if (k >= cap)
         return false;
     out[k] = 0;
+    return true;
+}
+
+// The character of the escape at text[at], which is behind a backslash; *length: its bytes. -1: it
+// is none.
+static int read_escape(const char *text, size_t n, size_t at, size_t *length)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *simple = at < n && text[at] ? strchr(from, text[at]) : NULL;
+    *length = 1;
+    if (simple)
+        return (unsigned char)to[simple - from];
+    int c = n - at >= 5 && text[at] == 'u' ? hex4(text + at + 1) : -1;
+    *length = 5;
+    if (c < 0xD800 || c > 0xDFFF)
+        return c;
+    bool pair = c < 0xDC00 && n - at >= 11 && text[at + 5] == '\\' && text[at + 6] == 'u';
+    int low = pair ? hex4(text + at + 7) : -1;
+    *length = 11;
+    return low >= 0xDC00 && low <= 0xDFFF ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00) : -1;
+}
+
+bool nmrt_json_unescape(const char *text, size_t n, nmrt_text *out)
+{
+    for (size_t at = 0; at < n;) {
+        const char *slash = memchr(text + at, '\\', n - at);
+        size_t plain = slash ? (size_t)(slash - text) - at : n - at, length;
+        nmrt_text_add_bytes(out, text + at, plain);
+        at += plain + 1;
+        if (!slash)
+            break;
+        int c = at < n ? read_escape(text, n, at, &length) : -1;
+        if (c < 0)
+            return false;
+        char bytes[4];
+        nmrt_text_add_bytes(out, bytes, put_utf8(bytes, c));
+        at += length;
+    }
     return true;
 }
 

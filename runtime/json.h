@@ -4,6 +4,7 @@
 #define NMRT_JSON_H
 
 #include "runtime/status.h"
+#include "runtime/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,9 @@ bool nmrt_json_int(const nmrt_json *doc, int node,
 bool nmrt_json_string(const nmrt_json *doc, int node, char *out, size_t cap);
 bool nmrt_json_unquote(const char *text, size_t n, char *out,
                        size_t cap); // resolves escapes, adds a 0
+// Appends the string to `out` with its escapes resolved, of any length, NULs and characters beyond
+// U+FFFF, too. `text` as the reader gives it. False where an escape is none, or half of a pair.
+bool nmrt_json_unescape(const char *text, size_t n, nmrt_text *out);
 // for (int i = nmrt_json_first(doc, n); i >= 0; i = doc->node[i].next)
 int nmrt_json_first(const nmrt_json *doc, int node);
 

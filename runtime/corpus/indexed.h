@@ -72,7 +72,8 @@ typedef struct nmrt_indexed_writer {
     nmrt_indexed_mark end; // of what was appended
 } nmrt_indexed_writer;
 
-// Starts anew: parts of an older run are cut to nothing; fails where PREFIX.bin or .idx is there.
+// Starts anew: parts of an older run are cut to nothing. Fails where PREFIX.bin or .idx is there,
+// or another process writes these parts.
 nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
                                 nmrt_error *e);
 // Goes on where the parts stood at `mark`; what came behind it is cut off.
@@ -87,6 +88,8 @@ nmrt_status nmrt_indexed_sync(nmrt_indexed_writer *w, nmrt_error *e);
 // Makes the index and gives both files their names, PREFIX.bin last: while PREFIX.bin.part is
 // there, a writer that crashed in this can be resumed and finished again.
 nmrt_status nmrt_indexed_finish(nmrt_indexed_writer *w, nmrt_error *e);
-void nmrt_indexed_abandon(nmrt_indexed_writer *w); // closes; the parts stay
+bool nmrt_indexed_is_finished(const char *prefix); // both files have their names, and no part does
+nmrt_status nmrt_indexed_clean(const char *prefix, nmrt_error *e); // then: removes what is left
+void nmrt_indexed_abandon(nmrt_indexed_writer *w);                 // closes; the parts stay
 
 #endif

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 // --- paths ---------------------------------------------------------------------------------------
@@ -55,6 +56,8 @@ static nmrt_status open_parts(nmrt_indexed_writer *w, const char *prefix, nmrt_t
     NMRT_TRY(name_files(&p, prefix, e));
     NMRT_TRY(nmrt_path_append(w->prefix, prefix, "", e));
     NMRT_TRY(open_part(&w->bin, p.bin_part, how, e));
+    if (flock(w->bin, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) // some file systems have no locks
+        return nmrt_fail(e, NMRT_WORLD, "another process writes %s", p.bin_part);
     return open_part(&w->sequences, p.sequences, how, e);
 }
 
@@ -67,7 +70,11 @@ nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt
     if (nmrt_path_exists(p.bin) || nmrt_path_exists(p.idx))
         return nmrt_fail(e, NMRT_WORLD, "%s is there already: remove it, or write elsewhere",
                          nmrt_path_exists(p.bin) ? p.bin : p.idx);
-    nmrt_status status = open_parts(w, prefix, type, O_CREAT | O_TRUNC, e);
+    nmrt_status status = open_parts(w, prefix, type, O_CREAT, e);
+    if (status == NMRT_OK)
+        status = cut_part(w->bin, 0, p.bin_part, e); // not before it is locked
+    if (status == NMRT_OK)
+        status = cut_part(w->sequences, 0, p.sequences, e);
     if (status != NMRT_OK)
         nmrt_indexed_abandon(w);
     return status;
@@ -244,6 +251,21 @@ nmrt_status nmrt_indexed_finish(nmrt_indexed_writer *w, nmrt_error *e)
     NMRT_TRY(rename_part(p.bin_part, p.bin, e));
     NMRT_TRY(sync_folder_of(p.bin, e));
     nmrt_indexed_abandon(w);
+    return nmrt_indexed_clean(w->prefix, e);
+}
+
+bool nmrt_indexed_is_finished(const char *prefix)
+{
+    paths p;
+    nmrt_error e;
+    return name_files(&p, prefix, &e) == NMRT_OK && !nmrt_path_exists(p.bin_part) &&
+           nmrt_indexed_exists(prefix);
+}
+
+nmrt_status nmrt_indexed_clean(const char *prefix, nmrt_error *e)
+{
+    paths p;
+    NMRT_TRY(name_files(&p, prefix, e));
     if (unlink(p.sequences) && errno != ENOENT)
         return nmrt_fail_errno(e, "cannot remove %s", p.sequences);
     return NMRT_OK;
