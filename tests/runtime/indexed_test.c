@@ -88,7 +88,7 @@ static void test_resume(void)
     CHECK(nmrt_indexed_append(&w, bin, 6, lengths, 2, &e) == NMRT_OK);
     CHECK(nmrt_indexed_sync(&w, &e) == NMRT_OK);
     nmrt_indexed_mark mark = w.end;
-    CHECK(nmrt_indexed_append(&w, "lost", 4, lengths, 1, &e) == NMRT_OK);
+    CHECK(nmrt_indexed_append(&w, "lost lost", 8, lengths, 6, &e) == NMRT_OK);
     nmrt_indexed_abandon(&w);
     CHECK(nmrt_indexed_resume(&w, path_of("b"), NMRT_TOKEN_uint16, mark, &e) == NMRT_OK);
     CHECK(nmrt_indexed_append(&w, bin + 6, 4, lengths + 2, 4, &e) == NMRT_OK);

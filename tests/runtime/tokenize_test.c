@@ -131,7 +131,8 @@ static void test_failed(void)
                        .workers = 3,
                        .chunk_bytes = 500,
                        .journal_every = 1e9};
-    CHECK(nmrt_file_create(bad, "{\"text\": 1}\n", 12, &e) == NMRT_OK);
+    static const char lines[] = "{\"text\": 1}\n{\"text\": [\"gone\", \"\\ud800\"]}\n";
+    CHECK(nmrt_file_create(bad, lines, sizeof lines - 1, &e) == NMRT_OK);
     CHECK(tokenize(o, &e) == NMRT_CORRUPT);
     CHECK(strstr(e.text, "bad.jsonl:1: \"text\" is a number") && strstr(e.text, "goes on"));
     CHECK(nmrt_path_exists(in_folder("failed.journal.part")));
