@@ -149,10 +149,19 @@ static nmrt_status share_slots(nmrt_actions *a, nmrt_error *e)
     return NMRT_OK;
 }
 
-nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_micro, bool training,
-                              nmrt_error *e)
+// Where there is room for more, as many are told apart: where a slot lies depends on how many.
+static void take_slots(nmrt_actions *a, const nmrt_actions *full)
 {
-    *a = (nmrt_actions){.stages = s, .n_micro = (int)n_micro, .training = training};
+    for (int v = 0; v < a->stages->n; v++)
+        a->slots[v] = full->slots[v];
+}
+
+// full NULL: the slots are as many as it takes.
+static nmrt_status make_actions(nmrt_actions *a, const nmrt_actions *full, nmrt_error *e)
+{
+    const nmrt_stages *s = a->stages;
+    int64_t n_micro = a->n_micro;
+    bool training = a->training;
     if (training && s->n > s->pp && n_micro % s->pp)
         return nmrt_fail(e, NMRT_USAGE,
                          "--vp %d needs the micro-batches of a step, %lld, to be a multiple of "
@@ -171,11 +180,33 @@ nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_m
         status = make_list(a, r, e);
     if (status == NMRT_OK) {
         count_slots(a);
+        if (full)
+            take_slots(a, full);
         status = share_slots(a, e);
     }
     if (status != NMRT_OK)
         nmrt_actions_release(a);
     return status;
+}
+
+nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_micro, bool training,
+                              nmrt_error *e)
+{
+    *a = (nmrt_actions){.stages = s, .n_micro = (int)n_micro, .training = training};
+    return make_actions(a, NULL, e);
+}
+
+nmrt_status nmrt_actions_init_within(nmrt_actions *a, const nmrt_actions *full, int64_t n_micro,
+                                     nmrt_error *e)
+{
+    *a = (nmrt_actions){.stages = full->stages, .n_micro = (int)n_micro, .training = true};
+    NMRT_TRY(make_actions(a, full, e));
+    for (int r = 0; r < a->stages->pp; r++)
+        if (a->shared[r] > full->shared[r])
+            return nmrt_fail(e, NMRT_CORRUPT,
+                             "a step of %lld micro-batches needs more slots than one of %d",
+                             (long long)n_micro, full->n_micro);
+    return nmrt_actions_check(a, e);
 }
 
 void nmrt_actions_release(nmrt_actions *a)

@@ -98,6 +98,9 @@ typedef struct nmrt_actions {
 // interleaved where there are several stages a rank: then n_micro must be a multiple of pp.
 nmrt_status nmrt_actions_init(nmrt_actions *a, const nmrt_stages *s, int64_t n_micro, bool training,
                               nmrt_error *e);
+// Of a training step with fewer micro-batches, in the slots of one with more.
+nmrt_status nmrt_actions_init_within(nmrt_actions *a, const nmrt_actions *full, int64_t n_micro,
+                                     nmrt_error *e);
 void nmrt_actions_release(nmrt_actions *a);
 // Runs all lists together without doing anything, with room for one message on each channel. Fails,
 // with the first rank and action that is wrong, unless every list ends, every receive gets what it

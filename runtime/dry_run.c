@@ -15,7 +15,9 @@ static void print_head(const nmrt_setup *s, nmrt_text *out)
                   (long long)s->seq);
     if (s->device == &nmrt_device_host)
         nmrt_text_add(out, "%d thread%s ", s->threads, s->threads == 1 ? "" : "s");
-    nmrt_text_add(out, "on %s\n", s->device->name);
+    nmrt_text_add(out, "on %s", s->device->name);
+    nmrt_rampup_print(&s->options->rampup, out);
+    nmrt_text_add(out, "\n");
     if (s->mesh.world == 1)
         return;
     nmrt_text_add(out, "%lld ranks: ", (long long)s->mesh.world);

@@ -106,7 +106,7 @@ static void default_global_batch(nmrt_options *o, const nmrt_run *run, const nmr
     int64_t dp = nmrt_mesh_dp(&run->mesh);
     if (o->global_batch)
         return;
-    o->global_batch = o->micro_batch * dp;
+    o->rampup.global = o->global_batch = o->micro_batch * dp;
     if (o->verb == NMRT_TRAIN && dp > 1 && !ranks->rank)
         fprintf(run->out->note,
                 "note: a step is %lld samples, --micro-batch x dp: give --global-batch for the "

@@ -95,8 +95,9 @@ static void add_field(nmrt_text *t, const char *name, double value)
 // What the runtime writes itself; an emit of that name would be there twice.
 static bool is_own(const char *name)
 {
-    static const char *const own[] = {"step",         "loss",    "lr",  "eval_loss",  "tokens",
-                                      "tokens_per_s", "step_ms", "mfu", "comm_wait_s"};
+    static const char *const own[] = {"step",  "loss",       "lr",           "eval_loss",
+                                      "batch", "tokens",     "tokens_per_s", "step_ms",
+                                      "mfu",   "comm_wait_s"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(name, own[i]) == 0)
             return true;
@@ -131,6 +132,8 @@ nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine
     nmrt_metrics_add_emits(&t, en, finish);
     if (row->has_eval)
         add_field(&t, "eval_loss", row->eval_loss);
+    if (row->batch)
+        nmrt_text_add(&t, ", \"batch\": %lld", (long long)row->batch);
     nmrt_text_add(&t,
                   ", \"tokens\": %lld, \"tokens_per_s\": %.1f, \"step_ms\": %.3f, \"mfu\": %.4f",
                   (long long)row->tokens, row->tokens_per_s, row->step_ms, row->mfu);

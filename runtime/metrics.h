@@ -1,6 +1,7 @@
 // metrics.jsonl: one JSON object a step, written by rank 0:
 //
 //     step, loss, lr; the program's emits; eval_loss where there was an evaluation
+//     batch: samples of the step, where --rampup-batch-size changes them
 //     tokens: since the run began
 //     tokens_per_s, step_ms, mfu: of the step; mfu is of the measured peak
 //     comm_wait_s: seconds of the step in which rank 0 stood in collectives, in waits for those
@@ -28,6 +29,7 @@ typedef struct nmrt_row {
     int64_t step, tokens; // tokens: since the run began
     double loss, lr, tokens_per_s, step_ms, mfu;
     double comm_wait_s; // in which this rank stood still for others; -1: there are no others
+    int64_t batch;      // samples of the step; 0: all steps have as many
     bool has_eval;
     double eval_loss;
 } nmrt_row;

@@ -460,6 +460,7 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
     check_switch("fp8-fast-accum", o->fp8_fast_accum, problems);
     if (!o->seq)
         o->seq = nmrt_seq_default(o->hypers.program);
+    o->rampup = nmrt_rampup_parse(o->rampup_batch_size, o->global_batch, problems);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
         check_train(o, problems);
     if (o->verb == NMRT_PLAN)

@@ -4,6 +4,7 @@
 #define NMRT_OPTIONS_H
 
 #include "runtime/hyper.h"
+#include "runtime/rampup.h"
 #include "runtime/recompute.h"
 
 typedef enum {
@@ -21,7 +22,7 @@ typedef double nmrt_option_REAL, nmrt_option_TIME;
 typedef bool nmrt_option_SWITCH;
 
 enum {
-    NMRT_CARRIED = 20,
+    NMRT_CARRIED = 21,
     NMRT_N_OPTIONS = 0 // rows of options.def
 #define OPTION(...) +1
 #include "runtime/options.def"
@@ -36,6 +37,7 @@ typedef struct nmrt_options {
     bool given[NMRT_N_OPTIONS]; // a flag set option i
     nmrt_hypers hypers;
     nmrt_recompute ways;         // what --recompute says of them
+    nmrt_rampup rampup;          // what --rampup-batch-size says
     char *carried[NMRT_CARRIED]; // owned: texts that a checkpoint gave (resume.h)
     nmrt_text notes;             // where flags differ from the checkpoint's, a line each
 } nmrt_options;

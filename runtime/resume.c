@@ -10,7 +10,7 @@
 // clang-format off
 static const char *const carried[NMRT_CARRIED] = {
     "data", "data-order", "split", "tokenizer", "eod", "eval-data", "eval-every", "eval-samples",
-    "steps", "micro-batch", "global-batch", "seq", "seed", "recompute",
+    "steps", "micro-batch", "global-batch", "rampup-batch-size", "seq", "seed", "recompute",
     "num-layers-at-start-in-bf16", "num-layers-at-end-in-bf16",
     "lr-schedule",
     "precision", "fp8-recipe", "keep-rounded-weights",

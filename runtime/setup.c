@@ -34,6 +34,19 @@ static nmrt_status check_sizes(const nmrt_setup *s, nmrt_error *e)
     return e->text[0] ? NMRT_USAGE : NMRT_OK;
 }
 
+static nmrt_status check_rampup(const nmrt_setup *s, nmrt_error *e)
+{
+    const nmrt_rampup *r = &s->options->rampup;
+    int64_t pipeline = s->mesh.vp > 1 ? s->mesh.size[NMDRV_PP] : 1, unit = s->samples * pipeline;
+    if (r->start % unit == 0 && r->increment % unit == 0)
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_USAGE,
+                     "--rampup-batch-size %s: START and INCREMENT have to be multiples of %lld, "
+                     "--micro-batch x dp%s",
+                     s->options->rampup_batch_size, (long long)unit,
+                     pipeline > 1 ? " x pp, as there is --vp" : "");
+}
+
 static nmrt_status find_sizes(nmrt_setup *s, nmrt_error *e)
 {
     const nmrt_options *o = s->options;
@@ -46,6 +59,8 @@ static nmrt_status find_sizes(nmrt_setup *s, nmrt_error *e)
         return nmrt_fail(e, NMRT_USAGE,
                          "--global-batch %lld is not a multiple of --micro-batch %lld x dp %lld",
                          (long long)global, (long long)s->micro_batch, (long long)dp);
+    if (o->verb == NMRT_TRAIN && o->rampup.start)
+        NMRT_TRY(check_rampup(s, e));
     return check_sizes(s, e);
 }
 

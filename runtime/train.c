@@ -22,18 +22,16 @@ static double count_flops(const nmrt_trainer *t, nmdrv_role role)
     return n;
 }
 
-// Of a step, without what is computed again; of the micro-batches a rank's part, if the stages were
-// alike.
-static double step_flops(const nmrt_trainer *t)
+// Without what is computed again; of the micro-batches a rank's part, if the stages were alike.
+static void find_flops(nmrt_trainer *t)
 {
-    double micro = 0;
     for (int i = 0; i < t->setup.train.n_calls; i++) {
         const nmrt_call *c = &t->setup.train.call[i];
         nmrt_syms syms = nmrt_setup_call_syms(&t->setup, c);
-        micro += nmrt_texts_own_flops(t->program, c->func, syms.at) / t->setup.stages.pp;
+        t->flops_micro += nmrt_texts_own_flops(t->program, c->func, syms.at) / t->setup.stages.pp;
     }
-    return (double)t->setup.n_micro * (micro + count_flops(t, NMDRV_COUNT)) +
-           count_flops(t, NMDRV_FINISH);
+    t->flops_micro += count_flops(t, NMDRV_COUNT);
+    t->flops_finish = count_flops(t, NMDRV_FINISH);
 }
 
 static nmrt_status find_functions(nmrt_trainer *t, nmrt_error *e)
@@ -46,7 +44,7 @@ static nmrt_status find_functions(nmrt_trainer *t, nmrt_error *e)
             e, NMRT_USAGE,
             "--%s: %s was compiled without an evaluation: its model needs an eval block",
             t->o->eval_data ? "eval-data" : "split", t->program->name);
-    t->flops = step_flops(t);
+    find_flops(t);
     return NMRT_OK;
 }
 
@@ -121,6 +119,7 @@ static nmrt_status train(nmrt_trainer *t, int local_ranks, nmrt_error *e)
     NMRT_TRY(open_engine(t, e));
     NMRT_TRY(nmrt_train_begin(t, e));
     NMRT_TRY(nmrt_train_draw_data(t, e));
+    NMRT_TRY(nmrt_train_size_step(t, e));
     if (t->gradients)
         return nmrt_train_one_step(t, e);
     NMRT_TRY(open_outputs(t, e));
@@ -161,6 +160,7 @@ static nmrt_status train_with(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
     nmrt_pipe_close(&t.pipe);
     nmrt_engine_close(&t.en);
     nmrt_trace_close(t.trace);
+    nmrt_actions_release(&t.smaller);
     nmrt_evaluation_release(&t.eval);
     nmrt_data_close(&t.eval_data);
     nmrt_data_close(&t.data);

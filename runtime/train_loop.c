@@ -86,8 +86,8 @@ static nmrt_status evaluate_now_and_then(nmrt_trainer *t, nmrt_row *row, nmrt_er
 static bool is_bad_ahead(nmrt_trainer *t)
 {
     if (t->looks_ahead)
-        t->ahead = nmrt_data_check_next(&t->data, &t->setup.plan, t->at.samples,
-                                        t->setup.n_micro * t->setup.samples, &t->ahead_error);
+        t->ahead = nmrt_data_check_next(&t->data, &t->setup.plan, t->at.samples, t->samples,
+                                        &t->ahead_error);
     return t->ahead != NMRT_OK;
 }
 
@@ -131,6 +131,7 @@ static nmrt_status run_steps(nmrt_trainer *t, nmrt_error *e)
 {
     for (;;) {
         bool over;
+        NMRT_TRY(nmrt_train_size_step(t, e));
         NMRT_TRY(is_over(t, &over, e));
         if (over)
             return NMRT_OK;

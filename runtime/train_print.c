@@ -59,12 +59,14 @@ void nmrt_train_note_layers(const nmrt_trainer *t)
 static void print_data(const nmrt_trainer *t)
 {
     const nmrt_source *s = t->data.source;
-    nmrt_text text = {0};
+    nmrt_text text = {0}, growth = {0};
+    nmrt_rampup_print(&t->o->rampup, &growth);
     s->kind->describe(s, &text);
-    fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step\n", s->q.path,
+    fprintf(t->out->text, "%s: %s, %lld samples of %lld tokens, %lld a step%s\n", s->q.path,
             text.at ? text.at : "", (long long)s->samples, (long long)t->setup.seq,
-            (long long)(t->setup.n_micro * t->setup.samples));
+            (long long)t->samples, growth.at ? growth.at : "");
     nmrt_text_release(&text);
+    nmrt_text_release(&growth);
 }
 
 void nmrt_train_print_start(const nmrt_trainer *t)

@@ -29,6 +29,23 @@ static nmrt_status check_finite(nmrt_trainer *t, double loss, nmrt_error *e)
     return nmrt_everyones(NMRT_NUMERIC, e);
 }
 
+nmrt_status nmrt_train_size_step(nmrt_trainer *t, nmrt_error *e)
+{
+    nmrt_setup *s = &t->setup;
+    int64_t samples = nmrt_rampup_size(&t->o->rampup, t->at.samples),
+            n_micro = samples / s->samples;
+    nmrt_syms syms;
+    if (samples == t->samples)
+        return NMRT_OK;
+    t->samples = samples;
+    nmrt_actions_release(&t->smaller);
+    nmrt_setup_bind(s, 0, s->samples, samples, &syms); // the end of a step reads its size, too
+    s->syms = syms;
+    if (n_micro == s->n_micro)
+        return NMRT_OK;
+    return nmrt_agree(t->comm, nmrt_actions_init_within(&t->smaller, &s->actions, n_micro, e), e);
+}
+
 // Only FINISH writes weights and states: a step that is stopped before it never was.
 nmrt_status nmrt_train_do_step(nmrt_trainer *t, nmrt_row *row, nmrt_error *e)
 {
@@ -48,10 +65,10 @@ nmrt_status nmrt_train_do_step(nmrt_trainer *t, nmrt_row *row, nmrt_error *e)
     nmrt_engine_fill(&t->en, NMDRV_CNT, 0);
     nmrt_engine_fill(&t->en, NMDRV_ACC, 0);
     nmrt_engine_fill(&t->en, NMDRV_LINK, 0); // of finish: what other ranks alone make is 0
-    int64_t samples = t->setup.n_micro * t->setup.samples;
+    int64_t samples = t->samples, n_micro = samples / t->setup.samples;
     nmrt_batch batch = {
         .data = &t->data, .first = t->at.samples, .samples = t->setup.samples, .total = samples};
-    NMRT_TRY(nmrt_pipe_run(&t->pipe, &t->setup.actions, &batch, e));
+    NMRT_TRY(nmrt_pipe_run(&t->pipe, t->smaller.list ? &t->smaller : &t->setup.actions, &batch, e));
     if (!nmrt_engine_result(&t->en, t->finish, "loss", &row->loss))
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: its step gives no loss");
     NMRT_TRY(check_finite(t, row->loss, e));
@@ -64,7 +81,9 @@ nmrt_status nmrt_train_do_step(nmrt_trainer *t, nmrt_row *row, nmrt_error *e)
     row->tokens_per_s = (double)(samples * t->setup.seq) / seconds;
     row->step_ms = 1000 * seconds;
     row->comm_wait_s = t->comm->ranks > 1 ? t->comm->waited - waited : -1;
-    row->mfu = t->peak > 0 ? t->flops / seconds / t->peak : 0;
+    row->batch = t->o->rampup.start ? samples : 0;
+    row->mfu =
+        t->peak > 0 ? ((double)n_micro * t->flops_micro + t->flops_finish) / seconds / t->peak : 0;
     return NMRT_OK;
 }
 
@@ -75,7 +94,7 @@ nmrt_status nmrt_train_one_step(nmrt_trainer *t, nmrt_error *e)
     NMRT_TRY(nmrt_train_do_step(t, &row, e));
     g->loss = row.loss;
     g->step = t->at.step;
-    g->samples = t->setup.n_micro * t->setup.samples;
+    g->samples = t->samples;
     nmrt_engine_result(&t->en, t->finish, "grad_norm", &g->norm);
     return nmrt_agree(t->comm, nmrt_gradients_take(g, &t->en, e), e);
 }

@@ -17,6 +17,8 @@ typedef struct nmrt_trainer {
     nmrt_setup setup;
     nmrt_engine en;
     nmrt_pipe pipe, eval_pipe;
+    int64_t samples;      // of the next step
+    nmrt_actions smaller; // of it, where --rampup-batch-size makes it smaller than others
     nmrt_data data, eval_data;
     char tokenizer[NMRT_PATH]; // of a text: its path, where it lies beside the checkpoint
     bool looks_ahead;          // the data is too large to be checked before the run
@@ -29,17 +31,20 @@ typedef struct nmrt_trainer {
     bool traces;       // a step of this run
     nmrt_progress progress;
     nmrt_curve curve;
-    nmrt_text passed;           // checkpoints that --resume auto did not take, and why
-    nmrt_checkpoint at;         // step and samples done; path: the newest checkpoint
-    int64_t saved_step;         // of the last save that was begun; -1: nothing is saved
-    const nmrt_planned *finish; // the part of it that gives the loss
-    double *numbers;            // [hypers.n], of this step
-    double peak, flops, start;  // of the device, a second; of a step, a rank; of the run
-    nmrt_gradients *gradients;  // of one step, which is all; NULL: a run
+    nmrt_text passed;                 // checkpoints that --resume auto did not take, and why
+    nmrt_checkpoint at;               // step and samples done; path: the newest checkpoint
+    int64_t saved_step;               // of the last save that was begun; -1: nothing is saved
+    const nmrt_planned *finish;       // the part of it that gives the loss
+    double *numbers;                  // [hypers.n], of this step
+    double peak, start;               // of the device, FLOPs a second; of the run
+    double flops_micro, flops_finish; // of a micro-batch, and of the end of a step; a rank's
+    nmrt_gradients *gradients;        // of one step, which is all; NULL: a run
 } nmrt_trainer;
 
 // --- train_step.c
 
+// The size of the next step, which --rampup-batch-size may have changed.
+nmrt_status nmrt_train_size_step(nmrt_trainer *t, nmrt_error *e);
 // One step: its row but for what an evaluation adds. Not NMRT_OK: the weights are as before, or the
 // run cannot go on.
 nmrt_status nmrt_train_do_step(nmrt_trainer *t, nmrt_row *row, nmrt_error *e);
