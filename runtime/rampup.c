@@ -56,3 +56,10 @@ int64_t nmrt_rampup_size(const nmrt_rampup *r, int64_t consumed)
     int64_t size = r->start + (int64_t)((double)consumed / each) * r->increment;
     return size < r->global ? size : r->global;
 }
+
+int64_t nmrt_rampup_after(const nmrt_rampup *r, int64_t consumed, int64_t steps)
+{
+    for (; steps > 0 && r->start && consumed <= r->samples; steps--)
+        consumed += nmrt_rampup_size(r, consumed);
+    return consumed + steps * r->global;
+}

@@ -18,5 +18,7 @@ nmrt_rampup nmrt_rampup_parse(const char *text, int64_t global, nmrt_text *probl
 void nmrt_rampup_print(const nmrt_rampup *r, nmrt_text *out);
 // Samples of the step that begins with this many consumed.
 int64_t nmrt_rampup_size(const nmrt_rampup *r, int64_t consumed);
+// Samples that are consumed after so many more steps.
+int64_t nmrt_rampup_after(const nmrt_rampup *r, int64_t consumed, int64_t steps);
 
 #endif

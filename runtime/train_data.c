@@ -54,6 +54,6 @@ nmrt_status nmrt_train_draw_data(nmrt_trainer *t, nmrt_error *e)
     int64_t steps = t->o->steps - t->at.step;
     if (steps <= 0)
         return NMRT_OK;
-    int64_t samples = t->at.samples + steps * t->setup.n_micro * t->setup.samples;
+    int64_t samples = nmrt_rampup_after(&t->o->rampup, t->at.samples, steps);
     return nmrt_agree_alike(t->comm, nmrt_source_draw(t->data.source, samples, e), e);
 }
