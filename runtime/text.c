@@ -30,7 +30,8 @@ void nmrt_text_add_bytes(nmrt_text *t, const void *bytes, size_t n)
 {
     if (!grow(t, n))
         return;
-    memcpy(t->at + t->n, bytes, n);
+    if (n)
+        memcpy(t->at + t->n, bytes, n);
     t->n += n;
     t->at[t->n] = 0;
 }

@@ -26,9 +26,13 @@ struct nmrt_tokenizer { // each kind's own struct begins with it
 // Each makes a tokenizer of the file at `path`.
 nmrt_status nmrt_bytes_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 nmrt_status nmrt_spm_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
+nmrt_status nmrt_json_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 
-// Of a SentencePiece model in memory, which need not outlive the call; `name` is for messages.
+// Of a file in memory, which need not outlive the call; `name` is for messages. A tokenizer.json's
+// bos and eos are not known.
 nmrt_status nmrt_spm_tokenizer_make(nmrt_tokenizer **t, const void *bytes, size_t n,
                                     const char *name, nmrt_error *e);
+nmrt_status nmrt_json_tokenizer_make(nmrt_tokenizer **t, const char *text, size_t n,
+                                     const char *name, nmrt_error *e);
 
 #endif

@@ -13,11 +13,11 @@
 typedef struct file_kind {
     const char *suffix; // of the file's name
     const char *usual;  // its name in a folder
-    nmrt_status (*open)(nmrt_tokenizer **t, const char *path, nmrt_error *e); // NULL: not there yet
+    nmrt_status (*open)(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 } file_kind;
 
 static const file_kind file_kinds[] = {
-    {".json", "tokenizer.json", NULL},
+    {".json", "tokenizer.json", nmrt_json_tokenizer_open},
     {".model", "tokenizer.model", nmrt_spm_tokenizer_open},
 };
 enum { N_FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
@@ -29,8 +29,6 @@ static nmrt_status open_file(nmrt_tokenizer **t, const char *path, nmrt_error *e
         size_t s = strlen(file_kinds[i].suffix);
         if (n <= s || strcmp(path + n - s, file_kinds[i].suffix) != 0)
             continue;
-        if (!file_kinds[i].open)
-            return nmrt_fail(e, NMRT_USAGE, "%s: tokenizers of such files are not there yet", path);
         return file_kinds[i].open(t, path, e);
     }
     return nmrt_fail(e, NMRT_USAGE,
