@@ -89,7 +89,7 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
 endif()
 
 # What tests compare checkpoints with, and what reads traces.
-foreach(tool compare trace_check)
+foreach(tool compare events trace_check)
   add_executable(${tool} tests/tools/${tool}.c)
   target_link_libraries(${tool} PRIVATE nmrt)
   target_compile_options(${tool} PRIVATE -fno-sanitize=all)

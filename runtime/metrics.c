@@ -104,19 +104,23 @@ static bool is_own(const char *name)
     return false;
 }
 
+bool nmrt_metrics_emit(const nmrt_engine *en, const nmrt_planned *finish, int64_t i, double *value)
+{
+    const nmdrv_arg *r = &finish->func->result[i];
+    return r->bind == NMDRV_EMIT && r->rank == 0 && !is_own(r->name) &&
+           nmrt_engine_result(en, finish, r->name, value);
+}
+
 void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish)
 {
     for (int64_t i = 0; i < finish->func->n_results; i++) {
-        const nmdrv_arg *r = &finish->func->result[i];
         double value;
-        if (r->bind != NMDRV_EMIT || r->rank > 0 || is_own(r->name))
+        if (!nmrt_metrics_emit(en, finish, i, &value))
             continue;
-        if (nmrt_engine_result(en, finish, r->name, &value)) {
-            nmrt_text_add(t, ", ");
-            nmrt_text_add_json(t, r->name);
-            nmrt_text_add(t, ": ");
-            nmrt_text_add_f32(t, (float)value);
-        }
+        nmrt_text_add(t, ", ");
+        nmrt_text_add_json(t, finish->func->result[i].name);
+        nmrt_text_add(t, ": ");
+        nmrt_text_add_f32(t, (float)value);
     }
 }
 

@@ -41,6 +41,8 @@ nmrt_status nmrt_metrics_open(nmrt_log *m, const char *dir, int64_t step, nmrt_c
 // Appends a row: what is in `row`, and every emit of `finish` but the loss.
 nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine *en,
                              const nmrt_planned *finish, nmrt_error *e);
+// Is the i-th result of `finish` a number that a row has as the program's?
+bool nmrt_metrics_emit(const nmrt_engine *en, const nmrt_planned *finish, int64_t i, double *value);
 // Members of a JSON object, each with ", " before it: the numbers that `finish` emits, but for
 // those that a row of metrics.jsonl has anyway.
 void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish);

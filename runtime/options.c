@@ -364,6 +364,8 @@ static void check_pairs(const nmrt_options *o, nmrt_text *problems)
                           evaluates[i]);
     if (strcmp(o->resume, "auto") == 0 && !o->save)
         nmrt_text_add(problems, "--resume auto needs --save DIR\n");
+    if (o->tensorboard && !o->log_dir)
+        nmrt_text_add(problems, "--tensorboard needs --log-dir DIR\n");
 }
 
 static void check_schedule(const nmrt_options *o, nmrt_text *problems)

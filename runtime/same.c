@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 
 // What a rank may have otherwise: its own machine's and its logs'.
-static const char *const own[] = {"threads", "log-dir", "log-every", "comm-timeout",
-                                  "check-memory"};
+static const char *const own[] = {"threads",     "log-dir",      "log-every",
+                                  "tensorboard", "comm-timeout", "check-memory"};
 // Paths may be others on other hosts; that they are given is the same.
 static const char *const paths[] = {"data", "eval-data",  "tokenizer", "save",
                                     "init", "checkpoint", "trace",     "dump-gradients"};

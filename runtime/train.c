@@ -48,14 +48,21 @@ static nmrt_status find_functions(nmrt_trainer *t, nmrt_error *e)
     return NMRT_OK;
 }
 
+static nmrt_status open_logs(nmrt_trainer *t, nmrt_error *e)
+{
+    const char *dir = t->comm->rank ? NULL : t->o->log_dir;
+    NMRT_TRY(nmrt_metrics_open(&t->metrics, dir, t->at.step, &t->curve, e));
+    return nmrt_events_open(&t->events, t->o->tensorboard ? dir : NULL, t->at.step, e);
+}
+
 static nmrt_status open_outputs(nmrt_trainer *t, nmrt_error *e)
 {
     if (t->o->save)
         NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, t->at.step, &t->passed, e));
     NMRT_TRY(nmrt_train_keep_companions(t, e));
-    const char *logs = t->comm->rank ? NULL : t->o->log_dir;
     nmrt_saver_promise(t->saver, &t->metrics);
-    return nmrt_everyones(nmrt_metrics_open(&t->metrics, logs, t->at.step, &t->curve, e), e);
+    nmrt_saver_promise(t->saver, &t->events);
+    return nmrt_everyones(open_logs(t, e), e);
 }
 
 static nmrt_status open_trace(nmrt_trainer *t, nmrt_error *e)
@@ -148,7 +155,7 @@ static nmrt_status train_with(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
                       .comm = &run->comm,
                       .local_rank = run->ranks ? run->ranks->local_rank : 0,
                       .saved_step = -1};
-    t.metrics.fd = -1;
+    t.metrics.fd = t.events.fd = -1;
     nmrt_recompute recompute;
     NMRT_TRY(nmrt_setup_choose(run, &recompute, e));
     run->recompute = &recompute;
@@ -156,6 +163,7 @@ static nmrt_status train_with(nmrt_run *run, nmrt_gradients *g, nmrt_error *e)
     nmrt_status status = train(&t, run->ranks ? run->ranks->local_ranks : 1, e);
     nmrt_saver_close(t.saver);
     nmrt_log_close(&t.metrics);
+    nmrt_log_close(&t.events);
     nmrt_pipe_close(&t.eval_pipe);
     nmrt_pipe_close(&t.pipe);
     nmrt_engine_close(&t.en);

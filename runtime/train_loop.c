@@ -114,6 +114,7 @@ static nmrt_status do_step(nmrt_trainer *t, nmrt_error *e)
     nmrt_curve_add(&t->curve, row.loss);
     NMRT_TRY(evaluate_now_and_then(t, &row, e));
     warn(t, nmrt_metrics_add(&t->metrics, &row, &t->en, t->finish, e), e);
+    warn(t, nmrt_events_add(&t->events, &row, &t->en, t->finish, e), e);
     nmrt_progress_step(&t->progress, &row);
     save_now_and_then(t);
     return NMRT_OK;
@@ -157,7 +158,13 @@ static nmrt_status end_of_data(nmrt_trainer *t, nmrt_error *e)
 // What the disk has not taken of rows is told last: the checkpoint is there by then.
 static nmrt_status end_logs(nmrt_trainer *t, nmrt_error *e)
 {
-    return nmrt_agree(t->comm, nmrt_log_end(&t->metrics, e), e);
+    nmrt_error late;
+    nmrt_status events = nmrt_log_end(&t->events, &late), status = nmrt_log_end(&t->metrics, e);
+    if (status == NMRT_OK && events != NMRT_OK) {
+        status = events;
+        *e = late;
+    }
+    return nmrt_agree(t->comm, status, e);
 }
 
 nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e)

@@ -4,6 +4,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/eval.h"
+#include "runtime/events.h"
 #include "runtime/gradients.h"
 #include "runtime/metrics.h"
 #include "runtime/progress.h"
@@ -25,10 +26,10 @@ typedef struct nmrt_trainer {
     nmrt_status ahead; // what was seen there, of the next step; not NMRT_OK: why, in ahead_error
     nmrt_error ahead_error;
     nmrt_evaluation eval;
-    nmrt_saver *saver; // NULL: nothing is saved
-    nmrt_log metrics;  // closed: no --log-dir, or not rank 0
-    nmrt_trace *trace; // NULL: no --trace
-    bool traces;       // a step of this run
+    nmrt_saver *saver;        // NULL: nothing is saved
+    nmrt_log metrics, events; // closed: no --log-dir or --tensorboard, or not rank 0
+    nmrt_trace *trace;        // NULL: no --trace
+    bool traces;              // a step of this run
     nmrt_progress progress;
     nmrt_curve curve;
     nmrt_text passed;                 // checkpoints that --resume auto did not take, and why
