@@ -136,6 +136,16 @@ static bool is_first(const nmdrv_program *program, const nmdrv_arg *arg, const n
     return !share || !share->elsewhere;
 }
 
+// The runs of dim k of a parameter. Where a program does several rows of it a turn (gemma2's
+// layers), and nothing trains them, its functions have the turns' dim before that of a turn's rows:
+// `apart` is 1.
+static bool find_dim(runs *r, const nmdrv_program *program, const nmrt_slot *slot,
+                     const nmrt_shares *shares, const nmrt_share *share, int64_t apart, int k)
+{
+    const nmdrv_sym *sym = apart && !k ? NULL : shares->sym;
+    return find_runs(r, program, slot->arg->dim[k + apart], sym, k ? NULL : share);
+}
+
 nmrt_status nmrt_part_init(nmrt_part *part, const nmdrv_program *program, int64_t param,
                            const nmrt_slot *slot, const nmrt_shares *shares, nmrt_error *e)
 {
@@ -144,12 +154,13 @@ nmrt_status nmrt_part_init(nmrt_part *part, const nmdrv_program *program, int64_
     runs dim[NMRT_MAX_RANK] = {0};
     bool memory = true;
     *part = (nmrt_part){.first = is_first(program, slot->arg, share, shares->mesh)};
-    if (p->rank > NMRT_MAX_RANK || p->rank != slot->arg->rank)
+    int64_t apart = slot->arg->rank - p->rank;
+    if (p->rank > NMRT_MAX_RANK || apart < 0 || apart > 1)
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: %s has %lld dims", p->path,
                          (long long)p->rank);
     for (int k = 0; k < p->rank && memory; k++) {
         dim[k].total = p->shape[k];
-        memory = find_runs(&dim[k], program, slot->arg->dim[k], shares->sym, k ? NULL : share);
+        memory = find_dim(&dim[k], program, slot, shares, share, apart, k);
     }
     nmrt_status status = memory ? fill_part(part, (int)p->rank, dim, slot, e)
                                 : nmrt_fail(e, NMRT_WORLD, "no memory for %s", p->path);

@@ -23,6 +23,11 @@ for mesh in "--pp 2" "--pp 3" "--tp 2 --pp 2"; do
 done
 rm -rf "$work/ckpt"
 same "$(losses_of 2 --pp 2 && losses_of 4 --resume auto)" "two steps of --pp 2, then one rank"
+eval_of() { "$work/t" eval --checkpoint "$work/ckpt" --data "$work/text" --seq 48 --threads 1 --json "$@" 2>/dev/null; }
+[ -n "$(eval_of)" ]
+for mesh in "--pp 2" "--pp 3" "--tp 2 --pp 2"; do
+    close_to <(eval_of | grep -o '"loss": [0-9.]*' | cut -d' ' -f2) <(eval_of $mesh | grep -o '"loss": [0-9.]*' | cut -d' ' -f2) 1 1e-6 || { echo "eval $mesh" && exit 1; }
+done
 code=0
 run 1 --pp 4 || code=$?
 [ $code -eq 2 ] && grep -qxF 'error: --pp 4 is more stages than turns of layers (models/gemma2.nm:22) = 3' "$work/out"
