@@ -63,6 +63,7 @@ static bool run_frontend(nm_module *m, const nm_ast_program *prog, const nm_cli 
     nm_elab_opts opts = {.preset = cli->preset,
                          .config = config,
                          .entry = cli->entry,
+                         .all_entries = cli->check,
                          .n_defines = cli->n_defines,
                          .define = cli->define};
     if (!nm_elaborate(m, prog, &opts))

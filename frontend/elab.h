@@ -10,8 +10,10 @@ typedef struct nm_define { // -D d=512
 } nm_define;
 
 typedef struct nm_elab_opts {
-    const char *preset;      // NULL: none is chosen
-    const char *entry;       // of the named train and infer entries, this one alone; NULL: all
+    const char *preset; // NULL: none is chosen
+    const char *entry;  // of the named train and infer entries, this one alone; NULL: all infer
+                        // entries, and the train entry without a name
+    bool all_entries;   // the others, too, as a check wants
     const nm_source *config; // a config.json that sizes are read from; NULL: none
     int n_defines;
     const nm_define *define;

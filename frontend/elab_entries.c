@@ -409,6 +409,29 @@ static void gather_entries(nm_elab *e, const nm_ast_file *file, entries *all, in
     }
 }
 
+static bool has_train(const entries *all, nm_sym name)
+{
+    for (int i = 0; i < all->n; i++)
+        if (all->entry[i]->kind == NM_ENTRY_train && all->entry[i]->name.sym == name)
+            return true;
+    return false;
+}
+
+// A binary trains one way: as the entry that was asked for does, else as the one without a name.
+static void choose_train(nm_elab *e, entries *all)
+{
+    nm_sym name = e->opts->entry ? nm_sym_get(e->m, e->opts->entry) : NULL;
+    bool asked = name && has_train(all, name);
+    int n = 0;
+    if (e->opts->all_entries || (!asked && !has_train(all, NULL)))
+        return;
+    for (int i = 0; i < all->n; i++)
+        if (all->entry[i]->kind != NM_ENTRY_train ||
+            all->entry[i]->name.sym == (asked ? name : NULL))
+            all->entry[n++] = all->entry[i];
+    all->n = n;
+}
+
 static void gather_adapts(nm_elab *e, const nm_ast_file *file, int depth)
 {
     for (int i = 0; i < file->n_uses && depth < 32; i++)
@@ -465,6 +488,7 @@ void nm_elab_entries(nm_elab *e)
     entries all = {0};
     int n_models = gather_models(e, model, MAX_MODELS);
     gather_entries(e, e->main->file, &all, 0);
+    choose_train(e, &all);
     gather_adapts(e, e->main->file, 0);
     e->model_name = n_models == 1 ? model[0]->name : NULL;
     e->root = nm_new(e->a, nm_inst);

@@ -8,6 +8,7 @@
 
 typedef struct field {
     const char *name;
+    bool is_token;  // of the vocabulary
     bool is_weight; // f32, too
     void (*fill)(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
                  int64_t *out);
@@ -57,8 +58,8 @@ static void fill_mask(const nmrt_documents *d, const int64_t *token, int64_t fro
 }
 
 static const field fields[] = {
-    {"tokens", .fill = fill_tokens},
-    {"labels", .fill = fill_labels},
+    {"tokens", .fill = fill_tokens, .is_token = true},
+    {"labels", .fill = fill_labels, .is_token = true},
     {"at", .fill = fill_at},
     {"segments", .fill = fill_segments},
     {"mask", .fill = fill_mask, .is_weight = true},
@@ -112,16 +113,25 @@ static nmrt_status check_form(const nmdrv_program *program, const nmdrv_arg *arg
     return NMRT_USAGE;
 }
 
-static bool reads(const nmrt_plan *plan, const char *name)
+static bool func_reads(const nmdrv_func *f, const char *name)
 {
-    for (int i = 0; i < plan->n_slots; i++)
-        if (plan->slot[i].bind == NMDRV_DATA && strcmp(plan->slot[i].arg->name, name) == 0)
+    for (int64_t i = 0; i < f->n_args; i++)
+        if (f->arg[i].bind == NMDRV_DATA && strcmp(f->arg[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+// On any stage.
+static bool reads(const nmdrv_program *p, const char *name)
+{
+    for (int64_t i = 0; i < p->n_funcs; i++)
+        if (func_reads(&p->func[i], name))
             return true;
     return false;
 }
 
 // A flag that would change nothing is a mistake.
-static nmrt_status check_flags(const nmrt_plan *plan, const nmrt_documents *d, nmrt_error *e)
+static nmrt_status check_flags(const nmdrv_program *p, const nmrt_documents *d, nmrt_error *e)
 {
     const struct {
         bool given;
@@ -130,7 +140,7 @@ static nmrt_status check_flags(const nmrt_plan *plan, const nmrt_documents *d, n
                  {d->resets_attention, "reset-attention-mask", "segments"},
                  {d->masks_end, "eod-mask-loss", "mask"}};
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-        if (asked[i].given && !reads(plan, asked[i].field))
+        if (asked[i].given && !reads(p, asked[i].field))
             return nmrt_fail(e, NMRT_USAGE,
                              "--%s: this binary reads no field '%s'; compile an entry that does, "
                              "as nemocc --entry documents of gpt2, llama3 and phi3",
@@ -158,7 +168,7 @@ nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_documents *documen
                              arg->name);
         NMRT_TRY(check_form(plan->program, arg, f, e));
     }
-    return check_flags(plan, documents, e);
+    return check_flags(plan->program, documents, e);
 }
 
 const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
@@ -166,7 +176,8 @@ const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
     const nmdrv_dim *least = NULL;
     for (int i = 0; i < plan->n_slots; i++) {
         const nmdrv_arg *arg = plan->slot[i].arg;
-        if (plan->slot[i].bind != NMDRV_DATA || arg->index_of < 0)
+        const field *f = plan->slot[i].bind == NMDRV_DATA ? find_field(arg->name) : NULL;
+        if (!f || !f->is_token || arg->index_of < 0)
             continue;
         const nmdrv_dim *dim = &plan->program->dim[arg->index_of];
         if (dim->extent > 0 && (!least || dim->extent < least->extent))
