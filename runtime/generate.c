@@ -5,6 +5,7 @@
 #include "runtime/cpu.h"
 #include "runtime/data.h"
 #include "runtime/dtype.h"
+#include "runtime/prompt.h"
 #include "runtime/setup.h"
 #include "runtime/weights.h"
 
@@ -22,15 +23,20 @@ typedef struct writer {
     nmrt_engine en;
     const nmrt_planned *decode;
     const nmrt_slot *tokens;
-    int64_t prompt, most, context; // tokens of the prompt; to write; positions that the caches have
-    int vocab;                     // bytes that can be chosen
+    nmrt_prompt prompt;
+    int64_t most, context; // tokens to write; positions that the caches have
+    int vocab;             // tokens of the model
+    int choices;           // those that the tokenizer has, too
+    char *raw;             // [vocab] logits as the program gives them
+    double *logit;         // [vocab]
+    nmrt_next_token *room; // [choices]
 } writer;
 
 // How many positions this run needs and the model can hold.
 static int64_t find_context(const writer *w)
 {
     const char *const name[] = {"context", "context.cache", w->program->seq};
-    int64_t fixed = nmrt_dim_fixed(w->program, "context"), n = w->prompt + w->most;
+    int64_t fixed = nmrt_dim_fixed(w->program, "context"), n = (int64_t)w->prompt.ids.n + w->most;
     if (fixed && fixed < n)
         n = fixed;
     for (int i = 0; i < 3; i++) {
@@ -62,24 +68,30 @@ static nmrt_status find_shapes(writer *w, nmrt_error *e)
         return nmrt_fail(e, NMRT_CORRUPT,
                          "the program is inconsistent: %s has no tokens or no logits", f->name);
     int64_t vocab = w->program->dim[logits->dim[logits->rank - 1]].extent;
-    w->vocab = vocab > 0 && vocab < 256 ? (int)vocab : 256;
-    if (w->decode->bytes[logits->buf] < w->vocab * (nmrt_dtype(logits->dtype)->bits / 8))
+    if (vocab <= 0 || vocab > INT32_MAX ||
+        w->decode->bytes[logits->buf] < vocab * (nmrt_dtype(logits->dtype)->bits / 8))
         return nmrt_fail(e, NMRT_CORRUPT, "the program is inconsistent: %s gives too few logits",
                          f->name);
+    w->vocab = (int)vocab;
+    int64_t size = nmrt_tokenizer_size(w->prompt.t);
+    w->choices = size < vocab ? (int)size : w->vocab;
     return NMRT_OK;
 }
 
 static nmrt_status check_prompt(const writer *w, nmrt_error *e)
 {
-    if (!w->prompt)
+    const nmrt_ids *ids = &w->prompt.ids;
+    if (!ids->n)
         return nmrt_fail(e, NMRT_USAGE, "--prompt is empty; the model needs a token to begin with");
-    if (w->prompt > w->context)
-        return nmrt_fail(e, NMRT_USAGE, "--prompt has %lld tokens, the model's context is %lld",
-                         (long long)w->prompt, (long long)w->context);
-    for (const char *c = w->o->prompt; *c; c++)
-        if ((unsigned char)*c >= w->vocab)
-            return nmrt_fail(e, NMRT_USAGE, "--prompt: byte %d is not below the model's %d tokens",
-                             (unsigned char)*c, w->vocab);
+    if ((int64_t)ids->n > w->context)
+        return nmrt_fail(e, NMRT_USAGE, "--prompt has %zu tokens, the model's context is %lld",
+                         ids->n, (long long)w->context);
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->at[i] >= w->vocab)
+            return nmrt_fail(e, NMRT_USAGE,
+                             "--prompt: token %d, by the tokenizer %s, is not below the model's %d "
+                             "tokens",
+                             ids->at[i], w->prompt.path, w->vocab);
     return NMRT_OK;
 }
 
@@ -98,10 +110,10 @@ static nmrt_status plan_decode(writer *w, int threads, nmrt_error *e)
     nmrt_mesh_flags alone = {.tp = 1, .pp = 1, .cp = 1, .dp = 1, .vp = 1, .sp = true};
     NMRT_TRY(nmrt_mesh_init(&w->mesh, w->program, &alone, e));
     w->plan = (nmrt_plan){.program = w->program, .apart = w->o->check_memory};
-    w->prompt = (int64_t)strlen(w->o->prompt);
     w->most = w->o->max_tokens;
     w->context = find_context(w);
-    NMRT_TRY(bind_sizes(w, &w->syms, w->prompt > 0 && w->prompt < w->context ? w->prompt : 1, e));
+    int64_t n = (int64_t)w->prompt.ids.n;
+    NMRT_TRY(bind_sizes(w, &w->syms, n > 0 && n < w->context ? n : 1, e));
     NMRT_TRY(add_decode(w, e));
     nmrt_plan_finish(&w->plan, threads);
     w->decode = w->plan.n_funcs ? &w->plan.func[0] : NULL;
@@ -114,70 +126,92 @@ static nmrt_status plan_decode(writer *w, int threads, nmrt_error *e)
     return check_prompt(w, e);
 }
 
-static void read_logits(const writer *w, double *logit)
+static void read_logits(const writer *w)
 {
     const nmdrv_func *f = w->decode->func;
     const char *at = nmrt_engine_result_at(&w->en, w->decode, NMDRV_OUT);
     for (int64_t i = 0; i < f->n_results; i++) {
         const nmdrv_arg *r = &f->result[i];
         int64_t size = nmrt_dtype(r->dtype)->bits / 8;
-        char raw[256 * 8];
         if (r->bind != NMDRV_OUT)
             continue;
-        w->en.ops->copy_out(w->en.device, raw, at, w->vocab * size);
+        w->en.ops->copy_out(w->en.device, w->raw, at, w->vocab * size);
         for (int k = 0; k < w->vocab; k++)
-            logit[k] = nmrt_number_read(r->dtype, raw + k * size);
+            w->logit[k] = nmrt_number_read(r->dtype, w->raw + k * size);
         return;
     }
 }
 
-static nmrt_status decode(writer *w, const int64_t *token, int64_t n, int64_t at, double *logit,
-                          nmrt_error *e)
+static nmrt_status decode(writer *w, const int64_t *token, int64_t n, int64_t at, nmrt_error *e)
 {
     nmrt_syms syms;
     NMRT_TRY(bind_sizes(w, &syms, n, e));
     nmrt_tokens_store(&w->en, w->tokens, token, n);
     nmrt_engine_set(&w->en, "at", (double)at);
     nmrt_engine_call(&w->en, w->decode, syms.at);
-    read_logits(w, logit);
+    read_logits(w);
     for (int i = 0; i < w->vocab; i++)
-        if (isnan(logit[i]))
+        if (isnan(w->logit[i]))
             return nmrt_fail(e, NMRT_NUMERIC, "the model's answer at position %lld is not a number",
                              (long long)at);
     return NMRT_OK;
 }
 
-static nmrt_status write_text(writer *w, nmrt_error *e)
+static nmrt_status read_prompt(writer *w, nmrt_error *e)
 {
-    double logit[256];
-    nmrt_sampler sampler = {w->o->temperature, w->o->top_p, (uint64_t)w->o->seed};
-    int64_t *prompt = malloc((size_t)w->prompt * sizeof *prompt);
-    if (!prompt)
+    const nmrt_ids *ids = &w->prompt.ids;
+    int64_t *token = malloc(ids->n * sizeof *token);
+    if (!token)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the prompt");
-    for (int64_t i = 0; i < w->prompt; i++)
-        prompt[i] = (unsigned char)w->o->prompt[i];
+    for (size_t i = 0; i < ids->n; i++)
+        token[i] = ids->at[i];
     fputs(w->o->prompt, w->out->text);
-    nmrt_status status = decode(w, prompt, w->prompt, 0, logit, e);
-    free(prompt);
-    NMRT_TRY(status);
-    for (int64_t i = 0, at = w->prompt; i < w->most; i++, at++) {
-        int64_t token = nmrt_sample(&sampler, logit, w->vocab, (uint64_t)i);
-        fputc((int)token, w->out->text);
-        if (fflush(w->out->text))
-            return nmrt_fail_errno(e, "cannot write the text");
+    nmrt_status status = decode(w, token, (int64_t)ids->n, 0, e);
+    free(token);
+    return status;
+}
+
+// Token by token, to the one that ends a text, which is not written.
+static nmrt_status write_tokens(writer *w, nmrt_error *e)
+{
+    nmrt_sampler sampler = {w->o->temperature, w->o->top_p, (uint64_t)w->o->seed, w->room};
+    int64_t at = (int64_t)w->prompt.ids.n;
+    for (int64_t i = 0; i < w->most; i++, at++) {
+        int64_t token = nmrt_sample(&sampler, w->logit, w->choices, (uint64_t)i);
+        if (nmrt_tokenizer_ends(w->prompt.t, token))
+            break;
+        NMRT_TRY(nmrt_prompt_say(&w->prompt, (int32_t)token, w->out->text, e));
         if (i + 1 == w->most)
             break;
         if (at == w->context) {
+            NMRT_TRY(nmrt_prompt_finish(&w->prompt, w->out->text, e));
             fprintf(w->out->note,
                     "\nnote: stopped after %lld tokens, as the model's context of %lld positions "
                     "is full\n",
                     (long long)i + 1, (long long)w->context);
             return NMRT_OK;
         }
-        NMRT_TRY(decode(w, &token, 1, at, logit, e));
+        NMRT_TRY(decode(w, &token, 1, at, e));
     }
+    NMRT_TRY(nmrt_prompt_finish(&w->prompt, w->out->text, e));
     fputc('\n', w->out->text);
     return NMRT_OK;
+}
+
+static nmrt_status write_text(writer *w, nmrt_error *e)
+{
+    w->raw = malloc((size_t)w->vocab * 8);
+    w->logit = malloc((size_t)w->vocab * sizeof *w->logit);
+    w->room = malloc((size_t)w->choices * sizeof *w->room);
+    nmrt_status status = w->raw && w->logit && w->room
+                             ? read_prompt(w, e)
+                             : nmrt_fail(e, NMRT_WORLD, "no memory for the logits");
+    if (status == NMRT_OK)
+        status = write_tokens(w, e);
+    free(w->raw);
+    free(w->logit);
+    free(w->room);
+    return status;
 }
 
 nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nmrt_output *out,
@@ -186,7 +220,9 @@ nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nm
     const nmdrv_program *program = on->program;
     writer w = {.program = program, .o = o, .out = out};
     int threads = o->threads ? (int)o->threads : nmrt_cpu_threads();
-    nmrt_status status = plan_decode(&w, threads, e);
+    nmrt_status status = nmrt_prompt_open(&w.prompt, o, e);
+    if (status == NMRT_OK)
+        status = plan_decode(&w, threads, e);
     if (status == NMRT_OK)
         status = nmrt_memory_check(w.plan.total, on->device, "the run needs",
                                    "try fewer --max-tokens", e);
@@ -204,5 +240,6 @@ nmrt_status nmrt_generate(const nmrt_choice *on, const nmrt_options *o, const nm
         nmrt_engine_close(&w.en);
     }
     nmrt_plan_release(&w.plan);
+    nmrt_prompt_close(&w.prompt);
     return status;
 }

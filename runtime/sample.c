@@ -1,23 +1,40 @@
 // Choosing a token: softmax at a temperature, cut to the smallest set of probability top_p
 // (Holtzman et al. 2019, "The Curious Case of Neural Text Degeneration"), one draw by inversion.
+// The likeliest come first, from a heap: of a large vocabulary few are looked at.
 #include "runtime/generate.h"
 
 #include "runtime/permute.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <stdbool.h>
 
-typedef struct choice {
-    int token;
-    double p;
-} choice;
-
-static int likelier_first(const void *a, const void *b)
+static bool is_likelier(const nmrt_next_token *a, const nmrt_next_token *b)
 {
-    const choice *x = a, *y = b;
-    if (x->p != y->p)
-        return x->p < y->p ? 1 : -1;
-    return x->token - y->token;
+    return a->p > b->p || (a->p == b->p && a->token < b->token);
+}
+
+// Puts c[at] where it belongs below, in a heap of n.
+static void sink(nmrt_next_token *c, int n, int at)
+{
+    nmrt_next_token x = c[at];
+    for (int down; (down = 2 * at + 1) < n; at = down) {
+        if (down + 1 < n && is_likelier(&c[down + 1], &c[down]))
+            down++;
+        if (!is_likelier(&c[down], &x))
+            break;
+        c[at] = c[down];
+    }
+    c[at] = x;
+}
+
+// Moves the likeliest of a heap of n behind the others.
+static nmrt_next_token *take_likeliest(nmrt_next_token *c, int n)
+{
+    nmrt_next_token top = c[0];
+    c[0] = c[n - 1];
+    sink(c, n - 1, 0);
+    c[n - 1] = top;
+    return &c[n - 1];
 }
 
 static int likeliest(const double *logit, int n)
@@ -29,23 +46,33 @@ static int likeliest(const double *logit, int n)
     return best;
 }
 
+// The heap of all; the sum of their p.
+static double make_heap(const nmrt_sampler *s, const double *logit, int n, int best)
+{
+    double all = 0;
+    for (int i = 0; i < n; i++) {
+        s->room[i] = (nmrt_next_token){i, exp((logit[i] - logit[best]) / s->temperature)};
+        all += s->room[i].p;
+    }
+    for (int i = n / 2 - 1; i >= 0; i--)
+        sink(s->room, n, i);
+    return all;
+}
+
 int nmrt_sample(const nmrt_sampler *s, const double *logit, int n, uint64_t index)
 {
-    choice c[256];
     int best = likeliest(logit, n), kept = 0;
-    double sum = 0, all = 0;
     if (s->temperature <= 0)
         return best;
-    for (int i = 0; i < n; i++) {
-        c[i] = (choice){i, exp((logit[i] - logit[best]) / s->temperature)};
-        all += c[i].p;
-    }
-    qsort(c, (size_t)n, sizeof *c, likelier_first);
-    while (kept < n && (kept == 0 || sum < s->top_p * all))
-        sum += c[kept++].p;
+    double all = make_heap(s, logit, n, best), sum = s->top_p < 1 ? 0 : all;
+    while (s->top_p < 1 && kept < n && (kept == 0 || sum < s->top_p * all))
+        sum += take_likeliest(s->room, n - kept++)->p;
     double draw = (double)(nmrt_mix(nmrt_mix(s->seed) ^ index) >> 11) * 0x1p-53 * sum;
-    for (int i = 0; i < kept; i++)
-        if ((draw -= c[i].p) < 0)
-            return c[i].token;
-    return c[kept - 1].token;
+    const nmrt_next_token *c = &s->room[0];
+    for (int i = 0; i < (s->top_p < 1 ? kept : n); i++) {
+        c = i < kept ? &s->room[n - 1 - i] : take_likeliest(s->room, n - i);
+        if ((draw -= c->p) < 0)
+            break;
+    }
+    return c->token;
 }

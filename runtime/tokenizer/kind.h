@@ -18,9 +18,13 @@ typedef struct nmrt_tokenizer_kind {
     bool takes_bytes; // encode takes any bytes, not UTF-8 alone
 } nmrt_tokenizer_kind;
 
+enum { NMRT_MOST_ENDS = 16 };
+
 struct nmrt_tokenizer { // each kind's own struct begins with it
     const nmrt_tokenizer_kind *kind;
-    int64_t size, bos, eos; // bos, eos: -1 where there is none
+    int64_t size, bos, eos;      // bos, eos: -1 where there is none
+    int64_t end[NMRT_MOST_ENDS]; // [n_ends] what ends a text besides; tokenizer.c reads them
+    int n_ends;
 };
 
 // Each makes a tokenizer of the file at `path`.

@@ -33,16 +33,35 @@ static void read_token(const nmrt_tokenizer *t, const nmrt_json *doc, const char
     nmrt_text_release(&name);
 }
 
-static nmrt_status read_file(nmrt_tokenizer *t, const char *path, nmrt_error *e)
+static void read_tokens(nmrt_tokenizer *t, const nmrt_json *doc)
+{
+    read_token(t, doc, "bos_token", &t->bos);
+    read_token(t, doc, "eos_token", &t->eos);
+}
+
+// One id, or a list of them.
+static void read_ends(nmrt_tokenizer *t, const nmrt_json *doc)
+{
+    int node = nmrt_json_get(doc, 0, "eos_token_id");
+    bool list = node >= 0 && doc->node[node].kind == NMRT_JSON_ARRAY;
+    for (int i = list ? nmrt_json_first(doc, node) : node; i >= 0; i = doc->node[i].next) {
+        if (t->n_ends < NMRT_MOST_ENDS && nmrt_json_int(doc, i, &t->end[t->n_ends]))
+            t->n_ends++;
+        if (!list)
+            return;
+    }
+}
+
+static nmrt_status read_file(nmrt_tokenizer *t, const char *path,
+                             void (*read)(nmrt_tokenizer *t, const nmrt_json *doc), nmrt_error *e)
 {
     nmrt_map map;
     nmrt_json doc;
-    NMRT_TRY(nmrt_map_open(&map, path, e));
     nmrt_error why;
+    NMRT_TRY(nmrt_map_open(&map, path, e));
     nmrt_status status = nmrt_json_parse(&doc, (const char *)map.at, map.n, &why);
     if (status == NMRT_OK) {
-        read_token(t, &doc, "bos_token", &t->bos);
-        read_token(t, &doc, "eos_token", &t->eos);
+        read(t, &doc);
         nmrt_json_release(&doc);
     } else
         nmrt_fail(e, status, "%s: %s", path, why.text);
@@ -71,9 +90,16 @@ nmrt_status nmrt_special_read(nmrt_tokenizer *t, const char *path, nmrt_error *e
         char file[NMRT_PATH];
         NMRT_TRY(find_beside(file, path, files[i], e));
         if (nmrt_path_exists(file))
-            return read_file(t, file, e);
+            return read_file(t, file, read_tokens, e);
     }
     t->bos = find_usual(t, bos_names);
     t->eos = find_usual(t, eos_names);
     return NMRT_OK;
+}
+
+nmrt_status nmrt_ends_read(nmrt_tokenizer *t, const char *path, nmrt_error *e)
+{
+    char file[NMRT_PATH];
+    NMRT_TRY(find_beside(file, path, "generation_config.json", e));
+    return nmrt_path_exists(file) ? read_file(t, file, read_ends, e) : NMRT_OK;
 }

@@ -2,6 +2,7 @@
 #include "runtime/tokenizer/tokenizer.h"
 
 #include "runtime/tokenizer/kind.h"
+#include "runtime/tokenizer/special.h"
 #include "runtime/tokenizer/utf8.h"
 
 #include <stdlib.h>
@@ -22,6 +23,18 @@ static const file_kind file_kinds[] = {
 };
 enum { N_FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
 
+static nmrt_status open_kind(nmrt_tokenizer **t, const file_kind *kind, const char *path,
+                             nmrt_error *e)
+{
+    NMRT_TRY(kind->open(t, path, e));
+    nmrt_status status = nmrt_ends_read(*t, path, e);
+    if (status != NMRT_OK) {
+        nmrt_tokenizer_close(*t);
+        *t = NULL;
+    }
+    return status;
+}
+
 static nmrt_status open_file(nmrt_tokenizer **t, const char *path, nmrt_error *e)
 {
     size_t n = strlen(path);
@@ -29,7 +42,7 @@ static nmrt_status open_file(nmrt_tokenizer **t, const char *path, nmrt_error *e
         size_t s = strlen(file_kinds[i].suffix);
         if (n <= s || strcmp(path + n - s, file_kinds[i].suffix) != 0)
             continue;
-        return file_kinds[i].open(t, path, e);
+        return open_kind(t, &file_kinds[i], path, e);
     }
     return nmrt_fail(e, NMRT_USAGE,
                      "%s: no tokenizer has such a name; give a tokenizer.json, a SentencePiece "
@@ -68,6 +81,14 @@ void nmrt_tokenizer_close(nmrt_tokenizer *t)
 int64_t nmrt_tokenizer_size(const nmrt_tokenizer *t) { return t->size; }
 int64_t nmrt_tokenizer_bos(const nmrt_tokenizer *t) { return t->bos; }
 int64_t nmrt_tokenizer_eos(const nmrt_tokenizer *t) { return t->eos; }
+
+bool nmrt_tokenizer_ends(const nmrt_tokenizer *t, int64_t id)
+{
+    for (int i = 0; i < t->n_ends; i++)
+        if (t->end[i] == id)
+            return true;
+    return id >= 0 && id == t->eos;
+}
 
 int64_t nmrt_tokenizer_id(const nmrt_tokenizer *t, const char *piece)
 {

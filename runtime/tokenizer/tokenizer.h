@@ -23,6 +23,9 @@ int64_t nmrt_tokenizer_id(const nmrt_tokenizer *t, const char *piece); // -1: it
 // special_tokens_map.json beside it says, else by the names that are usual. -1: none is known.
 int64_t nmrt_tokenizer_bos(const nmrt_tokenizer *t);
 int64_t nmrt_tokenizer_eos(const nmrt_tokenizer *t);
+// Is a text that is generated at its end with this token? eos, and eos_token_id of the
+// generation_config.json beside the file.
+bool nmrt_tokenizer_ends(const nmrt_tokenizer *t, int64_t id);
 
 // --- text to ids ---------------------------------------------------------------------------------
 

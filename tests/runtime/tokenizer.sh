@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# generate with a tokenizer: one whose tokens are characters, with the ids that are their bytes, says the same as bytes do;
+# it is found beside the checkpoint, and a text ends where generation_config.json says.
+set -eu
+. tests/runtime/lib.sh
+"$fake" --data "$work/text" --steps 60 --micro-batch 4 --seq 32 --save "$work/ckpt" >/dev/null
+
+tokenizer() { # ids of the characters from $1 on, a first id that differs by $2
+    printf '{"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"\\n": 10'
+    for code in $(seq "$1" 126); do
+        case $code in
+            34 | 92) character="\\$(printf "\\$(printf %o "$code")")" ;;
+            *) character=$(printf "\\$(printf %o "$code")x") character=${character%x} ;;
+        esac
+        printf ', "%s": %d' "$character" "$((code + $2))"
+    done
+    printf '}, "merges": []}, "decoder": {"type": "Fuse"}}\n'
+}
+
+mkdir "$work/own"
+tokenizer 32 0 >"$work/own/tokenizer.json"
+generate=("$fake" generate --checkpoint "$work/ckpt" --prompt "the " --max-tokens 40 --temperature 0)
+bytes=$("${generate[@]}")
+[ "$("${generate[@]}" --tokenizer "$work/own")" = "$bytes" ]
+[ "$("${generate[@]}" --tokenizer "$work/own/tokenizer.json" --top-p 0.9 --temperature 1)" = "$("${generate[@]}" --tokenizer "$work/own" --top-p 0.9 --temperature 1)" ]
+
+# beside the checkpoint, of the folder of checkpoints and of one of them
+cp -r "$work/own" "$work/ckpt/companions"
+tokenizer 32 1 >"$work/ckpt/companions/tokenizer.json"
+shifted=$("${generate[@]}")
+[ "$shifted" != "$bytes" ]
+[ "$("${generate[@]}" --checkpoint "$work"/ckpt/step-*)" = "$shifted" ]
+[ "$("${generate[@]}" --tokenizer "$work/own")" = "$bytes" ]
+
+# the token that ends a text is not written, nor what would follow
+said=${bytes#the }
+last=${said:7:1}
+printf '{"eos_token_id": [300, %d]}' "'$last" >"$work/own/generation_config.json"
+[ "$("${generate[@]}" --tokenizer "$work/own")" = "the ${said%%"$last"*}" ]
+
+expect '^error: --prompt is empty' "$fake" generate --checkpoint "$work/ckpt" --tokenizer "$work/own" --prompt ""
+tokenizer 32 300 >"$work/own/tokenizer.json"
+expect '^error: --prompt: token 416, by the tokenizer .*/own, is not below the model.s 256 tokens$' "${generate[@]}" --tokenizer "$work/own"
+expect '^error: .*/text: no tokenizer has such a name; give a tokenizer.json' "${generate[@]}" --tokenizer "$work/text"
+printf '{"model": {"type": "WordPiece"}}' >"$work/own/tokenizer.json"
+expect '^error: .*/own/tokenizer.json: model: models of the type WordPiece are not supported$' "${generate[@]}" --tokenizer "$work/own"
+printf '{"model": {' >"$work/own/tokenizer.json"
+expect '^error: .*/own/tokenizer.json: not JSON at byte 11: ' "${generate[@]}" --tokenizer "$work/own"
