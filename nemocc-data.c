@@ -4,6 +4,7 @@
 #include "nemocc-data-options.h"
 #include "runtime/corpus/info.h"
 #include "runtime/corpus/tokenize.h"
+#include "runtime/corpus/train_tokenizer.h"
 #include "runtime/stop.h"
 
 #include <string.h>
@@ -11,12 +12,18 @@
 
 // --- verbs ---------------------------------------------------------------------------------------
 
+static nmrt_status check_workers(const nm_data_options *o, nmrt_error *e)
+{
+    if (o->workers > 1024)
+        return nmrt_fail(e, NMRT_USAGE, "--workers %lld is more than 1024", (long long)o->workers);
+    return NMRT_OK;
+}
+
 static nmrt_status run_tokenize(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
 {
     if (o->eod && !o->append_eod)
         return nmrt_fail(e, NMRT_USAGE, "--eod needs --append-eod");
-    if (o->workers > 1024)
-        return nmrt_fail(e, NMRT_USAGE, "--workers %lld is more than 1024", (long long)o->workers);
+    NMRT_TRY(check_workers(o, e));
     nmrt_tokenize tokenize = {.tokenizer = o->tokenizer,
                               .prefix = o->out,
                               .json_key = o->json_key,
@@ -42,9 +49,32 @@ static nmrt_status run_info(const nm_data_options *o, const nmrt_output *out, nm
     return nmrt_indexed_info(&info, out, e);
 }
 
+static nmrt_status run_train(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
+{
+    static const char *const usual[] = {"<|endoftext|>"};
+    NMRT_TRY(check_workers(o, e));
+    nmrt_train_tokenizer train = {.out = o->out,
+                                  .regex = o->regex,
+                                  .json_key = o->json_key,
+                                  .path = o->word.at,
+                                  .n_paths = o->word.n,
+                                  .rule = nmrt_documents_rule_find(o->documents),
+                                  .special = o->pieces.n ? o->pieces.at : usual,
+                                  .n_special = o->pieces.n ? o->pieces.n : 1,
+                                  .vocabulary_size = o->vocab_size,
+                                  .least = o->least,
+                                  .most_words = o->max_words,
+                                  .workers = (int)o->workers,
+                                  .chunk_bytes = NMRT_CHUNK_BYTES,
+                                  .skip_bad = o->skip_bad};
+    return nmrt_train_tokenizer_run(&train, out, e);
+}
+
 const nm_data_verb nm_data_verbs[] = {
     {"tokenize", "FILES", "text or JSONL to PREFIX.bin and PREFIX.idx (-: standard input)",
      NM_DATA_TOKENIZE, true, run_tokenize},
+    {"train-tokenizer", "FILES", "byte-level BPE of text or JSONL to a tokenizer.json",
+     NM_DATA_TRAIN, true, run_train},
     {"info", "PREFIX", "what PREFIX.bin and PREFIX.idx hold", NM_DATA_INFO, false, run_info},
     {0},
 };

@@ -1,6 +1,8 @@
 // SIGINT and SIGTERM: the first asks, and is answered at once; the second ends.
 #include "runtime/stop.h"
 
+#include "runtime/recorder.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

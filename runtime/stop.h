@@ -2,10 +2,11 @@
 #ifndef NMRT_STOP_H
 #define NMRT_STOP_H
 
-#include "runtime/recorder.h"
 #include "runtime/status.h"
 
 #include <stdbool.h>
+
+typedef struct nmrt_recorder nmrt_recorder; // runtime/recorder.h
 
 void nmrt_stop_install(void); // also: a full file-size limit is an error of write, not a signal
 // In a forked rank: what asks one asks all, and the parent says so.

@@ -25,8 +25,10 @@ void nmrt_meter_move(nmrt_meter *m, int64_t bytes, int64_t documents, int64_t to
     if (m->total > 0)
         fprintf(f, " of %s (%.1f %%)", nmrt_bytes(m->total).s,
                 100 * (double)bytes / (double)m->total);
-    fprintf(f, "  %s documents  %s tokens  %.1f MB/s", nmrt_count((double)documents).s,
-            nmrt_count((double)tokens).s, rate / 1e6);
+    fprintf(f, "  %s documents", nmrt_count((double)documents).s);
+    if (tokens >= 0)
+        fprintf(f, "  %s tokens", nmrt_count((double)tokens).s);
+    fprintf(f, "  %.1f MB/s", rate / 1e6);
     if (m->total > 0 && rate > 0)
         fprintf(f, "  %s left", nmrt_duration((double)(m->total - bytes) / rate).s);
     fprintf(f, "%s", m->out->terminal ? "\033[K" : "\n");

@@ -16,6 +16,7 @@ typedef struct nmrt_meter {
 } nmrt_meter;
 
 nmrt_meter nmrt_meter_start(const nmrt_output *out, int64_t total, int64_t first);
+// tokens -1: there are none.
 void nmrt_meter_move(nmrt_meter *m, int64_t bytes, int64_t documents, int64_t tokens);
 void nmrt_meter_end(nmrt_meter *m); // call before other output
 double nmrt_meter_seconds(const nmrt_meter *m);

@@ -1,0 +1,218 @@
+// Chunks of a corpus go to whichever worker is free; what all have counted is added up at the end
+// of a file, so the counts do not depend on who had which chunk.
+#include "runtime/corpus/count_words.h"
+
+#include "runtime/corpus/line.h"
+#include "runtime/corpus/ordered.h"
+#include "runtime/stop.h"
+#include "runtime/tokenizer/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct worker {
+    nmrt_counts counts;
+    nmrt_cut_scratch cut;
+    nmrt_text mended;
+} worker;
+
+typedef struct item {
+    nmrt_chunk chunk;
+    int64_t texts, bad;
+    char first_bad[512];
+} item;
+
+typedef struct counting {
+    nmrt_count_words *c;
+    nmrt_corpus corpus;
+    worker *worker; // [c->workers]
+    item *item;     // [n_items]
+    int n_items;
+} counting;
+
+// --- by a worker
+// ------------------------------------------------------------------------------------
+
+static nmrt_status take_word(void *taker, const char *word, size_t n, nmrt_error *e)
+{
+    nmrt_counts *counts = taker;
+    if (n > UINT32_MAX)
+        return nmrt_fail(e, NMRT_CORRUPT, "a word of %zu bytes: is this text?", n);
+    nmrt_counts_add(counts, word, n, 1);
+    return NMRT_OK;
+}
+
+static nmrt_status add_text(const counting *k, worker *w, const char *text, size_t n, nmrt_error *e)
+{
+    if (!nmrt_utf8_is_whole(text, n)) {
+        w->mended.n = 0;
+        nmrt_utf8_mend(&w->mended, text, n);
+        if (w->mended.failed)
+            return nmrt_fail(e, NMRT_WORLD, "no memory for a text of %zu bytes", n);
+        text = w->mended.at;
+        n = w->mended.n;
+    }
+    return n ? nmrt_cut(k->c->cutter, &w->cut, (nmrt_cut_text){text, n, true}, take_word,
+                        &w->counts, e)
+             : NMRT_OK;
+}
+
+static nmrt_status add_line(const counting *k, worker *w, const nmrt_document *d, nmrt_error *e)
+{
+    nmrt_line line;
+    NMRT_TRY(nmrt_line_open(&line, d, k->c->json_key, e));
+    nmrt_status status = NMRT_OK;
+    for (bool end = false; status == NMRT_OK && !end;) {
+        status = nmrt_line_next(&line, &end, e);
+        if (status == NMRT_OK && !end)
+            status = add_text(k, w, line.text.at ? line.text.at : "", line.text.n, e);
+    }
+    nmrt_line_close(&line);
+    return status;
+}
+
+// Says where a document is that is none; notes it, if such are to be left out.
+static nmrt_status judge(const counting *k, item *x, const nmrt_document *d, nmrt_status status,
+                         nmrt_error *e)
+{
+    nmrt_error why = *e;
+    bool may_skip = status == NMRT_CORRUPT && x->chunk.rule == NMRT_DOCUMENTS_JSONL;
+    if (status == NMRT_OK)
+        return status;
+    nmrt_fail(e, status, "%s:%lld: %s%s", x->chunk.path, (long long)d->line, why.text,
+              may_skip && !k->c->skip_bad ? "; --skip-bad leaves such lines out" : "");
+    if (!may_skip || !k->c->skip_bad)
+        return status;
+    if (!x->bad++)
+        snprintf(x->first_bad, sizeof x->first_bad, "%s", e->text);
+    return NMRT_OK;
+}
+
+static nmrt_status add_lines(const counting *k, worker *w, item *x, nmrt_error *e)
+{
+    const char *at = x->chunk.text.at, *end = at + x->chunk.text.n;
+    for (const char *next; at < end; at = next, x->texts++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        next = newline ? newline + 1 : end;
+        NMRT_TRY(add_text(k, w, at, (size_t)(next - at), e));
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status add_documents(const counting *k, worker *w, item *x, nmrt_error *e)
+{
+    nmrt_documents documents = {.chunk = &x->chunk};
+    nmrt_document d;
+    for (; nmrt_documents_next(&documents, &d); x->texts++) {
+        bool json = x->chunk.rule == NMRT_DOCUMENTS_JSONL;
+        nmrt_status status = json ? add_line(k, w, &d, e) : add_text(k, w, d.text, d.n, e);
+        NMRT_TRY(judge(k, x, &d, status, e));
+    }
+    return NMRT_OK;
+}
+
+static nmrt_status work(void *user, int index, void *taken, nmrt_error *e)
+{
+    const counting *k = user;
+    worker *w = &k->worker[index];
+    item *x = taken;
+    x->texts = x->bad = 0;
+    NMRT_TRY(x->chunk.rule == NMRT_DOCUMENTS_LINES ? add_lines(k, w, x, e)
+                                                   : add_documents(k, w, x, e));
+    return w->counts.failed
+               ? nmrt_fail(e, NMRT_WORLD,
+                           "no memory for more than %zu words; --max-words bounds them",
+                           w->counts.n)
+               : NMRT_OK;
+}
+
+// --- by the calling thread
+// --------------------------------------------------------------------------
+
+static nmrt_status read_chunk(void *user, void *free_item, bool *end, nmrt_error *e)
+{
+    NMRT_TRY(nmrt_stop_check(e));
+    return nmrt_corpus_next(&((counting *)user)->corpus, &((item *)free_item)->chunk, end, e);
+}
+
+static nmrt_status tell(void *user, void *done, nmrt_error *e)
+{
+    nmrt_count_words *c = ((counting *)user)->c;
+    const item *x = done;
+    (void)e;
+    if (x->bad && !c->bad)
+        snprintf(c->first_bad, sizeof c->first_bad, "%s", x->first_bad);
+    c->bad += x->bad;
+    c->texts += x->texts;
+    c->bytes += (int64_t)x->chunk.text.n;
+    nmrt_meter_move(c->meter, c->bytes, c->texts, -1);
+    return NMRT_OK;
+}
+
+static void release(counting *k)
+{
+    for (int i = 0; k->worker && i < k->c->workers; i++) {
+        worker *w = &k->worker[i];
+        nmrt_counts_release(&w->counts);
+        for (int s = 0; w->cut.rewritten && s < k->c->cutter->n; s++)
+            nmrt_text_release(&w->cut.rewritten[s]);
+        free(w->cut.rewritten);
+        nmrt_regex_scratch_free(w->cut.regex);
+        nmrt_text_release(&w->mended);
+    }
+    for (int i = 0; k->item && i < k->n_items; i++)
+        nmrt_chunk_release(&k->item[i].chunk);
+    free(k->worker);
+    free(k->item);
+}
+
+static nmrt_status prepare(counting *k, nmrt_error *e)
+{
+    bool ok;
+    k->n_items = 2 * k->c->workers;
+    k->worker = calloc((size_t)k->c->workers, sizeof *k->worker);
+    k->item = calloc((size_t)k->n_items, sizeof *k->item);
+    ok = k->worker && k->item;
+    for (int i = 0; ok && i < k->c->workers; i++) {
+        worker *w = &k->worker[i];
+        w->counts.most = k->c->most / (size_t)k->c->workers;
+        w->cut.regex = nmrt_regex_scratch_new();
+        w->cut.rewritten = calloc((size_t)k->c->cutter->n + 1, sizeof *w->cut.rewritten);
+        ok = w->cut.regex && w->cut.rewritten;
+    }
+    return ok ? NMRT_OK : nmrt_fail(e, NMRT_WORLD, "no memory for %d threads", k->c->workers);
+}
+
+static nmrt_status run(counting *k, nmrt_counts *counts, nmrt_error *e)
+{
+    nmrt_ordered ordered = {.item = k->item,
+                            .item_bytes = sizeof *k->item,
+                            .n_items = k->n_items,
+                            .workers = k->c->workers,
+                            .user = k,
+                            .read = read_chunk,
+                            .work = work,
+                            .write = tell};
+    NMRT_TRY(nmrt_ordered_run(&ordered, e));
+    for (int i = 0; i < k->c->workers; i++) {
+        nmrt_counts_add_all(counts, &k->worker[i].counts);
+        nmrt_counts_release(&k->worker[i].counts);
+    }
+    return counts->failed ? nmrt_fail(e, NMRT_WORLD, "no memory for the words of the corpus")
+                          : NMRT_OK;
+}
+
+nmrt_status nmrt_count_words_of(nmrt_count_words *c, const char *path, nmrt_documents_rule rule,
+                                nmrt_counts *counts, nmrt_error *e)
+{
+    counting k = {.c = c};
+    NMRT_TRY(nmrt_corpus_open(&k.corpus, &path, 1, rule, (nmrt_place){0}, e));
+    k.corpus.chunk_bytes = c->chunk_bytes;
+    nmrt_status status = prepare(&k, e);
+    if (status == NMRT_OK)
+        status = run(&k, counts, e);
+    release(&k);
+    nmrt_corpus_close(&k.corpus);
+    return status;
+}
