@@ -23,6 +23,7 @@
 
 typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     int64_t step, samples, seed; // steps done; samples consumed since the run began
+    int64_t drawn;               // samples that the data's order was drawn for; 0: it does not say
     char hash[80];               // of the program that wrote it
     char mesh[64];               // that wrote it: "tp 4, pp 2, cp 1, dp 2", "one rank"
     char precision[32];          // of the program that wrote it; "": it does not say

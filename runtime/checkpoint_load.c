@@ -391,7 +391,9 @@ static nmrt_status read_facts(const nmrt_reader *r, nmrt_checkpoint *c, nmrt_err
         !nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "hash"),
                           c->hash, sizeof c->hash))
         return broken(r, e, "step, samples, seed or the program's hash is missing");
-    int program = nmrt_json_get(doc, 0, "program");
+    int program = nmrt_json_get(doc, 0, "program"), drawn = nmrt_json_get(doc, 0, "drawn");
+    if (drawn >= 0 && (!nmrt_json_int(doc, drawn, &c->drawn) || c->drawn < 0))
+        return broken(r, e, "drawn is no number of samples");
     nmrt_json_string(doc, nmrt_json_get(doc, program, "precision"), c->precision,
                      sizeof c->precision);
     nmrt_json_string(doc, nmrt_json_get(doc, program, "recipe"), c->recipe, sizeof c->recipe);

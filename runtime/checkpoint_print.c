@@ -120,8 +120,11 @@ static void print_facts(const nmrt_index_facts *f, nmrt_text *out)
     nmrt_text_add(out, ", \"compiler\": ");
     nmrt_text_add_json(out, p->compiler);
     nmrt_text_add(out, ", \"precision\": \"%s\", \"recipe\": \"%s\"", p->precision, p->recipe);
-    nmrt_text_add(out, "},\n  \"step\": %lld, \"samples\": %lld, \"seed\": %lld,\n  \"flags\": {",
-                  (long long)f->at.step, (long long)f->at.samples, (long long)f->at.seed);
+    nmrt_text_add(out,
+                  "},\n  \"step\": %lld, \"samples\": %lld, \"drawn\": %lld, \"seed\": %lld,\n  "
+                  "\"flags\": {",
+                  (long long)f->at.step, (long long)f->at.samples, (long long)f->at.drawn,
+                  (long long)f->at.seed);
     print_flags(f->options, out);
     nmrt_text_add(out, "\n  },\n  \"mesh\": ");
     print_mesh(f->mesh, out);

@@ -69,6 +69,11 @@ nmrt_status nmrt_source_draw(nmrt_source *s, int64_t samples, nmrt_error *e)
     return s->kind->draw ? s->kind->draw(s, samples, e) : NMRT_OK;
 }
 
+bool nmrt_source_same_order(const nmrt_source *s, int64_t a, int64_t b)
+{
+    return !s->kind->same_order || s->kind->same_order(s, a, b);
+}
+
 nmrt_status nmrt_stream_samples(const nmrt_source_request *q, int64_t tokens, const char *unit,
                                 nmrt_range *samples, nmrt_error *e)
 {

@@ -16,6 +16,8 @@ typedef struct nmrt_source_kind {
     void (*close)(nmrt_source *s);
     // As nmrt_source_draw. NULL: a source that goes on for ever.
     nmrt_status (*draw)(nmrt_source *s, int64_t samples, nmrt_error *e);
+    // As nmrt_source_same_order. NULL: always.
+    bool (*same_order)(const nmrt_source *s, int64_t a, int64_t b);
     // token[seq + 1] of the run's index-th sample. A value that int32 cannot hold is negative.
     nmrt_status (*read)(const nmrt_source *s, int64_t index, int64_t *token, nmrt_error *e);
     // Adds which token that is, number k of the sample: "text: byte 255 at offset 3, of sample 0,".
@@ -51,6 +53,8 @@ nmrt_status nmrt_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt
 void nmrt_source_close(nmrt_source *s); // NULL is fine
 // Before the first sample: how many the run takes, on which the order depends; 0: each once.
 nmrt_status nmrt_source_draw(nmrt_source *s, int64_t samples, nmrt_error *e);
+// Do runs of a and b samples begin with the same ones, as long as both go on?
+bool nmrt_source_same_order(const nmrt_source *s, int64_t a, int64_t b);
 
 // --- for the kinds -------------------------------------------------------------------------------
 

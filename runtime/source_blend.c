@@ -15,7 +15,7 @@ typedef struct source {
     bool weighted;
     char *text; // the members' paths
     nmrt_source **member;
-    double *weight; // [n], as given
+    double *weight; // [n], their sum 1 where it is weighted
     nmrt_blend blend;
 } source;
 
@@ -71,21 +71,12 @@ static nmrt_status draw_once(source *x, int64_t samples, nmrt_error *e)
 
 static nmrt_status draw_weighted(source *x, int64_t samples, nmrt_error *e)
 {
-    double *weight = malloc((size_t)x->n * sizeof *weight);
-    if (!weight)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the order of a blend");
-    memcpy(weight, x->weight, (size_t)x->n * sizeof *weight);
-    nmrt_blend_normalise(weight, x->n);
-    nmrt_status status = NMRT_OK;
     x->base.drawn = 0;
-    for (int i = 0; i < x->n && status == NMRT_OK; i++) {
-        status = nmrt_source_draw(x->member[i], nmrt_blend_need(weight[i], samples), e);
-        x->base.drawn += nmrt_blend_share(weight[i], samples);
+    for (int i = 0; i < x->n; i++) {
+        NMRT_TRY(nmrt_source_draw(x->member[i], nmrt_blend_need(x->weight[i], samples), e));
+        x->base.drawn += nmrt_blend_share(x->weight[i], samples);
     }
-    if (status == NMRT_OK)
-        status = nmrt_blend_init(&x->blend, weight, x->n, x->base.drawn, e);
-    free(weight);
-    return status;
+    return nmrt_blend_init(&x->blend, x->weight, x->n, x->base.drawn, e);
 }
 
 static nmrt_status draw(nmrt_source *s, int64_t samples, nmrt_error *e)
@@ -93,6 +84,17 @@ static nmrt_status draw(nmrt_source *s, int64_t samples, nmrt_error *e)
     source *x = (source *)s;
     nmrt_blend_release(&x->blend);
     return x->weighted && samples ? draw_weighted(x, samples, e) : draw_once(x, samples, e);
+}
+
+// The greedy rule itself looks at no later samples.
+static bool same_order(const nmrt_source *s, int64_t a, int64_t b)
+{
+    const source *x = (const source *)s;
+    bool same = true;
+    for (int i = 0; i < x->n && x->weighted; i++)
+        same = same && nmrt_source_same_order(x->member[i], nmrt_blend_need(x->weight[i], a),
+                                              nmrt_blend_need(x->weight[i], b));
+    return same;
 }
 
 // --- samples -------------------------------------------------------------------------------------
@@ -132,6 +134,7 @@ static void describe(const nmrt_source *s, nmrt_text *out)
 
 static const nmrt_source_kind kind = {.close = close_source,
                                       .draw = draw,
+                                      .same_order = same_order,
                                       .read = read_sample,
                                       .locate = locate,
                                       .scan = scan,
@@ -194,6 +197,8 @@ static nmrt_status open_members(source *x, nmrt_error *e)
         return nmrt_fail(e, NMRT_USAGE,
                          "--data %s: %d of %d corpora have a weight: all must, or none",
                          x->base.q.path, with, x->n);
+    if (with)
+        nmrt_blend_normalise(x->weight, x->n);
     return NMRT_OK;
 }
 

@@ -27,7 +27,7 @@ static void close_source(nmrt_source *s)
     free(x);
 }
 
-static nmrt_status measure(source *x, int64_t samples, nmrt_error *e)
+static nmrt_status measure(const source *x, int64_t samples, nmrt_order *o, nmrt_error *e)
 {
     const nmrt_source_request *q = &x->base.q;
     nmrt_error why;
@@ -39,7 +39,7 @@ static nmrt_status measure(source *x, int64_t samples, nmrt_error *e)
                             .samples = samples,
                             .shuffle = q->shuffle || q->held_out,
                             .seed = (uint32_t)q->seed};
-    nmrt_status status = nmrt_order_measure(&x->order, &r, &why);
+    nmrt_status status = nmrt_order_measure(o, &r, &why);
     if (status != NMRT_OK && q->part == NMRT_PART_ALL)
         nmrt_fail(e, status, "%s has %s", q->path, why.text);
     else if (status != NMRT_OK)
@@ -52,9 +52,19 @@ static nmrt_status draw(nmrt_source *s, int64_t samples, nmrt_error *e)
 {
     source *x = (source *)s;
     nmrt_order_release(&x->order);
-    NMRT_TRY(measure(x, samples, e));
+    NMRT_TRY(measure(x, samples, &x->order, e));
     s->drawn = x->order.samples;
     return nmrt_order_draw(&x->order, e);
+}
+
+// All samples are of the same stream, and drawn in the same ranges.
+static bool same_order(const nmrt_source *s, int64_t a, int64_t b)
+{
+    const source *x = (const source *)s;
+    nmrt_order one, other;
+    nmrt_error e;
+    return measure(x, a, &one, &e) == NMRT_OK && measure(x, b, &other, &e) == NMRT_OK &&
+           one.epochs == other.epochs && one.last_apart == other.last_apart;
 }
 
 // What is read of a document at once.
@@ -145,6 +155,7 @@ static void describe(const nmrt_source *s, nmrt_text *out)
 
 static const nmrt_source_kind kind = {.close = close_source,
                                       .draw = draw,
+                                      .same_order = same_order,
                                       .read = read_sample,
                                       .locate = locate,
                                       .scan = scan,
@@ -184,7 +195,7 @@ nmrt_status nmrt_corpus_source_open(nmrt_source **s, const nmrt_source_request *
                            "--seed %llu: the order of a corpus takes a seed below 2^32, as numpy's",
                            (unsigned long long)q->seed);
     if (status == NMRT_OK)
-        status = measure(x, 0, e);
+        status = measure(x, 0, &x->order, e);
     x->base.samples = x->order.samples;
     x->base.bytes = x->order.tokens * nmrt_token_type_bytes(x->set.type);
     if (status == NMRT_OK)

@@ -49,11 +49,25 @@ nmrt_status nmrt_train_open_data(nmrt_trainer *t, nmrt_error *e)
     return nmrt_agree(t->comm, check_same(t, e), e);
 }
 
+// A resumed run of another length.
+static void note_order(const nmrt_trainer *t, int64_t samples)
+{
+    const nmrt_source *s = t->data.source;
+    if (t->at.drawn && !nmrt_source_same_order(s, t->at.drawn, samples))
+        fprintf(
+            t->out->note,
+            "note: the order of %s is drawn for the %lld samples of this run, and was for %lld: "
+            "it is another one, in which samples may come again, or not at all\n",
+            s->q.path, (long long)samples, (long long)t->at.drawn);
+}
+
 nmrt_status nmrt_train_draw_data(nmrt_trainer *t, nmrt_error *e)
 {
     int64_t steps = t->o->steps - t->at.step;
     if (steps <= 0)
         return NMRT_OK;
     int64_t samples = nmrt_rampup_after(&t->o->rampup, t->at.samples, steps);
+    note_order(t, samples);
+    t->at.drawn = samples;
     return nmrt_agree_alike(t->comm, nmrt_source_draw(t->data.source, samples, e), e);
 }

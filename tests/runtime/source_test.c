@@ -175,6 +175,20 @@ static void test_refusals(void)
     refuses(q, 1, "takes a seed below 2^32");
 }
 
+// A run that goes on for longer has the same order only as long as epochs are drawn alike.
+static void test_orders(void)
+{
+    nmrt_source_request q = {.path = "a", .seq = 16, .part = NMRT_PART_ALL, .shuffle = true};
+    nmrt_source *s = open_source(q); // an epoch is 40 samples and some tokens
+    CHECK(nmrt_source_same_order(s, 30, 40) && !nmrt_source_same_order(s, 40, 41));
+    CHECK(nmrt_source_same_order(s, 41, 50) && !nmrt_source_same_order(s, 50, 79));
+    nmrt_source_close(s);
+    q.path = "0.5:a,0.5:b";
+    s = open_source(q);
+    CHECK(nmrt_source_same_order(s, 10, 20) && !nmrt_source_same_order(s, 20, 100));
+    nmrt_source_close(s);
+}
+
 // A token that the vocabulary lacks is named by where it stands in its corpus.
 static void test_scan(void)
 {
@@ -201,6 +215,7 @@ int main(void)
     }
     test_megatron();
     test_texts();
+    test_orders();
     test_refusals();
     test_scan();
     return check_result();
