@@ -33,11 +33,16 @@ add_library(nm_frontend STATIC ${FRONTEND_C} ${BISON_nm_grammar_OUTPUTS} ${FLEX_
             ${FRONTEND_GEN}/embedded.c)
 target_link_libraries(nm_frontend PUBLIC nm_ir)
 
-# The fuzzer of .nm files: everything that reads them, built again with coverage and sanitizers.
-add_executable(nm_fuzz tests/fuzz/nm_fuzz.c ${FRONTEND_C} ${IR_C} ${BASE_C} ${BISON_nm_grammar_OUTPUTS}
-               ${FLEX_nm_scanner_OUTPUTS} ${FRONTEND_GEN}/embedded.c)
-add_dependencies(nm_fuzz nm_frontend) # which makes the generated files
-target_compile_options(nm_fuzz PRIVATE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined)
-target_link_options(nm_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
-target_link_libraries(nm_fuzz PRIVATE m)
-set_target_properties(nm_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+# The fuzzers of .nm files and of config.json: everything that reads them, built again with coverage and sanitizers.
+add_library(frontend_fuzzed STATIC ${FRONTEND_C} ${IR_C} ${BASE_C} ${BISON_nm_grammar_OUTPUTS} ${FLEX_nm_scanner_OUTPUTS}
+            ${FRONTEND_GEN}/embedded.c)
+add_dependencies(frontend_fuzzed nm_frontend) # which makes the generated files
+target_compile_options(frontend_fuzzed PRIVATE -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined)
+target_link_libraries(frontend_fuzzed PUBLIC m)
+foreach(name nm config)
+  add_executable(${name}_fuzz tests/fuzz/${name}_fuzz.c)
+  target_compile_options(${name}_fuzz PRIVATE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined)
+  target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+  target_link_libraries(${name}_fuzz PRIVATE frontend_fuzzed)
+  set_target_properties(${name}_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endforeach()

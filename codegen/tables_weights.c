@@ -99,9 +99,10 @@ static LLVMValueRef part_rows(nm_table *t, const nm_weights *w, const char **mis
     for (int i = 0; i < w->n_parts; i++) {
         finer f;
         if (!refine(&w->part[i], nm_param_lookup(t->p->m, w->part[i].param)->type, &f)) {
-            *misfit = nm_arena_fmt(t->p->m->arena,
-                                   "a part or a name has heads of %s, which an attention splits",
-                                   w->part[i].param);
+            *misfit = nm_arena_fmt(
+                t->p->m->arena,
+                "its tensors have single heads of %s, which the program has by key heads",
+                w->part[i].param);
             return nm_rows(t, 0, NULL, "parts");
         }
         r[i] = part_row(t, &w->part[i], &f);

@@ -74,14 +74,15 @@ static bool is_real(nm_elab *e, const nm_ast_expr *x)
     }
 }
 
-static nm_json *json_of(nm_elab *e, nm_ev v, bool real, const nm_ast_expr *x);
+static nm_json *json_of(nm_elab *e, nm_ev v, const nm_ast_expr *x);
 
-static nm_json *array_of(nm_elab *e, nm_ev v, bool real, const nm_ast_expr *x)
+static nm_json *array_of(nm_elab *e, nm_ev v, const nm_ast_expr *x)
 {
+    bool written = x->kind == NM_EXPR_tuple && x->u.tuple.n == v.u.tuple.n;
     nm_json *array = nm_new(e->a, nm_json), **end = &array->first;
     array->kind = NM_JSON_array;
     for (int i = 0; i < v.u.tuple.n; i++) {
-        *end = json_of(e, v.u.tuple.item[i], real, x);
+        *end = json_of(e, v.u.tuple.item[i], written ? x->u.tuple.item[i] : x);
         if (!*end)
             return NULL;
         end = &(*end)->next;
@@ -90,14 +91,14 @@ static nm_json *array_of(nm_elab *e, nm_ev v, bool real, const nm_ast_expr *x)
 }
 
 // NULL: none, or reported.
-static nm_json *json_of(nm_elab *e, nm_ev v, bool real, const nm_ast_expr *x)
+static nm_json *json_of(nm_elab *e, nm_ev v, const nm_ast_expr *x)
 {
     if (v.kind == NM_EV_dims)
         v = nm_ev_number(e, e->main->frame, v);
     if (v.kind == NM_EV_none || v.kind == NM_EV_poison)
         return NULL;
     if (v.kind == NM_EV_tuple)
-        return array_of(e, v, real, x);
+        return array_of(e, v, x);
     nm_json *j = nm_new(e->a, nm_json);
     j->kind = v.kind == NM_EV_num      ? NM_JSON_number
               : v.kind == NM_EV_bool   ? NM_JSON_bool
@@ -115,13 +116,13 @@ static nm_json *json_of(nm_elab *e, nm_ev v, bool real, const nm_ast_expr *x)
     if (j->kind == NM_JSON_bool)
         j->b = v.u.b;
     if (j->kind == NM_JSON_number)
-        j->number = v.u.num, j->real = real;
+        j->number = v.u.num, j->real = is_real(e, x);
     return j;
 }
 
 static nm_json *evaluate(nm_elab *e, const nm_ast_expr *x)
 {
-    return json_of(e, nm_elab_expr(e, e->main->frame, x), is_real(e, x), x);
+    return json_of(e, nm_elab_expr(e, e->main->frame, x), x);
 }
 
 // --- rows ----------------------------------------------------------------------------------------

@@ -298,7 +298,7 @@ typedef struct nmdrv_part_of { // a parameter, or a part of one, in one tensor o
     int64_t rank;            // of the file's tensor (decoded, of a codec) ..
     const int64_t *shape;    // [rank] .. and its extents
     int64_t base;            // elements: the parameter's index i lies at base + sum over j of (i_j - from_j) * stride_j
-    const int64_t *stride;   // [param rank]; 0 where dim j is in the name
+    const int64_t *stride;   // [param rank]; 0 where dim j is in the name, or one index of it is the part
     const int64_t *from, *extent; // [param rank] the part of the parameter: [from, from + extent)
 } nmdrv_part_of;
 
