@@ -29,6 +29,10 @@ says() { # says MODEL CONFIG MESSAGE [OPTION...]: that is all it says
     printf '%s\n' "$want" | diff -u --label expected --label got - "$scratch/got" || fail "$model $config $*"
 }
 
+at() { # at MODEL TEXT: the place of that text's first line
+    echo "$1.nm:$(grep -nm1 -F -- "$2" "../../models/$1.nm" | cut -d: -f1)"
+}
+
 changed() { # changed CONFIG SED: the config, edited; its name
     sed "$2" "config/$1.json" >"$scratch/$1.json"
     cmp -s "config/$1.json" "$scratch/$1.json" && fail "'$2' changes nothing"
@@ -48,18 +52,18 @@ says gpt2 config/gpt2.json '3:58: warning: -D layers=2 is taken, not this' -D la
 says gpt2 config/gpt2.json 'nemocc: --preset and --hf-config are both all sizes: give one, and -D for what differs; see nemocc --help' --preset 124m
 
 # What would be computed differently.
-says gpt2 config/llama.json '11:17: error: "model_type" is "llama", and gpt2 computes "gpt2" (gpt2.nm:42) [map-5]'
-says llama3 "$(changed llama 's/silu/gelu/')" '6:17: error: "hidden_act" is "gelu", and llama3 computes "silu" (llama3.nm:45) [map-5]'
+says gpt2 config/llama.json '11:17: error: "model_type" is "llama", and gpt2 computes "gpt2" ('"$(at gpt2 'n_embd: d')"') [map-5]'
+says llama3 "$(changed llama 's/silu/gelu/')" '6:17: error: "hidden_act" is "gelu", and llama3 computes "silu" ('"$(at llama3 'hidden_act:')"') [map-5]'
 says llama3 "$(changed llama 's/"llama3"/"linear"/')" \
-    '21:18: error: "rope_scaling.rope_type" is "linear", and llama3 computes "llama3" (llama3.nm:50) [map-5]'
+    '21:18: error: "rope_scaling.rope_type" is "linear", and llama3 computes "llama3" ('"$(at llama3 'rope_type | type')"') [map-5]'
 says llama3 "$(changed llama 's/"attention_bias": false/"attention_bias": true/')" \
-    '3:21: error: "attention_bias" is true, and llama3 computes false (llama3.nm:45) [map-5]'
+    '3:21: error: "attention_bias" is true, and llama3 computes false ('"$(at llama3 'hidden_act:')"') [map-5]'
 says llama3 "$(changed llama '/original_max/d')" \
-    '1:1: error: it lacks "rope_scaling.original_max_position_embeddings", and llama3 computes 8192 (llama3.nm:51) [map-5]'
+    '1:1: error: it lacks "rope_scaling.original_max_position_embeddings", and llama3 computes 8192 ('"$(at llama3 'original_max_position_embeddings:')"') [map-5]'
 says phi3 "$(changed phi3 's/"rope_scaling": null/"rope_scaling": {"type": "longrope"}/')" \
-    '4:28: error: "rope_scaling.type" is "longrope", and phi3 computes "default" (phi3.nm:14) [map-5]'
-says gpt2 "$(changed gpt2 's/"n_embd": 768, //')" '1:1: error: it lacks "n_embd", which says '"'d'"' (gpt2.nm:42) [map-5]'
-says gpt2 "$(changed gpt2 's/768/"768"/')" '3:28: error: "n_embd" is "768", and sets '"'d'"' (gpt2.nm:2), which is a number [map-5]'
+    '4:28: error: "rope_scaling.type" is "longrope", and phi3 computes "default" ('"$(at phi3 'rope_type | type')"') [map-5]'
+says gpt2 "$(changed gpt2 's/"n_embd": 768, //')" '1:1: error: it lacks "n_embd", which says '"'d'"' ('"$(at gpt2 'n_embd: d')"') [map-5]'
+says gpt2 "$(changed gpt2 's/768/"768"/')" '3:28: error: "n_embd" is "768", and sets '"'d'"' ('"$(at gpt2 'd = 768')"'), which is a number [map-5]'
 
 # What is no config.json.
 printf '{"n_embd": 768,' >"$scratch/cut.json"
