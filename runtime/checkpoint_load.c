@@ -4,6 +4,7 @@
 // blocks are touched in which rows of a box lie, and each of these is checked first.
 #include "runtime/checkpoint_read.h"
 
+#include "runtime/checkpoint_files.h"
 #include "runtime/dtype.h"
 #include "runtime/hash.h"
 
@@ -11,22 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct data_file { // that the index names; opened by the first piece that is read
-    char name[NMRT_FILE_NAME];
-    int node;
-    bool open;
-    nmrt_map map;
-    nmrt_safetensors st;
-} data_file;
-
 struct nmrt_reader {
     int64_t absent, left; // as nmrt_checkpoint has them
     const char *folder;
     nmrt_engine *en;
     nmrt_index index;
     int64_t block; // bytes that a checksum is of; 0: of all
-    data_file *file;
-    int n_files;
+    nmrt_data_files files;
 };
 
 typedef struct tensor { // one of the program's rows, in this checkpoint
@@ -40,79 +32,16 @@ typedef struct tensor { // one of the program's rows, in this checkpoint
 
 static nmrt_status broken(const nmrt_reader *r, nmrt_error *e, const char *what)
 {
-    return nmrt_fail(e, NMRT_CORRUPT, "%s/index.json is damaged: %s", r->folder, what);
+    return nmrt_index_broken(r->folder, what, e);
 }
 
-// --- the files ---------------------------------------------------------------------------------
-
-static nmrt_status list_files(nmrt_reader *r, nmrt_error *e)
-{
-    const nmrt_json *doc = &r->index.doc;
-    int files = nmrt_json_get(doc, 0, "files"), n = 0;
-    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next)
-        n++;
-    r->file = calloc((size_t)n + 1, sizeof *r->file);
-    if (!r->file)
-        return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", r->folder);
-    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next) {
-        data_file *f = &r->file[r->n_files++];
-        f->node = i;
-        if (!nmrt_json_string(doc, nmrt_json_get(doc, i, "file"), f->name, sizeof f->name) ||
-            strchr(f->name, '/'))
-            return broken(r, e, "a file's entry is wrong");
-    }
-    return NMRT_OK;
-}
-
-static nmrt_status open_file(nmrt_reader *r, data_file *f, nmrt_error *e)
-{
-    const nmrt_json *doc = &r->index.doc;
-    char path[NMRT_PATH];
-    int64_t bytes;
-    uint64_t header;
-    nmrt_error inner;
-    if (!nmrt_json_int(doc, nmrt_json_get(doc, f->node, "bytes"), &bytes) ||
-        !nmrt_checksum_read(doc, nmrt_json_get(doc, f->node, "header"), &header))
-        return broken(r, e, "a file's entry is wrong");
-    NMRT_TRY(nmrt_path_join(path, r->folder, f->name, e));
-    NMRT_TRY(nmrt_map_open(&f->map, path, e));
-    if ((int64_t)f->map.n != bytes)
-        return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: it has %lld of %lld bytes", path,
-                         (long long)f->map.n, (long long)bytes);
-    if (nmrt_safetensors_parse(&f->st, f->map.at, f->map.n, &inner) != NMRT_OK)
-        return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: %s", path, inner.text);
-    if (nmrt_hash_of(f->map.at, (size_t)f->st.n_header) != header)
-        return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: its header's checksum does not fit",
-                         path);
-    f->open = true;
-    return NMRT_OK;
-}
-
-static void close_file(data_file *f)
-{
-    nmrt_safetensors_release(&f->st);
-    nmrt_map_close(&f->map);
-}
-
-// Where a piece's bytes are; the file's own header has to say the same of it as the index.
 static nmrt_status find_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s,
                               const unsigned char **at, nmrt_error *e)
 {
-    data_file *f = NULL;
     char name[NMRT_MAX_TENSOR_NAME];
-    for (int i = 0; i < r->n_files && !f; i++)
-        f = strcmp(r->file[i].name, s->file) == 0 ? &r->file[i] : NULL;
-    if (!f)
-        return broken(r, e, "a piece is in a file that it does not list");
-    if (!f->open)
-        NMRT_TRY(open_file(r, f, e));
-    const nmrt_tensor *found = nmrt_checkpoint_piece_name(t->name, &s->box, t->param->shape, name)
-                                   ? nmrt_safetensors_find(&f->st, name)
-                                   : NULL;
-    if (!found || found->begin != s->begin || found->end != s->end)
-        return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: %s has no %s", r->folder, s->file, name);
-    *at = f->st.data + found->begin;
-    return NMRT_OK;
+    if (!nmrt_checkpoint_piece_name(t->name, &s->box, t->param->shape, name))
+        *name = 0; // too long: no file has it
+    return nmrt_data_files_find(&r->files, s, name, at, e);
 }
 
 // --- what the index says of a tensor -----------------------------------------------------------
@@ -189,7 +118,8 @@ static nmrt_status check_dims(const nmrt_reader *r, int entry, const tensor *t, 
                  : NMRT_OK;
 }
 
-static nmrt_status read_tensor(nmrt_reader *r, int entry, tensor *t, nmrt_error *e)
+// All but what this rank holds of it.
+static nmrt_status read_stored(nmrt_reader *r, int entry, tensor *t, nmrt_error *e)
 {
     const nmrt_json *doc = &r->index.doc;
     nmrt_box whole = nmrt_checkpoint_whole(t->param);
@@ -204,6 +134,12 @@ static nmrt_status read_tensor(nmrt_reader *r, int entry, tensor *t, nmrt_error 
     if (status != NMRT_OK)
         return status == NMRT_CORRUPT ? broken(r, e, why.text)
                                       : nmrt_fail(e, status, "%s", why.text);
+    return NMRT_OK;
+}
+
+static nmrt_status read_tensor(nmrt_reader *r, int entry, tensor *t, nmrt_error *e)
+{
+    NMRT_TRY(read_stored(r, entry, t, e));
     return nmrt_part_init(&t->part, r->en->program, t->param - r->en->program->param, t->slot,
                           &r->en->shares, e);
 }
@@ -295,11 +231,11 @@ static nmrt_status verify_piece(nmrt_reader *r, const tensor *t, const nmrt_stor
     return status;
 }
 
-static nmrt_status copy_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s, nmrt_error *e)
+static nmrt_status copy_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s, char *to,
+                              nmrt_error *e)
 {
     nmrt_box both;
     const unsigned char *from = NULL;
-    char *to = nmrt_engine_slot_at(r->en, t->slot);
     for (int i = 0; i < t->part.n; i++) {
         const nmrt_held *h = &t->part.held[i];
         if (!nmrt_box_meet(&s->box, &h->box, &both))
@@ -323,10 +259,11 @@ static nmrt_status verify_tensor(nmrt_reader *r, const tensor *t, nmrt_error *e)
 
 static nmrt_status copy_tensor(nmrt_reader *r, const tensor *t, nmrt_error *e)
 {
+    char *to = nmrt_engine_slot_at(r->en, t->slot);
     if (t->part.padded)
-        r->en->ops->fill(r->en->device, nmrt_engine_slot_at(r->en, t->slot), t->slot->bytes, 0);
+        r->en->ops->fill(r->en->device, to, t->slot->bytes, 0);
     for (int i = 0; i < t->stored.n; i++)
-        NMRT_TRY(copy_piece(r, t, &t->stored.at[i], e));
+        NMRT_TRY(copy_piece(r, t, &t->stored.at[i], to, e));
     return NMRT_OK;
 }
 
@@ -356,6 +293,24 @@ static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
         NMRT_TRY(status);
     }
     return NMRT_OK;
+}
+
+// As far as the index and the blocks that the box meets say, without an engine's slot.
+static nmrt_status read_box(nmrt_reader *r, tensor *t, const nmrt_box *box, char *to, nmrt_error *e)
+{
+    nmrt_held held = {.box = *box};
+    int entry = find_entry(r, t->name);
+    if (entry < 0)
+        return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: it has no %s", r->folder,
+                         t->name);
+    NMRT_TRY(read_stored(r, entry, t, e));
+    t->part = (nmrt_part){.held = &held, .n = 1};
+    memcpy(t->part.shape, box->n, sizeof t->part.shape);
+    nmrt_status status = verify_tensor(r, t, e);
+    for (int i = 0; i < t->stored.n && status == NMRT_OK; i++)
+        status = copy_piece(r, t, &t->stored.at[i], to, e);
+    t->part = (nmrt_part){0};
+    return status;
 }
 
 static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
@@ -434,7 +389,7 @@ static nmrt_status verify(nmrt_reader *r, bool whole, nmrt_checkpoint *c, nmrt_e
     NMRT_TRY(nmrt_index_open(&r->index, r->folder, e));
     NMRT_TRY(read_block(r, e));
     NMRT_TRY(read_facts(r, c, e));
-    NMRT_TRY(list_files(r, e));
+    NMRT_TRY(nmrt_data_files_list(&r->files, r->folder, &r->index.doc, e));
     nmrt_status status = visit_tensors(r, verify_tensor, e);
     if (status == NMRT_OK && whole)
         status = check_no_more(r, e);
@@ -459,12 +414,21 @@ nmrt_status nmrt_reader_copy(nmrt_reader *r, nmrt_error *e)
     return visit_tensors(r, copy_tensor, e);
 }
 
+nmrt_status nmrt_reader_box(nmrt_reader *r, int64_t param, const nmrt_box *box, void *to,
+                            nmrt_error *e)
+{
+    tensor t = {.param = &r->en->program->param[param]};
+    t.width = nmrt_dtype(t.param->dtype)->bits / 8;
+    nmrt_checkpoint_tensor_name(t.param, t.name);
+    nmrt_status status = read_box(r, &t, box, to, e);
+    release_tensor(&t);
+    return status == NMRT_FOREIGN ? name_models(r, e) : status;
+}
+
 void nmrt_reader_close(nmrt_reader *r)
 {
-    for (int i = 0; r && i < r->n_files; i++)
-        close_file(&r->file[i]);
     if (r) {
-        free(r->file);
+        nmrt_data_files_close(&r->files);
         nmrt_index_close(&r->index);
     }
     free(r);
