@@ -5,6 +5,7 @@
 #include "runtime/choose.h"
 #include "runtime/cpu.h"
 #include "runtime/eval.h"
+#include "runtime/foreign/export.h"
 #include "runtime/fp8_check.h"
 #include "runtime/generate.h"
 #include "runtime/gradients_dump.h"
@@ -239,6 +240,7 @@ static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *bi
     case NMRT_TRAIN:
     case NMRT_EVAL: return run_ranks(on, o, &out);
     case NMRT_GENERATE: return exit_code(nmrt_generate(on, o, &out, &e), &e);
+    case NMRT_EXPORT: return exit_code(nmrt_export(program, o, &out, &e), &e);
     case NMRT_INFO: return exit_code(run_info(program, o, &e), &e);
     case NMRT_PLAN: return exit_code(run_plan(program, o, &e), &e);
     case NMRT_HELP: nmrt_options_help(o, binary, &text); return exit_code(print(&text, &e), &e);

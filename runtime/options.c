@@ -4,6 +4,7 @@
 
 #include "runtime/data_flags.h"
 #include "runtime/foreign/import.h"
+#include "runtime/foreign/shards.h"
 #include "runtime/resume.h"
 #include "runtime/syms.h"
 #include "runtime/trace.h"
@@ -14,7 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T = NMRT_TRAIN, E = NMRT_EVAL, G = NMRT_GENERATE, I = NMRT_INFO, P = NMRT_PLAN };
+enum {
+    T = NMRT_TRAIN,
+    E = NMRT_EVAL,
+    G = NMRT_GENERATE,
+    I = NMRT_INFO,
+    P = NMRT_PLAN,
+    X = NMRT_EXPORT
+};
 
 const nmrt_option nmrt_option_table[] = {
 #define OPTION(field, name, arg, kind, verbs, group, def, help)                                    \
@@ -29,6 +37,7 @@ const nmrt_verb_info nmrt_verbs[] = {
     {NMRT_EVAL, "eval", "the loss of a checkpoint on a text"},
     {NMRT_GENERATE, "generate", "let a checkpoint write"},
     {NMRT_INFO, "info", "what this binary holds"},
+    {NMRT_EXPORT, "export", "write weights as a folder that other libraries read"},
     {NMRT_PLAN, "plan", "the best meshes to train it on a cluster of GPUs"},
     {NMRT_HELP, "help", "help, or help VERB: the flags of a verb"},
     {0, NULL, NULL},
@@ -431,7 +440,7 @@ static void check_plan(const nmrt_options *o, nmrt_text *problems)
 static void check_weights(const nmrt_options *o, nmrt_text *problems)
 {
     char map[32];
-    bool reads = o->verb == NMRT_EVAL || o->verb == NMRT_GENERATE;
+    bool reads = o->verb & (NMRT_EVAL | NMRT_GENERATE | NMRT_EXPORT);
     if (reads && !o->checkpoint && !o->init && !o->dry_run)
         nmrt_text_add(problems, "--checkpoint DIR is missing, or --init hf:DIR\n");
     if (o->checkpoint && o->init)
@@ -441,6 +450,15 @@ static void check_weights(const nmrt_options *o, nmrt_text *problems)
                       "--init takes hf:DIR, a weights map of the model and a folder, not "
                       "'%s'\n",
                       o->init);
+}
+
+static void check_export(const nmrt_options *o, nmrt_text *problems)
+{
+    if (!o->out)
+        nmrt_text_add(problems, "--out DIR is missing: the folder to write\n");
+    if (nmrt_shard_size(o->max_shard_size) < 0)
+        nmrt_text_add(problems, "--max-shard-size takes bytes, as 5GB or 500MiB, not '%s'\n",
+                      o->max_shard_size);
 }
 
 // On the device null every run is a dry one.
@@ -465,6 +483,8 @@ static void check_together(nmrt_options *o, nmrt_text *problems)
     o->rampup = nmrt_rampup_parse(o->rampup_batch_size, o->global_batch, problems);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
         check_train(o, problems);
+    if (o->verb == NMRT_EXPORT)
+        check_export(o, problems);
     if (o->verb == NMRT_PLAN)
         check_plan(o, problems);
 }

@@ -13,7 +13,8 @@ typedef enum {
     NMRT_GENERATE = 4,
     NMRT_INFO = 8,
     NMRT_HELP = 16,
-    NMRT_PLAN = 32
+    NMRT_PLAN = 32,
+    NMRT_EXPORT = 64
 } nmrt_verb;
 
 typedef const char *nmrt_option_STRING, *nmrt_option_CHOICE;

@@ -1,0 +1,56 @@
+// Both origins. Of a checkpoint the newest whole one is taken, as eval does.
+#include "runtime/foreign/origin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static nmrt_status open_checkpoint(nmrt_origin *s, const char *path, nmrt_text *notes,
+                                   nmrt_error *e)
+{
+    nmrt_checkpoint c;
+    s->plan = (nmrt_plan){.program = s->program};
+    s->en = (nmrt_engine){.program = s->program, .plan = &s->plan, .ops = &nmrt_device_host};
+    NMRT_TRY(nmrt_checkpoint_load(path, &s->en, false, &c, notes, e));
+    if (!*c.path)
+        return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", path);
+    snprintf(s->path, sizeof s->path, "%s", c.path);
+    return nmrt_reader_open(&s->reader, s->path, &s->en, false, &c, e);
+}
+
+nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const nmrt_options *o,
+                             nmrt_text *notes, nmrt_error *e)
+{
+    s->program = program;
+    s->foreign = o->init != NULL;
+    if (!s->foreign)
+        return open_checkpoint(s, o->checkpoint, notes, e);
+    NMRT_TRY(nmrt_import_open(&s->import, program, o->init, notes, e));
+    nmrt_match_print_unused(&s->import.match, notes);
+    snprintf(s->path, sizeof s->path, "%s", s->import.from.path);
+    return NMRT_OK;
+}
+
+void nmrt_origin_close(nmrt_origin *s)
+{
+    nmrt_import_close(&s->import);
+    nmrt_reader_close(s->reader);
+}
+
+nmrt_status nmrt_origin_read(nmrt_origin *s, int64_t param, const nmrt_box *box, float *to,
+                             nmrt_error *e)
+{
+    return s->foreign ? nmrt_match_read(&s->import.match, param, box, to, e)
+                      : nmrt_reader_box(s->reader, param, box, to, e);
+}
+
+const char *nmrt_origin_dtype(const nmrt_origin *s, const char *name)
+{
+    const nmrt_foreign_tensor *t = s->foreign ? nmrt_match_find(&s->import.match, name) : NULL;
+    return t ? t->is->dtype : NULL;
+}
+
+void nmrt_origin_forget(nmrt_origin *s, int64_t param)
+{
+    if (s->foreign)
+        nmrt_match_forget(&s->import.match, param);
+}
