@@ -212,6 +212,14 @@ static nmrt_status refuse(const nmrt_json *doc, const char *key, nmrt_error *e)
                      key);
 }
 
+static nmrt_status check_ids(const pipeline *p, const nmrt_ids *ids, nmrt_error *e)
+{
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->at[i] >= p->tokenizer.size)
+            return nmrt_fail(e, NMRT_CORRUPT, "post_processor: no token has the id %d", ids->at[i]);
+    return NMRT_OK;
+}
+
 // A part of the file by its key; a failure names it.
 #define READ(key, call)                                                                            \
     do {                                                                                           \
@@ -235,7 +243,8 @@ static nmrt_status read_parts(pipeline *p, const nmrt_json *doc, nmrt_error *e)
     p->model->bytes = p->model->type->maps_bytes && nmrt_cutter_leave_bytes(&p->cutter);
     p->tokenizer.size =
         p->model->size > p->added.content.size ? p->model->size : p->added.content.size;
-    return NMRT_OK;
+    NMRT_TRY(check_ids(p, &p->around.before, e));
+    return check_ids(p, &p->around.after, e);
 }
 
 static nmrt_status read_text(pipeline *p, const char *text, size_t n, nmrt_error *e)

@@ -26,5 +26,6 @@ void nmrt_word_keep(nmrt_word *w, const char *word, size_t n, const int32_t *id,
     w->n = (uint8_t)n;
     w->n_ids = (uint8_t)n_ids;
     memcpy(w->bytes, word, n);
-    memcpy(w->id, id, n_ids * sizeof *id);
+    for (size_t i = 0; i < n_ids; i++)
+        w->id[i] = id[i];
 }
