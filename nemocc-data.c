@@ -7,6 +7,7 @@
 #include "runtime/corpus/train_tokenizer.h"
 #include "runtime/stop.h"
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,6 +106,7 @@ static int run_verb(const nm_data_options *o)
     nmrt_error e;
     nmrt_output out = {.text = stdout, .note = stderr, .terminal = isatty(STDOUT_FILENO)};
     nmrt_stop_install();
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a full disk: an error of its writer
     nmrt_status status = o->verb->run(o, &out, &e);
     if (status == NMRT_OK && fflush(stdout))
         status = nmrt_fail_errno(&e, "cannot write to the output");

@@ -31,7 +31,7 @@ static nmrt_status add_inputs(nmrt_text *out, const nmrt_tokenize *o, nmrt_error
         nmrt_hash_add(&hash, about, sizeof about);
     }
     char what[32];
-    snprintf(what, sizeof what, "%d files", o->n_paths);
+    snprintf(what, sizeof what, "%d file%s", o->n_paths, o->n_paths == 1 ? "" : "s");
     add_hash(out, "input", what, nmrt_hash_value(&hash));
     return NMRT_OK;
 }

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# nemocc-data: a corpus to the bytes that Megatron's preprocessing gives (tests/fixtures/corpus.py), from files and a
+# pipe; what is wrong is told; a full disk and a signal lose nothing.
+set -eu
+here=tests/fixtures/corpus
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+gpt2=(--tokenizer tests/fixtures/tokenizers/gpt2.json --append-eod --eod "<|endoftext|>")
+same() { cmp "$1.bin" "$2.bin" && cmp "$1.idx" "$2.idx"; }
+fails() { # fails CODE PATTERN COMMAND...
+    local want=$1 pattern=$2 code=0
+    shift 2
+    "$@" >"$work/log" 2>&1 || code=$?
+    [ $code -eq "$want" ] && grep -qE -- "$pattern" "$work/log" && return
+    echo "code $code, wanted $want and '$pattern', of: $*"
+    cat "$work/log"
+    return 1
+}
+
+# the bytes
+nemocc-data tokenize "${gpt2[@]}" --out "$work/a" $here/nasty.jsonl | grep -q '8 documents, .* tokens, uint16'
+same "$work/a" $here/nasty
+nemocc-data tokenize "${gpt2[@]}" --eod 0 --workers 3 --out "$work/pipe" - <$here/nasty.jsonl >/dev/null
+same "$work/pipe" $here/nasty
+nemocc-data info "$work/a" | grep -q '^documents  8, 3 of them without a token'
+nemocc-data info "$work/a" --tokenizer tests/fixtures/tokenizers/gpt2.json --tokens 4 --json | grep -q '"text": "Hello'
+[ "$(ls "$work"/a.* | wc -l)" -eq 2 ]
+
+# what is wrong
+fails 1 'a.bin is there already' nemocc-data tokenize "${gpt2[@]}" --out "$work/a" $here/nasty.jsonl
+fails 2 '--tokenizer PATH is missing' nemocc-data tokenize --out "$work/x" $here/nasty.jsonl
+fails 2 'tokenize has no flag --worker; did you mean --workers' nemocc-data tokenize --worker 3
+fails 2 "there is no verb 'tokenise'; did you mean 'tokenize'" nemocc-data tokenise
+fails 2 '--dtype uint8 holds ids up to 255' nemocc-data tokenize "${gpt2[@]}" --dtype uint8 --out "$work/x" $here/nasty.jsonl
+fails 2 'bytes does not say which token ends a document' nemocc-data tokenize --tokenizer bytes --append-eod --out "$work/x" README.md
+fails 2 '--eod needs --append-eod' nemocc-data tokenize --tokenizer bytes --eod 0 --out "$work/x" README.md
+fails 1 'cannot open none.jsonl' nemocc-data tokenize "${gpt2[@]}" --out "$work/x" none.jsonl
+printf '{"text": "a"}\n{"text": "b"\n{"text": "c"}\n{}\n' >"$work/bad.jsonl"
+fails 1 "bad.jsonl:2: not JSON at byte 12.*--skip-bad" nemocc-data tokenize --tokenizer bytes --out "$work/x" "$work/bad.jsonl"
+fails 0 'left out: .*bad.jsonl:2' nemocc-data tokenize --tokenizer bytes --out "$work/x" --skip-bad "$work/bad.jsonl"
+grep -q '2 documents, 2 tokens' "$work/log" && grep -q '2 lines were left out' "$work/log"
+fails 1 'x.idx cannot be read: it ends too early' env sh -c "truncate -s 40 '$work/x.idx'; nemocc-data info '$work/x'"
+
+# text: what a document is
+printf 'one\ntwo\n\n\nthree' >"$work/t.txt"
+for rule in file:1 lines:3 paragraphs:2; do
+    nemocc-data tokenize --tokenizer bytes --documents ${rule%:*} --out "$work/${rule%:*}" "$work/t.txt" | grep -q ": ${rule#*:} documents"
+done
+
+# a disk that is full, then not
+for i in 1 2 3 4 5 6; do awk -f tests/text.awk; done >"$work/text"
+lines=(--tokenizer bytes --documents lines --dtype int32)
+nemocc-data tokenize "${lines[@]}" --out "$work/whole" "$work/text" "$work/text" "$work/text" >/dev/null
+fails 1 'cannot write .*full.bin.part: File too large.*goes on from here' \
+    bash -c 'ulimit -f 1500; exec nemocc-data tokenize "$@"' - "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
+[ ! -e "$work/full.bin" ] && [ ! -e "$work/full.idx" ]
+fails 1 'input was 3 files .*and now it is 1 file .*--fresh' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text"
+fails 0 'going on after' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
+same "$work/full" "$work/whole"
+[ "$(ls "$work"/full.* | wc -l)" -eq 2 ]
+
+# two at once: the second is refused
+mkfifo "$work/slow"
+nemocc-data tokenize --tokenizer bytes --documents lines --out "$work/two" "$work/slow" >/dev/null 2>&1 &
+pid=$!
+exec 3>"$work/slow"
+fails 1 'another process writes .*two.bin.part' nemocc-data tokenize "${lines[@]}" --out "$work/two" "$work/text"
+kill -TERM $pid # it waits for text: the signal is seen when some comes
+echo text >&3
+exec 3>&-
+code=0
+wait $pid || code=$?
+[ $code -eq 1 ]
