@@ -103,9 +103,38 @@ static void test_damage(void)
     }
 }
 
+// What the text between quotes is, or NULL where an escape is wrong.
+static bool unescapes(const char *text, const char *want, size_t n)
+{
+    size_t length = strlen(text);
+    char *copy = malloc(length + 1); // without an end mark
+    nmrt_text out = {0};
+    memcpy(copy, text, length);
+    bool ok = nmrt_json_unescape(copy, length, &out);
+    bool same = want ? ok && out.n == n && (!n || memcmp(out.at, want, n) == 0) : !ok;
+    nmrt_text_release(&out);
+    free(copy);
+    return same;
+}
+
+static void test_escapes(void)
+{
+    CHECK(unescapes("", "", 0));
+    CHECK(unescapes("plain \xC3\xA9", "plain \xC3\xA9", 8));
+    CHECK(unescapes("\\\"\\\\\\/\\b\\f\\n\\r\\t", "\"\\/\b\f\n\r\t", 8));
+    CHECK(unescapes("a\\u0000b\\u00e9\\u20AC", "a\0b\xC3\xA9\xE2\x82\xAC", 8));
+    CHECK(unescapes("\\ud83d\\ude00!", "\xF0\x9F\x98\x80!", 5));
+    static const char *const wrong[] = {"\\",      "\\x",           "\\u12",      "\\u123g",
+                                        "\\ud83d", "\\ud83dabcdef", "\\ud83d\\n", "\\ud83d\\u0041",
+                                        "\\ude00", "\\ud83d\\ud83d"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(unescapes(wrong[i], NULL, 0));
+}
+
 int main(void)
 {
     test_grammar();
+    test_escapes();
     test_values();
     test_depth();
     test_damage();

@@ -1,5 +1,7 @@
-// Tokenizers apart from their files: UTF-8 and what is none, the byte tokenizer, text as ids come.
-#include "runtime/tokenizer/tokenizer.h"
+// Tokenizers apart from the fixtures: UTF-8 and what is none, the byte tokenizer, text as ids come,
+// regular expressions that are refused, files that are wrong, what begins and ends a text.
+#include "runtime/tokenizer/kind.h"
+#include "runtime/tokenizer/regex.h"
 #include "runtime/tokenizer/utf8.h"
 
 #include "tests/runtime/check.h"
@@ -102,8 +104,166 @@ static void test_decoder(void)
     nmrt_tokenizer_close(t);
 }
 
+// --- regular expressions -------------------------------------------------------------------------
+
+static bool translates(const char *pattern, const char *want)
+{
+    nmrt_text out = {0};
+    nmrt_error e;
+    bool ok = nmrt_regex_translate(&out, pattern, strlen(pattern), &e) == NMRT_OK;
+    bool same = ok && strcmp(out.at, want) == 0;
+    nmrt_text_release(&out);
+    return same;
+}
+
+static bool is_refused(const char *pattern)
+{
+    nmrt_regex *re;
+    nmrt_error e;
+    nmrt_status status = nmrt_regex_open(&re, pattern, strlen(pattern), &e);
+    nmrt_regex_close(re);
+    return status == NMRT_FOREIGN && strstr(e.text, pattern);
+}
+
+static void test_dialect(void)
+{
+    CHECK(translates("a|[^\\s\\p{L}]+(?!\\S)", "a|[^\\p{wspace}\\p{L}]+(?!\\P{wspace})"));
+    CHECK(translates("\\p{N}{1,3}x{,2}{", "\\p{N}{1,3}x{0,2}\\{"));
+    CHECK(translates("(?i:'s)(?m:.)\\u4e16", "(?i:'s)(?s:.)\\x{4e16}"));
+    CHECK(translates("[\\h\\]][]a]", "[0-9A-Fa-f\\]][]a]"));
+    static const char *const refused[] = {"[a[bc]]", "[[:alpha:]]", "[a&&b]", "a{2}+",
+                                          "a{2}?",   "a(?i)b",      "\\xff",  "\\ca",
+                                          "[\\W]",   "(*FAIL)",     "(",      "\\"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (!is_refused(refused[i])) {
+            fprintf(stderr, "not refused: %s\n", refused[i]);
+            check_failures++;
+        }
+}
+
+// A long run that one alternative gives back, and an expression that never ends.
+static void test_long_matches(void)
+{
+    enum { LONG = 1 << 20 };
+    nmrt_regex *re;
+    nmrt_error e;
+    nmrt_span match = {0};
+    bool found = false;
+    char *spaces = malloc(LONG + 1);
+    nmrt_regex_scratch *s = nmrt_regex_scratch_new();
+    memset(spaces, ' ', LONG);
+    spaces[LONG] = 'x';
+    CHECK(nmrt_regex_open(&re, "\\s+(?!\\S)|x", 11, &e) == NMRT_OK);
+    CHECK(nmrt_regex_find(re, s, spaces, LONG + 1, 0, &match, &found, &e) == NMRT_OK && found);
+    CHECK(match.from == 0 && match.to == LONG - 1);
+    nmrt_regex_close(re);
+    CHECK(nmrt_regex_open(&re, "(( +)+)+[yz]", 12, &e) == NMRT_OK);
+    CHECK(nmrt_regex_find(re, s, spaces, 5000, 0, &match, &found, &e) == NMRT_FOREIGN);
+    CHECK(strstr(e.text, "gave up at byte 0 of 5000"));
+    nmrt_regex_close(re);
+    nmrt_regex_scratch_free(s);
+    free(spaces);
+}
+
+// --- files ---------------------------------------------------------------------------------------
+
+#define MODEL                                                                                      \
+    "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, \"merges\": [\"a " \
+    "b\"]}"
+
+static void test_wrong_files(void)
+{
+    static const struct {
+        const char *file, *why;
+    } wrong[] = {
+        {"{}", "model: it is no tokenizer.json"},
+        {"[1", "not JSON at byte 2"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": -1}, \"merges\": []}}",
+         "has the id -1"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 99999999}, \"merges\": []}}",
+         "has the id 99999999"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [\"a b\"]}}",
+         "of merge 0 the pieces"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [\"a\"]}}",
+         "merge 0 is not two pieces"},
+        {"{\"model\": {\"type\": \"BPE\", \"dropout\": 0.1, \"vocab\": {}, \"merges\": []}}",
+         "dropout"},
+        {"{" MODEL ", \"normalizer\": {\"type\": \"BertNormalizer\"}}",
+         "normalizer: normalizers of the type BertNormalizer are not supported"},
+        {"{" MODEL ", \"pre_tokenizer\": {\"type\": \"UnicodeScripts\"}}",
+         "pre_tokenizer: pre-tokenizers of the type UnicodeScripts are not supported"},
+        {"{" MODEL ", \"decoder\": {\"type\": \"CTC\"}}", "decoder: decoders of the type CTC"},
+        {"{" MODEL ", \"post_processor\": {\"type\": \"RobertaProcessing\", \"cls\": [\"a\", 3], "
+         "\"sep\": [\"a\", 0]}}",
+         "no token has the id 3"},
+        {"{" MODEL ", \"truncation\": {\"max_length\": 5}}", "it has truncation"},
+        {"{" MODEL ", \"added_tokens\": [{\"id\": 3}]}", "added_tokens: content is not a string"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        nmrt_tokenizer *t;
+        nmrt_error e = {0};
+        nmrt_status status =
+            nmrt_json_tokenizer_make(&t, wrong[i].file, strlen(wrong[i].file), "T", &e);
+        CHECK(status != NMRT_OK && !t && strncmp(e.text, "T: ", 3) == 0);
+        if (!strstr(e.text, wrong[i].why)) {
+            fprintf(stderr, "not told: %s, but: %s\n", wrong[i].why, e.text);
+            check_failures++;
+        }
+        nmrt_tokenizer_close(t);
+    }
+}
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    CHECK(f && fputs(text, f) >= 0);
+    if (f)
+        fclose(f);
+}
+
+// A folder's tokenizer with these files beside it: what begins and ends a text?
+static void check_ends(const char *config, const char *generation, int64_t bos, int64_t eos)
+{
+    char folder[] = "/tmp/tokenizer_test-XXXXXX", command[128];
+    nmrt_tokenizer *t;
+    nmrt_error e;
+    CHECK(mkdtemp(folder));
+    write_file(folder, "tokenizer.json",
+               "{" MODEL
+               ", \"added_tokens\": [{\"id\": 3, \"content\": \"<s>\", \"special\": true}, "
+               "{\"id\": 4, \"content\": \"<|endoftext|>\", \"special\": true}]}");
+    if (config)
+        write_file(folder, "tokenizer_config.json", config);
+    if (generation)
+        write_file(folder, "generation_config.json", generation);
+    CHECK(nmrt_tokenizer_open(&t, folder, &e) == NMRT_OK);
+    if (t) {
+        CHECK(nmrt_tokenizer_size(t) == 5 && nmrt_tokenizer_id(t, "<s>") == 3);
+        CHECK(nmrt_tokenizer_bos(t) == bos && nmrt_tokenizer_eos(t) == eos);
+        CHECK(eos < 0 || nmrt_tokenizer_ends(t, eos));
+        CHECK(nmrt_tokenizer_ends(t, 1) == (generation != NULL) && !nmrt_tokenizer_ends(t, -1));
+    }
+    nmrt_tokenizer_close(t);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    CHECK(system(command) == 0);
+}
+
+static void test_ends(void)
+{
+    check_ends(NULL, NULL, 3, 4); // by usual names
+    check_ends("{\"bos_token\": null, \"eos_token\": \"ab\"}", NULL, -1, 2);
+    check_ends("{\"eos_token\": {\"content\": \"<s>\"}}", "{\"eos_token_id\": 1}", -1, 3);
+    check_ends("{\"eos_token\": \"none such\"}", "{\"eos_token_id\": [7, 1]}", -1, -1);
+}
+
 int main(void)
 {
+    test_dialect();
+    test_long_matches();
+    test_wrong_files();
+    test_ends();
     test_mend();
     test_every_character();
     test_bytes();
