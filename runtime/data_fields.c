@@ -130,6 +130,30 @@ static bool reads(const nmdrv_program *p, const char *name)
     return false;
 }
 
+const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
+{
+    const nmdrv_dim *least = NULL;
+    for (int i = 0; i < plan->n_slots; i++) {
+        const nmdrv_arg *arg = plan->slot[i].arg;
+        const field *f = plan->slot[i].bind == NMDRV_DATA ? find_field(arg->name) : NULL;
+        if (!f || !f->is_token || arg->index_of < 0)
+            continue;
+        const nmdrv_dim *dim = &plan->program->dim[arg->index_of];
+        if (dim->extent > 0 && (!least || dim->extent < least->extent))
+            least = dim;
+    }
+    return least;
+}
+
+static nmrt_status check_end(const nmrt_plan *plan, const nmrt_documents *d, nmrt_error *e)
+{
+    const nmdrv_dim *limit = nmrt_data_limit(plan);
+    if (!limit || d->end < limit->extent)
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_USAGE, "--eod: token %lld is not below %s = %lld (%s)",
+                     (long long)d->end, limit->name, (long long)limit->extent, limit->where);
+}
+
 // A flag that would change nothing is a mistake.
 static nmrt_status check_flags(const nmdrv_program *p, const nmrt_documents *d, nmrt_error *e)
 {
@@ -168,20 +192,6 @@ nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_documents *documen
                              arg->name);
         NMRT_TRY(check_form(plan->program, arg, f, e));
     }
+    NMRT_TRY(check_end(plan, documents, e));
     return check_flags(plan->program, documents, e);
-}
-
-const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
-{
-    const nmdrv_dim *least = NULL;
-    for (int i = 0; i < plan->n_slots; i++) {
-        const nmdrv_arg *arg = plan->slot[i].arg;
-        const field *f = plan->slot[i].bind == NMDRV_DATA ? find_field(arg->name) : NULL;
-        if (!f || !f->is_token || arg->index_of < 0)
-            continue;
-        const nmdrv_dim *dim = &plan->program->dim[arg->index_of];
-        if (dim->extent > 0 && (!least || dim->extent < least->extent))
-            least = dim;
-    }
-    return least;
 }

@@ -2,8 +2,8 @@
 #include "runtime/data_request.h"
 
 #include "runtime/file.h"
-#include "runtime/foreign/companions.h"
 #include "runtime/tokenizer/tokenizer.h"
+#include "runtime/tokenizer_path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,18 +51,6 @@ static nmrt_status ask_end(nmrt_documents *d, const nmrt_options *o, const char 
 
 // --- all of it -----------------------------------------------------------------------------------
 
-// As given, or that beside the checkpoint that the run reads.
-static const char *find_tokenizer(const nmrt_options *o, char room[NMRT_PATH])
-{
-    const char *resume = o->resume && strcmp(o->resume, "auto") != 0 ? o->resume : o->save,
-               *checkpoint = o->verb == NMRT_TRAIN ? resume : o->checkpoint;
-    if (o->tokenizer)
-        return o->tokenizer;
-    if (o->verb == NMRT_TRAIN && strcmp(o->resume, "none") == 0)
-        return NULL;
-    return checkpoint && nmrt_companions_tokenizer(checkpoint, room) ? room : NULL;
-}
-
 static nmrt_split_part find_part(const nmrt_options *o, nmrt_data_use use)
 {
     if (!o->split)
@@ -81,7 +69,7 @@ nmrt_status nmrt_data_ask(nmrt_data_request *r, const nmrt_setup *s, nmrt_data_u
     const nmrt_options *o = s->options;
     bool valid = use == NMRT_DATA_VALID && o->eval_data;
     *r = (nmrt_data_request){.source = {.path = valid ? o->eval_data : o->data,
-                                        .tokenizer = find_tokenizer(o, tokenizer),
+                                        .tokenizer = nmrt_tokenizer_path(o, tokenizer),
                                         .seq = s->seq,
                                         .seed = (uint64_t)o->seed,
                                         .part = find_part(o, use),

@@ -23,7 +23,7 @@ typedef double nmrt_option_REAL, nmrt_option_TIME;
 typedef bool nmrt_option_SWITCH;
 
 enum {
-    NMRT_CARRIED = 21,
+    NMRT_CARRIED = 20,
     NMRT_N_OPTIONS = 0 // rows of options.def
 #define OPTION(...) +1
 #include "runtime/options.def"

@@ -1,28 +1,17 @@
 // What generate reads and writes.
 #include "runtime/prompt.h"
 
-#include "runtime/foreign/companions.h"
+#include "runtime/tokenizer_path.h"
 
 #include <string.h>
 
-// The tokenizer beside the weights, or bytes.
-static void find_beside(char path[NMRT_PATH], const nmrt_options *o)
-{
-    const char *colon = o->init ? strchr(o->init, ':') : NULL;
-    const char *weights = colon ? colon + 1 : o->checkpoint;
-    if (!weights || !nmrt_companions_tokenizer(weights, path))
-        strcpy(path, "bytes");
-}
-
 static nmrt_status find_tokenizer(char path[NMRT_PATH], const nmrt_options *o, nmrt_error *e)
 {
-    if (!o->tokenizer) {
-        find_beside(path, o);
-        return NMRT_OK;
-    }
-    if (strlen(o->tokenizer) >= NMRT_PATH)
+    const char *found = nmrt_tokenizer_path(o, path);
+    if (found && strlen(found) >= NMRT_PATH)
         return nmrt_fail(e, NMRT_USAGE, "--tokenizer: the path is too long");
-    strcpy(path, o->tokenizer);
+    if (found != path)
+        strcpy(path, found ? found : "bytes");
     return NMRT_OK;
 }
 

@@ -9,7 +9,7 @@
 
 // clang-format off
 static const char *const carried[NMRT_CARRIED] = {
-    "data", "data-order", "split", "tokenizer", "eod", "eval-data", "eval-every", "eval-samples",
+    "data", "data-order", "split", "eod", "eval-data", "eval-every", "eval-samples",
     "steps", "micro-batch", "global-batch", "rampup-batch-size", "seq", "seed", "recompute",
     "num-layers-at-start-in-bf16", "num-layers-at-end-in-bf16",
     "lr-schedule",

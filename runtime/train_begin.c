@@ -94,6 +94,8 @@ static nmrt_status keep_companions(const nmrt_trainer *t, nmrt_error *e)
         c.from = nmrt_companions_find(t->at.path, folder) ? folder : NULL;
     else if (t->o->init)
         c.from = nmrt_init_folder(t->o->init, map);
+    if (t->o->tokenizer && strcmp(t->o->tokenizer, "bytes") != 0)
+        c.tokenizer = t->o->tokenizer;
     return nmrt_companions_save(t->o->save, &c, e);
 }
 

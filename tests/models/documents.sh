@@ -8,7 +8,7 @@ told=(--reset-position-ids --reset-attention-mask --eod-mask-loss)
 
 # documents of 8 bytes, a letter of which depends on where it stands
 awk 'BEGIN { srand(1); for (i = 0; i < 300; i++) { for (k = 0; k < 7; k++) printf "%c", k % 2 ? 97 + int(4 * rand()) : 107 + k; print "" } printf "k" }' >"$work/docs"
-nemocc models/llama3.nm --preset tiny -D layers=2 --entry documents -o "$work/t"
+nemocc models/llama3.nm --preset tiny -D layers=2 -D vocab=700 --entry documents -o "$work/t"
 "$work/t" --data "$work/docs" --steps 50 --seq 8 --micro-batch 8 --lr 3e-3 --warmup 5 --save "$work/ckpt" >/dev/null
 loss() { "$work/t" eval --checkpoint "$work/ckpt" "${flags[@]}" "$@" --json 2>/dev/null | sed -E 's/.*"loss": ([^,]*),.*/\1/'; }
 near() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a > 0 && d < 1e-5 && d > -1e-5) }' || { echo "$1 is not $2"; exit 1; }; }
@@ -27,6 +27,22 @@ done
 step() { "$work/t" "${flags[@]}" "${told[@]}" --seq 16 --global-batch 4 --micro-batch 2 --steps 2 --warmup 0 --lr 1e-2 "$@" | sed -n 's/^step 2.*loss \([0-9.]*\).*/\1/p'; }
 near "$(step)" "$(step --cp 2)"
 near "$(step)" "$(step --dp 2)"
+
+# a text by a tokenizer, which is kept beside the checkpoint: eval, a resumed run and generate find it there
+"$work/t" --data "$work/text" --tokenizer tests/fixtures/tokenizers/llama3.json --eod '<|endoftext|>' --eod-mask-loss --seq 32 --micro-batch 2 \
+    --steps 3 --save "$work/tokens" >"$work/out"
+grep -qE '^[^:]*: [0-9.]+ KiB, [0-9.]+ K tokens by tests/fixtures/tokenizers/llama3.json, ' "$work/out"
+"$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 >"$work/beside" 2>/dev/null
+"$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 --tokenizer tests/fixtures/tokenizers/llama3.json >"$work/given" 2>/dev/null
+"$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 --tokenizer bytes >"$work/bytes" 2>/dev/null
+cmp "$work/beside" "$work/given"
+! cmp -s "$work/beside" "$work/bytes"
+"$work/t" --save "$work/tokens" --resume auto --steps 4 >"$work/out"
+grep -q 'tokens by .*/tokens/companions, ' "$work/out"
+refused() { "$work/t" --data "$work/text" --steps 1 "$@" >"$work/out" 2>&1 && exit 1; cat "$work/out"; }
+refused --eod '<|nothing|>' --tokenizer tests/fixtures/tokenizers/llama3.json | grep -q "is neither an id nor a piece of the tokenizer's"
+refused --eod-mask-loss | grep -q 'eod-mask-loss needs --eod ID'
+refused --eod 700 | grep -q -- '--eod: token 700 is not below vocab = 700 (.*llama3.nm:2)'
 
 # a file with a train entry without a name trains by that one
 nemocc models/llama3.nm --preset tiny --stop-after=frontend --emit=nmir -o "$work/nmir"
