@@ -111,6 +111,26 @@ static int dim_runs(const nmdrv_dim *d, const nmdrv_sym *sym, nmrt_run_of run[2]
     return nmrt_sym_runs(d->sym >= 0 ? &sym[d->sym] : &fixed, run);
 }
 
+// A field of tokens, which all others are made of; NULL: this rank reads none.
+static const nmdrv_arg *find_tokens(const nmrt_plan *plan)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slot[i].bind == NMDRV_DATA && nmrt_data_is_token(plan->slot[i].arg->name))
+            return plan->slot[i].arg;
+    return NULL;
+}
+
+nmrt_status nmrt_data_check_part(const nmrt_data *d, const nmrt_plan *plan, const nmdrv_sym *sym,
+                                 int64_t first, nmrt_error *e)
+{
+    const nmdrv_arg *field = find_tokens(plan);
+    nmrt_run_of run[2];
+    int n = field ? dim_runs(&plan->program->dim[field->dim[0]], sym, run) : 0;
+    for (int i = 0; i < n; i++)
+        NMRT_TRY(nmrt_data_check_next(d, plan, first + run[i].from, run[i].n, e));
+    return NMRT_OK;
+}
+
 // The part of one sample that this rank has, behind *at.
 static void stage_sample(const nmrt_data *d, const nmdrv_program *program, const nmdrv_arg *field,
                          const nmdrv_sym *sym, const int64_t *token, int64_t *at)

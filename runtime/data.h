@@ -43,6 +43,10 @@ nmrt_status nmrt_data_check_all(const nmrt_data *d, const nmrt_plan *plan, nmrt_
 // Those of `n` samples of the run, from `first` on. The source is drawn.
 nmrt_status nmrt_data_check_next(const nmrt_data *d, const nmrt_plan *plan, int64_t first,
                                  int64_t n, nmrt_error *e);
+// Those that this rank would load, by the symbols of a micro-batch, of the batch that begins with
+// sample `first`.
+nmrt_status nmrt_data_check_part(const nmrt_data *d, const nmrt_plan *plan, const nmdrv_sym *sym,
+                                 int64_t first, nmrt_error *e);
 // Fills the field's slot with what this rank has of it, by the symbols of its dims, of the batch
 // that begins with sample `first` of the run. Fails where the data have changed since they were
 // opened, or cannot be read; then the slot is as it was. The source is drawn.
@@ -53,6 +57,7 @@ void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *to
 
 // --- data_fields.c -------------------------------------------------------------------------------
 
+bool nmrt_data_is_token(const char *name); // is it a field of the vocabulary?
 // The dim that a sample's tokens have to be below, the smallest of all fields; NULL: none.
 const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan);
 // The field at positions [from, from + n) of a sample token[seq + 1].

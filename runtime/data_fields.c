@@ -130,13 +130,18 @@ static bool reads(const nmdrv_program *p, const char *name)
     return false;
 }
 
+bool nmrt_data_is_token(const char *name)
+{
+    const field *f = find_field(name);
+    return f && f->is_token;
+}
+
 const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
 {
     const nmdrv_dim *least = NULL;
     for (int i = 0; i < plan->n_slots; i++) {
         const nmdrv_arg *arg = plan->slot[i].arg;
-        const field *f = plan->slot[i].bind == NMDRV_DATA ? find_field(arg->name) : NULL;
-        if (!f || !f->is_token || arg->index_of < 0)
+        if (plan->slot[i].bind != NMDRV_DATA || !nmrt_data_is_token(arg->name) || arg->index_of < 0)
             continue;
         const nmdrv_dim *dim = &plan->program->dim[arg->index_of];
         if (dim->extent > 0 && (!least || dim->extent < least->extent))

@@ -82,12 +82,17 @@ static nmrt_status evaluate_now_and_then(nmrt_trainer *t, nmrt_row *row, nmrt_er
     return NMRT_OK;
 }
 
-// Before the step, so that what was done until then can be saved.
+// What this rank will read of the next step: before it, so that what was done until then can be
+// saved.
 static bool is_bad_ahead(nmrt_trainer *t)
 {
-    if (t->looks_ahead)
-        t->ahead = nmrt_data_check_next(&t->data, &t->setup.plan, t->at.samples, t->samples,
-                                        &t->ahead_error);
+    const nmrt_setup *s = &t->setup;
+    nmrt_syms syms;
+    for (int64_t i = 0; t->looks_ahead && t->ahead == NMRT_OK && i * s->samples < t->samples; i++) {
+        nmrt_setup_bind(s, i, s->samples, t->samples, &syms);
+        t->ahead =
+            nmrt_data_check_part(&t->data, &s->plan, syms.at, t->at.samples, &t->ahead_error);
+    }
     return t->ahead != NMRT_OK;
 }
 
