@@ -82,7 +82,7 @@ static bool decodes(const nm_gen *g)
 }
 
 // nmk_gemm_spec, on the stack: constants that fold, but for runs of run-time extent.
-static LLVMValueRef write_spec(nm_gen *g, const nm_dot_kernel *d)
+static LLVMValueRef write_spec(nm_gen *g, const nm_dot_kernel *d, const nm_dot_places *p)
 {
     nm_fn *f = &g->fn;
     const nm_space *k = &d->list[NM_DOT_K];
@@ -96,6 +96,11 @@ static LLVMValueRef write_spec(nm_gen *g, const nm_dot_kernel *d)
         near ? together : run_of(g, &d->list[NM_DOT_N]),
         together,
         near ? nm_fn_product(f, d->points.n, d->points.dim) : nm_fn_i64(f, 0),
+        nm_fn_i64(f, p->bytes[0]),
+        nm_fn_i64(f, p->bytes[1]),
+        nm_fn_i64(f, p->bytes[2]),
+        nm_fn_i64(f, p->plain[0]),
+        nm_fn_i64(f, p->plain[1]),
         nm_fn_i64(f, decodes(g)),
     };
     int n = sizeof word / sizeof *word;
@@ -115,8 +120,11 @@ static void write_count(nm_gen *g, const nm_dot_kernel *d)
 
 static bool write_host_kernel(nm_gen *g, const nm_dot_kernel *d, LLVMValueRef *hook)
 {
+    nm_dot_places place;
+    if (!nm_dot_make_places(g, d, &place))
+        return false;
     nm_gen_begin_kernel(g, "kernel");
-    LLVMValueRef arg[] = {write_spec(g, d),
+    LLVMValueRef arg[] = {write_spec(g, d, &place),
                           nm_gen_env(g),
                           size_of(g, d, NM_DOT_BATCH),
                           size_of(g, d, NM_DOT_M),
@@ -125,10 +133,13 @@ static bool write_host_kernel(nm_gen *g, const nm_dot_kernel *d, LLVMValueRef *h
                           hook[0],
                           hook[1],
                           hook[2],
+                          place.hook[0],
+                          place.hook[1],
+                          place.hook[2],
                           g->from,
                           g->to,
                           g->scratch};
-    nm_gen_call(g, "nmk_gemm", g->fn.nothing, 12, arg);
+    nm_gen_call(g, "nmk_gemm", g->fn.nothing, sizeof arg / sizeof *arg, arg);
     nm_fn_finish(&g->fn, NULL);
     write_count(g, d);
     g->scratch_bytes = NMK_GEMM_SCRATCH;

@@ -1,5 +1,5 @@
 // The kernel of a product while it is written: kernel_dot.c has what it reads and computes,
-// kernel_dot_store.c its epilogue.
+// kernel_dot_store.c its epilogue, kernel_dot_place.c where its elements lie.
 #ifndef NM_CODEGEN_KERNEL_DOT_H
 #define NM_CODEGEN_KERNEL_DOT_H
 
@@ -24,5 +24,13 @@ bool nm_dot_make_points(nm_gen *g, nm_dot_kernel *d);
 LLVMValueRef nm_dot_together(nm_gen *g, const nm_dot_kernel *d);
 // The hook (nmk_store on a GPU, nmk_finish on the host). NULL: reported.
 LLVMValueRef nm_dot_store(nm_gen *g, const nm_dot_kernel *d);
+
+// The places of a, b and the result, as nmk_gemm takes them. False: reported.
+typedef struct nm_dot_places {
+    LLVMValueRef hook[3]; // nmk_place; null where bytes is 0
+    int64_t bytes[3];     // of an element
+    bool plain[2];        // of an operand: what lies there is what is multiplied
+} nm_dot_places;
+bool nm_dot_make_places(nm_gen *g, const nm_dot_kernel *d, nm_dot_places *p);
 
 #endif

@@ -42,17 +42,55 @@ HOOK void c_mn(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, cons
     p->c[m * p->N + n + j] = c[j];
 }
 
-#define KERNEL(NAME, A_ALONG, B_ALONG, A, B)                                                       \
-    static const nmk_gemm_spec spec_##NAME = {.a_along = A_ALONG, .b_along = B_ALONG, .few = 1};   \
+HOOK const void *at_mk(const void *env, int64_t b, int64_t m, int64_t k)
+{
+    const product *p = env;
+    (void)b;
+    return p->a + m * p->K + k;
+}
+HOOK const void *at_km(const void *env, int64_t b, int64_t m, int64_t k)
+{
+    const product *p = env;
+    (void)b;
+    return p->a + k * p->M + m;
+}
+HOOK const void *at_nk(const void *env, int64_t b, int64_t n, int64_t k)
+{
+    const product *p = env;
+    (void)b;
+    return p->b + n * p->K + k;
+}
+HOOK const void *at_kn(const void *env, int64_t b, int64_t n, int64_t k)
+{
+    const product *p = env;
+    (void)b;
+    return p->b + k * p->N + n;
+}
+HOOK const void *at_mn(const void *env, int64_t b, int64_t m, int64_t n)
+{
+    const product *p = env;
+    (void)b;
+    return p->c + m * p->N + n;
+}
+
+#define KERNEL(NAME, A_ALONG, B_ALONG, A, B, AT_A, AT_B)                                           \
+    static const nmk_gemm_spec spec_##NAME = {.a_along = A_ALONG,                                  \
+                                              .b_along = B_ALONG,                                  \
+                                              .few = 1,                                            \
+                                              .a_bytes = 4,                                        \
+                                              .b_bytes = 4,                                        \
+                                              .c_bytes = 4,                                        \
+                                              .a_plain = 1,                                        \
+                                              .b_plain = 1};                                       \
     static void NAME(const void *what)                                                             \
     {                                                                                              \
         product p = *(const product *)what;                                                        \
-        nmk_gemm(&spec_##NAME, &p, 1, p.M, p.N, p.K, A, B, c_mn, 0,                                \
+        nmk_gemm(&spec_##NAME, &p, 1, p.M, p.N, p.K, A, B, c_mn, AT_A, AT_B, at_mn, 0,             \
                  nmk_gemm_count(1, p.M, p.N, 0), p.scratch);                                       \
     }
-KERNEL(nt, NMK_ALONG_K, NMK_ALONG_K, a_mk, b_nk)
-KERNEL(nn, NMK_ALONG_K, NMK_ALONG_ROW, a_mk, b_kn)
-KERNEL(tn, NMK_ALONG_ROW, NMK_ALONG_ROW, a_km, b_kn)
+KERNEL(nt, NMK_ALONG_K, NMK_ALONG_K, a_mk, b_nk, at_mk, at_nk)
+KERNEL(nn, NMK_ALONG_K, NMK_ALONG_ROW, a_mk, b_kn, at_mk, at_kn)
+KERNEL(tn, NMK_ALONG_ROW, NMK_ALONG_ROW, a_km, b_kn, at_km, at_kn)
 
 static void measure(product p, double peak)
 {

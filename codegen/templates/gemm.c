@@ -8,11 +8,11 @@
 //       for each chunk of KC of k
 //         pack A [rows, chunk]
 //         for each strip: pack B [chunk, strip], then panel products: C += A B
-//       store the C block through the hook
+//                         of the last chunk: store the strip of C through the hook
 //
 // The sum of an element is chunk by chunk, in order, whatever the blocks are: any split gives the
 // same bits.
-#include "codegen/templates/gemm.h"
+#include "codegen/templates/gemm_pack.h"
 
 typedef struct room { // how a block uses the scratch
     float *restrict c, *restrict a, *restrict b, *restrict stage;
@@ -21,12 +21,11 @@ typedef struct room { // how a block uses the scratch
 enum {
     A_SIZE = KC * MR + 2 * VL, // at least panel_size(MR, KC)
     B_SIZE = KC * NR + 2 * VL,
-    LINES = 16, // staged at a time where the rows lie side by side: their cache misses overlap
     STAGE = NR * KC > LINES *ROWS ? NR *KC : LINES *ROWS,
     ROOM = ROWS * STRETCH + ROWS / MR * A_SIZE + STRIP / NR * B_SIZE + STAGE,
 };
 _Static_assert(4 * ROOM <= NMK_GEMM_SCRATCH, "the scratch of a matrix product");
-_Static_assert(ROWS >= STRIP, "a staged line");
+_Static_assert(ROWS >= STRIP && STRETCH % STRIP == 0, "a staged line");
 
 NMK_INLINE room room_in(float *scratch)
 {
@@ -50,40 +49,62 @@ NMK_ENTRY int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N, int64_t togeth
 
 // --- one block ---------------------------------------------------------------------------------
 
-// Rows row.. of x, chunk [k, k + kn), as panels.
-NMK_INLINE void pack(const gemm *g, operand x, panels form, int64_t batch, int64_t row, int64_t k,
-                     int64_t kn, float *restrict to, float *restrict stage)
+typedef struct strip {      // of a block's columns, times a chunk of k
+    int64_t n, k, kn;       // the first column in the block; the chunk
+    part b, next_b, next_a; // what is packed; what comes next
+    int64_t ends;           // no chunk is behind this one
+} strip;
+
+// The strip from column n of chunk k on, and what comes behind it: the next strip, or the first of
+// the next chunk, and then A's part of that.
+NMK_INLINE strip strip_at(const gemm *g, block at, int64_t n, int64_t k)
 {
-    if (x.along == NMK_ALONG_ROW) {
-        for (int64_t p = 0; p < kn; p += LINES) {
-            int64_t count = min64(LINES, kn - p);
-            for (int64_t t = 0; t < count; t++)
-                read_line(x, g->env, batch, row, k + p + t, form.n, stage + t * ROWS);
-            nmk_panels_put(&form, p, count, stage, ROWS, to);
-        }
-        return;
+    int64_t kn = min64(KC, g->K - k), behind = k + kn;
+    strip s = {.n = n, .k = k, .kn = kn, .ends = behind >= g->K};
+    s.b = (part){at.batch, at.n + n, min64(STRIP, at.cols - n), k, kn};
+    s.next_b = s.b;
+    s.next_b.row += STRIP;
+    if (n + STRIP >= at.cols) {
+        int64_t next = min64(KC, g->K - behind);
+        s.next_b = (part){at.batch, at.n, STRIP, behind, next};
+        s.next_a = (part){at.batch, at.m, at.rows, behind, next};
     }
-    for (int64_t r = 0; r < form.n; r += form.h, to += form.size) {
-        int64_t n = min64(form.h, form.n - r);
-        for (int64_t i = 0; i < n; i++)
-            read_line(x, g->env, batch, row + r + i, k, kn, stage + i * KC);
-        nmk_panel_from_rows(n, n < form.h ? form.last : form.h, kn, stage, KC, to);
+    s.next_b.rows = min64(STRIP, at.n + at.cols - s.next_b.row);
+    return s;
+}
+
+// C += A B of a strip, a panel of A at a time; between them a share of what comes next is fetched.
+NMK_INLINE void multiply_strip(const gemm *g, block at, const strip *s, panels a, panels b, room r)
+{
+    for (int64_t i = 0; i < a.n; i += a.h) {
+        panels one = a;
+        one.n = min64(a.h, a.n - i);
+        nmk_panels_product(&one, &b, s->kn, r.a + i / a.h * a.size, r.b, r.c + i * STRETCH + s->n,
+                           STRETCH, s->k > 0);
+        fetch(g, &g->b, &s->next_b, i / a.h, ceil_div(a.n, a.h));
+        fetch(g, &g->a, &s->next_a, i / a.h, ceil_div(a.n, a.h));
+        if (s->ends)
+            fetch_result(g, at, s->n, b.n, i, i + a.h);
     }
 }
 
 NMK_INLINE void do_block(const gemm *g, block at, room r)
 {
     for (int64_t k = 0; k < g->K; k += KC) {
-        int64_t kn = min64(KC, g->K - k);
-        panels a = a_panels(at.rows, kn);
-        pack(g, g->a, a, at.batch, at.m, k, kn, r.a, r.stage);
+        part all = {at.batch, at.m, at.rows, k, min64(KC, g->K - k)};
+        panels a = a_panels(at.rows, all.kn);
+        pack(g, &g->a, &all, a, r.a, r.stage);
         for (int64_t n = 0; n < at.cols; n += STRIP) {
-            panels b = b_panels(min64(STRIP, at.cols - n), kn);
-            pack(g, g->b, b, at.batch, at.n + n, k, kn, r.b, r.stage);
-            nmk_panels_product(&a, &b, kn, r.a, r.b, r.c + n, STRETCH, k > 0);
+            strip s = strip_at(g, at, n, k);
+            panels b = b_panels(s.b.rows, s.kn);
+            pack(g, &g->b, &s.b, b, r.b, r.stage);
+            multiply_strip(g, at, &s, a, b, r);
+            if (s.ends && !g->together)
+                write_columns(g, at, n, n + s.b.rows, r.c);
         }
     }
-    write_block(g, at, r.c);
+    if (g->together || g->K == 0)
+        write_columns(g, at, 0, at.cols, r.c);
 }
 
 // --- the entry ---------------------------------------------------------------------------------
@@ -109,14 +130,16 @@ NMK_INLINE void clear(float *restrict c, int64_t n)
 }
 
 NMK_ENTRY void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int64_t M, int64_t N,
-                        int64_t K, nmk_load *a, nmk_load *b, nmk_finish *c, int64_t from,
-                        int64_t to, void *scratch)
+                        int64_t K, nmk_load *a, nmk_load *b, nmk_finish *c, nmk_place *a_at,
+                        nmk_place *b_at, nmk_place *c_at, int64_t from, int64_t to, void *scratch)
 {
     gemm g = {.env = env, .M = M, .N = N, .K = K, .put = c, .c_run = s->c_run};
     g.together = s->together;
     g.points = s->points;
-    g.a = (operand){a, s->a_along, s->a_run};
-    g.b = (operand){b, s->b_along, s->b_run};
+    g.a = (operand){a, s->a_along, s->a_run, a_at, s->a_bytes, s->a_plain};
+    g.b = (operand){b, s->b_along, s->b_run, b_at, s->b_bytes, s->b_plain};
+    g.c_at = c_at;
+    g.c_bytes = s->c_bytes;
     (void)B;
     for (int64_t took; from < to; from += took) {
         block at = block_at(&g, from, to - from, &took);

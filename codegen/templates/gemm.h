@@ -6,15 +6,18 @@
 #include "codegen/templates/simd.h"
 
 enum {
-    STRIP = 4 * NR,                 // columns of a unit of the parallel range, and of packed B
-    STRETCH = VL == 16 ? 512 : 256, // most columns of C in scratch: what packing A is paid by
+    STRIP = 2 * NR,                 // columns of a unit of the parallel range, and of packed B
+    STRETCH = VL == 16 ? 768 : 384, // most columns of C in scratch: what packing A is paid by
     ROWS = 24 * MR,                 // most rows of a block: what packing B is paid by
     FEW_ROWS = 4,                   // up to here nothing is packed (gemv.c)
+    LINES = 16, // packed at a time where the rows lie side by side: their cache misses overlap
 };
 
 typedef struct operand {
     nmk_load *get;
     int64_t along, run; // which index is contiguous, and its period
+    nmk_place *at;
+    int64_t bytes, plain; // of an element at its place, 0: none; it is the float itself
 } operand;
 
 typedef struct gemm { // one call
@@ -23,6 +26,8 @@ typedef struct gemm { // one call
     operand a, b;
     nmk_finish *put;
     int64_t c_run, together, points;
+    nmk_place *c_at;
+    int64_t c_bytes;
 } gemm;
 
 typedef struct block { // of the result
@@ -58,12 +63,13 @@ NMK_INLINE int64_t unit_columns(int64_t together)
     return together ? together * max64(1, STRIP / together) : STRIP;
 }
 
-// The sums c (rows STRETCH apart) to the result.
-NMK_INLINE void write_block(const gemm *g, block at, const float *restrict c)
+// The sums c (rows STRETCH apart) of columns [from, to) of a block to the result.
+NMK_INLINE void write_columns(const gemm *g, block at, int64_t from, int64_t to,
+                              const float *restrict c)
 {
     for (int64_t i = 0; i < at.rows; i++, c += STRETCH)
-        for (int64_t n = 0; n < at.cols;) {
-            int64_t part = run_left(g->c_run, at.n + n, at.cols - n);
+        for (int64_t n = from; n < to;) {
+            int64_t part = run_left(g->c_run, at.n + n, to - n);
             int64_t points = g->together ? g->points : part;
             for (int64_t j = 0; j < points; j++)
                 g->put(g->env, at.batch, at.m + i, at.n + n, j, c + n);

@@ -59,5 +59,5 @@ NMK_ENTRY void nmk_gemv(const gemm *g, block at, float *restrict scratch)
     else
         for (int64_t k = 0; k < g->K; k += GEMV_LINES)
             add_outer(g, at, k, r);
-    write_block(g, at, r.c);
+    write_columns(g, at, 0, at.cols, r.c);
 }

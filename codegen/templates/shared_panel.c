@@ -74,14 +74,15 @@ NMK_INLINE void put(float *at, int64_t r, int64_t h, vf x)
         store_part(at + r, h - r, x);
 }
 
-// Rows r.. of a panel, VL of its depth, from the n >= 1 rows at `src`.
-static void pack_block(int64_t n, int64_t r, int64_t h, const float *src, int64_t ld, float *panel)
+// Rows r.. of a panel, VL of its depth from p on, of which n >= 1 are there.
+static void pack_block(int64_t n, int64_t r, int64_t h, const float *const *row, int64_t p,
+                       float *panel)
 {
     vi lane;
     vf x[VL];
     NMK_UNROLL for (int i = 0; i < VL; i++)
     {
-        x[i] = load(src + min64(i, n - 1) * ld); // an absent row: any, its lanes become zeros
+        x[i] = load(row[min64(i, n - 1)] + p); // an absent row: any, its lanes become zeros
         lane[i] = i;
     }
     transpose(x);
@@ -95,48 +96,74 @@ static void pack_block(int64_t n, int64_t r, int64_t h, const float *src, int64_
 }
 
 // The same for kn < VL of the depth.
-static void pack_rest(int64_t n, int64_t r, int64_t h, int64_t kn, const float *src, int64_t ld,
-                      float *panel)
+static void pack_rest(int64_t n, int64_t r, int64_t h, int64_t kn, const float *const *row,
+                      int64_t p, float *panel)
 {
     float in[VL * VL] = {0}, out[VL * NR + VL];
-    for (int64_t i = 0; i < min64(n, VL); i++)
-        for (int64_t p = 0; p < kn; p++)
-            in[i * VL + p] = src[i * ld + p];
-    pack_block(n, r, h, in, VL, out);
+    const float *line[VL];
+    for (int64_t i = 0; i < min64(n, VL); i++) {
+        line[i] = in + i * VL;
+        for (int64_t t = 0; t < kn; t++)
+            in[i * VL + t] = row[i][p + t];
+    }
+    pack_block(n, r, h, line, 0, out);
     for (int64_t t = 0; t < kn; t++)
         put(panel + t * h, r, h, load(out + t * h + r));
 }
 
-void nmk_panel_from_rows(int64_t n, int64_t h, int64_t k, const float *src, int64_t ld,
-                         float *panel)
+void nmk_panel_from_lines(int64_t n, int64_t h, int64_t k, const float *const *row, float *panel)
 {
-    for (int64_t r = 0; r < h; r += VL, src += VL * ld)
+    for (int64_t r = 0; r < h; r += VL, row += VL)
         for (int64_t p = 0; p < k; p += VL)
             if (r >= n)
                 for (int64_t t = p; t < min64(p + VL, k); t++)
                     put(panel + t * h, r, h, splat(0));
             else if (p + VL <= k)
-                pack_block(n - r, r, h, src + p, ld, panel + p * h);
+                pack_block(n - r, r, h, row, p, panel + p * h);
             else
-                pack_rest(n - r, r, h, k - p, src + p, ld, panel + p * h);
+                pack_rest(n - r, r, h, k - p, row, p, panel + p * h);
 }
 
-// Lines p.. of one panel of height h, of which n rows are there; two vectors at most are a line.
-static void put_lines(int64_t n, int64_t h, int64_t count, const float *src, int64_t ld, float *to)
+void nmk_panel_from_rows(int64_t n, int64_t h, int64_t k, const float *src, int64_t ld,
+                         float *panel)
+{
+    const float *row[2 * VL];
+    for (int64_t i = 0; i < n; i++)
+        row[i] = src + i * ld;
+    nmk_panel_from_lines(n, h, k, row, panel);
+}
+
+// Lines of the depth, from row `at` of theirs on, into one panel of height h, of which n rows are
+// there; two vectors at most are a line.
+static void put_lines(int64_t n, int64_t h, int64_t count, const float *const *line, int64_t at,
+                      float *to)
 {
     for (int64_t r = 0; r < h; r += VL)
         for (int64_t t = 0; t < count; t++) {
-            const float *line = src + t * ld + r;
-            put(to + t * h, r, h, n - r >= VL ? load(line) : load_part(line, n - r));
+            const float *x = line[t] + at + r;
+            put(to + t * h, r, h, n - r >= VL ? load(x) : load_part(x, n - r));
         }
+}
+
+void nmk_panels_put_lines(const panels *x, int64_t p, int64_t count, const float *const *line,
+                          float *to)
+{
+    for (int64_t i = 0; i < x->n; i += x->h, to += x->size) {
+        int64_t h = x->n - i < x->h ? x->last : x->h;
+        put_lines(x->n - i, h, count, line, i, to + p * h);
+    }
 }
 
 void nmk_panels_put(const panels *x, int64_t p, int64_t count, const float *src, int64_t ld,
                     float *to)
 {
-    for (int64_t i = 0; i < x->n; i += x->h, src += x->h, to += x->size) {
-        int64_t h = x->n - i < x->h ? x->last : x->h;
-        put_lines(x->n - i, h, count, src, ld, to + p * h);
+    enum { SOME = 16 };
+    const float *line[SOME];
+    for (int64_t t = 0; t < count; t += SOME) {
+        int64_t n = min64(SOME, count - t);
+        for (int64_t i = 0; i < n; i++)
+            line[i] = src + (t + i) * ld;
+        nmk_panels_put_lines(x, p + t, n, line, to);
     }
 }
 

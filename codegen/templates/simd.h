@@ -27,10 +27,10 @@
 #define NMK_SIZED(name)     NMK_JOIN(name, NM_VL)
 
 enum {
-    VL = NM_VL,                // floats in a vector
-    NR = 2 * VL,               // columns of the microkernel
-    MR = VL == 16 ? 14 : 6,    // rows: 2 * MR accumulators, 2 of B and 1 of A fill the registers
-    KC = VL == 16 ? 384 : 256, // depth of a panel: an A panel stays in the first-level cache
+    VL = NM_VL,             // floats in a vector
+    NR = 2 * VL,            // columns of the microkernel
+    MR = VL == 16 ? 14 : 6, // rows: 2 * MR accumulators, 2 of B and 1 of A fill the registers
+    KC = 256,               // depth of a panel: an A panel stays in the first-level cache
 };
 
 typedef float vf __attribute__((vector_size(4 * NM_VL)));
@@ -96,10 +96,12 @@ NMK_INLINE panels a_panels(int64_t n, int64_t k)
 }
 NMK_INLINE panels b_panels(int64_t n, int64_t k) { return (panels){n, NR, NR, panel_size(NR, k)}; }
 
-#define nmk_panel_product   NMK_SIZED(nmk_panel_product)
-#define nmk_panel_from_rows NMK_SIZED(nmk_panel_from_rows)
-#define nmk_panels_put      NMK_SIZED(nmk_panels_put)
-#define nmk_panels_product  NMK_SIZED(nmk_panels_product)
+#define nmk_panel_product    NMK_SIZED(nmk_panel_product)
+#define nmk_panel_from_rows  NMK_SIZED(nmk_panel_from_rows)
+#define nmk_panel_from_lines NMK_SIZED(nmk_panel_from_lines)
+#define nmk_panels_put_lines NMK_SIZED(nmk_panels_put_lines)
+#define nmk_panels_put       NMK_SIZED(nmk_panels_put)
+#define nmk_panels_product   NMK_SIZED(nmk_panels_product)
 
 // c[h][NR] (rows ldc apart) = or += the product of an A and a B panel of depth k.
 NMK_SHARED void nmk_panel_product(int64_t h, int64_t k, const float *a, const float *b, float *c,
@@ -108,10 +110,16 @@ NMK_SHARED void nmk_panel_product(int64_t h, int64_t k, const float *a, const fl
 // zeros. Reads nothing else; writes up to panel_size(h, k) elements. With h = NR it makes B panels.
 NMK_SHARED void nmk_panel_from_rows(int64_t n, int64_t h, int64_t k, const float *src, int64_t ld,
                                     float *panel);
+// The same of rows that lie anywhere.
+NMK_SHARED void nmk_panel_from_lines(int64_t n, int64_t h, int64_t k, const float *const *row,
+                                     float *panel);
 // Lines p .. p + count of the depth, each with all rows side by side (line t at src + t * ld), into
 // the panels. p must increase from call to call.
 NMK_SHARED void nmk_panels_put(const panels *x, int64_t p, int64_t count, const float *src,
                                int64_t ld, float *to);
+// The same of lines that lie anywhere.
+NMK_SHARED void nmk_panels_put_lines(const panels *x, int64_t p, int64_t count,
+                                     const float *const *line, float *to);
 
 // c[a.n][b.n] = or += the product of packed operands of depth k.
 NMK_SHARED void nmk_panels_product(const panels *a, const panels *b, int64_t k, const float *ap,

@@ -49,6 +49,11 @@ typedef void nmk_store(const void *env, int64_t b, int64_t m, int64_t n, int64_t
 typedef void nmk_finish(const void *env, int64_t b, int64_t m, int64_t n, int64_t j,
                         const float *c);
 
+// Where element (b, i, k) of an operand, or (b, m, n) of the result, lies in memory: templates
+// fetch it ahead. The element is of `bytes` in the spec; 0: it lies at no one place, and this is
+// not called.
+typedef const void *nmk_place(const void *env, int64_t b, int64_t i, int64_t k);
+
 enum { NMK_ALONG_K, NMK_ALONG_ROW }; // which index of an operand is contiguous in memory
 
 typedef struct nmk_gemm_spec { // a constant; all int64_t, so that it is plain words
@@ -56,7 +61,9 @@ typedef struct nmk_gemm_spec { // a constant; all int64_t, so that it is plain w
     int64_t a_run, b_run;      // period of the contiguous index; 0: flat
     int64_t c_run;             // period of n in the result, whose n should be contiguous
     // Columns that the epilogue reads together, which divide N; c_run then. 0: it reads its own.
-    int64_t together, points; // and how many points j stand for all of them
+    int64_t together, points;          // and how many points j stand for all of them
+    int64_t a_bytes, b_bytes, c_bytes; // at their places
+    int64_t a_plain, b_plain;          // what lies there is the float that is multiplied
     int64_t few; // have a path for M <= 4 that packs nothing (decode: the time is reading b once)
 } nmk_gemm_spec;
 
@@ -66,7 +73,8 @@ int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N, int64_t together);
 // chunks in order, in f32; the order depends on (M, N, K) alone. M <= 4 (decode) reads b once,
 // unpacked. K = 0 stores 0.
 void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int64_t M, int64_t N, int64_t K,
-              nmk_load *a, nmk_load *b, nmk_finish *c, int64_t from, int64_t to, void *scratch);
+              nmk_load *a, nmk_load *b, nmk_finish *c, nmk_place *a_at, nmk_place *b_at,
+              nmk_place *c_at, int64_t from, int64_t to, void *scratch);
 enum { NMK_GEMM_SCRATCH = 2 << 20, NMK_GEMM_TOGETHER = 256 }; // bytes; most columns
 
 // --- attention ---------------------------------------------------------------------------------

@@ -37,6 +37,11 @@ HOOK float b_kn(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
     const product *p = env;
     return 2 * p->b[(b * p->K + k) * p->N + n + j];
 }
+HOOK float b_plain(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
+{
+    const product *p = env;
+    return p->b[(b * p->K + k) * p->N + n + j];
+}
 HOOK float b_split(const void *env, int64_t b, int64_t n, int64_t k,
                    int64_t j) // [n / split, k, n % split]
 {
@@ -66,20 +71,53 @@ HOOK void c_turned(const void *env, int64_t b, int64_t m, int64_t n, int64_t j, 
     to[j] = c[k] + p->bias[n + k];
 }
 
+HOOK const void *at_mk(const void *env, int64_t b, int64_t m, int64_t k)
+{
+    const product *p = env;
+    return p->a + (b * p->M + m) * p->K + k;
+}
+HOOK const void *at_km(const void *env, int64_t b, int64_t m, int64_t k)
+{
+    const product *p = env;
+    return p->a + (b * p->K + k) * p->M + m;
+}
+HOOK const void *at_nk(const void *env, int64_t b, int64_t n, int64_t k)
+{
+    const product *p = env;
+    return p->b + (b * p->N + n) * p->K + k;
+}
+HOOK const void *at_kn(const void *env, int64_t b, int64_t n, int64_t k)
+{
+    const product *p = env;
+    return p->b + (b * p->K + k) * p->N + n;
+}
+HOOK const void *at_mn(const void *env, int64_t b, int64_t m, int64_t n)
+{
+    const product *p = env;
+    return p->c + (b * p->M + m) * p->N + n;
+}
+
 typedef void kernel(const product *p, int64_t from, int64_t to, void *scratch);
-#define KERNEL(NAME, A, B_, C, ...)                                                                \
+#define KERNEL(NAME, A, B_, C, AT_A, AT_B, AT_C, ...)                                              \
     static void NAME(const product *p, int64_t from, int64_t to, void *scratch)                    \
     {                                                                                              \
         nmk_gemm_spec s = {__VA_ARGS__};                                                           \
-        nmk_gemm(&s, p, p->B, p->M, p->N, p->K, A, B_, C, from, to, scratch);                      \
+        nmk_gemm(&s, p, p->B, p->M, p->N, p->K, A, B_, C, AT_A, AT_B, AT_C, from, to, scratch);    \
     }
-KERNEL(nt, a_mk, b_nk, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_K, .few = 1)
-KERNEL(nn, a_mk, b_kn, c_mn, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW, .few = 1)
-KERNEL(tn, a_km, b_kn, c_mn, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW)
-KERNEL(split, a_km, b_split, c_split, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW,
+KERNEL(nt, a_mk, b_nk, c_mn, at_mk, at_nk, at_mn, .a_bytes = 4, .b_bytes = 4, .c_bytes = 4,
+       .a_plain = 1, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_K, .few = 1)
+KERNEL(nn, a_mk, b_kn, c_mn, at_mk, at_kn, 0, .a_bytes = 4, .b_bytes = 4, .a_plain = 1,
+       .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW, .few = 1)
+KERNEL(tn, a_km, b_kn, c_mn, at_km, 0, at_mn, .a_bytes = 4, .a_plain = 1, .c_bytes = 4,
+       .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW)
+KERNEL(split, a_km, b_split, c_split, 0, 0, 0, .a_along = NMK_ALONG_ROW, .b_along = NMK_ALONG_ROW,
        .b_run = p->split, .c_run = p->split)
-KERNEL(turned, a_mk, b_kn, c_turned, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW, .few = 1,
-       .c_run = p->split, .together = p->split, .points = (p->split + 1) / 2)
+KERNEL(turned, a_mk, b_kn, c_turned, 0, 0, 0, .a_along = NMK_ALONG_K, .b_along = NMK_ALONG_ROW,
+       .few = 1, .c_run = p->split, .together = p->split, .points = (p->split + 1) / 2)
+
+KERNEL(plain, a_km, b_plain, c_mn, at_km, at_kn, at_mn, .a_along = NMK_ALONG_ROW,
+       .b_along = NMK_ALONG_ROW, .a_bytes = 4, .b_bytes = 4, .c_bytes = 4, .a_plain = 1,
+       .b_plain = 1)
 
 static double error(const product *p, kernel *k, const float *c)
 {
@@ -92,6 +130,7 @@ static double error(const product *p, kernel *k, const float *c)
                     double x = (k == nt || k == nn || k == turned ? a_mk : a_km)(p, b, m, i, 0) *
                                (double)(k == nt      ? b_nk
                                         : k == split ? b_split
+                                        : k == plain ? b_plain
                                                      : b_kn)(p, b, n, i, 0);
                     t += x, size += fabs(x);
                 }
@@ -143,7 +182,7 @@ static void test_size(int64_t B, int64_t M, int64_t N, int64_t K, int64_t inner)
                  NULL};
     p.c = malloc((size_t)(B * M * N) * 4 + 4);
     test_kernel(&p, nt, "NT"), test_kernel(&p, nn, "NN"), test_kernel(&p, tn, "TN"),
-        test_kernel(&p, split, "split");
+        test_kernel(&p, split, "split"), test_kernel(&p, plain, "plain");
     if (inner <= NMK_GEMM_TOGETHER)
         test_kernel(&p, turned, "turned");
     free((void *)p.a), free((void *)p.b), free((void *)p.bias), free(p.c);
