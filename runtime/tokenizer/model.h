@@ -42,6 +42,6 @@ struct nmrt_word_model {
     bool bytes;    // words come as bytes: the model itself maps them to ByteLevel's characters
 };
 
-extern const nmrt_word_model_type nmrt_bpe_type;
+extern const nmrt_word_model_type nmrt_bpe_type, nmrt_unigram_type;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "runtime/tokenizer/byte_level.h"
 #include "runtime/tokenizer/fields.h"
+#include "runtime/tokenizer/precompiled.h"
 #include "runtime/tokenizer/utf8.h"
 
 #include <stdlib.h>
@@ -130,6 +131,7 @@ static const nmrt_normal_type types[] = {
     {"NFKD", NULL, nfkd, NULL},
     {"Lowercase", NULL, lower, NULL},
     {"ByteLevel", NULL, map_bytes, NULL},
+    {"Precompiled", nmrt_precompiled_read, nmrt_precompiled_apply, nmrt_precompiled_release},
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const nmrt_word_model_type *const model_types[] = {&nmrt_bpe_type};
+static const nmrt_word_model_type *const model_types[] = {&nmrt_bpe_type, &nmrt_unigram_type};
 enum { N_MODEL_TYPES = sizeof model_types / sizeof *model_types };
 
 typedef struct pipeline {

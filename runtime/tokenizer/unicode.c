@@ -89,3 +89,19 @@ void nmrt_lower_add(nmrt_text *out, const char *text, size_t n)
         at += (size_t)length;
     }
 }
+
+size_t nmrt_cluster(const char *text, size_t n)
+{
+    int length;
+    utf8proc_int32_t state = 0;
+    int32_t c = nmrt_utf8_get(text, n, &length);
+    size_t at = (size_t)length;
+    while (at < n) {
+        int32_t next = nmrt_utf8_get(text + at, n - at, &length);
+        if (utf8proc_grapheme_break_stateful(c, next, &state))
+            break;
+        at += (size_t)length;
+        c = next;
+    }
+    return at;
+}

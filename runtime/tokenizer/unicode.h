@@ -11,6 +11,9 @@ bool nmrt_is_punctuation(int32_t c); // the categories P*, and all of ASCII's th
 bool nmrt_is_mark(int32_t c);        // the categories M*
 bool nmrt_is_word(int32_t c);        // \w of UTS #18: Alphabetic, M*, Nd, Pc, Join_Control
 
+// Bytes of the first extended grapheme cluster (UAX #29) of UTF-8; n >= 1.
+size_t nmrt_cluster(const char *text, size_t n);
+
 typedef enum { NMRT_NFC, NMRT_NFD, NMRT_NFKC, NMRT_NFKD } nmrt_normal_form;
 
 // Appends the normal form of UTF-8.

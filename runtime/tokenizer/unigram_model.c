@@ -1,0 +1,240 @@
+// The model Unigram of a tokenizer.json: a list of pieces, each with its score. Words are cut by
+// unigram.h; neighbours that are unknown are one token, or their bytes if all of these are pieces.
+#include "runtime/tokenizer/fields.h"
+#include "runtime/tokenizer/model.h"
+#include "runtime/tokenizer/unigram.h"
+#include "runtime/tokenizer/vocabulary.h"
+#include "runtime/tokenizer/words.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double UNKNOWN_PENALTY = 10; // below the least score
+
+typedef struct unigram {
+    nmrt_word_model model;
+    nmrt_vocabulary vocabulary;
+    nmrt_trie trie;
+    double *score; // [vocabulary.size]
+    double least;  // of all scores
+    int64_t unknown;
+    int32_t byte[256]; // pieces "<0x00>" ..., or -1
+    bool byte_fallback;
+} unigram;
+
+// --- reading
+// ----------------------------------------------------------------------------------------
+
+static bool read_score(const nmrt_json *doc, int node, double *score)
+{
+    char digits[64], *end;
+    const nmrt_json_node *number = node < 0 ? NULL : &doc->node[node];
+    if (!number || number->kind != NMRT_JSON_NUMBER || number->n_text >= sizeof digits)
+        return false;
+    memcpy(digits, number->text, number->n_text);
+    digits[number->n_text] = 0;
+    *score = strtod(digits, &end);
+    return !*end && isfinite(*score);
+}
+
+// ["piece", score]; its id is its place in the list.
+static nmrt_status read_piece(unigram *u, const nmrt_json *doc, int node, int64_t id, nmrt_error *e)
+{
+    int text = nmrt_json_first(doc, node), score = text < 0 ? -1 : doc->node[text].next;
+    nmrt_text piece = {0};
+    nmrt_text_add_bytes(&piece, "", 0);
+    if (!read_score(doc, score, &u->score[id]) || doc->node[score].next >= 0)
+        return nmrt_fail(e, NMRT_CORRUPT, "vocab: entry %lld is not a piece with its score",
+                         (long long)id);
+    nmrt_status status = nmrt_field_unescape(doc, text, &piece, e);
+    if (status == NMRT_OK)
+        status = nmrt_vocabulary_add(&u->vocabulary, piece.at, piece.n, id, e);
+    nmrt_text_release(&piece);
+    u->least = fmin(u->least, u->score[id]);
+    return status;
+}
+
+static nmrt_status read_vocabulary(unigram *u, const nmrt_json *doc, int node, nmrt_error *e)
+{
+    int vocab = nmrt_json_get(doc, node, "vocab");
+    int64_t n = 0, id = 0;
+    if (vocab < 0 || doc->node[vocab].kind != NMRT_JSON_ARRAY)
+        return nmrt_fail(e, NMRT_CORRUPT, "vocab is not a list");
+    for (int i = nmrt_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
+        n++;
+    u->score = calloc((size_t)n + 1, sizeof *u->score);
+    if (!u->score)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for %lld pieces", (long long)n);
+    for (int i = nmrt_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
+        NMRT_TRY(read_piece(u, doc, i, id++, e));
+    u->model.size = u->model.count = n;
+    return NMRT_OK;
+}
+
+static nmrt_status build_trie(unigram *u, nmrt_error *e)
+{
+    const nmrt_vocabulary *v = &u->vocabulary;
+    nmrt_trie_key *key = malloc(((size_t)v->n + 1) * sizeof *key);
+    if (!key)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for %d pieces", v->n);
+    for (int32_t i = 0; i < v->n; i++) // of equal pieces the vocabulary has the last
+        key[i] = (nmrt_trie_key){v->bytes.at + v->entry[i].at, v->entry[i].n, v->entry[i].id};
+    nmrt_status status = nmrt_trie_build(&u->trie, key, v->n, NULL, e);
+    free(key);
+    return status;
+}
+
+static void find_bytes(unigram *u)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char s[8];
+        snprintf(s, sizeof s, "<0x%02X>", byte);
+        u->byte[byte] = (int32_t)nmrt_vocabulary_id(&u->vocabulary, s, 6);
+    }
+}
+
+static nmrt_status read_model(unigram *u, const nmrt_json *doc, int node, nmrt_error *e)
+{
+    u->least = INFINITY;
+    u->unknown = -1;
+    NMRT_TRY(nmrt_field_bool(doc, node, "byte_fallback", &u->byte_fallback, e));
+    NMRT_TRY(nmrt_field_int(doc, node, "unk_id", &u->unknown, e));
+    NMRT_TRY(read_vocabulary(u, doc, node, e));
+    if (u->unknown < -1 || u->unknown >= u->model.size)
+        return nmrt_fail(e, NMRT_CORRUPT, "unk_id %lld is no piece of vocab",
+                         (long long)u->unknown);
+    find_bytes(u);
+    return build_trie(u, e);
+}
+
+static void close_unigram(nmrt_word_model *m)
+{
+    unigram *u = (unigram *)m;
+    nmrt_vocabulary_release(&u->vocabulary);
+    nmrt_trie_release(&u->trie);
+    free(u->score);
+    free(u);
+}
+
+static nmrt_status open_unigram(nmrt_word_model **m, const nmrt_json *doc, int node, nmrt_error *e)
+{
+    unigram *u = calloc(1, sizeof *u);
+    if (!u)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for its model");
+    u->model.type = &nmrt_unigram_type;
+    nmrt_status status = read_model(u, doc, node, e);
+    *m = status == NMRT_OK ? &u->model : NULL;
+    if (status != NMRT_OK)
+        close_unigram(&u->model);
+    return status;
+}
+
+static int64_t find_id(const nmrt_word_model *m, const char *piece, size_t n)
+{
+    return nmrt_vocabulary_id(&((const unigram *)m)->vocabulary, piece, n);
+}
+
+static nmrt_piece find_piece(const nmrt_word_model *m, int64_t id)
+{
+    return nmrt_vocabulary_piece(&((const unigram *)m)->vocabulary, id);
+}
+
+// --- encoding
+// ---------------------------------------------------------------------------------------
+
+typedef struct scratch {
+    nmrt_unigram_path path;
+    nmrt_word *words;
+} scratch;
+
+static void scratch_close(void *opened)
+{
+    scratch *s = opened;
+    nmrt_unigram_path_release(&s->path);
+    free(s->words);
+    free(s);
+}
+
+static nmrt_status scratch_open(void **opened, const nmrt_word_model *m, nmrt_error *e)
+{
+    scratch *s = calloc(1, sizeof *s);
+    (void)m;
+    if (s)
+        s->words = nmrt_words_new();
+    *opened = s;
+    if (s && s->words)
+        return NMRT_OK;
+    free(s);
+    return nmrt_fail(e, NMRT_WORLD, "no memory to encode words");
+}
+
+static void add_unknown(const unigram *u, const char *text, size_t n, nmrt_ids *out)
+{
+    int64_t piece = nmrt_vocabulary_id(&u->vocabulary, text, n);
+    bool bytes = u->byte_fallback && piece < 0;
+    for (size_t i = 0; i < n && bytes; i++)
+        bytes = u->byte[(unsigned char)text[i]] >= 0;
+    if (!bytes)
+        nmrt_ids_add(out, (int32_t)(piece < 0 ? u->unknown : piece));
+    for (size_t i = 0; i < n && bytes; i++)
+        nmrt_ids_add(out, u->byte[(unsigned char)text[i]]);
+}
+
+static void add_path(const unigram *u, const nmrt_unigram_path *path, const char *text,
+                     nmrt_ids *out)
+{
+    size_t unknown = 0; // bytes before `text`
+    for (size_t i = 0; i < path->n_step; i++) {
+        const nmrt_unigram_step *step = &path->step[i];
+        bool is_unknown = step->piece == u->unknown;
+        if (unknown && !is_unknown)
+            add_unknown(u, text - unknown, unknown, out);
+        if (!is_unknown)
+            nmrt_ids_add(out, step->piece);
+        unknown = is_unknown ? unknown + (size_t)step->n : 0;
+        text += step->n;
+    }
+    if (unknown)
+        add_unknown(u, text - unknown, unknown, out);
+}
+
+static nmrt_status encode_new(const unigram *u, scratch *s, const char *word, size_t n,
+                              nmrt_ids *out, nmrt_error *e)
+{
+    nmrt_unigram cut = {.trie = &u->trie,
+                        .score = u->score,
+                        .unknown = (int32_t)u->unknown,
+                        .unknown_score = u->least - UNKNOWN_PENALTY};
+    NMRT_TRY(nmrt_unigram_cut(&cut, word, n, &s->path, e));
+    add_path(u, &s->path, word, out);
+    return NMRT_OK;
+}
+
+static nmrt_status encode(const nmrt_word_model *m, void *opened, const char *word, size_t n,
+                          nmrt_ids *out, nmrt_error *e)
+{
+    scratch *s = opened;
+    nmrt_word *kept = nmrt_words_find(s->words, word, n);
+    if (kept && nmrt_word_is(kept, word, n)) {
+        nmrt_ids_add_all(out, kept->id, kept->n_ids);
+        return NMRT_OK;
+    }
+    size_t before = out->n;
+    NMRT_TRY(encode_new((const unigram *)m, s, word, n, out, e));
+    if (kept && !out->failed)
+        nmrt_word_keep(kept, word, n, out->at + before, out->n - before);
+    return NMRT_OK;
+}
+
+const nmrt_word_model_type nmrt_unigram_type = {
+    .name = "Unigram",
+    .open = open_unigram,
+    .close = close_unigram,
+    .id = find_id,
+    .piece = find_piece,
+    .scratch_open = scratch_open,
+    .scratch_close = scratch_close,
+    .encode = encode,
+};
