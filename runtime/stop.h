@@ -8,7 +8,7 @@
 
 typedef struct nmrt_recorder nmrt_recorder; // runtime/recorder.h
 
-void nmrt_stop_install(void); // also: a full file-size limit is an error of write, not a signal
+void nmrt_stop_install(void);
 // In a forked rank: what asks one asks all, and the parent says so.
 void nmrt_stop_follow(nmrt_recorder *recorder);
 bool nmrt_stop_asked(void);
