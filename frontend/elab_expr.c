@@ -197,6 +197,26 @@ static nm_ev join_tuples(nm_elab *e, nm_ev a, nm_ev b)
     return nm_ev_tuple(e, n, item);
 }
 
+// (a, b) * 3
+static nm_ev repeat_tuple(nm_elab *e, nm_frame *f, nm_ev tuple, nm_ev times, nm_loc loc)
+{
+    enum { MOST = 4096 };
+    int64_t n = 0;
+    int len = tuple.u.tuple.n;
+    times = nm_ev_number(e, f, times);
+    if (times.kind == NM_EV_poison)
+        return times;
+    if (!nm_ev_is_whole(times, &n) || n < 0 || n > MOST || n * len > MOST)
+        return nm_elab_error(e, f, loc,
+                             "a tuple is taken a whole number of times, and has %d elements at "
+                             "most; this is %s times %d [num-1]",
+                             MOST, nm_ev_describe(e, times), len);
+    nm_ev *item = nm_new_n(e->a, nm_ev, (size_t)(n * len) + 1);
+    for (int i = 0; i < n * len; i++)
+        item[i] = tuple.u.tuple.item[i % len];
+    return nm_ev_tuple(e, (int)n * len, item);
+}
+
 static bool is_list(nm_ev v)
 {
     return v.kind == NM_EV_tuple || (v.kind == NM_EV_dims && v.u.dims.n != 1);
@@ -237,6 +257,8 @@ nm_ev nm_elab_binary(nm_elab *e, nm_frame *f, nm_ast_binary_op op, nm_ev a, nm_e
         return nm_ev_bool(nm_ev_same(e, a, b) == (op == NM_BIN_eq));
     if (op == NM_BIN_add && a.kind == NM_EV_tuple && b.kind == NM_EV_tuple)
         return join_tuples(e, a, b);
+    if (op == NM_BIN_mul && a.kind == NM_EV_tuple)
+        return repeat_tuple(e, f, a, b, loc);
     a = nm_ev_number(e, f, a);
     b = nm_ev_number(e, f, b);
     if (a.kind == NM_EV_poison || b.kind == NM_EV_poison)
