@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_KEPT = 1 << 20 }; // symbols that there is room for between two words
+
 typedef struct symbol {
     int32_t id;         // -1: joined to the one before
     int32_t prev, next; // indices; -1: none
@@ -55,11 +57,23 @@ void nmrt_bpe_scratch_close(void *opened)
     free(s);
 }
 
+// A word of megabytes takes 60 bytes of scratch for each of its own: it is given back.
+static void drop_room(scratch *s)
+{
+    free(s->symbol);
+    free(s->heap);
+    nmrt_text_release(&s->mapped);
+    s->symbol = NULL;
+    s->heap = NULL;
+    s->room = 0;
+}
+
+// For n symbols.
 static bool make_room(scratch *s, size_t n)
 {
     if (n <= s->room)
         return true;
-    size_t room = n < 1024 ? 1024 : n + n / 2;
+    size_t room = n < 1024 ? 1024 : n + n / 8;
     symbol *sym = realloc(s->symbol, room * sizeof *sym);
     s->symbol = sym ? sym : s->symbol;
     waiting *heap = realloc(s->heap, room * 3 * sizeof *heap);
@@ -206,33 +220,41 @@ static void merge_symbols(const nmrt_bpe *b, scratch *s)
 
 // --- words ---------------------------------------------------------------------------------------
 
+// A word of UTF-8 that is no piece as a whole, of `most` characters or bytes at most.
+static nmrt_status encode_parts(const nmrt_bpe *b, scratch *s, nmrt_piece word, size_t most,
+                                nmrt_ids *out, nmrt_error *e)
+{
+    if (word.n > INT32_MAX / 4 || !make_room(s, most + 1))
+        return nmrt_fail(e, NMRT_WORLD, "no memory for a word of %zu bytes", word.n);
+    if (!add_symbols(b, s, word.at, word.n))
+        return nmrt_fail(e, NMRT_CORRUPT,
+                         "the tokenizer's unk_token is not in its vocab, and "
+                         "\"%.*s\" has an unknown character",
+                         word.n < 100 ? (int)word.n : 100, word.at);
+    merge_symbols(b, s);
+    for (int32_t i = s->n_symbols ? 0 : -1; i >= 0; i = s->symbol[i].next)
+        nmrt_ids_add(out, s->symbol[i].id);
+    if (s->room > MOST_KEPT)
+        drop_room(s);
+    return NMRT_OK;
+}
+
 // A word that is not kept.
 static nmrt_status encode_new(const nmrt_bpe *b, scratch *s, const char *word, size_t n,
                               nmrt_ids *out, nmrt_error *e)
 {
+    nmrt_piece p = {word, n};
     if (b->model.bytes) {
         s->mapped.n = 0;
         nmrt_byte_level_add(&s->mapped, word, n);
         if (s->mapped.failed)
             return nmrt_fail(e, NMRT_WORLD, "no memory for a word of %zu bytes", n);
-        word = s->mapped.at;
-        n = s->mapped.n;
+        p = (nmrt_piece){s->mapped.at, s->mapped.n};
     }
-    int64_t whole = b->ignore_merges ? nmrt_vocabulary_id(&b->vocabulary, word, n) : -1;
-    if (whole >= 0) {
-        nmrt_ids_add(out, (int32_t)whole);
-        return NMRT_OK;
-    }
-    if (n > INT32_MAX / 4 || !make_room(s, n + 1))
-        return nmrt_fail(e, NMRT_WORLD, "no memory for a word of %zu bytes", n);
-    if (!add_symbols(b, s, word, n))
-        return nmrt_fail(e, NMRT_CORRUPT,
-                         "the tokenizer's unk_token is not in its vocab, and "
-                         "\"%.*s\" has an unknown character",
-                         n < 100 ? (int)n : 100, word);
-    merge_symbols(b, s);
-    for (int32_t i = s->n_symbols ? 0 : -1; i >= 0; i = s->symbol[i].next)
-        nmrt_ids_add(out, s->symbol[i].id);
+    int64_t whole = b->ignore_merges ? nmrt_vocabulary_id(&b->vocabulary, p.at, p.n) : -1;
+    if (whole < 0)
+        return encode_parts(b, s, p, n, out, e);
+    nmrt_ids_add(out, (int32_t)whole);
     return NMRT_OK;
 }
 
