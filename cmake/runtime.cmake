@@ -72,14 +72,16 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   set_target_properties(runtime_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
 endif()
 
-# The readers of tokenizers' files and of corpora, fuzzed, each by tests/fuzz/NAME_fuzz.c.
+# The readers of tokenizers' files, of corpora and of foreign folders, fuzzed, each by tests/fuzz/NAME_fuzz.c.
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
   file(GLOB TOKENIZER_C CONFIGURE_DEPENDS runtime/tokenizer/*.c)
   add_library(tokenizer_fuzzed STATIC ${TOKENIZER_C} runtime/corpus/indexed.c runtime/corpus/line.c
-              runtime/corpus/reader.c runtime/text.c runtime/status.c runtime/file.c runtime/json.c runtime/hash.c)
+              runtime/corpus/reader.c runtime/text.c runtime/status.c runtime/file.c runtime/json.c runtime/hash.c
+              runtime/safetensors.c runtime/dtype.c runtime/foreign/config.c runtime/foreign/config_print.c
+              runtime/foreign/folder.c)
   target_compile_options(tokenizer_fuzzed PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer-no-link)
   target_link_libraries(tokenizer_fuzzed PUBLIC ${NMRT_LIBRARIES})
-  foreach(name spm tokenizer corpus)
+  foreach(name spm tokenizer corpus foreign)
     add_executable(${name}_fuzz tests/fuzz/${name}_fuzz.c)
     target_compile_options(${name}_fuzz PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer)
     target_link_options(${name}_fuzz PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer)

@@ -86,6 +86,13 @@ nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e)
     return t->o->init ? load_foreign(t, e) : NMRT_OK;
 }
 
+// A resumed run has its own beside the checkpoint, unless another is given now. Bytes need no file.
+static bool takes_tokenizer(const nmrt_trainer *t)
+{
+    bool given = nmrt_option_given(t->o, nmrt_option_find("tokenizer"));
+    return t->o->tokenizer && strcmp(t->o->tokenizer, "bytes") != 0 && (given || !*t->at.path);
+}
+
 static nmrt_status keep_companions(const nmrt_trainer *t, nmrt_error *e)
 {
     char folder[NMRT_PATH], map[32];
@@ -94,7 +101,7 @@ static nmrt_status keep_companions(const nmrt_trainer *t, nmrt_error *e)
         c.from = nmrt_companions_find(t->at.path, folder) ? folder : NULL;
     else if (t->o->init)
         c.from = nmrt_init_folder(t->o->init, map);
-    if (t->o->tokenizer && strcmp(t->o->tokenizer, "bytes") != 0)
+    if (takes_tokenizer(t))
         c.tokenizer = t->o->tokenizer;
     return nmrt_companions_save(t->o->save, &c, e);
 }

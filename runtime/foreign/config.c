@@ -164,13 +164,25 @@ static nmrt_status check_rows(const nmdrv_weights *map, const check *c, nmrt_err
     return NMRT_OK;
 }
 
+nmrt_status nmrt_config_check_text(const nmdrv_weights *map, const char *text, size_t n,
+                                   const char *folder, nmrt_error *e)
+{
+    nmrt_json doc;
+    nmrt_error why;
+    nmrt_status status = nmrt_json_parse(&doc, text, n, &why);
+    if (status != NMRT_OK)
+        nmrt_fail(e, status, "%s/config.json: %s", folder, why.text);
+    else
+        status = check_rows(map, &(check){&doc, folder}, e);
+    nmrt_json_release(&doc);
+    return status;
+}
+
 nmrt_status nmrt_config_check(const nmdrv_weights *map, const char *folder, nmrt_text *notes,
                               nmrt_error *e)
 {
     char path[NMRT_PATH];
     nmrt_map file;
-    nmrt_json doc;
-    nmrt_error why;
     NMRT_TRY(nmrt_path_join(path, folder, "config.json", e));
     if (!nmrt_path_exists(path)) {
         nmrt_text_add(notes,
@@ -180,12 +192,7 @@ nmrt_status nmrt_config_check(const nmdrv_weights *map, const char *folder, nmrt
         return NMRT_OK;
     }
     NMRT_TRY(nmrt_map_open(&file, path, e));
-    nmrt_status status = nmrt_json_parse(&doc, (const char *)file.at, file.n, &why);
-    if (status != NMRT_OK)
-        nmrt_fail(e, status, "%s: %s", path, why.text);
-    else
-        status = check_rows(map, &(check){&doc, folder}, e);
-    nmrt_json_release(&doc);
+    nmrt_status status = nmrt_config_check_text(map, (const char *)file.at, file.n, folder, e);
     nmrt_map_close(&file);
     return status;
 }

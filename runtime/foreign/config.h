@@ -10,6 +10,9 @@
 // Refuses a file that differs, with the key and both values. A folder without one is noted.
 nmrt_status nmrt_config_check(const nmdrv_weights *map, const char *folder, nmrt_text *notes,
                               nmrt_error *e);
+// The same of the file's text, n bytes.
+nmrt_status nmrt_config_check_text(const nmdrv_weights *map, const char *text, size_t n,
+                                   const char *folder, nmrt_error *e);
 
 // The node of "rope_scaling.factor" in the file; -1: none, or null.
 int nmrt_config_find(const nmrt_json *doc, const char *key);

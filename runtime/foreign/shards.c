@@ -144,6 +144,7 @@ static nmrt_status put_box(const maker *m, const nmdrv_part_of *part, const nmrt
     int k = 0;
     if (nmrt_box_elements(box) <= SCRATCH) {
         NMRT_TRY(nmrt_origin_read(m->from, part->param, box, m->scratch, e));
+        nmrt_origin_forget(m->from, part->param);
         nmrt_strides s = nmrt_instance_strides(part, box, box, &file, &first);
         nmrt_convert_knows(dtype, &bytes);
         nmrt_strides_write(&s, dtype, at + file * bytes, m->scratch + first);
@@ -186,7 +187,6 @@ static nmrt_status write_tensor(const maker *m, const nmrt_tensor *t, const nmdr
     if (status == NMRT_OK)
         status = nmrt_write_all(fd, bytes, n, path, e);
     free(bytes);
-    nmrt_origin_forget(m->from, first->param);
     return status;
 }
 
