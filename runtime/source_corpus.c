@@ -1,5 +1,6 @@
 // A corpus in Megatron's format, or a part of one, in Megatron's order (corpus/order.h). Samples go
-// over the ends of documents.
+// over the ends of documents. Tokens are read from the file, not from a map of it: what a map has
+// touched counts as this process's memory, and a file that was cut would end it.
 #include "runtime/source.h"
 
 #include "runtime/corpus/indexed.h"
@@ -8,14 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { ROOM = 1 << 12 };
+enum { ROOM = 1 << 14 };
 
 typedef struct source {
     nmrt_source base;
     nmrt_indexed set;
     nmrt_order order;
-    int32_t *room; // [ROOM] tokens as read
+    int fd;             // of PREFIX.bin
+    unsigned char *raw; // [ROOM] tokens as read, of any type
+    int32_t *room;      // [ROOM]
 } source;
 
 static void close_source(nmrt_source *s)
@@ -23,6 +27,9 @@ static void close_source(nmrt_source *s)
     source *x = (source *)s;
     nmrt_order_release(&x->order);
     nmrt_indexed_close(&x->set);
+    if (x->fd >= 0)
+        close(x->fd);
+    free(x->raw);
     free(x->room);
     free(x);
 }
@@ -67,6 +74,23 @@ static bool same_order(const nmrt_source *s, int64_t a, int64_t b)
            one.epochs == other.epochs && one.last_apart == other.last_apart;
 }
 
+// n tokens, at most ROOM, at a byte of the file, to x->room.
+static nmrt_status read_at(const source *x, int64_t at, int64_t n, nmrt_error *e)
+{
+    size_t bytes = (size_t)(n * nmrt_token_type_bytes(x->set.type));
+    NMRT_TRY(nmrt_read_at(x->fd, x->raw, bytes, at, x->base.q.path, e));
+    nmrt_token_type_widen(x->set.type, x->raw, n, x->room);
+    return NMRT_OK;
+}
+
+// Tokens [from, from + n) of a document.
+static nmrt_status read_tokens(const source *x, int64_t document, int64_t from, int64_t n,
+                               nmrt_error *e)
+{
+    int64_t begin = nmrt_indexed_offset(&x->set, document);
+    return read_at(x, begin + from * nmrt_token_type_bytes(x->set.type), n, e);
+}
+
 // What is read of a document at once.
 static int64_t piece(int64_t left, int64_t want)
 {
@@ -79,10 +103,9 @@ static nmrt_status read_sample(const nmrt_source *s, int64_t index, int64_t *tok
     const source *x = (const source *)s;
     const nmrt_order *o = &x->order;
     nmrt_place p = nmrt_order_place(o, o->sample[index]);
-    (void)e;
     for (int64_t want = s->q.seq + 1; want > 0;) {
         int64_t n = piece(nmrt_order_length(o, p.at) - p.offset, want);
-        nmrt_indexed_read(&x->set, o->document[p.at], p.offset, n, x->room);
+        NMRT_TRY(read_tokens(x, o->document[p.at], p.offset, n, e));
         for (int64_t k = 0; k < n; k++)
             *token++ = x->room[k];
         want -= n;
@@ -95,8 +118,8 @@ static nmrt_status read_sample(const nmrt_source *s, int64_t index, int64_t *tok
 
 static void add_token(const source *x, int64_t document, int64_t k, nmrt_text *out)
 {
-    int32_t token;
-    nmrt_indexed_read(&x->set, document, k, 1, &token);
+    nmrt_error e;
+    int32_t token = read_tokens(x, document, k, 1, &e) == NMRT_OK ? x->room[0] : -1;
     if (token < 0)
         nmrt_text_add(out, "%s: token %lld of document %lld, which is below 0 or above 2^31,",
                       x->base.q.path, (long long)k, (long long)document);
@@ -115,30 +138,52 @@ static void locate(const nmrt_source *s, int64_t index, int64_t k, nmrt_text *ou
     add_token(x, x->order.document[p.at], p.offset, out);
 }
 
-static void scan_document(const source *x, int64_t document, int64_t limit, nmrt_text *bad)
+static int64_t end_of(const source *x, int64_t document)
 {
-    int64_t length = nmrt_indexed_length(&x->set, document), n;
-    for (int64_t at = 0; at < length; at += n) {
-        n = piece(length - at, ROOM);
-        nmrt_indexed_read(&x->set, document, at, n, x->room);
+    return nmrt_indexed_offset(&x->set, document) +
+           nmrt_indexed_length(&x->set, document) * nmrt_token_type_bytes(x->set.type);
+}
+
+// The token at this byte of the file, in `document` or one of those behind it.
+static void add_token_at(const source *x, int64_t document, int64_t byte, nmrt_text *out)
+{
+    while (end_of(x, document) <= byte)
+        document++;
+    int64_t from = byte - nmrt_indexed_offset(&x->set, document);
+    add_token(x, document, from / nmrt_token_type_bytes(x->set.type), out);
+}
+
+// Documents [first, end), which lie one behind the other in the file.
+static nmrt_status scan_run(const source *x, int64_t first, int64_t end, int64_t limit,
+                            nmrt_text *bad, nmrt_error *e)
+{
+    int64_t size = nmrt_token_type_bytes(x->set.type), at = nmrt_indexed_offset(&x->set, first),
+            last = end_of(x, end - 1), n;
+    for (; at < last; at += n * size) {
+        n = piece((last - at) / size, ROOM);
+        NMRT_TRY(read_at(x, at, n, e));
         for (int64_t k = 0; k < n; k++)
             if (x->room[k] < 0 || x->room[k] >= limit) {
-                add_token(x, document, at + k, bad);
-                return;
+                add_token_at(x, first, at + k * size, bad);
+                return NMRT_OK;
             }
     }
+    return NMRT_OK;
 }
 
 static nmrt_status scan(const nmrt_source *s, int64_t limit, nmrt_text *bad, nmrt_error *e)
 {
     const source *x = (const source *)s;
-    const nmrt_order_request *part = &x->order.q;
-    (void)e;
+    int64_t first = x->order.q.first, end = first + x->order.q.n, next;
     if (limit > nmrt_token_type_max(x->set.type) && x->set.type != NMRT_TOKEN_int8 &&
         x->set.type != NMRT_TOKEN_int16)
         return NMRT_OK; // no token of this type can be wrong
-    for (int64_t i = part->first; i < part->first + part->n && !bad->n; i++)
-        scan_document(x, i, limit, bad);
+    for (; first < end && !bad->n; first = next) {
+        next = first + 1;
+        while (next < end && nmrt_indexed_offset(&x->set, next) == end_of(x, next - 1))
+            next++;
+        NMRT_TRY(scan_run(x, first, next, limit, bad, e));
+    }
     return NMRT_OK;
 }
 
@@ -161,6 +206,14 @@ static const nmrt_source_kind kind = {.close = close_source,
                                       .scan = scan,
                                       .describe = describe};
 
+static nmrt_status open_bin(source *x, const char *prefix, nmrt_error *e)
+{
+    char path[NMRT_PATH];
+    int64_t bytes;
+    NMRT_TRY(nmrt_path_append(path, prefix, ".bin", e));
+    return nmrt_file_open(&x->fd, &bytes, path, e);
+}
+
 // The prefix may come as the name of one of the files.
 static nmrt_status open_set(source *x, nmrt_error *e)
 {
@@ -173,6 +226,7 @@ static nmrt_status open_set(source *x, nmrt_error *e)
         !nmrt_indexed_exists(prefix))
         prefix[n - 4] = 0;
     NMRT_TRY(nmrt_indexed_open(&x->set, prefix, e));
+    NMRT_TRY(open_bin(x, prefix, e));
     if (x->set.n_sequences > INT32_MAX)
         return nmrt_fail(e, NMRT_USAGE,
                          "%s has %lld sequences, more than the %d that an order can have: make it "
@@ -184,12 +238,14 @@ static nmrt_status open_set(source *x, nmrt_error *e)
 nmrt_status nmrt_corpus_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
 {
     source *x = calloc(1, sizeof *x);
-    if (!x || !(x->room = malloc(ROOM * sizeof *x->room))) {
-        free(x);
+    if (!x)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
-    }
     x->base = (nmrt_source){.kind = &kind, .q = *q};
-    nmrt_status status = open_set(x, e);
+    x->fd = -1;
+    x->raw = malloc(ROOM * sizeof(int64_t));
+    x->room = malloc(ROOM * sizeof *x->room);
+    nmrt_status status =
+        x->raw && x->room ? open_set(x, e) : nmrt_fail(e, NMRT_WORLD, "no memory for the data");
     if (status == NMRT_OK && (q->shuffle || q->held_out) && q->seed > UINT32_MAX)
         status = nmrt_fail(e, NMRT_USAGE,
                            "--seed %llu: the order of a corpus takes a seed below 2^32, as numpy's",

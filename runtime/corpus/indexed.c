@@ -211,14 +211,9 @@ bool nmrt_indexed_exists(const char *prefix)
     }                                                                                              \
     break
 
-void nmrt_indexed_read(const nmrt_indexed *set, int64_t sequence, int64_t from, int64_t n,
-                       int32_t *out)
+void nmrt_token_type_widen(nmrt_token_type type, const unsigned char *at, int64_t n, int32_t *out)
 {
-    if (!n)
-        return; // .bin may be empty, and nowhere
-    const unsigned char *at =
-        set->bin.at + load_i64(set->offset, sequence) + from * nmrt_token_type_bytes(set->type);
-    switch (set->type) {
+    switch (type) {
     case NMRT_TOKEN_uint8: READ(uint8_t);
     case NMRT_TOKEN_int8: READ(int8_t);
     case NMRT_TOKEN_int16: READ(int16_t);
@@ -231,6 +226,20 @@ void nmrt_indexed_read(const nmrt_indexed *set, int64_t sequence, int64_t from, 
         }
         break;
     case NMRT_TOKEN_float64:
-    case NMRT_TOKEN_float32: break; // refused when it was opened
+    case NMRT_TOKEN_float32: break; // refused when a set is opened
     }
+}
+
+int64_t nmrt_indexed_offset(const nmrt_indexed *set, int64_t sequence)
+{
+    return load_i64(set->offset, sequence);
+}
+
+void nmrt_indexed_read(const nmrt_indexed *set, int64_t sequence, int64_t from, int64_t n,
+                       int32_t *out)
+{
+    int64_t size = nmrt_token_type_bytes(set->type);
+    if (n) // else .bin may be empty, and nowhere
+        nmrt_token_type_widen(
+            set->type, set->bin.at + nmrt_indexed_offset(set, sequence) + from * size, n, out);
 }

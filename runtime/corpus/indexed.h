@@ -28,6 +28,8 @@ const char *nmrt_token_type_name(nmrt_token_type type); // "uint16"
 int nmrt_token_type_bytes(nmrt_token_type type);        // 0: there is no such type
 int64_t nmrt_token_type_max(nmrt_token_type type);      // the largest id that it holds; 0 of floats
 nmrt_token_type nmrt_token_type_find(const char *name); // 0: none
+// n tokens of this type, not aligned. One that int32 cannot hold is -1.
+void nmrt_token_type_widen(nmrt_token_type type, const unsigned char *at, int64_t n, int32_t *out);
 // What Megatron writes for a vocabulary of so many: uint16 below 65500, else int32.
 nmrt_token_type nmrt_token_type_for(int64_t vocabulary);
 
@@ -49,6 +51,7 @@ nmrt_status nmrt_indexed_parse(nmrt_indexed *set, nmrt_map idx, nmrt_map bin, nm
 bool nmrt_indexed_exists(const char *prefix); // are there both files?
 
 int64_t nmrt_indexed_length(const nmrt_indexed *set, int64_t sequence); // tokens
+int64_t nmrt_indexed_offset(const nmrt_indexed *set, int64_t sequence); // of it in .bin, in bytes
 // The first sequence of `document`; of document n_documents: n_sequences.
 int64_t nmrt_indexed_first(const nmrt_indexed *set, int64_t document);
 // Tokens [from, from + n) of a sequence, which has them. One that int32 cannot hold is -1.
