@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T = NM_DATA_TOKENIZE, I = NM_DATA_INFO, R = NM_DATA_TRAIN };
+enum { T = NM_DATA_TOKENIZE, I = NM_DATA_INFO, M = NM_DATA_MERGE, R = NM_DATA_TRAIN };
 
 typedef enum { STRING, CHOICE, LIST, INT, COUNT, SWITCH } option_kind;
 

@@ -3,6 +3,7 @@
 // Exit codes: 0 done, 1 it failed, 2 the flags are wrong.
 #include "nemocc-data-options.h"
 #include "runtime/corpus/info.h"
+#include "runtime/corpus/merge.h"
 #include "runtime/corpus/tokenize.h"
 #include "runtime/corpus/train_tokenizer.h"
 #include "runtime/stop.h"
@@ -50,6 +51,11 @@ static nmrt_status run_info(const nm_data_options *o, const nmrt_output *out, nm
     return nmrt_indexed_info(&info, out, e);
 }
 
+static nmrt_status run_merge(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
+{
+    return nmrt_indexed_merge(o->out, o->word.at, o->word.n, out, e);
+}
+
 static nmrt_status run_train(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
 {
     static const char *const usual[] = {"<|endoftext|>"};
@@ -77,6 +83,7 @@ const nm_data_verb nm_data_verbs[] = {
     {"train-tokenizer", "FILES", "byte-level BPE of text or JSONL to a tokenizer.json",
      NM_DATA_TRAIN, true, run_train},
     {"info", "PREFIX", "what PREFIX.bin and PREFIX.idx hold", NM_DATA_INFO, false, run_info},
+    {"merge", "PREFIXES", "corpora behind each other, as one", NM_DATA_MERGE, true, run_merge},
     {0},
 };
 

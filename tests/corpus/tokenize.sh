@@ -41,6 +41,8 @@ fails 0 'left out: .*bad.jsonl:2' nemocc-data tokenize --tokenizer bytes --out "
 grep -q '2 documents, 2 tokens' "$work/log" && grep -q '2 lines were left out' "$work/log"
 fails 1 'x.idx cannot be read: it ends too early' env sh -c "truncate -s 40 '$work/x.idx'; nemocc-data info '$work/x'"
 
+fails 1 'nasty.jsonl:1: "more" is an object, not a string' nemocc-data tokenize "${gpt2[@]}" --json-key more --out "$work/y" $here/nasty.jsonl
+
 # text: what a document is
 printf 'one\ntwo\n\n\nthree' >"$work/t.txt"
 for rule in file:1 lines:3 paragraphs:2; do
@@ -58,6 +60,14 @@ fails 1 'input was 3 files .*and now it is 1 file .*--fresh' nemocc-data tokeniz
 fails 0 'going on after' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
 same "$work/full" "$work/whole"
 [ "$(ls "$work"/full.* | wc -l)" -eq 2 ]
+
+# corpora as one
+nemocc-data merge --out "$work/twice" $here/nasty $here/nasty | grep -q '2 sets'
+cat $here/nasty.bin $here/nasty.bin | cmp - "$work/twice.bin"
+nemocc-data info "$work/twice" --json | grep -q '"documents": 16, "documents_without_tokens": 6, "sequences": 12'
+nemocc-data tokenize "${gpt2[@]}" --out "$work/both" $here/nasty.jsonl $here/nasty.jsonl >/dev/null
+same "$work/both" "$work/twice"
+fails 2 'is of uint16, and the set before it of int32' nemocc-data merge --out "$work/x2" "$work/whole" $here/nasty
 
 # two at once: the second is refused
 mkfifo "$work/slow"
