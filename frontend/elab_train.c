@@ -1,6 +1,7 @@
 // minimize: the gradient of a loss, clipping by the global norm, and one optimizer body a
 // parameter. An optimizer sees one turn's parameter of a repeat: its body stands in a repeat over
 // the stacked dims.
+#include "frontend/elab_ema.h"
 #include "frontend/elab_hyper.h"
 #include "frontend/paths.h"
 
@@ -127,10 +128,12 @@ static bool read_settings(nm_elab *e, minimize *z)
         else if (!item->setting.value || !nm_elab_affine(e, z->f, item->setting.value, &v))
             nm_elab_error(e, z->f, item->setting.loc, "%s is a number [call-2]",
                           item->setting.word.sym);
-        else if (strcmp(item->setting.word.sym, "clip") &&
-                 v.value != (item->setting.word.sym[1] == 'v'))
-            nm_elab_error(e, z->f, item->setting.loc, "%s is not built yet [train-3]",
-                          item->setting.word.sym);
+        else if (!strcmp(item->setting.word.sym, "every") && v.value != 1)
+            nm_elab_error(e, z->f, item->setting.loc, "every is not built yet [train-3]");
+        else if (!strcmp(item->setting.word.sym, "ema") && !(v.value >= 0 && v.value < 1))
+            nm_elab_error(e, z->f, item->setting.loc,
+                          "ema is what a step keeps of the mean: from 0, for none, to below 1 "
+                          "[train-3]");
         else
             continue;
         ok = false;
@@ -364,6 +367,16 @@ static bool read_loss(nm_elab *e, minimize *z)
     return z->loss != NULL;
 }
 
+// NULL: there is no ema, so nothing of it can be asked for when the binary runs.
+static nm_sym name_ema(nm_elab *e, minimize *z)
+{
+    const nm_ast_setting *s = find_setting(z, "ema");
+    nm_affine v;
+    if (!s || !nm_elab_affine(e, z->f, s->value, &v) || v.value == 0)
+        return NULL;
+    return nm_elab_hyper(e, "ema", nm_sym_get(e->m, "minimize"), v, NULL, s->loc);
+}
+
 // minimize's own clip is called so; an optimizer's number of that name is adafactor.clip.
 static void name_clip(nm_elab *e, minimize *z)
 {
@@ -419,6 +432,9 @@ static void optimize(nm_elab *e, minimize *z)
     unsigned fails = e->fails;
     for (int i = 0; i < z->n_params && e->fails == fails; i++)
         update(e, z, &z->opt[z->opt_of[i]], z->param[i], z->grad[i]);
+    nm_sym ema = name_ema(e, z);
+    for (int i = 0; i < z->n_params && ema && e->fails == fails; i++)
+        nm_elab_ema(e, z->param[i], ema, z->s->loc);
 }
 
 void nm_stmt_minimize(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)

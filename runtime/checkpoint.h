@@ -63,17 +63,24 @@ nmrt_status nmrt_checkpoint_wait(nmrt_saver *s, nmrt_checkpoint *c, nmrt_error *
 
 // --- loading -----------------------------------------------------------------------------------
 
+typedef enum {
+    NMRT_READ_PLAN,  // what the plan has
+    NMRT_READ_MEANS, // likewise, and of each parameter the running mean of it (minimize's ema),
+                     // where it has one
+    NMRT_READ_WHOLE, // what the plan has is all that is there: a tensor that it lacks makes a
+                     // checkpoint foreign, unless it is a state of the program that wrote it alone
+} nmrt_reading;
+
 // Loads what the engine's plan has of it: this rank's boxes, from whatever pieces they meet. `path`
 // is a checkpoint, or a folder of them: then the newest that is whole and fits; why others were
 // passed over is appended to `passed`, a line each. A folder that is absent or has none gives
-// NMRT_OK and c->path "". whole: a tensor that the plan lacks makes it foreign, unless it is a
-// state of the program that wrote it alone.
+// NMRT_OK and c->path "".
 //
 // Every rank calls it. Rank 0 says which folders there are; each rank verifies all blocks of all
 // pieces that it will read; nobody changes anything before everybody has found the same folder
 // good.
-nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
-                                 nmrt_text *passed, nmrt_error *e);
+nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, nmrt_reading reading,
+                                 nmrt_checkpoint *c, nmrt_text *passed, nmrt_error *e);
 
 // The index of one checkpoint, checked against its own checksum.
 typedef struct nmrt_index {

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static nmrt_status load_folder(const char *folder, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
-                               nmrt_error *e)
+static nmrt_status load_folder(const char *folder, nmrt_engine *en, nmrt_reading reading,
+                               nmrt_checkpoint *c, nmrt_error *e)
 {
     nmrt_reader *r;
-    nmrt_status status = nmrt_reader_open(&r, folder, en, whole, c, e);
+    nmrt_status status = nmrt_reader_open(&r, folder, en, reading, c, e);
     status = nmrt_agree(en->shares.comm, status, e);
     if (status == NMRT_OK)
         status = nmrt_reader_copy(r, e);
@@ -22,7 +22,8 @@ static nmrt_status load_folder(const char *folder, nmrt_engine *en, bool whole, 
 }
 
 static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmrt_engine *en,
-                               bool whole, nmrt_checkpoint *c, nmrt_text *passed, nmrt_error *e)
+                               nmrt_reading reading, nmrt_checkpoint *c, nmrt_text *passed,
+                               nmrt_error *e)
 {
     nmrt_error first;
     int n_foreign = 0;
@@ -31,7 +32,7 @@ static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmr
         char folder[NMRT_PATH];
         nmrt_error why;
         NMRT_TRY(nmrt_checkpoint_folder(folder, dir, steps[i], "", e));
-        nmrt_status status = load_folder(folder, en, whole, c, &why);
+        nmrt_status status = load_folder(folder, en, reading, c, &why);
         if (status == NMRT_OK)
             return NMRT_OK;
         n_foreign += status == NMRT_FOREIGN;
@@ -77,8 +78,8 @@ static nmrt_status agree_on_steps(nmrt_comm *comm, int64_t **steps, int64_t n, n
     return n ? nmrt_agree_on(comm, *steps, n * (int64_t)sizeof **steps, e) : NMRT_OK;
 }
 
-nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, bool whole, nmrt_checkpoint *c,
-                                 nmrt_text *passed, nmrt_error *e)
+nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, nmrt_reading reading,
+                                 nmrt_checkpoint *c, nmrt_text *passed, nmrt_error *e)
 {
     nmrt_comm *comm = en->shares.comm;
     int64_t *steps = NULL;
@@ -90,9 +91,9 @@ nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, bool whole, 
     if (status == NMRT_OK)
         status = agree_on_steps(comm, &steps, found.n, e);
     if (status == NMRT_OK && found.single)
-        status = load_folder(path, en, whole, c, e);
+        status = load_folder(path, en, reading, c, e);
     else if (status == NMRT_OK && found.n)
-        status = load_newest(path, steps, (int)found.n, en, whole, c, passed, e);
+        status = load_newest(path, steps, (int)found.n, en, reading, c, passed, e);
     free(steps);
     return status;
 }

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char means[] = "optim.ema."; // what the frontend calls minimize's ema, in a file
+
 struct nmrt_reader {
+    nmrt_reading reading;
     int64_t absent, left; // as nmrt_checkpoint has them
     const char *folder;
     nmrt_engine *en;
@@ -56,6 +59,19 @@ static int find_entry(const nmrt_reader *r, const char *name)
             strcmp(path, name) == 0)
             return i;
     return -1;
+}
+
+// The entry of what is read of the parameter or state, and its name.
+static int find_source(const nmrt_reader *r, tensor *t)
+{
+    if (r->reading == NMRT_READ_MEANS && !t->param->is_state) {
+        int n = snprintf(t->name, sizeof t->name, "%s%s", means, t->param->path);
+        int entry = n < (int)sizeof t->name ? find_entry(r, t->name) : -1;
+        if (entry >= 0)
+            return entry;
+    }
+    nmrt_checkpoint_tensor_name(t->param, t->name);
+    return find_entry(r, t->name);
 }
 
 static void print_shape(nmrt_text *out, const char *dtype, int64_t rank, const int64_t *shape)
@@ -278,8 +294,7 @@ static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
         t.width = nmrt_dtype(t.param->dtype)->bits / 8;
         if (!t.slot)
             continue;
-        nmrt_checkpoint_tensor_name(t.param, t.name);
-        int entry = find_entry(r, t.name);
+        int entry = find_source(r, &t);
         r->absent += entry < 0 && t.param->own;
         if (entry < 0 && t.param->own)
             continue;
@@ -299,7 +314,7 @@ static nmrt_status visit_tensors(nmrt_reader *r, visit *do_it, nmrt_error *e)
 static nmrt_status read_box(nmrt_reader *r, tensor *t, const nmrt_box *box, char *to, nmrt_error *e)
 {
     nmrt_held held = {.box = *box};
-    int entry = find_entry(r, t->name);
+    int entry = find_source(r, t);
     if (entry < 0)
         return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: it has no %s", r->folder,
                          t->name);
@@ -333,6 +348,22 @@ static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
                              r->folder, path);
     }
     return NMRT_OK;
+}
+
+static nmrt_status check_means(const nmrt_reader *r, nmrt_error *e)
+{
+    const nmrt_json *doc = &r->index.doc;
+    char path[NMRT_MAX_TENSOR_NAME];
+    for (int i = nmrt_json_first(doc, nmrt_json_get(doc, 0, "tensors")); i >= 0;
+         i = doc->node[i].next)
+        if (nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path) &&
+            strncmp(path, means, strlen(means)) == 0)
+            return NMRT_OK;
+    return nmrt_fail(
+        e, NMRT_FOREIGN,
+        "--weights ema: %s has no running means of its weights; a model has them whose "
+        "minimize says ema = 0.9999",
+        r->folder);
 }
 
 // --- the reader --------------------------------------------------------------------------------
@@ -384,29 +415,32 @@ static nmrt_status read_block(nmrt_reader *r, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status verify(nmrt_reader *r, bool whole, nmrt_checkpoint *c, nmrt_error *e)
+static nmrt_status verify(nmrt_reader *r, nmrt_reading reading, nmrt_checkpoint *c, nmrt_error *e)
 {
     NMRT_TRY(nmrt_index_open(&r->index, r->folder, e));
     NMRT_TRY(read_block(r, e));
     NMRT_TRY(read_facts(r, c, e));
     NMRT_TRY(nmrt_data_files_list(&r->files, r->folder, &r->index.doc, e));
+    if (reading == NMRT_READ_MEANS)
+        NMRT_TRY(check_means(r, e));
     nmrt_status status = visit_tensors(r, verify_tensor, e);
-    if (status == NMRT_OK && whole)
+    if (status == NMRT_OK && reading == NMRT_READ_WHOLE)
         status = check_no_more(r, e);
     c->absent = r->absent;
     c->left = r->left;
     return status == NMRT_FOREIGN ? name_models(r, e) : status;
 }
 
-nmrt_status nmrt_reader_open(nmrt_reader **out, const char *folder, nmrt_engine *en, bool whole,
-                             nmrt_checkpoint *c, nmrt_error *e)
+nmrt_status nmrt_reader_open(nmrt_reader **out, const char *folder, nmrt_engine *en,
+                             nmrt_reading reading, nmrt_checkpoint *c, nmrt_error *e)
 {
     nmrt_reader *r = *out = calloc(1, sizeof *r);
     if (!r)
         return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", folder);
     r->folder = folder;
     r->en = en;
-    return verify(r, whole, c, e);
+    r->reading = reading;
+    return verify(r, reading, c, e);
 }
 
 nmrt_status nmrt_reader_copy(nmrt_reader *r, nmrt_error *e)
@@ -419,7 +453,6 @@ nmrt_status nmrt_reader_box(nmrt_reader *r, int64_t param, const nmrt_box *box, 
 {
     tensor t = {.param = &r->en->program->param[param]};
     t.width = nmrt_dtype(t.param->dtype)->bits / 8;
-    nmrt_checkpoint_tensor_name(t.param, t.name);
     nmrt_status status = read_box(r, &t, box, to, e);
     release_tensor(&t);
     return status == NMRT_FOREIGN ? name_models(r, e) : status;

@@ -445,6 +445,9 @@ static void check_weights(const nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--checkpoint DIR is missing, or --init hf:DIR\n");
     if (o->checkpoint && o->init)
         nmrt_text_add(problems, "--checkpoint and --init both name weights: give one\n");
+    if (reads && o->init && strcmp(o->weights, "ema") == 0)
+        nmrt_text_add(problems,
+                      "--weights ema is of a --checkpoint: --init has no running means\n");
     if (o->init && !nmrt_init_folder(o->init, map))
         nmrt_text_add(problems,
                       "--init takes hf:DIR, a weights map of the model and a folder, not "

@@ -60,8 +60,8 @@ nmrt_status nmrt_train_begin(nmrt_trainer *t, nmrt_error *e)
     bool automatic = strcmp(resume, "auto") == 0;
     if (strcmp(resume, "none") != 0) {
         nmrt_engine_start_own(&t->en); // of what the checkpoint may lack
-        nmrt_status status = nmrt_checkpoint_load(automatic ? t->o->save : resume, &t->en, true,
-                                                  &t->at, &t->passed, e);
+        nmrt_status status = nmrt_checkpoint_load(automatic ? t->o->save : resume, &t->en,
+                                                  NMRT_READ_WHOLE, &t->at, &t->passed, e);
         if (t->passed.n)
             fprintf(t->out->note, "%s", t->passed.at);
         NMRT_TRY(status);

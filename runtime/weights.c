@@ -3,6 +3,8 @@
 
 #include "runtime/foreign/import.h"
 
+#include <string.h>
+
 static nmrt_status load_foreign(const char *init, nmrt_engine *en, nmrt_text *notes,
                                 nmrt_checkpoint *c, nmrt_error *e)
 {
@@ -11,10 +13,16 @@ static nmrt_status load_foreign(const char *init, nmrt_engine *en, nmrt_text *no
     return nmrt_import_load(&(nmrt_import_request){.init = init, .whole = true}, en, notes, e);
 }
 
-static nmrt_status load_checkpoint(const char *path, nmrt_engine *en, nmrt_text *notes,
+nmrt_reading nmrt_weights_reading(const nmrt_options *o)
+{
+    return strcmp(o->weights, "ema") == 0 ? NMRT_READ_MEANS : NMRT_READ_PLAN;
+}
+
+static nmrt_status load_checkpoint(const nmrt_options *o, nmrt_engine *en, nmrt_text *notes,
                                    nmrt_checkpoint *c, nmrt_error *e)
 {
-    NMRT_TRY(nmrt_checkpoint_load(path, en, false, c, notes, e));
+    const char *path = o->checkpoint;
+    NMRT_TRY(nmrt_checkpoint_load(path, en, nmrt_weights_reading(o), c, notes, e));
     if (*c->path)
         return NMRT_OK;
     return nmrt_everyones(nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", path), e);
@@ -24,8 +32,8 @@ nmrt_status nmrt_weights_load(const nmrt_options *o, nmrt_engine *en, const nmrt
                               nmrt_checkpoint *c, nmrt_error *e)
 {
     nmrt_text notes = {0};
-    nmrt_status status = o->init ? load_foreign(o->init, en, &notes, c, e)
-                                 : load_checkpoint(o->checkpoint, en, &notes, c, e);
+    nmrt_status status =
+        o->init ? load_foreign(o->init, en, &notes, c, e) : load_checkpoint(o, en, &notes, c, e);
     if (notes.n)
         fprintf(out->note, "%s", notes.at);
     nmrt_text_release(&notes);

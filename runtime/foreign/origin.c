@@ -1,20 +1,24 @@
 // Both origins. Of a checkpoint the newest whole one is taken, as eval does.
 #include "runtime/foreign/origin.h"
 
+#include "runtime/weights.h"
+
 #include <stdio.h>
 #include <string.h>
 
-static nmrt_status open_checkpoint(nmrt_origin *s, const char *path, nmrt_text *notes,
+static nmrt_status open_checkpoint(nmrt_origin *s, const nmrt_options *o, nmrt_text *notes,
                                    nmrt_error *e)
 {
+    nmrt_reading reading = nmrt_weights_reading(o);
+    const char *path = o->checkpoint;
     nmrt_checkpoint c;
     s->plan = (nmrt_plan){.program = s->program};
     s->en = (nmrt_engine){.program = s->program, .plan = &s->plan, .ops = &nmrt_device_host};
-    NMRT_TRY(nmrt_checkpoint_load(path, &s->en, false, &c, notes, e));
+    NMRT_TRY(nmrt_checkpoint_load(path, &s->en, reading, &c, notes, e));
     if (!*c.path)
         return nmrt_fail(e, NMRT_WORLD, "there is no checkpoint in %s", path);
     snprintf(s->path, sizeof s->path, "%s", c.path);
-    return nmrt_reader_open(&s->reader, s->path, &s->en, false, &c, e);
+    return nmrt_reader_open(&s->reader, s->path, &s->en, reading, &c, e);
 }
 
 nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const nmrt_options *o,
@@ -23,7 +27,7 @@ nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const
     s->program = program;
     s->foreign = o->init != NULL;
     if (!s->foreign)
-        return open_checkpoint(s, o->checkpoint, notes, e);
+        return open_checkpoint(s, o, notes, e);
     NMRT_TRY(nmrt_import_open(&s->import, program, o->init, notes, e));
     nmrt_match_print_unused(&s->import.match, notes);
     snprintf(s->path, sizeof s->path, "%s", s->import.from.path);

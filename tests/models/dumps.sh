@@ -8,13 +8,6 @@ cpu=$work/gqa
 nemocc "$work/gqa.nm" -o "$cpu"
 (run_in run gqa --steps 30) >/dev/null
 evaluate=("$cpu" eval --checkpoint "$work/run/ckpt" --data "$work/text" --seq 48 --samples 5 --micro-batch 2)
-values() { # values FILE NAME TYPE: the numbers of a tensor of a safetensors file, one a line; TYPE as od's
-    local length begin end offsets
-    length=$(od -An -tu8 -N8 "$1" | tr -d ' ')
-    offsets=$(head -c $((length + 8)) "$1" | tail -c "$length" | sed -E "s/.*\"$2\":\{[^}]*\"data_offsets\":\[([0-9]+),([0-9]+)\].*/\1 \2/")
-    read -r begin end <<<"$offsets"
-    od -An -v -w4 -t"$3" -j $((length + 8 + begin)) -N $((end - begin)) "$1"
-}
 
 "${evaluate[@]}" --dump-logits "$work/logits" --json >"$work/json" 2>/dev/null
 grep -qE '^\{"loss": [0-9.]+, "perplexity": [0-9.]+, "tokens": 240\}$' "$work/json"

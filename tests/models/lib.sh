@@ -4,7 +4,7 @@ trap 'rm -rf "$work"' EXIT
 awk -f tests/text.awk >"$work/text"
 
 compile() { # compile MODEL PRESET NAME
-    nemocc "$1" --preset "$2" -o "$work/$3"
+    nemocc "$1" ${2:+--preset "$2"} -o "$work/$3"
 }
 # run_in FOLDER PROGRAM FLAGS...: become a run with checkpoints and logs in a folder of the scratch. Call it as
 # (run_in ...), or with & behind it: then $! is the run itself.
@@ -31,4 +31,11 @@ close_to() {
 same_run() { # same_run A B: metrics and weights, to the bit
     diff <(rows "$1") <(rows "$2")
     diff <(tensors "$1") <(tensors "$2")
+}
+values() { # values FILE NAME TYPE: the numbers of a tensor of a safetensors file, one a line; TYPE as od's
+    local length begin end offsets
+    length=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    offsets=$(head -c $((length + 8)) "$1" | tail -c "$length" | sed -E "s/.*\"$2\":\{[^}]*\"data_offsets\":\[([0-9]+),([0-9]+)\].*/\1 \2/")
+    read -r begin end <<<"$offsets"
+    od -An -v -w4 -t"$3" -j $((length + 8 + begin)) -N $((end - begin)) "$1"
 }

@@ -60,8 +60,8 @@ static void *load(void *arg)
 {
     rank *r = arg;
     fill_rank(r, -1);
-    r->status =
-        nmrt_checkpoint_load(r->world->save, &r->rig.en, true, &r->loaded, &r->passed, &r->e);
+    r->status = nmrt_checkpoint_load(r->world->save, &r->rig.en, NMRT_READ_WHOLE, &r->loaded,
+                                     &r->passed, &r->e);
     return NULL;
 }
 
@@ -71,7 +71,8 @@ static void *load_first(void *arg) // step 5 alone
     char path[160];
     fill_rank(r, -1);
     snprintf(path, sizeof path, "%s/step-000005", r->world->save);
-    r->status = nmrt_checkpoint_load(path, &r->rig.en, true, &r->loaded, &r->passed, &r->e);
+    r->status =
+        nmrt_checkpoint_load(path, &r->rig.en, NMRT_READ_WHOLE, &r->loaded, &r->passed, &r->e);
     return NULL;
 }
 
@@ -307,7 +308,7 @@ static bool load_quarter(const char *folder, int64_t part, char message[1024])
     nmrt_text passed = {0};
     nmrt_error e = {.text = ""};
     open_big(&r, folder, &sym, part, 4);
-    bool good = nmrt_checkpoint_load(folder, &r.en, true, &c, &passed, &e) == NMRT_OK;
+    bool good = nmrt_checkpoint_load(folder, &r.en, NMRT_READ_WHOLE, &c, &passed, &e) == NMRT_OK;
     const uint32_t *at = rig_at(&r, 0);
     for (int64_t i = 0; good && i < BIG / 4; i++)
         good = at[i] == bits_of(1, 0, part * (BIG / 4) + i);

@@ -74,7 +74,7 @@ static nmrt_status load(fixture *f, const char *path, nmrt_checkpoint *c, char m
 {
     nmrt_text passed = {0};
     nmrt_error e = {.text = ""};
-    nmrt_status status = nmrt_checkpoint_load(path, &f->rig.en, true, c, &passed, &e);
+    nmrt_status status = nmrt_checkpoint_load(path, &f->rig.en, NMRT_READ_WHOLE, c, &passed, &e);
     snprintf(message, 1024, "%s%s", passed.at ? passed.at : "", e.text);
     nmrt_text_release(&passed);
     return status;
