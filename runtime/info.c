@@ -170,6 +170,15 @@ static void print_programs(nmrt_text *out)
         print_program(*p, out);
 }
 
+static void print_weights(const nmdrv_program *p, nmrt_text *out)
+{
+    for (int64_t i = 0; i < p->n_weights; i++) {
+        const nmdrv_weights *w = &p->weights[i];
+        nmrt_text_add(out, "weights:  %s (%s)%s%s\n", w->name, w->where,
+                      *w->misfit ? ", does not fit: " : "", w->misfit);
+    }
+}
+
 void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *out)
 {
     nmrt_text_add(out,
@@ -182,6 +191,7 @@ void nmrt_info_print(const nmdrv_program *p, const nmrt_hypers *h, nmrt_text *ou
     print_modes(p, out);
     print_variants(p, out);
     print_programs(out);
+    print_weights(p, out);
     if (p->no_decode && *p->no_decode)
         nmrt_text_add(out, "no generation: %s\n", p->no_decode);
 }
@@ -331,6 +341,19 @@ static void json_programs(nmrt_text *out)
     nmrt_text_add(out, "]");
 }
 
+static void json_weights(const nmdrv_program *p, nmrt_text *out)
+{
+    nmrt_text_add(out, ", \"weights\": [");
+    for (int64_t i = 0; i < p->n_weights; i++) {
+        nmrt_text_add(out, i ? ", {\"name\": " : "{\"name\": ");
+        nmrt_text_add_json(out, p->weights[i].name);
+        nmrt_text_add(out, ", \"misfit\": ");
+        nmrt_text_add_json(out, p->weights[i].misfit);
+        nmrt_text_add(out, "}");
+    }
+    nmrt_text_add(out, "]");
+}
+
 // What the flavour gpu has besides, of its first program.
 static void json_gpu(const nmdrv_program *p, nmrt_text *out)
 {
@@ -362,6 +385,7 @@ void nmrt_info_print_json(const nmdrv_program *p, const nmrt_hypers *h, nmrt_tex
     json_hypers(h, out);
     json_code(p, out);
     json_programs(out);
+    json_weights(p, out);
     const nmdrv_program *gpu = nmrt_program_find(NMDRV_GPU, (nmrt_numbers){"auto", "auto"});
     if (gpu)
         json_gpu(gpu, out);

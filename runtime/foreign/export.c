@@ -76,10 +76,22 @@ static nmrt_status list_tensors(exporter *x, nmrt_error *e)
     return nmrt_shards_init(&x->shards, &q, &x->from, e);
 }
 
+static void note_left(const exporter *x, nmrt_text *notes)
+{
+    const char *first = "";
+    int64_t n = nmrt_weights_count_left(x->map, x->program, &first);
+    if (n)
+        nmrt_text_add(notes,
+                      "note: %lld parameters, as %s, are not in the weights map %s: the export "
+                      "has none of them\n",
+                      (long long)n, first, x->map->name);
+}
+
 static nmrt_status open_all(exporter *x, nmrt_text *notes, nmrt_error *e)
 {
     NMRT_TRY(nmrt_weights_find(&x->map, x->program, x->o->format, e));
     NMRT_TRY(nmrt_origin_open(&x->from, x->program, x->o, notes, e));
+    note_left(x, notes);
     NMRT_TRY(find_companions(x, e));
     return list_tensors(x, e);
 }

@@ -24,19 +24,6 @@ const char *nmrt_init_folder(const char *init, char map[32])
 
 // --- opening -----------------------------------------------------------------------------------
 
-// Parameters that the map has not; *first: one of them.
-static int64_t count_left(const nmrt_import *x, const char **first)
-{
-    const nmdrv_program *p = x->match.program;
-    int64_t n = 0;
-    for (int64_t i = p->n_params - 1; i >= 0; i--)
-        if (!p->param[i].is_state && !nmrt_match_has(&x->match, i)) {
-            *first = p->param[i].path;
-            n++;
-        }
-    return n;
-}
-
 nmrt_status nmrt_import_open(nmrt_import *x, const nmdrv_program *program, const char *init,
                              nmrt_text *notes, nmrt_error *e)
 {
@@ -135,7 +122,7 @@ static nmrt_status land_all(landing *l, nmrt_error *e)
 {
     const nmdrv_program *p = l->en->program;
     for (l->param = 0; l->param < p->n_params; l->param++) {
-        if (p->param[l->param].is_state || !nmrt_match_has(&l->x->match, l->param))
+        if (p->param[l->param].is_state || !nmrt_weights_have(l->x->match.map, l->param))
             continue;
         NMRT_TRY(land_row(l, l->param, e));
         int64_t average = find_average(p, l->param);
@@ -161,7 +148,7 @@ static nmrt_status open_all(nmrt_import *x, const nmdrv_program *program,
 {
     const char *first = "";
     NMRT_TRY(nmrt_import_open(x, program, q->init, notes, e));
-    int64_t left = count_left(x, &first);
+    int64_t left = nmrt_weights_count_left(x->match.map, program, &first);
     if (left && q->whole)
         return nmrt_fail(e, NMRT_USAGE,
                          "%s is not enough for this model: %lld parameters, as %s, are not in the "

@@ -153,14 +153,6 @@ static nmrt_status check_parts(nmrt_match *m, nmrt_error *e)
 
 // --- every parameter ---------------------------------------------------------------------------
 
-bool nmrt_match_has(const nmrt_match *m, int64_t param)
-{
-    for (int64_t i = 0; i < m->map->n_parts; i++)
-        if (m->map->part[i].param == param)
-            return true;
-    return false;
-}
-
 // Its parts have to make it whole, so that nothing of it stays what it was.
 static nmrt_status check_param(const nmrt_match *m, int64_t param, nmrt_error *e)
 {
@@ -183,7 +175,7 @@ static nmrt_status check_params(const nmrt_match *m, nmrt_error *e)
 {
     for (int64_t i = 0; i < m->program->n_params; i++) {
         const nmdrv_param *p = &m->program->param[i];
-        if (p->is_state || !nmrt_match_has(m, i))
+        if (p->is_state || !nmrt_weights_have(m->map, i))
             continue;
         if (p->rank > NMRT_MAX_RANK || p->dtype != NMDRV_F32)
             return nmrt_fail(e, NMRT_USAGE, "%s is not of f32: it cannot be read from %s", p->path,

@@ -21,8 +21,6 @@ nmrt_status nmrt_match_init(nmrt_match *m, const nmdrv_program *program, const n
                             const nmrt_foreign *from, nmrt_error *e);
 void nmrt_match_release(nmrt_match *m);
 
-// Does the map have all of the parameter? Adapters' parameters it has not.
-bool nmrt_match_has(const nmrt_match *m, int64_t param);
 // A note of the tensors of the folder that nobody reads; nothing where there are none.
 void nmrt_match_print_unused(const nmrt_match *m, nmrt_text *out);
 // The tensor that the map calls so; NULL: none.

@@ -32,6 +32,26 @@ nmrt_status nmrt_weights_find(const nmdrv_weights **map, const nmdrv_program *pr
     return NMRT_OK;
 }
 
+bool nmrt_weights_have(const nmdrv_weights *map, int64_t param)
+{
+    for (int64_t i = 0; i < map->n_parts; i++)
+        if (map->part[i].param == param)
+            return true;
+    return false;
+}
+
+int64_t nmrt_weights_count_left(const nmdrv_weights *map, const nmdrv_program *program,
+                                const char **first)
+{
+    int64_t n = 0;
+    for (int64_t i = program->n_params - 1; i >= 0; i--)
+        if (!program->param[i].is_state && !nmrt_weights_have(map, i)) {
+            *first = program->param[i].path;
+            n++;
+        }
+    return n;
+}
+
 nmrt_box nmrt_part_box(const nmdrv_program *program, const nmdrv_part_of *part)
 {
     nmrt_box box = {.rank = (int)program->param[part->param].rank};

@@ -9,6 +9,12 @@
 nmrt_status nmrt_weights_find(const nmdrv_weights **map, const nmdrv_program *program,
                               const char *name, nmrt_error *e);
 
+// Does the map have the parameter? Adapters' it has not.
+bool nmrt_weights_have(const nmdrv_weights *map, int64_t param);
+// How many parameters it has not; *first: the path of one.
+int64_t nmrt_weights_count_left(const nmdrv_weights *map, const nmdrv_program *program,
+                                const char **first);
+
 nmrt_box nmrt_part_box(const nmdrv_program *program, const nmdrv_part_of *part);
 
 // The tensors that a box of the parameter meets:

@@ -48,6 +48,13 @@ cmp one again
 ./llama3 generate --checkpoint ckpt --prompt The --max-tokens 4 --temperature 0 >b
 cmp a b
 
+./llama3 info | grep -q 'weights:  hf (.*llama3.nm:[0-9]*)$'
+
+# --init beside --resume auto: a checkpoint that is there goes before.
+again="--init hf:weights --data text --seq 32 --micro-batch 2 --lr 0 --min-lr 0 --warmup 0 --save twice --resume auto"
+./llama3 $again --steps 1 2>/dev/null | grep -q 'starting from hf:weights'
+./llama3 $again --steps 2 2>/dev/null | grep -q 'resuming from twice/step-000001'
+
 # A run that goes on in another folder takes its companions with it.
 ./llama3 --resume ckpt/latest --data text --seq 32 --micro-batch 2 --steps 2 --lr 0 --min-lr 0 --save ckpt2 >/dev/null 2>&1
 cmp ckpt2/companions/config.json weights/config.json
