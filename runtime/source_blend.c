@@ -83,6 +83,11 @@ static nmrt_status draw(nmrt_source *s, int64_t samples, nmrt_error *e)
 {
     source *x = (source *)s;
     nmrt_blend_release(&x->blend);
+    if (x->weighted && !samples)
+        fprintf(s->q.out->note,
+                "note: of %s every sample is read once, whatever the weights: they are for runs "
+                "that take a number of samples\n",
+                s->q.path);
     return x->weighted && samples ? draw_weighted(x, samples, e) : draw_once(x, samples, e);
 }
 

@@ -6,7 +6,7 @@
 #include "runtime/data_flags.h"
 #include "runtime/data_request.h"
 
-static const int64_t CHECKED_BYTES = 1 << 30;
+static const int64_t CHECKED_BYTES = 1 << 30, MANY_SAMPLES = 200000000;
 
 // All of what is read in a second or so; of what is larger each step's, before the step.
 static nmrt_status check_data(nmrt_trainer *t, nmrt_error *e)
@@ -61,6 +61,17 @@ static void note_order(const nmrt_trainer *t, int64_t samples)
             s->q.path, (long long)samples, (long long)t->at.drawn);
 }
 
+static void note_size(const nmrt_trainer *t, int64_t samples)
+{
+    const nmrt_source *s = t->data.source;
+    if (s->kind->draw && samples > MANY_SAMPLES)
+        fprintf(t->out->note,
+                "note: the order of %s is drawn for %lld samples, all that --steps %lld take: that "
+                "takes time, and %s on each rank\n",
+                s->q.path, (long long)samples, (long long)t->o->steps,
+                nmrt_bytes(samples * (int64_t)sizeof(uint32_t)).s);
+}
+
 nmrt_status nmrt_train_draw_data(nmrt_trainer *t, nmrt_error *e)
 {
     int64_t steps = t->o->steps - t->at.step;
@@ -68,6 +79,7 @@ nmrt_status nmrt_train_draw_data(nmrt_trainer *t, nmrt_error *e)
         return NMRT_OK;
     int64_t samples = nmrt_rampup_after(&t->o->rampup, t->at.samples, steps);
     note_order(t, samples);
+    note_size(t, samples);
     t->at.drawn = samples;
     return nmrt_agree_alike(t->comm, nmrt_source_draw(t->data.source, samples, e), e);
 }

@@ -18,6 +18,9 @@ want=$(sed -n 's/.*"eval_loss": \([0-9.]*\).*/\1/p' "$work/b/metrics.jsonl" | cu
 expect "^loss $want" "$fake" eval --checkpoint "$work/ckpt" --data $a --split 80,15,5 --seq 16 --micro-batch 1
 expect "^loss " "$fake" eval --checkpoint "$work/ckpt" --data $a --split 80,15,5 --part train --seq 16
 expect "^loss " "$fake" eval --checkpoint "$work/ckpt" --data $a,$b --seq 16 --samples 50
+expect 'every sample is read once, whatever the weights' "$fake" eval --checkpoint "$work/ckpt" --data 2:$a,1:$b --seq 16
+once=$(grep ^loss "$work/out")
+expect "^$once" "$fake" eval --checkpoint "$work/ckpt" --data $a,$b --seq 16
 
 # a run that was cut goes on with the samples that come next, on a blend of epochs that differ
 run=("$fake" --data 0.7:$a,0.3:$b "${flags[@]}" --micro-batch 2 --global-batch 4)
