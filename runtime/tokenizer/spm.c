@@ -62,9 +62,15 @@ static nmrt_status encode(const nmrt_tokenizer *t, void *scratch, const char *te
 
 static nmrt_status scratch_open(void **scratch, const nmrt_tokenizer *t, nmrt_error *e)
 {
-    (void)t;
-    *scratch = calloc(1, sizeof(nmrt_spm_scratch));
-    return *scratch ? NMRT_OK : nmrt_fail(e, NMRT_WORLD, "no memory to encode texts");
+    nmrt_spm_scratch *s = calloc(1, sizeof *s);
+    bool keeps = !spm_of(t)->m.unigram; // a unigram model cuts no words apart
+    *scratch = s;
+    if (s && keeps)
+        s->words = nmrt_words_new();
+    if (s && (s->words || !keeps))
+        return NMRT_OK;
+    free(s);
+    return nmrt_fail(e, NMRT_WORLD, "no memory to encode texts");
 }
 
 static void scratch_close(void *scratch)

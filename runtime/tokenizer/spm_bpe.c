@@ -70,12 +70,12 @@ static void find_merge(nmrt_spm_scratch *s, const nmrt_spm_model *m, int32_t lef
 {
     if (left < 0 || right < 0 || s->symbol[left].frozen || s->symbol[right].frozen)
         return;
-    const nmrt_spm_symbol *a = &s->symbol[left];
-    int32_t n = a->n + s->symbol[right].n;
-    int32_t piece = nmrt_spm_model_find(m, a->text, (size_t)n);
+    const nmrt_spm_symbol *a = &s->symbol[left], *b = &s->symbol[right];
+    int32_t node = nmrt_trie_walk(&m->trie, a->node, b->text, (size_t)b->n);
+    int32_t piece = node == NMRT_TRIE_NONE ? -1 : m->trie.node[node].value;
     if (piece < 0 || !may_merge_to(m->piece[piece].type))
         return;
-    push(s, (nmrt_spm_merge){m->piece[piece].score, left, right, n});
+    push(s, (nmrt_spm_merge){m->piece[piece].score, left, right, a->n + b->n, node});
     if (m->piece[piece].type == NMRT_SPM_UNUSED)
         s->left[piece] = a->n;
 }
@@ -91,6 +91,7 @@ static void merge_all(nmrt_spm_scratch *s, const nmrt_spm_model *m)
         if (!a->n || !b->n || a->n + b->n != merge.n)
             continue;
         a->n = merge.n;
+        a->node = merge.node;
         a->next = b->next;
         b->n = 0;
         if (a->next >= 0)
@@ -109,43 +110,78 @@ static void push_span(nmrt_spm_scratch *s, const char *text, int32_t n)
         s->span[s->n_span++] = (nmrt_spm_span){text, n};
 }
 
-// An unused piece is taken apart to what it was merged of; what is none of a text is unknown.
-static void add_symbol(nmrt_spm_scratch *s, const nmrt_spm_symbol *symbol, nmrt_spm_sink *sink)
+static void add_piece(nmrt_spm_sink *sink, int32_t piece, nmrt_spm_span span)
 {
     const nmrt_spm_model *m = sink->m;
+    nmrt_spm_type type = piece < 0 ? NMRT_SPM_UNKNOWN : m->piece[piece].type;
+    bool known = type == NMRT_SPM_NORMAL || type == NMRT_SPM_USER;
+    nmrt_spm_sink_add(sink, known ? piece : m->unknown, span.text, (size_t)span.n);
+}
+
+// An unused piece is taken apart to what it was merged of; what is none of a text is unknown.
+static void take_apart(nmrt_spm_scratch *s, const nmrt_spm_symbol *symbol, nmrt_spm_sink *sink)
+{
     s->n_span = 0;
     push_span(s, symbol->text, symbol->n);
     while (s->n_span) {
         nmrt_spm_span span = s->span[--s->n_span];
-        int32_t piece = nmrt_spm_model_find(m, span.text, (size_t)span.n);
-        nmrt_spm_type type = piece < 0 ? NMRT_SPM_UNKNOWN : m->piece[piece].type;
-        if (type == NMRT_SPM_UNUSED && s->left[piece]) {
+        int32_t piece = nmrt_spm_model_find(sink->m, span.text, (size_t)span.n);
+        if (piece >= 0 && sink->m->piece[piece].type == NMRT_SPM_UNUSED && s->left[piece]) {
             push_span(s, span.text + s->left[piece], span.n - s->left[piece]);
             push_span(s, span.text, s->left[piece]);
-            continue;
-        }
-        bool known = type == NMRT_SPM_NORMAL || type == NMRT_SPM_USER;
-        nmrt_spm_sink_add(sink, known ? piece : m->unknown, span.text, (size_t)span.n);
+        } else
+            add_piece(sink, piece, span);
     }
 }
 
-static void flush(nmrt_spm_scratch *s, nmrt_spm_sink *sink)
+static void add_symbol(nmrt_spm_scratch *s, const nmrt_spm_symbol *symbol, nmrt_spm_sink *sink)
 {
-    if (!s->n_symbol || s->failed)
-        return;
+    const nmrt_trie *trie = &sink->m->trie;
+    int32_t piece = symbol->node == NMRT_TRIE_NONE ? -1 : trie->node[symbol->node].value;
+    if (piece >= 0 && sink->m->piece[piece].type == NMRT_SPM_UNUSED)
+        take_apart(s, symbol, sink);
+    else
+        add_piece(sink, piece, (nmrt_spm_span){symbol->text, symbol->n});
+}
+
+static void cut_symbols(nmrt_spm_scratch *s, nmrt_spm_sink *sink)
+{
     s->symbol[s->n_symbol - 1].next = -1;
     merge_all(s, sink->m);
     for (int32_t i = 0; i >= 0; i = s->symbol[i].next)
         add_symbol(s, &s->symbol[i], sink);
+}
+
+// Cuts what the symbols are. It is remembered, but for what is unknown, whose ids depend on what
+// stands before it.
+static void flush(nmrt_spm_scratch *s, nmrt_spm_sink *sink)
+{
+    if (!s->n_symbol || s->failed)
+        return;
+    const nmrt_spm_symbol *last = &s->symbol[s->n_symbol - 1];
+    const char *word = s->symbol[0].text;
+    size_t n = (size_t)(last->text + last->n - word), before = sink->out->n;
+    int64_t n_unknown = sink->n_unknown;
+    nmrt_word *kept = s->words ? nmrt_words_find(s->words, word, n) : NULL;
+    if (kept && nmrt_word_is(kept, word, n)) {
+        nmrt_ids_add_all(sink->out, kept->id, kept->n_ids);
+        sink->behind_unknown = false;
+    } else {
+        cut_symbols(s, sink);
+        if (kept && sink->n_unknown == n_unknown && !sink->out->failed)
+            nmrt_word_keep(kept, word, n, sink->out->at + before, sink->out->n - before);
+    }
     s->n_symbol = 0;
 }
 
-static void push_symbol(nmrt_spm_scratch *s, const char *text, size_t n, bool frozen)
+static void push_symbol(nmrt_spm_scratch *s, const nmrt_trie *trie, const char *text, size_t n,
+                        bool frozen)
 {
     if (!make_room(s, (void **)&s->symbol, &s->symbol_cap, s->n_symbol, sizeof *s->symbol))
         return;
     int32_t i = (int32_t)s->n_symbol++;
-    s->symbol[i] = (nmrt_spm_symbol){text, (int32_t)n, i - 1, i + 1, frozen};
+    int32_t node = nmrt_trie_walk(trie, NMRT_TRIE_ROOT, text, n);
+    s->symbol[i] = (nmrt_spm_symbol){text, (int32_t)n, node, i - 1, i + 1, frozen};
 }
 
 static bool is_space(const char *text, size_t n)
@@ -172,7 +208,7 @@ void nmrt_spm_bpe_cut(nmrt_spm_scratch *s, const char *text, size_t n, nmrt_spm_
         bool space = is_space(text + at, length);
         if (m->spaces_lead && ((space && !behind_space) || user))
             flush(s, sink);
-        push_symbol(s, text + at, length, user);
+        push_symbol(s, &m->trie, text + at, length, user);
         if (m->spaces_lead && user)
             flush(s, sink);
         behind_space = space;

@@ -12,6 +12,7 @@ void nmrt_spm_sink_add(nmrt_spm_sink *sink, int32_t piece, const char *text, siz
     else if (!unknown || !sink->behind_unknown)
         nmrt_ids_add(sink->out, piece);
     sink->behind_unknown = unknown;
+    sink->n_unknown += unknown;
 }
 
 void nmrt_spm_scratch_release(nmrt_spm_scratch *s)
@@ -21,6 +22,7 @@ void nmrt_spm_scratch_release(nmrt_spm_scratch *s)
     free(s->symbol);
     free(s->merge);
     free(s->span);
+    free(s->words);
     free(s->left);
     *s = (nmrt_spm_scratch){0};
 }

@@ -6,10 +6,12 @@
 #include "runtime/tokenizer/ids.h"
 #include "runtime/tokenizer/spm_model.h"
 #include "runtime/tokenizer/unigram.h"
+#include "runtime/tokenizer/words.h"
 
 typedef struct nmrt_spm_symbol { // a piece in the making, in a list
     const char *text;
-    int32_t n; // 0: the one before has taken it
+    int32_t n;    // 0: the one before has taken it
+    int32_t node; // of the trie, where it ends; or NMRT_TRIE_NONE
     int32_t before, next;
     bool frozen; // user-defined: it merges with none
 } nmrt_spm_symbol;
@@ -17,7 +19,8 @@ typedef struct nmrt_spm_symbol { // a piece in the making, in a list
 typedef struct nmrt_spm_merge { // of two neighbours to a piece
     float score;
     int32_t left, right;
-    int32_t n; // bytes of both when it was found; they may have grown since
+    int32_t n;    // bytes of both when it was found; they may have grown since
+    int32_t node; // where both end
 } nmrt_spm_merge;
 
 typedef struct nmrt_spm_span {
@@ -32,8 +35,9 @@ typedef struct nmrt_spm_scratch { // what one thread needs; zero-initialised
     nmrt_spm_merge *merge; // a heap, the best on top
     nmrt_spm_span *span;   // of unused pieces that are being taken apart
     size_t n_symbol, n_merge, n_span, symbol_cap, merge_cap, span_cap;
-    int32_t *left; // [pieces], only where the model has unused ones: bytes of their left part
-    bool failed;   // memory ran out
+    nmrt_word *words; // that were cut lately; NULL: none are kept
+    int32_t *left;    // [pieces], only where the model has unused ones: bytes of their left part
+    bool failed;      // memory ran out
 } nmrt_spm_scratch;
 
 void nmrt_spm_scratch_release(nmrt_spm_scratch *s);
@@ -42,6 +46,7 @@ typedef struct nmrt_spm_sink { // takes the pieces of one text in order
     const nmrt_spm_model *m;
     nmrt_ids *out;
     bool behind_unknown;
+    int64_t n_unknown;
 } nmrt_spm_sink;
 
 // What is unknown becomes its bytes, where the model has those, else neighbours become one id.

@@ -119,28 +119,16 @@ void nmrt_trie_release(nmrt_trie *trie)
     *trie = (nmrt_trie){0};
 }
 
-int32_t nmrt_trie_down(const nmrt_trie *trie, int32_t node, unsigned char byte)
+int32_t nmrt_trie_walk(const nmrt_trie *trie, int32_t node, const char *text, size_t n)
 {
-    if (node == NMRT_TRIE_ROOT)
-        return trie->n ? trie->first[byte] : NMRT_TRIE_NONE;
-    int32_t from = trie->node[node].child, to = from + trie->node[node].n_child;
-    while (from < to) {
-        int32_t middle = from + (to - from) / 2;
-        if (trie->node[middle].byte == byte)
-            return middle;
-        if (trie->node[middle].byte < byte)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return NMRT_TRIE_NONE;
+    for (size_t i = 0; i < n && node != NMRT_TRIE_NONE; i++)
+        node = nmrt_trie_down(trie, node, (unsigned char)text[i]);
+    return node;
 }
 
 int32_t nmrt_trie_find(const nmrt_trie *trie, const char *text, size_t n)
 {
-    int32_t node = NMRT_TRIE_ROOT;
-    for (size_t i = 0; i < n && node != NMRT_TRIE_NONE; i++)
-        node = nmrt_trie_down(trie, node, (unsigned char)text[i]);
+    int32_t node = nmrt_trie_walk(trie, NMRT_TRIE_ROOT, text, n);
     return node == NMRT_TRIE_NONE || !trie->n ? NMRT_TRIE_NONE : trie->node[node].value;
 }
 

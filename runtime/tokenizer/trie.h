@@ -35,8 +35,25 @@ nmrt_status nmrt_trie_build(nmrt_trie *trie, nmrt_trie_key *key, int64_t n, int3
                             nmrt_error *e);
 void nmrt_trie_release(nmrt_trie *trie);
 
-// The node one byte below `node`, or NMRT_TRIE_NONE.
-int32_t nmrt_trie_down(const nmrt_trie *trie, int32_t node, unsigned char byte);
+// The node one byte below `node`, or NMRT_TRIE_NONE. Inline: each byte of a text is gone down by,
+// many times.
+static inline int32_t nmrt_trie_down(const nmrt_trie *trie, int32_t node, unsigned char byte)
+{
+    if (node == NMRT_TRIE_ROOT)
+        return trie->n ? trie->first[byte] : NMRT_TRIE_NONE;
+    int32_t at = trie->node[node].child, n = trie->node[node].n_child;
+    while (n > 4) { // the first that is not below the byte is among n from `at`
+        int32_t half = n / 2;
+        at += trie->node[at + half - 1].byte < byte ? half : 0;
+        n -= half;
+    }
+    for (; n > 0; at++, n--)
+        if (trie->node[at].byte == byte)
+            return at;
+    return NMRT_TRIE_NONE;
+}
+// The node a text below `node`, or NMRT_TRIE_NONE.
+int32_t nmrt_trie_walk(const nmrt_trie *trie, int32_t node, const char *text, size_t n);
 // The value of a whole text, or NMRT_TRIE_NONE.
 int32_t nmrt_trie_find(const nmrt_trie *trie, const char *text, size_t n);
 // The length of the longest key that `text` begins with; 0: it begins with none.
