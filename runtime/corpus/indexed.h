@@ -86,6 +86,8 @@ nmrt_status nmrt_indexed_resume(nmrt_indexed_writer *w, const char *prefix, nmrt
 // NMRT_DOCUMENT_END behind the last of each document. The lengths add up to the tokens.
 nmrt_status nmrt_indexed_append(nmrt_indexed_writer *w, const void *tokens, int64_t bytes,
                                 const int32_t *length, int64_t n_lengths, nmrt_error *e);
+// Back to what stood at `mark`: cuts off what came behind it, also of an append that failed.
+nmrt_status nmrt_indexed_cut(nmrt_indexed_writer *w, nmrt_indexed_mark mark, nmrt_error *e);
 // After it, all that was appended survives a crash of the machine.
 nmrt_status nmrt_indexed_sync(nmrt_indexed_writer *w, nmrt_error *e);
 // Makes the index and gives both files their names, PREFIX.bin last: while PREFIX.bin.part is

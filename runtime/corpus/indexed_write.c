@@ -72,26 +72,27 @@ nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt
                          nmrt_path_exists(p.bin) ? p.bin : p.idx);
     nmrt_status status = open_parts(w, prefix, type, O_CREAT, e);
     if (status == NMRT_OK)
-        status = cut_part(w->bin, 0, p.bin_part, e); // not before it is locked
-    if (status == NMRT_OK)
-        status = cut_part(w->sequences, 0, p.sequences, e);
+        status = nmrt_indexed_cut(w, (nmrt_indexed_mark){0}, e); // not before they are locked
     if (status != NMRT_OK)
         nmrt_indexed_abandon(w);
     return status;
 }
 
+nmrt_status nmrt_indexed_cut(nmrt_indexed_writer *w, nmrt_indexed_mark mark, nmrt_error *e)
+{
+    paths p;
+    NMRT_TRY(name_files(&p, w->prefix, e));
+    NMRT_TRY(cut_part(w->bin, mark.bin, p.bin_part, e));
+    w->end = mark;
+    return cut_part(w->sequences, mark.sequences, p.sequences, e);
+}
+
 nmrt_status nmrt_indexed_resume(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
                                 nmrt_indexed_mark mark, nmrt_error *e)
 {
-    paths p;
     nmrt_status status = open_parts(w, prefix, type, 0, e);
-    w->end = mark;
     if (status == NMRT_OK)
-        status = name_files(&p, prefix, e);
-    if (status == NMRT_OK)
-        status = cut_part(w->bin, mark.bin, p.bin_part, e);
-    if (status == NMRT_OK)
-        status = cut_part(w->sequences, mark.sequences, p.sequences, e);
+        status = nmrt_indexed_cut(w, mark, e);
     if (status != NMRT_OK)
         nmrt_indexed_abandon(w);
     return status;

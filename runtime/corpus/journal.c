@@ -132,9 +132,12 @@ nmrt_status nmrt_journal_read(nmrt_journal *j, const char *prefix, const nmrt_te
 
 nmrt_status nmrt_journal_remove(const char *prefix, nmrt_error *e)
 {
-    char path[NMRT_PATH];
-    NMRT_TRY(nmrt_path_append(path, prefix, ".journal.part", e));
-    if (unlink(path) && errno != ENOENT)
-        return nmrt_fail_errno(e, "cannot remove %s", path);
+    static const char *const suffix[] = {".journal.part", ".journal.new.part"};
+    for (int i = 0; i < 2; i++) {
+        char path[NMRT_PATH];
+        NMRT_TRY(nmrt_path_append(path, prefix, suffix[i], e));
+        if (unlink(path) && errno != ENOENT)
+            return nmrt_fail_errno(e, "cannot remove %s", path);
+    }
     return NMRT_OK;
 }

@@ -215,16 +215,18 @@ static void print_result(job *j)
         fprintf(j->out->note, "note: %lld lines were left out\n", (long long)d->bad);
 }
 
-// What was written before a failure stays, and the same command goes on behind it.
+// What was written before a failure stays, and the same command goes on behind it. On a full disk,
+// what is cut off makes the room that the journal needs.
 static nmrt_status keep(job *j, nmrt_status status, nmrt_error *e)
 {
-    nmrt_error why = *e, unsaid;
-    bool kept = write_journal(j, &unsaid) == NMRT_OK || j->journalled > j->meter.begun;
+    nmrt_error unsaid, why = *e;
+    bool kept = nmrt_indexed_cut(&j->writer, j->done.mark, &unsaid) == NMRT_OK &&
+                write_journal(j, &unsaid) == NMRT_OK;
     nmrt_meter_end(&j->meter);
     return nmrt_fail(e, status, "%s%s", why.text,
                      !j->resumable ? "; what a pipe gave must be given again"
-                     : kept        ? "; started again, it goes on from here"
-                                   : "");
+                     : kept ? "; started again, it goes on from here"
+                            : "; started again, it goes on from where it could last note it");
 }
 
 static nmrt_status finish(job *j, nmrt_error *e)
