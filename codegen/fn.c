@@ -163,6 +163,10 @@ static LLVMValueRef atom_value(nm_fn *f, const nm_atom *a, nm_sym_field field)
     LLVMValueRef num = extent_value(f, a->num, field);
     // A cut dim that is then divided: the cut is a multiple of the divisor.
     LLVMValueRef den = extent_value(f, a->den, field == NM_SYM_OFFSET ? NM_SYM_SIZE : field);
+    // A driver also runs on a rank that has nothing, and launches nothing then; kernels do not.
+    if (!f->own)
+        den = LLVMBuildSelect(f->b, LLVMBuildICmp(f->b, LLVMIntEQ, den, nm_fn_i64(f, 0), ""),
+                              nm_fn_i64(f, 1), den, "");
     return LLVMBuildSDiv(f->b, num, den, "");
 }
 
