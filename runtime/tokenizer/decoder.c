@@ -13,13 +13,22 @@ static bool ends_in_doubt(const nmrt_text *t)
     return t->n >= 3 && memcmp(t->at + t->n - 3, "\xEF\xBF\xBD", 3) == 0; // U+FFFD
 }
 
-// The ids before the last that were given out do no more.
-static void forget(nmrt_decoder *d)
+// What was given out before the last time does no more: the ids since then begin the window. If
+// they have no text by themselves (spaces, which a text does not begin with), they do not stand for
+// it, and all stays.
+static nmrt_status forget(nmrt_decoder *d, const nmrt_text *now, nmrt_error *e)
 {
     size_t keep = d->window.n - (size_t)d->given;
-    memmove(d->window.at, d->window.at + d->given, keep * sizeof *d->window.at);
-    d->window.n = keep;
-    d->given = (int64_t)keep;
+    d->before.n = 0;
+    NMRT_TRY(
+        nmrt_decode(d->t, d->window.at + d->given, (int64_t)keep, d->skip_special, &d->before, e));
+    if (d->before.n) {
+        memmove(d->window.at, d->window.at + d->given, keep * sizeof *d->window.at);
+        d->window.n = keep;
+    } else
+        nmrt_text_add_bytes(&d->before, now->at, now->n);
+    d->given = (int64_t)d->window.n;
+    return NMRT_OK;
 }
 
 // Gives out what the window's text has behind `before`.
@@ -31,9 +40,7 @@ static nmrt_status give(nmrt_decoder *d, bool all, nmrt_text *out, nmrt_error *e
     bool wait = !all && ends_in_doubt(&now) && (int64_t)d->window.n - d->given < HOLD;
     if (status == NMRT_OK && !wait && now.n > d->before.n) {
         nmrt_text_add_bytes(out, now.at + d->before.n, now.n - d->before.n);
-        forget(d);
-        d->before.n = 0;
-        status = nmrt_decode(d->t, d->window.at, d->given, d->skip_special, &d->before, e);
+        status = forget(d, &now, e);
     }
     nmrt_text_release(&now);
     return status;
