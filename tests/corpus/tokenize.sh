@@ -69,6 +69,9 @@ nemocc-data tokenize "${gpt2[@]}" --out "$work/both" $here/nasty.jsonl $here/nas
 same "$work/both" "$work/twice"
 fails 2 'is of uint16, and the set before it of int32' nemocc-data merge --out "$work/x2" "$work/whole" $here/nasty
 
+# and it is trained on
+"${NEMOCC_BUILD:-build}/runtime/fake" --data "$work/whole" --steps 2 --seq 16 --threads 1 | grep -q 'done at step 2 of 2'
+
 # two at once: the second is refused
 mkfifo "$work/slow"
 nemocc-data tokenize --tokenizer bytes --documents lines --out "$work/two" "$work/slow" >/dev/null 2>&1 &
