@@ -9,6 +9,7 @@
 #include "frontend/walk.h"
 #include "frontend/weights.h"
 
+#include <math.h>
 #include <string.h>
 
 // --- the file ------------------------------------------------------------------------------------
@@ -63,6 +64,15 @@ static void add_setting(nm_elab *e, nm_setting s)
     e->main->config_settings = kept;
 }
 
+// NaN and Infinity are numbers of JSON as Python writes it, and of no model.
+static bool is_finite(const nm_json *j)
+{
+    bool all = j->kind != NM_JSON_number || isfinite(j->number);
+    for (const nm_json *k = j->kind == NM_JSON_array ? j->first : NULL; k; k = k->next)
+        all &= is_finite(k);
+    return all;
+}
+
 // A const stays what it is: a number, a bool, a string.
 static bool has_kind(nm_elab *e, const nm_item *item, const nm_json *j, nm_sym key)
 {
@@ -70,6 +80,11 @@ static bool has_kind(nm_elab *e, const nm_item *item, const nm_json *j, nm_sym k
     bool number = item->kind == NM_ITEM_dim || (x && x->kind == NM_EXPR_number);
     bool truth = x && x->kind == NM_EXPR_name &&
                  (!strcmp(x->u.name.sym, "true") || !strcmp(x->u.name.sym, "false"));
+    if (!is_finite(j)) {
+        nm_elab_error(e, NULL, j->loc, "\"%s\" sets '%s', and is not finite [map-5]", key,
+                      item->name);
+        return false;
+    }
     if ((!number || j->kind == NM_JSON_number) && (!truth || j->kind == NM_JSON_bool))
         return true;
     nm_elab_error(e, NULL, j->loc, "\"%s\" is %s, and sets '%s' (%s), which is %s [map-5]", key,

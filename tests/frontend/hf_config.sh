@@ -65,6 +65,8 @@ says phi3 "$(changed phi3 's/"rope_scaling": null/"rope_scaling": {"type": "long
 says gpt2 "$(changed gpt2 's/"n_embd": 768, //')" '1:1: error: it lacks "n_embd", which says '"'d'"' ('"$(at gpt2 'n_embd: d')"') [map-5]'
 says gpt2 "$(changed gpt2 's/768/"768"/')" '3:28: error: "n_embd" is "768", and sets '"'d'"' ('"$(at gpt2 'd = 768')"'), which is a number [map-5]'
 
+says llama3 "$(changed llama 's/500000.0/Infinity/')" '23:17: error: "rope_theta" sets '"'theta'"', and is not finite [map-5]'
+
 # What is no config.json.
 printf '{"n_embd": 768,' >"$scratch/cut.json"
 says gpt2 "$scratch/cut.json" '1:16: error: this is not JSON: expected a string'
