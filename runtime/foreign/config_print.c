@@ -196,14 +196,15 @@ static void apply(leaves *all, const nmdrv_config_row *row, const nmrt_json *fil
     nmrt_text_release(&path);
 }
 
-// transformers 5 says dtype, 4 torch_dtype, which 5 reads, too.
+// transformers 5 says dtype, 4 torch_dtype, which 5 reads, too; a file that says neither means f32.
 static void apply_dtype(leaves *all, const char *dtype, const nmrt_json *file)
 {
     const char *key = file && nmrt_config_find(file, "dtype") >= 0 ? "dtype" : "torch_dtype";
     int node = file ? nmrt_config_find(file, key) : -1;
     nmrt_text value = {0};
     nmrt_text_add_json(&value, dtype);
-    if (!value.failed && (node < 0 || !says(file, node, value.at)))
+    bool as_absent = file && node < 0 && strcmp(dtype, "float32") == 0;
+    if (!as_absent && !value.failed && (node < 0 || !says(file, node, value.at)))
         set(all, key, value.at);
     nmrt_text_release(&value);
 }

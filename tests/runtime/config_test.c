@@ -78,6 +78,9 @@ static void check_print(void)
         "{\"hidden_act\":\"silu\", \"rms_norm_eps\": 1e-5, \"max_position_embeddings\": 7,"
         " \"x\": {\"y\": [1, {\"z\": null}]}, \"dtype\": \"float32\"}";
     CHECK(prints(base, "float32", base)); // nothing differs
+    const char *older = "{\"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5,"
+                        " \"max_position_embeddings\": 7}";
+    CHECK(prints(older, "float32", older)); // says no dtype, which is f32
     CHECK(prints(
         base, "bfloat16",
         "{\n  \"hidden_act\": \"silu\",\n  \"rms_norm_eps\": 1e-5,\n"
