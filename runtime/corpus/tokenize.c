@@ -40,7 +40,8 @@ static nmrt_status read_batch(void *user, void *item, bool *end, nmrt_error *e)
     job *j = user;
     nmrt_batch *batch = item;
     NMRT_TRY(nmrt_stop_check(e));
-    return nmrt_corpus_next(&j->reader, &batch->chunk, end, e);
+    NMRT_TRY(nmrt_corpus_next(&j->reader, &batch->chunk, end, e));
+    return *end ? nmrt_stop_check(e) : NMRT_OK; // who fills a pipe ends by the same signal
 }
 
 static nmrt_status fill_batch(void *user, int worker, void *item, nmrt_error *e)

@@ -78,9 +78,9 @@ nemocc-data tokenize --tokenizer bytes --documents lines --out "$work/two" "$wor
 pid=$!
 exec 3>"$work/slow"
 fails 1 'another process writes .*two.bin.part' nemocc-data tokenize "${lines[@]}" --out "$work/two" "$work/text"
-kill -TERM $pid # it waits for text: the signal is seen when some comes
-echo text >&3
+kill -TERM $pid # then whoever feeds the pipe ends, too: what came is not the corpus
 exec 3>&-
 code=0
 wait $pid || code=$?
 [ $code -eq 1 ]
+[ ! -e "$work/two.bin" ]
