@@ -91,7 +91,7 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
 endif()
 
 # What tests compare checkpoints and safetensors files with, and what reads event files and traces.
-foreach(tool compare tensors events trace_check)
+foreach(tool compare tensors events peak trace_check)
   add_executable(${tool} tests/tools/${tool}.c)
   target_link_libraries(${tool} PRIVATE nmrt)
   target_compile_options(${tool} PRIVATE -fno-sanitize=all)

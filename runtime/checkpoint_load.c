@@ -226,6 +226,7 @@ static nmrt_status check_blocks(nmrt_reader *r, const tensor *t, const nmrt_stor
         if (nmrt_hash_of(at + begin, (size_t)(end - begin)) != hash)
             return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: the checksum of %s does not fit (%s)",
                              r->folder, t->name, s->file);
+        nmrt_map_forget(at + begin, (size_t)(end - begin));
     }
     return NMRT_OK;
 }
@@ -247,6 +248,17 @@ static nmrt_status verify_piece(nmrt_reader *r, const tensor *t, const nmrt_stor
     return status;
 }
 
+// A file's pages are not kept beside the copy: the plan has no room for both.
+static void copy_run(nmrt_reader *r, char *to, const unsigned char *from, int64_t n)
+{
+    for (int64_t at = 0; at < n; at += NMRT_BLOCK) {
+        int64_t some = n - at < NMRT_BLOCK ? n - at : NMRT_BLOCK;
+        r->en->ops->copy_in(r->en->device, to + at, from + at, some);
+        if (some == NMRT_BLOCK)
+            nmrt_map_forget(from + at, (size_t)some);
+    }
+}
+
 static nmrt_status copy_piece(nmrt_reader *r, const tensor *t, const nmrt_stored *s, char *to,
                               nmrt_error *e)
 {
@@ -260,9 +272,10 @@ static nmrt_status copy_piece(nmrt_reader *r, const tensor *t, const nmrt_stored
             NMRT_TRY(find_piece(r, t, s, &from, e));
         nmrt_comm_moved(r->en->shares.comm);
         for (nmrt_rows row = rows_of(t, s, h, &both); nmrt_rows_next(&row);)
-            r->en->ops->copy_in(r->en->device, to + row.b * t->width, from + row.a * t->width,
-                                row.n * t->width);
+            copy_run(r, to + row.b * t->width, from + row.a * t->width, row.n * t->width);
     }
+    if (from)
+        nmrt_map_forget(from, (size_t)(s->end - s->begin));
     return NMRT_OK;
 }
 

@@ -55,6 +55,13 @@ void nmrt_map_close(nmrt_map *map)
     *map = (nmrt_map){0};
 }
 
+void nmrt_map_forget(const void *at, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at & ~(page - 1);
+    if (n)
+        madvise((void *)from, (uintptr_t)at + n - from, MADV_DONTNEED);
+}
+
 nmrt_status nmrt_read_at(int fd, void *to, size_t n, int64_t offset, const char *path,
                          nmrt_error *e)
 {

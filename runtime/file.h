@@ -17,6 +17,9 @@ typedef struct nmrt_map { // a read-only view of a file; {0} is an empty one
 
 nmrt_status nmrt_map_open(nmrt_map *map, const char *path, nmrt_error *e);
 void nmrt_map_close(nmrt_map *map);
+// What was read of a map need not stay in this process' memory: it is read again if it is asked
+// for.
+void nmrt_map_forget(const void *at, size_t n);
 
 // A plain file, for reading, and how long it is now. The caller closes fd where the status is
 // NMRT_OK.

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static const char WHOLE[] = "model.safetensors", INDEX[] = "model.safetensors.index.json";
 
@@ -194,7 +192,5 @@ void nmrt_foreign_close(nmrt_foreign *f)
 
 void nmrt_foreign_forget(const nmrt_foreign_tensor *t)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)t->at & ~(page - 1);
-    madvise((void *)from, (uintptr_t)t->at + (uintptr_t)(t->is->end - t->is->begin) - from,
-            MADV_DONTNEED);
+    nmrt_map_forget(t->at, (size_t)(t->is->end - t->is->begin));
 }
