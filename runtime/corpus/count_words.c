@@ -31,8 +31,7 @@ typedef struct counting {
     int n_items;
 } counting;
 
-// --- by a worker
-// ------------------------------------------------------------------------------------
+// --- by a worker ---------------------------------------------------------------------------------
 
 static nmrt_status take_word(void *taker, const char *word, size_t n, nmrt_error *e)
 {
@@ -127,8 +126,7 @@ static nmrt_status work(void *user, int index, void *taken, nmrt_error *e)
                : NMRT_OK;
 }
 
-// --- by the calling thread
-// --------------------------------------------------------------------------
+// --- by the calling thread -----------------------------------------------------------------------
 
 static nmrt_status read_chunk(void *user, void *free_item, bool *end, nmrt_error *e)
 {

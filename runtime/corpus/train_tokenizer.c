@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// --- how texts are cut into words
-// -------------------------------------------------------------------
+// --- how texts are cut into words ----------------------------------------------------------------
 
 #define CUT_BYTES(regex)                                                                           \
     "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "              \
@@ -51,8 +50,7 @@ static nmrt_status read_cutter(nmrt_cutter *cutter, const char *json, nmrt_error
     return status;
 }
 
-// --- the work
-// ---------------------------------------------------------------------------------------
+// --- the work ------------------------------------------------------------------------------------
 
 typedef struct job {
     const nmrt_train_tokenizer *o;
@@ -165,8 +163,7 @@ static nmrt_status train(job *j, nmrt_error *e)
     return NMRT_OK;
 }
 
-// --- what does not fit
-// ------------------------------------------------------------------------------
+// --- what does not fit ---------------------------------------------------------------------------
 
 static nmrt_status check(const nmrt_train_tokenizer *o, nmrt_error *e)
 {

@@ -13,8 +13,7 @@
 
 enum { CLUSTER_BYTES = 6 }; // longer ones are taken apart
 
-// --- reading
-// ----------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 static int base64_digit(char c)
 {
@@ -66,8 +65,7 @@ void nmrt_precompiled_release(nmrt_normal_step *s)
     free(s->own);
 }
 
-// --- applying
-// ---------------------------------------------------------------------------------------
+// --- applying ------------------------------------------------------------------------------------
 
 // false: the table does not know it. It knows no text with a 0.
 static bool add_known(const nmrt_charsmap *map, const char *text, size_t n, nmrt_text *out)

@@ -24,8 +24,7 @@ static bool make_room(nmrt_spm_scratch *s, void **list, size_t *cap, size_t n, s
     return true;
 }
 
-// --- the heap of merges
-// ---------------------------------------------------------------------------
+// --- the heap of merges --------------------------------------------------------------------------
 
 static bool better(const nmrt_spm_merge *a, const nmrt_spm_merge *b)
 {
@@ -58,8 +57,7 @@ static nmrt_spm_merge pop(nmrt_spm_scratch *s)
     return top;
 }
 
-// --- merging
-// --------------------------------------------------------------------------------------
+// --- merging -------------------------------------------------------------------------------------
 
 static bool may_merge_to(nmrt_spm_type type)
 {
@@ -101,8 +99,7 @@ static void merge_all(nmrt_spm_scratch *s, const nmrt_spm_model *m)
     }
 }
 
-// --- symbols to pieces
-// ----------------------------------------------------------------------------
+// --- symbols to pieces ---------------------------------------------------------------------------
 
 static void push_span(nmrt_spm_scratch *s, const char *text, int32_t n)
 {

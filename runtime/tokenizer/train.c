@@ -35,8 +35,7 @@ static nmrt_status no_memory(trainer *r)
                      r->words->n);
 }
 
-// --- the first pieces
-// -------------------------------------------------------------------------------
+// --- the first pieces ----------------------------------------------------------------------------
 
 static nmrt_status add_piece(trainer *r, const char *piece, size_t n)
 {
@@ -98,8 +97,7 @@ static void count_pairs(trainer *r)
     nmrt_train_pairs_queue(&r->pairs);
 }
 
-// --- merging
-// ----------------------------------------------------------------------------------------
+// --- merging -------------------------------------------------------------------------------------
 
 static nmrt_status merged_piece(trainer *r, nmrt_merge merge, int32_t *id)
 {

@@ -65,8 +65,7 @@ void nmrt_train_pairs_change(nmrt_train_pairs *p, int32_t left, int32_t right, i
     add_place(p, &pair->news, word);
 }
 
-// --- the heap
-// ---------------------------------------------------------------------------------------
+// --- the heap ------------------------------------------------------------------------------------
 
 static bool before(const nmrt_train_pairs *p, const nmrt_queued_pair *a, const nmrt_queued_pair *b)
 {

@@ -24,8 +24,7 @@ typedef struct unigram {
     bool byte_fallback;
 } unigram;
 
-// --- reading
-// ----------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 static bool read_score(const nmrt_json *doc, int node, double *score)
 {
@@ -44,10 +43,10 @@ static nmrt_status read_piece(unigram *u, const nmrt_json *doc, int node, int64_
 {
     int text = nmrt_json_first(doc, node), score = text < 0 ? -1 : doc->node[text].next;
     nmrt_text piece = {0};
-    nmrt_text_add_bytes(&piece, "", 0);
     if (!read_score(doc, score, &u->score[id]) || doc->node[score].next >= 0)
         return nmrt_fail(e, NMRT_CORRUPT, "vocab: entry %lld is not a piece with its score",
                          (long long)id);
+    nmrt_text_add_bytes(&piece, "", 0); // an empty piece has an address, too
     nmrt_status status = nmrt_field_unescape(doc, text, &piece, e);
     if (status == NMRT_OK)
         status = nmrt_vocabulary_add(&u->vocabulary, piece.at, piece.n, id, e);
@@ -141,8 +140,7 @@ static nmrt_piece find_piece(const nmrt_word_model *m, int64_t id)
     return nmrt_vocabulary_piece(&((const unigram *)m)->vocabulary, id);
 }
 
-// --- encoding
-// ---------------------------------------------------------------------------------------
+// --- encoding ------------------------------------------------------------------------------------
 
 typedef struct scratch {
     nmrt_unigram_path path;

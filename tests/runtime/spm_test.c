@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- the library's cases
-// --------------------------------------------------------------------------
+// --- the library's cases -------------------------------------------------------------------------
 
 // Two digits a byte up to the end or a tab, in a buffer of just that size, so that a sanitizer sees
 // what reads beyond it. *rest: behind the tab.
@@ -130,8 +129,7 @@ static void test_names(void)
     nmrt_tokenizer_close(t);
 }
 
-// --- damage
-// ---------------------------------------------------------------------------------------
+// --- damage --------------------------------------------------------------------------------------
 
 // Opens a copy of just these bytes; what opens must also encode and decode.
 static nmrt_status use(const unsigned char *bytes, size_t n, nmrt_error *e)
@@ -203,8 +201,43 @@ static void test_messages(void)
     REFUSES(UNKNOWN "\x1A\x07\x12\x05\x08\x00\x00\x00x", "precompiled_charsmap");
 }
 
-// --- parts
-// ----------------------------------------------------------------------------------------
+// --- Unigram models of tokenizer.json ------------------------------------------------------------
+
+static bool refuses(const char *model, const char *why)
+{
+    nmrt_tokenizer *t;
+    nmrt_error e;
+    char text[512];
+    snprintf(text, sizeof text, "{\"model\": {\"type\": \"Unigram\", %s}}", model);
+    nmrt_status status = nmrt_json_tokenizer_make(&t, text, strlen(text), "t", &e);
+    if (status == NMRT_OK)
+        nmrt_tokenizer_close(t);
+    return status == NMRT_CORRUPT && strstr(e.text, why);
+}
+
+static void test_unigram_json(void)
+{
+    static const char one[] = "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", -1]]}}";
+    nmrt_tokenizer *t;
+    nmrt_encoder *enc;
+    nmrt_error e;
+    nmrt_ids ids = {0};
+    CHECK(refuses("\"vocab\": {}", "vocab is not a list"));
+    CHECK(refuses("\"vocab\": [[\"a\", 0], [\"b\"]]", "entry 1 is not a piece"));
+    CHECK(refuses("\"vocab\": [[\"a\", 1e999]]", "entry 0 is not a piece"));
+    CHECK(refuses("\"vocab\": [[\"a\", 0, 0]]", "entry 0 is not a piece"));
+    CHECK(refuses("\"vocab\": [[\"a\", 0]], \"unk_id\": 1", "unk_id 1 is no piece"));
+    CHECK(nmrt_json_tokenizer_make(&t, one, sizeof one - 1, "t", &e) == NMRT_OK);
+    CHECK(nmrt_encoder_open(&enc, t, &e) == NMRT_OK);
+    CHECK(nmrt_encode(enc, "aa", 2, true, &ids, &e) == NMRT_OK && ids.n == 2);
+    CHECK(nmrt_encode(enc, "ab", 2, true, &ids, &e) == NMRT_USAGE &&
+          strstr(e.text, "no piece for 'b'"));
+    nmrt_ids_release(&ids);
+    nmrt_encoder_close(enc);
+    nmrt_tokenizer_close(t);
+}
+
+// --- parts ---------------------------------------------------------------------------------------
 
 static void test_trie(void)
 {
@@ -248,6 +281,7 @@ int main(void)
     test_damage("tests/fixtures/spm/bpe_user.model", 23);
     test_damage("tests/fixtures/spm/unigram_bytes.model", 19);
     test_messages();
+    test_unigram_json();
     test_trie();
     test_protobuf();
     return check_result();

@@ -36,8 +36,7 @@ static nmrt_status run(nmrt_train_tokenizer o, const char *corpus, nmrt_error *e
     return nmrt_train_tokenizer_run(&o, &out, e);
 }
 
-// --- what was written, as the fixtures have it
-// ----------------------------------------------------
+// --- what was written, as the fixtures have it ---------------------------------------------------
 
 static void add_string(nmrt_text *out, const char *text, size_t n)
 {
@@ -83,8 +82,7 @@ static bool wrote(const char *fixture)
     return same;
 }
 
-// --- tests
-// ----------------------------------------------------------------------------------------
+// --- tests ---------------------------------------------------------------------------------------
 
 static const char *const end[] = {"<|endoftext|>"}, *const s[] = {"<s>"};
 static const char *const three[] = {"<|begin_of_text|>", "light", "b"};
