@@ -4,6 +4,7 @@
 #include "base/diag.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,48 +313,86 @@ bool nm_json_same(const nm_json *a, const nm_json *b)
 
 // --- writing -------------------------------------------------------------------------------------
 
-static const char *quoted(nm_arena *arena, const char *s)
+typedef struct writer { // a text in the arena; it doubles as it grows
+    nm_arena *arena;
+    char *text;
+    size_t n, room;
+} writer;
+
+static void put(writer *w, const char *s)
 {
-    const char *out = "";
-    for (; *s; s++)
-        out = *s == '"' || *s == '\\'   ? nm_arena_fmt(arena, "%s\\%c", out, *s)
-              : (unsigned char)*s < ' ' ? nm_arena_fmt(arena, "%s\\u%04x", out, (unsigned)*s)
-                                        : nm_arena_fmt(arena, "%s%c", out, *s);
-    return nm_arena_fmt(arena, "\"%s\"", out);
+    size_t n = strlen(s);
+    if (w->n + n + 1 > w->room) {
+        w->room = 2 * (w->n + n + 1);
+        char *more = nm_arena_alloc(w->arena, w->room);
+        if (w->n)
+            memcpy(more, w->text, w->n);
+        w->text = more;
+    }
+    memcpy(w->text + w->n, s, n + 1);
+    w->n += n;
+}
+
+static void put_string(writer *w, const char *s)
+{
+    char one[8];
+    put(w, "\"");
+    for (; *s; s++) {
+        bool escaped = *s == '"' || *s == '\\';
+        if ((unsigned char)*s < ' ')
+            snprintf(one, sizeof one, "\\u%04x", (unsigned)*s);
+        else
+            snprintf(one, sizeof one, "%s%c", escaped ? "\\" : "", *s);
+        put(w, one);
+    }
+    put(w, "\"");
 }
 
 // The shortest that reads back as the same.
-static const char *number_text(nm_arena *arena, const nm_json *j)
+static void put_number(writer *w, const nm_json *j)
 {
     double v = j->number;
+    char text[32];
     if (!isfinite(v))
-        return isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity";
-    if (v == floor(v) && fabs(v) < 1e15)
-        return nm_arena_fmt(arena, j->real ? "%.1f" : "%.0f", v);
-    for (int precision = 6;; precision++) {
-        const char *text = nm_arena_fmt(arena, "%.*g", precision, v);
-        if (precision == 17 || strtod(text, NULL) == v)
-            return text;
+        snprintf(text, sizeof text, "%s", isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity");
+    else if (v == floor(v) && fabs(v) < 1e15)
+        snprintf(text, sizeof text, j->real ? "%.1f" : "%.0f", v);
+    else
+        for (int precision = 6; precision <= 17; precision++) {
+            snprintf(text, sizeof text, "%.*g", precision, v);
+            if (strtod(text, NULL) == v)
+                break;
+        }
+    put(w, text);
+}
+
+static void put_value(writer *w, const nm_json *j)
+{
+    bool object = j->kind == NM_JSON_object;
+    switch (j->kind) {
+    case NM_JSON_null: put(w, "null"); return;
+    case NM_JSON_bool: put(w, j->b ? "true" : "false"); return;
+    case NM_JSON_number: put_number(w, j); return;
+    case NM_JSON_string: put_string(w, j->string); return;
+    case NM_JSON_array:
+    case NM_JSON_object: break;
     }
+    put(w, object ? "{" : "[");
+    for (const nm_json *k = j->first; k; k = k->next) {
+        put(w, k == j->first ? "" : ", ");
+        if (object)
+            put_string(w, k->key);
+        put(w, object ? ": " : "");
+        put_value(w, k);
+    }
+    put(w, object ? "}" : "]");
 }
 
 const char *nm_json_text(nm_arena *arena, const nm_json *j)
 {
-    const char *out = "";
-    if (!j)
-        return out;
-    switch (j->kind) {
-    case NM_JSON_null: return "null";
-    case NM_JSON_bool: return j->b ? "true" : "false";
-    case NM_JSON_number: return number_text(arena, j);
-    case NM_JSON_string: return quoted(arena, j->string);
-    case NM_JSON_array:
-    case NM_JSON_object: break;
-    }
-    bool object = j->kind == NM_JSON_object;
-    for (const nm_json *k = j->first; k; k = k->next)
-        out = nm_arena_fmt(arena, "%s%s%s%s%s", out, k == j->first ? "" : ", ",
-                           object ? quoted(arena, k->key) : "", object ? ": " : "",
-                           nm_json_text(arena, k));
-    return nm_arena_fmt(arena, object ? "{%s}" : "[%s]", out);
+    writer w = {.arena = arena};
+    put(&w, "");
+    if (j)
+        put_value(&w, j);
+    return w.text;
 }

@@ -46,6 +46,14 @@ static nm_ev value_of(nm_elab *e, const nm_json *j)
     }
 }
 
+// As messages have it.
+static const char *brief(nm_elab *e, const nm_json *j)
+{
+    enum { LONG = 160 };
+    const char *text = nm_json_text(e->a, j);
+    return strlen(text) < LONG ? text : nm_arena_fmt(e->a, "%.*s...", LONG, text);
+}
+
 // --- setting -------------------------------------------------------------------------------------
 
 static nm_setting *find_setting(const nm_elab *e, nm_sym name)
@@ -88,7 +96,7 @@ static bool has_kind(nm_elab *e, const nm_item *item, const nm_json *j, nm_sym k
     if ((!number || j->kind == NM_JSON_number) && (!truth || j->kind == NM_JSON_bool))
         return true;
     nm_elab_error(e, NULL, j->loc, "\"%s\" is %s, and sets '%s' (%s), which is %s [map-5]", key,
-                  nm_json_text(e->a, j), item->name, nm_elab_place(e, item->loc, j->loc),
+                  brief(e, j), item->name, nm_elab_place(e, item->loc, j->loc),
                   number ? "a number" : "true or false");
     return false;
 }
@@ -199,10 +207,10 @@ static void differs(nm_elab *e, const nm_flat_row *row, nm_sym key, const nm_jso
                     const nm_json *ours)
 {
     const char *where = nm_elab_place(e, row->ast->loc, e->config->loc);
-    const char *what = ours ? nm_json_text(e->a, ours) : "nothing of the kind";
+    const char *what = ours ? brief(e, ours) : "nothing of the kind";
     if (theirs)
         nm_elab_error(e, NULL, theirs->loc, "\"%s\" is %s, and %s computes %s (%s) [map-5]", key,
-                      nm_json_text(e->a, theirs), e->prog->main->stem, what, where);
+                      brief(e, theirs), e->prog->main->stem, what, where);
     else
         nm_elab_error(e, NULL, e->config->loc, "it lacks \"%s\", and %s computes %s (%s) [map-5]",
                       key, e->prog->main->stem, what, where);
