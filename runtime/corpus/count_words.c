@@ -131,7 +131,8 @@ static nmrt_status work(void *user, int index, void *taken, nmrt_error *e)
 static nmrt_status read_chunk(void *user, void *free_item, bool *end, nmrt_error *e)
 {
     NMRT_TRY(nmrt_stop_check(e));
-    return nmrt_corpus_next(&((counting *)user)->corpus, &((item *)free_item)->chunk, end, e);
+    NMRT_TRY(nmrt_corpus_next(&((counting *)user)->corpus, &((item *)free_item)->chunk, end, e));
+    return *end ? nmrt_stop_check(e) : NMRT_OK; // who fills a pipe ends by the same signal
 }
 
 static nmrt_status tell(void *user, void *done, nmrt_error *e)
