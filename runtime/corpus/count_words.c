@@ -1,5 +1,5 @@
-// Chunks of a corpus go to whichever worker is free; what all have counted is added up at the end
-// of a file, so the counts do not depend on who had which chunk.
+// Chunks of a corpus go to whichever worker is free; what all have counted is added up at the end,
+// so the counts do not depend on who had which chunk.
 #include "runtime/corpus/count_words.h"
 
 #include "runtime/corpus/line.h"
@@ -202,11 +202,11 @@ static nmrt_status run(counting *k, nmrt_counts *counts, nmrt_error *e)
                           : NMRT_OK;
 }
 
-nmrt_status nmrt_count_words_of(nmrt_count_words *c, const char *path, nmrt_documents_rule rule,
-                                nmrt_counts *counts, nmrt_error *e)
+nmrt_status nmrt_count_words_of(nmrt_count_words *c, const char *const *path, int n_paths,
+                                nmrt_documents_rule rule, nmrt_counts *counts, nmrt_error *e)
 {
     counting k = {.c = c};
-    NMRT_TRY(nmrt_corpus_open(&k.corpus, &path, 1, rule, (nmrt_place){0}, e));
+    NMRT_TRY(nmrt_corpus_open(&k.corpus, path, n_paths, rule, (nmrt_place){0}, e));
     k.corpus.chunk_bytes = c->chunk_bytes;
     nmrt_status status = prepare(&k, e);
     if (status == NMRT_OK)

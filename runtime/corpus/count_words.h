@@ -19,9 +19,9 @@ typedef struct nmrt_count_words {
     char first_bad[512];       // why the first of the bad lines is one
 } nmrt_count_words;
 
-// Adds the words of a file to `counts`. The texts: of LINES each line with its end, as tokenizers
+// Adds the words of files to `counts`. The texts: of LINES each line with its end, as tokenizers
 // trains on files; else the documents.
-nmrt_status nmrt_count_words_of(nmrt_count_words *c, const char *path, nmrt_documents_rule rule,
-                                nmrt_counts *counts, nmrt_error *e);
+nmrt_status nmrt_count_words_of(nmrt_count_words *c, const char *const *path, int n_paths,
+                                nmrt_documents_rule rule, nmrt_counts *counts, nmrt_error *e);
 
 #endif

@@ -70,11 +70,16 @@ static nmrt_documents_rule rule_for(const nmrt_train_tokenizer *o, const char *p
     return json ? NMRT_DOCUMENTS_JSONL : NMRT_DOCUMENTS_LINES;
 }
 
+// Files side by side whose texts are of one kind are counted together.
 static nmrt_status count_files(job *j, nmrt_count_words *c, nmrt_error *e)
 {
-    for (int i = 0; i < j->o->n_paths; i++)
-        NMRT_TRY(
-            nmrt_count_words_of(c, j->o->path[i], rule_for(j->o, j->o->path[i]), &j->counts, e));
+    const nmrt_train_tokenizer *o = j->o;
+    for (int from = 0, to; from < o->n_paths; from = to) {
+        nmrt_documents_rule rule = rule_for(o, o->path[from]);
+        for (to = from + 1; to < o->n_paths && rule_for(o, o->path[to]) == rule;)
+            to++;
+        NMRT_TRY(nmrt_count_words_of(c, o->path + from, to - from, rule, &j->counts, e));
+    }
     return NMRT_OK;
 }
 
