@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEAST_WORDS = 1000 }; // in a table with a limit: below, nothing common is found
+
 typedef struct worker {
     nmrt_counts counts;
     nmrt_cut_scratch cut;
@@ -166,6 +168,13 @@ static void release(counting *k)
     free(k->item);
 }
 
+// Of the words of all tables, how many a worker's may have.
+static size_t share_of(const nmrt_count_words *c)
+{
+    size_t share = c->most / (size_t)c->workers;
+    return c->most && share < LEAST_WORDS ? LEAST_WORDS : share;
+}
+
 static nmrt_status prepare(counting *k, nmrt_error *e)
 {
     bool ok;
@@ -175,7 +184,7 @@ static nmrt_status prepare(counting *k, nmrt_error *e)
     ok = k->worker && k->item;
     for (int i = 0; ok && i < k->c->workers; i++) {
         worker *w = &k->worker[i];
-        w->counts.most = k->c->most / (size_t)k->c->workers;
+        w->counts.most = share_of(k->c);
         w->cut.regex = nmrt_regex_scratch_new();
         w->cut.rewritten = calloc((size_t)k->c->cutter->n + 1, sizeof *w->cut.rewritten);
         ok = w->cut.regex && w->cut.rewritten;

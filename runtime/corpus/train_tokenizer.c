@@ -6,6 +6,7 @@
 #include "runtime/cpu.h"
 #include "runtime/stop.h"
 #include "runtime/tokenizer/train.h"
+#include "runtime/tokenizer/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -186,8 +187,8 @@ static nmrt_status check(const nmrt_train_tokenizer *o, nmrt_error *e)
             if (strcmp(o->special[i], o->special[k]) == 0)
                 return nmrt_fail(e, NMRT_USAGE, "--special %s is given twice", o->special[i]);
     for (int i = 0; i < o->n_special; i++)
-        if (!*o->special[i])
-            return nmrt_fail(e, NMRT_USAGE, "--special: a token without a text is none");
+        if (!*o->special[i] || !nmrt_utf8_is_whole(o->special[i], strlen(o->special[i])))
+            return nmrt_fail(e, NMRT_USAGE, "--special '%s' is no text in UTF-8", o->special[i]);
     return NMRT_OK;
 }
 

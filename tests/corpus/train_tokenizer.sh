@@ -33,6 +33,7 @@ fails 2 't.json is there already' nemocc-data train-tokenizer --vocab-size 500 -
 fails 2 '--vocab-size N is missing' nemocc-data train-tokenizer --out "$work/x.json" $corpus
 fails 2 'no room for 257' nemocc-data train-tokenizer --vocab-size 256 --out "$work/x.json" $corpus
 fails 2 '--regex' nemocc-data train-tokenizer --vocab-size 500 --regex llama4 --out "$work/x.json" $corpus
+fails 2 'no text in UTF-8' nemocc-data train-tokenizer --vocab-size 500 --special "$(printf '\377')" --out "$work/x.json" $corpus
 fails 1 'none.txt' nemocc-data train-tokenizer --vocab-size 500 --out "$work/x.json" none.txt
 fails 1 'nowhere' nemocc-data train-tokenizer --vocab-size 300 --out "$work/nowhere/x.json" $corpus
 
