@@ -191,6 +191,20 @@ static nmrt_status read_model(reader *r, size_t n)
     return NMRT_OK;
 }
 
+// tiktoken's files, which Llama 3 was first given with under this name: "IQ== 0\n", base64 and
+// ranks.
+static bool is_list_of_ranks(const char *text, size_t n)
+{
+    size_t at = 0, digits = 0;
+    while (at < n && at < 64 && text[at] > ' ' && text[at] < 0x7F)
+        at++;
+    bool spaced = at > 0 && at < n && text[at] == ' ';
+    while (spaced && at + 1 + digits < n && text[at + 1 + digits] >= '0' &&
+           text[at + 1 + digits] <= '9')
+        digits++;
+    return digits > 0 && at + 1 + digits < n && text[at + 1 + digits] == '\n';
+}
+
 nmrt_status nmrt_spm_model_read(nmrt_spm_model *m, const void *bytes, size_t n, const char *name,
                                 nmrt_error *e)
 {
@@ -202,6 +216,12 @@ nmrt_status nmrt_spm_model_read(nmrt_spm_model *m, const void *bytes, size_t n, 
         .after = {.dummy_prefix = true, .remove_extra_spaces = true, .escape_spaces = true},
     };
     reader r = {.m = m, .algorithm = ALGORITHM_UNIGRAM, .name = name, .e = e};
+    if (is_list_of_ranks(bytes, n))
+        return nmrt_fail(
+            e, NMRT_FOREIGN,
+            "%s is no SentencePiece model but tiktoken's list of ranks, which does not "
+            "say how texts are cut into words: give the model's tokenizer.json",
+            name);
     if (n > INT32_MAX)
         return nmrt_fail(e, NMRT_CORRUPT, "%s is no SentencePiece model: it has %zu bytes", name,
                          n);
