@@ -122,7 +122,7 @@ typedef struct nm_gen {
     LLVMValueRef argv;                                   // void *const *
     LLVMValueRef pointer[NM_MAX_ARGS];                   // loaded in the entry block, on demand
     LLVMValueRef from, to, scratch;                      // in the kernel function itself
-    int64_t scratch_bytes, grain;
+    int64_t scratch_bytes, grain, chunk;                 // the last two: nmdrv_kernel
     // Flavour gpu: a block of `threads` shares out `per_block` indices of the range, and has so
     // many bytes of dynamic shared memory. Set before nm_gen_begin_kernel, where the defaults do
     // not fit.

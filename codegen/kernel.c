@@ -183,6 +183,7 @@ static nm_kernel row_of(const nm_gen *g, int code, int i)
     return (nm_kernel){.code = code,
                        .function = nm_kernel_functions[i],
                        .grain = i ? 1 : g->grain,
+                       .chunk = i ? 0 : g->chunk,
                        .n_args = g->n_args,
                        .syms_at = syms_at(g),
                        .n_syms = g->syms.n,

@@ -28,7 +28,7 @@ typedef struct nm_kernel { // a row of the program's kernel table
     const char *name, *where;
     int code;             // equal kernels share it
     const char *function; // in it
-    int64_t grain;
+    int64_t grain, chunk;
     int n_args, syms_at, n_syms;        // flavour gpu: nmdrv_kernel
     int64_t threads, per_block, shared; // likewise
     bool unordered;                     // likewise

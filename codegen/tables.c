@@ -254,13 +254,14 @@ static LLVMValueRef kernel_rows(nm_table *t)
     for (int i = 0; i < p->n_kernels; i++) {
         const nm_kernel *k = &p->kernel[i];
         const char *code = p->codes->code[k->code].name;
-        r[i] = NM_ROW(t, nm_string(t, k->name), nm_string(t, k->where),
-                      kernel_function(t, k, '.', !is_gpu), nm_word(t, k->grain),
-                      nm_string(t, nm_arena_fmt(p->m->arena, "%s_%s", code, k->function)),
-                      kernel_function(t, k, '.', is_gpu && p->opts->emu), nm_word(t, k->n_args),
-                      nm_word(t, k->syms_at), nm_word(t, k->n_syms), nm_word(t, k->threads),
-                      nm_word(t, k->per_block), nm_word(t, k->shared), nm_word(t, k->unordered),
-                      form_of(t, k));
+        r[i] =
+            NM_ROW(t, nm_string(t, k->name), nm_string(t, k->where),
+                   kernel_function(t, k, '.', !is_gpu), nm_word(t, k->grain), nm_word(t, k->chunk),
+                   nm_string(t, nm_arena_fmt(p->m->arena, "%s_%s", code, k->function)),
+                   kernel_function(t, k, '.', is_gpu && p->opts->emu), nm_word(t, k->n_args),
+                   nm_word(t, k->syms_at), nm_word(t, k->n_syms), nm_word(t, k->threads),
+                   nm_word(t, k->per_block), nm_word(t, k->shared), nm_word(t, k->unordered),
+                   form_of(t, k));
     }
     return nm_rows(t, p->n_kernels, r, "kernels");
 }

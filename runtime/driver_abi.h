@@ -198,6 +198,7 @@ typedef struct nmdrv_kernel {
     // flavour host
     nmdrv_kernel_fn *fn;
     int64_t grain;            // do not give a thread fewer indices than this, if it can be helped
+    int64_t chunk;            // a call had best have so many, if each thread gets one: what it does once is dear; 0: any number
     // flavour gpu
     const char *symbol;       // in every image
     nmdrv_block_fn *block;    // NULL: the target emu was not named

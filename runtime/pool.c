@@ -155,14 +155,22 @@ static void wait_until_done(nmrt_pool *p, unsigned n)
     atomic_store(&p->waiting, 0);
 }
 
+// How many chunks a job is cut into.
+static int64_t chunks_of(const nmrt_pool *p, const nmdrv_kernel *kernel, int64_t count)
+{
+    int64_t grain = kernel->grain > 0 ? kernel->grain : 1, n = count / grain;
+    int64_t most = p->threads * CHUNKS_PER_THREAD;
+    if (kernel->chunk > 0 && count / kernel->chunk < most)
+        most = count / kernel->chunk > p->threads ? count / kernel->chunk : p->threads;
+    return n < most ? n : most;
+}
+
 void nmrt_pool_run(nmrt_pool *p, const nmdrv_kernel *kernel, const nmdrv_sym *sym, int64_t count,
                    void *const *arg)
 {
-    int64_t grain = kernel->grain > 0 ? kernel->grain : 1, n = count / grain;
-    if (n > p->threads * CHUNKS_PER_THREAD)
-        n = p->threads * CHUNKS_PER_THREAD;
     if (count <= 0)
         return;
+    int64_t n = chunks_of(p, kernel, count);
     if (n <= 1 || p->threads == 1) {
         run_share(&p->worker[0], &(share){kernel, sym, arg, 0, count});
         return;
