@@ -72,6 +72,15 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   set_target_properties(runtime_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/runtime)
 endif()
 
+# What a checkpoint's index says of a tensor, fuzzed.
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  add_executable(index_fuzz tests/fuzz/index_fuzz.c runtime/checkpoint_index.c runtime/pieces.c runtime/json.c)
+  target_compile_options(index_fuzz PRIVATE -fsanitize=fuzzer)
+  target_link_options(index_fuzz PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(index_fuzz PRIVATE nmrt_checked)
+  set_target_properties(index_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endif()
+
 # The readers of tokenizers' files, of corpora and of foreign folders, fuzzed, each by tests/fuzz/NAME_fuzz.c.
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
   file(GLOB TOKENIZER_C CONFIGURE_DEPENDS runtime/tokenizer/*.c)

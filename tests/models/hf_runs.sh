@@ -8,7 +8,9 @@ trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 printf 'The quick brown fox jumps over a!' >line
 cat line line line line >text
-nemocc "$models/llama3.nm" --hf-config "$fixture/config.json" -o llama3
+sed 's/^    clip = 1.0$/&\n    ema = 0.9/' "$models/llama3.nm" >llama3.nm
+grep -q 'ema = 0.9' llama3.nm
+nemocc llama3.nm --hf-config "$fixture/config.json" -o llama3
 
 fail() {
     echo "$1"
@@ -45,7 +47,10 @@ grep -q 'starting from hf:weights' start
 cmp ckpt/companions/special_tokens_map.json special_tokens_map.json
 ./llama3 export --checkpoint ckpt --out exported >/dev/null
 diff -r imported exported
-./llama3 export --checkpoint ckpt/latest --out parts --max-shard-size 40KB --dtype f32 | grep -q 'float32, .* in [3-9] files'
+./llama3 export --checkpoint ckpt --weights ema --out means >/dev/null # which began as the weights did
+diff -r imported means
+./llama3 export --checkpoint ckpt/latest --out parts --max-shard-size 40KB --dtype f32 >said
+grep -q 'float32, .* in [3-9] files' said
 grep -q '"dtype": "float32"' parts/config.json
 ./llama3 eval --init hf:parts --data text --seq 32 --micro-batch 2 --json >again 2>note
 cmp one again
@@ -53,12 +58,15 @@ cmp one again
 ./llama3 generate --checkpoint ckpt --prompt The --max-tokens 4 --temperature 0 >b
 cmp a b
 
-./llama3 info | grep -q 'weights:  hf (.*llama3.nm:[0-9]*)$'
+./llama3 info >said
+grep -q 'weights:  hf (.*llama3.nm:[0-9]*)$' said
 
 # --init beside --resume auto: a checkpoint that is there goes before.
 again="--init hf:weights --data text --seq 32 --micro-batch 2 --lr 0 --min-lr 0 --warmup 0 --save twice --resume auto"
-./llama3 $again --steps 1 2>/dev/null | grep -q 'starting from hf:weights'
-./llama3 $again --steps 2 2>/dev/null | grep -q 'resuming from twice/step-000001'
+./llama3 $again --steps 1 >start 2>/dev/null
+grep -q 'starting from hf:weights' start
+./llama3 $again --steps 2 >start 2>/dev/null
+grep -q 'resuming from twice/step-000001' start
 
 # A run that goes on in another folder takes its companions with it.
 ./llama3 --resume ckpt/latest --data text --seq 32 --micro-batch 2 --steps 2 --lr 0 --min-lr 0 --save ckpt2 >/dev/null 2>&1
