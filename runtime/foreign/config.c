@@ -65,6 +65,25 @@ bool nmrt_config_same(const nmrt_json *a, int i, const nmrt_json *b, int k)
     return false;
 }
 
+void nmrt_config_print_value(const nmrt_json *doc, int node, nmrt_text *out)
+{
+    const nmrt_json_node *n = &doc->node[node];
+    bool object = n->kind == NMRT_JSON_OBJECT;
+    if (!object && n->kind != NMRT_JSON_ARRAY) {
+        const char *quote = n->kind == NMRT_JSON_STRING ? "\"" : "";
+        nmrt_text_add(out, "%s%.*s%s", quote, (int)n->n_text, n->text, quote);
+        return;
+    }
+    nmrt_text_add(out, object ? "{" : "[");
+    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next) {
+        if (object)
+            nmrt_text_add(out, "\"%.*s\": ", (int)doc->node[i].n_key, doc->node[i].key);
+        nmrt_config_print_value(doc, i, out);
+        nmrt_text_add(out, doc->node[i].next < 0 ? "" : ", ");
+    }
+    nmrt_text_add(out, object ? "}" : "]");
+}
+
 // --- a row and the file ------------------------------------------------------------------------
 
 typedef struct check {
@@ -73,25 +92,6 @@ typedef struct check {
 } check;
 
 static const char *or_nothing(const char *value) { return *value ? value : "nothing"; }
-
-static void print_node(const nmrt_json *doc, int node, nmrt_text *out)
-{
-    const nmrt_json_node *n = &doc->node[node];
-    if (n->kind == NMRT_JSON_OBJECT)
-        nmrt_text_add(out, "an object");
-    else if (n->kind == NMRT_JSON_ARRAY) {
-        nmrt_text_add(out, "[");
-        for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next) {
-            print_node(doc, i, out);
-            nmrt_text_add(out, doc->node[i].next < 0 ? "" : ", ");
-        }
-        nmrt_text_add(out, "]");
-    } else {
-        const char *quote = n->kind == NMRT_JSON_STRING ? "\"" : "";
-        nmrt_text_add(out, "%s%.*s%s", quote, n->n_text < 200 ? (int)n->n_text : 200, n->text,
-                      quote);
-    }
-}
 
 static nmrt_status refuse(const check *c, const nmdrv_config_row *row, const char *key,
                           const char *theirs, const char *ours, nmrt_error *e)
@@ -113,7 +113,7 @@ static nmrt_status check_node(const check *c, const nmdrv_config_row *row, const
     bool same = *ours && nmrt_json_parse(&doc, ours, strlen(ours), &inner) == NMRT_OK &&
                 nmrt_config_same(c->file, node, &doc, 0);
     if (!same) {
-        print_node(c->file, node, &theirs);
+        nmrt_config_print_value(c->file, node, &theirs);
         refuse(c, row, key, theirs.at ? theirs.at : "", or_nothing(ours), e);
     }
     nmrt_json_release(&doc);

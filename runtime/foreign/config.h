@@ -16,6 +16,7 @@ nmrt_status nmrt_config_check_text(const nmdrv_weights *map, const char *text, s
 
 // The node of "rope_scaling.factor" in the file; -1: none, or null.
 int nmrt_config_find(const nmrt_json *doc, const char *key);
+void nmrt_config_print_value(const nmrt_json *doc, int node, nmrt_text *out); // on one line
 // Do two values say the same? Numbers that are not whole may differ as doubles if they are one f32.
 bool nmrt_config_same(const nmrt_json *a, int i, const nmrt_json *b, int k);
 

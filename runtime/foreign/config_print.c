@@ -97,25 +97,6 @@ static void drop(leaves *all, const char *path)
 
 // --- from a file -------------------------------------------------------------------------------
 
-static void print_value(const nmrt_json *doc, int node, nmrt_text *out)
-{
-    const nmrt_json_node *n = &doc->node[node];
-    bool object = n->kind == NMRT_JSON_OBJECT;
-    if (!object && n->kind != NMRT_JSON_ARRAY) {
-        const char *quote = n->kind == NMRT_JSON_STRING ? "\"" : "";
-        nmrt_text_add(out, "%s%.*s%s", quote, (int)n->n_text, n->text, quote);
-        return;
-    }
-    nmrt_text_add(out, object ? "{" : "[");
-    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next) {
-        if (object)
-            nmrt_text_add(out, "\"%.*s\": ", (int)doc->node[i].n_key, doc->node[i].key);
-        print_value(doc, i, out);
-        nmrt_text_add(out, doc->node[i].next < 0 ? "" : ", ");
-    }
-    nmrt_text_add(out, object ? "}" : "]");
-}
-
 static void add_leaves(leaves *all, const nmrt_json *doc, int node, const char *path)
 {
     if (doc->node[node].kind == NMRT_JSON_OBJECT && nmrt_json_first(doc, node) >= 0) {
@@ -136,7 +117,7 @@ static void add_leaves(leaves *all, const nmrt_json *doc, int node, const char *
     if (!l)
         return;
     nmrt_text_add(&l->path, "%s", path);
-    print_value(doc, node, &l->value);
+    nmrt_config_print_value(doc, node, &l->value);
 }
 
 // --- the rows ----------------------------------------------------------------------------------

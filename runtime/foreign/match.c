@@ -64,15 +64,6 @@ typedef struct missing {
     nmrt_text names; // of the first of them
 } missing;
 
-// Several parameters may lie in one tensor: it is told with the first of them.
-static bool is_first(const nmrt_match *m, const nmdrv_part_of *part)
-{
-    for (const nmdrv_part_of *p = m->map->part; p < part; p++)
-        if (strcmp(p->name, part->name) == 0)
-            return false;
-    return true;
-}
-
 static void note_missing(missing *gone, const nmdrv_part_of *part, const char *name)
 {
     if (gone->n++ < SHOWN)
@@ -127,7 +118,7 @@ static nmrt_status check_part(nmrt_match *m, const nmdrv_part_of *part, missing 
                          part->codec);
     for (nmrt_instance i = {0}; nmrt_instance_next(part, &box, &i);) {
         const nmrt_foreign_tensor *t = nmrt_match_find(m, i.name);
-        if (!t && is_first(m, part))
+        if (!t && nmrt_part_is_first(m->map, part))
             note_missing(gone, part, i.name);
         if (!t)
             continue;

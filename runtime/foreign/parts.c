@@ -52,6 +52,14 @@ int64_t nmrt_weights_count_left(const nmdrv_weights *map, const nmdrv_program *p
     return n;
 }
 
+bool nmrt_part_is_first(const nmdrv_weights *map, const nmdrv_part_of *part)
+{
+    for (const nmdrv_part_of *p = map->part; p < part; p++)
+        if (strcmp(p->name, part->name) == 0)
+            return false;
+    return true;
+}
+
 nmrt_box nmrt_part_box(const nmdrv_program *program, const nmdrv_part_of *part)
 {
     nmrt_box box = {.rank = (int)program->param[part->param].rank};

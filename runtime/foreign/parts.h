@@ -15,6 +15,8 @@ bool nmrt_weights_have(const nmdrv_weights *map, int64_t param);
 int64_t nmrt_weights_count_left(const nmdrv_weights *map, const nmdrv_program *program,
                                 const char **first);
 
+// Several parameters may lie in one tensor: is this the first row of the map with its name?
+bool nmrt_part_is_first(const nmdrv_weights *map, const nmdrv_part_of *part);
 nmrt_box nmrt_part_box(const nmdrv_program *program, const nmdrv_part_of *part);
 
 // The tensors that a box of the parameter meets:

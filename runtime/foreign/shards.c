@@ -33,14 +33,6 @@ int64_t nmrt_shard_size(const char *text)
 
 // --- which tensors -----------------------------------------------------------------------------
 
-static bool is_first_of_its_name(const nmdrv_weights *map, const nmdrv_part_of *part)
-{
-    for (const nmdrv_part_of *p = map->part; p < part; p++)
-        if (strcmp(p->name, part->name) == 0)
-            return false;
-    return true;
-}
-
 static int64_t elements_of(const nmdrv_part_of *part)
 {
     int64_t n = 1;
@@ -104,7 +96,7 @@ nmrt_status nmrt_shards_init(nmrt_shards *s, const nmrt_shard_request *q, const 
         if (*part->codec)
             return nmrt_fail(e, NMRT_USAGE, "%s: weights are not packed as %s by an export",
                              part->where, part->codec);
-        if (!is_first_of_its_name(q->map, part))
+        if (!nmrt_part_is_first(q->map, part))
             continue;
         for (nmrt_instance k = {0}; nmrt_instance_next(part, &box, &k);)
             NMRT_TRY(add_tensor(s, q, from, part, k.name, &full, e));
