@@ -598,6 +598,14 @@ typedef struct nm_names { // the names that a block assigns, in the order of the
 } nm_names;
 nm_names nm_block_assigns(nm_elab *e, const nm_ast_block *b);
 
+// --- elab_list_entries.c -------------------------------------------------------------------------
+
+typedef struct nm_entries {
+    int n;
+    const nm_ast_entry **entry;
+} nm_entries;
+nm_entries nm_elab_list_entries(nm_elab *e); // what the program is made of, of a file and its uses
+
 // --- elab_hyper.c, elab_train.c, elab_entries.c --------------------------------------------------
 
 void nm_stmt_minimize(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
