@@ -215,11 +215,17 @@ static const nmdrv_param param[] = {
     {.path = "k", .dtype = NMDRV_F32, .rank = 3, .shape = shape},
 };
 #define PART(which, offset)                                                                        \
-    {                                                                                              \
-        .name = "h.{0}.qk", .codec = "", .scales = "", .where = "m.nm:1", .param = which,          \
-        .rank = 2, .shape = file_shape, .base = offset, .stride = stride, .from = from,            \
-        .extent = shape                                                                            \
-    }
+    {.name = "h.{0}.qk",                                                                           \
+     .codec = "",                                                                                  \
+     .scales = "",                                                                                 \
+     .where = "m.nm:1",                                                                            \
+     .param = which,                                                                               \
+     .rank = 2,                                                                                    \
+     .shape = file_shape,                                                                          \
+     .base = offset,                                                                               \
+     .stride = stride,                                                                             \
+     .from = from,                                                                                 \
+     .extent = shape}
 static const nmdrv_part_of part[] = {PART(0, 0), PART(1, 2 * D)};
 static const nmdrv_weights map = {
     .name = "hf", .where = "m.nm:0", .misfit = "", .n_parts = 2, .part = part};

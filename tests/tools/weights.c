@@ -1,5 +1,5 @@
-// Prints the weight maps of a binary's first program, as nmdrv_weights has them. Compiled with an object that
-// nemocc --emit=obj wrote: see tests/codegen/weights.sh.
+// Prints the weight maps of a binary's first program, as nmdrv_weights has them. Compiled with an
+// object that nemocc --emit=obj wrote: see tests/codegen/weights.sh.
 #include "runtime/driver_abi.h"
 
 #include <stdio.h>
@@ -17,7 +17,8 @@ static void print_row(const nmdrv_config_row *row)
     printf("  %s", row->written ? "written " : "");
     for (int64_t i = 0; i < row->n_keys; i++)
         printf("%s%s", i ? " | " : "", row->key[i]);
-    printf(": %s = %s (%s)\n", *row->value ? row->value : "none", *row->absent ? row->absent : "none", row->where);
+    printf(": %s = %s (%s)\n", *row->value ? row->value : "none",
+           *row->absent ? row->absent : "none", row->where);
 }
 
 static void print_part(const nmdrv_program *p, const nmdrv_part_of *part)
