@@ -53,6 +53,7 @@ static nmrt_status add_node(builder *b, range below, unsigned char byte)
     if (b->trie->n == b->cap)
         NMRT_TRY(grow(b));
     b->below[b->trie->n] = below;
+    b->trie->longest = below.depth; // nodes come in order of depth
     b->trie->node[b->trie->n++] = (nmrt_trie_node){.value = NMRT_TRIE_NONE, .byte = byte};
     return NMRT_OK;
 }

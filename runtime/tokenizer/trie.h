@@ -26,6 +26,7 @@ typedef struct nmrt_trie_node {
 typedef struct nmrt_trie { // {0} is an empty one
     nmrt_trie_node *node;
     int32_t n;
+    uint32_t longest;   // bytes of a key
     int32_t first[256]; // the root's child by its byte, or NMRT_TRIE_NONE
 } nmrt_trie;
 

@@ -51,6 +51,19 @@ static bool offer_pieces(const nmrt_unigram *u, const char *text, size_t from, s
     return whole_character;
 }
 
+// SentencePiece's sums in f32 begin at 0 again where one is beyond this, or they would become too
+// large for the differences between pieces. What lies ahead begins again with it.
+static const double MOST_SUM = 100000;
+
+static void begin_again(const nmrt_unigram *u, nmrt_unigram_step *step, size_t from, size_t n)
+{
+    size_t ahead = u->trie->longest > 4 ? u->trie->longest : 4; // an unknown character's bytes
+    double sum = step[from].sum;
+    for (size_t i = from; i <= n && i - from <= ahead; i++)
+        if (i == from || step[i].n)
+            step[i].sum = (float)(step[i].sum - sum);
+}
+
 // The steps of the best way, which are found from its end on, go to the front in order.
 static void trace_back(nmrt_unigram_path *path, size_t n)
 {
@@ -72,6 +85,8 @@ nmrt_status nmrt_unigram_cut(const nmrt_unigram *u, const char *text, size_t n,
         character = nmrt_character_bytes((unsigned char)text[from]);
         if (character > n - from)
             character = n - from;
+        if (u->singly && fabs(path->step[from].sum) > MOST_SUM)
+            begin_again(u, path->step, from, n);
         if (offer_pieces(u, text, from, n, character, path->step))
             continue;
         if (u->unknown < 0)

@@ -201,6 +201,41 @@ static void test_messages(void)
     REFUSES(UNKNOWN "\x1A\x07\x12\x05\x08\x00\x00\x00x", "precompiled_charsmap");
 }
 
+// --- long texts ----------------------------------------------------------------------------------
+
+// Pieces a: -1000, b: -1, c: -1, bc: -2 - 2^-8, which counts less than b and c do, if one can tell.
+// With so many a before them SentencePiece can (2 pieces) or cannot (1), as its sums in f32 grow to
+// 100,000 and begin again.
+static void test_long(void)
+{
+    static const char model[] = UNKNOWN "\x0A\x08\x0A\x01"
+                                        "a\x15\x00\x00\x7A\xC4\x0A\x08\x0A\x01"
+                                        "b\x15\x00\x00\x80\xBF"
+                                        "\x0A\x08\x0A\x01"
+                                        "c\x15\x00\x00\x80\xBF\x0A\x09\x0A\x02"
+                                        "bc\x15\x00\x40\x00\xC0"
+                                        "\x1A\x06\x18\x00\x20\x00\x28\x00";
+    static const int behind[][2] = {{10, 2},  {60, 2},  {99, 1},  {100, 1}, {101, 2},
+                                    {150, 2}, {200, 1}, {201, 1}, {202, 2}};
+    nmrt_tokenizer *t;
+    nmrt_encoder *enc;
+    nmrt_error e;
+    char text[256];
+    CHECK(nmrt_spm_tokenizer_make(&t, model, sizeof model - 1, "long", &e) == NMRT_OK);
+    CHECK(nmrt_encoder_open(&enc, t, &e) == NMRT_OK);
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+        nmrt_ids ids = {0};
+        size_t n = (size_t)behind[i][0];
+        memset(text, 'a', n);
+        memcpy(text + n, "bc", 2);
+        CHECK(nmrt_encode(enc, text, n + 2, true, &ids, &e) == NMRT_OK);
+        CHECK(ids.n == n + (size_t)behind[i][1]);
+        nmrt_ids_release(&ids);
+    }
+    nmrt_encoder_close(enc);
+    nmrt_tokenizer_close(t);
+}
+
 // --- Unigram models of tokenizer.json ------------------------------------------------------------
 
 static bool refuses(const char *model, const char *why)
@@ -281,6 +316,7 @@ int main(void)
     test_damage("tests/fixtures/spm/bpe_user.model", 23);
     test_damage("tests/fixtures/spm/unigram_bytes.model", 19);
     test_messages();
+    test_long();
     test_unigram_json();
     test_trie();
     test_protobuf();
