@@ -89,7 +89,8 @@ enum {
 
 // The sum of a[i] * b[i] over n, a multiple of GEMV_STEP.
 NMK_SHARED float nmk_gemv_inner(const float *a, const float *b, int64_t n);
-// c[m] += sum over the lines of a[m][line] * b[line]; c and b are STRETCH wide, n a multiple of VL.
-NMK_SHARED void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *b, float *c);
+// c[m] += sum over the lines of a[m][line] * b[line]; c is STRETCH wide, n a multiple of VL.
+NMK_SHARED void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *const *b,
+                               float *c);
 
 #endif

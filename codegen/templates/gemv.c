@@ -1,6 +1,6 @@
 // The matrix product for few rows (decoding, one token at a time): every element of b is used M <=
 // FEW_ROWS times, so that reading it is all the work. It is staged line by line and multiplied at
-// once, never packed.
+// once, where it lies if it is plain floats, never packed.
 #include "codegen/templates/gemm.h"
 
 enum { DEPTH = 8 * KC }; // most of k at a time, where b is contiguous along k
@@ -27,23 +27,31 @@ NMK_INLINE void add_inner(const gemm *g, block at, int64_t k, room r)
         for (int64_t p = 0; p < whole; p++)
             r.a[m * DEPTH + p] = p < n ? element(g, g->a, at.batch, at.m + m, k + p) : 0;
     for (int64_t c = 0; c < at.cols; c++) {
-        read_line(g->b, g->env, at.batch, at.n + c, k, n, r.b);
+        const float *line = r.b;
+        if (g->b.plain && n == whole)
+            line = g->b.at(g->env, at.batch, at.n + c, k);
+        else
+            read_line(g->b, g->env, at.batch, at.n + c, k, n, r.b);
         for (int64_t m = 0; m < at.rows; m++)
-            r.c[m * STRETCH + c] += nmk_gemv_inner(r.a + m * DEPTH, r.b, whole);
+            r.c[m * STRETCH + c] += nmk_gemv_inner(r.a + m * DEPTH, line, whole);
     }
 }
 
 // b contiguous along n: lines of b, GEMV_LINES at a time.
 NMK_INLINE void add_outer(const gemm *g, block at, int64_t k, room r)
 {
-    int64_t n = min64(GEMV_LINES, g->K - k);
+    int64_t n = min64(GEMV_LINES, g->K - k), direct = g->b.plain && at.cols % VL == 0;
+    const float *line[GEMV_LINES];
     for (int64_t p = 0; p < GEMV_LINES; p++) {
-        if (p < n)
+        line[p] = r.b + p * STRETCH;
+        if (p < n && direct)
+            line[p] = g->b.at(g->env, at.batch, at.n, k + p);
+        else if (p < n)
             read_line(g->b, g->env, at.batch, at.n, k + p, at.cols, r.b + p * STRETCH);
         for (int64_t m = 0; m < at.rows; m++)
             r.a[m * GEMV_LINES + p] = p < n ? element(g, g->a, at.batch, at.m + m, k + p) : 0;
     }
-    nmk_gemv_lines(at.rows, round_up(at.cols, VL), r.a, r.b, r.c);
+    nmk_gemv_lines(at.rows, round_up(at.cols, VL), r.a, line, r.c);
 }
 
 NMK_ENTRY void nmk_gemv(const gemm *g, block at, float *restrict scratch)

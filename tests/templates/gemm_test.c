@@ -42,6 +42,11 @@ HOOK float b_plain(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
     const product *p = env;
     return p->b[(b * p->K + k) * p->N + n + j];
 }
+HOOK float b_plain_nk(const void *env, int64_t b, int64_t n, int64_t k, int64_t j)
+{
+    const product *p = env;
+    return p->b[(b * p->N + n) * p->K + k + j];
+}
 HOOK float b_split(const void *env, int64_t b, int64_t n, int64_t k,
                    int64_t j) // [n / split, k, n % split]
 {
@@ -119,6 +124,10 @@ KERNEL(plain, a_km, b_plain, c_mn, at_km, at_kn, at_mn, .a_along = NMK_ALONG_ROW
        .b_along = NMK_ALONG_ROW, .a_bytes = 4, .b_bytes = 4, .c_bytes = 4, .a_plain = 1,
        .b_plain = 1)
 
+KERNEL(plain_inner, a_mk, b_plain_nk, c_mn, 0, at_nk, 0, .b_bytes = 4, .b_plain = 1, .few = 1)
+KERNEL(plain_outer, a_mk, b_plain, c_mn, 0, at_kn, 0, .b_along = NMK_ALONG_ROW, .b_bytes = 4,
+       .b_plain = 1, .few = 1)
+
 static double error(const product *p, kernel *k, const float *c)
 {
     double worst = 0;
@@ -127,11 +136,15 @@ static double error(const product *p, kernel *k, const float *c)
             for (int64_t n = 0; n < p->N; n++) {
                 double t = 0, size = 1;
                 for (int64_t i = 0; i < p->K; i++) {
-                    double x = (k == nt || k == nn || k == turned ? a_mk : a_km)(p, b, m, i, 0) *
-                               (double)(k == nt      ? b_nk
-                                        : k == split ? b_split
-                                        : k == plain ? b_plain
-                                                     : b_kn)(p, b, n, i, 0);
+                    double x =
+                        (k == nt || k == nn || k == turned || k == plain_inner || k == plain_outer
+                             ? a_mk
+                             : a_km)(p, b, m, i, 0) *
+                        (double)(k == nt                          ? b_nk
+                                 : k == split                     ? b_split
+                                 : k == plain || k == plain_outer ? b_plain
+                                 : k == plain_inner               ? b_plain_nk
+                                                                  : b_kn)(p, b, n, i, 0);
                     t += x, size += fabs(x);
                 }
                 int64_t at = (b * p->M + m) * p->N + n;
@@ -182,7 +195,8 @@ static void test_size(int64_t B, int64_t M, int64_t N, int64_t K, int64_t inner)
                  NULL};
     p.c = malloc((size_t)(B * M * N) * 4 + 4);
     test_kernel(&p, nt, "NT"), test_kernel(&p, nn, "NN"), test_kernel(&p, tn, "TN"),
-        test_kernel(&p, split, "split"), test_kernel(&p, plain, "plain");
+        test_kernel(&p, split, "split"), test_kernel(&p, plain, "plain"),
+        test_kernel(&p, plain_inner, "plain inner"), test_kernel(&p, plain_outer, "plain outer");
     if (inner <= NMK_GEMM_TOGETHER)
         test_kernel(&p, turned, "turned");
     free((void *)p.a), free((void *)p.b), free((void *)p.bias), free(p.c);
