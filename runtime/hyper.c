@@ -143,6 +143,7 @@ const nmrt_hyper_about *nmrt_hyper_about_find(const char *flag)
         {"weight-decay", "decoupled decay of weights", 0, INFINITY, false, false},
         {"momentum", "decay of the gradient's mean", 0, 1, false, true},
         {"clip", "the largest global norm of the gradients; 0: any", 0, INFINITY, false, false},
+        {"ema", "what a step keeps of the running mean of the weights", 0, 1, false, true},
         {"", "a number of the train block", -INFINITY, INFINITY, false, false},
     };
     const char *dot = strrchr(flag, '.');
