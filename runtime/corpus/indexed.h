@@ -76,9 +76,9 @@ typedef struct nmrt_indexed_writer {
 } nmrt_indexed_writer;
 
 // Starts anew: parts of an older run are cut to nothing. Fails where PREFIX.bin or .idx is there,
-// or another process writes these parts.
+// another process writes these parts, or, if not `fresh`, a journal says how to go on with them.
 nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
-                                nmrt_error *e);
+                                bool fresh, nmrt_error *e);
 // Goes on where the parts stood at `mark`; what came behind it is cut off.
 nmrt_status nmrt_indexed_resume(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
                                 nmrt_indexed_mark mark, nmrt_error *e);
@@ -93,8 +93,12 @@ nmrt_status nmrt_indexed_sync(nmrt_indexed_writer *w, nmrt_error *e);
 // Makes the index and gives both files their names, PREFIX.bin last: while PREFIX.bin.part is
 // there, a writer that crashed in this can be resumed and finished again.
 nmrt_status nmrt_indexed_finish(nmrt_indexed_writer *w, nmrt_error *e);
-bool nmrt_indexed_is_finished(const char *prefix); // both files have their names, and no part does
+// *finished: both files have their names, and hold what a writer wrote that ended at `end`. Fails
+// where they hold anything else.
+nmrt_status nmrt_indexed_is_finished(const char *prefix, nmrt_indexed_mark end, bool *finished,
+                                     nmrt_error *e);
 nmrt_status nmrt_indexed_clean(const char *prefix, nmrt_error *e); // then: removes what is left
 void nmrt_indexed_abandon(nmrt_indexed_writer *w);                 // closes; the parts stay
+void nmrt_indexed_discard(nmrt_indexed_writer *w); // closes, and removes them; fine if closed
 
 #endif

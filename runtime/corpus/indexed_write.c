@@ -14,7 +14,7 @@
 
 typedef struct paths {
     char bin[NMRT_PATH], idx[NMRT_PATH], bin_part[NMRT_PATH], idx_part[NMRT_PATH],
-        sequences[NMRT_PATH];
+        sequences[NMRT_PATH], journal[NMRT_PATH];
 } paths;
 
 static nmrt_status name_files(paths *p, const char *prefix, nmrt_error *e)
@@ -23,7 +23,8 @@ static nmrt_status name_files(paths *p, const char *prefix, nmrt_error *e)
     NMRT_TRY(nmrt_path_append(p->idx, prefix, ".idx", e));
     NMRT_TRY(nmrt_path_append(p->bin_part, prefix, ".bin.part", e));
     NMRT_TRY(nmrt_path_append(p->idx_part, prefix, ".idx.part", e));
-    return nmrt_path_append(p->sequences, prefix, ".sequences.part", e);
+    NMRT_TRY(nmrt_path_append(p->sequences, prefix, ".sequences.part", e));
+    return nmrt_path_append(p->journal, prefix, ".journal.part", e);
 }
 
 // --- a writer ------------------------------------------------------------------------------------
@@ -61,8 +62,19 @@ static nmrt_status open_parts(nmrt_indexed_writer *w, const char *prefix, nmrt_t
     return open_part(&w->sequences, p.sequences, how, e);
 }
 
+// Parts with a journal are work that somebody means to go on with. Asked while they are locked.
+static nmrt_status check_journal(const paths *p, nmrt_error *e)
+{
+    if (!nmrt_path_exists(p->journal))
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_WORLD,
+                     "%s is of a tokenize that was interrupted: give its command to go on, with "
+                     "--fresh to begin anew, or write elsewhere",
+                     p->journal);
+}
+
 nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
-                                nmrt_error *e)
+                                bool fresh, nmrt_error *e)
 {
     paths p;
     *w = (nmrt_indexed_writer){.bin = -1, .sequences = -1};
@@ -71,6 +83,8 @@ nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt
         return nmrt_fail(e, NMRT_WORLD, "%s is there already: remove it, or write elsewhere",
                          nmrt_path_exists(p.bin) ? p.bin : p.idx);
     nmrt_status status = open_parts(w, prefix, type, O_CREAT, e);
+    if (status == NMRT_OK && !fresh)
+        status = check_journal(&p, e);
     if (status == NMRT_OK)
         status = nmrt_indexed_cut(w, (nmrt_indexed_mark){0}, e); // not before they are locked
     if (status != NMRT_OK)
@@ -125,6 +139,20 @@ void nmrt_indexed_abandon(nmrt_indexed_writer *w)
     if (w->sequences >= 0)
         close(w->sequences);
     w->bin = w->sequences = -1;
+}
+
+void nmrt_indexed_discard(nmrt_indexed_writer *w)
+{
+    paths p;
+    nmrt_error ignored;
+    if (w->bin < 0 || name_files(&p, w->prefix, &ignored) != NMRT_OK)
+        return;
+    unlink(p.idx_part);
+    unlink(p.sequences);
+    if (!nmrt_path_exists(p.bin))
+        unlink(p.idx); // named by a finish that failed behind it
+    unlink(p.bin_part);
+    nmrt_indexed_abandon(w);
 }
 
 // --- the index -----------------------------------------------------------------------------------
@@ -255,12 +283,25 @@ nmrt_status nmrt_indexed_finish(nmrt_indexed_writer *w, nmrt_error *e)
     return nmrt_indexed_clean(w->prefix, e);
 }
 
-bool nmrt_indexed_is_finished(const char *prefix)
+nmrt_status nmrt_indexed_is_finished(const char *prefix, nmrt_indexed_mark end, bool *finished,
+                                     nmrt_error *e)
 {
     paths p;
-    nmrt_error e;
-    return name_files(&p, prefix, &e) == NMRT_OK && !nmrt_path_exists(p.bin_part) &&
-           nmrt_indexed_exists(prefix);
+    nmrt_indexed set;
+    NMRT_TRY(name_files(&p, prefix, e));
+    *finished = nmrt_path_exists(p.bin);
+    if (!*finished)
+        return NMRT_OK;
+    NMRT_TRY(nmrt_indexed_open(&set, prefix, e));
+    int64_t lengths = (set.n_sequences + set.n_documents) * (int64_t)sizeof(int32_t);
+    bool same = (int64_t)set.bin.n == end.bin && lengths == end.sequences;
+    nmrt_indexed_close(&set);
+    if (same && !nmrt_path_exists(p.bin_part))
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_WORLD,
+                     "%s is there already, and is not what %s tells of: remove it to go on, or "
+                     "write elsewhere",
+                     p.bin, p.journal);
 }
 
 nmrt_status nmrt_indexed_clean(const char *prefix, nmrt_error *e)

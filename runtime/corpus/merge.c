@@ -107,14 +107,14 @@ nmrt_status nmrt_indexed_merge(const char *prefix, const char *const *from, int 
     nmrt_token_type type;
     nmrt_indexed_writer w;
     NMRT_TRY(type_of(from[0], &type, e));
-    NMRT_TRY(nmrt_indexed_create(&w, prefix, type, e));
+    NMRT_TRY(nmrt_indexed_create(&w, prefix, type, false, e));
     nmrt_status status = NMRT_OK;
     for (int i = 0; i < n_from && status == NMRT_OK; i++)
         status = add_set(&w, from[i], e);
     nmrt_indexed_mark end = w.end;
     if (status == NMRT_OK)
         status = nmrt_indexed_finish(&w, e);
-    nmrt_indexed_abandon(&w);
+    nmrt_indexed_discard(&w);
     if (status == NMRT_OK)
         fprintf(out->text, "%s.bin, %s.idx: %d sets, %s of %s\n", prefix, prefix, n_from,
                 nmrt_bytes(end.bin).s, nmrt_token_type_name(type));

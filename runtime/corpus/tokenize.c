@@ -154,10 +154,10 @@ static nmrt_status open_writer(job *j, nmrt_error *e)
     if (j->resumable && !o->fresh)
         NMRT_TRY(nmrt_journal_read(&j->done, o->prefix, &j->settings, &found, e));
     if (!found) {
-        NMRT_TRY(nmrt_indexed_create(&j->writer, o->prefix, j->rules.type, e));
+        NMRT_TRY(nmrt_indexed_create(&j->writer, o->prefix, j->rules.type, o->fresh, e));
         return nmrt_journal_remove(o->prefix, e);
     }
-    j->finished = nmrt_indexed_is_finished(o->prefix);
+    NMRT_TRY(nmrt_indexed_is_finished(o->prefix, j->done.mark, &j->finished, e));
     if (j->finished)
         return NMRT_OK;
     NMRT_TRY(nmrt_indexed_resume(&j->writer, o->prefix, j->rules.type, j->done.mark, e));
@@ -223,6 +223,8 @@ static nmrt_status keep(job *j, nmrt_status status, nmrt_error *e)
     nmrt_error unsaid, why = *e;
     bool kept = nmrt_indexed_cut(&j->writer, j->done.mark, &unsaid) == NMRT_OK &&
                 write_journal(j, &unsaid) == NMRT_OK;
+    if (!j->resumable)
+        nmrt_indexed_discard(&j->writer);
     nmrt_meter_end(&j->meter);
     return nmrt_fail(e, status, "%s%s", why.text,
                      !j->resumable ? "; what a pipe gave must be given again"

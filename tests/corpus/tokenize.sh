@@ -7,6 +7,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 gpt2=(--tokenizer tests/fixtures/tokenizers/gpt2.json --append-eod --eod "<|endoftext|>")
 same() { cmp "$1.bin" "$2.bin" && cmp "$1.idx" "$2.idx"; }
+nothing() { # nothing FILES: none of them is there
+    for file; do [ ! -e "$file" ] || { echo "left: $file" && return 1; }; done
+}
 fails() { # fails CODE PATTERN COMMAND...
     local want=$1 pattern=$2 code=0
     shift 2
@@ -57,6 +60,11 @@ fails 1 'cannot write .*full.bin.part: File too large.*goes on from here' \
     bash -c 'ulimit -f 1500; exec nemocc-data tokenize "$@"' - "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
 [ ! -e "$work/full.bin" ] && [ ! -e "$work/full.idx" ]
 fails 1 'input was 3 files .*and now it is 1 file .*--fresh' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text"
+fails 1 'full.journal.part is of a tokenize that was interrupted' nemocc-data merge --out "$work/full" $here/nasty
+fails 1 'full.journal.part is of a tokenize that was interrupted' nemocc-data tokenize "${lines[@]}" --out "$work/full" - <"$work/text"
+for kind in bin idx; do cp $here/nasty.$kind "$work/full.$kind"; done
+fails 1 'full.bin is there already, and is not what .*full.journal.part tells of' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
+rm "$work/full.bin" "$work/full.idx"
 fails 0 'going on after' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
 same "$work/full" "$work/whole"
 [ "$(ls "$work"/full.* | wc -l)" -eq 2 ]
@@ -68,6 +76,8 @@ nemocc-data info "$work/twice" --json | grep -q '"documents": 16, "documents_wit
 nemocc-data tokenize "${gpt2[@]}" --out "$work/both" $here/nasty.jsonl $here/nasty.jsonl >/dev/null
 same "$work/both" "$work/twice"
 fails 2 'is of uint16, and the set before it of int32' nemocc-data merge --out "$work/x2" "$work/whole" $here/nasty
+fails 1 'File too large' bash -c 'ulimit -f 100; exec nemocc-data merge "$@"' - --out "$work/x2" "$work/whole"
+nothing "$work"/x2.*
 
 # and it is trained on
 "${NEMOCC_BUILD:-build}/runtime/fake" --data "$work/whole" --steps 2 --seq 16 --threads 1 | grep -q 'done at step 2 of 2'
@@ -83,4 +93,4 @@ exec 3>&-
 code=0
 wait $pid || code=$?
 [ $code -eq 1 ]
-[ ! -e "$work/two.bin" ]
+nothing "$work"/two.*

@@ -48,7 +48,7 @@ static void test_write(void)
 {
     nmrt_indexed_writer w;
     nmrt_error e;
-    CHECK(nmrt_indexed_create(&w, path_of("a"), NMRT_TOKEN_uint16, &e) == NMRT_OK);
+    CHECK(nmrt_indexed_create(&w, path_of("a"), NMRT_TOKEN_uint16, false, &e) == NMRT_OK);
     CHECK(nmrt_indexed_append(&w, bin, sizeof bin, lengths, 6, &e) == NMRT_OK);
     CHECK(!nmrt_indexed_exists(path_of("a")));
     CHECK(nmrt_indexed_finish(&w, &e) == NMRT_OK);
@@ -56,7 +56,7 @@ static void test_write(void)
     CHECK(has_bytes("a.idx", idx, sizeof idx));
     CHECK(!nmrt_path_exists(path_of("a.bin.part")) && !nmrt_path_exists(path_of("a.idx.part")) &&
           !nmrt_path_exists(path_of("a.sequences.part")));
-    CHECK(nmrt_indexed_create(&w, path_of("a"), NMRT_TOKEN_uint16, &e) == NMRT_WORLD);
+    CHECK(nmrt_indexed_create(&w, path_of("a"), NMRT_TOKEN_uint16, false, &e) == NMRT_WORLD);
     CHECK(strstr(e.text, "a.bin is there already"));
 }
 
@@ -84,7 +84,7 @@ static void test_resume(void)
 {
     nmrt_indexed_writer w;
     nmrt_error e;
-    CHECK(nmrt_indexed_create(&w, path_of("b"), NMRT_TOKEN_uint16, &e) == NMRT_OK);
+    CHECK(nmrt_indexed_create(&w, path_of("b"), NMRT_TOKEN_uint16, false, &e) == NMRT_OK);
     CHECK(nmrt_indexed_append(&w, bin, 6, lengths, 2, &e) == NMRT_OK);
     CHECK(nmrt_indexed_sync(&w, &e) == NMRT_OK);
     nmrt_indexed_mark mark = w.end;
@@ -104,7 +104,7 @@ static void test_empty(void)
     nmrt_indexed_writer w;
     nmrt_indexed set;
     nmrt_error e;
-    CHECK(nmrt_indexed_create(&w, path_of("empty"), NMRT_TOKEN_int32, &e) == NMRT_OK);
+    CHECK(nmrt_indexed_create(&w, path_of("empty"), NMRT_TOKEN_int32, false, &e) == NMRT_OK);
     CHECK(nmrt_indexed_finish(&w, &e) == NMRT_OK);
     CHECK(nmrt_indexed_open(&set, path_of("empty"), &e) == NMRT_OK);
     CHECK(set.n_sequences == 0 && set.n_documents == 0 && set.n_tokens == 0);
