@@ -38,7 +38,7 @@ nmrt_status nmrt_bytes_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt
                                              .encode = encode,
                                              .decode = decode,
                                              .takes_bytes = true};
-    static nmrt_tokenizer bytes = {.kind = &kind, .size = 256, .bos = -1, .eos = -1};
+    static nmrt_tokenizer bytes = {.kind = &kind, .size = 256, .eos = -1};
     (void)path, (void)e;
     *t = &bytes;
     return NMRT_OK;

@@ -22,8 +22,8 @@ enum { NMRT_MOST_ENDS = 16 };
 
 struct nmrt_tokenizer { // each kind's own struct begins with it
     const nmrt_tokenizer_kind *kind;
-    int64_t size, bos, eos;      // bos, eos: -1 where there is none
-    int64_t end[NMRT_MOST_ENDS]; // [n_ends] what ends a text besides; tokenizer.c reads them
+    int64_t size, eos;           // eos: -1 where the file has none; then ends.h looks beside it
+    int64_t end[NMRT_MOST_ENDS]; // [n_ends] what ends a text besides; ends.h
     int n_ends;
 };
 
@@ -32,8 +32,7 @@ nmrt_status nmrt_bytes_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt
 nmrt_status nmrt_spm_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 nmrt_status nmrt_json_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 
-// Of a file in memory, which need not outlive the call; `name` is for messages. A tokenizer.json's
-// bos and eos are not known.
+// Of a file in memory, which need not outlive the call; `name` is for messages.
 nmrt_status nmrt_spm_tokenizer_make(nmrt_tokenizer **t, const void *bytes, size_t n,
                                     const char *name, nmrt_error *e);
 nmrt_status nmrt_json_tokenizer_make(nmrt_tokenizer **t, const char *text, size_t n,

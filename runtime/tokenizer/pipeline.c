@@ -6,7 +6,6 @@
 #include "runtime/tokenizer/fields.h"
 #include "runtime/tokenizer/kind.h"
 #include "runtime/tokenizer/normalize.h"
-#include "runtime/tokenizer/special.h"
 #include "runtime/tokenizer/spell.h"
 #include "runtime/tokenizer/template.h"
 
@@ -270,7 +269,7 @@ nmrt_status nmrt_json_tokenizer_make(nmrt_tokenizer **t, const char *text, size_
     *t = NULL;
     if (!p)
         return nmrt_fail(e, NMRT_WORLD, "no memory for a tokenizer");
-    p->tokenizer = (nmrt_tokenizer){.kind = &kind, .bos = -1, .eos = -1};
+    p->tokenizer = (nmrt_tokenizer){.kind = &kind, .eos = -1};
     nmrt_status status = read_text(p, text, n, &why);
     if (status == NMRT_OK) {
         *t = &p->tokenizer;
@@ -286,11 +285,5 @@ nmrt_status nmrt_json_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_
     NMRT_TRY(nmrt_map_open(&map, path, e));
     nmrt_status status = nmrt_json_tokenizer_make(t, (const char *)map.at, map.n, path, e);
     nmrt_map_close(&map);
-    NMRT_TRY(status);
-    status = nmrt_special_read(*t, path, e);
-    if (status != NMRT_OK) {
-        close_pipeline(*t);
-        *t = NULL;
-    }
     return status;
 }

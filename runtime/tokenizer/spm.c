@@ -217,7 +217,6 @@ static nmrt_status open_bytes(spm *s, const void *bytes, size_t n, const char *n
                                              .takes_bytes = true};
     NMRT_TRY(nmrt_spm_model_read(&s->m, bytes, n, name, e));
     s->base = (nmrt_tokenizer){.kind = &kind, .size = s->m.n};
-    s->base.bos = control(&s->m, s->m.bos);
     s->base.eos = control(&s->m, s->m.eos);
     return s->m.unigram ? take_scores(s, e) : NMRT_OK;
 }

@@ -17,7 +17,6 @@ enum {
     TRAINER_SPACE_BEHIND = 24,
     TRAINER_BYTE_FALLBACK = 35,
     TRAINER_UNKNOWN_TEXT = 44,
-    TRAINER_BOS = 46,
     TRAINER_EOS = 47,
 };
 enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_PREFIX, NORMALIZER_REMOVE, NORMALIZER_ESCAPE };
@@ -115,10 +114,6 @@ static nmrt_status read_trainer(reader *r, nmrt_protobuf message)
             if (text)
                 m->unknown_text = name_of(&f);
             break;
-        case TRAINER_BOS:
-            if (text && f.n)
-                m->bos = name_of(&f);
-            break;
         case TRAINER_EOS:
             if (text && f.n)
                 m->eos = name_of(&f);
@@ -210,7 +205,6 @@ nmrt_status nmrt_spm_model_read(nmrt_spm_model *m, const void *bytes, size_t n, 
 {
     *m = (nmrt_spm_model){
         .unknown_text = {" \xE2\x81\x87 ", 5},
-        .bos = {"<s>", 3},
         .eos = {"</s>", 4},
         .before = {.dummy_prefix = true, .remove_extra_spaces = true, .escape_spaces = true},
         .after = {.dummy_prefix = true, .remove_extra_spaces = true, .escape_spaces = true},

@@ -55,9 +55,9 @@ typedef struct nmrt_spm_model {
     bool spaces_lead;  // no normal piece has a space behind another character, and none is unused
     int32_t byte[256]; // with byte_fallback: the piece of each
     int32_t unknown;
-    nmrt_spm_name unknown_text, bos, eos; // unknown_text: what it is read as
-    nmrt_spm_rewriting before, after;     // encoding; decoding (denormalizer_spec)
-    float least;                          // score of a normal piece
+    nmrt_spm_name unknown_text, eos;  // unknown_text: what it is read as
+    nmrt_spm_rewriting before, after; // encoding; decoding (denormalizer_spec)
+    float least;                      // score of a normal piece
 } nmrt_spm_model;
 
 // `name` is what messages call the file. Any bytes are survived. Released also where it fails.

@@ -1,8 +1,8 @@
 // Tokenizers: which kind a path is, and what all kinds share.
 #include "runtime/tokenizer/tokenizer.h"
 
+#include "runtime/tokenizer/ends.h"
 #include "runtime/tokenizer/kind.h"
-#include "runtime/tokenizer/special.h"
 #include "runtime/tokenizer/utf8.h"
 
 #include <stdlib.h>
@@ -79,7 +79,6 @@ void nmrt_tokenizer_close(nmrt_tokenizer *t)
 }
 
 int64_t nmrt_tokenizer_size(const nmrt_tokenizer *t) { return t->size; }
-int64_t nmrt_tokenizer_bos(const nmrt_tokenizer *t) { return t->bos; }
 int64_t nmrt_tokenizer_eos(const nmrt_tokenizer *t) { return t->eos; }
 
 bool nmrt_tokenizer_ends(const nmrt_tokenizer *t, int64_t id)

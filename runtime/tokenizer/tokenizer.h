@@ -19,9 +19,7 @@ void nmrt_tokenizer_close(nmrt_tokenizer *t); // NULL is fine
 
 int64_t nmrt_tokenizer_size(const nmrt_tokenizer *t); // all ids are below it, added tokens, too
 int64_t nmrt_tokenizer_id(const nmrt_tokenizer *t, const char *piece); // -1: it has none
-// What begins and ends a document. Of a tokenizer.json: as the tokenizer_config.json or
-// special_tokens_map.json beside it says, else by the names that are usual. -1: none is known.
-int64_t nmrt_tokenizer_bos(const nmrt_tokenizer *t);
+// What ends a document: see ends.h. -1: none is known.
 int64_t nmrt_tokenizer_eos(const nmrt_tokenizer *t);
 // Is a text that is generated at its end with this token? eos, and eos_token_id of the
 // generation_config.json beside the file.

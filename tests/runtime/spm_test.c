@@ -121,7 +121,7 @@ static void test_cases(const char *name)
 static void test_names(void)
 {
     nmrt_tokenizer *t = open_fixture("unigram_bytes");
-    CHECK(nmrt_tokenizer_bos(t) == 1 && nmrt_tokenizer_eos(t) == 2);
+    CHECK(nmrt_tokenizer_eos(t) == 2);
     CHECK(nmrt_tokenizer_id(t, "<unk>") == 0 && nmrt_tokenizer_id(t, "<sep>") == 3);
     CHECK(nmrt_tokenizer_id(t, "<0x00>") + 255 == nmrt_tokenizer_id(t, "<0xFF>"));
     CHECK(nmrt_tokenizer_id(t, "no such piece") == -1 && nmrt_tokenizer_id(t, "") == -1);

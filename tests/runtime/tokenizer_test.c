@@ -223,8 +223,12 @@ static void write_file(const char *folder, const char *name, const char *text)
         fclose(f);
 }
 
-// A folder's tokenizer with these files beside it: what begins and ends a text?
-static void check_ends(const char *config, const char *generation, int64_t bos, int64_t eos)
+typedef struct beside { // what lies beside a tokenizer.json; NULL: no such file
+    const char *config, *map, *generation, *sizes;
+} beside;
+
+// A folder's tokenizer with these files beside it: what ends a text?
+static void check_ends(beside files, int64_t eos)
 {
     char folder[] = "/tmp/tokenizer_test-XXXXXX", command[128];
     nmrt_tokenizer *t;
@@ -234,16 +238,20 @@ static void check_ends(const char *config, const char *generation, int64_t bos, 
                "{" MODEL
                ", \"added_tokens\": [{\"id\": 3, \"content\": \"<s>\", \"special\": true}, "
                "{\"id\": 4, \"content\": \"<|endoftext|>\", \"special\": true}]}");
-    if (config)
-        write_file(folder, "tokenizer_config.json", config);
-    if (generation)
-        write_file(folder, "generation_config.json", generation);
+    if (files.config)
+        write_file(folder, "tokenizer_config.json", files.config);
+    if (files.map)
+        write_file(folder, "special_tokens_map.json", files.map);
+    if (files.generation)
+        write_file(folder, "generation_config.json", files.generation);
+    if (files.sizes)
+        write_file(folder, "config.json", files.sizes);
     CHECK(nmrt_tokenizer_open(&t, folder, &e) == NMRT_OK);
     if (t) {
         CHECK(nmrt_tokenizer_size(t) == 5 && nmrt_tokenizer_id(t, "<s>") == 3);
-        CHECK(nmrt_tokenizer_bos(t) == bos && nmrt_tokenizer_eos(t) == eos);
-        CHECK(eos < 0 || nmrt_tokenizer_ends(t, eos));
-        CHECK(nmrt_tokenizer_ends(t, 1) == (generation != NULL) && !nmrt_tokenizer_ends(t, -1));
+        CHECK(nmrt_tokenizer_eos(t) == eos && nmrt_tokenizer_ends(t, eos));
+        CHECK(nmrt_tokenizer_ends(t, 1) == (eos == 1 || files.generation != NULL));
+        CHECK(!nmrt_tokenizer_ends(t, -1));
     }
     nmrt_tokenizer_close(t);
     snprintf(command, sizeof command, "rm -r %s", folder);
@@ -252,10 +260,21 @@ static void check_ends(const char *config, const char *generation, int64_t bos, 
 
 static void test_ends(void)
 {
-    check_ends(NULL, NULL, 3, 4); // by usual names
-    check_ends("{\"bos_token\": null, \"eos_token\": \"ab\"}", NULL, -1, 2);
-    check_ends("{\"eos_token\": {\"content\": \"<s>\"}}", "{\"eos_token_id\": 1}", -1, 3);
-    check_ends("{\"eos_token\": \"none such\"}", "{\"eos_token_id\": [7, 1]}", -1, -1);
+    static const char *const says_nothing = "{\"model_max_length\": 8}",
+                             *const says_ab = "{\"eos_token\": \"ab\"}",
+                             *const says_s = "{\"eos_token\": {\"content\": \"<s>\"}}",
+                             *const says_none_such = "{\"eos_token\": \"none such\"}",
+                             *const says_1 = "{\"eos_token_id\": 1}",
+                             *const says_7_1 = "{\"eos_token_id\": [7, 1]}";
+    check_ends((beside){0}, 4); // by its usual name
+    check_ends((beside){.config = says_nothing}, 4);
+    check_ends((beside){.config = says_ab, .map = says_s}, 2);
+    check_ends((beside){.config = says_nothing, .map = says_s}, 3);
+    check_ends((beside){.config = "{\"eos_token\": null}", .map = says_ab}, 2);
+    check_ends((beside){.config = says_s, .generation = says_1}, 3);
+    check_ends((beside){.config = says_none_such, .generation = says_7_1}, 1);
+    check_ends((beside){.config = says_nothing, .sizes = says_1}, 1);
+    check_ends((beside){.map = says_ab, .sizes = says_1}, 2);
 }
 
 int main(void)
