@@ -2,12 +2,7 @@
 // nearest name where one was misspelt.
 #include "runtime/options.h"
 
-#include "runtime/data_flags.h"
-#include "runtime/foreign/import.h"
-#include "runtime/foreign/shards.h"
 #include "runtime/resume.h"
-#include "runtime/syms.h"
-#include "runtime/trace.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -277,45 +272,66 @@ static void report_word(const nmrt_options *o, cursor *c, nmrt_text *problems)
         skip_value(c);
 }
 
-// argv[c->i] is "--name" or "--name=value"; takes the value from the next argument if it is not
-// there.
-static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
+typedef struct flag {        // as it stands in the arguments
+    char name[MAX_NAME + 1]; // the beginning of a longer one, which none has
+    const char *value;       // behind the '='; NULL: not there
+} flag;
+
+static flag split_flag(const char *text)
 {
-    char name[MAX_NAME + 1];
-    const char *text = c->argv[c->i] + 2, *equals = strchr(text, '=');
+    flag f = {0};
+    const char *equals = strchr(text, '=');
     size_t n = equals ? (size_t)(equals - text) : strlen(text);
-    if (n > MAX_NAME)
-        n = MAX_NAME;
-    memcpy(name, text, n);
-    name[n] = 0;
-    const nmrt_option *option = nmrt_option_find(name);
-    if (option && !(option->verbs & o->verb))
-        option = NULL;
-    const nmrt_hyper_flag *hyper =
-        o->verb == NMRT_TRAIN ? nmrt_hyper_flag_find(&o->hypers, name) : NULL;
-    if (!option && !hyper) {
-        report_unknown(o, name, problems);
-        if (!equals)
-            skip_value(c);
+    memcpy(f.name, text, n < MAX_NAME ? n : MAX_NAME);
+    f.value = equals ? equals + 1 : NULL;
+    return f;
+}
+
+// The value behind the '=', else the next argument. NULL: there is none, reported.
+static const char *take_value(const nmrt_options *o, cursor *c, const flag *f, nmrt_text *problems)
+{
+    if (f->value)
+        return f->value;
+    if (c->i + 1 < c->argc && !is_flag(o, c->argv[c->i + 1]))
+        return c->argv[++c->i];
+    nmrt_text_add(problems, "--%s needs a value\n", f->name);
+    return NULL;
+}
+
+static void set_option(nmrt_options *o, cursor *c, const flag *f, const nmrt_option *option,
+                       nmrt_text *problems)
+{
+    bool is_switch = option->kind == NMRT_KIND_SWITCH;
+    if (is_switch && f->value) {
+        nmrt_text_add(problems, "--%s takes no value\n", f->name);
         return;
     }
-    bool takes_value = !option || option->kind != NMRT_KIND_SWITCH;
-    const char *value = equals ? equals + 1 : "";
-    if (takes_value && !equals) {
-        if (c->i + 1 >= c->argc || is_flag(o, c->argv[c->i + 1])) {
-            nmrt_text_add(problems, "--%s needs a value\n", name);
-            return;
-        }
-        value = c->argv[++c->i];
-    }
+    const char *value = is_switch ? "" : take_value(o, c, f, problems);
+    if (!value)
+        return;
+    o->given[option - nmrt_option_table] = true;
+    nmrt_option_set(o, option, value, problems);
+}
+
+// argv[c->i] is "--name" or "--name=value".
+static void parse_flag(nmrt_options *o, cursor *c, nmrt_text *problems)
+{
     nmrt_error e;
-    if (!takes_value && equals)
-        nmrt_text_add(problems, "--%s takes no value\n", name);
-    else if (option) {
-        o->given[option - nmrt_option_table] = true;
-        nmrt_option_set(o, option, value, problems);
-    } else if (nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
-        nmrt_text_add(problems, "%s\n", e.text);
+    flag f = split_flag(c->argv[c->i] + 2);
+    const nmrt_option *option = nmrt_option_find(f.name);
+    const nmrt_hyper_flag *hyper =
+        o->verb == NMRT_TRAIN ? nmrt_hyper_flag_find(&o->hypers, f.name) : NULL;
+    if (option && option->verbs & o->verb) {
+        set_option(o, c, &f, option, problems);
+    } else if (hyper) {
+        const char *value = take_value(o, c, &f, problems);
+        if (value && nmrt_hyper_parse(&o->hypers, hyper, value, &e) != NMRT_OK)
+            nmrt_text_add(problems, "%s\n", e.text);
+    } else {
+        report_unknown(o, f.name, problems);
+        if (!f.value)
+            skip_value(c);
+    }
 }
 
 static void parse_verb(nmrt_options *o, cursor *c, nmrt_text *problems)
@@ -348,149 +364,7 @@ static bool asks_for_help(nmrt_options *o, const cursor *c)
     return false;
 }
 
-// --- what flags want of each other -------------------------------------------------------------
-
-// A flag that would change nothing without another is a mistake.
-static void check_pairs(const nmrt_options *o, nmrt_text *problems)
-{
-    static const char *const pair[][2] = {
-        {"save-every", "save"},
-        {"keep", "save"},
-        {"restart", "save"},
-        {"trace-steps", "trace"},
-    };
-    for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
-        const nmrt_option *second = nmrt_option_find(pair[i][1]);
-        bool has_second = *(const char *const *)((const char *)o + second->at) != NULL;
-        if (nmrt_option_given(o, nmrt_option_find(pair[i][0])) && !has_second)
-            nmrt_text_add(problems, "--%s needs --%s %s\n", pair[i][0], pair[i][1], second->arg);
-    }
-    static const char *const evaluates[] = {"eval-every", "eval-samples"};
-    for (size_t i = 0; i < sizeof evaluates / sizeof *evaluates; i++)
-        if (nmrt_option_given(o, nmrt_option_find(evaluates[i])) && !nmrt_data_has_valid(o))
-            nmrt_text_add(problems,
-                          "--%s needs --eval-data WHAT, or a --split with a second part\n",
-                          evaluates[i]);
-    if (strcmp(o->resume, "auto") == 0 && !o->save)
-        nmrt_text_add(problems, "--resume auto needs --save DIR\n");
-    if (o->tensorboard && !o->log_dir)
-        nmrt_text_add(problems, "--tensorboard needs --log-dir DIR\n");
-}
-
-static void check_schedule(const nmrt_options *o, nmrt_text *problems)
-{
-    const nmdrv_program *p = o->hypers.program;
-    if (o->lr_schedule && !nmrt_schedule_find(p, o->lr_schedule)) {
-        nmrt_text_add(problems, "--lr-schedule: there is no '%s'; there are", o->lr_schedule);
-        for (int64_t i = 0; i < p->n_funcs; i++)
-            if (p->func[i].role == NMDRV_SCHEDULE)
-                nmrt_text_add(problems, " %s", p->func[i].entry);
-        nmrt_text_add(problems, "\n");
-        return;
-    }
-    nmrt_error e;
-    if (nmrt_hypers_check(&o->hypers, &e) != NMRT_OK)
-        nmrt_text_add(problems, "%s\n", e.text);
-}
-
-static void check_trace(const nmrt_options *o, nmrt_text *problems)
-{
-    int64_t first, last;
-    if (!o->trace_steps || !o->trace) // one of them alone is told with the pairs
-        return;
-    if (!nmrt_trace_parse(o->trace_steps, &first, &last))
-        nmrt_text_add(problems, "--trace-steps takes a step or two, as 3 or 3-5, not '%s'\n",
-                      o->trace_steps);
-    else if (first > o->steps)
-        nmrt_text_add(problems, "--trace-steps %s: the run ends at step %lld\n", o->trace_steps,
-                      (long long)o->steps);
-}
-
-static void check_train(const nmrt_options *o, nmrt_text *problems)
-{
-    if (o->global_batch % o->micro_batch)
-        nmrt_text_add(problems, "--global-batch %lld is not a multiple of --micro-batch %lld\n",
-                      (long long)o->global_batch, (long long)o->micro_batch);
-    if (o->dump_gradients && o->fp8_check)
-        nmrt_text_add(problems, "--dump-gradients and --fp8-check are one step each: give one\n");
-    check_pairs(o, problems);
-    check_trace(o, problems);
-    check_schedule(o, problems);
-}
-
-static void check_switch(const char *flag, int64_t value, nmrt_text *problems)
-{
-    if (value > 1)
-        nmrt_text_add(problems, "--%s takes 0 or 1, not '%lld'\n", flag, (long long)value);
-}
-
-static void check_plan(const nmrt_options *o, nmrt_text *problems)
-{
-    if (!o->gpus)
-        nmrt_text_add(problems, "--gpus N is missing: how many GPUs there are\n");
-    if (!o->global_batch)
-        nmrt_text_add(problems, "--global-batch N is missing: the samples of a step\n");
-    if (strcmp(o->precision, "fp8") == 0)
-        nmrt_text_add(problems, "plan prices --precision bf16 or f32, not fp8\n");
-    if (o->node > INT_MAX || o->top > 1000)
-        nmrt_text_add(problems, "--%s %lld is too many\n", o->top > 1000 ? "top" : "node",
-                      (long long)(o->top > 1000 ? o->top : o->node));
-}
-
-static void check_weights(const nmrt_options *o, nmrt_text *problems)
-{
-    char map[32];
-    bool reads = o->verb & (NMRT_EVAL | NMRT_GENERATE | NMRT_EXPORT);
-    if (reads && !o->checkpoint && !o->init && !o->dry_run)
-        nmrt_text_add(problems, "--checkpoint DIR is missing, or --init hf:DIR\n");
-    if (o->checkpoint && o->init)
-        nmrt_text_add(problems, "--checkpoint and --init both name weights: give one\n");
-    if (reads && o->init && strcmp(o->weights, "ema") == 0)
-        nmrt_text_add(problems,
-                      "--weights ema is of a --checkpoint: --init has no running means\n");
-    if (o->init && !nmrt_init_folder(o->init, map))
-        nmrt_text_add(problems,
-                      "--init takes hf:DIR, a weights map of the model and a folder, not "
-                      "'%s'\n",
-                      o->init);
-}
-
-static void check_export(const nmrt_options *o, nmrt_text *problems)
-{
-    if (!o->out)
-        nmrt_text_add(problems, "--out DIR is missing: the folder to write\n");
-    if (nmrt_shard_size(o->max_shard_size) < 0)
-        nmrt_text_add(problems, "--max-shard-size takes bytes, as 5GB or 500MiB, not '%s'\n",
-                      o->max_shard_size);
-}
-
-// On the device null every run is a dry one.
-static void check_together(nmrt_options *o, nmrt_text *problems)
-{
-    o->dry_run = o->dry_run || strcmp(o->device, "null") == 0;
-    if ((o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL) && !o->data && !o->dry_run)
-        nmrt_text_add(problems, "--data WHAT is missing: what to read\n");
-    check_weights(o, problems);
-    if (o->threads > 1024)
-        nmrt_text_add(problems, "--threads %lld is more than 1024\n", (long long)o->threads);
-    if (o->top_p <= 0 || o->top_p > 1)
-        nmrt_text_add(problems, "--top-p %g is not in (0, 1]\n", o->top_p);
-    nmrt_recompute_parse(&o->ways, o->hypers.program, o->recompute, problems);
-    if (o->verb == NMRT_TRAIN || o->verb == NMRT_EVAL)
-        nmrt_data_check_flags(o, problems);
-    check_switch("sp", o->sp, problems);
-    check_switch("graphs", o->graphs, problems);
-    check_switch("fp8-fast-accum", o->fp8_fast_accum, problems);
-    if (!o->seq)
-        o->seq = nmrt_seq_default(o->hypers.program);
-    o->rampup = nmrt_rampup_parse(o->rampup_batch_size, o->global_batch, problems);
-    if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
-        check_train(o, problems);
-    if (o->verb == NMRT_EXPORT)
-        check_export(o, problems);
-    if (o->verb == NMRT_PLAN)
-        check_plan(o, problems);
-}
+// --- all of it --------------------------------------------------------------------------------
 
 nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,
                                nmrt_text *problems)
@@ -516,7 +390,7 @@ nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, in
     o->hypers.schedule = o->lr_schedule;
     nmrt_hypers_default(&o->hypers, o->steps);
     if (!problems->n)
-        check_together(o, problems);
+        nmrt_options_check(o, problems);
     return problems->n ? NMRT_USAGE : NMRT_OK;
 }
 

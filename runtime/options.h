@@ -49,6 +49,8 @@ typedef struct nmrt_options {
 nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,
                                nmrt_text *problems);
 void nmrt_options_release(nmrt_options *o);
+// Of flags that are parsed; fills what follows from several of them.
+void nmrt_options_check(nmrt_options *o, nmrt_text *problems);
 void nmrt_options_help(const nmrt_options *o, const char *binary, nmrt_text *out);
 
 // The rows, for help and for a checkpoint's record of the flags.
