@@ -61,6 +61,8 @@ typedef struct nmrt_chain_request {
 nmrt_status nmrt_chain_init(nmrt_chain *c, const nmrt_stages *s, const nmrt_chain_request *request,
                             nmrt_error *e);
 void nmrt_chain_release(nmrt_chain *c);
+// Part of it: once calls and values are known, their places. slots: [stages.n].
+nmrt_status nmrt_chain_place_all(nmrt_chain *c, const int *slots, nmrt_error *e);
 const nmrt_place *nmrt_chain_place(const nmrt_chain *c, int stage, int value);
 int64_t nmrt_chain_bytes(const nmrt_chain *c, int stage, int slots); // of a stage's links
 
