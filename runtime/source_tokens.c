@@ -1,17 +1,15 @@
 // A text that a tokenizer reads when the run starts: sample i is its tokens [i seq, i seq + seq].
-// It is encoded in pieces, so that memory is that of its tokens; a piece of at least PIECE bytes
-// ends behind a line that something other than white space follows. Every rank does this for
-// itself: what is large is better tokenized once, by nemocc-data.
+// It is one document, encoded as a whole, as nemocc-data does it: where a text may be cut and give
+// the same tokens is the tokenizer's secret. Every rank does this for itself: what is large is
+// better tokenized once, by nemocc-data.
 #include "runtime/source.h"
 
-#include "runtime/file.h"
+#include "runtime/corpus/reader.h"
 #include "runtime/tokenizer/tokenizer.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-#include <string.h>
 
-static const size_t PIECE = (size_t)1 << 20, LARGE = (size_t)64 << 20;
+enum { LARGE = 64 << 20 }; // bytes
 
 typedef struct source {
     nmrt_source base;
@@ -75,29 +73,30 @@ static const nmrt_source_kind kind = {.close = close_source,
 
 // --- encoding ------------------------------------------------------------------------------------
 
-static size_t piece_of(const char *text, size_t n)
-{
-    for (size_t i = PIECE; i < n; i++)
-        if (text[i - 1] == '\n' && !isspace((unsigned char)text[i]))
-            return i;
-    return n;
-}
-
 static nmrt_status encode(source *x, const nmrt_tokenizer *t, nmrt_map map, nmrt_error *e)
 {
     nmrt_encoder *enc;
-    const char *text = (const char *)map.at;
-    nmrt_status status = nmrt_encoder_open(&enc, t, e);
-    if (status != NMRT_OK)
-        return status;
-    for (size_t at = 0, n; at < map.n && status == NMRT_OK; at += n) {
-        n = piece_of(text + at, map.n - at);
-        status = nmrt_encode(enc, text + at, n, false, &x->ids, e);
-    }
+    NMRT_TRY(nmrt_encoder_open(&enc, t, e));
+    nmrt_status status = nmrt_encode(enc, (const char *)map.at, map.n, false, &x->ids, e);
     nmrt_encoder_close(enc);
-    if (status == NMRT_OK && x->ids.failed)
-        status = nmrt_fail(e, NMRT_WORLD, "no memory for the tokens of %s", x->base.q.path);
     return status;
+}
+
+static nmrt_status check_size(const source *x, nmrt_error *e)
+{
+    const nmrt_source_request *q = &x->base.q;
+    if (x->bytes > NMRT_DOCUMENT_BYTES)
+        return nmrt_fail(
+            e, NMRT_USAGE,
+            "%s, %s, is longer than the %s that are tokenized when a run starts; "
+            "nemocc-data tokenize --documents lines or paragraphs makes a corpus of it",
+            q->path, nmrt_bytes(x->bytes).s, nmrt_bytes(NMRT_DOCUMENT_BYTES).s);
+    if (x->bytes > LARGE)
+        fprintf(q->out->note,
+                "note: %s, %s, is tokenized now, by every rank; nemocc-data tokenize does it once "
+                "for all runs\n",
+                q->path, nmrt_bytes(x->bytes).s);
+    return NMRT_OK;
 }
 
 static nmrt_status read_text(source *x, nmrt_error *e)
@@ -107,12 +106,9 @@ static nmrt_status read_text(source *x, nmrt_error *e)
     nmrt_map map;
     NMRT_TRY(nmrt_map_open(&map, q->path, e));
     x->bytes = (int64_t)map.n;
-    if (map.n > LARGE)
-        fprintf(q->out->note,
-                "note: %s, %s, is tokenized now, by every rank; nemocc-data tokenize does it once "
-                "for all runs\n",
-                q->path, nmrt_bytes(x->bytes).s);
-    nmrt_status status = nmrt_tokenizer_open(&t, q->tokenizer, e);
+    nmrt_status status = check_size(x, e);
+    if (status == NMRT_OK)
+        status = nmrt_tokenizer_open(&t, q->tokenizer, e);
     if (status == NMRT_OK)
         status = encode(x, t, map, e);
     nmrt_tokenizer_close(t);

@@ -2,6 +2,8 @@
 // where the process is killed at any moment and started again.
 #include "runtime/corpus/tokenize.h"
 
+#include "runtime/source.h"
+#include "runtime/tokenizer/tokenizer.h"
 #include "tests/runtime/check.h"
 
 #include <signal.h>
@@ -27,12 +29,12 @@ static nmrt_status tokenize(nmrt_tokenize o, nmrt_error *e)
 {
     FILE *nowhere = fopen("/dev/null", "w");
     nmrt_output out = {.text = nowhere, .note = nowhere};
-    o.tokenizer = "bytes";
+    o.append_eod = !o.tokenizer;
+    o.tokenizer = o.tokenizer ? o.tokenizer : "bytes";
     o.dtype = "auto";
     o.json_key = "text";
     o.path = o.path ? o.path : paths;
     o.n_paths = o.n_paths ? o.n_paths : 2;
-    o.append_eod = true;
     o.eod = "0";
     nmrt_status status = nmrt_tokenize_run(&o, &out, e);
     fclose(nowhere);
@@ -178,6 +180,87 @@ static void test_finished(void)
     CHECK(!nmrt_path_exists(in_folder("late.journal.part")));
 }
 
+// --- a text that is trained on as it is ----------------------------------------------------------
+
+static void make_text(const char *path)
+{
+    nmrt_text text = {0};
+    nmrt_error e;
+    for (int i = 0; text.n < 5 << 18; i++)
+        nmrt_text_add(&text, i % 7 ? "Say the %d words, and no more\n" : "  %d of the words\n\n",
+                      i);
+    CHECK(nmrt_file_create(path, text.at, text.n, &e) == NMRT_OK);
+    nmrt_text_release(&text);
+}
+
+static void encode_file(const char *path, const char *tokenizer, nmrt_ids *ids)
+{
+    nmrt_map map;
+    nmrt_tokenizer *t;
+    nmrt_encoder *enc;
+    nmrt_error e;
+    CHECK(nmrt_map_open(&map, path, &e) == NMRT_OK);
+    CHECK(nmrt_tokenizer_open(&t, tokenizer, &e) == NMRT_OK);
+    CHECK(nmrt_encoder_open(&enc, t, &e) == NMRT_OK);
+    CHECK(nmrt_encode(enc, (const char *)map.at, map.n, false, ids, &e) == NMRT_OK);
+    nmrt_encoder_close(enc);
+    nmrt_tokenizer_close(t);
+    nmrt_map_close(&map);
+}
+
+static bool same_in_set(const char *prefix, const nmrt_ids *ids)
+{
+    nmrt_indexed set;
+    nmrt_error e;
+    CHECK(nmrt_indexed_open(&set, prefix, &e) == NMRT_OK);
+    bool same = set.n_sequences == 1 && set.n_tokens == (int64_t)ids->n;
+    for (int64_t i = 0; same && i < set.n_tokens; i++) {
+        int32_t id;
+        nmrt_indexed_read(&set, 0, i, 1, &id);
+        same = id == ids->at[i];
+    }
+    nmrt_indexed_close(&set);
+    return same;
+}
+
+static bool same_in_source(const char *path, const char *tokenizer, const nmrt_ids *ids)
+{
+    enum { SEQ = 64 };
+    const nmrt_output quiet = {0};
+    nmrt_source_request q = {.path = path, .tokenizer = tokenizer, .seq = SEQ, .out = &quiet};
+    nmrt_source *s;
+    nmrt_error e;
+    q.part = NMRT_PART_ALL;
+    CHECK(nmrt_source_open(&s, &q, &e) == NMRT_OK);
+    bool same = s->samples == ((int64_t)ids->n - 1) / SEQ;
+    for (int64_t i = 0; same && i < s->samples; i++) {
+        int64_t token[SEQ + 1];
+        CHECK(s->kind->read(s, i, token, &e) == NMRT_OK);
+        for (int64_t k = 0; k <= SEQ; k++)
+            same = same && token[k] == ids->at[i * SEQ + k];
+    }
+    nmrt_source_close(s);
+    return same;
+}
+
+// Trained on as it is, a text has the tokens that a corpus made of it has: those of one encoding.
+static void test_text(const char *tokenizer, const char *prefix)
+{
+    const char *path = in_folder("long.txt");
+    nmrt_tokenize o = {.tokenizer = tokenizer, .prefix = in_folder(prefix), .path = &path};
+    nmrt_ids ids = {0};
+    nmrt_error e;
+    o.n_paths = 1;
+    o.chunk_bytes = 1 << 20;
+    make_text(path);
+    encode_file(path, tokenizer, &ids);
+    CHECK(tokenize(o, &e) == NMRT_OK);
+    CHECK(same_in_set(o.prefix, &ids));
+    CHECK(same_in_source(path, tokenizer, &ids));
+    nmrt_ids_release(&ids);
+    CHECK(unlink(path) == 0);
+}
+
 static void make_corpus(const char *path, int from, int to)
 {
     nmrt_text text = {0};
@@ -207,6 +290,8 @@ int main(void)
     test_killed();
     test_failed();
     test_finished();
+    test_text("tests/fixtures/spm/bpe.model", "text-spm");
+    test_text("tests/fixtures/tokenizers/phi3.json", "text-phi3");
     CHECK(nmrt_dir_remove(folder, &e) == NMRT_OK);
     return check_result();
 }
