@@ -1,55 +1,26 @@
 // Flags of data: which part of which source, its order, and what ends a document.
 #include "runtime/data_request.h"
 
+#include "runtime/data_flags.h"
 #include "runtime/file.h"
-#include "runtime/tokenizer/tokenizer.h"
+#include "runtime/tokenizer/ends.h"
 #include "runtime/tokenizer_path.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-// --- the end of a document -----------------------------------------------------------------------
-
-// A number, or a piece of the tokenizer's.
-static nmrt_status find_end(const char *text, const nmrt_tokenizer *t, int64_t *end, nmrt_error *e)
-{
-    char *rest;
-    long long id = strtoll(text, &rest, 10);
-    if (rest != text && !*rest && id >= 0 && id <= INT32_MAX) {
-        *end = id;
-        return NMRT_OK;
-    }
-    *end = t ? nmrt_tokenizer_id(t, text) : -1;
-    if (*end >= 0)
-        return NMRT_OK;
-    return nmrt_fail(e, NMRT_USAGE, "--eod %s is neither an id nor %s", text,
-                     t ? "a piece of the tokenizer's"
-                       : "a piece of a tokenizer's: give --tokenizer");
-}
-
-static bool asks_for_end(const nmrt_options *o)
-{
-    return o->eod || o->reset_position_ids || o->reset_attention_mask || o->eod_mask_loss;
-}
-
+// Where no tokenizer and no flag says it, it is -1, which nmrt_data_check tells.
 static nmrt_status ask_end(nmrt_documents *d, const nmrt_options *o, const char *tokenizer,
                            nmrt_error *e)
 {
     nmrt_tokenizer *t = NULL;
-    nmrt_status status = NMRT_OK;
-    if (!asks_for_end(o))
+    if (!nmrt_data_tells_documents(o) || (!o->eod && !tokenizer))
         return NMRT_OK;
     if (tokenizer)
         NMRT_TRY(nmrt_tokenizer_open(&t, tokenizer, e));
-    if (o->eod)
-        status = find_end(o->eod, t, &d->end, e);
-    else if (t)
-        d->end = nmrt_tokenizer_eos(t);
+    nmrt_status status = nmrt_end_find(o->eod, t, tokenizer, &d->end, e);
     nmrt_tokenizer_close(t);
     return status;
 }
-
-// --- all of it -----------------------------------------------------------------------------------
 
 static nmrt_split_part find_part(const nmrt_options *o, nmrt_data_use use)
 {

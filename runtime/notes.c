@@ -1,8 +1,10 @@
 // Notes of flags: what one rank has not, what a library cannot.
 #include "runtime/notes.h"
 
+#include "runtime/data_flags.h"
 #include "runtime/islands.h"
 #include "runtime/mesh_check.h"
+#include "runtime/source.h"
 #include "runtime/texts.h"
 
 #include <string.h>
@@ -148,10 +150,21 @@ void nmrt_note_program_flags(const nmrt_run *run)
         note_gpu_flags(run);
 }
 
+// Of a run that saves, it is kept for generate; it may also say what ends a document.
+static void note_tokenizer(const nmrt_run *run)
+{
+    const nmrt_options *o = run->options;
+    bool reads_text = !o->data || nmrt_source_is_text(o->data) ||
+                      (o->eval_data && nmrt_source_is_text(o->eval_data));
+    if (!reads_text && !o->save && !nmrt_data_tells_documents(o))
+        note_idle(run, "tokenizer", "a corpus is made of tokens already");
+}
+
 void nmrt_note_idle_flags(const nmrt_run *run)
 {
     const nmrt_mesh *m = &run->mesh;
     bool has_tp = nmrt_mesh_ranks(m, NMRT_TP_AXES) > 1;
+    note_tokenizer(run);
     if (run->options->dry_run)
         note_idle(run, "trace", "a dry run does no step");
     if (m->world == 1)

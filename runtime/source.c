@@ -48,12 +48,21 @@ static bool is_blend(const char *path)
     return strchr(path, ',') || (end != path && *end == ':');
 }
 
+static bool names_corpus(const char *path)
+{
+    return is_corpus_file(path) || (!is_file(path) && is_corpus(path));
+}
+
+static bool names_blend(const char *path) { return !nmrt_path_exists(path) && is_blend(path); }
+
+bool nmrt_source_is_text(const char *path) { return !names_corpus(path) && !names_blend(path); }
+
 nmrt_status nmrt_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
 {
     *s = NULL;
-    if (is_corpus_file(q->path) || (!is_file(q->path) && is_corpus(q->path)))
+    if (names_corpus(q->path))
         return nmrt_corpus_source_open(s, q, e);
-    if (!nmrt_path_exists(q->path) && is_blend(q->path))
+    if (names_blend(q->path))
         return nmrt_blend_source_open(s, q, e);
     return q->tokenizer ? nmrt_tokens_source_open(s, q, e) : nmrt_text_source_open(s, q, e);
 }

@@ -10,6 +10,7 @@
 #include "runtime/corpus/settings.h"
 #include "runtime/cpu.h"
 #include "runtime/stop.h"
+#include "runtime/tokenizer/ends.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,25 +96,11 @@ static nmrt_status write_batch(void *user, void *item, nmrt_error *e)
 
 // --- what was asked for --------------------------------------------------------------------------
 
-static bool is_number(const char *text) { return *text && !text[strspn(text, "0123456789")]; }
-
 static nmrt_status choose_eod(job *j, nmrt_error *e)
 {
-    const char *text = j->o->eod;
-    const nmrt_tokenizer *t = j->tokenizer;
-    j->rules.eod = -1;
-    if (!j->o->append_eod)
-        return NMRT_OK;
-    int64_t id = !text             ? nmrt_tokenizer_eos(t)
-                 : is_number(text) ? strtoll(text, NULL, 10)
-                                   : nmrt_tokenizer_id(t, text);
-    if (text && (id < 0 || id >= nmrt_tokenizer_size(t)))
-        return nmrt_fail(e, NMRT_USAGE, "--eod %s is no token of %s, and no id below %lld", text,
-                         j->o->tokenizer, (long long)nmrt_tokenizer_size(t));
-    if (id < 0)
-        return nmrt_fail(e, NMRT_USAGE,
-                         "%s does not say which token ends a document: --eod TOKEN says it",
-                         j->o->tokenizer);
+    int64_t id = -1;
+    if (j->o->append_eod)
+        NMRT_TRY(nmrt_end_find(j->o->eod, j->tokenizer, j->o->tokenizer, &id, e));
     j->rules.eod = (int32_t)id;
     return NMRT_OK;
 }

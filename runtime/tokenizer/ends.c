@@ -3,6 +3,7 @@
 
 #include "runtime/tokenizer/fields.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int64_t find_usual(const nmrt_tokenizer *t)
@@ -99,4 +100,28 @@ nmrt_status nmrt_ends_read(nmrt_tokenizer *t, const char *path, nmrt_error *e)
     if (t->eos < 0)
         t->eos = find_usual(t);
     return NMRT_OK;
+}
+
+// --- --eod ---------------------------------------------------------------------------------------
+
+static bool is_number(const char *text) { return *text && !text[strspn(text, "0123456789")]; }
+
+nmrt_status nmrt_end_find(const char *eod, const nmrt_tokenizer *t, const char *name, int64_t *id,
+                          nmrt_error *e)
+{
+    int64_t size = t ? t->size : (int64_t)INT32_MAX + 1;
+    if (!eod)
+        *id = t->eos;
+    else
+        *id = is_number(eod) ? strtoll(eod, NULL, 10) : t ? nmrt_tokenizer_id(t, eod) : -1;
+    if (*id >= 0 && *id < size)
+        return NMRT_OK;
+    if (!eod)
+        return nmrt_fail(e, NMRT_USAGE,
+                         "%s does not say which token ends a document: --eod TOKEN says it", name);
+    if (!t)
+        return nmrt_fail(e, NMRT_USAGE, "--eod %s is no id, and a token's text needs --tokenizer",
+                         eod);
+    return nmrt_fail(e, NMRT_USAGE, "--eod %s is no token of %s, and no id below %lld", eod, name,
+                     (long long)size);
 }

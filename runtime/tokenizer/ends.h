@@ -13,5 +13,9 @@
 
 // Sets t->eos, if it is -1, and t->end, by the files beside `path`, that of t.
 nmrt_status nmrt_ends_read(nmrt_tokenizer *t, const char *path, nmrt_error *e);
+// The token that --eod names: digits are an id, else it is a token's text; NULL: t's own. `name` is
+// t's for messages; t may be NULL where eod is not: then it must be an id.
+nmrt_status nmrt_end_find(const char *eod, const nmrt_tokenizer *t, const char *name, int64_t *id,
+                          nmrt_error *e);
 
 #endif

@@ -57,6 +57,8 @@ expect '--split 0,1 leaves nothing to train on' "$fake" --data $a --split 0,1
 expect '--part valid needs --split A,B,C' "$fake" eval --checkpoint "$work/ckpt" --data $a --part valid
 expect '--eval-every needs --eval-data WHAT, or a --split with a second part' "$fake" --data $a --split 9 --eval-every 2
 expect "--eod-mask-loss: this binary reads no field 'mask'; compile an entry that does" "$fake" --data $a --eod 0 --eod-mask-loss
+expect '--eod needs --reset-position-ids, --reset-attention-mask or --eod-mask-loss' "$fake" --data $a --eod 0
+expect 'note: --tokenizer none changes nothing: a corpus is made of tokens already' "$fake" --data $a --steps 1 "${flags[@]}" --tokenizer none
 expect "^error: $a: token 15 of document 16, 128, is not below vocab = 128 \\(fake.nm:1\\)\$" "$other" --data $a --seq 16 --steps 1
 expect 'cannot open .*/none.bin: No such file' "$fake" --data "$work/none.bin"
 cp $a.idx "$work/half.idx"
