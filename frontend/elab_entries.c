@@ -296,28 +296,69 @@ static bool takes_only_data(const nm_ast_def *def)
     return true;
 }
 
-static void model_function(nm_elab *e, const nm_ast_def *def, nm_unit *unit)
+static bool has_eval_entry(const nm_entries *all)
+{
+    for (int i = 0; i < all->n; i++)
+        if (all->entry[i]->kind == NM_ENTRY_eval)
+            return true;
+    return false;
+}
+
+// Does an evaluation read a field of this name?
+static bool has_field(const nm_entries *all, nm_sym name)
+{
+    nm_ast_entry_kind kind = has_eval_entry(all) ? NM_ENTRY_eval : NM_ENTRY_train;
+    for (int i = 0; i < all->n; i++)
+        for (int k = 0; k < all->entry[i]->pars.n && all->entry[i]->kind == kind; k++)
+            if (all->entry[i]->pars.par[k].name.sym == name)
+                return true;
+    return false;
+}
+
+// A parameter that need not be given, and that an evaluation has a field for.
+static bool is_told(const nm_entries *all, const nm_ast_par *par)
+{
+    return par->otherwise && is_field(par) && has_field(all, par->name.sym);
+}
+
+static bool is_told_any(const nm_entries *all, const nm_ast_def *def)
+{
+    for (int i = 0; i < def->pars.n; i++)
+        if (is_told(all, &def->pars.par[i]))
+            return true;
+    return false;
+}
+
+// `told`: with what an evaluation tells it; NULL: without.
+static void model_function(nm_elab *e, const nm_ast_def *def, const nm_entries *told)
 {
     results r = {0};
-    if (!takes_only_data(def))
-        return;
     e->entry = NULL;
-    begin(e, role(e, "model", def->name.sym), def->loc, false);
-    nm_frame *f = nm_frame_new(e, NULL, unit, def->loc);
+    begin(e, nm_arena_fmt(e->a, "model.%s%s", def->name.sym, told ? ".told" : ""), def->loc, false);
+    nm_frame *f = nm_frame_new(e, NULL, e->main, def->loc);
     f->what = def->name.sym;
     f->inst = e->root;
     nm_rest *arg = nm_new_n(e->a, nm_rest, (size_t)def->pars.n);
     int n = 0;
     for (int i = 0; i < def->pars.n; i++)
-        if (!def->pars.par[i].otherwise) {
+        if (!def->pars.par[i].otherwise || (told && is_told(told, &def->pars.par[i]))) {
             nm_ev v = data_field(e, f, &def->pars.par[i]);
             v.text = def->pars.par[i].name.sym;
             arg[n++] = nm_rest_of(def->pars.par[i].name.sym, e, v);
         }
     nm_args args = nm_args_made(e, def->loc, n, arg);
-    nm_ev out = nm_call_module(e, f, def, unit, &args, NULL);
+    nm_ev out = nm_call_module(e, f, def, e->main, &args, NULL);
     add_outs(e, &r, out, def->loc, 0);
     finish(e, &r, def->loc);
+}
+
+static void model_functions(nm_elab *e, const nm_ast_def *def, const nm_entries *all)
+{
+    if (!takes_only_data(def))
+        return;
+    model_function(e, def, NULL);
+    if (is_told_any(all, def))
+        model_function(e, def, all);
 }
 
 // --- the tables ----------------------------------------------------------------------------------
@@ -389,17 +430,12 @@ static int gather_models(nm_elab *e, nm_item **out, int max)
 
 static void each_entry(nm_elab *e, const nm_entries *all)
 {
-    bool has_eval = false;
+    bool has_eval = has_eval_entry(all);
     for (int i = 0; i < all->n; i++)
         if (all->entry[i]->kind == NM_ENTRY_train)
             train_entry(e, all->entry[i]);
     for (int i = 0; i < all->n; i++)
-        if (all->entry[i]->kind == NM_ENTRY_eval) {
-            has_eval = true;
-            eval_entry(e, all->entry[i]);
-        }
-    for (int i = 0; i < all->n && !has_eval; i++)
-        if (all->entry[i]->kind == NM_ENTRY_train)
+        if (all->entry[i]->kind == (has_eval ? NM_ENTRY_eval : NM_ENTRY_train))
             eval_entry(e, all->entry[i]);
     for (int i = 0; i < all->n; i++)
         if (all->entry[i]->kind == NM_ENTRY_infer)
@@ -420,7 +456,7 @@ void nm_elab_entries(nm_elab *e)
     e->init = nm_efunc_new(e, "init", (nm_loc){e->main->file->src, 0, 0});
     each_entry(e, &all);
     for (int i = 0; i < n_models; i++)
-        model_function(e, model[i]->def, e->main);
+        model_functions(e, model[i]->def, &all);
     if (!e->fails)
         nm_adapts_check(e);
     e->entry = NULL;

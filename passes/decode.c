@@ -13,7 +13,8 @@
 // @decode, and m->no_decode says why.
 //
 // Of such a model, or else of the first that gives logits, its function stays as @logits, for
-// whoever asks what the model says of a text: on one rank, as @decode is.
+// whoever asks what the model says of a text: on one rank, as @decode is. Where an entry has fields
+// that the model can be told, as where documents begin, it is the one that takes them.
 #include "passes/decode.h"
 
 #include "ir/attn.h"
@@ -341,13 +342,29 @@ static void remove_models(nm_module *m, bool *changed)
     }
 }
 
+// model.NAME.told where there is one, else model.NAME.
+static nm_func *told(nm_module *m, nm_func *model)
+{
+    nm_sym name = nm_sym_fmt(m, "%s.told", model->name);
+    nm_each_func(f, m)
+        if (f->name == name)
+            return f;
+    return model;
+}
+
+static bool is_told(const nm_func *f)
+{
+    size_t n = strlen(f->name);
+    return n > 5 && !strcmp(f->name + n - 5, ".told") && strchr(f->name, '.') < f->name + n - 5;
+}
+
 bool nm_pass_decode(nm_module *m, bool *changed)
 {
     bool done = false;
     nm_func *scores = NULL; // the model that gives them
     m->no_decode = "there is no model that takes only data";
     for (nm_func *f = m->first_func; f && !done; f = f->next) {
-        if (!nm_func_has_role(f, "model"))
+        if (!nm_func_has_role(f, "model") || is_told(f))
             continue;
         decoder d = {.m = m};
         bool fits = check_shape(&d, f);
@@ -358,7 +375,7 @@ bool nm_pass_decode(nm_module *m, bool *changed)
             build_decode(&d, f);
     }
     if (scores)
-        nm_func_clone(scores, nm_sym_get(m, "logits"), NULL);
+        nm_func_clone(told(m, scores), nm_sym_get(m, "logits"), NULL);
     remove_models(m, changed);
     return true;
 }

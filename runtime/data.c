@@ -105,6 +105,21 @@ nmrt_status nmrt_data_check_next(const nmrt_data *d, const nmrt_plan *plan, int6
     return NMRT_OK;
 }
 
+nmrt_status nmrt_data_weigh(const nmrt_data *d, const nmrt_plan *plan, int64_t n, int64_t *tokens,
+                            nmrt_error *e)
+{
+    int64_t seq = d->source->q.seq;
+    const int64_t *token;
+    *tokens = 0;
+    for (int64_t i = 0; i < n; i++) {
+        NMRT_TRY(take_sample(d, nmrt_data_limit(plan), i, &token, e));
+        nmrt_data_field("mask", &d->documents, token, 0, seq, d->stage);
+        for (int64_t k = 0; k < seq; k++)
+            *tokens += d->stage[k];
+    }
+    return NMRT_OK;
+}
+
 static int dim_runs(const nmdrv_dim *d, const nmdrv_sym *sym, nmrt_run_of run[2])
 {
     nmdrv_sym fixed = {.size = d->extent};

@@ -8,6 +8,7 @@
 #include "runtime/source.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 // What a token that ends a document means to the fields at, segments and mask.
 typedef struct nmrt_documents {
@@ -43,6 +44,10 @@ nmrt_status nmrt_data_check_all(const nmrt_data *d, const nmrt_plan *plan, nmrt_
 // Those of `n` samples of the run, from `first` on. The source is drawn.
 nmrt_status nmrt_data_check_next(const nmrt_data *d, const nmrt_plan *plan, int64_t first,
                                  int64_t n, nmrt_error *e);
+// How many of the tokens that the first n samples ask for weigh in the loss of a program that reads
+// the field mask. The source is drawn.
+nmrt_status nmrt_data_weigh(const nmrt_data *d, const nmrt_plan *plan, int64_t n, int64_t *tokens,
+                            nmrt_error *e);
 // Those that this rank would load, by the symbols of a micro-batch, of the batch that begins with
 // sample `first`.
 nmrt_status nmrt_data_check_part(const nmrt_data *d, const nmrt_plan *plan, const nmdrv_sym *sym,
@@ -58,6 +63,14 @@ void nmrt_tokens_store(nmrt_engine *en, const nmrt_slot *slot, const int64_t *to
 // --- data_fields.c -------------------------------------------------------------------------------
 
 bool nmrt_data_is_token(const char *name); // is it a field of the vocabulary?
+bool nmrt_data_func_reads(const nmdrv_func *f, const char *field);
+bool nmrt_data_reads(const nmdrv_program *p, const char *field); // on any stage
+typedef struct nmrt_document_flag { // that tells a field where documents end
+    const char *flag, *field;
+    size_t at; // a bool of nmrt_documents
+} nmrt_document_flag;
+enum { NMRT_DOCUMENT_FLAGS = 3 };
+extern const nmrt_document_flag nmrt_document_flags[NMRT_DOCUMENT_FLAGS];
 // The dim that a sample's tokens have to be below, the smallest of all fields; NULL: none.
 const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan);
 // The field at positions [from, from + n) of a sample token[seq + 1].

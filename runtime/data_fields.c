@@ -113,19 +113,18 @@ static nmrt_status check_form(const nmdrv_program *program, const nmdrv_arg *arg
     return NMRT_USAGE;
 }
 
-static bool func_reads(const nmdrv_func *f, const char *name)
+bool nmrt_data_func_reads(const nmdrv_func *f, const char *field)
 {
     for (int64_t i = 0; i < f->n_args; i++)
-        if (f->arg[i].bind == NMDRV_DATA && strcmp(f->arg[i].name, name) == 0)
+        if (f->arg[i].bind == NMDRV_DATA && strcmp(f->arg[i].name, field) == 0)
             return true;
     return false;
 }
 
-// On any stage.
-static bool reads(const nmdrv_program *p, const char *name)
+bool nmrt_data_reads(const nmdrv_program *p, const char *field)
 {
     for (int64_t i = 0; i < p->n_funcs; i++)
-        if (func_reads(&p->func[i], name))
+        if (nmrt_data_func_reads(&p->func[i], field))
             return true;
     return false;
 }
@@ -159,26 +158,28 @@ static nmrt_status check_end(const nmrt_plan *plan, const nmrt_documents *d, nmr
                      (long long)d->end, limit->name, (long long)limit->extent, limit->where);
 }
 
+const nmrt_document_flag nmrt_document_flags[NMRT_DOCUMENT_FLAGS] = {
+    {"reset-position-ids", "at", offsetof(nmrt_documents, resets_positions)},
+    {"reset-attention-mask", "segments", offsetof(nmrt_documents, resets_attention)},
+    {"eod-mask-loss", "mask", offsetof(nmrt_documents, masks_end)},
+};
+
 // A flag that would change nothing is a mistake.
 static nmrt_status check_flags(const nmdrv_program *p, const nmrt_documents *d, nmrt_error *e)
 {
-    const struct {
-        bool given;
-        const char *flag, *field;
-    } asked[] = {{d->resets_positions, "reset-position-ids", "at"},
-                 {d->resets_attention, "reset-attention-mask", "segments"},
-                 {d->masks_end, "eod-mask-loss", "mask"}};
-    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-        if (asked[i].given && !reads(p, asked[i].field))
+    for (int i = 0; i < NMRT_DOCUMENT_FLAGS; i++) {
+        const nmrt_document_flag *f = &nmrt_document_flags[i];
+        bool given = *(const bool *)((const char *)d + f->at);
+        if (given && !nmrt_data_reads(p, f->field))
             return nmrt_fail(e, NMRT_USAGE,
                              "--%s: this binary reads no field '%s'; compile an entry that does, "
                              "as nemocc --entry documents of gpt2, llama3 and phi3",
-                             asked[i].flag, asked[i].field);
-        if (asked[i].given && d->end < 0)
+                             f->flag, f->field);
+        if (given && d->end < 0)
             return nmrt_fail(e, NMRT_USAGE,
                              "--%s needs --eod ID, the token that ends a document, or a tokenizer "
                              "that has one",
-                             asked[i].flag);
+                             f->flag);
     }
     return NMRT_OK;
 }

@@ -6,8 +6,8 @@
 #include "runtime/agree.h"
 #include "runtime/channels.h"
 #include "runtime/data_request.h"
+#include "runtime/eval_print.h"
 #include "runtime/logits.h"
-#include "runtime/metrics.h"
 #include "runtime/weights.h"
 
 #include <math.h>
@@ -33,6 +33,33 @@ static int64_t unit_of(const nmrt_setup *s)
     return multiple / nmrt_gcd(multiple, dp) * dp;
 }
 
+// What this rank will read, so that a bad token is told at once.
+static nmrt_status check_tokens(const nmrt_evaluation *v, const nmrt_setup *s, nmrt_error *e)
+{
+    for (int64_t micro = 0; micro * s->samples < v->samples; micro++) {
+        nmrt_syms syms;
+        nmrt_setup_bind(s, micro, s->samples, v->samples, &syms);
+        NMRT_TRY(nmrt_data_check_part(v->data, &s->plan, syms.at, 0, e));
+    }
+    return NMRT_OK;
+}
+
+// Rank 0 reads all where some may be masked.
+static nmrt_status count_tokens(nmrt_evaluation *v, const nmrt_setup *s, const nmrt_output *out,
+                                nmrt_error *e)
+{
+    v->tokens = v->samples * s->seq;
+    if (!v->data->documents.masks_end || s->mesh.rank)
+        return NMRT_OK;
+    NMRT_TRY(nmrt_data_weigh(v->data, &s->plan, v->samples, &v->tokens, e));
+    if (!v->tokens)
+        fprintf(out->note, "note: all tokens of %s are masked: there is no loss\n",
+                v->data->source->q.path);
+    return NMRT_OK;
+}
+
+bool nmrt_evaluation_has_loss(const nmrt_evaluation *v) { return v->tokens > 0; }
+
 static nmrt_status find_samples(nmrt_evaluation *v, const nmrt_setup *s, int64_t asked,
                                 const nmrt_output *out, nmrt_error *e)
 {
@@ -48,7 +75,8 @@ static nmrt_status find_samples(nmrt_evaluation *v, const nmrt_setup *s, int64_t
                 "note: %lld of the %lld samples of %s are evaluated, a multiple of %lld\n",
                 (long long)v->samples, (long long)all, d->q.path, (long long)unit);
     NMRT_TRY(nmrt_source_draw(d, some ? asked : 0, e));
-    return nmrt_data_check_next(v->data, &s->plan, 0, v->samples, e);
+    NMRT_TRY(check_tokens(v, s, e));
+    return count_tokens(v, s, out, e);
 }
 
 // Is there an evaluation, and does it give what is logged?
@@ -110,34 +138,6 @@ nmrt_status nmrt_evaluate(nmrt_pipe *p, const nmrt_evaluation *v, nmrt_evaluated
     return NMRT_OK;
 }
 
-static void print_results(const nmrt_engine *en, const nmrt_output *out)
-{
-    const nmrt_planned *finish = nmrt_plan_func(en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
-    for (int64_t i = 0; i < finish->func->n_results; i++) {
-        double value;
-        const nmdrv_arg *r = &finish->func->result[i];
-        if (r->bind == NMDRV_EMIT && !r->rank && nmrt_engine_result(en, finish, r->name, &value))
-            fprintf(out->text, "%s %.6g\n", r->name, value);
-    }
-}
-
-// Perplexity is that of the loss; a JSON reader finds null where one is not finite.
-static void print_json(const nmrt_engine *en, const nmrt_evaluation *v, double loss, int64_t seq,
-                       const nmrt_output *out)
-{
-    nmrt_text t = {0};
-    const nmrt_planned *finish = nmrt_plan_func(en->plan, NMDRV_EVAL_FINISH, NMDRV_MIDDLE);
-    nmrt_text_add(&t, "{\"loss\": ");
-    nmrt_text_add_f32(&t, (float)loss);
-    nmrt_text_add(&t, ", \"perplexity\": ");
-    nmrt_text_add_f32(&t, (float)exp(loss));
-    nmrt_text_add(&t, ", \"tokens\": %lld", (long long)(v->samples * seq));
-    nmrt_metrics_add_emits(&t, en, finish);
-    nmrt_text_add(&t, "}");
-    fprintf(out->text, "%s\n", t.at ? t.at : "");
-    nmrt_text_release(&t);
-}
-
 static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_output *out,
                             nmrt_error *e)
 {
@@ -158,11 +158,13 @@ static nmrt_status run_eval(nmrt_pipe *p, const nmrt_evaluation *v, const nmrt_o
     }
     fprintf(out->note, "%s, step %lld, on %s\n", c.path, (long long)c.step,
             v->data->source->q.path);
-    if (o->json)
-        print_json(en, v, x.loss, p->setup->seq, out);
-    else
-        print_results(en, out);
-    return NMRT_OK;
+    nmrt_evaluation_print(&(nmrt_eval_report){en, v, &c, x.loss}, o, out);
+    if (isfinite(x.loss) || !nmrt_evaluation_has_loss(v))
+        return NMRT_OK;
+    nmrt_fail(e, NMRT_NUMERIC,
+              "the loss of %s on %s is %f: weights that are no numbers, or sums that overflow",
+              c.path, v->data->source->q.path, x.loss);
+    return nmrt_everyones(NMRT_NUMERIC, e);
 }
 
 static nmrt_status dry_run(const nmrt_setup *s, const nmrt_output *out, nmrt_error *e)
@@ -215,6 +217,7 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation",
                          run->program->name);
     nmrt_data_request data;
+    fputs(run->options->notes.at ? run->options->notes.at : "", run->out->note);
     NMRT_TRY(nmrt_data_ask(&data, &v->setup, NMRT_DATA_EVAL, v->tokenizer, run->out, e));
     NMRT_TRY(nmrt_data_check(&v->setup.plan, &data.documents, e));
     if (run->options->dry_run)
@@ -223,15 +226,32 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
     return run_eval(&v->pipe, &v->of, run->out, e);
 }
 
+// A model that is not told what the loss is told would give other logits than the loss's.
+static nmrt_status check_told(const nmdrv_func *logits, const nmrt_options *o, nmrt_error *e)
+{
+    const bool given[] = {o->reset_position_ids, o->reset_attention_mask};
+    for (int i = 0; i < 2; i++)
+        if (given[i] && !nmrt_data_func_reads(logits, nmrt_document_flags[i].field))
+            return nmrt_fail(e, NMRT_USAGE,
+                             "--dump-logits with --%s: the model's parameter for it is not called "
+                             "'%s', as the field is, so its logits would be those without",
+                             nmrt_document_flags[i].flag, nmrt_document_flags[i].field);
+    return NMRT_OK;
+}
+
 static nmrt_status check_dump(const nmrt_run *run, nmrt_error *e)
 {
     const nmdrv_program *p = run->program;
-    if (run->options->dump_logits && !nmrt_logits_func(p))
+    const nmdrv_func *logits = nmrt_logits_func(p);
+    if (!run->options->dump_logits)
+        return NMRT_OK;
+    if (!logits)
         return nmrt_fail(e, NMRT_USAGE,
                          "--dump-logits: %s has no model that takes tokens [batch, seq] alone and "
                          "gives a score for each token at each position",
                          p->name);
-    if (run->options->dump_logits && run->mesh.world > 1)
+    NMRT_TRY(check_told(logits, run->options, e));
+    if (run->mesh.world > 1)
         return nmrt_fail(e, NMRT_USAGE,
                          "--dump-logits is for one rank, and the mesh has %lld: leave --tp, --pp, "
                          "--cp, --dp and --nproc out",

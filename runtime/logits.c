@@ -48,7 +48,8 @@ static nmrt_status find_values(dumper *x, nmrt_error *e)
     const nmdrv_program *p = x->s->program;
     const nmdrv_func *f = x->of->func;
     for (int64_t i = 0; i < f->n_args; i++)
-        x->tokens = f->arg[i].bind == NMDRV_DATA ? &f->arg[i] : x->tokens;
+        if (f->arg[i].bind == NMDRV_DATA && nmrt_data_is_token(f->arg[i].name))
+            x->tokens = &f->arg[i];
     for (int64_t i = 0; i < f->n_results; i++)
         x->logits = f->result[i].bind == NMDRV_OUT ? &f->result[i] : x->logits;
     x->vocab = x->logits && x->logits->rank == 3 ? p->dim[x->logits->dim[2]].extent : 0;
@@ -76,6 +77,15 @@ static void *value_at(const dumper *x, const nmdrv_arg *a)
     return x->en->buf[x->of - x->en->plan->func][a->buf];
 }
 
+static nmrt_status load_fields(const dumper *x, const nmdrv_sym *sym, nmrt_error *e)
+{
+    const nmdrv_func *f = x->of->func;
+    for (int64_t i = 0; i < f->n_args; i++)
+        if (f->arg[i].bind == NMDRV_DATA)
+            NMRT_TRY(nmrt_data_load(x->d, x->en, &f->arg[i], sym, 0, e));
+    return NMRT_OK;
+}
+
 // n numbers of the value, read from the device, the i-th by `store`.
 static void read_value(const dumper *x, const nmdrv_arg *a, int64_t n,
                        void (*store)(const dumper *x, int64_t i, double value))
@@ -96,7 +106,7 @@ static nmrt_status dump_micro(dumper *x, int64_t micro, nmrt_error *e)
     int64_t n = (left < s->samples ? left : s->samples) * s->seq;
     nmrt_syms syms;
     nmrt_setup_bind(s, micro, s->samples, x->samples, &syms);
-    NMRT_TRY(nmrt_data_load(x->d, x->en, x->tokens, syms.at, 0, e));
+    NMRT_TRY(load_fields(x, syms.at, e));
     nmrt_engine_call(x->en, x->of, syms.at);
     read_value(x, x->tokens, n, store_id);
     read_value(x, x->logits, n * x->vocab, store_logit);

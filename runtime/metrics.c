@@ -111,17 +111,16 @@ bool nmrt_metrics_emit(const nmrt_engine *en, const nmrt_planned *finish, int64_
            nmrt_engine_result(en, finish, r->name, value);
 }
 
-void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish)
+void nmrt_metrics_add_emit(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish,
+                           int64_t i)
 {
-    for (int64_t i = 0; i < finish->func->n_results; i++) {
-        double value;
-        if (!nmrt_metrics_emit(en, finish, i, &value))
-            continue;
-        nmrt_text_add(t, ", ");
-        nmrt_text_add_json(t, finish->func->result[i].name);
-        nmrt_text_add(t, ": ");
-        nmrt_text_add_f32(t, (float)value);
-    }
+    double value;
+    if (!nmrt_metrics_emit(en, finish, i, &value))
+        return;
+    nmrt_text_add(t, ", ");
+    nmrt_text_add_json(t, finish->func->result[i].name);
+    nmrt_text_add(t, ": ");
+    nmrt_text_add_f32(t, (float)value);
 }
 
 nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine *en,
@@ -133,7 +132,8 @@ nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine
     nmrt_text_add(&t, "{\"step\": %lld", (long long)row->step);
     add_field(&t, "loss", row->loss);
     add_field(&t, "lr", row->lr);
-    nmrt_metrics_add_emits(&t, en, finish);
+    for (int64_t i = 0; i < finish->func->n_results; i++)
+        nmrt_metrics_add_emit(&t, en, finish, i);
     if (row->has_eval)
         add_field(&t, "eval_loss", row->eval_loss);
     if (row->batch)

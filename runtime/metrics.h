@@ -2,7 +2,7 @@
 //
 //     step, loss, lr; the program's emits; eval_loss where there was an evaluation
 //     batch: samples of the step, where --rampup-batch-size changes them
-//     tokens: since the run began
+//     tokens: that were read since the run began, whether the model's loss masks them or not
 //     tokens_per_s, step_ms, mfu: of the step; mfu is of the measured peak
 //     comm_wait_s: seconds of the step in which rank 0 stood in collectives, in waits for those
 //     under way and in messages of the pipeline; not there for one rank alone
@@ -43,8 +43,8 @@ nmrt_status nmrt_metrics_add(nmrt_log *m, const nmrt_row *row, const nmrt_engine
                              const nmrt_planned *finish, nmrt_error *e);
 // Is the i-th result of `finish` a number that a row has as the program's?
 bool nmrt_metrics_emit(const nmrt_engine *en, const nmrt_planned *finish, int64_t i, double *value);
-// Members of a JSON object, each with ", " before it: the numbers that `finish` emits, but for
-// those that a row of metrics.jsonl has anyway.
-void nmrt_metrics_add_emits(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish);
+// It as a member of a JSON object, with ", " before it; nothing where it is none.
+void nmrt_metrics_add_emit(nmrt_text *t, const nmrt_engine *en, const nmrt_planned *finish,
+                           int64_t i);
 
 #endif

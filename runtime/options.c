@@ -385,7 +385,7 @@ nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, in
             parse_flag(o, &c, problems);
         else
             report_word(o, &c, problems);
-    if (!problems->n && o->verb == NMRT_TRAIN)
+    if (!problems->n)
         nmrt_resume_flags(o, problems);
     o->hypers.schedule = o->lr_schedule;
     nmrt_hypers_default(&o->hypers, o->steps);

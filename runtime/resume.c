@@ -1,8 +1,10 @@
-// The flags of a resumed run. A run that goes on must not change because its command line is
-// shorter, so every flag that decides its numbers is the checkpoint's unless it is given again.
+// The flags of a resumed run, and of an evaluation. A run that goes on must not change because its
+// command line is shorter, so every flag that decides its numbers is the checkpoint's unless it is
+// given again.
 #include "runtime/resume.h"
 
 #include "runtime/checkpoint.h"
+#include "runtime/data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,13 +134,15 @@ static void note_switch(nmrt_options *o, const char *flag, bool now, const nmrt_
                           : "now, and not for the checkpoint");
 }
 
-// But for those that decide what the data are: without them the run would go on with others.
-static const char *const carried_switches[] = {"reset-position-ids", "reset-attention-mask",
-                                               "eod-mask-loss"};
+// But for those that tell of documents: without them the run would go on with other data.
+static bool *switch_at(nmrt_options *o, const char *flag)
+{
+    return (bool *)(void *)((char *)o + nmrt_option_find(flag)->at);
+}
 
 static void carry_switch(nmrt_options *o, const char *flag, const nmrt_json *doc)
 {
-    bool *now = (bool *)((char *)o + nmrt_option_find(flag)->at);
+    bool *now = switch_at(o, flag);
     int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), flag);
     if (node < 0)
         return;
@@ -182,7 +186,7 @@ static void carry_hyper(nmrt_options *o, const nmrt_hyper_flag *flag, const nmrt
     nmrt_text_release(&was);
 }
 
-void nmrt_resume_flags(nmrt_options *o, nmrt_text *problems)
+static void carry_all(nmrt_options *o, nmrt_text *problems)
 {
     const char *path = strcmp(o->resume, "auto") == 0 ? o->save : o->resume;
     nmrt_index index;
@@ -192,9 +196,70 @@ void nmrt_resume_flags(nmrt_options *o, nmrt_text *problems)
     for (int i = 0; i < NMRT_CARRIED; i++)
         carry_option(o, i, &index.doc, problems);
     note_switch(o, "tf32", o->tf32, &index.doc);
-    for (size_t i = 0; i < sizeof carried_switches / sizeof *carried_switches; i++)
-        carry_switch(o, carried_switches[i], &index.doc);
+    for (int i = 0; i < NMRT_DOCUMENT_FLAGS; i++)
+        carry_switch(o, nmrt_document_flags[i].flag, &index.doc);
     for (int i = 0; i < o->hypers.n_flags; i++)
         carry_hyper(o, &o->hypers.flag[i], &index.doc, flags);
     nmrt_index_close(&index);
+}
+
+// --- an evaluation -------------------------------------------------------------------------------
+
+static bool tells_documents(const nmrt_options *o)
+{
+    bool given = nmrt_option_given(o, nmrt_option_find("eod"));
+    for (int i = 0; i < NMRT_DOCUMENT_FLAGS; i++)
+        given |= nmrt_option_given(o, nmrt_option_find(nmrt_document_flags[i].flag));
+    return given;
+}
+
+static void take_switch(nmrt_options *o, const nmrt_document_flag *f, const nmrt_json *doc)
+{
+    int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), f->flag);
+    if (node < 0 || doc->node[node].kind != NMRT_JSON_TRUE)
+        return;
+    *switch_at(o, f->flag) = nmrt_data_reads(o->hypers.program, f->field);
+    if (*switch_at(o, f->flag))
+        nmrt_text_add(&o->notes, "note: --%s, as the checkpoint was trained\n", f->flag);
+    else
+        nmrt_text_add(&o->notes,
+                      "note: the checkpoint was trained with --%s, and this binary reads no field "
+                      "'%s'\n",
+                      f->flag, f->field);
+}
+
+static void take_end(nmrt_options *o, const nmrt_json *doc, nmrt_text *problems)
+{
+    for (int i = 0; i < NMRT_CARRIED; i++)
+        if (strcmp(carried[i], "eod") == 0)
+            carry_option(o, i, doc, problems);
+    if (o->eod && !nmrt_option_given(o, nmrt_option_find("eod")))
+        nmrt_text_add(&o->notes, "note: --eod %s, as the checkpoint was trained\n", o->eod);
+}
+
+static void carry_documents(nmrt_options *o, nmrt_text *problems)
+{
+    nmrt_index index;
+    bool told = tells_documents(o), reads = false;
+    if (!o->checkpoint || !nmrt_index_open_newest(&index, o->checkpoint))
+        return;
+    for (int i = 0; i < NMRT_DOCUMENT_FLAGS; i++) {
+        const nmrt_document_flag *f = &nmrt_document_flags[i];
+        if (told)
+            note_switch(o, f->flag, *switch_at(o, f->flag), &index.doc);
+        else
+            take_switch(o, f, &index.doc);
+        reads |= *switch_at(o, f->flag);
+    }
+    if (reads)
+        take_end(o, &index.doc, problems);
+    nmrt_index_close(&index);
+}
+
+void nmrt_resume_flags(nmrt_options *o, nmrt_text *problems)
+{
+    if (o->verb == NMRT_TRAIN)
+        carry_all(o, problems);
+    else if (o->verb == NMRT_EVAL)
+        carry_documents(o, problems);
 }

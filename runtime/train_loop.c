@@ -73,9 +73,9 @@ static nmrt_status evaluate_now_and_then(nmrt_trainer *t, nmrt_row *row, nmrt_er
     if (status == NMRT_STOPPED)
         return NMRT_OK; // the step itself is done
     NMRT_TRY(status);
-    row->has_eval = x.status == NMRT_OK;
+    row->has_eval = x.status == NMRT_OK && nmrt_evaluation_has_loss(&t->eval);
     row->eval_loss = x.loss;
-    if (!row->has_eval)
+    if (x.status != NMRT_OK)
         nmrt_fail(e, x.status, "step %lld is not evaluated: %.900s", (long long)t->at.step,
                   x.why.text);
     warn(t, x.status, e);

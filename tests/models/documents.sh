@@ -22,6 +22,45 @@ awk -v a="$untold" -v b="$alone" 'BEGIN { exit !(a > b + 0.2) }'
 for one in "${told[@]:2}"; do # each of the three is read
     awk -v a="$(loss --seq 16 --eod 10 "$one")" -v b="$untold" 'BEGIN { d = a - b; exit !(d > 1e-4 || d < -1e-4) }'
 done
+# the logits are of the same documents: the mean of their cross entropies, without those behind an end, is the loss
+"$work/t" eval --checkpoint "$work/ckpt" "${flags[@]}" "${told[@]}" --seq 16 --samples 20 --micro-batch 8 --json --dump-logits "$work/logits" >"$work/json" 2>/dev/null
+od -An -v -w1 -tu1 -N321 "$work/docs" >"$work/bytes"
+values "$work/logits" logits f4 | awk -v text="$work/bytes" '
+    function end() { if (token != 10) { total += log(sum) - scored; tokens++ } }
+    BEGIN { getline label <text }
+    { if (n % 700 == 0) { if (n) end(); sum = 0; token = label; getline label <text }
+      sum += exp($1); if (n++ % 700 == label + 0) scored = $1 }
+    END { end(); print total / tokens, tokens }' >"$work/mean"
+near "$(cut -d' ' -f1 "$work/mean")" "$(sed -E 's/.*"loss": ([^,]*),.*/\1/' "$work/json")"
+grep -q "\"tokens\": $(cut -d' ' -f2 "$work/mean"), " "$work/json"
+
+# an evaluation that is told nothing is told what training was, and says so; one that is told something is not
+"$work/t" "${flags[@]}" "${told[@]}" --seq 16 --steps 1 --save "$work/told" >/dev/null
+of_told() { "$work/t" eval --checkpoint "$work/told" --data "$work/docs" --seq 16 "$@" 2>"$work/out"; }
+[ "$(of_told)" = "$(of_told --eod 10 "${told[@]}")" ]
+of_told >/dev/null
+for one in "--eod 10" "${told[@]}"; do grep -q -- "^note: $one, as the checkpoint was trained" "$work/out"; done
+[ "$(of_told)" != "$(of_told --eod 10)" ]
+of_told --eod-mask-loss >/dev/null
+grep -q -- '^note: --reset-position-ids was given for the checkpoint, and is not now' "$work/out"
+nemocc models/llama3.nm --preset tiny -D layers=2 -D vocab=700 -o "$work/untold"
+"$work/untold" eval --checkpoint "$work/told" --data "$work/docs" --seq 16 >/dev/null 2>"$work/out"
+grep -q "^note: the checkpoint was trained with --eod-mask-loss, and this binary reads no field 'mask'" "$work/out"
+
+# a text of ends alone: nothing is left to weigh
+head -c 50 /dev/zero | tr '\0' '\n' >"$work/ends"
+"$work/t" eval --checkpoint "$work/ckpt" --data "$work/ends" --eod 10 --eod-mask-loss --seq 16 --json >"$work/json" 2>"$work/out"
+grep -q '^{"loss": null, "perplexity": null, "tokens": 0, "step": 50, "checkpoint": ".*/step-000050"}$' "$work/json"
+grep -q "^note: all tokens of .*/ends are masked: there is no loss" "$work/out"
+"$work/t" --data "$work/docs" --eod 10 --eod-mask-loss --seq 16 --steps 1 --eval-data "$work/ends" --log-dir "$work/logs" >/dev/null 2>&1
+if grep -q eval_loss "$work/logs/metrics.jsonl"; then exit 1; fi
+
+# a model whose parameter has another name than the field says no logits of it
+sed 's/at: i32\[batch, seq\] = none/place: i32[batch, seq] = none/; s/decoder(x, at, /decoder(x, place, /' models/llama3.nm >"$work/place.nm"
+nemocc "$work/place.nm" --preset tiny -D layers=2 -D vocab=700 --entry documents -o "$work/place"
+"$work/place" eval --checkpoint "$work/ckpt" "${flags[@]}" --reset-position-ids --seq 16 --dump-logits "$work/no" >"$work/out" 2>&1 && exit 1
+grep -q "dump-logits with --reset-position-ids: the model's parameter for it is not called 'at'" "$work/out"
+
 # training reads them, too: a step on a mesh is a step of one rank
 step() { "$work/t" --data "$work/docs" "${told[@]}" --seq 16 --global-batch 4 --micro-batch 2 --steps 2 --warmup 0 --lr 1e-2 "$@" | sed -n 's/^step 2.*loss \([0-9.]*\).*/\1/p'; }
 near "$(step)" "$(step --cp 2)"
@@ -33,7 +72,7 @@ near "$(step)" "$(step --dp 2)"
 grep -qE '^[^:]*: [0-9.]+ KiB, [0-9.]+ K tokens by tests/fixtures/tokenizers/llama3.json, ' "$work/out"
 "$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 >"$work/beside" 2>/dev/null
 "$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 --tokenizer tests/fixtures/tokenizers/llama3.json >"$work/given" 2>/dev/null
-"$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 --tokenizer bytes >"$work/bytes" 2>/dev/null
+"$work/t" eval --checkpoint "$work/tokens" --data "$work/text" --seq 32 --samples 20 --tokenizer bytes --eod 0 >"$work/bytes" 2>/dev/null
 cmp "$work/beside" "$work/given"
 ! cmp -s "$work/beside" "$work/bytes"
 "$work/t" --save "$work/tokens" --resume auto --steps 4 >"$work/out"

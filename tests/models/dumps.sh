@@ -6,11 +6,11 @@ set -eu
 cpu=$work/gqa
 { cat tests/models/gqa.nm && echo 'mesh { dp: batch  pp: layers  tp: kv ff }'; } >"$work/gqa.nm"
 nemocc "$work/gqa.nm" -o "$cpu"
-(run_in run gqa --steps 30) >/dev/null
+(run_in run gqa --steps 30 --save-every 15) >/dev/null
 evaluate=("$cpu" eval --checkpoint "$work/run/ckpt" --data "$work/text" --seq 48 --samples 5 --micro-batch 2)
 
 "${evaluate[@]}" --dump-logits "$work/logits" --json >"$work/json" 2>/dev/null
-grep -qE '^\{"loss": [0-9.]+, "perplexity": [0-9.]+, "tokens": 240\}$' "$work/json"
+grep -qE '^\{"loss": [0-9.]+, "perplexity": [0-9.]+, "tokens": 240, "step": 30, "checkpoint": "[^"]*/step-000030"\}$' "$work/json"
 grep -qaF '"logits":{"dtype":"F32","shape":[5,48,256]' "$work/logits"
 # the samples are the text's first bytes
 cmp <(values "$work/logits" tokens d4 | tr -d ' ') <(od -An -v -w1 -tu1 -N240 "$work/text" | tr -d ' ')
@@ -22,6 +22,22 @@ values "$work/logits" logits f4 | awk -v labels="$work/labels" '
     END { print (total + log(sum) - scored) / 240, n / 256 }' >"$work/mean"
 awk -F'[:,}]' -v mean="$(cut -d' ' -f1 "$work/mean")" '{ d = $2 - mean; exit !(d < 1e-4 && d > -1e-4) }' "$work/json"
 grep -q ' 240$' "$work/mean"
+
+# what is no number is null, and a perplexity that a double has no room for; a loss that is none is code 1
+scaled() { # scaled FACTOR: the loss of the same weights, times it
+    sed "s/minimize cross_entropy/minimize $1 * cross_entropy/" tests/models/gqa.nm >"$work/scaled.nm"
+    nemocc "$work/scaled.nm" -o "$work/scaled"
+    "$work/scaled" "${evaluate[@]:1}" --json 2>"$work/out"
+}
+scaled 100.0 | grep -qE '^\{"loss": [0-9.]+, "perplexity": [0-9.]+e\+[0-9]+, "tokens": 240, '
+scaled 1000.0 | grep -qE '^\{"loss": [0-9.]+, "perplexity": null, "tokens": 240, '
+code=0
+scaled 'log(0.0 - f32(seq))' >"$work/json" || code=$?
+[ $code -eq 1 ] && grep -q '^{"loss": null, "perplexity": null, "tokens": 240, ' "$work/json"
+grep -qE '^error: the loss of .*/step-000030 on .*/text is -?nan' "$work/out"
+# the newest checkpoint that is whole
+truncate -s -1 "$work/run/ckpt/step-000030/00000.safetensors"
+"${evaluate[@]}" --json 2>/dev/null | grep -qE '"step": 15, "checkpoint": "[^"]*/step-000015"'
 
 step=("$cpu" --data "$work/text" --seq 48 --global-batch 8)
 "${step[@]}" --micro-batch 2 --dump-gradients "$work/one" >"$work/out"
