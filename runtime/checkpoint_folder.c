@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "runtime/checkpoint_format.h"
 
+#include "runtime/aside.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -123,9 +125,9 @@ static nmrt_status move_latest(const char *dir, const char *folder, nmrt_error *
     NMRT_TRY(nmrt_path_join(link, dir, "latest", e));
     NMRT_TRY(nmrt_path_join(aside, dir, "latest.part", e));
     unlink(aside);
-    if (symlink(strrchr(folder, '/') + 1, aside) || rename(aside, link))
+    if (symlink(strrchr(folder, '/') + 1, aside))
         return nmrt_fail_errno(e, "cannot write the link %s", link);
-    return nmrt_dir_sync(dir, e);
+    return nmrt_aside_place(aside, link, e);
 }
 
 // Renamed before it is emptied, so that a folder without .part stays whole.
@@ -153,14 +155,14 @@ static nmrt_status remove_old(const char *dir, int64_t now, int64_t keep, nmrt_e
     return status;
 }
 
-static nmrt_status remove_parts(const char *dir, nmrt_error *e)
+static nmrt_status remove_parts(const char *dir, const char *suffix, nmrt_error *e)
 {
     int n;
-    int64_t *steps = list_folders(dir, ".part", &n);
+    int64_t *steps = list_folders(dir, suffix, &n);
     nmrt_status status = NMRT_OK;
     for (int i = 0; i < n && status == NMRT_OK; i++) {
         char part[NMRT_PATH];
-        status = nmrt_checkpoint_folder(part, dir, steps[i], ".part", e);
+        status = nmrt_checkpoint_folder(part, dir, steps[i], suffix, e);
         if (status == NMRT_OK)
             status = nmrt_dir_remove(part, e);
     }
@@ -173,8 +175,7 @@ nmrt_status nmrt_checkpoint_place(const char *dir, int64_t step, nmrt_error *e)
     char folder[NMRT_PATH], part[NMRT_PATH];
     NMRT_TRY(nmrt_checkpoint_folder(folder, dir, step, "", e));
     NMRT_TRY(nmrt_checkpoint_folder(part, dir, step, ".part", e));
-    NMRT_TRY(nmrt_dir_replace(part, folder, e));
-    return nmrt_dir_sync(dir, e);
+    return nmrt_aside_replace(part, folder, e);
 }
 
 nmrt_status nmrt_checkpoint_tidy(const char *dir, int64_t step, int64_t keep, nmrt_error *e)
@@ -182,6 +183,8 @@ nmrt_status nmrt_checkpoint_tidy(const char *dir, int64_t step, int64_t keep, nm
     char folder[NMRT_PATH];
     NMRT_TRY(nmrt_checkpoint_folder(folder, dir, step, "", e));
     NMRT_TRY(move_latest(dir, folder, e));
-    NMRT_TRY(remove_parts(dir, e));
+    NMRT_TRY(remove_parts(dir, ".part", e));
+    NMRT_TRY(
+        remove_parts(dir, ".old.part", e)); // damaged: a step that is whole is not written again
     return remove_old(dir, step, keep, e);
 }

@@ -2,6 +2,7 @@
 #include "runtime/dump.h"
 
 #include "runtime/agree.h"
+#include "runtime/aside.h"
 #include "runtime/dtype.h"
 
 #include <errno.h>
@@ -30,13 +31,6 @@ void nmrt_dump_lay(nmrt_tensor *tensor, int n)
     }
 }
 
-static nmrt_status create(const nmrt_dump *d, const nmrt_text *header, nmrt_error *e)
-{
-    if (unlink(d->part) && errno != ENOENT) // of a run that was killed
-        return nmrt_fail_errno(e, "cannot replace %s", d->part);
-    return nmrt_file_create(d->part, header->at, header->n, e);
-}
-
 static nmrt_status join(nmrt_dump *d, nmrt_error *e)
 {
     d->fd = open(d->part, O_WRONLY | O_CLOEXEC);
@@ -49,19 +43,25 @@ static nmrt_status open_with(nmrt_dump *d, const nmrt_text *header, nmrt_comm *c
     if (header->failed)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the header of %s", d->path);
     d->data = (int64_t)header->n;
-    NMRT_TRY(nmrt_agree(comm, first ? create(d, header, e) : NMRT_OK, e));
+    NMRT_TRY(
+        nmrt_agree(comm, first ? nmrt_file_create(d->part, header->at, header->n, e) : NMRT_OK, e));
     nmrt_status status = nmrt_agree(comm, join(d, e), e);
     if (status != NMRT_OK && first)
         unlink(d->part);
     return status;
 }
 
+nmrt_status nmrt_dump_check(char part[NMRT_PATH], const char *path, nmrt_comm *comm, nmrt_error *e)
+{
+    nmrt_status status = nmrt_aside_file(part, path, e);
+    return nmrt_agree_alike(comm, comm && comm->rank ? NMRT_OK : status, e);
+}
+
 nmrt_status nmrt_dump_open(nmrt_dump *d, const char *path, const nmrt_tensor *tensor, int n,
                            nmrt_comm *comm, nmrt_error *e)
 {
     *d = (nmrt_dump){.fd = -1, .path = path};
-    if (snprintf(d->part, sizeof d->part, "%s.part", path) >= (int)sizeof d->part)
-        return nmrt_fail(e, NMRT_USAGE, "the path %.100s... is too long", path);
+    NMRT_TRY(nmrt_dump_check(d->part, path, comm, e));
     nmrt_text header = {0};
     nmrt_safetensors_header(tensor, n, &header);
     nmrt_status status = open_with(d, &header, comm, e);
@@ -95,11 +95,10 @@ static nmrt_status sync_own(nmrt_dump *d, nmrt_error *e)
 
 static nmrt_status name(const nmrt_dump *d, nmrt_error *e)
 {
-    if (!rename(d->part, d->path))
-        return NMRT_OK;
-    nmrt_fail_errno(e, "cannot rename %s to %s", d->part, d->path);
-    unlink(d->part);
-    return NMRT_WORLD;
+    nmrt_status status = nmrt_aside_place(d->part, d->path, e);
+    if (status != NMRT_OK)
+        unlink(d->part);
+    return status;
 }
 
 nmrt_status nmrt_dump_close(nmrt_dump *d, nmrt_comm *comm, nmrt_status status, nmrt_error *e)

@@ -16,6 +16,8 @@ typedef struct nmrt_dump {
 
 // Places the tensors behind each other: begin and end from dtype and shape.
 void nmrt_dump_lay(nmrt_tensor *tensor, int n);
+// Collective: fails where rank 0 could not make the file, before there is anything to write.
+nmrt_status nmrt_dump_check(char part[NMRT_PATH], const char *path, nmrt_comm *comm, nmrt_error *e);
 // Collective: rank 0 makes the file, all open it. comm NULL: one rank alone. `path` must outlive
 // the dump.
 nmrt_status nmrt_dump_open(nmrt_dump *d, const char *path, const nmrt_tensor *tensor, int n,

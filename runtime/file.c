@@ -1,4 +1,4 @@
-// Files: mapped for reading, written whole or not at all.
+// Files: mapped for reading, made anew.
 #define _GNU_SOURCE
 #include "runtime/file.h"
 
@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 nmrt_status nmrt_file_open(int *fd, int64_t *bytes, const char *path, nmrt_error *e)
@@ -157,22 +156,6 @@ nmrt_status nmrt_dir_remove(const char *path, nmrt_error *e)
     if (status == NMRT_OK && rmdir(path))
         status = nmrt_fail_errno(e, "cannot remove the folder %s", path);
     return status;
-}
-
-nmrt_status nmrt_dir_replace(const char *from, const char *to, nmrt_error *e)
-{
-    if (!nmrt_path_exists(to)) {
-        if (rename(from, to))
-            return nmrt_fail_errno(e, "cannot rename %s to %s", from, to);
-        return NMRT_OK;
-    }
-    enum { EXCHANGE = 2 }; // RENAME_EXCHANGE: both names swap at once, so neither is ever missing
-    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, EXCHANGE) == 0)
-        return nmrt_dir_remove(from, e);
-    NMRT_TRY(nmrt_dir_remove(to, e)); // a file system without the exchange
-    if (rename(from, to))
-        return nmrt_fail_errno(e, "cannot rename %s to %s", from, to);
-    return NMRT_OK;
 }
 
 bool nmrt_path_exists(const char *path)

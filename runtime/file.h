@@ -1,4 +1,4 @@
-// Files: mapped for reading, written whole or not at all. Every failure names the path and why.
+// Files: mapped for reading, made anew. Every failure names the path and why.
 #ifndef NMRT_FILE_H
 #define NMRT_FILE_H
 
@@ -35,9 +35,6 @@ nmrt_status nmrt_dir_make(const char *path, nmrt_error *e); // and its parents; 
 nmrt_status nmrt_dir_sync(const char *path, nmrt_error *e);
 nmrt_status nmrt_dir_remove(const char *path,
                             nmrt_error *e); // a folder of plain files; fine if absent
-// Puts the folder `from` in the place of `to` in one step; what was at `to`, if anything, is
-// removed after.
-nmrt_status nmrt_dir_replace(const char *from, const char *to, nmrt_error *e);
 bool nmrt_path_exists(const char *path);
 // dir/name into `out`; fails where the path is too long.
 nmrt_status nmrt_path_join(char out[NMRT_PATH], const char *dir, const char *name, nmrt_error *e);

@@ -101,8 +101,10 @@ static nmrt_status dump_step(nmrt_run *run, const nmrt_gradients *g, nmrt_error 
 nmrt_status nmrt_dump_gradients(nmrt_run *run, nmrt_error *e)
 {
     nmrt_gradients g = {0};
+    char part[NMRT_PATH];
     if (run->options->dry_run)
         return nmrt_fail(e, NMRT_USAGE, "--dump-gradients runs a step: --dry-run does not");
+    NMRT_TRY(nmrt_dump_check(part, run->options->dump_gradients, &run->comm, e));
     nmrt_status status = nmrt_train_step(run, &g, e);
     if (status == NMRT_OK)
         status = dump_step(run, &g, e);

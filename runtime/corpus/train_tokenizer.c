@@ -1,6 +1,7 @@
 // Counting, merging, writing; each says how far it is.
 #include "runtime/corpus/train_tokenizer.h"
 
+#include "runtime/aside.h"
 #include "runtime/clock.h"
 #include "runtime/corpus/count_words.h"
 #include "runtime/cpu.h"
@@ -137,15 +138,13 @@ static nmrt_status write_file(const job *j, nmrt_error *e)
 {
     char part[NMRT_PATH];
     nmrt_text text = {0};
-    if (snprintf(part, sizeof part, "%s.part", j->o->out) >= NMRT_PATH)
-        return nmrt_fail(e, NMRT_USAGE, "--out %s is too long a path", j->o->out);
+    NMRT_TRY(nmrt_aside_file(part, j->o->out, e));
     nmrt_trained_write(&j->trained, &j->training, j->cutter, &text);
-    unlink(part); // of a run that was killed
     nmrt_status status = text.failed
                              ? nmrt_fail(e, NMRT_WORLD, "no memory for the text of %s", j->o->out)
                              : nmrt_file_create(part, text.at, text.n, e);
-    if (status == NMRT_OK && rename(part, j->o->out))
-        status = nmrt_fail_errno(e, "cannot rename %s to %s", part, j->o->out);
+    if (status == NMRT_OK)
+        status = nmrt_aside_place(part, j->o->out, e);
     if (status != NMRT_OK)
         unlink(part);
     nmrt_text_release(&text);
@@ -173,11 +172,13 @@ static nmrt_status train(job *j, nmrt_error *e)
 
 static nmrt_status check(const nmrt_train_tokenizer *o, nmrt_error *e)
 {
+    char part[NMRT_PATH];
     if (!find_cutter(o->regex))
         return nmrt_fail(e, NMRT_USAGE, "--regex %s: it is gpt2 or llama3", o->regex);
     if (nmrt_path_exists(o->out))
         return nmrt_fail(e, NMRT_USAGE, "--out %s is there already; remove it or name another",
                          o->out);
+    NMRT_TRY(nmrt_aside_file(part, o->out, e));
     if (o->vocabulary_size > NMRT_MOST_IDS)
         return nmrt_fail(e, NMRT_USAGE,
                          "--vocab-size %lld is above %d, the most that is read again",

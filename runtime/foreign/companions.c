@@ -1,6 +1,8 @@
 // Companions are copied by name: a table of the files that Hugging Face's libraries write.
 #include "runtime/foreign/companions.h"
 
+#include "runtime/aside.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,7 +50,9 @@ static bool has_any(const char *folder)
 
 bool nmrt_companions_find(const char *checkpoint, char folder[NMRT_PATH])
 {
-    static const char *const place[] = {"companions", "../companions", "."};
+    static const char *const place[] = {"companions", "companions.old.part", "../companions",
+                                        "../companions.old.part",
+                                        "."}; // .old.part: runtime/aside.h
     nmrt_error e;
     for (size_t i = 0; i < sizeof place / sizeof *place; i++)
         if (nmrt_path_join(folder, checkpoint, place[i], &e) == NMRT_OK && has_any(folder))
@@ -132,7 +136,7 @@ nmrt_status nmrt_companions_save(const char *save, const nmrt_companions *c, nmr
     NMRT_TRY(nmrt_dir_remove(part, e)); // of a run that was killed
     nmrt_status status = fill(c, part, e);
     if (status == NMRT_OK)
-        status = nmrt_dir_replace(part, folder, e);
+        status = nmrt_aside_replace(part, folder, e);
     if (status != NMRT_OK)
         nmrt_dir_remove(part, &late); // the first failure is the one to tell
     return status;

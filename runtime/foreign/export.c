@@ -1,11 +1,11 @@
 // Export: weights, config.json, companions, into OUT.part, which becomes OUT.
 #include "runtime/foreign/export.h"
 
+#include "runtime/aside.h"
 #include "runtime/foreign/companions.h"
 #include "runtime/foreign/config_print.h"
 #include "runtime/foreign/shards.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,59 +131,34 @@ static nmrt_status write_config(const exporter *x, nmrt_error *e)
 
 static nmrt_status write_all(exporter *x, nmrt_error *e)
 {
-    NMRT_TRY(nmrt_dir_remove(x->folder, e)); // of one that was killed
-    NMRT_TRY(nmrt_dir_make(x->folder, e));
     NMRT_TRY(nmrt_shards_write(&x->shards, x->map, &x->from, x->folder, e));
     NMRT_TRY(write_config(x, e));
     if (*x->companions)
         NMRT_TRY(nmrt_companions_copy(x->companions, x->folder, e));
-    return nmrt_dir_sync(x->folder, e);
+    NMRT_TRY(nmrt_dir_sync(x->folder, e));
+    return nmrt_aside_place(x->folder, x->o->out, e);
 }
 
-// An empty folder may be there: a rename takes its place.
-static nmrt_status place(const exporter *x, nmrt_error *e)
+static nmrt_status write_folder(exporter *x, nmrt_error *e)
 {
-    if (rename(x->folder, x->o->out) == 0)
-        return NMRT_OK;
-    if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
-        return nmrt_fail(e, NMRT_USAGE, "--out %s is there already, and not empty: give another",
-                         x->o->out);
-    return nmrt_fail_errno(e, "cannot rename %s to %s", x->folder, x->o->out);
-}
-
-static nmrt_status check_out(exporter *x, nmrt_error *e)
-{
-    int n = snprintf(x->folder, sizeof x->folder, "%s", x->o->out);
-    while (n > 1 && x->folder[n - 1] == '/')
-        x->folder[--n] = 0;
-    if (n + 6 >= NMRT_PATH)
-        return nmrt_fail(e, NMRT_WORLD, "the path %.60s... is too long", x->o->out);
-    char probe[NMRT_PATH];
-    NMRT_TRY(nmrt_path_join(probe, x->folder, "config.json", e));
-    if (nmrt_path_exists(probe)) // told before all is written; others after
-        return nmrt_fail(e, NMRT_USAGE, "--out %s is there already, and not empty: give another",
-                         x->o->out);
-    strcpy(x->folder + n, ".part");
-    return NMRT_OK;
+    nmrt_error late;
+    NMRT_TRY(nmrt_aside_make(x->folder, e));
+    nmrt_status status = write_all(x, e);
+    if (status != NMRT_OK)
+        nmrt_dir_remove(x->folder, &late); // the first failure is the one to tell
+    return status;
 }
 
 static nmrt_status run(exporter *x, const nmrt_output *out, nmrt_error *e)
 {
     nmrt_text notes = {0};
-    nmrt_error late;
-    NMRT_TRY(check_out(x, e));
+    NMRT_TRY(nmrt_aside_folder(x->folder, x->o->out, e));
     nmrt_status status = open_all(x, &notes, e);
     if (notes.n)
         fprintf(out->note, "%s", notes.at);
     nmrt_text_release(&notes);
     NMRT_TRY(status);
-    status = write_all(x, e);
-    if (status == NMRT_OK)
-        status = place(x, e);
-    if (status != NMRT_OK) {
-        nmrt_dir_remove(x->folder, &late); // the first failure is the one to tell
-        return status;
-    }
+    NMRT_TRY(write_folder(x, e));
     fprintf(out->text, "%s: %d tensors of %s, %s in %d file%s, from %s\n", x->o->out, x->shards.n,
             main_dtype(&x->shards)->config, nmrt_bytes(x->shards.bytes).s, x->shards.n_files,
             x->shards.n_files == 1 ? "" : "s", x->from.path);

@@ -63,3 +63,8 @@ refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec 
 refuse 1 'cannot create .*/absent/no.part' "${evaluate[@]}" --dump-logits "$work/absent/no"
 refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec "$@"' - "${step[@]}" --dump-gradients "$work/no"
 [ ! -e "$work/no" ] && [ ! -e "$work/no.part" ]
+echo mine >"$work/no.part"
+refuse 1 '/no.part is there already' "${evaluate[@]}" --dump-logits "$work/no"
+refuse 1 '/no.part is there already' "${step[@]}" --dump-gradients "$work/no"
+refuse 2 'is a folder: give the name of a file' "${step[@]}" --dump-gradients "$work"
+grep -q mine "$work/no.part"

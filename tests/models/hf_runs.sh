@@ -86,15 +86,20 @@ refuses 1 'model_type is "gpt2"' ./llama3 eval --init "hf:$fixture/../gpt2" --da
 refuses 2 "has no weights map called 'peft'; it has hf" ./llama3 generate --init "peft:$fixture"
 refuses 2 '--init takes hf:DIR' ./llama3 --init "$fixture" --data text
 refuses 2 'both name weights' ./llama3 eval --init "hf:$fixture" --checkpoint ckpt --data text
-refuses 2 'is there already, and not empty' ./llama3 export --checkpoint ckpt --out exported
+refuses 2 'exported is there already, and is no empty folder' ./llama3 export --checkpoint ckpt --out exported
+refuses 2 "'.' is not the name of something to write" ./llama3 export --checkpoint ckpt --out .
 refuses 2 '--max-shard-size takes bytes' ./llama3 export --checkpoint ckpt --out x --max-shard-size 5XB
 refuses 2 '--out DIR is missing' ./llama3 export --checkpoint ckpt
 
-# A disk without room for it, as the limit on files looks like one; what a kill has left is written over.
+# A disk without room for it, as the limit on files looks like one; what a kill may have left is not touched.
 trap '' XFSZ
 refuses 1 'cannot write full.part/model.safetensors: File too large' bash -c "ulimit -f 40; ./llama3 export --checkpoint ckpt --out full"
 [ ! -e full ] && [ ! -e full.part ]
 mkdir full.part
-echo half >full.part/model.safetensors
+echo mine >full.part/model.safetensors
+refuses 1 'full.part is there already' ./llama3 export --checkpoint ckpt --out full
+grep -q mine full.part/model.safetensors
+rm -r full.part
+mkdir full
 ./llama3 export --checkpoint ckpt --out full >/dev/null
 diff -r full exported

@@ -57,6 +57,19 @@ static void check_find(void)
     CHECK(!holds(found, "model.safetensors", "not a companion"));
 }
 
+// Where a kill has left them between two renames: runtime/aside.h.
+static void check_cut(void)
+{
+    char now[NMRT_PATH], old[NMRT_PATH];
+    CHECK(nmrt_path_join(now, save, "companions", &e) == NMRT_OK);
+    CHECK(nmrt_path_append(old, now, ".old.part", &e) == NMRT_OK);
+    CHECK(rename(now, old) == 0);
+    CHECK(nmrt_companions_tokenizer(save, found) && holds(found, "config.json", "{}"));
+    CHECK(nmrt_companions_tokenizer(step, found) && holds(found, "tokenizer.json", "its own"));
+    CHECK(nmrt_companions_save(save, &(nmrt_companions){found, NULL}, &e) == NMRT_OK);
+    CHECK(holds(now, "config.json", "{}") && !nmrt_path_exists(old));
+}
+
 static void check_tokenizer(void)
 {
     char file[NMRT_PATH];
@@ -85,6 +98,7 @@ int main(void)
 {
     make_folders();
     check_find();
+    check_cut();
     check_tokenizer();
     check_failure();
     char command[64];
