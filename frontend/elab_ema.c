@@ -33,8 +33,9 @@ void nm_elab_ema(nm_elab *e, nm_pvar *p, nm_sym decay, nm_loc loc)
     nm_dtype dtype = p->type->dtype;
     nm_ev old = nm_pvar_read(e, mean, loc);
     nm_value *now = nm_region_import(e, p->where, p->now), *was = old.u.t->v;
-    nm_value *rate = nm_elab_op2(e, loc, NM_OP_sub, nm_elab_const(e, loc, NM_f32, 1),
-                                 nm_efunc_scalar(e, decay, NM_f32));
+    // in f64: of 0.99999 as an f32, 1 less it would be wrong in its third digit
+    nm_value *rate = nm_elab_op2(e, loc, NM_OP_sub, nm_elab_const(e, loc, NM_f64, 1),
+                                 nm_efunc_scalar(e, decay, NM_f64));
     nm_value *step = nm_elab_op2(e, loc, NM_OP_sub, nm_elab_order(e, loc, now, p->type), was);
     step = nm_elab_op2(e, loc, NM_OP_mul, nm_elab_cast(e, loc, rate, dtype), step);
     nm_pvar_assign(e, mean, nm_elab_op2(e, loc, NM_OP_add, was, step));

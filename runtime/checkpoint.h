@@ -30,6 +30,8 @@ typedef struct nmrt_checkpoint { // what a checkpoint says besides tensors
     char recipe[32];             // likewise; "": none, too
     int64_t absent, left;        // states of this program alone that it has not, which are not
                                  // written; and of the program that wrote it alone, not read
+    bool begins_means;           // means of weights that it has not begin as its weights are
+    bool drops_means;            // it has means that this program does not keep
     char path[NMRT_PATH];        // its folder, after a load; "" : none was found
 } nmrt_checkpoint;
 

@@ -7,16 +7,16 @@
 #include "runtime/checkpoint_files.h"
 #include "runtime/dtype.h"
 #include "runtime/hash.h"
+#include "runtime/means.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char means[] = "optim.ema."; // what the frontend calls minimize's ema, in a file
-
 struct nmrt_reader {
     nmrt_reading reading;
     int64_t absent, left; // as nmrt_checkpoint has them
+    bool begins_means, drops_means;
     const char *folder;
     nmrt_engine *en;
     nmrt_index index;
@@ -61,17 +61,30 @@ static int find_entry(const nmrt_reader *r, const char *name)
     return -1;
 }
 
-// The entry of what is read of the parameter or state, and its name.
-static int find_source(const nmrt_reader *r, tensor *t)
+// A mean that the checkpoint lacks begins as its parameter does here.
+static int find_averaged(nmrt_reader *r, tensor *t)
 {
-    if (r->reading == NMRT_READ_MEANS && !t->param->is_state) {
-        int n = snprintf(t->name, sizeof t->name, "%s%s", means, t->param->path);
-        int entry = n < (int)sizeof t->name ? find_entry(r, t->name) : -1;
+    const char *path = nmrt_mean_averages(t->param);
+    int entry = path ? find_entry(r, path) : -1;
+    if (entry < 0)
+        return -1;
+    snprintf(t->name, sizeof t->name, "%s", path);
+    r->begins_means = true;
+    return entry;
+}
+
+// The entry of what is read of the parameter or state, and its name.
+static int find_source(nmrt_reader *r, tensor *t)
+{
+    if (r->reading == NMRT_READ_MEANS && !t->param->is_state &&
+        nmrt_mean_name(t->param->path, t->name, sizeof t->name)) {
+        int entry = find_entry(r, t->name);
         if (entry >= 0)
             return entry;
     }
     nmrt_checkpoint_tensor_name(t->param, t->name);
-    return find_entry(r, t->name);
+    int entry = find_entry(r, t->name);
+    return entry < 0 ? find_averaged(r, t) : entry;
 }
 
 static void print_shape(nmrt_text *out, const char *dtype, int64_t rank, const int64_t *shape)
@@ -341,6 +354,17 @@ static nmrt_status read_box(nmrt_reader *r, tensor *t, const nmrt_box *box, char
     return status;
 }
 
+// The mean of a parameter of ours, which this program does not keep.
+static bool is_dropped(const nmrt_reader *r, const char *name)
+{
+    const nmdrv_program *p = r->en->program;
+    const char *path = nmrt_mean_tensor(name);
+    for (int64_t i = 0; path && i < p->n_params; i++)
+        if (!p->param[i].is_state && strcmp(p->param[i].path, path) == 0)
+            return true;
+    return false;
+}
+
 static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
 {
     const nmrt_json *doc = &r->index.doc;
@@ -355,8 +379,10 @@ static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
             known = strcmp(path, name) == 0;
         }
         bool own = nmrt_json_get(doc, i, "own") >= 0; // of the program that wrote it
+        bool dropped = !known && is_dropped(r, path);
         r->left += !known && own;
-        if (!known && !own)
+        r->drops_means |= dropped;
+        if (!known && !own && !dropped)
             return nmrt_fail(e, NMRT_FOREIGN, "%s is of another program: this one has no %s",
                              r->folder, path);
     }
@@ -370,7 +396,7 @@ static nmrt_status check_means(const nmrt_reader *r, nmrt_error *e)
     for (int i = nmrt_json_first(doc, nmrt_json_get(doc, 0, "tensors")); i >= 0;
          i = doc->node[i].next)
         if (nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path) &&
-            strncmp(path, means, strlen(means)) == 0)
+            nmrt_mean_tensor(path))
             return NMRT_OK;
     return nmrt_fail(
         e, NMRT_FOREIGN,
@@ -441,6 +467,8 @@ static nmrt_status verify(nmrt_reader *r, nmrt_reading reading, nmrt_checkpoint 
         status = check_no_more(r, e);
     c->absent = r->absent;
     c->left = r->left;
+    c->begins_means = r->begins_means;
+    c->drops_means = r->drops_means;
     return status == NMRT_FOREIGN ? name_models(r, e) : status;
 }
 

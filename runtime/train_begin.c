@@ -38,6 +38,12 @@ static void note_changes(const nmrt_trainer *t)
                 "note: %lld states that --precision %s alone has are left out, and will not be in "
                 "what is saved\n",
                 (long long)t->at.left, t->at.precision);
+    if (t->at.begins_means)
+        fprintf(t->out->note, "note: running means of weights begin as the checkpoint's weights "
+                              "are: it has none, and this model's minimize has ema\n");
+    if (t->at.drops_means)
+        fprintf(t->out->note, "note: the checkpoint's running means of weights are left out, and "
+                              "will not be in what is saved: this model's minimize has no ema\n");
 }
 
 // Over the first values of the parameters; the optimizer's states stay as they begin.

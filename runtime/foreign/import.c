@@ -5,6 +5,7 @@
 #include "runtime/agree.h"
 #include "runtime/checkpoint_format.h"
 #include "runtime/foreign/config.h"
+#include "runtime/means.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,16 +109,6 @@ static nmrt_status land_row(landing *l, int64_t row, nmrt_error *e)
     return status;
 }
 
-// A state that averages a parameter: ema.PATH; -1: there is none.
-static int64_t find_average(const nmdrv_program *p, int64_t param)
-{
-    for (int64_t i = 0; i < p->n_params; i++)
-        if (p->param[i].is_state && strncmp(p->param[i].path, "ema.", 4) == 0 &&
-            strcmp(p->param[i].path + 4, p->param[param].path) == 0)
-            return i;
-    return -1;
-}
-
 static nmrt_status land_all(landing *l, nmrt_error *e)
 {
     const nmdrv_program *p = l->en->program;
@@ -125,7 +116,7 @@ static nmrt_status land_all(landing *l, nmrt_error *e)
         if (p->param[l->param].is_state || !nmrt_weights_have(l->x->match.map, l->param))
             continue;
         NMRT_TRY(land_row(l, l->param, e));
-        int64_t average = find_average(p, l->param);
+        int64_t average = nmrt_mean_of(p, l->param);
         if (average >= 0)
             NMRT_TRY(land_row(l, average, e));
     }
