@@ -1,143 +1,11 @@
-// What the elaborator's files share. elab.c says how they fit together.
-//
-// A *value* (nm_ev) is anything a name can mean: a number, a tuple, a list of dims, a function, a
-// tensor. All but tensors are known when nemocc runs; a tensor is an IR value of the function being
-// built and what only the frontend knows of it. A *frame* is one call of a definition. A *region*
-// is a place where ops go: a function, or the body of a loop. Reading a value from within a region
-// *imports* it: a loop's body sees this turn's index of what has the loop's dim.
+// What the elaborator's files share. elab.c says how they fit together. Values, units and regions
+// have headers of their own; here are instances, frames (a *frame* is one call of a definition),
+// the context, and what the files do for each other.
 #ifndef NM_FRONTEND_ELAB_INTERNAL_H
 #define NM_FRONTEND_ELAB_INTERNAL_H
 
-#include "frontend/elab.h"
-
-typedef struct nm_elab nm_elab;
-typedef struct nm_ev nm_ev;
-typedef struct nm_unit nm_unit;
-typedef struct nm_inst nm_inst;
-typedef struct nm_pvar nm_pvar;
-typedef struct nm_frame nm_frame;
-typedef struct nm_region nm_region;
-typedef struct nm_builtin nm_builtin;
-
-// --- values --------------------------------------------------------------------------------------
-
-typedef enum {
-    NM_EV_poison, // of an erroneous expression: causes no second message
-    NM_EV_none,
-    NM_EV_num,
-    NM_EV_bool,
-    NM_EV_word, // reflect: one of an op's own words
-    NM_EV_string,
-    NM_EV_tuple,
-    NM_EV_extent, // a whole number that is known when the binary starts
-    NM_EV_dims,   // heads hd
-    NM_EV_fn,     // anything that can be called
-    NM_EV_dist,   // normal(0, 0.02)
-    NM_EV_tensor,
-    NM_EV_inst, // decoder, decoder.q
-    NM_EV_unit, // lm of `use llama3 as lm`
-} nm_ev_kind;
-
-typedef struct nm_edim {     // a dim as it stands in a program
-    nm_sym name;             // in types
-    const nm_extent *extent; // NULL: what the values in scope say, or not known
-    bool written;            // the extent was written at this place: c=4
-    bool ambiguous;          // the arguments disagree about the extent
-    nm_loc loc;              // in the user's text
-} nm_edim;
-
-typedef struct nm_edims {
-    int n;
-    nm_edim *dim;
-} nm_edims;
-
-typedef struct nm_tensor {
-    nm_value *v;
-    nm_sym index_of; // its values are positions in this dim; NULL: plain
-    bool weak;       // a number: takes the other operand's dtype
-    bool is_arrow;
-    nm_syms ins, outs; // of the arrow
-    nm_pvar *param;    // it is this parameter or state itself
-} nm_tensor;
-
-typedef enum { NM_DIST_normal, NM_DIST_uniform, NM_DIST_bernoulli } nm_dist_kind;
-
-typedef struct nm_callable { // one of these is set
-    const nm_ast_def *def;
-    const nm_ast_extern *ext;
-    const nm_builtin *builtin;
-    nm_inst *inst; // a label that is called again, or what an adapter wraps
-    nm_unit *unit; // where def and ext were written
-    bool is_cast;
-    nm_dtype cast;
-    int n_wraps; // inst, called by its n-th adapter from outside: those that are left
-    bool wrapped;
-} nm_callable;
-
-struct nm_ev {
-    nm_ev_kind kind;
-    nm_loc loc;  // where the user's text says it
-    nm_loc made; // where it was given its name
-    nm_sym text; // as the user calls it, or NULL
-    union {
-        double num;
-        bool b;
-        nm_sym sym; // word, string
-        struct {
-            int n;
-            nm_ev *item;
-        } tuple;
-        const nm_extent *extent;
-        nm_edims dims;
-        const nm_callable *fn;
-        struct {
-            nm_dist_kind kind;
-            nm_ev *arg; // [2]
-        } dist;
-        const nm_tensor *t;
-        nm_inst *inst;
-        nm_unit *unit;
-    } u;
-};
-
-// --- units: files, and what their names mean -----------------------------------------------------
-
-typedef struct nm_setting { // a size or constant given from outside: -D, preset, use
-    nm_sym name;
-    nm_loc loc;
-    const nm_ast_expr *expr; // NULL: value
-    nm_ev value;
-    nm_unit *unit; // that expr is read in
-    struct nm_setting *next;
-} nm_setting;
-
-typedef enum { NM_ITEM_dim, NM_ITEM_const, NM_ITEM_def, NM_ITEM_extern, NM_ITEM_unit } nm_item_kind;
-
-typedef struct nm_item { // what a file-level name means
-    nm_item_kind kind;
-    nm_sym name;
-    nm_loc loc;
-    const nm_ast_dimdecl *dim;
-    const nm_ast_setting *constant;
-    const nm_ast_def *def;
-    const nm_ast_extern *ext;
-    nm_unit *unit;
-    int state;   // 0: not read yet, 1: being read, 2: read
-    nm_ev value; // of a dim or const, once read
-    bool bound;  // a dim of a `use ... as` that stands for one of ours
-    struct nm_item *next;
-} nm_item;
-
-struct nm_unit {
-    nm_sym as;     // lm; NULL: the program itself, std
-    nm_sym prefix; // "lm." or ""
-    const nm_ast_file *file;
-    nm_sym preset;
-    nm_item *item; // newest first: what a file declares again replaces it
-    nm_setting *defines, *config_settings, *preset_settings, *use_settings;
-    nm_frame *frame; // for reading file-level expressions
-    nm_unit *next;
-};
+#include "frontend/elab_region.h"
+#include "frontend/elab_units.h"
 
 // --- instances, parameters -----------------------------------------------------------------------
 
@@ -192,46 +60,6 @@ struct nm_pvar { // a parameter or state
     nm_pvar *next;
 };
 
-// --- regions -------------------------------------------------------------------------------------
-
-typedef struct nm_import {
-    nm_value *outer, *operand, *inner; // operand: outer, or its turns apart
-    bool stacked;
-    struct nm_import *next;
-} nm_import;
-
-typedef struct nm_emit {
-    nm_sym path;
-    nm_ev value;
-    nm_region *region;
-    nm_loc loc;
-    bool of_entry; // logged
-    struct nm_emit *next;
-} nm_emit;
-
-struct nm_region {
-    nm_region *outer; // NULL: a function
-    struct nm_efunc *fn;
-    nm_func *f;
-    nm_loc loc;   // of the loop
-    nm_edim dim;  // of the loop; without a name: a trial
-    nm_sym whole; // of several turns a body: the dim that dim and an inner `whole` are split from
-    int64_t first, period;  // the first turn that it does, and how many turns a body
-    const nm_extent *turns; // of `whole`, all of them
-    bool scan;
-    bool inlined;      // one turn of an unrolled repeat, in outer's f
-    int64_t at;        // inlined: which
-    nm_import *import; // of a body, newest first
-    nm_value *index;   // of a body's turn, once it was asked for
-};
-
-typedef struct nm_efunc { // a function being built
-    nm_func *f;
-    nm_region *root;
-    nm_emit *emit; // newest first
-    struct nm_draws *draws;
-} nm_efunc;
-
 // --- frames --------------------------------------------------------------------------------------
 
 typedef struct nm_var {
@@ -245,9 +73,6 @@ typedef struct nm_local_dim { // a dim parameter, or one declared in a body
     nm_sym name;
     nm_edims dims; // what it stands for
 } nm_local_dim;
-
-// A trial: what is built is thrown away, and nothing of it is remembered but parameters.
-typedef struct nm_trial nm_trial;
 
 typedef struct nm_label {
     nm_sym name;
@@ -347,90 +172,16 @@ struct nm_elab {
 // The result is poison, so that callers can return it.
 nm_ev nm_elab_error(nm_elab *e, const nm_frame *f, nm_loc loc, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-bool nm_elab_enter(nm_elab *e, const nm_frame *f,
-                   nm_loc loc); // false: too deep or too much, reported
+// false: too deep or too much, reported.
+bool nm_elab_enter(nm_elab *e, const nm_frame *f, nm_loc loc);
 void nm_elab_leave(nm_elab *e);
 // "line 9", or "std.nm:193" for another file than the one of `seen_from`.
 const char *nm_elab_place(nm_elab *e, nm_loc loc, nm_loc seen_from);
 const char *nm_elab_source_text(nm_elab *e, nm_loc loc); // as it stands in the file
 nm_sym nm_elab_nearest(nm_elab *e, nm_sym word, int n, const nm_sym *candidate);
 
-// --- elab_values.c -------------------------------------------------------------------------------
+// --- elab_names.c --------------------------------------------------------------------------------
 
-nm_ev nm_ev_poison(void);
-nm_ev nm_ev_none(void);
-nm_ev nm_ev_num(double v);
-nm_ev nm_ev_bool(bool b);
-nm_ev nm_ev_word(nm_ev_kind kind, nm_sym s);
-nm_ev nm_ev_tuple(nm_elab *e, int n, const nm_ev *item); // copies
-nm_ev nm_ev_extent(nm_elab *e, const nm_extent *x);      // a number if it is constant
-nm_ev nm_ev_dims(nm_elab *e, int n, const nm_edim *dim); // copies
-nm_ev nm_ev_fn(nm_elab *e, nm_callable fn);
-nm_ev nm_ev_tensor(nm_elab *e, nm_tensor t);
-nm_ev nm_ev_value(nm_elab *e, nm_value *v);          // a plain tensor; NULL: poison
-nm_ev nm_ev_like(nm_elab *e, nm_ev of, nm_value *v); // v with the arrow and index of `of`
-bool nm_ev_same(nm_elab *e, nm_ev a, nm_ev b);       // compile-time equality
-bool nm_ev_is_whole(nm_ev v, int64_t *i);
-const char *nm_ev_describe(nm_elab *e, nm_ev v); // "real[batch, seq]", "12", "a function"
-const char *nm_ev_name(nm_elab *e, nm_ev v, const char *otherwise);
-const char *nm_tensor_str(nm_elab *e, const nm_tensor *t);
-// A number that dims, an extent or a number stand for; else unchanged.
-nm_ev nm_ev_number(nm_elab *e, nm_frame *f, nm_ev v);
-bool nm_ev_is_number(nm_ev v); // a number, dims, an extent or a weak scalar
-// A tensor of the number in the dtype; a tensor of that dtype as it is, cast if allowed.
-nm_value *nm_ev_materialise(nm_elab *e, nm_ev v, nm_dtype dtype, nm_loc loc);
-nm_syms nm_syms_of(nm_elab *e, nm_edims dims);
-nm_syms nm_syms_copy(nm_elab *e, int n, const nm_sym *s);
-
-// --- elab_region.c -------------------------------------------------------------------------------
-
-nm_efunc *nm_efunc_new(nm_elab *e, const char *name, nm_loc loc);
-nm_value *nm_efunc_scalar(nm_elab *e, const char *name,
-                          nm_dtype dtype); // the function's scalar, made once
-void nm_efunc_finish(nm_elab *e, nm_efunc *fn, nm_loc loc, int n, nm_value *const *value,
-                     const nm_bind *bind);
-nm_value *nm_region_import(nm_elab *e, nm_region *from, nm_value *v); // v as e->at sees it
-nm_ev nm_ev_import(nm_elab *e, nm_region *from, nm_ev v);
-nm_region *nm_region_open(nm_elab *e, nm_edim dim, bool scan, nm_loc loc);
-// One turn without a body of its own: ops go where they went, e->at->outer is where it ends.
-nm_region *nm_region_inline(nm_elab *e, nm_edim dim, int64_t at, nm_loc loc);
-nm_value *nm_region_index(nm_elab *e, nm_region *r, nm_loc loc); // i32[]: the index of r's turn
-// End the body: carried values and their next ones, values to stack; makes the repeat op in the
-// outer region, which is the current one then. result[]: the carried, then the stacked ones.
-void nm_region_close(nm_elab *e, nm_loc loc, int n_carried, nm_value *const *start,
-                     nm_value *const *inner, nm_value *const *next, int n_stacked,
-                     nm_value *const *stacked, nm_value **result);
-nm_trial *nm_trial_begin(nm_elab *e, nm_loc loc); // e->at is a region of its own until the end
-void nm_trial_end(nm_elab *e, nm_trial *t);
-typedef struct nm_mark nm_mark; // what a turn changes besides ops
-nm_mark *nm_mark_take(nm_elab *e);
-void nm_mark_back(nm_elab *e, const nm_mark *mark);
-nm_value *nm_region_turn(nm_elab *e,
-                         nm_loc loc); // i32[]: which turn this is, or NULL outside of loops
-nm_value *nm_elab_op(nm_elab *e, nm_loc loc, nm_opcode code, int n_in, nm_value *const *in,
-                     int n_attrs, const nm_attr *attr,
-                     const nm_type *type); // NULL: an operand was, or reported
-// Places in the library become the user's call of it, for ops and parameters.
-nm_loc nm_elab_users_loc(nm_elab *e, nm_loc loc);
-nm_op *nm_elab_op_many(nm_elab *e, nm_proto proto);
-nm_value *nm_elab_op1(nm_elab *e, nm_loc loc, nm_opcode code, nm_value *a);
-nm_value *nm_elab_op2(nm_elab *e, nm_loc loc, nm_opcode code, nm_value *a, nm_value *b);
-nm_value *nm_elab_const(nm_elab *e, nm_loc loc, nm_dtype dtype, double v);
-nm_value *nm_elab_cast(nm_elab *e, nm_loc loc, nm_value *v,
-                       nm_dtype dtype); // as it is, if it has it
-nm_value *nm_elab_order(nm_elab *e, nm_loc loc, nm_value *v,
-                        const nm_type *type); // broadcast or reorder
-nm_value *nm_elab_turn_of(nm_elab *e, nm_loc loc, nm_value *v, nm_sym dim, int64_t at);
-
-// --- elab_units.c, elab_names.c ------------------------------------------------------------------
-
-bool nm_units_load(nm_elab *e); // the units of the program, presets and -D applied
-// elab_config_read.c: settings from opts->config, if there is one. False: reported.
-bool nm_config_read(nm_elab *e);
-void nm_config_elaborate(nm_elab *e); // elab_config.c: m->weights, without parts
-nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name); // its own, then std's
-nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc);
-nm_sym nm_unit_dim_name(nm_elab *e, nm_unit *u, nm_sym name); // in types: with its prefix
 bool nm_names_know(nm_elab *e, nm_frame *f, nm_sym name);
 nm_ev nm_name_value(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_loc loc);
 nm_ev nm_name_callee(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_loc loc);
@@ -442,41 +193,17 @@ nm_local_dim *nm_frame_dim(nm_frame *f, nm_sym name);
 void nm_frame_set_dim(nm_elab *e, nm_frame *f, nm_sym name, nm_edims dims);
 nm_frame *nm_frame_new(nm_elab *e, nm_frame *caller, nm_unit *unit, nm_loc call_loc);
 nm_label *nm_frame_label(nm_frame *f, nm_sym name);
-nm_label *nm_frame_label_here(nm_elab *e, nm_frame *f,
-                              nm_sym name); // of this turn of a `for` first
+// Of this turn of a `for` first.
+nm_label *nm_frame_label_here(nm_elab *e, nm_frame *f, nm_sym name);
 void nm_frame_add_label(nm_elab *e, nm_frame *f, nm_label label);
 nm_ev nm_name_unknown(nm_elab *e, nm_frame *f, nm_sym name, nm_loc loc); // reported [name-2]
 
-// --- elab_dims.c ---------------------------------------------------------------------------------
+// --- elab_mesh.c, elab_config_read.c, elab_config.c ----------------------------------------------
 
-nm_sym nm_dim_unprimed(nm_elab *e, nm_sym name, int *primes);
-// What a name stands for as a dim or a list of dims; undeclared ones are dims, too.
-nm_edims nm_dims_of_name(nm_elab *e, nm_frame *f, const nm_ast_name *name, nm_loc loc);
-nm_edims nm_dims_of_names(nm_elab *e, nm_frame *f, const nm_ast_names *names);
-// The same of a view: a name that is on the left, too, has the extent that comes out.
-nm_edims nm_dims_right_of(nm_elab *e, nm_frame *f, const nm_ast_dims *dims, nm_edims left);
-nm_edims nm_dims_right(nm_elab *e, nm_frame *f, const nm_ast_dims *dims); // of an arrow
-nm_edims nm_dims_sized(nm_elab *e, nm_frame *f, const nm_ast_dim *d);     // c=4, or a list's name
-bool nm_dim_single(nm_elab *e, nm_frame *f, nm_edims dims, nm_loc loc, nm_edim *out);
-// The extent of a dim that is read; NULL: reported (dim-2, dim-4).
-const nm_extent *nm_dim_extent(nm_elab *e, nm_frame *f, nm_edim d, nm_loc loc);
-const nm_extent *nm_dim_known(nm_elab *e, nm_frame *f, nm_edim d); // the same, NULL without a word
-bool nm_dims_has(nm_edims dims, nm_sym name);
-nm_edims nm_dims_of_type(nm_elab *e, const nm_type *t, nm_loc loc);
-const char *nm_dims_str(nm_elab *e, nm_edims dims);
-// One number, as far as is known when nemocc runs. `dim` is whose extents they are.
-bool nm_extents_agree(nm_elab *e, nm_sym dim, const nm_extent *a, const nm_extent *b);
-bool nm_dim_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edim d, nm_loc loc, const char *what);
-// dim-1 for each of them
-bool nm_dims_must_have(nm_elab *e, nm_frame *f, nm_ev x, nm_edims dims, nm_loc loc,
-                       const char *what);
-typedef struct nm_eshape { // dims of a declaration
-    int rank, n_batch, n_ins;
-    bool is_arrow;
-    nm_edim dim[NM_MAX_RANK];
-} nm_eshape;
-bool nm_shape_read(nm_elab *e, nm_frame *f, const nm_ast_shape *shape, nm_eshape *out);
-void nm_body_dims(nm_elab *e, nm_frame *f, const nm_ast_stmt *s);
+void nm_mesh_read(nm_elab *e); // into the module
+// Settings from opts->config, if there is one. False: reported.
+bool nm_config_read(nm_elab *e);
+void nm_config_elaborate(nm_elab *e); // m->weights, without parts
 
 // --- elab_align.c, elab_expr.c -------------------------------------------------------------------
 
@@ -552,8 +279,8 @@ nm_ev nm_call_wrapped(nm_elab *e, nm_frame *f, nm_inst *inst, int n_wraps, const
 nm_ev nm_call_again(nm_elab *e, nm_frame *f, nm_inst *inst, const nm_args *args);
 nm_ev nm_inst_member(nm_elab *e, nm_frame *f, nm_inst *inst, nm_sym name, nm_loc loc);
 nm_sym nm_path_join(nm_elab *e, nm_sym a, nm_sym b);
-nm_sym nm_model_prefixed(nm_elab *e,
-                         nm_sym path); // with the model's name, where paths leave it out; else NULL
+// With the model's name, where paths leave it out; else NULL.
+nm_sym nm_model_prefixed(nm_elab *e, nm_sym path);
 bool nm_def_declares(const nm_ast_def *def, nm_sym param, bool state);
 void nm_adapts_check(nm_elab *e); // adapt-1, once all is elaborated
 

@@ -6,12 +6,9 @@
 // smallest period p. A stretch is a repeat over r turns of a body of p; what is left over is
 // unrolled, or a repeat of one turn where the mesh cuts the dim into stages. A turn within such a
 // body is an inlined region: values with the loop's dim are sliced.
-#include "frontend/elab_internal.h"
+#include "frontend/elab_loops.h"
 #include "frontend/walk.h"
 
-#include "base/hash.h"
-
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct output { // what a turn leaves behind beside carried values
@@ -26,21 +23,6 @@ typedef struct outputs {
     int n;
     output *out;
 } outputs;
-
-typedef struct loop {
-    nm_frame *f;
-    const nm_ast_stmt *s;
-    nm_edim dim;
-    int64_t turns; // of a repeat
-    bool scan;
-    nm_names names; // assigned in the body
-    int n_carried;  // those that existed before, tensors
-    const nm_ast_word **carried;
-    int n_fresh;
-    const nm_ast_word **fresh; // those that are new and read later
-    int n_vars, n_labels;      // of the frame, before
-    nm_emit *emit;             // newest, before
-} loop;
 
 // --- which names ---------------------------------------------------------------------------------
 
@@ -58,7 +40,7 @@ static void see_name(void *user, const nm_ast_expr *x)
         r->found = true;
 }
 
-static bool is_read_outside(const loop *l, nm_sym name)
+static bool is_read_outside(const nm_loop *l, nm_sym name)
 {
     reader r = {.name = name,
                 .from = l->s->loc.off,
@@ -71,7 +53,7 @@ static bool is_read_outside(const loop *l, nm_sym name)
     return r.found;
 }
 
-static void sort_names(nm_elab *e, loop *l)
+static void sort_names(nm_elab *e, nm_loop *l)
 {
     l->names = nm_block_assigns(e, &l->s->u.loop.body);
     l->carried = nm_new_n(e->a, const nm_ast_word *, (size_t)l->names.n);
@@ -88,7 +70,7 @@ static void sort_names(nm_elab *e, loop *l)
 
 // --- one turn ------------------------------------------------------------------------------------
 
-static void run_turn(nm_elab *e, loop *l, int64_t turn)
+void nm_loop_turn(nm_elab *e, nm_loop *l, int64_t turn)
 {
     const nm_ast_word *as = &l->s->u.loop.as;
     if (as->sym && l->scan) {
@@ -102,9 +84,9 @@ static void run_turn(nm_elab *e, loop *l, int64_t turn)
     l->f->in_loop--;
 }
 
-static void forget_names(loop *l) { l->f->n_vars = l->n_vars; }
+static void forget_names(nm_loop *l) { l->f->n_vars = l->n_vars; }
 
-static outputs collect(nm_elab *e, loop *l, nm_region *r)
+static outputs collect(nm_elab *e, nm_loop *l, nm_region *r)
 {
     int n = l->n_fresh;
     for (nm_emit *m = e->fn->emit; m != l->emit; m = m->next)
@@ -129,7 +111,7 @@ static outputs collect(nm_elab *e, loop *l, nm_region *r)
 }
 
 // In the region around the loop: the names, emits and states have these values now.
-static void deliver(nm_elab *e, loop *l, const outputs *o)
+static void deliver(nm_elab *e, nm_loop *l, const outputs *o)
 {
     for (int i = 0; i < o->n; i++) {
         output *out = &o->out[i];
@@ -151,7 +133,7 @@ static void deliver(nm_elab *e, loop *l, const outputs *o)
 
 // --- carried values ------------------------------------------------------------------------------
 
-static nm_value **carried_now(nm_elab *e, loop *l)
+nm_value **nm_loop_start(nm_elab *e, nm_loop *l)
 {
     nm_value **v = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
     for (int i = 0; i < l->n_carried; i++) {
@@ -162,7 +144,7 @@ static nm_value **carried_now(nm_elab *e, loop *l)
     return v;
 }
 
-static nm_value **carried_params(nm_elab *e, loop *l, nm_region *r, nm_value *const *start)
+nm_value **nm_loop_params(nm_elab *e, nm_loop *l, nm_region *r, nm_value *const *start)
 {
     nm_value **v = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
     for (int i = 0; i < l->n_carried; i++) {
@@ -175,7 +157,8 @@ static nm_value **carried_params(nm_elab *e, loop *l, nm_region *r, nm_value *co
     return v;
 }
 
-static bool keeps_type(nm_elab *e, loop *l, int i, const nm_type *start, nm_ev now, nm_value **next)
+static bool keeps_type(nm_elab *e, nm_loop *l, int i, const nm_type *start, nm_ev now,
+                       nm_value **next)
 {
     const nm_ast_word *w = l->carried[i];
     const nm_type *t = now.kind == NM_EV_tensor ? now.u.t->v->type : NULL;
@@ -195,7 +178,7 @@ static bool keeps_type(nm_elab *e, loop *l, int i, const nm_type *start, nm_ev n
     return *next != NULL;
 }
 
-static bool carried_next(nm_elab *e, loop *l, nm_value *const *start, nm_value **next)
+static bool carried_next(nm_elab *e, nm_loop *l, nm_value *const *start, nm_value **next)
 {
     bool ok = true;
     for (int i = 0; i < l->n_carried; i++) {
@@ -207,7 +190,7 @@ static bool carried_next(nm_elab *e, loop *l, nm_value *const *start, nm_value *
 }
 
 // After a mistake in the body: what is carried keeps its type, so its start can stand for it.
-static void give_up(nm_elab *e, loop *l, const nm_var *before)
+static void give_up(nm_elab *e, nm_loop *l, const nm_var *before)
 {
     for (int i = 0; i < l->n_vars; i++)
         l->f->var[i] = before[i];
@@ -218,11 +201,11 @@ static void give_up(nm_elab *e, loop *l, const nm_var *before)
 
 // --- a repeat op ---------------------------------------------------------------------------------
 
-static outputs several_turns(nm_elab *e, loop *l, nm_region *r);
+static outputs several_turns(nm_elab *e, nm_loop *l, nm_region *r);
 
-static outputs the_turn(nm_elab *e, loop *l, nm_region *r)
+static outputs the_turn(nm_elab *e, nm_loop *l, nm_region *r)
 {
-    run_turn(e, l, r->first);
+    nm_loop_turn(e, l, r->first);
     return collect(e, l, r);
 }
 
@@ -235,7 +218,7 @@ static nm_value *merge_turns(nm_elab *e, const nm_region *r, nm_value *v, nm_loc
     return v && r->whole ? nm_elab_op(e, loc, NM_OP_merge, 1, &v, 2, attr, NULL) : v;
 }
 
-static bool close_body(nm_elab *e, loop *l, nm_region *r, nm_value *const *start,
+static bool close_body(nm_elab *e, nm_loop *l, nm_region *r, nm_value *const *start,
                        nm_value *const *inner, outputs *o)
 {
     nm_value **next = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
@@ -264,17 +247,17 @@ static bool close_body(nm_elab *e, loop *l, nm_region *r, nm_value *const *start
 }
 
 // The turns of r as one op. Its outputs, stacked, are in *o.
-static bool build_repeat(nm_elab *e, loop *l, nm_region *r, outputs *o)
+static bool build_repeat(nm_elab *e, nm_loop *l, nm_region *r, outputs *o)
 {
     unsigned fails = e->fails;
     nm_region *outer = r->outer;
     e->at = outer;
-    nm_value **start = carried_now(e, l);
+    nm_value **start = nm_loop_start(e, l);
     e->at = r;
     for (int i = 0; i < l->n_carried; i++)
         if (!start[i])
             return false;
-    nm_value **inner = carried_params(e, l, r, start);
+    nm_value **inner = nm_loop_params(e, l, r, start);
     *o = r->whole ? several_turns(e, l, r) : the_turn(e, l, r);
     if (e->fails == fails && close_body(e, l, r, start, inner, o))
         return true;
@@ -285,7 +268,7 @@ static bool build_repeat(nm_elab *e, loop *l, nm_region *r, outputs *o)
 // --- turns in line -------------------------------------------------------------------------------
 
 // The turn's values are values of the region around it: ops went there.
-static void rebind(loop *l, const nm_region *from, nm_region *to)
+static void rebind(nm_loop *l, const nm_region *from, nm_region *to)
 {
     for (int i = 0; i < l->f->n_vars; i++)
         if (l->f->var[i].region == from)
@@ -303,11 +286,11 @@ static nm_ev grown(nm_elab *e, nm_ev v, nm_sym dim, nm_loc loc)
 }
 
 // One turn here: ops go where they go, `dim` is at index `at`. Outputs have the dim with extent 1.
-static outputs inline_turn(nm_elab *e, loop *l, nm_edim dim, int64_t at, int64_t turn)
+static outputs inline_turn(nm_elab *e, nm_loop *l, nm_edim dim, int64_t at, int64_t turn)
 {
     const nm_mark *before = nm_mark_take(e);
     nm_region *r = nm_region_inline(e, dim, at, l->s->loc);
-    run_turn(e, l, turn);
+    nm_loop_turn(e, l, turn);
     outputs o = collect(e, l, r);
     e->at = r->outer;
     rebind(l, r, r->outer);
@@ -326,7 +309,7 @@ static bool same_outputs(const outputs *a, const outputs *b)
 }
 
 // Outputs of parts side by side along the dim.
-static outputs join(nm_elab *e, loop *l, int n, const outputs *part, nm_sym dim)
+static outputs join(nm_elab *e, nm_loop *l, int n, const outputs *part, nm_sym dim)
 {
     outputs all = {part[0].n, nm_new_n(e->a, output, (size_t)part[0].n)};
     for (int k = 1; k < n; k++)
@@ -354,7 +337,7 @@ static outputs join(nm_elab *e, loop *l, int n, const outputs *part, nm_sym dim)
     return all;
 }
 
-static outputs several_turns(nm_elab *e, loop *l, nm_region *r)
+static outputs several_turns(nm_elab *e, nm_loop *l, nm_region *r)
 {
     outputs *part = nm_new_n(e->a, outputs, (size_t)r->period);
     nm_edim inner = {.name = r->whole, .extent = nm_extent_const(e->m, r->period)};
@@ -368,82 +351,8 @@ static outputs several_turns(nm_elab *e, loop *l, nm_region *r)
 
 // --- turns that specialise alike -----------------------------------------------------------------
 
-typedef struct stretch {
-    int64_t first, repeats, period;
-} stretch;
-
-static uint64_t try_turn(nm_elab *e, loop *l, int64_t turn, bool *read)
-{
-    nm_trial *t = nm_trial_begin(e, l->s->loc);
-    nm_var *vars = nm_new_n(e->a, nm_var, (size_t)l->f->n_vars);
-    for (int i = 0; i < l->f->n_vars; i++)
-        vars[i] = l->f->var[i];
-    bool outer_read = e->turn_read;
-    e->turn_read = false;
-    nm_value **start = carried_now(e, l);
-    bool ok = true;
-    for (int i = 0; i < l->n_carried; i++)
-        ok &= start[i] != NULL;
-    nm_region *r = nm_region_open(e, l->dim, false, l->s->loc);
-    if (ok)
-        carried_params(e, l, r, start);
-    e->trace = nm_hash64("", 0);
-    if (ok)
-        run_turn(e, l, turn);
-    uint64_t own = e->trace;
-    for (int i = 0; i < l->n_carried; i++) { // what is carried on is part of what a turn is
-        nm_var *v = nm_frame_var(l->f, l->carried[i]->sym);
-        if (v->value.kind == NM_EV_tensor)
-            own = nm_hash64_more(own, &v->value.u.t->v->id, sizeof v->value.u.t->v->id);
-    }
-    *read = e->turn_read;
-    e->turn_read |= outer_read;
-    nm_trial_end(e, t);
-    l->f->n_vars = l->n_vars;
-    for (int i = 0; i < l->n_vars; i++)
-        l->f->var[i] = vars[i];
-    l->f->n_labels = l->n_labels;
-    return own;
-}
-
-static int64_t count_repeats(const uint64_t *sig, int64_t n, int64_t first, int64_t period)
-{
-    int64_t k = first + period;
-    while (k < n && sig[k] == sig[k - period])
-        k++;
-    return (k - first) / period;
-}
-
-enum { MAX_PERIOD = 16 };
-
-// The stretch from `first` that covers most; of equals the smallest period.
-static stretch longest(const uint64_t *sig, int64_t n, int64_t first)
-{
-    stretch best = {first, 1, 1};
-    for (int64_t p = 1; p <= MAX_PERIOD && first + p <= n; p++) {
-        int64_t r = count_repeats(sig, n, first, p);
-        if (r > 1 && r * p > best.repeats * best.period)
-            best = (stretch){first, r, p};
-    }
-    return best;
-}
-
-static bool params_in_all_turns(nm_elab *e, loop *l)
-{
-    for (nm_pvar *p = e->param; p; p = p->next) {
-        if (p->visits && p->visits < l->turns)
-            nm_elab_error(e, l->f, l->s->loc,
-                          "%s is a parameter of some turns of this repeat alone; that is not built "
-                          "yet [loop-3]",
-                          p->path);
-        if (p->visits && p->visits < l->turns)
-            return false;
-    }
-    return true;
-}
-
 // Are the turns dealt out to stages of a pipeline? Then each of them is one of a repeat.
-static bool is_staged(const nm_elab *e, const loop *l)
+static bool is_staged(const nm_elab *e, const nm_loop *l)
 {
     for (int i = 0; i < e->m->n_mesh; i++)
         if (!strcmp(e->m->mesh[i].axis, "pp") && nm_syms_has(e->m->mesh[i].dims, l->dim.name))
@@ -451,33 +360,12 @@ static bool is_staged(const nm_elab *e, const loop *l)
     return false;
 }
 
-// The dim of a stretch's repeat. Another loop over the same dim may have been cut otherwise, and
-// has the name.
-static nm_edim declare_turns(nm_elab *e, loop *l, stretch s)
-{
-    const nm_dim_decl *of = nm_dim_lookup(e->m, l->dim.name);
-    nm_dim_decl d = {.loc = l->s->loc, .extent = nm_extent_const(e->m, s.repeats)};
-    if (of && of->extent == l->dim.extent)
-        d.turns_of = of->name, d.first = s.first, d.each = s.period;
-    nm_sym name = nm_sym_fmt(e->m, s.first ? "%s.o%lld" : "%s.o", l->dim.name, (long long)s.first);
-    d.name = name;
-    for (int n = 2;; n++) {
-        const nm_dim_decl *has = nm_dim_lookup(e->m, d.name);
-        if (!has || (has->turns_of == d.turns_of && has->extent == d.extent &&
-                     has->first == d.first && has->each == d.each))
-            break;
-        d.name = nm_sym_fmt(e->m, "%s.%d", name, n);
-    }
-    nm_dim_declare(e->m, d);
-    return (nm_edim){.name = d.name, .extent = d.extent};
-}
-
-static outputs run_stretch(nm_elab *e, loop *l, stretch s, bool *ok)
+static outputs run_stretch(nm_elab *e, nm_loop *l, nm_stretch s, bool *ok)
 {
     outputs o = {0};
     if (s.repeats == 1 && !is_staged(e, l))
         return inline_turn(e, l, l->dim, s.first, s.first);
-    nm_edim dim = declare_turns(e, l, s);
+    nm_edim dim = nm_turns_dim(e, l, s);
     const nm_mark *before = nm_mark_take(e);
     nm_region *r = nm_region_open(e, dim, false, l->s->loc);
     r->whole = l->dim.name;
@@ -489,13 +377,13 @@ static outputs run_stretch(nm_elab *e, loop *l, stretch s, bool *ok)
     return o;
 }
 
-static bool run_stretches(nm_elab *e, loop *l, const uint64_t *sig, outputs *all)
+static bool run_stretches(nm_elab *e, nm_loop *l, const uint64_t *sig, outputs *all)
 {
     outputs *part = nm_new_n(e->a, outputs, (size_t)l->turns);
     int n = 0;
     bool ok = true;
     for (int64_t at = 0; at < l->turns && ok;) {
-        stretch s = longest(sig, l->turns, at);
+        nm_stretch s = nm_turns_stretch(sig, l->turns, at);
         l->f->n_labels = l->n_labels;
         part[n++] = run_stretch(e, l, s, &ok);
         at += s.repeats * s.period;
@@ -507,29 +395,9 @@ static bool run_stretches(nm_elab *e, loop *l, const uint64_t *sig, outputs *all
     return true;
 }
 
-// The signatures of all turns, or NULL: they are all alike.
-static uint64_t *signatures(nm_elab *e, loop *l)
-{
-    bool read, differ = false;
-    unsigned fails = e->fails;
-    try_turn(e, l, 0, &read); // declares parameters, which the others find
-    if (!read || e->fails != fails)
-        return NULL;
-    for (nm_pvar *p = e->param; p; p = p->next)
-        p->visits = 0;
-    uint64_t first = try_turn(e, l, 0, &read);
-    uint64_t *sig = nm_new_n(e->a, uint64_t, (size_t)l->turns);
-    sig[0] = first;
-    for (int64_t k = 1; k < l->turns && e->fails == fails; k++) {
-        sig[k] = try_turn(e, l, k, &read);
-        differ |= sig[k] != first;
-    }
-    return differ && params_in_all_turns(e, l) ? sig : NULL;
-}
-
 // --- all -----------------------------------------------------------------------------------------
 
-static bool read_dim(nm_elab *e, loop *l)
+static bool read_dim(nm_elab *e, nm_loop *l)
 {
     const nm_ast_name *name = &l->s->u.loop.dim;
     if (!nm_dim_single(e, l->f, nm_dims_of_name(e, l->f, name, name->loc), name->loc, &l->dim))
@@ -546,10 +414,10 @@ static bool read_dim(nm_elab *e, loop *l)
     return false;
 }
 
-static bool run_loop(nm_elab *e, loop *l)
+static bool run_loop(nm_elab *e, nm_loop *l)
 {
     outputs o = {0};
-    uint64_t *sig = !l->scan && l->s->u.loop.as.sym ? signatures(e, l) : NULL;
+    uint64_t *sig = !l->scan && l->s->u.loop.as.sym ? nm_turns_signatures(e, l) : NULL;
     bool ok;
     if (sig) {
         ok = run_stretches(e, l, sig, &o);
@@ -564,7 +432,7 @@ static bool run_loop(nm_elab *e, loop *l)
 
 void nm_stmt_loop(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
-    loop l = {.f = f, .s = s, .scan = s->kind == NM_STMT_scan};
+    nm_loop l = {.f = f, .s = s, .scan = s->kind == NM_STMT_scan};
     if (!e->fn || !e->at)
         return;
     sort_names(e, &l);

@@ -1,10 +1,7 @@
-// Units: a file with what it takes in, and what the names of its top level mean. `use x` adds the
+// Units: a file with what it takes in, and the settings that are made for it. `use x` adds the
 // items of x before one's own, so that one's own replace them; `use x as y` is a unit of its own,
-// whose dims carry the prefix `y.` in types unless they are bound to ours.
-//
-// Sizes and constants are read when they are first needed; -D wins over
-// a config.json, that over the preset, the preset over
-// the settings of a `use`, those over the default (dim-2).
+// whose dims carry the prefix `y.` in types unless they are bound to ours. What the names mean is
+// read in elab_items.c.
 #include "frontend/elab_internal.h"
 
 #include <math.h>
@@ -19,7 +16,7 @@ static const char *kind_name(nm_item_kind kind)
     return name[kind];
 }
 
-static nm_item *find_own(nm_unit *u, nm_sym name)
+nm_item *nm_unit_own(nm_unit *u, nm_sym name)
 {
     for (nm_item *i = u->item; i; i = i->next)
         if (i->name == name)
@@ -27,9 +24,15 @@ static nm_item *find_own(nm_unit *u, nm_sym name)
     return NULL;
 }
 
+nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name)
+{
+    nm_item *i = nm_unit_own(u, name);
+    return i || u == e->std ? i : nm_unit_own(e->std, name);
+}
+
 static void add_item(nm_elab *e, nm_unit *u, nm_item item)
 {
-    nm_item *old = find_own(u, item.name);
+    nm_item *old = nm_unit_own(u, item.name);
     if (old && old->loc.src == item.loc.src)
         nm_elab_error(e, NULL, item.loc, "'%s' is %s (%s); this needs another name [name-1]",
                       item.name, kind_name(old->kind), nm_elab_place(e, old->loc, item.loc));
@@ -144,7 +147,7 @@ static int list_presets(const nm_ast_file *file, nm_sym *out, int n, int depth)
     return n;
 }
 
-static const char *preset_list(nm_elab *e, const nm_ast_file *file)
+const char *nm_unit_presets(nm_elab *e, const nm_ast_file *file)
 {
     nm_sym names[64];
     int n = list_presets(file, names, 0, 0);
@@ -170,7 +173,7 @@ static void apply_preset(nm_elab *e, nm_unit *u, nm_sym name, nm_loc loc)
                       u->file->stem, name, near);
     else if (n)
         nm_elab_error(e, NULL, loc, "%s has no preset '%s'; it has (%s) [preset-1]", u->file->stem,
-                      name, preset_list(e, u->file));
+                      name, nm_unit_presets(e, u->file));
     else
         nm_elab_error(e, NULL, loc, "%s has no presets, and so no '%s' [preset-1]", u->file->stem,
                       name);
@@ -236,282 +239,6 @@ static void apply_defines(nm_elab *e, nm_unit *u)
     }
 }
 
-// --- items ---------------------------------------------------------------------------------------
-
-nm_item *nm_unit_find(nm_elab *e, nm_unit *u, nm_sym name)
-{
-    nm_item *i = find_own(u, name);
-    return i || u == e->std ? i : find_own(e->std, name);
-}
-
-nm_sym nm_unit_dim_name(nm_elab *e, nm_unit *u, nm_sym name)
-{
-    nm_item *i = find_own(u, name);
-    if (!i || i->kind != NM_ITEM_dim)
-        return name;
-    nm_ev v = nm_item_value(e, i, u->frame, i->loc);
-    return v.kind == NM_EV_dims && v.u.dims.n == 1 ? v.u.dims.dim[0].name : name;
-}
-
-static nm_setting *find_setting(nm_unit *u, nm_sym name)
-{
-    bool apart = u->as != NULL; // what `use ... as` says is about its own preset
-    nm_setting *const lists[] = {u->defines, u->config_settings,
-                                 apart ? u->use_settings : u->preset_settings,
-                                 apart ? u->preset_settings : u->use_settings};
-    for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++)
-        for (nm_setting *s = lists[k]; s; s = s->next)
-            if (s->name == name)
-                return s;
-    return NULL;
-}
-
-// `use nest (batch, d = width)`: the dim of ours that a dim of theirs is bound to.
-static bool bound_dim(nm_elab *e, nm_unit *u, const nm_item *item, const nm_setting *s,
-                      nm_edim *out)
-{
-    if (!s || s->unit == u || s->value.kind)
-        return false;
-    nm_sym ours = !s->expr                                                  ? item->name
-                  : s->expr->kind == NM_EXPR_name && s->expr->u.name.n == 1 ? s->expr->u.name.sym
-                                                                            : NULL;
-    nm_item *i = ours ? find_own(s->unit, ours) : NULL;
-    if (!i || i->kind != NM_ITEM_dim) {
-        if (!s->expr)
-            nm_elab_error(
-                e, NULL, s->loc,
-                "'%s' is to be bound to a dim of this file, which has none of that name [dim-2]",
-                item->name);
-        return false;
-    }
-    nm_ev v = nm_item_value(e, i, s->unit->frame, s->loc);
-    if (v.kind != NM_EV_dims)
-        return false;
-    *out = v.u.dims.dim[0];
-    return true;
-}
-
-static const nm_extent *missing_size(nm_elab *e, nm_unit *u, const nm_item *item)
-{
-    const char *presets = preset_list(e, u->file);
-    if (u->as)
-        nm_elab_error(e, NULL, item->loc,
-                      "'%s' has no size: the 'use ... as %s' does not bind it [dim-2]", item->name,
-                      u->as);
-    else if (u->preset)
-        nm_elab_error(e, NULL, item->loc,
-                      "'%s' has no size: preset %s has none and there is no -D %s= [dim-2]",
-                      item->name, u->preset, item->name);
-    else if (e->opts->config)
-        nm_elab_error(
-            e, NULL, item->loc,
-            "'%s' has no size: no row of the config says it and there is no -D %s= [dim-2]",
-            item->name, item->name);
-    else if (*presets)
-        nm_elab_error(e, NULL, item->loc,
-                      "'%s' has no size: no preset is chosen (%s) and there is no -D %s= [dim-2]",
-                      item->name, presets, item->name);
-    else
-        nm_elab_error(e, NULL, item->loc, "'%s' has no size: there is no -D %s= [dim-2]",
-                      item->name, item->name);
-    return NULL;
-}
-
-static const nm_extent *size_of(nm_elab *e, const nm_item *item, nm_ev v, nm_loc loc)
-{
-    int64_t n;
-    if (v.kind == NM_EV_poison)
-        return NULL;
-    if (v.kind == NM_EV_extent)
-        return v.u.extent;
-    if (nm_ev_is_whole(v, &n) && n >= 1)
-        return nm_extent_const(e->m, n);
-    nm_elab_error(e, NULL, loc, "the size of '%s' is a whole number of at least 1, not %s [dim-2]",
-                  item->name, nm_ev_describe(e, v));
-    return NULL;
-}
-
-static nm_ev setting_value(nm_elab *e, nm_setting *s)
-{
-    if (!s->expr)
-        return s->value;
-    return nm_ev_number(e, s->unit->frame, nm_elab_expr(e, s->unit->frame, s->expr));
-}
-
-static const nm_extent *dim_size(nm_elab *e, nm_unit *u, nm_item *item, nm_sym name, bool *runtime)
-{
-    nm_setting *s = find_setting(u, item->name);
-    *runtime = false;
-    if (s && (s->expr || s->value.kind))
-        return size_of(e, item, setting_value(e, s), s->loc);
-    if (item->dim->size)
-        return size_of(e, item,
-                       nm_ev_number(e, u->frame, nm_elab_expr(e, u->frame, item->dim->size)),
-                       item->dim->size->loc);
-    *runtime = item->dim->runtime;
-    return *runtime ? nm_extent_sym(e->m, name) : missing_size(e, u, item);
-}
-
-static void read_dim_settings(nm_elab *e, nm_unit *u, const nm_item *item, nm_dim_decl *decl)
-{
-    for (int i = 0; i < item->dim->settings.n; i++) {
-        const nm_ast_setting *s = &item->dim->settings.item[i];
-        nm_ev v = s->value ? nm_ev_number(e, u->frame, nm_elab_expr(e, u->frame, s->value))
-                           : nm_ev_none();
-        int64_t n = 0;
-        int64_t *to = !strcmp(s->word.sym, "pad")        ? &decl->pad
-                      : !strcmp(s->word.sym, "min")      ? &decl->min
-                      : !strcmp(s->word.sym, "max")      ? &decl->max
-                      : !strcmp(s->word.sym, "multiple") ? &decl->multiple
-                                                         : NULL;
-        if (!to)
-            nm_elab_error(e, NULL, s->word.loc,
-                          "a dim has the settings pad, min, max and multiple, not '%s' [dim-3]",
-                          s->word.sym);
-        else if (v.kind != NM_EV_poison && (!nm_ev_is_whole(v, &n) || n < 1))
-            nm_elab_error(e, NULL, s->loc, "%s is a whole number of at least 1, not %s [dim-3]",
-                          s->word.sym, nm_ev_describe(e, v));
-        else
-            *to = n;
-    }
-}
-
-static void read_dim(nm_elab *e, nm_unit *u, nm_item *item)
-{
-    nm_edim d = {.name = nm_sym_fmt(e->m, "%s%s", u->prefix, item->name), .loc = item->loc};
-    nm_setting *s = find_setting(u, item->name);
-    if (bound_dim(e, u, item, s, &d)) {
-        item->value = nm_ev_dims(e, 1, &d);
-        return;
-    }
-    nm_dim_decl decl = {.name = d.name, .loc = item->loc};
-    decl.extent = d.extent = dim_size(e, u, item, d.name, &decl.runtime);
-    decl.min = decl.multiple = decl.runtime;
-    read_dim_settings(e, u, item, &decl);
-    if (!d.extent)
-        return; // the value stays poison
-    nm_dim_declare(e->m, decl);
-    item->value = nm_ev_dims(e, 1, &d);
-}
-
-static void read_const(nm_elab *e, nm_unit *u, nm_item *item)
-{
-    nm_setting *s = find_setting(u, item->name);
-    if (s && (s->expr || s->value.kind))
-        item->value = s->expr ? nm_elab_expr(e, s->unit->frame, s->expr) : s->value;
-    else if (s && s->unit != u)
-        item->value =
-            nm_elab_expr(e, s->unit->frame,
-                         &(nm_ast_expr){.kind = NM_EXPR_name,
-                                        .loc = s->loc,
-                                        .op_loc = s->loc,
-                                        .u.name = {s->loc, 1, (nm_ast_word[]){{s->loc, item->name}},
-                                                   item->name}});
-    else
-        item->value = nm_elab_expr(e, u->frame, item->constant->value);
-    if (item->value.kind == NM_EV_tensor)
-        item->value = nm_elab_error(e, NULL, item->loc,
-                                    "a const is known when nemocc runs, and '%s' is not [static-1]",
-                                    item->name);
-}
-
-static nm_unit *unit_of(nm_elab *e, const nm_item *item)
-{
-    for (nm_unit *u = e->unit; u; u = u->next)
-        for (nm_item *i = u->item; i; i = i->next)
-            if (i == item)
-                return u;
-    nm_bug("an item of no unit: %s", item->name);
-}
-
-nm_ev nm_item_value(nm_elab *e, nm_item *item, nm_frame *f, nm_loc loc)
-{
-    nm_unit *u;
-    switch (item->kind) {
-    case NM_ITEM_def: return nm_ev_fn(e, (nm_callable){.def = item->def, .unit = unit_of(e, item)});
-    case NM_ITEM_extern:
-        return nm_ev_fn(e, (nm_callable){.ext = item->ext, .unit = unit_of(e, item)});
-    case NM_ITEM_unit: return (nm_ev){.kind = NM_EV_unit, .u.unit = item->unit};
-    case NM_ITEM_dim:
-    case NM_ITEM_const: break;
-    }
-    if (item->state == 1)
-        return nm_elab_error(e, f, loc, "the value of '%s' depends on itself [name-2]", item->name);
-    if (item->state == 2)
-        return item->value;
-    item->state = 1;
-    item->value = nm_ev_poison();
-    u = unit_of(e, item);
-    nm_loc none = {0};
-    if (nm_elab_enter(e, f, loc.src ? loc : none)) {
-        item->kind == NM_ITEM_dim ? read_dim(e, u, item) : read_const(e, u, item);
-        nm_elab_leave(e);
-    }
-    item->state = 2;
-    return item->value;
-}
-
-// --- the mesh ------------------------------------------------------------------------------------
-
-static nm_mesh_row *mesh_row(nm_elab *e, const nm_ast_row *row)
-{
-    nm_module *m = e->m;
-    for (int i = 0; i < m->n_mesh; i++)
-        if (m->mesh[i].axis == row->label.sym)
-            return &m->mesh[i];
-    nm_mesh_row *grown = nm_new_n(e->a, nm_mesh_row, (size_t)m->n_mesh + 1);
-    for (int i = 0; i < m->n_mesh; i++)
-        grown[i] = m->mesh[i];
-    grown[m->n_mesh] = (nm_mesh_row){.axis = row->label.sym, .loc = row->loc};
-    m->mesh = grown;
-    return &m->mesh[m->n_mesh++];
-}
-
-static void add_mesh_dim(nm_elab *e, nm_mesh_row *row, nm_sym dim)
-{
-    if (nm_syms_has(row->dims, dim))
-        return;
-    nm_sym *s = nm_new_n(e->a, nm_sym, (size_t)row->dims.n + 1);
-    for (int i = 0; i < row->dims.n; i++)
-        s[i] = row->dims.sym[i];
-    s[row->dims.n] = dim;
-    row->dims = (nm_syms){row->dims.n + 1, s};
-}
-
-static void unknown_mesh_dim(nm_elab *e, nm_unit *u, const nm_ast_name *name)
-{
-    nm_sym dims[256];
-    int n = 0;
-    for (nm_item *i = u->item; i && n < 256; i = i->next)
-        if (i->kind == NM_ITEM_dim)
-            dims[n++] = i->name;
-    nm_sym near = nm_elab_nearest(e, name->sym, n, dims);
-    nm_elab_error(e, NULL, name->loc, "no dim is called '%s'%s%s%s [mesh-1]", name->sym,
-                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
-static void add_mesh(nm_elab *e, nm_unit *u, const nm_ast_file *file, int depth)
-{
-    for (int k = 0; k < file->n_meshes; k++)
-        for (int r = 0; r < file->mesh[k].n; r++) {
-            const nm_ast_row *row = &file->mesh[k].row[r];
-            nm_mesh_row *to = mesh_row(e, row);
-            for (int i = 0; i < row->names.n; i++) {
-                nm_item *item = find_own(u, row->names.name[i].sym);
-                if (!item || item->kind != NM_ITEM_dim)
-                    unknown_mesh_dim(e, u, &row->names.name[i]);
-                else
-                    add_mesh_dim(e, to, nm_unit_dim_name(e, u, item->name));
-            }
-        }
-    for (int i = 0; i < file->n_uses && depth < 32; i++) {
-        const nm_ast_use *use = &file->use[i];
-        nm_item *as = use->as.sym ? find_own(u, use->as.sym) : NULL;
-        if (use->file && (!use->as.sym || (as && as->unit)))
-            add_mesh(e, as ? as->unit : u, use->file, depth + 1);
-    }
-}
-
 // --- all of it -----------------------------------------------------------------------------------
 
 static void read_all(nm_elab *e, nm_unit *u, nm_item_kind kind)
@@ -523,7 +250,7 @@ static void read_all(nm_elab *e, nm_unit *u, nm_item_kind kind)
     for (nm_item *i = u->item; i; i = i->next)
         item[n - 1 - at++] = i; // in the order of the text
     for (int i = 0; i < n; i++)
-        if (item[i]->kind == kind && find_own(u, item[i]->name) == item[i])
+        if (item[i]->kind == kind && nm_unit_own(u, item[i]->name) == item[i])
             nm_item_value(e, item[i], u->frame, item[i]->loc);
 }
 
@@ -566,6 +293,6 @@ bool nm_units_load(nm_elab *e)
     if (e->m->diag->errors != before)
         return false;
     check_requires(e, e->main, e->main->file, 0);
-    add_mesh(e, e->main, e->main->file, 0);
+    nm_mesh_read(e);
     return true; // what is wrong here does not make the rest unreadable
 }
