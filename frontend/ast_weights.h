@@ -60,11 +60,6 @@ typedef enum {
     NM_MAP_tensor, // q.w | k.w = codec("a", "b") [heads hd | kv hd, d]
 } nm_ast_map_kind;
 
-typedef struct nm_ast_file_name { // one string of a map
-    nm_loc loc;
-    nm_sym sym;
-} nm_ast_file_name;
-
 typedef struct nm_ast_map {
     nm_loc loc;
     nm_ast_map_kind kind;
@@ -72,10 +67,9 @@ typedef struct nm_ast_map {
     nm_ast_configs config; // config
     nm_ast_name used;      // use: lm.hf
     int n_parts;
-    nm_ast_part *part; // scope, tensor
-    int n_names;
-    nm_ast_file_name *name; // use, scope: one; tensor: one, or the codec's
-    nm_loc layout_loc;      // tensor: of the brackets; len 0: no layout
+    nm_ast_part *part;  // scope, tensor
+    nm_ast_words names; // strings; use, scope: one; tensor: one, or the codec's
+    nm_loc layout_loc;  // tensor: of the brackets; len 0: no layout
     int n_lays;
     nm_ast_lay *lay; // tensor
     int n_maps;

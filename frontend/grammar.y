@@ -123,7 +123,7 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
        GE ">="
 
 %type <word> as opt_name flag preset_name
-%type <words> word_list flags
+%type <words> word_list flags strings
 %type <name> name label
 %type <names> names names2 keys labels
 %type <dim> dim
@@ -160,7 +160,7 @@ static void yyerror(nm_loc *at, nm_parser *ps, const char *text);
 %type <paths> paths opt_on
 %type <config> config_row
 %type <configs> config config_else
-%type <map> map source prefix strings
+%type <map> map source
 %type <maps> maps
 %type <part> part part_path
 %type <parts> parts
@@ -744,8 +744,7 @@ map:
     NAME '{' config '}'         { $$ = (nm_ast_map){.loc = @1, .kind = NM_MAP_config, .word = $1,
                                                     .config = $3}; }
   | "use" name STRING           { $$ = (nm_ast_map){.loc = @$, .kind = NM_MAP_use, .used = $2};
-                                  nm_ast_file_name prefix = {.loc = $3.loc, .sym = $3.sym};
-                                  NM_PUSH(ps, $$.n_names, $$.name, prefix); }
+                                  PUSH($$.names, word, $3); }
   | parts '=' source '{' maps '}' { $$ = $3;
                                   $$.kind = NM_MAP_scope;
                                   $$.loc = @1;
@@ -763,24 +762,14 @@ map:
                                   $$.lay = $4.lay; }
   ;
 
-strings:
-    STRING                      { $$ = (nm_ast_map){0};
-                                  nm_ast_file_name one = {.loc = $1.loc, .sym = $1.sym};
-                                  NM_PUSH(ps, $$.n_names, $$.name, one); }
-  | strings ',' STRING          { $$ = $1;
-                                  nm_ast_file_name one = {.loc = $3.loc, .sym = $3.sym};
-                                  NM_PUSH(ps, $$.n_names, $$.name, one); }
-  ;
-
-prefix:
-    STRING                      { $$ = (nm_ast_map){0};
-                                  nm_ast_file_name one = {.loc = $1.loc, .sym = $1.sym};
-                                  NM_PUSH(ps, $$.n_names, $$.name, one); }
-  ;
-
 source:
-    prefix
-  | NAME '(' strings ')'        { $$ = $3; $$.word = $1; }
+    STRING                      { $$ = (nm_ast_map){0}; PUSH($$.names, word, $1); }
+  | NAME '(' strings ')'        { $$ = (nm_ast_map){.word = $1, .names = $3}; }
+  ;
+
+strings:
+    STRING                      { $$ = (nm_ast_words){0}; PUSH($$, word, $1); }
+  | strings ',' STRING          { $$ = $1; PUSH($$, word, $3); }
   ;
 
 config:

@@ -76,7 +76,7 @@ static void check_codec(nm_weights_ctx *c, const nm_ast_map *map)
         c->ok = nm_error(c->m->diag, map->word.loc,
                          "no codec is called '%s'; there is mxfp4(\"blocks\", \"scales\") [map-4]",
                          map->word.sym);
-    else if (map->n_names != 2)
+    else if (map->names.n != 2)
         c->ok = nm_error(c->m->diag, map->word.loc,
                          "mxfp4 takes two tensors, the blocks and the scales [map-4]");
 }
@@ -91,7 +91,7 @@ static bool is_whole(nm_weights_ctx *c, const nm_ast_map *map, const nm_param *c
             has = param[k], n++;
     if (n && n < map->n_parts && !c->out->misfit)
         c->out->misfit = nm_sym_fmt(c->m, "%s is one of %d parts of \"%s\", and not all are there",
-                                    has->path, map->n_parts, map->name[0].sym);
+                                    has->path, map->n_parts, map->names.word[0].sym);
     return n == map->n_parts;
 }
 
@@ -114,7 +114,7 @@ static void enter_scope(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *
     }
     nm_scope inner = {.loc = map->loc, .use = s->use};
     inner.path = nm_sym_fmt(c->m, "%s%s.", s->path, map->part[0].path);
-    inner.prefix = nm_sym_fmt(c->m, "%s%s", s->prefix, map->name[0].sym);
+    inner.prefix = nm_sym_fmt(c->m, "%s%s", s->prefix, map->names.word[0].sym);
     walk_maps(c, &inner, map->n_maps, map->map);
 }
 
@@ -148,7 +148,7 @@ static void take_in(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map)
         return;
     }
     nm_scope inner = {.path = s->path, .loc = name->loc, .use = use};
-    inner.prefix = nm_sym_fmt(c->m, "%s%s", s->prefix, map->name[0].sym);
+    inner.prefix = nm_sym_fmt(c->m, "%s%s", s->prefix, map->names.word[0].sym);
     walk_maps(c, &inner, w->n_maps, w->map);
 }
 

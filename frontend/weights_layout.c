@@ -173,9 +173,9 @@ bool nm_weights_check_layout(nm_weights_ctx *c, const nm_scope *scope, const nm_
     if (!read_views(&s) || !read_braces(&s, scope->prefix, scope->loc))
         return false;
     seen outer = s; // each name of a codec has the same {dims}
-    for (int i = 0; i < map->n_names; i++) {
+    for (int i = 0; i < map->names.n; i++) {
         s = outer;
-        if (!read_braces(&s, map->name[i].sym, map->name[i].loc))
+        if (!read_braces(&s, map->names.word[i].sym, map->names.word[i].loc))
             return false;
     }
     return read_layout(&s);

@@ -219,7 +219,7 @@ static bool agrees(place *l, int k)
         return true;
     return nm_error(m->diag, l->map->part[k].loc,
                     "for %s the tensor \"%s\" is [%s], and for %s it is [%s] [map-3]", b->param,
-                    l->map->name[0].sym, shape_str(m, b), a->param, shape_str(m, a));
+                    l->map->names.word[0].sym, shape_str(m, b), a->param, shape_str(m, a));
 }
 
 bool nm_weights_place(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *map,
@@ -236,9 +236,9 @@ bool nm_weights_place(nm_weights_ctx *c, const nm_scope *s, const nm_ast_map *ma
             return false;
     for (int k = 0; k < map->n_parts; k++) {
         nm_part_of *part = &l.part[k];
-        part->name = name_of(&l, k, map->name[0].sym);
+        part->name = name_of(&l, k, map->names.word[0].sym);
         part->codec = map->word.sym;
-        part->scales = map->n_names > 1 ? name_of(&l, k, map->name[1].sym) : NULL;
+        part->scales = map->names.n > 1 ? name_of(&l, k, map->names.word[1].sym) : NULL;
         map->n_lays ? lay_down_all(&l, k) : lay_down_own(&l, k);
         if (!agrees(&l, k))
             return false;
