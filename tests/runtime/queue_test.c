@@ -161,12 +161,12 @@ static void test_troubles(void)
 enum { FIRST, LAST_ASYNC, AT_ONCE, ALONE, LONG, N_ROWS = LONG + NMRT_MAX_BATCH + 2, ROOM = 128 };
 
 #define REDUCE(name, axes, more, async)                                                            \
-    {name, "t.nm:7", NMDRV_ALL_REDUCE, NMDRV_I64, 0, axes, -1, 0, 0, more, async}
+    name, "t.nm:7", NMDRV_ALL_REDUCE, NMDRV_I64, 0, axes, -1, 0, 0, more, async
 static nmdrv_collective rows[N_ROWS] = {
-    [FIRST] = REDUCE("all_reduce.first", 1 << NMDRV_CPR, 1, 0),
-    [LAST_ASYNC] = REDUCE("all_reduce.last", 1 << NMDRV_CPR, 0, 1),
-    [AT_ONCE] = REDUCE("all_reduce.at_once", 1 << NMDRV_CPR, 0, 0),
-    [ALONE] = REDUCE("all_reduce.alone", 1 << NMDRV_PP, 0, 1),
+    [FIRST] = {REDUCE("all_reduce.first", 1 << NMDRV_CPR, 1, 0)},
+    [LAST_ASYNC] = {REDUCE("all_reduce.last", 1 << NMDRV_CPR, 0, 1)},
+    [AT_ONCE] = {REDUCE("all_reduce.at_once", 1 << NMDRV_CPR, 0, 0)},
+    [ALONE] = {REDUCE("all_reduce.alone", 1 << NMDRV_PP, 0, 1)},
 };
 static const nmdrv_func func = {.name = "train.micro"};
 
@@ -180,8 +180,8 @@ typedef struct machine {
 static nmdrv_program make_program(void)
 {
     for (int i = LONG; i < N_ROWS; i++)
-        rows[i] = (nmdrv_collective)REDUCE("all_reduce.long", 1 << NMDRV_CPR, i + 1 < N_ROWS,
-                                           i + 1 == N_ROWS);
+        rows[i] = (nmdrv_collective){
+            REDUCE("all_reduce.long", 1 << NMDRV_CPR, i + 1 < N_ROWS, i + 1 == N_ROWS)};
     return (nmdrv_program){.n_collectives = N_ROWS, .collective = rows};
 }
 
