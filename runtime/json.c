@@ -62,6 +62,38 @@ static nmrt_status add_node(parser *p, nmrt_json_kind kind, int *index)
     return NMRT_OK;
 }
 
+static int hex4(const char *s)
+{
+    int x = 0;
+    for (int i = 0; i < 4; i++) {
+        static const char digits[] = "0123456789abcdefABCDEF";
+        const char *d = s[i] ? strchr(digits, s[i]) : NULL;
+        if (!d)
+            return -1;
+        x = x * 16 + (int)(d - digits) - (d - digits < 16 ? 0 : 6);
+    }
+    return x;
+}
+
+// The character of the escape at text[at], which is behind a backslash; *length: its bytes. -1: it
+// is none.
+static int read_escape(const char *text, size_t n, size_t at, size_t *length)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *simple = at < n && text[at] ? strchr(from, text[at]) : NULL;
+    *length = 1;
+    if (simple)
+        return (unsigned char)to[simple - from];
+    int c = n - at >= 5 && text[at] == 'u' ? hex4(text + at + 1) : -1;
+    *length = 5;
+    if (c < 0xD800 || c > 0xDFFF)
+        return c;
+    bool pair = c < 0xDC00 && n - at >= 11 && text[at + 5] == '\\' && text[at + 6] == 'u';
+    int low = pair ? hex4(text + at + 7) : -1;
+    *length = 11;
+    return low >= 0xDC00 && low <= 0xDFFF ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00) : -1;
+}
+
 // Behind the opening quote: up to the closing one.
 static nmrt_status scan_string(parser *p, const char **text, uint32_t *length)
 {
@@ -69,8 +101,10 @@ static nmrt_status scan_string(parser *p, const char **text, uint32_t *length)
     for (; p->at < p->n && p->text[p->at] != '"'; p->at++) {
         if ((unsigned char)p->text[p->at] < 0x20)
             return bad(p, "a control character in a string");
-        if (p->text[p->at] == '\\')
-            p->at++;
+        size_t escape = 0;
+        if (p->text[p->at] == '\\' && read_escape(p->text, p->n, p->at + 1, &escape) < 0)
+            return bad(p, "a \\ that escapes nothing, or half of a pair of surrogates");
+        p->at += escape;
     }
     if (p->at >= p->n || p->at - from > UINT32_MAX)
         return bad(p, "a string without an end");
@@ -211,15 +245,31 @@ int nmrt_json_first(const nmrt_json *doc, int node)
     return node < 0 ? -1 : doc->node[node].first;
 }
 
-int nmrt_json_get(const nmrt_json *doc, int object, const char *key)
+bool nmrt_json_is_named(const nmrt_json_node *member, const char *key, size_t n)
 {
-    size_t n = strlen(key);
+    if (!memchr(member->key, '\\', member->n_key))
+        return member->n_key == n && memcmp(member->key, key, n) == 0;
+    nmrt_text name = {0};
+    bool same = nmrt_json_unescape(member->key, member->n_key, &name) && name.n == n &&
+                memcmp(name.at, key, n) == 0;
+    nmrt_text_release(&name);
+    return same;
+}
+
+int nmrt_json_member(const nmrt_json *doc, int object, const char *key, size_t n)
+{
+    int found = -1;
     if (object < 0 || doc->node[object].kind != NMRT_JSON_OBJECT)
         return -1;
     for (int i = doc->node[object].first; i >= 0; i = doc->node[i].next)
-        if (doc->node[i].n_key == n && memcmp(doc->node[i].key, key, n) == 0)
-            return i;
-    return -1;
+        if (nmrt_json_is_named(&doc->node[i], key, n))
+            found = i;
+    return found;
+}
+
+int nmrt_json_get(const nmrt_json *doc, int object, const char *key)
+{
+    return nmrt_json_member(doc, object, key, strlen(key));
 }
 
 bool nmrt_json_int(const nmrt_json *doc, int node, int64_t *value)
@@ -236,18 +286,6 @@ bool nmrt_json_int(const nmrt_json *doc, int node, int64_t *value)
     }
     *value = s[0] == '-' ? -(int64_t)x : (int64_t)x;
     return true;
-}
-
-static int hex4(const char *s)
-{
-    int x = 0;
-    for (int i = 0; i < 4; i++) {
-        const char *digits = "0123456789abcdef", *d = s[i] ? strchr(digits, s[i] | 0x20) : NULL;
-        if (!d)
-            return -1;
-        x = x * 16 + (int)(d - digits);
-    }
-    return x;
 }
 
 // Of a character up to U+10FFFF.
@@ -300,25 +338,6 @@ bool nmrt_json_unquote(const char *text, size_t n, char *out, size_t cap)
         return false;
     out[k] = 0;
     return true;
-}
-
-// The character of the escape at text[at], which is behind a backslash; *length: its bytes. -1: it
-// is none.
-static int read_escape(const char *text, size_t n, size_t at, size_t *length)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    const char *simple = at < n && text[at] ? strchr(from, text[at]) : NULL;
-    *length = 1;
-    if (simple)
-        return (unsigned char)to[simple - from];
-    int c = n - at >= 5 && text[at] == 'u' ? hex4(text + at + 1) : -1;
-    *length = 5;
-    if (c < 0xD800 || c > 0xDFFF)
-        return c;
-    bool pair = c < 0xDC00 && n - at >= 11 && text[at + 5] == '\\' && text[at + 6] == 'u';
-    int low = pair ? hex4(text + at + 7) : -1;
-    *length = 11;
-    return low >= 0xDC00 && low <= 0xDFFF ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00) : -1;
 }
 
 bool nmrt_json_unescape(const char *text, size_t n, nmrt_text *out)

@@ -36,8 +36,13 @@ typedef struct nmrt_json { // nodes in the order of the text; node 0 is the whol
 nmrt_status nmrt_json_parse(nmrt_json *doc, const char *text, size_t n, nmrt_error *e);
 void nmrt_json_release(nmrt_json *doc);
 
-// Each takes a node or -1 and answers -1 or false if it is not what was asked for.
+// Is the member of this name, its escapes resolved?
+bool nmrt_json_is_named(const nmrt_json_node *member, const char *key, size_t n);
+
+// Each takes a node or -1 and answers -1 or false if it is not what was asked for. Of several
+// members of one name the last counts, as in Python and JavaScript.
 int nmrt_json_get(const nmrt_json *doc, int object, const char *key);
+int nmrt_json_member(const nmrt_json *doc, int object, const char *key, size_t n); // of n bytes
 bool nmrt_json_int(const nmrt_json *doc, int node,
                    int64_t *value); // whole numbers without exponent
 bool nmrt_json_string(const nmrt_json *doc, int node, char *out, size_t cap);

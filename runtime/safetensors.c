@@ -109,10 +109,8 @@ static nmrt_status read_tensors(nmrt_safetensors *st, const nmrt_json *doc, nmrt
     if (!st->tensor)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the header");
     for (int i = nmrt_json_first(doc, 0); i >= 0; i = doc->node[i].next) {
-        const nmrt_json_node *member = &doc->node[i];
-        if (member->n_key == 12 && memcmp(member->key, "__metadata__", 12) == 0)
-            continue;
-        NMRT_TRY(read_tensor(st, doc, i, e));
+        if (!nmrt_json_is_named(&doc->node[i], "__metadata__", 12))
+            NMRT_TRY(read_tensor(st, doc, i, e));
     }
     return NMRT_OK;
 }

@@ -1,11 +1,8 @@
 // A line of JSONL. All of it must be JSON (RFC 8259) in UTF-8, not only the member that is read: a
-// line that is damaged elsewhere is a line to be told of. Of other strings, escapes are not looked
-// at.
+// line that is damaged elsewhere is a line to be told of.
 #include "runtime/corpus/line.h"
 
 #include "runtime/tokenizer/utf8.h"
-
-#include <string.h>
 
 static const char *kind_name(nmrt_json_kind kind)
 {
@@ -18,23 +15,12 @@ static const char *kind_name(nmrt_json_kind kind)
     return names[kind];
 }
 
-// The member that counts of several of one name is the last, as in Python and JavaScript.
-static int last_member(const nmrt_json *doc, const char *key)
-{
-    int found = -1;
-    size_t n = strlen(key);
-    for (int i = doc->node[0].first; i >= 0; i = doc->node[i].next)
-        if (doc->node[i].n_key == n && memcmp(doc->node[i].key, key, n) == 0)
-            found = i;
-    return found;
-}
-
 static nmrt_status find_texts(nmrt_line *l, const char *key, nmrt_error *e)
 {
     const nmrt_json *doc = &l->json;
     if (doc->node[0].kind != NMRT_JSON_OBJECT)
         return nmrt_fail(e, NMRT_CORRUPT, "it is %s, not an object", kind_name(doc->node[0].kind));
-    int node = last_member(doc, key);
+    int node = nmrt_json_get(doc, 0, key);
     if (node < 0)
         return nmrt_fail(e, NMRT_CORRUPT, "it has no \"%s\"", key);
     nmrt_json_kind kind = doc->node[node].kind;
@@ -76,11 +62,6 @@ nmrt_status nmrt_line_next(nmrt_line *l, bool *end, nmrt_error *e)
     const nmrt_json_node *node = &l->json.node[l->next];
     l->next = node->next;
     l->text.n = 0;
-    if (!nmrt_json_unescape(node->text, node->n_text, &l->text))
-        return nmrt_fail(e, NMRT_CORRUPT,
-                         "a string has a \\ that escapes nothing, or half of a "
-                         "pair of surrogates");
-    if (l->text.failed)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for a string");
-    return NMRT_OK;
+    bool whole = nmrt_json_unescape(node->text, node->n_text, &l->text) && !l->text.failed;
+    return whole ? NMRT_OK : nmrt_fail(e, NMRT_WORLD, "no memory for a string");
 }

@@ -13,13 +13,8 @@ int nmrt_config_find(const nmrt_json *doc, const char *key)
 {
     int node = doc->n ? 0 : -1;
     while (node >= 0 && *key) {
-        char name[128];
         size_t n = strcspn(key, ".");
-        if (n >= sizeof name)
-            return -1;
-        memcpy(name, key, n);
-        name[n] = 0;
-        node = nmrt_json_get(doc, node, name);
+        node = nmrt_json_member(doc, node, key, n);
         key += n + (key[n] == '.');
     }
     return node >= 0 && doc->node[node].kind == NMRT_JSON_NULL ? -1 : node;

@@ -1,13 +1,4 @@
 #!/usr/bin/env bash
-# A short run of the fuzzer of IR text from its corpus; longer: tests/fuzz/nmir.sh SECONDS
-cd "$(dirname "$0")/../.." || exit 1
-fuzz=build/fuzz/nmir_fuzz
-[ -x $fuzz ] || { echo "no $fuzz: run cmake --build build first" >&2; exit 1; }
-new=$(mktemp -d)
-trap 'rm -rf "$new"' EXIT
-$fuzz -max_total_time="${1:-10}" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -verbosity=0 -print_final_stats=0 \
-    -artifact_prefix="$new/" -dict=tests/fuzz/nmir.dict "$new" tests/fuzz/corpus-nmir tests/ir tests/passes && exit 0
-for crash in "$new"/crash-* "$new"/timeout-* "$new"/oom-*; do
-    [ -e "$crash" ] && cp "$crash" build/fuzz/ && echo "kept: build/fuzz/${crash##*/}"
-done
-exit 1
+# The fuzzer of IR text from its corpus; longer: tests/fuzz/nmir.sh SECONDS
+. "$(dirname "$0")/lib.sh"
+fuzz nmir 15000 "${1:-}" "$(files tests/fuzz/corpus-nmir tests/ir tests/passes)" -max_len=4096 -dict=tests/fuzz/nmir.dict

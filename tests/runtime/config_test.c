@@ -95,9 +95,40 @@ static void check_print(void)
                "  \"rms_norm_eps\": 1e-05,\n  \"max_position_embeddings\": 512\n}\n"));
 }
 
+// What is written again says what the rows say, whatever it was made of.
+static void check_print_again(void)
+{
+    static const char *const base[] = {
+        "{\"hidden_act\": {\"a\": 1, \"b\": 2}}",        // an object for a word
+        "{\"rope_parameters\": [1], \"rope_theta\": 2}", // a list for an object
+        "{\"rope_scaling\": {\"factor\": 1}, \"rope_scaling\": {\"factor\": 2}}",
+        "{\"rope_scaling\": {\"factor\": 2, \"factor\": 2}}",   // and all of them go
+        "{\"hidden_act\": \"silu\", \"hidden_act\": \"gelu\"}", // the last counts
+        "{\"hidden_act\": \"gelu\", \"hidden_act\": null}",
+        "{\"hidden\\u005fact\": \"gelu\"}",
+        "{\"\": 1, \".\": 2, \"rope_theta.x\": 3, \"x\": {}}",
+        "{}",
+    };
+    for (size_t i = 0; i < sizeof base / sizeof *base; i++) {
+        nmrt_text out = {0};
+        CHECK(nmrt_config_print(&map, base[i], strlen(base[i]), "float32", &out, &e) == NMRT_OK);
+        CHECK(fits(out.at));
+        if (!fits(out.at))
+            fprintf(stderr, "%s\n%s%s\n", base[i], out.at, e.text);
+        nmrt_text_release(&out);
+    }
+    CHECK(!fits("{\"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5, \"hidden_act\": \"gelu\"}"));
+    CHECK(prints("{\"hidden_act\": {\"a\": 1}, \"\": {}, \"rms_norm_eps\": 1e-5,"
+                 " \"max_position_embeddings\": 7, \"max_position_embeddings\": 8}",
+                 "float32",
+                 "{\n  \"hidden_act\": \"silu\",\n  \"\": {},\n  \"rms_norm_eps\": 1e-5,\n"
+                 "  \"max_position_embeddings\": 7,\n  \"max_position_embeddings\": 8\n}\n"));
+}
+
 int main(void)
 {
     check_refusals();
     check_print();
+    check_print_again();
     return check_result();
 }

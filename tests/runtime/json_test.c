@@ -39,10 +39,35 @@ static void test_grammar(void)
         "\"\\u00e9\\n\\\"\"",
     };
     static const char *const bad[] = {
-        "",           " ",       "01",          "1.",     "-",   "1e",     "[1,]",
-        "[1 2]",      "{\"a\"}", "{\"a\": 1,}", "{a: 1}", "\"",  "\"\\",   "tru",
-        "nul",        "[",       "]",           "{",      "1 1", "\"\n\"", "[1}",
-        "{\"a\": 1]", "+1",      ".5",          "\"a\"b",
+        "",
+        " ",
+        "01",
+        "1.",
+        "-",
+        "1e",
+        "[1,]",
+        "[1 2]",
+        "{\"a\"}",
+        "{\"a\": 1,}",
+        "{a: 1}",
+        "\"",
+        "\"\\",
+        "tru",
+        "nul",
+        "[",
+        "]",
+        "{",
+        "1 1",
+        "\"\n\"",
+        "[1}",
+        "{\"a\": 1]",
+        "+1",
+        ".5",
+        "\"a\"b",
+        "\"\\x\"",
+        "\"\\ud83d\"",
+        "\"\\\1\"",
+        "\"\\u\x10\x10\x10\x10\"",
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         CHECK(is_json(good[i]));
@@ -53,7 +78,7 @@ static void test_grammar(void)
 static void test_values(void)
 {
     const char *text = "{\"n\": -42, \"s\": \"a\\\"b\\u00e9\", \"list\": [1, 2, 3], \"x\": 1.5, "
-                       "\"big\": 9223372036854775808}";
+                       "\"big\": 9223372036854775808, \"key\": 2, \"k\\u0065y\": 3}";
     nmrt_json doc;
     char *copy, s[16];
     int64_t n = 0;
@@ -65,6 +90,8 @@ static void test_values(void)
     CHECK(nmrt_json_string(&doc, nmrt_json_get(&doc, 0, "s"), s, sizeof s) &&
           strcmp(s, "a\"b\xc3\xa9") == 0);
     CHECK(!nmrt_json_string(&doc, nmrt_json_get(&doc, 0, "s"), s, 4));
+    CHECK(nmrt_json_int(&doc, nmrt_json_get(&doc, 0, "key"), &n) && n == 3); // the last
+    CHECK(nmrt_json_get(&doc, 0, "k\\u0065y") < 0);
     int64_t sum = 0;
     for (int i = nmrt_json_first(&doc, nmrt_json_get(&doc, 0, "list")); i >= 0;
          i = doc.node[i].next)
