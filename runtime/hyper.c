@@ -139,6 +139,7 @@ const nmrt_hyper_about *nmrt_hyper_about_find(const char *flag)
         {"gamma", "the learning rate's factor at every decay", 0, INFINITY, true, false},
         {"every", "steps between two decays", 0, INFINITY, true, false},
         {"betas", "decay of the gradient's mean and of its square's mean", 0, 1, false, true},
+        {"decay", "step t keeps 1 - 1 / t^decay of the mean of squares", 0, 1, true, false},
         {"eps", "added to a denominator", 0, INFINITY, true, false},
         {"weight-decay", "decoupled decay of weights", 0, INFINITY, false, false},
         {"momentum", "decay of the gradient's mean", 0, 1, false, true},
