@@ -8,7 +8,8 @@
 
 #include "runtime/metrics.h"
 
-// Opens a new file in dir (NULL: none), which is there, for a run that goes on behind `step`.
+// Opens a new file in dir (NULL: none), which is there, for a run that goes on behind `step`. Where
+// its head cannot be written it fails with the log open, and the head waits as rows do.
 nmrt_status nmrt_events_open(nmrt_log *log, const char *dir, int64_t step, nmrt_error *e);
 // Appends what metrics.jsonl has of the step.
 nmrt_status nmrt_events_add(nmrt_log *log, const nmrt_row *row, const nmrt_engine *en,

@@ -52,7 +52,13 @@ static nmrt_status open_logs(nmrt_trainer *t, nmrt_error *e)
 {
     const char *dir = t->comm->rank ? NULL : t->o->log_dir;
     NMRT_TRY(nmrt_metrics_open(&t->metrics, dir, t->at.step, &t->curve, e));
-    return nmrt_events_open(&t->events, t->o->tensorboard ? dir : NULL, t->at.step, e);
+    nmrt_status status =
+        nmrt_events_open(&t->events, t->o->tensorboard ? dir : NULL, t->at.step, e);
+    if (status == NMRT_OK || t->events.fd < 0)
+        return status;
+    fprintf(t->out->note, "warning: %s\n",
+            e->text); // the disk is full: what waits is written later
+    return NMRT_OK;
 }
 
 static nmrt_status open_outputs(nmrt_trainer *t, nmrt_error *e)

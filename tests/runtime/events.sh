@@ -29,3 +29,9 @@ files=("$work"/logs/events.out.tfevents.*)
 [ "$(sed -n 2p "$work/more")" = '{"step": 9, session 1}' ]
 [ "$(tail -n +3 "$work/more" | sed -E 's/.*"step": ([0-9]+),.*/\1/' | xargs)" = "9 10 11 12" ]
 expect '--tensorboard needs --log-dir DIR' "$fake" "${flags[@]:0:4}" --tensorboard
+
+# a disk that is full from the start ends no run, either
+out=$(bash -c 'ulimit -f 0; exec "$@"' - "$fake" "${flags[@]:0:10}" --log-dir "$work/full" --tensorboard 2>&1) && exit 1
+grep -q '^warning: cannot write .*/events.out.tfevents.*; what follows is kept in memory' <<<"$out"
+grep -q '^done at step 12 of 12' <<<"$out"
+grep -qE '^error: cannot write .*; its last [0-9]+ bytes are lost' <<<"$out"
