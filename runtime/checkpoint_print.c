@@ -73,9 +73,12 @@ static nmrt_status print_stored_again(const nmrt_json *doc, const nmrt_stored *s
 
 // --- the index, written ------------------------------------------------------------------------
 
+// Those of a run that goes on from it, too, unless it is given others: an import decides none.
 static void print_flags(const nmrt_options *o, nmrt_text *out)
 {
     const char *comma = "";
+    if (o->imports)
+        return;
     for (int i = 0; i < nmrt_n_options; i++)
         if (nmrt_option_table[i].verbs & NMRT_TRAIN) {
             nmrt_text_add(out, "%s\n    \"%s\": ", comma, nmrt_option_table[i].name);

@@ -108,7 +108,7 @@ static void default_global_batch(nmrt_options *o, const nmrt_run *run, const nmr
     if (o->global_batch)
         return;
     o->rampup.global = o->global_batch = o->micro_batch * dp;
-    if (o->verb == NMRT_TRAIN && dp > 1 && !ranks->rank)
+    if (o->verb == NMRT_TRAIN && !o->imports && dp > 1 && !ranks->rank)
         fprintf(run->out->note,
                 "note: a step is %lld samples, --micro-batch x dp: give --global-batch for the "
                 "same steps on every mesh\n",
@@ -238,6 +238,7 @@ static int run_verb(const nmrt_choice *on, const nmrt_options *o, const char *bi
         note_flags(on, o, &out);
     switch (o->verb) {
     case NMRT_TRAIN:
+    case NMRT_IMPORT:
     case NMRT_EVAL: return run_ranks(on, o, &out);
     case NMRT_GENERATE: return exit_code(nmrt_generate(on, o, &out, &e), &e);
     case NMRT_EXPORT: return exit_code(nmrt_export(program, o, &out, &e), &e);

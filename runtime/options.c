@@ -16,7 +16,8 @@ enum {
     G = NMRT_GENERATE,
     I = NMRT_INFO,
     P = NMRT_PLAN,
-    X = NMRT_EXPORT
+    X = NMRT_EXPORT,
+    M = NMRT_IMPORT
 };
 
 const nmrt_option nmrt_option_table[] = {
@@ -32,6 +33,7 @@ const nmrt_verb_info nmrt_verbs[] = {
     {NMRT_EVAL, "eval", "the loss of a checkpoint on a text"},
     {NMRT_GENERATE, "generate", "let a checkpoint write"},
     {NMRT_INFO, "info", "what this binary holds"},
+    {NMRT_IMPORT, "import", "make a checkpoint of a folder of another library's weights"},
     {NMRT_EXPORT, "export", "write weights as a folder that other libraries read"},
     {NMRT_PLAN, "plan", "the best meshes to train it on a cluster of GPUs"},
     {NMRT_HELP, "help", "help, or help VERB: the flags of a verb"},
@@ -366,6 +368,14 @@ static bool asks_for_help(nmrt_options *o, const cursor *c)
 
 // --- all of it --------------------------------------------------------------------------------
 
+// One sample a micro-batch: none is computed.
+static void import_by_train(nmrt_options *o)
+{
+    o->imports = true;
+    o->verb = NMRT_TRAIN;
+    o->micro_batch = 1;
+}
+
 nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, int argc, char **argv,
                                nmrt_text *problems)
 {
@@ -391,6 +401,8 @@ nmrt_status nmrt_options_parse(nmrt_options *o, const nmdrv_program *program, in
     nmrt_hypers_default(&o->hypers, o->steps);
     if (!problems->n)
         nmrt_options_check(o, problems);
+    if (!problems->n && o->verb == NMRT_IMPORT)
+        import_by_train(o);
     return problems->n ? NMRT_USAGE : NMRT_OK;
 }
 

@@ -14,7 +14,8 @@ typedef enum {
     NMRT_INFO = 8,
     NMRT_HELP = 16,
     NMRT_PLAN = 32,
-    NMRT_EXPORT = 64
+    NMRT_EXPORT = 64,
+    NMRT_IMPORT = 128
 } nmrt_verb;
 
 typedef const char *nmrt_option_STRING, *nmrt_option_CHOICE;
@@ -35,6 +36,7 @@ typedef struct nmrt_options {
 #define OPTION(field, name, arg, kind, verbs, group, def, help) nmrt_option_##kind field;
 #include "runtime/options.def"
 #undef OPTION
+    bool imports;               // the verb is import, which runs as train, without a step
     bool given[NMRT_N_OPTIONS]; // a flag set option i
     nmrt_hypers hypers;
     nmrt_recompute ways;         // what --recompute says of them

@@ -117,6 +117,14 @@ static void check_weights(const nmrt_options *o, nmrt_text *problems)
                       o->init);
 }
 
+static void check_import(const nmrt_options *o, nmrt_text *problems)
+{
+    if (!o->init)
+        nmrt_text_add(problems, "--init hf:DIR is missing: the folder to read\n");
+    if (!o->save)
+        nmrt_text_add(problems, "--save DIR is missing: where the checkpoint is to be\n");
+}
+
 static void check_export(const nmrt_options *o, nmrt_text *problems)
 {
     if (!o->out)
@@ -148,6 +156,8 @@ void nmrt_options_check(nmrt_options *o, nmrt_text *problems)
     o->rampup = nmrt_rampup_parse(o->rampup_batch_size, o->global_batch, problems);
     if (o->verb == NMRT_TRAIN && o->micro_batch > 0)
         check_train(o, problems);
+    if (o->verb == NMRT_IMPORT)
+        check_import(o, problems);
     if (o->verb == NMRT_EXPORT)
         check_export(o, problems);
     if (o->verb == NMRT_PLAN)

@@ -63,8 +63,9 @@ static nmrt_status open_logs(nmrt_trainer *t, nmrt_error *e)
 
 static nmrt_status open_outputs(nmrt_trainer *t, nmrt_error *e)
 {
+    int64_t last = t->o->imports ? -1 : t->at.step; // of the checkpoints that may be there
     if (t->o->save)
-        NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, t->at.step, &t->passed, e));
+        NMRT_TRY(nmrt_saver_open(&t->saver, &t->en, t->o, last, &t->passed, e));
     NMRT_TRY(nmrt_train_keep_companions(t, e));
     nmrt_saver_promise(t->saver, &t->metrics);
     nmrt_saver_promise(t->saver, &t->events);
@@ -116,6 +117,16 @@ static nmrt_status open_engine(nmrt_trainer *t, nmrt_error *e)
     return nmrt_pipe_open(&t->eval_pipe, &t->setup, &t->en, t->comm, &t->setup.eval, NULL, e);
 }
 
+static nmrt_status import_weights(nmrt_trainer *t, nmrt_error *e)
+{
+    NMRT_TRY(open_engine(t, e));
+    NMRT_TRY(nmrt_train_begin(t, e));
+    NMRT_TRY(open_outputs(t, e));
+    NMRT_TRY(nmrt_train_save_last(t, e));
+    fprintf(t->out->text, "checkpoint: %s\n", t->at.path);
+    return NMRT_OK;
+}
+
 static nmrt_status train(nmrt_trainer *t, int local_ranks, nmrt_error *e)
 {
     NMRT_TRY(find_functions(t, e));
@@ -123,6 +134,8 @@ static nmrt_status train(nmrt_trainer *t, int local_ranks, nmrt_error *e)
     if (t->o->dry_run)
         return dry_run(t, e);
     NMRT_TRY(nmrt_setup_check_memory(&t->setup, local_ranks, e));
+    if (t->o->imports)
+        return import_weights(t, e);
     NMRT_TRY(nmrt_train_open_data(t, e));
     t->numbers = calloc((size_t)t->o->hypers.n + 1, sizeof *t->numbers);
     if (!t->numbers)

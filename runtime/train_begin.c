@@ -105,8 +105,10 @@ static nmrt_status keep_companions(const nmrt_trainer *t, nmrt_error *e)
     nmrt_companions c = {0};
     if (*t->at.path)
         c.from = nmrt_companions_find(t->at.path, folder) ? folder : NULL;
-    else if (t->o->init)
+    else if (t->o->init) {
         c.from = nmrt_init_folder(t->o->init, map);
+        c.imported = true;
+    }
     if (takes_tokenizer(t))
         c.tokenizer = t->o->tokenizer;
     return nmrt_companions_save(t->o->save, &c, e);

@@ -50,8 +50,7 @@ static void save_now_and_then(nmrt_trainer *t)
     warn(t, save(t, &e), &e);
 }
 
-// At the end all is waited for, and a last save that failed is tried once more.
-static nmrt_status save_last(nmrt_trainer *t, nmrt_error *e)
+nmrt_status nmrt_train_save_last(nmrt_trainer *t, nmrt_error *e)
 {
     nmrt_status status = nmrt_checkpoint_wait(t->saver, &t->at, e);
     warn(t, status, e);
@@ -180,7 +179,7 @@ nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e)
     if (status == NMRT_OK)
         finish_trace(t);
     if (status == NMRT_OK)
-        status = save_last(t, e);
+        status = nmrt_train_save_last(t, e);
     if (status == NMRT_OK)
         status = end_of_data(t, e);
     if (status == NMRT_OK)

@@ -56,6 +56,8 @@ nmrt_status nmrt_train_one_step(nmrt_trainer *t,
 
 // All steps, and what belongs to them: checkpoints, evaluations, rows, the trace; then the end.
 nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e);
+// At the end all is waited for, and a last save that failed is tried once more.
+nmrt_status nmrt_train_save_last(nmrt_trainer *t, nmrt_error *e);
 
 // --- train_data.c
 

@@ -2,12 +2,14 @@
 #include "runtime/foreign/companions.h"
 
 #include "runtime/aside.h"
+#include "runtime/foreign/record.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-typedef enum { OF_MODEL, OF_TOKENIZER, OF_EXPORT } belongs; // OF_EXPORT: an export writes its own
+// OF_EXPORT: an export writes its own. OF_RECORD: an import makes it, an export reads it.
+typedef enum { OF_MODEL, OF_TOKENIZER, OF_EXPORT, OF_RECORD } belongs;
 
 typedef struct companion {
     const char *name;
@@ -26,6 +28,7 @@ static const companion companions[] = {
     {"merges.txt", OF_TOKENIZER},
     {"chat_template.jinja", OF_TOKENIZER},
     {"preprocessor_config.json", OF_MODEL},
+    {nmrt_record_name, OF_RECORD},
 };
 enum { N_COMPANIONS = sizeof companions / sizeof *companions };
 
@@ -108,10 +111,13 @@ static nmrt_status copy_tokenizer(const char *tokenizer, const char *folder, nmr
 
 static nmrt_status fill(const nmrt_companions *c, const char *folder, nmrt_error *e)
 {
-    int kinds = 1 << OF_EXPORT | 1 << OF_MODEL | (c->tokenizer ? 0 : 1 << OF_TOKENIZER);
+    int kinds = 1 << OF_EXPORT | 1 << OF_MODEL | (c->tokenizer ? 0 : 1 << OF_TOKENIZER) |
+                (c->imported ? 0 : 1 << OF_RECORD);
     NMRT_TRY(nmrt_dir_make(folder, e));
     if (c->from)
         NMRT_TRY(copy_kinds(c->from, folder, kinds, e));
+    if (c->imported)
+        NMRT_TRY(nmrt_record_write(c->from, folder, e));
     if (c->tokenizer)
         NMRT_TRY(copy_tokenizer(c->tokenizer, folder, e));
     return nmrt_dir_sync(folder, e);

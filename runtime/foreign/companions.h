@@ -15,6 +15,7 @@ bool nmrt_companions_tokenizer(const char *checkpoint, char path[NMRT_PATH]);
 // What a folder of companions is made of.
 typedef struct nmrt_companions {
     const char *from;      // the folder to copy from; NULL: none
+    bool imported;         // `from` is a foreign folder, whose tensors are recorded (record.h)
     const char *tokenizer; // a tokenizer.json, a *.model or a folder of them, which takes the place
                            // of the tokenizer in `from`; NULL: none
 } nmrt_companions;

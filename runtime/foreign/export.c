@@ -90,7 +90,7 @@ static void note_left(const exporter *x, nmrt_text *notes)
 static nmrt_status open_all(exporter *x, nmrt_text *notes, nmrt_error *e)
 {
     NMRT_TRY(nmrt_weights_find(&x->map, x->program, x->o->format, e));
-    NMRT_TRY(nmrt_origin_open(&x->from, x->program, x->o, notes, e));
+    NMRT_TRY(nmrt_origin_open(&x->from, x->program, x->map, x->o, notes, e));
     note_left(x, notes);
     NMRT_TRY(find_companions(x, e));
     return list_tensors(x, e);

@@ -12,7 +12,7 @@ static const char WHOLE[] = "model.safetensors", INDEX[] = "model.safetensors.in
 
 // --- which files -------------------------------------------------------------------------------
 
-static nmrt_status add_file(nmrt_foreign *f, const char *name, nmrt_error *e)
+nmrt_status nmrt_foreign_add(nmrt_foreign *f, const char *name, nmrt_error *e)
 {
     for (int i = 0; i < f->n_files; i++)
         if (strcmp(f->file[i].name, name) == 0)
@@ -39,7 +39,7 @@ static nmrt_status list_files(nmrt_foreign *f, const nmrt_json *doc, nmrt_error 
                 e, NMRT_CORRUPT,
                 "%s/%s: weight_map has a value that is not the name of a file beside it", f->path,
                 INDEX);
-        NMRT_TRY(add_file(f, name, e));
+        NMRT_TRY(nmrt_foreign_add(f, name, e));
     }
     return NMRT_OK;
 }
@@ -73,7 +73,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->is->name, y->is->name);
 }
 
-static nmrt_status list_tensors(nmrt_foreign *f, nmrt_error *e)
+nmrt_status nmrt_foreign_list(nmrt_foreign *f, nmrt_error *e)
 {
     int64_t n = 0;
     for (int i = 0; i < f->n_files; i++)
@@ -134,7 +134,7 @@ static nmrt_status open_files(nmrt_foreign *f, nmrt_error *e)
 {
     for (int i = 0; i < f->n_files; i++)
         NMRT_TRY(open_file(f, &f->file[i], e));
-    return list_tensors(f, e);
+    return nmrt_foreign_list(f, e);
 }
 
 static nmrt_status open_by_index(nmrt_foreign *f, const nmrt_json *doc, nmrt_error *e)
@@ -168,7 +168,7 @@ nmrt_status nmrt_foreign_open(nmrt_foreign *f, const char *path, nmrt_error *e)
     NMRT_TRY(nmrt_path_join(index, path, INDEX, e));
     snprintf(f->path, sizeof f->path, "%s", path);
     if (nmrt_path_exists(whole)) {
-        NMRT_TRY(add_file(f, WHOLE, e));
+        NMRT_TRY(nmrt_foreign_add(f, WHOLE, e));
         return open_files(f, e);
     }
     if (nmrt_path_exists(index))

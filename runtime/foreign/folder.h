@@ -31,6 +31,10 @@ typedef struct nmrt_foreign { // zero-initialised: nothing is open
 // Close it in any case.
 nmrt_status nmrt_foreign_open(nmrt_foreign *f, const char *path, nmrt_error *e);
 void nmrt_foreign_close(nmrt_foreign *f);
+// What it is made of: a file by its name, once, which is yet to be opened; the tensors of all
+// files.
+nmrt_status nmrt_foreign_add(nmrt_foreign *f, const char *name, nmrt_error *e);
+nmrt_status nmrt_foreign_list(nmrt_foreign *f, nmrt_error *e);
 const nmrt_foreign_tensor *nmrt_foreign_find(const nmrt_foreign *f, const char *name); // NULL: none
 // The pages of a tensor that was read may go: they come from the file again.
 void nmrt_foreign_forget(const nmrt_foreign_tensor *t);

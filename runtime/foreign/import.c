@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { SCRATCH = 4 << 20 }; // elements
 
@@ -25,6 +26,19 @@ const char *nmrt_init_folder(const char *init, char map[32])
 
 // --- opening -----------------------------------------------------------------------------------
 
+static nmrt_status check_folder(const char *folder, nmrt_error *e)
+{
+    struct stat st;
+    if (stat(folder, &st) == 0 && S_ISDIR(st.st_mode))
+        return NMRT_OK;
+    if (nmrt_path_exists(folder))
+        return nmrt_fail(e, NMRT_WORLD, "--init: %s is not a folder", folder);
+    return nmrt_fail(e, NMRT_WORLD,
+                     "--init: there is no folder %s here, and nothing is downloaded: get its "
+                     "config.json and its safetensors files first",
+                     folder);
+}
+
 nmrt_status nmrt_import_open(nmrt_import *x, const nmdrv_program *program, const char *init,
                              nmrt_text *notes, nmrt_error *e)
 {
@@ -37,6 +51,7 @@ nmrt_status nmrt_import_open(nmrt_import *x, const nmdrv_program *program, const
                          "folder, not '%s'",
                          init);
     NMRT_TRY(nmrt_weights_find(&map, program, name, e));
+    NMRT_TRY(check_folder(folder, e));
     NMRT_TRY(nmrt_config_check(map, folder, notes, e));
     NMRT_TRY(nmrt_foreign_open(&x->from, folder, e));
     return nmrt_match_init(&x->match, program, map, &x->from, e);

@@ -176,15 +176,21 @@ static nmrt_status check_params(const nmrt_match *m, nmrt_error *e)
     return NMRT_OK;
 }
 
+void nmrt_match_names(nmrt_match *m, const nmdrv_program *program, const nmdrv_weights *map,
+                      const nmrt_foreign *from)
+{
+    *m = (nmrt_match){.program = program, .map = map, .from = from};
+    find_prefix(m);
+}
+
 nmrt_status nmrt_match_init(nmrt_match *m, const nmdrv_program *program, const nmdrv_weights *map,
                             const nmrt_foreign *from, nmrt_error *e)
 {
-    *m = (nmrt_match){.program = program, .map = map, .from = from};
+    nmrt_match_names(m, program, map, from);
     m->used = calloc((size_t)from->n + 1, sizeof *m->used);
     if (!m->used)
         return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", from->path);
     NMRT_TRY(check_params(m, e));
-    find_prefix(m);
     return check_parts(m, e);
 }
 

@@ -19,6 +19,9 @@ typedef struct nmrt_match { // zero-initialised: nothing is matched
 // `from` must outlive it. Release it in any case.
 nmrt_status nmrt_match_init(nmrt_match *m, const nmdrv_program *program, const nmdrv_weights *map,
                             const nmrt_foreign *from, nmrt_error *e);
+// Of the names alone: nothing is checked, and tensors may be absent.
+void nmrt_match_names(nmrt_match *m, const nmdrv_program *program, const nmdrv_weights *map,
+                      const nmrt_foreign *from);
 void nmrt_match_release(nmrt_match *m);
 
 // A note of the tensors of the folder that nobody reads; nothing where there are none.

@@ -1,6 +1,8 @@
 // Both origins. Of a checkpoint the newest whole one is taken, as eval does.
 #include "runtime/foreign/origin.h"
 
+#include "runtime/foreign/companions.h"
+#include "runtime/foreign/record.h"
 #include "runtime/weights.h"
 
 #include <stdio.h>
@@ -21,13 +23,24 @@ static nmrt_status open_checkpoint(nmrt_origin *s, const nmrt_options *o, nmrt_t
     return nmrt_reader_open(&s->reader, s->path, &s->en, reading, &c, e);
 }
 
-nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const nmrt_options *o,
-                             nmrt_text *notes, nmrt_error *e)
+static nmrt_status open_record(nmrt_origin *s, const nmdrv_weights *map, nmrt_error *e)
+{
+    char folder[NMRT_PATH];
+    if (nmrt_companions_find(s->path, folder))
+        NMRT_TRY(nmrt_record_open(&s->record, folder, e));
+    nmrt_match_names(&s->recorded, s->program, map, &s->record);
+    return NMRT_OK;
+}
+
+nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const nmdrv_weights *map,
+                             const nmrt_options *o, nmrt_text *notes, nmrt_error *e)
 {
     s->program = program;
     s->foreign = o->init != NULL;
-    if (!s->foreign)
-        return open_checkpoint(s, o, notes, e);
+    if (!s->foreign) {
+        NMRT_TRY(open_checkpoint(s, o, notes, e));
+        return open_record(s, map, e);
+    }
     NMRT_TRY(nmrt_import_open(&s->import, program, o->init, notes, e));
     nmrt_match_print_unused(&s->import.match, notes);
     snprintf(s->path, sizeof s->path, "%s", s->import.from.path);
@@ -37,6 +50,8 @@ nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const
 void nmrt_origin_close(nmrt_origin *s)
 {
     nmrt_import_close(&s->import);
+    nmrt_match_release(&s->recorded);
+    nmrt_foreign_close(&s->record);
     nmrt_reader_close(s->reader);
 }
 
@@ -47,10 +62,11 @@ nmrt_status nmrt_origin_read(nmrt_origin *s, int64_t param, const nmrt_box *box,
                       : nmrt_reader_box(s->reader, param, box, to, e);
 }
 
-const char *nmrt_origin_dtype(const nmrt_origin *s, const char *name)
+const nmrt_tensor *nmrt_origin_find(const nmrt_origin *s, const char *name)
 {
-    const nmrt_foreign_tensor *t = s->foreign ? nmrt_match_find(&s->import.match, name) : NULL;
-    return t ? t->is->dtype : NULL;
+    const nmrt_foreign_tensor *t =
+        nmrt_match_find(s->foreign ? &s->import.match : &s->recorded, name);
+    return t ? t->is : NULL;
 }
 
 void nmrt_origin_forget(nmrt_origin *s, int64_t param)

@@ -10,22 +10,24 @@ typedef struct nmrt_origin { // zero-initialised: nothing is open; must stay whe
     char path[NMRT_PATH];    // the checkpoint, or the folder
     const nmdrv_program *program;
     bool foreign;
-    nmrt_import import; // where it is foreign
-    nmrt_engine en;     // else: of the host, without memory
-    nmrt_plan plan;     // of nothing
+    nmrt_import import;  // where it is foreign
+    nmrt_foreign record; // else: of what the checkpoint began with; empty where there is none
+    nmrt_match recorded;
+    nmrt_engine en; // else: of the host, without memory
+    nmrt_plan plan; // of nothing
     nmrt_reader *reader;
 } nmrt_origin;
 
-// Of --init or --checkpoint. Close it in any case.
-nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const nmrt_options *o,
-                             nmrt_text *notes, nmrt_error *e);
+// Of --init or --checkpoint, to be written by `map`. Close it in any case.
+nmrt_status nmrt_origin_open(nmrt_origin *s, const nmdrv_program *program, const nmdrv_weights *map,
+                             const nmrt_options *o, nmrt_text *notes, nmrt_error *e);
 void nmrt_origin_close(nmrt_origin *s);
 
 // A box of a parameter, row-major.
 nmrt_status nmrt_origin_read(nmrt_origin *s, int64_t param, const nmrt_box *box, float *to,
                              nmrt_error *e);
-// The dtype that a tensor of the map has there; NULL: it is a checkpoint.
-const char *nmrt_origin_dtype(const nmrt_origin *s, const char *name);
+// What the foreign folder has, or had, that the map calls so: its name and dtype; NULL: nothing.
+const nmrt_tensor *nmrt_origin_find(const nmrt_origin *s, const char *name);
 void nmrt_origin_forget(nmrt_origin *s, int64_t param); // as nmrt_match_forget
 
 #endif

@@ -60,15 +60,16 @@ static nmrt_status add_tensor(nmrt_shards *s, const nmrt_shard_request *q, const
                               const nmdrv_part_of *part, const char *name, int64_t *full,
                               nmrt_error *e)
 {
-    const char *own = nmrt_origin_dtype(from, name);
+    const nmrt_tensor *own = nmrt_origin_find(from, name);
     int64_t bytes = 0;
     if (part->rank > NMRT_MAX_RANK || !grow(s))
         return nmrt_fail(e, NMRT_WORLD, "no memory for the list of tensors");
     nmrt_tensor *t = &s->tensor[s->n];
     *t = (nmrt_tensor){.dtype = q->dtype ? q->dtype
-                                : own    ? own
+                                : own    ? own->dtype
                                          : q->otherwise,
                        .rank = (int)part->rank};
+    name = own ? own->name : name;
     memcpy(t->name, name, strlen(name) + 1);
     memcpy(t->shape, part->shape, (size_t)part->rank * sizeof *t->shape);
     nmrt_convert_knows(t->dtype, &bytes);
@@ -160,9 +161,11 @@ static nmrt_status make_tensor(const maker *m, const nmrt_tensor *t, const nmdrv
         nmrt_box box = nmrt_part_box(m->from->program, part);
         if (strcmp(part->name, first->name) != 0)
             continue;
-        for (nmrt_instance i = {0}; nmrt_instance_next(part, &box, &i);)
-            if (strcmp(i.name, t->name) == 0)
+        for (nmrt_instance i = {0}; nmrt_instance_next(part, &box, &i);) {
+            const nmrt_tensor *own = nmrt_origin_find(m->from, i.name);
+            if (strcmp(own ? own->name : i.name, t->name) == 0)
                 NMRT_TRY(put_box(m, part, &i.box, t->dtype, at, e));
+        }
     }
     return NMRT_OK;
 }

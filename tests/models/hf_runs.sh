@@ -58,6 +58,24 @@ cmp one again
 ./llama3 generate --checkpoint ckpt --prompt The --max-tokens 4 --temperature 0 >b
 cmp a b
 
+# An import makes such a checkpoint without data, on any mesh; what begins with it needs the folder no more, and computes
+# what begins with the folder does.
+./llama3 import --init hf:weights --tp 2 --dp 2 --zero 3 --seq 32 --save begin >said
+grep -q 'checkpoint: begin/step-000000' said
+./llama3 export --checkpoint begin --out begun >/dev/null
+diff -r imported begun
+first="--data text --seq 32 --micro-batch 2 --steps 2 --warmup 0 --log-dir"
+./llama3 --init hf:weights $first direct >/dev/null 2>&1
+./llama3 --resume begin/latest $first later >/dev/null 2>note
+grep 'in the checkpoint' note && fail "an import has no flags"
+losses() { grep -o '"loss": [^,]*' "$1/metrics.jsonl"; }
+[ "$(losses direct | wc -l)" -eq 2 ]
+cmp <(losses direct) <(losses later)
+refuses 2 'begin/step-000000 is there already' ./llama3 import --init hf:weights --save begin
+refuses 2 '--save DIR is missing' ./llama3 import --init hf:weights
+refuses 2 '--init hf:DIR is missing' ./llama3 import --save x
+refuses 2 '--data is no flag of import' ./llama3 import --init hf:weights --save x --data text
+
 ./llama3 info >said
 grep -q 'weights:  hf (.*llama3.nm:[0-9]*)$' said
 
@@ -83,6 +101,8 @@ rm weights/model-00003*
 refuses 1 'weights/model-00003-of-00005.safetensors' ./llama3 --init hf:weights --data text --seq 32 --tp 2 --save new
 [ ! -e new ]
 refuses 1 'model_type is "gpt2"' ./llama3 eval --init "hf:$fixture/../gpt2" --data text --seq 32
+refuses 1 'there is no folder weights/absent here, and nothing is downloaded' ./llama3 generate --init hf:weights/absent
+refuses 1 'weights/special_tokens_map.json is not a folder' ./llama3 generate --init hf:weights/special_tokens_map.json
 refuses 2 "has no weights map called 'peft'; it has hf" ./llama3 generate --init "peft:$fixture"
 refuses 2 '--init takes hf:DIR' ./llama3 --init "$fixture" --data text
 refuses 2 'both name weights' ./llama3 eval --init "hf:$fixture" --checkpoint ckpt --data text

@@ -51,7 +51,7 @@ static void check_find(void)
 {
     CHECK(!nmrt_companions_find(save, found));
     CHECK(nmrt_companions_tokenizer(model, found));
-    CHECK(nmrt_companions_save(save, &(nmrt_companions){model, NULL}, &e) == NMRT_OK);
+    CHECK(nmrt_companions_save(save, &(nmrt_companions){model, false, NULL}, &e) == NMRT_OK);
     CHECK(nmrt_companions_tokenizer(save, found) && holds(found, "tokenizer.json", "its own"));
     CHECK(nmrt_companions_tokenizer(step, found) && holds(found, "config.json", "{}"));
     CHECK(!holds(found, "model.safetensors", "not a companion"));
@@ -66,7 +66,7 @@ static void check_cut(void)
     CHECK(rename(now, old) == 0);
     CHECK(nmrt_companions_tokenizer(save, found) && holds(found, "config.json", "{}"));
     CHECK(nmrt_companions_tokenizer(step, found) && holds(found, "tokenizer.json", "its own"));
-    CHECK(nmrt_companions_save(save, &(nmrt_companions){found, NULL}, &e) == NMRT_OK);
+    CHECK(nmrt_companions_save(save, &(nmrt_companions){found, false, NULL}, &e) == NMRT_OK);
     CHECK(holds(now, "config.json", "{}") && !nmrt_path_exists(old));
 }
 
@@ -76,7 +76,7 @@ static void check_tokenizer(void)
     put(root, "mine.model", "mine");
     CHECK(nmrt_path_join(file, root, "mine.model", &e) == NMRT_OK);
     CHECK(nmrt_companions_find(save, found)); // from itself
-    CHECK(nmrt_companions_save(save, &(nmrt_companions){found, file}, &e) == NMRT_OK);
+    CHECK(nmrt_companions_save(save, &(nmrt_companions){found, false, file}, &e) == NMRT_OK);
     CHECK(nmrt_companions_tokenizer(save, found) && holds(found, "tokenizer.model", "mine"));
     CHECK(holds(found, "config.json", "{}"));
     CHECK(!holds(found, "tokenizer.json", "its own"));
@@ -85,7 +85,7 @@ static void check_tokenizer(void)
 
 static void check_failure(void)
 {
-    CHECK(nmrt_companions_save(save, &(nmrt_companions){model, "/nowhere/t.json"}, &e) ==
+    CHECK(nmrt_companions_save(save, &(nmrt_companions){model, false, "/nowhere/t.json"}, &e) ==
           NMRT_WORLD);
     CHECK(strstr(e.text, "/nowhere/t.json") != NULL);
     CHECK(nmrt_companions_tokenizer(save, found) && holds(found, "tokenizer.model", "mine"));
