@@ -1,5 +1,8 @@
-# Steps of two programs in turns, on one machine: train_bin (A) and each peer (B).
-#   drive.py --train-bin PATH --text FILE --rounds N --dropout P LENGTH... -- PEER...
+# Steps of train_bin and of its peers in turns, on one machine.
+#   drive.py --model gpt2|llama --train-bin PATH --text FILE --rounds N --seconds S --peak P LENGTH... --peers GROUP...
+# A GROUP is names of peers by commas: what runs at the same time, one step of each a round. A group of fewer needs less
+# memory, and train_bin starts anew for each. `inductor` is every variant of torch.compile at a length up to
+# --search, and beyond only the one that was fastest before, whose name --choice keeps. Rounds end after S seconds of a group, but not before two.
 # A program that is not on turn is stopped (SIGSTOP), so that nothing of it, not even a thread that spins, runs in
 # the other's step. train_bin steps by itself: it is stopped as soon as its line of a step is there, and what it did
 # since is counted to the step that it belongs to. A step is counted twice: by the clock on the wall, and by the CPU
@@ -15,8 +18,9 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-B, D, LAYERS, PARAMETERS = 4, 768, 12, 124.44e6
-PEERS = {"eager": ["gpt2_torch.py", "eager"], "compile": ["gpt2_torch.py", "compile"], "jax": ["gpt2_jax.py", "jit"]}
+B = 4
+SIZES = {"gpt2": (12 * 768, 124.44e6), "llama": (2 * 2048, 138.42e6)}  # layers x heads x hd, parameters
+VARIANTS = ["compile", "autotune", "cpp_wrapper"]  # of torch.compile (train_torch.py)
 # What makes PyTorch faster: memory is kept in the process and lies in huge pages, waiting threads do not spin for long.
 SETTINGS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "THP_MEM_ALLOC_ENABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
             "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=34359738368"}
@@ -67,10 +71,10 @@ class Program:
 
 
 class Peer(Program):
-    def __init__(self, name, t, drop):
-        file, how = PEERS[name]
-        super().__init__([sys.executable, os.path.join(HERE, file), how, str(B), str(t), str(drop)], SETTINGS)
-        self.name = self.line().strip() + {"compile": " compile", "eager": " eager"}.get(name, "")
+    def __init__(self, model, how, t, drop):
+        file = os.path.join(HERE, "train_jax.py" if how == "jax" else "train_torch.py")
+        super().__init__([sys.executable, file, model, how, str(B), str(t), str(drop)], SETTINGS)
+        self.how, self.name = how, self.line().strip()
         self.stop()
 
     def step(self):
@@ -83,7 +87,7 @@ class Nemocc(Program):
         super().__init__([train_bin, "--data", text, "--steps", "100000", "--micro-batch", str(B), "--global-batch", str(B),
                           "--seq", str(t), "--log-every", "1"])
         self.name = "nemocc"
-        for _ in range(3):
+        for _ in range(2):
             self.step()
         self.stop()
 
@@ -92,60 +96,85 @@ class Nemocc(Program):
             pass
 
 
-def flops(t):
-    return B * t * (6 * PARAMETERS + 12 * LAYERS * D * t)
+def flops(model, t):
+    width, parameters = SIZES[model]
+    return B * t * (6 * parameters + 12 * width * t)
 
 
-def row_of(p, t, peak):
+def row_of(p, t, args):
     wall, cpu = statistics.median(p.wall), statistics.median(p.cpu)
-    return {"T": t, "program": p.name, "ms": 1e3 * wall, "tokens_per_s": B * t / wall, "cpu_ms": 1e3 * cpu,
-            "of_peak": flops(t) / cpu / peak / 1e9, "rss_gb": p.end(), "n": len(p.cpu)}
+    return {"model": args.model, "T": t, "dropout": args.dropout, "program": p.name, "ms": 1e3 * wall, "tokens_per_s": B * t / wall, "cpu_ms": 1e3 * cpu,
+            "of_peak": flops(args.model, t) / cpu / args.peak / 1e9, "rss_gb": p.end(), "n": len(p.cpu)}
 
 
-def compare(programs, rounds, t, peak):
-    """Rows of nemocc, the first, and of a peer, if there is one, with the ratios to nemocc's."""
-    for _ in range(rounds):
+def compare(programs, t, args):
+    """Rows of nemocc, the first, and of the peers, with the ratios to nemocc's."""
+    end = time.monotonic() + args.seconds
+    for i in range(args.rounds):
+        if i >= 2 and time.monotonic() > end:
+            break
         for p in programs:
             p.turn()
-    ratios = [programs[-1].cpu[i] / programs[0].cpu[i] for i in range(rounds)]
-    rows = [row_of(p, t, peak) for p in programs]
-    for row in rows[1:]:
-        row.update(wall_ratio=row["ms"] / rows[0]["ms"], cpu_ratio=row["cpu_ms"] / rows[0]["cpu_ms"], least=min(ratios),
+    rows = [row_of(p, t, args) for p in programs]
+    for p, row in zip(programs[1:], rows[1:]):
+        ratios = [a / b for a, b in zip(p.cpu, programs[0].cpu)]
+        row.update(how=p.how, wall_ratio=row["ms"] / rows[0]["ms"], cpu_ratio=row["cpu_ms"] / rows[0]["cpu_ms"], least=min(ratios),
                    most=max(ratios), rss_ratio=rows[0]["rss_gb"] / row["rss_gb"])
     return rows
 
 
-COLUMNS = "%5s  %-24s %9s %9s %9s %8s %7s   %s"
+COLUMNS = "%5s  %-26s %6s %9s %9s %9s %8s %7s   %s"
 
 
 def show(row):
     ratios = ""
     if "cpu_ratio" in row:
         ratios = "%(wall_ratio).2f  %(cpu_ratio).2f [%(least).2f..%(most).2f]   %(rss_ratio).2f" % row
-    print(COLUMNS % (row["T"], row["program"], "%.0f" % row["ms"], "%.1f" % row["tokens_per_s"], "%.0f" % row["cpu_ms"],
+    print(COLUMNS % (row["T"], row["program"], row["n"], "%.0f" % row["ms"], "%.1f" % row["tokens_per_s"], "%.0f" % row["cpu_ms"],
                      "%.1f %%" % (100 * row["of_peak"]), "%.2f" % row["rss_gb"], ratios), flush=True)
+
+
+def chosen(path):
+    return open(path).read() if os.path.exists(path) else VARIANTS[0]
+
+
+def choose(rows, path):
+    """Keeps the name of the fastest variant of torch.compile, if there is one in the rows."""
+    compiled = [row for row in rows if row.get("how") in VARIANTS]
+    if compiled:
+        with open(path, "w") as f:
+            f.write(min(compiled, key=lambda row: row["cpu_ms"])["how"])
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--train-bin", required=True)
     p.add_argument("--text", required=True)
+    p.add_argument("--model", required=True, choices=list(SIZES))
     p.add_argument("--rounds", type=int, default=8)
-    p.add_argument("--dropout", type=float, required=True)
+    p.add_argument("--seconds", type=float, default=120)
+    p.add_argument("--search", type=int, default=0)
+    p.add_argument("--choice", required=True, help="a file that need not exist")
+    p.add_argument("--dropout", type=float, default=0)
     p.add_argument("--peak", type=float, required=True, help="GFLOP/s of one thread")
     p.add_argument("--json", help="append rows here")
-    p.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    p.add_argument("--peers", nargs="*", default=[])
     p.add_argument("lengths", type=int, nargs="+")
     args = p.parse_args()
-    print(COLUMNS % ("T", "program", "ms/step", "tokens/s", "CPU ms", "of peak", "RSS GB", "peer / nemocc: wall, CPU [rounds]; RSS nemocc / peer"))
+    print(COLUMNS % ("T", "program", "rounds", "ms/step", "tokens/s", "CPU ms", "of peak", "RSS GB",
+                     "peer / nemocc: wall, CPU [rounds]; RSS nemocc / peer"))
     for t in args.lengths:
-        for name in args.peers or [None]:
-            peer = [Peer(name, t, args.dropout)] if name else []
-            for row in compare([Nemocc(args.train_bin, args.text, t)] + peer, args.rounds, t, args.peak):
+        for group in args.peers or [""]:
+            hows = group.replace("inductor", ",".join(VARIANTS) if t <= args.search else chosen(args.choice))
+            peers = [Peer(args.model, how, t, args.dropout) for how in hows.split(",") if how]
+            rows = compare([Nemocc(args.train_bin, args.text, t)] + peers, t, args)
+            choose(rows, args.choice)
+            for row in rows:
                 show(row)
                 if args.json:
                     with open(args.json, "a") as f:
-                        print(json.dumps(dict(row, dropout=args.dropout)), file=f)
+                        print(json.dumps(row), file=f)
 
 
-main()
+if __name__ == "__main__":
+    main()
