@@ -1,12 +1,16 @@
-// Logits to a file. A micro-batch's are the most that is in memory: a thousand samples of GPT-2's
-// are 200 GB.
+// Logits to a file, a micro-batch at a time (a thousand samples of GPT-2's are 200 GB), and of that
+// a piece, so that nothing is in memory beyond the plan.
 #include "runtime/logits.h"
 
 #include "runtime/dtype.h"
 #include "runtime/dump.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+enum {
+    PIECE = 1 << 14, // numbers that are brought from the device together
+    NUMBER = 4,      // bytes of one in the file
+};
 
 typedef struct dumper {
     nmrt_engine *en;
@@ -18,9 +22,6 @@ typedef struct dumper {
     int64_t vocab;
     nmrt_tensor tensor[2]; // tokens, logits
     nmrt_dump dump;
-    char *raw;    // a micro-batch's tokens or logits, as the program has them
-    float *wide;  // [micro_batch, seq, vocab]
-    int32_t *ids; // [micro_batch, seq]
 } dumper;
 
 const nmdrv_func *nmrt_logits_func(const nmdrv_program *p)
@@ -86,18 +87,31 @@ static nmrt_status load_fields(const dumper *x, const nmdrv_sym *sym, nmrt_error
     return NMRT_OK;
 }
 
-// n numbers of the value, read from the device, the i-th by `store`.
-static void read_value(const dumper *x, const nmdrv_arg *a, int64_t n,
-                       void (*store)(const dumper *x, int64_t i, double value))
+static void store(char *to, const nmrt_tensor *as, double value)
 {
-    int64_t size = width(a);
-    x->en->ops->copy_out(x->en->device, x->raw, value_at(x, a), n * size);
-    for (int64_t i = 0; i < n; i++)
-        store(x, i, nmrt_number_read(a->dtype, x->raw + i * size));
+    if (strcmp(as->dtype, "I32") == 0)
+        memcpy(to, &(int32_t){(int32_t)value}, NUMBER);
+    else
+        memcpy(to, &(float){(float)value}, NUMBER);
 }
 
-static void store_id(const dumper *x, int64_t i, double value) { x->ids[i] = (int32_t)value; }
-static void store_logit(const dumper *x, int64_t i, double value) { x->wide[i] = (float)value; }
+// n numbers of the value, from the device to behind the first `done` of the tensor.
+static nmrt_status dump_value(const dumper *x, const nmdrv_arg *a, const nmrt_tensor *to,
+                              int64_t done, int64_t n, nmrt_error *e)
+{
+    char raw[PIECE * 8], stored[PIECE * NUMBER];
+    int64_t size = width(a);
+    const char *from = value_at(x, a);
+    for (int64_t i = 0; i < n; i += PIECE) {
+        int64_t some = n - i < PIECE ? n - i : PIECE;
+        x->en->ops->copy_out(x->en->device, raw, from + i * size, some * size);
+        for (int64_t k = 0; k < some; k++)
+            store(stored + k * NUMBER, to, nmrt_number_read(a->dtype, raw + k * size));
+        NMRT_TRY(nmrt_dump_write(&x->dump, to->begin + (done + i) * NUMBER, stored,
+                                 (size_t)(some * NUMBER), e));
+    }
+    return NMRT_OK;
+}
 
 static nmrt_status dump_micro(dumper *x, int64_t micro, nmrt_error *e)
 {
@@ -108,14 +122,8 @@ static nmrt_status dump_micro(dumper *x, int64_t micro, nmrt_error *e)
     nmrt_setup_bind(s, micro, s->samples, x->samples, &syms);
     NMRT_TRY(load_fields(x, syms.at, e));
     nmrt_engine_call(x->en, x->of, syms.at);
-    read_value(x, x->tokens, n, store_id);
-    read_value(x, x->logits, n * x->vocab, store_logit);
-    NMRT_TRY(nmrt_dump_write(&x->dump,
-                             x->tensor[0].begin + first * s->seq * (int64_t)sizeof *x->ids, x->ids,
-                             (size_t)n * sizeof *x->ids, e));
-    return nmrt_dump_write(
-        &x->dump, x->tensor[1].begin + first * s->seq * x->vocab * (int64_t)sizeof *x->wide,
-        x->wide, (size_t)(n * x->vocab) * sizeof *x->wide, e);
+    NMRT_TRY(dump_value(x, x->tokens, &x->tensor[0], first * s->seq, n, e));
+    return dump_value(x, x->logits, &x->tensor[1], first * s->seq * x->vocab, n * x->vocab, e);
 }
 
 static nmrt_status dump_all(dumper *x, nmrt_error *e)
@@ -125,24 +133,9 @@ static nmrt_status dump_all(dumper *x, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status take_memory(dumper *x, nmrt_error *e)
-{
-    size_t n = (size_t)(x->s->samples * x->s->seq);
-    x->raw = malloc(n * (size_t)x->vocab * sizeof(double));
-    x->wide = malloc(n * (size_t)x->vocab * sizeof *x->wide);
-    x->ids = malloc(n * sizeof *x->ids);
-    return x->raw && x->wide && x->ids
-               ? NMRT_OK
-               : nmrt_fail(e, NMRT_WORLD,
-                           "no memory for the logits of %lld samples of %lld tokens: try a smaller "
-                           "--micro-batch",
-                           (long long)x->s->samples, (long long)x->s->seq);
-}
-
 static nmrt_status dump(dumper *x, const char *path, nmrt_error *e)
 {
     NMRT_TRY(find_values(x, e));
-    NMRT_TRY(take_memory(x, e));
     name_tensors(x);
     NMRT_TRY(nmrt_dump_open(&x->dump, path, x->tensor, 2, NULL, e));
     return nmrt_dump_close(&x->dump, NULL, dump_all(x, e), e);
@@ -153,9 +146,5 @@ nmrt_status nmrt_logits_dump(nmrt_engine *en, const nmrt_setup *s, const nmrt_da
 {
     dumper x = {.en = en, .s = s, .d = d, .samples = samples};
     x.of = nmrt_plan_find(en->plan, nmrt_logits_func(s->program));
-    nmrt_status status = dump(&x, path, e);
-    free(x.raw);
-    free(x.wide);
-    free(x.ids);
-    return status;
+    return dump(&x, path, e);
 }

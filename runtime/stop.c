@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM: the first asks, and is answered at once; the second ends.
+// SIGINT, SIGTERM and SIGHUP: the first asks, and is answered at once; the second ends.
 #include "runtime/stop.h"
 
 #include "runtime/recorder.h"
@@ -29,20 +29,25 @@ static void on_signal(int number)
 
 void nmrt_stop_install(void)
 {
-    struct sigaction action;
+    struct sigaction action, old;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     sigaction(SIGTERM, &action, NULL);
-    if (!followed)
-        sigaction(SIGINT, &action, NULL);
+    if (followed)
+        return;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, NULL, &old);
+    if (old.sa_handler != SIG_IGN) // not under nohup
+        sigaction(SIGHUP, &action, NULL);
 }
 
-// A terminal sends SIGINT to the parent and to the ranks; one answer is enough.
+// A terminal sends SIGINT and SIGHUP to the parent and to the ranks; one answer is enough.
 void nmrt_stop_follow(nmrt_recorder *recorder)
 {
     followed = recorder;
     signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
 }
 
 bool nmrt_stop_asked(void) { return asked || (followed && nmrt_recorder_stop_asked(followed)); }

@@ -32,7 +32,7 @@ typedef struct parent {
     double died, failed; // when; 0: not
     int suspect;         // has ended while another seems to wait for it; -1: none
     double suspected;    // since
-    int signals;         // SIGINT and SIGTERM so far
+    int signals;         // SIGINT, SIGTERM and SIGHUP so far
     bool killed, forced; // the rest was told to go; by a second signal
 } parent;
 
@@ -58,6 +58,7 @@ static void watched(sigset_t *set)
     sigaddset(set, SIGCHLD);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP); // one that nohup ignores never comes
 }
 
 static int code_of(nmrt_status status) { return status == NMRT_USAGE ? 2 : status != NMRT_OK; }
@@ -198,7 +199,7 @@ static void watch(parent *p)
     watched(&set);
     while (p->left) {
         int number = sigtimedwait(&set, NULL, &look);
-        if (number == SIGINT || number == SIGTERM)
+        if (number == SIGINT || number == SIGTERM || number == SIGHUP)
             take_signal(p, number);
         reap(p);
         double now = nmrt_seconds();

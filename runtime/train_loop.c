@@ -171,6 +171,14 @@ static nmrt_status end_logs(nmrt_trainer *t, nmrt_error *e)
     return nmrt_agree(t->comm, status, e);
 }
 
+// Behind a failure of the run, which is its error.
+static void warn_of_logs(nmrt_trainer *t)
+{
+    nmrt_error e;
+    warn(t, nmrt_log_end(&t->metrics, &e), &e);
+    warn(t, nmrt_log_end(&t->events, &e), &e);
+}
+
 nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e)
 {
     int64_t first_step = t->at.step;
@@ -184,5 +192,8 @@ nmrt_status nmrt_train_loop(nmrt_trainer *t, nmrt_error *e)
         status = end_of_data(t, e);
     if (status == NMRT_OK)
         nmrt_train_print_end(t, first_step);
-    return status == NMRT_OK ? end_logs(t, e) : status;
+    if (status == NMRT_OK)
+        return end_logs(t, e);
+    warn_of_logs(t);
+    return status;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The memory that a run holds is what --dry-run says, to 5 %: a step, a checkpoint's copy, a run that goes on from one,
-# an evaluation of it.
+# an evaluation of it, with its logits in a file.
 set -eu
 . tests/models/lib.sh
 nemocc models/gpt2.nm --preset tiny -D d=512 -D ff=2048 -D vocab=24576 -o "$work/program"
@@ -20,3 +20,4 @@ within evaluates train --steps 2 --eval-data "$work/text" --eval-every 1 --eval-
 within saves train --steps 2 --save "$work/ckpt" --save-every 1 --keep 1
 within resumes train --steps 4 --save "$work/ckpt" --resume auto
 within eval eval --checkpoint "$work/ckpt" --samples 4
+within logits eval --checkpoint "$work/ckpt" --samples 4 --dump-logits "$work/logits"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# SIGTERM and SIGINT save and exit 0; the run goes on from there and ends as if it had not been stopped.
+# SIGTERM, SIGINT and SIGHUP save and exit 0; the run goes on from there and ends as if it had not been stopped.
 # A loss that is no number ends the run and saves nothing. --max-seconds ends it in time.
 set -eu
 . tests/runtime/lib.sh
 flags=(--data "$work/text" --steps 50 --micro-batch 2 --seq 32 --threads 1)
 long=("${flags[@]}" --steps 12 --global-batch 200) # most signals come between micro-batches
 "$fake" "${long[@]}" --save "$work/calm" --log-dir "$work/calm.log" >/dev/null
-for signal in TERM INT; do
+for signal in TERM INT HUP; do
     (exec "$fake" "${long[@]}" --save "$work/$signal" --log-dir "$work/$signal.log") >"$work/out" 2>&1 &
     pid=$!
     sleep 0.6
