@@ -11,17 +11,17 @@
 #include <stddef.h>
 
 // What a token that ends a document means to the fields at, segments and mask.
-typedef struct nmrt_documents {
+typedef struct nmrt_document_ends {
     int64_t end;           // that token; -1: none
     bool resets_positions; // at begins again at 0 behind it
     bool resets_attention; // segments counts documents; else it is 0
     bool masks_end;        // mask is 0 where the document has ended, so that its successor's first
                            // token need not be guessed; else it is 1
-} nmrt_documents;
+} nmrt_document_ends;
 
 typedef struct nmrt_data { // zero-initialised: closed
     nmrt_source *source;
-    nmrt_documents documents;
+    nmrt_document_ends documents;
     int64_t rows;   // samples that are kept as read
     int64_t *token; // [rows, seq + 1]
     int64_t *row;   // [rows]: which sample of the run it is; -1: none
@@ -30,13 +30,14 @@ typedef struct nmrt_data { // zero-initialised: closed
 
 typedef struct nmrt_data_request {
     nmrt_source_request source;
-    nmrt_documents documents;
+    nmrt_document_ends documents;
     int64_t micro_batch; // the most samples that are loaded at once
 } nmrt_data_request;
 
 // Does the program read only what there is, in a form that there is, and all that the flags ask
 // for? Else the message names the field.
-nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_documents *documents, nmrt_error *e);
+nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_document_ends *documents,
+                            nmrt_error *e);
 nmrt_status nmrt_data_open(nmrt_data *d, const nmrt_data_request *request, nmrt_error *e);
 void nmrt_data_close(nmrt_data *d);
 // Are all tokens below the vocabulary? Loading says so, too, but on the rank alone that loads them.
@@ -67,14 +68,14 @@ bool nmrt_data_func_reads(const nmdrv_func *f, const char *field);
 bool nmrt_data_reads(const nmdrv_program *p, const char *field); // on any stage
 typedef struct nmrt_document_flag { // that tells a field where documents end
     const char *flag, *field;
-    size_t at; // a bool of nmrt_documents
+    size_t at; // a bool of nmrt_document_ends
 } nmrt_document_flag;
 enum { NMRT_DOCUMENT_FLAGS = 3 };
 extern const nmrt_document_flag nmrt_document_flags[NMRT_DOCUMENT_FLAGS];
 // The dim that a sample's tokens have to be below, the smallest of all fields; NULL: none.
 const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan);
 // The field at positions [from, from + n) of a sample token[seq + 1].
-void nmrt_data_field(const char *name, const nmrt_documents *documents, const int64_t *token,
+void nmrt_data_field(const char *name, const nmrt_document_ends *documents, const int64_t *token,
                      int64_t from, int64_t n, int64_t *out);
 
 #endif

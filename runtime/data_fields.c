@@ -10,24 +10,24 @@ typedef struct field {
     const char *name;
     bool is_token;  // of the vocabulary
     bool is_weight; // f32, too
-    void (*fill)(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+    void (*fill)(const nmrt_document_ends *d, const int64_t *token, int64_t from, int64_t n,
                  int64_t *out);
 } field;
 
-static void fill_tokens(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+static void fill_tokens(const nmrt_document_ends *d, const int64_t *token, int64_t from, int64_t n,
                         int64_t *out)
 {
     (void)d;
     memcpy(out, token + from, (size_t)n * sizeof *out);
 }
 
-static void fill_labels(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+static void fill_labels(const nmrt_document_ends *d, const int64_t *token, int64_t from, int64_t n,
                         int64_t *out)
 {
     fill_tokens(d, token, from + 1, n, out);
 }
 
-static void fill_at(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+static void fill_at(const nmrt_document_ends *d, const int64_t *token, int64_t from, int64_t n,
                     int64_t *out)
 {
     int64_t begin = 0;
@@ -39,8 +39,8 @@ static void fill_at(const nmrt_documents *d, const int64_t *token, int64_t from,
     }
 }
 
-static void fill_segments(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
-                          int64_t *out)
+static void fill_segments(const nmrt_document_ends *d, const int64_t *token, int64_t from,
+                          int64_t n, int64_t *out)
 {
     int64_t ended = 0;
     for (int64_t i = 0; i < from + n; i++) {
@@ -50,7 +50,7 @@ static void fill_segments(const nmrt_documents *d, const int64_t *token, int64_t
     }
 }
 
-static void fill_mask(const nmrt_documents *d, const int64_t *token, int64_t from, int64_t n,
+static void fill_mask(const nmrt_document_ends *d, const int64_t *token, int64_t from, int64_t n,
                       int64_t *out)
 {
     for (int64_t i = 0; i < n; i++)
@@ -73,7 +73,7 @@ static const field *find_field(const char *name)
     return NULL;
 }
 
-void nmrt_data_field(const char *name, const nmrt_documents *documents, const int64_t *token,
+void nmrt_data_field(const char *name, const nmrt_document_ends *documents, const int64_t *token,
                      int64_t from, int64_t n, int64_t *out)
 {
     find_field(name)->fill(documents, token, from, n, out);
@@ -149,7 +149,7 @@ const nmdrv_dim *nmrt_data_limit(const nmrt_plan *plan)
     return least;
 }
 
-static nmrt_status check_end(const nmrt_plan *plan, const nmrt_documents *d, nmrt_error *e)
+static nmrt_status check_end(const nmrt_plan *plan, const nmrt_document_ends *d, nmrt_error *e)
 {
     const nmdrv_dim *limit = nmrt_data_limit(plan);
     if (!limit || d->end < limit->extent)
@@ -159,13 +159,13 @@ static nmrt_status check_end(const nmrt_plan *plan, const nmrt_documents *d, nmr
 }
 
 const nmrt_document_flag nmrt_document_flags[NMRT_DOCUMENT_FLAGS] = {
-    {"reset-position-ids", "at", offsetof(nmrt_documents, resets_positions)},
-    {"reset-attention-mask", "segments", offsetof(nmrt_documents, resets_attention)},
-    {"eod-mask-loss", "mask", offsetof(nmrt_documents, masks_end)},
+    {"reset-position-ids", "at", offsetof(nmrt_document_ends, resets_positions)},
+    {"reset-attention-mask", "segments", offsetof(nmrt_document_ends, resets_attention)},
+    {"eod-mask-loss", "mask", offsetof(nmrt_document_ends, masks_end)},
 };
 
 // A flag that would change nothing is a mistake.
-static nmrt_status check_flags(const nmdrv_program *p, const nmrt_documents *d, nmrt_error *e)
+static nmrt_status check_flags(const nmdrv_program *p, const nmrt_document_ends *d, nmrt_error *e)
 {
     for (int i = 0; i < NMRT_DOCUMENT_FLAGS; i++) {
         const nmrt_document_flag *f = &nmrt_document_flags[i];
@@ -184,7 +184,8 @@ static nmrt_status check_flags(const nmdrv_program *p, const nmrt_documents *d, 
     return NMRT_OK;
 }
 
-nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_documents *documents, nmrt_error *e)
+nmrt_status nmrt_data_check(const nmrt_plan *plan, const nmrt_document_ends *documents,
+                            nmrt_error *e)
 {
     for (int i = 0; i < plan->n_slots; i++) {
         const nmdrv_arg *arg = plan->slot[i].arg;

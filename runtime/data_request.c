@@ -9,7 +9,7 @@
 #include <string.h>
 
 // Where no tokenizer and no flag says it, it is -1, which nmrt_data_check tells.
-static nmrt_status ask_end(nmrt_documents *d, const nmrt_options *o, const char *tokenizer,
+static nmrt_status ask_end(nmrt_document_ends *d, const nmrt_options *o, const char *tokenizer,
                            nmrt_error *e)
 {
     nmrt_tokenizer *t = NULL;

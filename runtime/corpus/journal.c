@@ -14,18 +14,18 @@ typedef struct field {
 } field;
 
 static const field fields[] = {
-    {"file", offsetof(nmrt_journal, place.file)},
-    {"byte", offsetof(nmrt_journal, place.byte)},
-    {"line", offsetof(nmrt_journal, place.line)},
-    {"bin", offsetof(nmrt_journal, mark.bin)},
-    {"sequences", offsetof(nmrt_journal, mark.sequences)},
-    {"documents", offsetof(nmrt_journal, documents)},
-    {"tokens", offsetof(nmrt_journal, tokens)},
-    {"bad", offsetof(nmrt_journal, bad)},
+    {"file", offsetof(nmrt_corpus_journal, place.file)},
+    {"byte", offsetof(nmrt_corpus_journal, place.byte)},
+    {"line", offsetof(nmrt_corpus_journal, place.line)},
+    {"bin", offsetof(nmrt_corpus_journal, mark.bin)},
+    {"sequences", offsetof(nmrt_corpus_journal, mark.sequences)},
+    {"documents", offsetof(nmrt_corpus_journal, documents)},
+    {"tokens", offsetof(nmrt_corpus_journal, tokens)},
+    {"bad", offsetof(nmrt_corpus_journal, bad)},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
-static void print(const nmrt_journal *j, const nmrt_text *settings, nmrt_text *out)
+static void print(const nmrt_corpus_journal *j, const nmrt_text *settings, nmrt_text *out)
 {
     nmrt_text_add(out, "{");
     for (int i = 0; i < N_FIELDS; i++)
@@ -34,8 +34,8 @@ static void print(const nmrt_journal *j, const nmrt_text *settings, nmrt_text *o
     nmrt_text_add(out, "\"settings\": {%.*s}}\n", (int)settings->n - 2, settings->at); // less ", "
 }
 
-nmrt_status nmrt_journal_write(const nmrt_journal *j, const char *prefix, const nmrt_text *settings,
-                               nmrt_error *e)
+nmrt_status nmrt_corpus_journal_write(const nmrt_corpus_journal *j, const char *prefix,
+                                      const nmrt_text *settings, nmrt_error *e)
 {
     char path[NMRT_PATH], fresh[NMRT_PATH];
     nmrt_text text = {0};
@@ -80,7 +80,7 @@ static nmrt_status compare(const nmrt_json *journal, const nmrt_json *run, const
     return NMRT_OK;
 }
 
-static nmrt_status take_fields(nmrt_journal *j, const nmrt_json *doc, const char *path,
+static nmrt_status take_fields(nmrt_corpus_journal *j, const nmrt_json *doc, const char *path,
                                nmrt_error *e)
 {
     for (int i = 0; i < N_FIELDS; i++) {
@@ -92,8 +92,8 @@ static nmrt_status take_fields(nmrt_journal *j, const nmrt_json *doc, const char
     return NMRT_OK;
 }
 
-static nmrt_status parse(nmrt_journal *j, nmrt_map map, const nmrt_text *settings, const char *path,
-                         nmrt_error *e)
+static nmrt_status parse(nmrt_corpus_journal *j, nmrt_map map, const nmrt_text *settings,
+                         const char *path, nmrt_error *e)
 {
     nmrt_json journal, run;
     nmrt_error why;
@@ -115,8 +115,8 @@ static nmrt_status parse(nmrt_journal *j, nmrt_map map, const nmrt_text *setting
     return status;
 }
 
-nmrt_status nmrt_journal_read(nmrt_journal *j, const char *prefix, const nmrt_text *settings,
-                              bool *found, nmrt_error *e)
+nmrt_status nmrt_corpus_journal_read(nmrt_corpus_journal *j, const char *prefix,
+                                     const nmrt_text *settings, bool *found, nmrt_error *e)
 {
     char path[NMRT_PATH];
     nmrt_map map;
@@ -130,7 +130,7 @@ nmrt_status nmrt_journal_read(nmrt_journal *j, const char *prefix, const nmrt_te
     return status;
 }
 
-nmrt_status nmrt_journal_remove(const char *prefix, nmrt_error *e)
+nmrt_status nmrt_corpus_journal_remove(const char *prefix, nmrt_error *e)
 {
     static const char *const suffix[] = {".journal.part", ".journal.new.part"};
     for (int i = 0; i < 2; i++) {

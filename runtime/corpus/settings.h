@@ -5,8 +5,8 @@
 #include "runtime/corpus/batch.h"
 #include "runtime/corpus/tokenize.h"
 
-// As nmrt_journal_write takes them. Files are known by their names, sizes and times, the tokenizer
-// by its bytes.
+// As nmrt_corpus_journal_write takes them. Files are known by their names, sizes and times, the
+// tokenizer by its bytes.
 nmrt_status nmrt_tokenize_settings(nmrt_text *settings, const nmrt_tokenize *o,
                                    const nmrt_batch_rules *rules, nmrt_error *e);
 

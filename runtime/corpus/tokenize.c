@@ -26,7 +26,7 @@ typedef struct job {
     int workers, batches;
     nmrt_corpus reader;
     nmrt_indexed_writer writer;
-    nmrt_journal done; // of what was written
+    nmrt_corpus_journal done; // of what was written
     nmrt_meter meter;
     int64_t read_before; // bytes of the files before done.place.file
     double journalled;
@@ -56,7 +56,7 @@ static nmrt_status write_journal(job *j, nmrt_error *e)
     if (!j->resumable)
         return NMRT_OK;
     NMRT_TRY(nmrt_indexed_sync(&j->writer, e));
-    NMRT_TRY(nmrt_journal_write(&j->done, j->o->prefix, &j->settings, e));
+    NMRT_TRY(nmrt_corpus_journal_write(&j->done, j->o->prefix, &j->settings, e));
     j->journalled = nmrt_seconds();
     return NMRT_OK;
 }
@@ -85,11 +85,11 @@ static nmrt_status write_batch(void *user, void *item, nmrt_error *e)
         nmrt_indexed_append(&j->writer, b->ids.at, bytes, b->lengths.at, (int64_t)b->lengths.n, e));
     int64_t done = bytes_done(j, b);
     note_bad(j, b);
-    j->done = (nmrt_journal){.place = b->chunk.to,
-                             .mark = j->writer.end,
-                             .documents = j->done.documents + b->documents,
-                             .tokens = j->done.tokens + b->n_tokens,
-                             .bad = j->done.bad + b->bad};
+    j->done = (nmrt_corpus_journal){.place = b->chunk.to,
+                                    .mark = j->writer.end,
+                                    .documents = j->done.documents + b->documents,
+                                    .tokens = j->done.tokens + b->n_tokens,
+                                    .bad = j->done.bad + b->bad};
     nmrt_meter_move(&j->meter, done, j->done.documents, j->done.tokens);
     return nmrt_seconds() - j->journalled < j->o->journal_every ? NMRT_OK : write_journal(j, e);
 }
@@ -139,10 +139,10 @@ static nmrt_status open_writer(job *j, nmrt_error *e)
     const nmrt_tokenize *o = j->o;
     bool found = false;
     if (j->resumable && !o->fresh)
-        NMRT_TRY(nmrt_journal_read(&j->done, o->prefix, &j->settings, &found, e));
+        NMRT_TRY(nmrt_corpus_journal_read(&j->done, o->prefix, &j->settings, &found, e));
     if (!found) {
         NMRT_TRY(nmrt_indexed_create(&j->writer, o->prefix, j->rules.type, o->fresh, e));
-        return nmrt_journal_remove(o->prefix, e);
+        return nmrt_corpus_journal_remove(o->prefix, e);
     }
     NMRT_TRY(nmrt_indexed_is_finished(o->prefix, j->done.mark, &j->finished, e));
     if (j->finished)
@@ -190,7 +190,7 @@ static void close_job(job *j)
 
 static void print_result(job *j)
 {
-    const nmrt_journal *d = &j->done;
+    const nmrt_corpus_journal *d = &j->done;
     double seconds = nmrt_meter_seconds(&j->meter);
     int64_t bytes = j->read_before + d->place.byte - j->meter.first;
     nmrt_meter_end(&j->meter);
@@ -226,7 +226,7 @@ static nmrt_status finish(job *j, nmrt_error *e)
         NMRT_TRY(nmrt_indexed_finish(&j->writer, e));
     }
     NMRT_TRY(nmrt_indexed_clean(j->o->prefix, e));
-    return nmrt_journal_remove(j->o->prefix, e);
+    return nmrt_corpus_journal_remove(j->o->prefix, e);
 }
 
 static nmrt_status run(job *j, nmrt_error *e)

@@ -215,8 +215,8 @@ const nmrt_added_token *nmrt_added_find(const nmrt_added *a, int64_t id)
     return has ? &a->token[a->by_id[id]] : NULL;
 }
 
-nmrt_piece nmrt_added_piece(const nmrt_added *a, int64_t id)
+nmrt_word_piece nmrt_added_piece(const nmrt_added *a, int64_t id)
 {
-    nmrt_piece normal = nmrt_vocabulary_piece(&a->normalized, id);
+    nmrt_word_piece normal = nmrt_vocabulary_piece(&a->normalized, id);
     return normal.at ? normal : nmrt_vocabulary_piece(&a->content, id);
 }

@@ -41,7 +41,7 @@ nmrt_status nmrt_added_read(nmrt_added *a, const nmrt_json *doc, int list,
 void nmrt_added_release(nmrt_added *a);
 
 const nmrt_added_token *nmrt_added_find(const nmrt_added *a, int64_t id); // NULL: none
-nmrt_piece nmrt_added_piece(const nmrt_added *a, int64_t id); // what decoding takes it for
+nmrt_word_piece nmrt_added_piece(const nmrt_added *a, int64_t id); // what decoding takes it for
 
 typedef struct nmrt_added_finder { // goes through the tokens in a text
     const nmrt_added *added;

@@ -221,7 +221,7 @@ static void merge_symbols(const nmrt_bpe *b, scratch *s)
 // --- words ---------------------------------------------------------------------------------------
 
 // A word of UTF-8 that is no piece as a whole, of `most` characters or bytes at most.
-static nmrt_status encode_parts(const nmrt_bpe *b, scratch *s, nmrt_piece word, size_t most,
+static nmrt_status encode_parts(const nmrt_bpe *b, scratch *s, nmrt_word_piece word, size_t most,
                                 nmrt_ids *out, nmrt_error *e)
 {
     if (word.n > INT32_MAX / 4 || !make_room(s, most + 1))
@@ -243,13 +243,13 @@ static nmrt_status encode_parts(const nmrt_bpe *b, scratch *s, nmrt_piece word, 
 static nmrt_status encode_new(const nmrt_bpe *b, scratch *s, const char *word, size_t n,
                               nmrt_ids *out, nmrt_error *e)
 {
-    nmrt_piece p = {word, n};
+    nmrt_word_piece p = {word, n};
     if (b->model.bytes) {
         s->mapped.n = 0;
         nmrt_byte_level_add(&s->mapped, word, n);
         if (s->mapped.failed)
             return nmrt_fail(e, NMRT_WORLD, "no memory for a word of %zu bytes", n);
-        p = (nmrt_piece){s->mapped.at, s->mapped.n};
+        p = (nmrt_word_piece){s->mapped.at, s->mapped.n};
     }
     int64_t whole = b->ignore_merges ? nmrt_vocabulary_id(&b->vocabulary, p.at, p.n) : -1;
     if (whole < 0)

@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct nmrt_piece { // bytes of a vocabulary; at NULL: there is none
+typedef struct nmrt_word_piece { // bytes of a vocabulary; at NULL: there is none
     const char *at;
     size_t n;
-} nmrt_piece;
+} nmrt_word_piece;
 
 typedef struct nmrt_word_model nmrt_word_model; // each type's own struct begins with it
 
@@ -26,7 +26,7 @@ typedef struct nmrt_word_model_type {
     nmrt_status (*open)(nmrt_word_model **m, const nmrt_json *doc, int node, nmrt_error *e);
     void (*close)(nmrt_word_model *m);
     int64_t (*id)(const nmrt_word_model *m, const char *piece, size_t n); // -1: none
-    nmrt_piece (*piece)(const nmrt_word_model *m, int64_t id);
+    nmrt_word_piece (*piece)(const nmrt_word_model *m, int64_t id);
     // What one thread needs; NULL functions: nothing, and `scratch` is NULL.
     nmrt_status (*scratch_open)(void **scratch, const nmrt_word_model *m, nmrt_error *e);
     void (*scratch_close)(void *scratch);

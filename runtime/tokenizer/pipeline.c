@@ -131,12 +131,12 @@ static nmrt_status encode(const nmrt_tokenizer *t, void *opened, const char *tex
 
 // --- decoding ------------------------------------------------------------------------------------
 
-static nmrt_piece find_piece(const pipeline *p, int32_t id, bool skip_special)
+static nmrt_word_piece find_piece(const pipeline *p, int32_t id, bool skip_special)
 {
     const nmrt_added_token *token = nmrt_added_find(&p->added, id);
     if (!token)
         return p->model->type->piece(p->model, id);
-    return token->special && skip_special ? (nmrt_piece){0} : nmrt_added_piece(&p->added, id);
+    return token->special && skip_special ? (nmrt_word_piece){0} : nmrt_added_piece(&p->added, id);
 }
 
 static nmrt_status decode(const nmrt_tokenizer *t, const int32_t *id, int64_t n, bool skip_special,
@@ -145,7 +145,7 @@ static nmrt_status decode(const nmrt_tokenizer *t, const int32_t *id, int64_t n,
     const pipeline *p = (const pipeline *)t;
     nmrt_pieces pieces = {0};
     for (int64_t i = 0; i < n; i++) {
-        nmrt_piece piece = find_piece(p, id[i], skip_special);
+        nmrt_word_piece piece = find_piece(p, id[i], skip_special);
         if (piece.at)
             nmrt_pieces_add(&pieces, piece.at, piece.n);
     }

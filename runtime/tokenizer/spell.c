@@ -36,10 +36,10 @@ void nmrt_pieces_release(nmrt_pieces *p)
     *p = (nmrt_pieces){0};
 }
 
-nmrt_piece nmrt_pieces_get(const nmrt_pieces *p, size_t i)
+nmrt_word_piece nmrt_pieces_get(const nmrt_pieces *p, size_t i)
 {
     size_t from = i ? p->end[i - 1] : 0;
-    return (nmrt_piece){p->text.at + from, p->end[i] - from};
+    return (nmrt_word_piece){p->text.at + from, p->end[i] - from};
 }
 
 // --- lists of steps ------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ nmrt_status nmrt_spell(const nmrt_speller *s, nmrt_pieces *pieces, nmrt_text *ou
         return nmrt_fail(e, NMRT_WORLD, "no memory to decode tokens");
     nmrt_status status = run_steps(s, regex, pieces, &other, e);
     for (size_t i = 0; i < pieces->n && status == NMRT_OK; i++) {
-        nmrt_piece p = nmrt_pieces_get(pieces, i);
+        nmrt_word_piece p = nmrt_pieces_get(pieces, i);
         nmrt_text_add_bytes(out, " ", !s->n && i > 0);
         nmrt_text_add_bytes(out, p.at, p.n);
     }

@@ -16,7 +16,7 @@ typedef struct nmrt_pieces { // of a text, behind each other; zero-initialised: 
 
 void nmrt_pieces_add(nmrt_pieces *p, const char *piece, size_t n);
 void nmrt_pieces_end(nmrt_pieces *p); // ends the piece that was added to p->text
-nmrt_piece nmrt_pieces_get(const nmrt_pieces *p, size_t i);
+nmrt_word_piece nmrt_pieces_get(const nmrt_pieces *p, size_t i);
 void nmrt_pieces_release(nmrt_pieces *p);
 
 typedef struct nmrt_speller { // zero-initialised: a space between pieces, as the library does

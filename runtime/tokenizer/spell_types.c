@@ -8,7 +8,7 @@
 #include <string.h>
 
 // The bytes that a piece's characters stand for; if one stands for none, the piece's own bytes.
-static void add_bytes(nmrt_text *out, nmrt_piece p)
+static void add_bytes(nmrt_text *out, nmrt_word_piece p)
 {
     size_t before = out->n;
     int length;
@@ -36,7 +36,7 @@ static nmrt_status spell_byte_level(const nmrt_spelling *s, nmrt_error *e)
 }
 
 // The byte that "<0x41>" stands for; -1: the piece is no such one.
-static int fallback_byte(nmrt_piece p)
+static int fallback_byte(nmrt_word_piece p)
 {
     static const char digits[] = "0123456789abcdef";
     if (p.n != 6 || memcmp(p.at, "<0x", 3) != 0 || p.at[5] != '>')
@@ -61,7 +61,7 @@ static nmrt_status spell_fallback(const nmrt_spelling *s, nmrt_error *e)
 {
     nmrt_text run = {0};
     for (size_t i = 0; i < s->from->n; i++) {
-        nmrt_piece p = nmrt_pieces_get(s->from, i);
+        nmrt_word_piece p = nmrt_pieces_get(s->from, i);
         int byte = fallback_byte(p);
         if (byte >= 0) {
             nmrt_text_add_bytes(&run, &(char){(char)byte}, 1);
@@ -97,7 +97,7 @@ static nmrt_status spell_metaspace(const nmrt_spelling *s, nmrt_error *e)
     const nmrt_text *meta = &s->step->content;
     (void)e;
     for (size_t i = 0; i < s->from->n; i++) {
-        nmrt_piece p = nmrt_pieces_get(s->from, i);
+        nmrt_word_piece p = nmrt_pieces_get(s->from, i);
         for (size_t at = 0; at < p.n;) {
             bool is = p.n - at >= meta->n && memcmp(p.at + at, meta->at, meta->n) == 0;
             if (!is)
@@ -121,7 +121,7 @@ static nmrt_status spell_replace(const nmrt_spelling *s, nmrt_error *e)
 {
     nmrt_text *out = &s->to->text;
     for (size_t i = 0; i < s->from->n; i++) {
-        nmrt_piece p = nmrt_pieces_get(s->from, i);
+        nmrt_word_piece p = nmrt_pieces_get(s->from, i);
         nmrt_finder f = {.pattern = &s->step->pattern, .scratch = s->regex, .text = p.at, .n = p.n};
         size_t from = 0;
         bool found = true;
@@ -151,7 +151,7 @@ static nmrt_status spell_strip(const nmrt_spelling *s, nmrt_error *e)
     const nmrt_text *c = &s->step->content;
     (void)e;
     for (size_t i = 0; i < s->from->n; i++) {
-        nmrt_piece p = nmrt_pieces_get(s->from, i);
+        nmrt_word_piece p = nmrt_pieces_get(s->from, i);
         for (int64_t k = 0; k < s->step->start && p.n >= c->n && !memcmp(p.at, c->at, c->n); k++)
             p.at += c->n, p.n -= c->n;
         for (int64_t k = 0; k < s->step->stop && p.n >= c->n; k++) {
@@ -176,7 +176,7 @@ static nmrt_status read_bpe(nmrt_spell_step *s, const nmrt_json *doc, int node, 
 static nmrt_status spell_bpe(const nmrt_spelling *s, nmrt_error *e)
 {
     for (size_t i = 0; i < s->from->n; i++) {
-        nmrt_piece p = nmrt_pieces_get(s->from, i);
+        nmrt_word_piece p = nmrt_pieces_get(s->from, i);
         nmrt_finder f = {.pattern = &s->step->pattern, .text = p.at, .n = p.n};
         size_t from = 0;
         bool found = true;

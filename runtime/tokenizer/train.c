@@ -102,8 +102,8 @@ static void count_pairs(trainer *r)
 static nmrt_status merged_piece(trainer *r, nmrt_merge merge, int32_t *id)
 {
     nmrt_vocabulary *v = &r->t->vocabulary;
-    nmrt_piece left = nmrt_vocabulary_piece(v, merge.left);
-    nmrt_piece right = nmrt_vocabulary_piece(v, merge.right);
+    nmrt_word_piece left = nmrt_vocabulary_piece(v, merge.left);
+    nmrt_word_piece right = nmrt_vocabulary_piece(v, merge.right);
     r->piece.n = 0;
     nmrt_text_add_bytes(&r->piece, left.at, left.n);
     nmrt_text_add_bytes(&r->piece, right.at, right.n);

@@ -2,7 +2,7 @@
 #include "runtime/tokenizer/train.h"
 
 // nmrt_text_add_json of a piece, which need not end in 0.
-static void add_piece(nmrt_text *out, nmrt_piece piece)
+static void add_piece(nmrt_text *out, nmrt_word_piece piece)
 {
     nmrt_text copy = {0};
     nmrt_text_add_bytes(&copy, piece.at, piece.n);

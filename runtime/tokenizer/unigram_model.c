@@ -135,7 +135,7 @@ static int64_t find_id(const nmrt_word_model *m, const char *piece, size_t n)
     return nmrt_vocabulary_id(&((const unigram *)m)->vocabulary, piece, n);
 }
 
-static nmrt_piece find_piece(const nmrt_word_model *m, int64_t id)
+static nmrt_word_piece find_piece(const nmrt_word_model *m, int64_t id)
 {
     return nmrt_vocabulary_piece(&((const unigram *)m)->vocabulary, id);
 }

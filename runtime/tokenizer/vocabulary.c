@@ -108,12 +108,12 @@ int64_t nmrt_vocabulary_id(const nmrt_vocabulary *v, const char *piece, size_t n
     return entry < 0 ? -1 : v->entry[entry].id;
 }
 
-nmrt_piece nmrt_vocabulary_piece(const nmrt_vocabulary *v, int64_t id)
+nmrt_word_piece nmrt_vocabulary_piece(const nmrt_vocabulary *v, int64_t id)
 {
     if (id < 0 || id >= v->size || v->by_id[id] < 0)
-        return (nmrt_piece){0};
+        return (nmrt_word_piece){0};
     const nmrt_vocabulary_entry *x = &v->entry[v->by_id[id]];
-    return (nmrt_piece){v->bytes.at + x->at, x->n};
+    return (nmrt_word_piece){v->bytes.at + x->at, x->n};
 }
 
 void nmrt_vocabulary_release(nmrt_vocabulary *v)

@@ -28,7 +28,7 @@ typedef struct nmrt_vocabulary { // zero-initialised: empty
 nmrt_status nmrt_vocabulary_add(nmrt_vocabulary *v, const char *piece, size_t n, int64_t id,
                                 nmrt_error *e);
 int64_t nmrt_vocabulary_id(const nmrt_vocabulary *v, const char *piece, size_t n); // -1: none
-nmrt_piece nmrt_vocabulary_piece(const nmrt_vocabulary *v, int64_t id);
+nmrt_word_piece nmrt_vocabulary_piece(const nmrt_vocabulary *v, int64_t id);
 void nmrt_vocabulary_release(nmrt_vocabulary *v);
 
 // A hash of bytes, for tables: all 64 bits are good.

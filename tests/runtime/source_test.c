@@ -42,7 +42,7 @@ enum { SEQ = 16 };
 // As a rank of cp would ask for it: by halves.
 static int compare_field(FILE *f, const char *name, const int64_t *token, int64_t n)
 {
-    const nmrt_documents documents = {
+    const nmrt_document_ends documents = {
         .end = 0, .resets_positions = true, .resets_attention = true, .masks_end = true};
     int64_t out[SEQ], half = n / 2;
     nmrt_data_field(name, &documents, token, half, n - half, out + half);
