@@ -21,11 +21,20 @@ static nmrt_status check_workers(const nm_data_options *o, nmrt_error *e)
     return NMRT_OK;
 }
 
+static nmrt_status check_prefix(const nm_data_options *o, nmrt_error *e)
+{
+    if (nmrt_indexed_is_file(o->out))
+        return nmrt_fail(e, NMRT_USAGE, "--out %s: give the prefix alone: --out %.*s", o->out,
+                         (int)strlen(o->out) - 4, o->out);
+    return NMRT_OK;
+}
+
 static nmrt_status run_tokenize(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
 {
     if (o->eod && !o->append_eod)
         return nmrt_fail(e, NMRT_USAGE, "--eod needs --append-eod");
     NMRT_TRY(check_workers(o, e));
+    NMRT_TRY(check_prefix(o, e));
     nmrt_tokenize tokenize = {.tokenizer = o->tokenizer,
                               .prefix = o->out,
                               .json_key = o->json_key,
@@ -53,6 +62,7 @@ static nmrt_status run_info(const nm_data_options *o, const nmrt_output *out, nm
 
 static nmrt_status run_merge(const nm_data_options *o, const nmrt_output *out, nmrt_error *e)
 {
+    NMRT_TRY(check_prefix(o, e));
     return nmrt_indexed_merge(o->out, o->word.at, o->word.n, out, e);
 }
 

@@ -45,8 +45,10 @@ void nmrt_data_close(nmrt_data *d)
 // `bad`: where a token is that is not below the limit; taken over.
 static nmrt_status refuse(const nmdrv_dim *limit, nmrt_text *bad, nmrt_error *e)
 {
-    nmrt_fail(e, NMRT_USAGE, "%.700s is not below %s = %lld (%s)", bad->at ? bad->at : "a token",
-              limit->name, (long long)limit->extent, limit->where);
+    nmrt_fail(e, NMRT_USAGE,
+              "%.700s is not below %s = %lld (%s); nemocc -D %s=N compiles a model of more",
+              bad->at ? bad->at : "a token", limit->name, (long long)limit->extent, limit->where,
+              limit->name);
     nmrt_text_release(bad);
     return NMRT_USAGE;
 }

@@ -4,7 +4,6 @@
 #include "runtime/corpus/indexed.h"
 #include "runtime/permute.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,32 +14,6 @@ static bool is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static bool is_file_of(const char *prefix, const char *suffix)
-{
-    char path[NMRT_PATH];
-    int n = snprintf(path, sizeof path, "%s%s", prefix, suffix);
-    return n > 0 && n < NMRT_PATH && is_file(path);
-}
-
-// Half of one counts, too: opening it says what is missing.
-static bool is_corpus(const char *prefix)
-{
-    return is_file_of(prefix, ".idx") || is_file_of(prefix, ".bin");
-}
-
-// One of the two files of a corpus, by its own name.
-static bool is_corpus_file(const char *path)
-{
-    char prefix[NMRT_PATH];
-    size_t n = strlen(path);
-    if (n < 4 || n >= sizeof prefix ||
-        (strcmp(path + n - 4, ".idx") != 0 && strcmp(path + n - 4, ".bin") != 0))
-        return false;
-    memcpy(prefix, path, n - 4);
-    prefix[n - 4] = 0;
-    return nmrt_indexed_exists(prefix);
-}
-
 static bool is_blend(const char *path)
 {
     char *end;
@@ -48,19 +21,23 @@ static bool is_blend(const char *path)
     return strchr(path, ',') || (end != path && *end == ':');
 }
 
-static bool names_corpus(const char *path)
+// Half of one counts, too: opening it says what is missing.
+bool nmrt_source_is_corpus(const char *path)
 {
-    return is_corpus_file(path) || (!is_file(path) && is_corpus(path));
+    return is_file(path) ? nmrt_indexed_is_file(path) : nmrt_indexed_exists(path);
 }
 
 static bool names_blend(const char *path) { return !nmrt_path_exists(path) && is_blend(path); }
 
-bool nmrt_source_is_text(const char *path) { return !names_corpus(path) && !names_blend(path); }
+bool nmrt_source_is_text(const char *path)
+{
+    return !nmrt_source_is_corpus(path) && !names_blend(path);
+}
 
 nmrt_status nmrt_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
 {
     *s = NULL;
-    if (names_corpus(q->path))
+    if (nmrt_source_is_corpus(q->path))
         return nmrt_corpus_source_open(s, q, e);
     if (names_blend(q->path))
         return nmrt_blend_source_open(s, q, e);

@@ -47,11 +47,12 @@ struct nmrt_source { // each kind's own struct begins with it
     int64_t drawn;   // samples that the run can have
 };
 
-// Opens what the path names: a plain file is a text; PREFIX where PREFIX.bin and PREFIX.idx are
-// (either name will do) is a corpus; "0.7:a,0.3:b" or "a,b" is a blend of such.
+// Opens what the path names: PREFIX where PREFIX.bin and PREFIX.idx are (either name will do) is a
+// corpus, another plain file a text; "0.7:a,0.3:b" or "a,b" is a blend of corpora.
 nmrt_status nmrt_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e);
 bool nmrt_source_is_text(const char *path); // does it name one, or nothing that there is?
-void nmrt_source_close(nmrt_source *s);     // NULL is fine
+bool nmrt_source_is_corpus(const char *path);
+void nmrt_source_close(nmrt_source *s); // NULL is fine
 // Before the first sample: how many the run takes, on which the order depends; 0: each once.
 nmrt_status nmrt_source_draw(nmrt_source *s, int64_t samples, nmrt_error *e);
 // Do runs of a and b samples begin with the same ones, as long as both go on?

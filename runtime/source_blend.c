@@ -4,6 +4,7 @@
 #include "runtime/source.h"
 
 #include "runtime/corpus/blend.h"
+#include "runtime/file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -172,7 +173,15 @@ static nmrt_status check_member(const source *x, const char *prefix, double weig
                          "--data %s: there is neither a file of this name nor, as a blend such as "
                          "0.7:a,0.3:b, a path in each of its parts",
                          x->base.q.path);
-    return NMRT_OK;
+    if (nmrt_source_is_corpus(prefix))
+        return NMRT_OK;
+    if (nmrt_path_exists(prefix))
+        return nmrt_fail(e, NMRT_USAGE,
+                         "--data %s: %s is no corpus, of which blends are; nemocc-data tokenize "
+                         "makes one of a text",
+                         x->base.q.path, prefix);
+    return nmrt_fail(e, NMRT_USAGE, "--data %s: there is neither %s.bin nor %s.idx", x->base.q.path,
+                     prefix, prefix);
 }
 
 static nmrt_status open_member(source *x, const char *prefix, nmrt_error *e)

@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { ROOM = 1 << 14 };
@@ -50,8 +49,8 @@ static nmrt_status measure(const source *x, int64_t samples, nmrt_order *o, nmrt
     if (status != NMRT_OK && q->part == NMRT_PART_ALL)
         nmrt_fail(e, status, "%s has %s", q->path, why.text);
     else if (status != NMRT_OK)
-        nmrt_fail(e, status, "the part %s of %s has %s", nmrt_split_part_name(q->part), q->path,
-                  why.text);
+        nmrt_fail(e, status, "the part %s of %s, which has %lld documents, has %s",
+                  nmrt_split_part_name(q->part), q->path, (long long)x->set.n_sequences, why.text);
     return status;
 }
 
@@ -214,18 +213,11 @@ static nmrt_status open_bin(source *x, const char *prefix, nmrt_error *e)
     return nmrt_file_open(&x->fd, &bytes, path, e);
 }
 
-// The prefix may come as the name of one of the files.
 static nmrt_status open_set(source *x, nmrt_error *e)
 {
     char prefix[NMRT_PATH];
-    size_t n = strlen(x->base.q.path);
-    if (n >= sizeof prefix)
-        return nmrt_fail(e, NMRT_WORLD, "the path %.60s... is too long", x->base.q.path);
-    memcpy(prefix, x->base.q.path, n + 1);
-    if (n > 4 && (strcmp(prefix + n - 4, ".idx") == 0 || strcmp(prefix + n - 4, ".bin") == 0) &&
-        !nmrt_indexed_exists(prefix))
-        prefix[n - 4] = 0;
-    NMRT_TRY(nmrt_indexed_open(&x->set, prefix, e));
+    NMRT_TRY(nmrt_indexed_prefix(prefix, x->base.q.path, e));
+    NMRT_TRY(nmrt_indexed_open(&x->set, x->base.q.path, e));
     NMRT_TRY(open_bin(x, prefix, e));
     if (x->set.n_sequences > INT32_MAX)
         return nmrt_fail(e, NMRT_USAGE,

@@ -162,12 +162,13 @@ nmrt_status nmrt_indexed_parse(nmrt_indexed *set, nmrt_map idx, nmrt_map bin, nm
 
 // --- files ---------------------------------------------------------------------------------------
 
-nmrt_status nmrt_indexed_open(nmrt_indexed *set, const char *prefix, nmrt_error *e)
+nmrt_status nmrt_indexed_open(nmrt_indexed *set, const char *name, nmrt_error *e)
 {
-    char path[NMRT_PATH];
+    char prefix[NMRT_PATH], path[NMRT_PATH];
     nmrt_error why;
     nmrt_map idx = {0}, bin = {0};
     *set = (nmrt_indexed){0};
+    NMRT_TRY(nmrt_indexed_prefix(prefix, name, e));
     NMRT_TRY(nmrt_path_append(path, prefix, ".bin", e));
     NMRT_TRY(nmrt_map_open(&bin, path, e));
     nmrt_path_append(path, prefix, ".idx", e); // as long
@@ -192,13 +193,30 @@ void nmrt_indexed_close(nmrt_indexed *set)
     *set = (nmrt_indexed){0};
 }
 
+static bool has_file(const char *prefix, const char *suffix)
+{
+    char path[NMRT_PATH];
+    nmrt_error e;
+    return nmrt_path_append(path, prefix, suffix, &e) == NMRT_OK && nmrt_path_exists(path);
+}
+
 bool nmrt_indexed_exists(const char *prefix)
 {
-    char bin[NMRT_PATH], idx[NMRT_PATH];
-    nmrt_error e;
-    return nmrt_path_append(bin, prefix, ".bin", &e) == NMRT_OK &&
-           nmrt_path_append(idx, prefix, ".idx", &e) == NMRT_OK && nmrt_path_exists(bin) &&
-           nmrt_path_exists(idx);
+    return has_file(prefix, ".idx") || has_file(prefix, ".bin");
+}
+
+bool nmrt_indexed_is_file(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 4 && (strcmp(path + n - 4, ".idx") == 0 || strcmp(path + n - 4, ".bin") == 0);
+}
+
+nmrt_status nmrt_indexed_prefix(char prefix[NMRT_PATH], const char *path, nmrt_error *e)
+{
+    NMRT_TRY(nmrt_path_append(prefix, path, "", e));
+    if (nmrt_indexed_is_file(path) && !nmrt_indexed_exists(path))
+        prefix[strlen(path) - 4] = 0;
+    return NMRT_OK;
 }
 
 // --- tokens --------------------------------------------------------------------------------------

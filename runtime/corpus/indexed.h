@@ -44,11 +44,15 @@ typedef struct nmrt_indexed {
 } nmrt_indexed;
 
 // Reads all of PREFIX.idx once, to check it; of PREFIX.bin nothing. Tokens must be integers.
-nmrt_status nmrt_indexed_open(nmrt_indexed *set, const char *prefix, nmrt_error *e);
+// `name`: as nmrt_indexed_prefix takes it.
+nmrt_status nmrt_indexed_open(nmrt_indexed *set, const char *name, nmrt_error *e);
 void nmrt_indexed_close(nmrt_indexed *set);
 // What open does with bytes that are there: never reads beyond them. The view does not own them.
 nmrt_status nmrt_indexed_parse(nmrt_indexed *set, nmrt_map idx, nmrt_map bin, nmrt_error *e);
-bool nmrt_indexed_exists(const char *prefix); // are there both files?
+bool nmrt_indexed_exists(const char *prefix); // is there one of its files, or both?
+// The prefix of the set that a path names: itself, or without the .bin or .idx of its file.
+nmrt_status nmrt_indexed_prefix(char prefix[NMRT_PATH], const char *path, nmrt_error *e);
+bool nmrt_indexed_is_file(const char *path); // has it the name of one of a set's two files?
 
 int64_t nmrt_indexed_length(const nmrt_indexed *set, int64_t sequence); // tokens
 int64_t nmrt_indexed_offset(const nmrt_indexed *set, int64_t sequence); // of it in .bin, in bytes

@@ -60,10 +60,12 @@ static nmrt_status add_documents(nmrt_indexed_writer *w, source *s, nmrt_error *
     return write_run(w, s, e);
 }
 
-static nmrt_status open_source(source *s, const char *prefix, nmrt_error *e)
+static nmrt_status open_source(source *s, const char *name, nmrt_error *e)
 {
+    char prefix[NMRT_PATH];
     int64_t bytes;
     *s = (source){.fd = -1};
+    NMRT_TRY(nmrt_indexed_prefix(prefix, name, e));
     NMRT_TRY(nmrt_path_append(s->path, prefix, ".bin", e));
     NMRT_TRY(nmrt_indexed_open(&s->set, prefix, e));
     return nmrt_file_open(&s->fd, &bytes, s->path, e);

@@ -199,6 +199,8 @@ static void print_result(job *j)
             j->o->prefix, j->o->prefix, (long long)d->documents, (long long)d->tokens,
             nmrt_token_type_name(j->rules.type), nmrt_bytes(d->mark.bin).s, nmrt_bytes(bytes).s,
             nmrt_duration(seconds).s, seconds > 0 ? (double)bytes / seconds / 1e6 : 0);
+    if (!d->documents)
+        fprintf(j->out->note, "note: there was no document in what was read\n");
     if (d->bad)
         fprintf(j->out->note, "note: %lld lines were left out\n", (long long)d->bad);
 }

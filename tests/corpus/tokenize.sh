@@ -37,6 +37,9 @@ fails 2 "there is no verb 'tokenise'; did you mean 'tokenize'" nemocc-data token
 fails 2 '--dtype uint8 holds ids up to 255' nemocc-data tokenize "${gpt2[@]}" --dtype uint8 --out "$work/x" $here/nasty.jsonl
 fails 2 'bytes does not say which token ends a document' nemocc-data tokenize --tokenizer bytes --append-eod --out "$work/x" README.md
 fails 2 '--eod needs --append-eod' nemocc-data tokenize --tokenizer bytes --eod 0 --out "$work/x" README.md
+fails 2 '--out .*x.bin: give the prefix alone: --out .*x$' nemocc-data tokenize "${gpt2[@]}" --out "$work/x.bin" $here/nasty.jsonl
+: >"$work/empty.jsonl"
+fails 0 'note: there was no document in what was read' nemocc-data tokenize "${gpt2[@]}" --out "$work/empty" "$work/empty.jsonl"
 fails 1 'cannot open none.jsonl' nemocc-data tokenize "${gpt2[@]}" --out "$work/x" none.jsonl
 printf '{"text": "a"}\n{"text": "b"\n{"text": "c"}\n{}\n' >"$work/bad.jsonl"
 fails 1 "bad.jsonl:2: not JSON at byte 12.*--skip-bad" nemocc-data tokenize --tokenizer bytes --out "$work/x" "$work/bad.jsonl"
@@ -70,9 +73,9 @@ same "$work/full" "$work/whole"
 [ "$(ls "$work"/full.* | wc -l)" -eq 2 ]
 
 # corpora as one
-nemocc-data merge --out "$work/twice" $here/nasty $here/nasty | grep -q '2 sets'
+nemocc-data merge --out "$work/twice" $here/nasty.bin $here/nasty | grep -q '2 sets'
 cat $here/nasty.bin $here/nasty.bin | cmp - "$work/twice.bin"
-nemocc-data info "$work/twice" --json | grep -q '"documents": 16, "documents_without_tokens": 6, "sequences": 12'
+nemocc-data info "$work/twice.idx" --json | grep -q '"documents": 16, "documents_without_tokens": 6, "sequences": 12'
 nemocc-data tokenize "${gpt2[@]}" --out "$work/both" $here/nasty.jsonl $here/nasty.jsonl >/dev/null
 same "$work/both" "$work/twice"
 fails 2 'is of uint16, and the set before it of int32' nemocc-data merge --out "$work/x2" "$work/whole" $here/nasty

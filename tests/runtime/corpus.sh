@@ -59,8 +59,10 @@ expect '--eval-every needs --eval-data WHAT, or a --split with a second part' "$
 expect "--eod-mask-loss: this binary reads no field 'mask'; compile an entry that does" "$fake" --data $a --eod 0 --eod-mask-loss
 expect '--eod needs --reset-position-ids, --reset-attention-mask or --eod-mask-loss' "$fake" --data $a --eod 0
 expect 'note: --tokenizer none changes nothing: a corpus is made of tokens already' "$fake" --data $a --steps 1 "${flags[@]}" --tokenizer none
-expect "^error: $a: token 15 of document 16, 128, is not below vocab = 128 \\(fake.nm:1\\)\$" "$other" --data $a --seq 16 --steps 1
+expect "^error: $a: token 15 of document 16, 128, is not below vocab = 128 \\(fake.nm:1\\); nemocc -D vocab=N compiles a model of more\$" "$other" --data $a --seq 16 --steps 1
 expect 'cannot open .*/none.bin: No such file' "$fake" --data "$work/none.bin"
 cp $a.idx "$work/half.idx"
 expect 'cannot open .*/half.bin: No such file' "$fake" --data "$work/half"
+cp $a.bin "$work/other.bin"
+expect 'cannot open .*/other.idx: No such file' "$fake" --data "$work/other.bin"
 expect 'the order of a corpus takes a seed below 2\^32' "$fake" --data $a --seed 4294967296

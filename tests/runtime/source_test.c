@@ -160,7 +160,9 @@ static void test_refusals(void)
             "each of its 110 once. To go through them again give weights; by their "
             "sizes: --data 0.736:a,0.264:b");
     q.path = "0.5:a,0.5:none";
-    refuses(q, 1, "none");
+    refuses(q, 1, "--data 0.5:a,0.5:none: there is neither none.bin nor none.idx");
+    q.path = "splits.txt,a";
+    refuses(q, 1, "splits.txt is no corpus, of which blends are");
     q.path = "none";
     refuses(q, 1, "cannot open none: No such file");
     q.path = "a.bin";
@@ -169,7 +171,7 @@ static void test_refusals(void)
     q.seq = 8;
     CHECK(nmrt_split_parse(&q.split, "100,1"));
     q.part = NMRT_PART_VALID;
-    refuses(q, 1, "the part valid of a.bin has 0 tokens in 0 documents");
+    refuses(q, 1, "the part valid of a.bin, which has 40 documents, has 0 tokens in 0 documents");
     q.part = NMRT_PART_ALL;
     q.seed = (uint64_t)1 << 32;
     refuses(q, 1, "takes a seed below 2^32");
