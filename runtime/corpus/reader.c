@@ -20,6 +20,9 @@ nmrt_documents_rule nmrt_documents_rule_find(const char *name)
     return NMRT_DOCUMENTS_AUTO;
 }
 
+// Standard input, also where a file is called so.
+static bool is_standard(const char *path) { return strcmp(path, "-") == 0; }
+
 static bool ends_in(const char *path, const char *suffix)
 {
     size_t n = strlen(path), k = strlen(suffix);
@@ -28,7 +31,7 @@ static bool ends_in(const char *path, const char *suffix)
 
 nmrt_documents_rule nmrt_documents_rule_of(const char *path)
 {
-    bool jsonl = strcmp(path, "-") == 0 || ends_in(path, ".jsonl") || ends_in(path, ".ndjson") ||
+    bool jsonl = is_standard(path) || ends_in(path, ".jsonl") || ends_in(path, ".ndjson") ||
                  ends_in(path, ".json");
     return jsonl ? NMRT_DOCUMENTS_JSONL : NMRT_DOCUMENTS_FILE;
 }
@@ -85,7 +88,7 @@ int64_t nmrt_corpus_total(const char *const *path, int n_paths)
     int64_t total = 0;
     for (int i = 0; i < n_paths; i++) {
         struct stat st;
-        if (stat(path[i], &st) || !S_ISREG(st.st_mode))
+        if (is_standard(path[i]) || stat(path[i], &st) || !S_ISREG(st.st_mode))
             return -1;
         total += st.st_size;
     }
@@ -137,8 +140,7 @@ static nmrt_status skip_bytes(nmrt_corpus *r, nmrt_error *e)
 
 static nmrt_status open_file(nmrt_corpus *r, nmrt_error *e)
 {
-    bool standard = strcmp(path_of(r), "-") == 0;
-    r->fd = standard ? dup(STDIN_FILENO) : open(path_of(r), O_RDONLY | O_CLOEXEC);
+    r->fd = is_standard(path_of(r)) ? dup(STDIN_FILENO) : open(path_of(r), O_RDONLY | O_CLOEXEC);
     if (r->fd < 0)
         return nmrt_fail_errno(e, "cannot open %s", path_of(r));
     r->ended = false;
@@ -163,7 +165,7 @@ nmrt_status nmrt_corpus_open(nmrt_corpus *r, const char *const *path, int n_path
                        .at = from,
                        .fd = -1};
     for (int i = 0; i < n_paths; i++)
-        if (strcmp(path[i], "-") != 0 && access(path[i], R_OK))
+        if (!is_standard(path[i]) && access(path[i], R_OK))
             return nmrt_fail_errno(e, "cannot open %s", path[i]);
     return NMRT_OK;
 }

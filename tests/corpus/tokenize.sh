@@ -43,6 +43,7 @@ fails 0 'note: there was no document in what was read' nemocc-data tokenize "${g
 fails 1 'cannot open none.jsonl' nemocc-data tokenize "${gpt2[@]}" --out "$work/x" none.jsonl
 printf '{"text": "a"}\n{"text": "b"\n{"text": "c"}\n{}\n' >"$work/bad.jsonl"
 fails 1 "bad.jsonl:2: not JSON at byte 12.*--skip-bad" nemocc-data tokenize --tokenizer bytes --out "$work/x" "$work/bad.jsonl"
+fails 1 'what a pipe gave must be given again' bash -c 'cd "$1" && : >- && exec nemocc-data tokenize --tokenizer bytes --out dash - <bad.jsonl' - "$work"
 fails 0 'left out: .*bad.jsonl:2' nemocc-data tokenize --tokenizer bytes --out "$work/x" --skip-bad "$work/bad.jsonl"
 grep -q '2 documents, 2 tokens' "$work/log" && grep -q '2 lines were left out' "$work/log"
 fails 1 'x.idx cannot be read: it ends too early' env sh -c "truncate -s 40 '$work/x.idx'; nemocc-data info '$work/x'"
