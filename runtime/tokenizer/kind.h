@@ -31,6 +31,8 @@ struct nmrt_tokenizer { // each kind's own struct begins with it
 nmrt_status nmrt_bytes_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 nmrt_status nmrt_spm_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 nmrt_status nmrt_json_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
+// Of GPT-2's vocab.json and what lies beside it.
+nmrt_status nmrt_gpt2_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 
 // Of a file in memory, which need not outlive the call; `name` is for messages.
 nmrt_status nmrt_spm_tokenizer_make(nmrt_tokenizer **t, const void *bytes, size_t n,

@@ -12,7 +12,7 @@
 // --- opening -------------------------------------------------------------------------------------
 
 typedef struct file_kind {
-    const char *suffix; // of the file's name
+    const char *suffix; // of the file's name; NULL: it is found in a folder alone
     const char *usual;  // its name in a folder
     nmrt_status (*open)(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 } file_kind;
@@ -20,6 +20,7 @@ typedef struct file_kind {
 static const file_kind file_kinds[] = {
     {".json", "tokenizer.json", nmrt_json_tokenizer_open},
     {".model", "tokenizer.model", nmrt_spm_tokenizer_open},
+    {NULL, "vocab.json", nmrt_gpt2_tokenizer_open},
 };
 enum { N_FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
 
@@ -39,7 +40,7 @@ static nmrt_status open_file(nmrt_tokenizer **t, const char *path, nmrt_error *e
 {
     size_t n = strlen(path);
     for (int i = 0; i < N_FILE_KINDS; i++) {
-        size_t s = strlen(file_kinds[i].suffix);
+        size_t s = file_kinds[i].suffix ? strlen(file_kinds[i].suffix) : n;
         if (n <= s || strcmp(path + n - s, file_kinds[i].suffix) != 0)
             continue;
         return open_kind(t, &file_kinds[i], path, e);
@@ -67,9 +68,10 @@ nmrt_status nmrt_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error
         char file[NMRT_PATH];
         NMRT_TRY(nmrt_path_join(file, path, file_kinds[i].usual, e));
         if (nmrt_path_exists(file))
-            return open_file(t, file, e);
+            return open_kind(t, &file_kinds[i], file, e);
     }
-    return nmrt_fail(e, NMRT_WORLD, "%s has neither tokenizer.json nor tokenizer.model", path);
+    return nmrt_fail(e, NMRT_WORLD,
+                     "%s has neither tokenizer.json nor tokenizer.model, nor vocab.json", path);
 }
 
 void nmrt_tokenizer_close(nmrt_tokenizer *t)

@@ -12,8 +12,9 @@
 typedef struct nmrt_tokenizer nmrt_tokenizer;
 
 // `path`: a tokenizer.json (any name that ends in .json), a SentencePiece model (any that ends in
-// .model), a folder that has tokenizer.json or, else, tokenizer.model; or the word "bytes", whose
-// ids are the text's bytes. The caller closes it where the status is NMRT_OK.
+// .model), a folder that has tokenizer.json or, else, tokenizer.model or, else, GPT-2's vocab.json
+// and merges.txt; or the word "bytes", whose ids are the text's bytes. The caller closes it where
+// the status is NMRT_OK.
 nmrt_status nmrt_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 void nmrt_tokenizer_close(nmrt_tokenizer *t); // NULL is fine
 

@@ -83,6 +83,21 @@ static void check_tokenizer(void)
     CHECK(!holds(found, "special_tokens_map.json", "its own"));
 }
 
+// GPT-2's own files, which are one tokenizer together.
+static void check_gpt2(void)
+{
+    char gpt2[NMRT_PATH], other[NMRT_PATH];
+    CHECK(nmrt_path_join(gpt2, root, "gpt2", &e) == NMRT_OK);
+    CHECK(nmrt_path_join(other, root, "other", &e) == NMRT_OK);
+    CHECK(nmrt_dir_make(gpt2, &e) == NMRT_OK);
+    put(gpt2, "vocab.json", "{}");
+    CHECK(!nmrt_companions_tokenizer(gpt2, found));
+    put(gpt2, "merges.txt", "a b");
+    CHECK(nmrt_companions_tokenizer(gpt2, found));
+    CHECK(nmrt_companions_save(other, &(nmrt_companions){NULL, false, gpt2}, &e) == NMRT_OK);
+    CHECK(nmrt_companions_tokenizer(other, found) && holds(found, "merges.txt", "a b"));
+}
+
 static void check_failure(void)
 {
     CHECK(nmrt_companions_save(save, &(nmrt_companions){model, false, "/nowhere/t.json"}, &e) ==
@@ -100,6 +115,7 @@ int main(void)
     check_find();
     check_cut();
     check_tokenizer();
+    check_gpt2();
     check_failure();
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", root);

@@ -48,3 +48,26 @@ printf '{"model": {' >"$work/own/tokenizer.json"
 expect '^error: .*/own/tokenizer.json: not JSON at byte 11: ' "${generate[@]}" --tokenizer "$work/own"
 printf 'IQ== 0\nIg== 1\n' >"$work/own/tokenizer.model"
 expect "own/tokenizer.model is no SentencePiece model but tiktoken's list of ranks" "${generate[@]}" --tokenizer "$work/own/tokenizer.model"
+
+# GPT-2's own files: found beside the weights, and what is refused of them
+cp -r tests/fixtures/tokenizers/gpt2_plain "$work/gpt2"
+gpt2=("${generate[@]}" --tokenizer "$work/gpt2")
+expect '^error: .*: token 423, by the tokenizer .*, is not below the model.s 256 tokens$' \
+    "$fake" generate --checkpoint "$work/ckpt" --tokenizer tests/fixtures/tokenizers/gpt2_added --prompt '<pad>'
+refuses() { # refuses FILE TEXT PATTERN: such a file among them
+    cp -r "$work/gpt2" "$work/spoilt"
+    printf "$2" >"$work/spoilt/$1"
+    expect "^error: .*/spoilt: $3" "$fake" generate --checkpoint "$work/ckpt" --tokenizer "$work/spoilt"
+    rm -r "$work/spoilt"
+}
+refuses tokenizer_config.json '{"tokenizer_class": "RobertaTokenizer"}' 'its vocab.json is of a RobertaTokenizer'
+refuses tokenizer_config.json '{"add_bos_token": true}' 'add_bos_token is true'
+refuses vocab.json '[]' 'vocab.json is not an object'
+refuses vocab.json '{"a": 0}, "merges": []' 'vocab.json: not JSON at byte 8'
+refuses merges.txt 'a b\na\n' 'model: merges: of merge 0 the pieces'
+refuses merges.txt '! " #\n' 'model: merges: merge 0 is not two pieces'
+refuses merges.txt '\377' 'merges.txt is not UTF-8'
+refuses added_tokens.json '{"x": "y"}' 'added_tokens.json: a token has no id'
+refuses special_tokens_map.json '{"bos_token": ""}' 'an added token is empty'
+rm "$work/gpt2/merges.txt"
+expect '^error: .*cannot open .*/gpt2/merges.txt' "${gpt2[@]}"

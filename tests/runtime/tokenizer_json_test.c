@@ -1,6 +1,7 @@
 // tokenizer.json files against what huggingface/tokenizers made of the same texts: ids with and
 // without special tokens, and what they decode to, at once and as they come. The files are
-// tests/fixtures/make_tokenizers.py's.
+// tests/fixtures/make_tokenizers.py's; folders of GPT-2's own files, against transformers, are
+// tests/fixtures/gpt2_files.py's.
 #include "runtime/tokenizer/tokenizer.h"
 
 #include "tests/runtime/check.h"
@@ -142,12 +143,12 @@ static void check_texts(test *x)
     close_lines(&x->want);
 }
 
-static void check_tokenizer(const char *name)
+static void check_tokenizer(const char *name, const char *suffix)
 {
     test x = {.name = name};
     char path[512];
     nmrt_error e;
-    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    snprintf(path, sizeof path, "%s/%s%s", folder, name, suffix);
     if (nmrt_tokenizer_open(&x.t, path, &e) != NMRT_OK ||
         nmrt_encoder_open(&x.enc, x.t, &e) != NMRT_OK) {
         check_failures++;
@@ -169,10 +170,13 @@ int main(void)
         if (length < 6 || strcmp(f->d_name + length - 5, ".json") != 0)
             continue;
         f->d_name[length - 5] = 0;
-        check_tokenizer(f->d_name);
+        check_tokenizer(f->d_name, ".json");
         n++;
     }
     CHECK(n > 15);
+    check_tokenizer("gpt2_plain", "");
+    check_tokenizer("gpt2_added", "");
+    check_tokenizer("gpt2_decoder", "");
     if (d)
         closedir(d);
     return check_result();
