@@ -34,14 +34,36 @@ bool nmrt_source_is_text(const char *path)
     return !nmrt_source_is_corpus(path) && !names_blend(path);
 }
 
+nmrt_status nmrt_source_new(nmrt_source **s, const nmrt_source_kind *kind,
+                            const nmrt_source_request *q, nmrt_error *e)
+{
+    nmrt_source *new = calloc(1, kind->bytes);
+    *s = NULL;
+    if (!new)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
+    new->kind = kind;
+    new->q = *q;
+    new->drawn = kind->draw ? 0 : INT64_MAX;
+    nmrt_status status = kind->open(new, e);
+    if (status == NMRT_OK)
+        *s = new;
+    else
+        kind->close(new);
+    return status;
+}
+
+static const nmrt_source_kind *kind_of(const nmrt_source_request *q)
+{
+    if (nmrt_source_is_corpus(q->path))
+        return &nmrt_corpus_source;
+    if (names_blend(q->path))
+        return &nmrt_blend_source;
+    return q->tokenizer ? &nmrt_tokens_source : &nmrt_text_source;
+}
+
 nmrt_status nmrt_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
 {
-    *s = NULL;
-    if (nmrt_source_is_corpus(q->path))
-        return nmrt_corpus_source_open(s, q, e);
-    if (names_blend(q->path))
-        return nmrt_blend_source_open(s, q, e);
-    return q->tokenizer ? nmrt_tokens_source_open(s, q, e) : nmrt_text_source_open(s, q, e);
+    return nmrt_source_new(s, kind_of(q), q, e);
 }
 
 void nmrt_source_close(nmrt_source *s)

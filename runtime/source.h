@@ -13,6 +13,9 @@
 typedef struct nmrt_source nmrt_source;
 
 typedef struct nmrt_source_kind {
+    size_t bytes; // of its struct, zeroed and with q when it is opened
+    nmrt_status (*open)(nmrt_source *s, nmrt_error *e);
+    // Also of one whose open failed, wherever it did.
     void (*close)(nmrt_source *s);
     // As nmrt_source_draw. NULL: a source that goes on for ever.
     nmrt_status (*draw)(nmrt_source *s, int64_t samples, nmrt_error *e);
@@ -60,10 +63,10 @@ bool nmrt_source_same_order(const nmrt_source *s, int64_t a, int64_t b);
 
 // --- for the kinds -------------------------------------------------------------------------------
 
-nmrt_status nmrt_text_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e);
-nmrt_status nmrt_tokens_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e);
-nmrt_status nmrt_corpus_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e);
-nmrt_status nmrt_blend_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e);
+extern const nmrt_source_kind nmrt_text_source, nmrt_tokens_source, nmrt_corpus_source,
+    nmrt_blend_source;
+nmrt_status nmrt_source_new(nmrt_source **s, const nmrt_source_kind *kind,
+                            const nmrt_source_request *q, nmrt_error *e);
 
 // The samples of a stream of so many tokens, as q's part has them: [first, first + n). Fails where
 // there are none; `unit`: what the tokens are called.

@@ -138,14 +138,6 @@ static void describe(const nmrt_source *s, nmrt_text *out)
     }
 }
 
-static const nmrt_source_kind kind = {.close = close_source,
-                                      .draw = draw,
-                                      .same_order = same_order,
-                                      .read = read_sample,
-                                      .locate = locate,
-                                      .scan = scan,
-                                      .describe = describe};
-
 // --- what --data says ----------------------------------------------------------------------------
 
 // "0.7:prefix" or "prefix"; cuts the text at the comma behind it and returns what follows, or NULL.
@@ -188,7 +180,7 @@ static nmrt_status open_member(source *x, const char *prefix, nmrt_error *e)
 {
     nmrt_source_request q = x->base.q;
     q.path = prefix;
-    NMRT_TRY(nmrt_corpus_source_open(&x->member[x->n], &q, e));
+    NMRT_TRY(nmrt_source_new(&x->member[x->n], &nmrt_corpus_source, &q, e));
     x->base.samples += x->member[x->n]->samples;
     x->base.bytes += x->member[x->n]->bytes;
     x->n++;
@@ -232,18 +224,18 @@ static nmrt_status make_rooms(source *x, nmrt_error *e)
     return NMRT_OK;
 }
 
-nmrt_status nmrt_blend_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
+static nmrt_status open_source(nmrt_source *s, nmrt_error *e)
 {
-    source *x = calloc(1, sizeof *x);
-    if (!x)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
-    x->base = (nmrt_source){.kind = &kind, .q = *q};
-    nmrt_status status = make_rooms(x, e);
-    if (status == NMRT_OK)
-        status = open_members(x, e);
-    if (status == NMRT_OK)
-        *s = &x->base;
-    else
-        close_source(&x->base);
-    return status;
+    NMRT_TRY(make_rooms((source *)s, e));
+    return open_members((source *)s, e);
 }
+
+const nmrt_source_kind nmrt_blend_source = {.bytes = sizeof(source),
+                                            .open = open_source,
+                                            .close = close_source,
+                                            .draw = draw,
+                                            .same_order = same_order,
+                                            .read = read_sample,
+                                            .locate = locate,
+                                            .scan = scan,
+                                            .describe = describe};

@@ -197,14 +197,6 @@ static void describe(const nmrt_source *s, nmrt_text *out)
         nmrt_text_add(out, ", up to %lld times", (long long)x->order.epochs);
 }
 
-static const nmrt_source_kind kind = {.close = close_source,
-                                      .draw = draw,
-                                      .same_order = same_order,
-                                      .read = read_sample,
-                                      .locate = locate,
-                                      .scan = scan,
-                                      .describe = describe};
-
 static nmrt_status open_bin(source *x, const char *prefix, nmrt_error *e)
 {
     char path[NMRT_PATH];
@@ -227,28 +219,37 @@ static nmrt_status open_set(source *x, nmrt_error *e)
     return NMRT_OK;
 }
 
-nmrt_status nmrt_corpus_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
+static nmrt_status check_seed(const nmrt_source_request *q, nmrt_error *e)
 {
-    source *x = calloc(1, sizeof *x);
-    if (!x)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
-    x->base = (nmrt_source){.kind = &kind, .q = *q};
+    if (!(q->shuffle || q->held_out) || q->seed <= UINT32_MAX)
+        return NMRT_OK;
+    return nmrt_fail(e, NMRT_USAGE,
+                     "--seed %llu: the order of a corpus takes a seed below 2^32, as numpy's",
+                     (unsigned long long)q->seed);
+}
+
+static nmrt_status open_source(nmrt_source *s, nmrt_error *e)
+{
+    source *x = (source *)s;
     x->fd = -1;
     x->raw = malloc(ROOM * sizeof(int64_t));
     x->room = malloc(ROOM * sizeof *x->room);
-    nmrt_status status =
-        x->raw && x->room ? open_set(x, e) : nmrt_fail(e, NMRT_WORLD, "no memory for the data");
-    if (status == NMRT_OK && (q->shuffle || q->held_out) && q->seed > UINT32_MAX)
-        status = nmrt_fail(e, NMRT_USAGE,
-                           "--seed %llu: the order of a corpus takes a seed below 2^32, as numpy's",
-                           (unsigned long long)q->seed);
-    if (status == NMRT_OK)
-        status = measure(x, 0, &x->order, e);
-    x->base.samples = x->order.samples;
-    x->base.bytes = x->order.tokens * nmrt_token_type_bytes(x->set.type);
-    if (status == NMRT_OK)
-        *s = &x->base;
-    else
-        close_source(&x->base);
-    return status;
+    if (!x->raw || !x->room)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
+    NMRT_TRY(open_set(x, e));
+    NMRT_TRY(check_seed(&s->q, e));
+    NMRT_TRY(measure(x, 0, &x->order, e));
+    s->samples = x->order.samples;
+    s->bytes = x->order.tokens * nmrt_token_type_bytes(x->set.type);
+    return NMRT_OK;
 }
+
+const nmrt_source_kind nmrt_corpus_source = {.bytes = sizeof(source),
+                                             .open = open_source,
+                                             .close = close_source,
+                                             .draw = draw,
+                                             .same_order = same_order,
+                                             .read = read_sample,
+                                             .locate = locate,
+                                             .scan = scan,
+                                             .describe = describe};

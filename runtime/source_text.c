@@ -68,30 +68,24 @@ static void describe(const nmrt_source *s, nmrt_text *out)
     nmrt_text_add(out, "%s", nmrt_bytes(((const source *)s)->bytes).s);
 }
 
-static const nmrt_source_kind kind = {.close = close_source,
-                                      .read = read_sample,
-                                      .locate = locate,
-                                      .scan = scan,
-                                      .describe = describe};
-
-nmrt_status nmrt_text_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
+static nmrt_status open_source(nmrt_source *s, nmrt_error *e)
 {
-    source *x = calloc(1, sizeof *x);
-    int64_t room = q->seq + 1 > ROOM ? q->seq + 1 : ROOM;
-    if (!x || !(x->raw = malloc((size_t)room))) {
-        free(x);
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
-    }
+    source *x = (source *)s;
     x->fd = -1;
-    x->base = (nmrt_source){.kind = &kind, .q = *q, .drawn = INT64_MAX};
-    nmrt_status status = nmrt_file_open(&x->fd, &x->bytes, q->path, e);
-    if (status == NMRT_OK)
-        status = nmrt_stream_samples(q, x->bytes, "bytes", &x->samples, e);
-    x->base.bytes = x->base.samples = x->samples.n;
-    x->base.bytes *= q->seq;
-    if (status == NMRT_OK)
-        *s = &x->base;
-    else
-        close_source(&x->base);
-    return status;
+    x->raw = malloc((size_t)(s->q.seq + 1 > ROOM ? s->q.seq + 1 : ROOM));
+    if (!x->raw)
+        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
+    NMRT_TRY(nmrt_file_open(&x->fd, &x->bytes, s->q.path, e));
+    NMRT_TRY(nmrt_stream_samples(&s->q, x->bytes, "bytes", &x->samples, e));
+    s->samples = x->samples.n;
+    s->bytes = x->samples.n * s->q.seq;
+    return NMRT_OK;
 }
+
+const nmrt_source_kind nmrt_text_source = {.bytes = sizeof(source),
+                                           .open = open_source,
+                                           .close = close_source,
+                                           .read = read_sample,
+                                           .locate = locate,
+                                           .scan = scan,
+                                           .describe = describe};

@@ -65,12 +65,6 @@ static void describe(const nmrt_source *s, nmrt_text *out)
                   nmrt_count((double)x->ids.n).s, s->q.tokenizer);
 }
 
-static const nmrt_source_kind kind = {.close = close_source,
-                                      .read = read_sample,
-                                      .locate = locate,
-                                      .scan = scan,
-                                      .describe = describe};
-
 // --- encoding ------------------------------------------------------------------------------------
 
 static nmrt_status encode(source *x, const nmrt_tokenizer *t, nmrt_map map, nmrt_error *e)
@@ -116,19 +110,19 @@ static nmrt_status read_text(source *x, nmrt_error *e)
     return status;
 }
 
-nmrt_status nmrt_tokens_source_open(nmrt_source **s, const nmrt_source_request *q, nmrt_error *e)
+static nmrt_status open_source(nmrt_source *s, nmrt_error *e)
 {
-    source *x = calloc(1, sizeof *x);
-    if (!x)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for the data");
-    x->base = (nmrt_source){.kind = &kind, .q = *q, .drawn = INT64_MAX};
-    nmrt_status status = read_text(x, e);
-    if (status == NMRT_OK)
-        status = nmrt_stream_samples(q, (int64_t)x->ids.n, "tokens", &x->samples, e);
-    x->base.samples = x->samples.n;
-    if (status == NMRT_OK)
-        *s = &x->base;
-    else
-        close_source(&x->base);
-    return status;
+    source *x = (source *)s;
+    NMRT_TRY(read_text(x, e));
+    NMRT_TRY(nmrt_stream_samples(&s->q, (int64_t)x->ids.n, "tokens", &x->samples, e));
+    s->samples = x->samples.n;
+    return NMRT_OK;
 }
+
+const nmrt_source_kind nmrt_tokens_source = {.bytes = sizeof(source),
+                                             .open = open_source,
+                                             .close = close_source,
+                                             .read = read_sample,
+                                             .locate = locate,
+                                             .scan = scan,
+                                             .describe = describe};
