@@ -158,7 +158,7 @@ static nmrt_status add_token(reading *r, int node, nmrt_text *content, nmrt_erro
         return NMRT_OK;
     int64_t id = nmrt_vocabulary_id(&r->a->content, content->at, content->n);
     if (id < 0)
-        id = r->model->type->id(r->model, content->at, content->n);
+        id = nmrt_vocabulary_id(&r->model->vocabulary, content->at, content->n);
     if (id < 0)
         id = r->next++;
     t.id = (int32_t)id;

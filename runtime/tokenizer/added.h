@@ -5,7 +5,7 @@
 
 #include "runtime/tokenizer/normalize.h"
 #include "runtime/tokenizer/pairs.h"
-#include "runtime/tokenizer/vocabulary.h"
+#include "runtime/tokenizer/model.h"
 
 typedef struct nmrt_added_token {
     int32_t id;

@@ -29,11 +29,10 @@ static nmrt_status read_vocabulary(nmrt_bpe *b, const nmrt_json *doc, int node, 
             status = nmrt_fail(e, NMRT_CORRUPT, "vocab: \"%.*s\" is not a piece with an id",
                                member->n_key < 100 ? (int)member->n_key : 100, member->key);
         else
-            status = nmrt_vocabulary_add(&b->vocabulary, piece.at, piece.n, id, e);
+            status = nmrt_vocabulary_add(&b->model.vocabulary, piece.at, piece.n, id, e);
     }
     nmrt_text_release(&piece);
-    b->model.size = b->vocabulary.size;
-    b->model.count = b->vocabulary.n;
+    b->model.count = b->model.vocabulary.n;
     return status;
 }
 
@@ -41,12 +40,13 @@ static void find_characters(nmrt_bpe *b)
 {
     for (int32_t c = 0; c < 0x200; c++) {
         char s[4];
-        b->first[c] = (int32_t)nmrt_vocabulary_id(&b->vocabulary, s, (size_t)nmrt_utf8_put(s, c));
+        b->first[c] =
+            (int32_t)nmrt_vocabulary_id(&b->model.vocabulary, s, (size_t)nmrt_utf8_put(s, c));
     }
     for (int c = 0; c < 256; c++) {
         char s[8];
         snprintf(s, sizeof s, "<0x%02X>", c);
-        b->fallback[c] = (int32_t)nmrt_vocabulary_id(&b->vocabulary, s, 6);
+        b->fallback[c] = (int32_t)nmrt_vocabulary_id(&b->model.vocabulary, s, 6);
     }
 }
 
@@ -96,14 +96,14 @@ static nmrt_status add_merge(nmrt_bpe *b, merge *m, int32_t rank, nmrt_error *e)
 {
     const char *left = m->both.at, *right = left + m->left;
     size_t n_right = m->both.n - m->left, skip = b->prefix.n;
-    int64_t x = nmrt_vocabulary_id(&b->vocabulary, left, m->left);
-    int64_t y = nmrt_vocabulary_id(&b->vocabulary, right, n_right), z = -1;
+    int64_t x = nmrt_vocabulary_id(&b->model.vocabulary, left, m->left);
+    int64_t y = nmrt_vocabulary_id(&b->model.vocabulary, right, n_right), z = -1;
     if (skip && n_right >= skip) { // the joined piece has the prefix of the first alone
         memmove(m->both.at + m->left, right + skip, n_right - skip);
         m->both.n -= skip;
     }
     if (x >= 0 && y >= 0 && n_right >= skip)
-        z = nmrt_vocabulary_id(&b->vocabulary, m->both.at, m->both.n);
+        z = nmrt_vocabulary_id(&b->model.vocabulary, m->both.at, m->both.n);
     if (z < 0)
         return nmrt_fail(
             e, NMRT_CORRUPT,
@@ -125,7 +125,7 @@ static nmrt_status read_merges(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt
     int merges = nmrt_json_get(doc, node, "merges");
     if (merges < 0 || doc->node[merges].kind != NMRT_JSON_ARRAY)
         return nmrt_fail(e, NMRT_CORRUPT, "merges is not a list");
-    b->cuts = nmrt_vocabulary_id(&b->vocabulary, meta, 3) >= 0 && !b->ignore_merges &&
+    b->cuts = nmrt_vocabulary_id(&b->model.vocabulary, meta, 3) >= 0 && !b->ignore_merges &&
               !b->prefix.n && !b->suffix.n;
     merge m = {0};
     nmrt_status status = NMRT_OK;
@@ -160,7 +160,7 @@ static nmrt_status read_unk(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_er
         return NMRT_OK;
     nmrt_status status = nmrt_field_text(doc, node, "unk_token", &unk, e);
     if (status == NMRT_OK)
-        b->unk = nmrt_vocabulary_id(&b->vocabulary, unk.at ? unk.at : "", unk.n);
+        b->unk = nmrt_vocabulary_id(&b->model.vocabulary, unk.at ? unk.at : "", unk.n);
     b->unk_lost = b->unk < 0;
     nmrt_text_release(&unk);
     return status;
@@ -174,8 +174,9 @@ static bool is_zero(const nmrt_json_node *number)
     return number->kind == NMRT_JSON_NUMBER;
 }
 
-static nmrt_status read_model(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_error *e)
+nmrt_status nmrt_bpe_read(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e)
 {
+    nmrt_bpe *b = (nmrt_bpe *)m;
     int dropout = nmrt_json_get(doc, node, "dropout");
     if (!nmrt_field_absent(doc, node, "dropout") && !is_zero(&doc->node[dropout]))
         return nmrt_fail(e, NMRT_FOREIGN,
@@ -192,47 +193,10 @@ static nmrt_status read_model(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_
     return read_merges(b, doc, node, e);
 }
 
-static void close_bpe(nmrt_word_model *m)
+void nmrt_bpe_release(nmrt_word_model *m)
 {
     nmrt_bpe *b = (nmrt_bpe *)m;
-    nmrt_vocabulary_release(&b->vocabulary);
     nmrt_pairs_release(&b->merges);
     nmrt_text_release(&b->prefix);
     nmrt_text_release(&b->suffix);
-    free(b);
 }
-
-static nmrt_status open_bpe(nmrt_word_model **m, const nmrt_json *doc, int node, nmrt_error *e)
-{
-    nmrt_bpe *b = calloc(1, sizeof *b);
-    if (!b)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for its model");
-    b->model.type = &nmrt_bpe_type;
-    nmrt_status status = read_model(b, doc, node, e);
-    *m = status == NMRT_OK ? &b->model : NULL;
-    if (status != NMRT_OK)
-        close_bpe(&b->model);
-    return status;
-}
-
-static int64_t find_id(const nmrt_word_model *m, const char *piece, size_t n)
-{
-    return nmrt_vocabulary_id(&((const nmrt_bpe *)m)->vocabulary, piece, n);
-}
-
-static nmrt_word_piece find_piece(const nmrt_word_model *m, int64_t id)
-{
-    return nmrt_vocabulary_piece(&((const nmrt_bpe *)m)->vocabulary, id);
-}
-
-const nmrt_word_model_type nmrt_bpe_type = {
-    .name = "BPE",
-    .maps_bytes = true,
-    .open = open_bpe,
-    .close = close_bpe,
-    .id = find_id,
-    .piece = find_piece,
-    .scratch_open = nmrt_bpe_scratch_open,
-    .scratch_close = nmrt_bpe_scratch_close,
-    .encode = nmrt_bpe_encode,
-};

@@ -5,11 +5,9 @@
 
 #include "runtime/tokenizer/model.h"
 #include "runtime/tokenizer/pairs.h"
-#include "runtime/tokenizer/vocabulary.h"
 
 typedef struct nmrt_bpe {
     nmrt_word_model model;
-    nmrt_vocabulary vocabulary;
     nmrt_pairs merges;     // ids of two neighbours -> x: the merge's rank, y: the id of both
     int32_t first[0x200];  // the ids of characters below U+0200, without prefix and suffix; or -1
     int32_t fallback[256]; // the ids of "<0x00>" ..., or -1
@@ -21,10 +19,8 @@ typedef struct nmrt_bpe {
     bool cuts;        // no piece goes on from another character to U+2581: words may be cut there
 } nmrt_bpe;
 
-// bpe_merge.c: a word of UTF-8 to ids, by `scratch` of nmrt_bpe_type.
-nmrt_status nmrt_bpe_scratch_open(void **scratch, const nmrt_word_model *m, nmrt_error *e);
-void nmrt_bpe_scratch_close(void *scratch);
-nmrt_status nmrt_bpe_encode(const nmrt_word_model *m, void *scratch, const char *word, size_t n,
-                            nmrt_ids *out, nmrt_error *e);
+// bpe.c: for nmrt_bpe_type, which is in bpe_merge.c.
+nmrt_status nmrt_bpe_read(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e);
+void nmrt_bpe_release(nmrt_word_model *m);
 
 #endif

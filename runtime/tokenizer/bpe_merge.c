@@ -5,7 +5,6 @@
 
 #include "runtime/tokenizer/byte_level.h"
 #include "runtime/tokenizer/utf8.h"
-#include "runtime/tokenizer/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ typedef struct waiting { // a merge of a symbol with its next
 } waiting;
 
 typedef struct scratch {
-    nmrt_word *words;
+    nmrt_word_scratch base;
     nmrt_text mapped; // a word in ByteLevel's characters
     nmrt_text affixed;
     symbol *symbol; // [n_symbols, of room]
@@ -33,28 +32,13 @@ typedef struct scratch {
     size_t room;
 } scratch;
 
-nmrt_status nmrt_bpe_scratch_open(void **opened, const nmrt_word_model *m, nmrt_error *e)
+static void release_scratch(nmrt_word_scratch *opened)
 {
-    scratch *s = calloc(1, sizeof *s);
-    (void)m;
-    if (s)
-        s->words = nmrt_words_new();
-    *opened = s;
-    if (s && s->words)
-        return NMRT_OK;
-    free(s);
-    return nmrt_fail(e, NMRT_WORLD, "no memory to encode words");
-}
-
-void nmrt_bpe_scratch_close(void *opened)
-{
-    scratch *s = opened;
-    free(s->words);
+    scratch *s = (scratch *)opened;
     free(s->symbol);
     free(s->heap);
     nmrt_text_release(&s->mapped);
     nmrt_text_release(&s->affixed);
-    free(s);
 }
 
 // A word of megabytes takes 60 bytes of scratch for each of its own: it is given back.
@@ -104,7 +88,7 @@ static int64_t find_character(const nmrt_bpe *b, scratch *s, const char *c, size
             return b->first[lead];
         if (n == 2 && lead < 0xC8)
             return b->first[(lead & 0x1F) << 6 | (c[1] & 0x3F)];
-        return nmrt_vocabulary_id(&b->vocabulary, c, n);
+        return nmrt_vocabulary_id(&b->model.vocabulary, c, n);
     }
     s->affixed.n = 0;
     if (prefixed)
@@ -112,7 +96,7 @@ static int64_t find_character(const nmrt_bpe *b, scratch *s, const char *c, size
     nmrt_text_add_bytes(&s->affixed, c, n);
     if (suffixed)
         nmrt_text_add_bytes(&s->affixed, b->suffix.at, b->suffix.n);
-    return nmrt_vocabulary_id(&b->vocabulary, s->affixed.at, s->affixed.n);
+    return nmrt_vocabulary_id(&b->model.vocabulary, s->affixed.at, s->affixed.n);
 }
 
 static bool add_fallback(const nmrt_bpe *b, scratch *s, const char *c, size_t n)
@@ -239,44 +223,31 @@ static nmrt_status encode_parts(const nmrt_bpe *b, scratch *s, nmrt_word_piece w
     return NMRT_OK;
 }
 
-// A word that is not kept.
-static nmrt_status encode_new(const nmrt_bpe *b, scratch *s, const char *word, size_t n,
-                              nmrt_ids *out, nmrt_error *e)
+static nmrt_status encode(const nmrt_word_model *m, nmrt_word_scratch *opened, const char *word,
+                          size_t n, nmrt_ids *out, nmrt_error *e)
 {
+    const nmrt_bpe *b = (const nmrt_bpe *)m;
+    scratch *s = (scratch *)opened;
     nmrt_word_piece p = {word, n};
-    if (b->model.bytes) {
+    if (m->bytes) {
         s->mapped.n = 0;
         nmrt_byte_level_add(&s->mapped, word, n);
         if (s->mapped.failed)
             return nmrt_fail(e, NMRT_WORLD, "no memory for a word of %zu bytes", n);
         p = (nmrt_word_piece){s->mapped.at, s->mapped.n};
     }
-    int64_t whole = b->ignore_merges ? nmrt_vocabulary_id(&b->vocabulary, p.at, p.n) : -1;
+    int64_t whole = b->ignore_merges ? nmrt_vocabulary_id(&m->vocabulary, p.at, p.n) : -1;
     if (whole < 0)
         return encode_parts(b, s, p, n, out, e);
     nmrt_ids_add(out, (int32_t)whole);
     return NMRT_OK;
 }
 
-static nmrt_status encode_word(const nmrt_bpe *b, scratch *s, const char *word, size_t n,
-                               nmrt_ids *out, nmrt_error *e)
+// No piece goes beyond a U+2581 behind another character, where the model cuts: it is the end.
+static size_t find_part(const nmrt_word_model *m, const char *word, size_t n)
 {
-    nmrt_word *kept = nmrt_words_find(s->words, word, n);
-    if (kept && nmrt_word_is(kept, word, n)) {
-        nmrt_ids_add_all(out, kept->id, kept->n_ids);
-        return NMRT_OK;
-    }
-    size_t before = out->n;
-    NMRT_TRY(encode_new(b, s, word, n, out, e));
-    if (kept && !out->failed)
-        nmrt_word_keep(kept, word, n, out->at + before, out->n - before);
-    return NMRT_OK;
-}
-
-// Where the part of a word ends that no piece goes beyond: before a U+2581 behind another
-// character.
-static size_t find_cut(const char *word, size_t n)
-{
+    if (!((const nmrt_bpe *)m)->cuts || m->bytes)
+        return n;
     for (size_t i = 3; i + 3 <= n; i++) {
         const char *next = memchr(word + i, '\xE2', n - i - 2);
         if (!next)
@@ -288,17 +259,14 @@ static size_t find_cut(const char *word, size_t n)
     return n;
 }
 
-nmrt_status nmrt_bpe_encode(const nmrt_word_model *m, void *opened, const char *word, size_t n,
-                            nmrt_ids *out, nmrt_error *e)
-{
-    const nmrt_bpe *b = (const nmrt_bpe *)m;
-    if (!b->cuts || b->model.bytes)
-        return encode_word(b, opened, word, n, out, e);
-    while (n) {
-        size_t part = find_cut(word, n);
-        NMRT_TRY(encode_word(b, opened, word, part, out, e));
-        word += part;
-        n -= part;
-    }
-    return NMRT_OK;
-}
+const nmrt_word_model_type nmrt_bpe_type = {
+    .name = "BPE",
+    .maps_bytes = true,
+    .bytes = sizeof(nmrt_bpe),
+    .scratch_bytes = sizeof(scratch),
+    .read = nmrt_bpe_read,
+    .release = nmrt_bpe_release,
+    .scratch_release = release_scratch,
+    .part = find_part,
+    .encode = encode,
+};

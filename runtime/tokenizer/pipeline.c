@@ -32,8 +32,7 @@ typedef struct scratch {
     nmrt_normal_scratch normal;
     nmrt_cut_scratch cut;
     int n_steps; // of the cutter
-    const nmrt_word_model_type *type;
-    void *model;
+    nmrt_word_scratch *model;
 } scratch;
 
 static void scratch_close(void *opened)
@@ -44,8 +43,7 @@ static void scratch_close(void *opened)
         nmrt_text_release(&s->cut.rewritten[i]);
     free(s->cut.rewritten);
     nmrt_regex_scratch_free(s->regex);
-    if (s->model)
-        s->type->scratch_close(s->model);
+    nmrt_word_scratch_close(s->model);
     free(s);
 }
 
@@ -56,14 +54,13 @@ static nmrt_status scratch_open(void **opened, const nmrt_tokenizer *t, nmrt_err
     if (!s)
         return nmrt_fail(e, NMRT_WORLD, "no memory to encode texts");
     s->n_steps = p->cutter.n;
-    s->type = p->model->type;
     s->normal.regex = s->cut.regex = s->regex = nmrt_regex_scratch_new();
     s->cut.rewritten = calloc((size_t)p->cutter.n + 1, sizeof *s->cut.rewritten);
     nmrt_status status = s->regex && s->cut.rewritten
                              ? NMRT_OK
                              : nmrt_fail(e, NMRT_WORLD, "no memory to encode texts");
-    if (status == NMRT_OK && p->model->type->scratch_open)
-        status = p->model->type->scratch_open(&s->model, p->model, e);
+    if (status == NMRT_OK)
+        status = nmrt_word_scratch_open(&s->model, p->model->type, e);
     if (status != NMRT_OK) {
         s->n_steps = s->cut.rewritten ? s->n_steps : 0;
         scratch_close(s);
@@ -83,7 +80,7 @@ typedef struct encoding {
 static nmrt_status take_word(void *taker, const char *word, size_t n, nmrt_error *e)
 {
     const encoding *x = taker;
-    return x->p->model->type->encode(x->p->model, x->s->model, word, n, x->out, e);
+    return nmrt_word_encode(x->p->model, x->s->model, word, n, x->out, e);
 }
 
 static nmrt_status encode_words(encoding *x, nmrt_normal_text text)
@@ -135,7 +132,7 @@ static nmrt_word_piece find_piece(const pipeline *p, int32_t id, bool skip_speci
 {
     const nmrt_added_token *token = nmrt_added_find(&p->added, id);
     if (!token)
-        return p->model->type->piece(p->model, id);
+        return nmrt_vocabulary_piece(&p->model->vocabulary, id);
     return token->special && skip_special ? (nmrt_word_piece){0} : nmrt_added_piece(&p->added, id);
 }
 
@@ -158,7 +155,7 @@ static int64_t find_id(const nmrt_tokenizer *t, const char *piece, size_t n)
 {
     const pipeline *p = (const pipeline *)t;
     int64_t id = nmrt_vocabulary_id(&p->added.content, piece, n);
-    return id >= 0 ? id : p->model->type->id(p->model, piece, n);
+    return id >= 0 ? id : nmrt_vocabulary_id(&p->model->vocabulary, piece, n);
 }
 
 // --- opening -------------------------------------------------------------------------------------
@@ -169,8 +166,7 @@ static void close_pipeline(nmrt_tokenizer *t)
     nmrt_added_release(&p->added);
     nmrt_normalizer_release(&p->normalizer);
     nmrt_cutter_release(&p->cutter);
-    if (p->model)
-        p->model->type->close(p->model);
+    nmrt_word_model_close(p->model);
     nmrt_template_release(&p->around);
     nmrt_speller_release(&p->speller);
     free(p);
@@ -185,7 +181,7 @@ static nmrt_status read_model(pipeline *p, const nmrt_json *doc, int node, nmrt_
         strcpy(name.s, "BPE"); // files of early versions
     for (int i = 0; i < N_MODEL_TYPES; i++)
         if (strcmp(model_types[i]->name, name.s) == 0)
-            return model_types[i]->open(&p->model, doc, node, e);
+            return nmrt_word_model_open(&p->model, model_types[i], doc, node, e);
     return nmrt_fail(e, NMRT_FOREIGN, "models of the type %s are not supported", name.s);
 }
 
@@ -240,8 +236,8 @@ static nmrt_status read_parts(pipeline *p, const nmrt_json *doc, nmrt_error *e)
     READ("decoder", nmrt_speller_read(&p->speller, doc, node, &why));
     READ("added_tokens", read_added(p, doc, node, &why));
     p->model->bytes = p->model->type->maps_bytes && nmrt_cutter_leave_bytes(&p->cutter);
-    p->tokenizer.size =
-        p->model->size > p->added.content.size ? p->model->size : p->added.content.size;
+    int64_t pieces = p->model->vocabulary.size, added = p->added.content.size;
+    p->tokenizer.size = pieces > added ? pieces : added;
     NMRT_TRY(check_ids(p, &p->around.before, e));
     return check_ids(p, &p->around.after, e);
 }

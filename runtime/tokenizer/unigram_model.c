@@ -3,8 +3,6 @@
 #include "runtime/tokenizer/fields.h"
 #include "runtime/tokenizer/model.h"
 #include "runtime/tokenizer/unigram.h"
-#include "runtime/tokenizer/vocabulary.h"
-#include "runtime/tokenizer/words.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,9 +13,8 @@ static const double UNKNOWN_PENALTY = 10; // below the least score
 
 typedef struct unigram {
     nmrt_word_model model;
-    nmrt_vocabulary vocabulary;
     nmrt_trie trie;
-    double *score; // [vocabulary.size]
+    double *score; // [model.vocabulary.size]
     double least;  // of all scores
     int64_t unknown;
     int32_t byte[256]; // pieces "<0x00>" ..., or -1
@@ -49,7 +46,7 @@ static nmrt_status read_piece(unigram *u, const nmrt_json *doc, int node, int64_
     nmrt_text_add_bytes(&piece, "", 0); // an empty piece has an address, too
     nmrt_status status = nmrt_field_unescape(doc, text, &piece, e);
     if (status == NMRT_OK)
-        status = nmrt_vocabulary_add(&u->vocabulary, piece.at, piece.n, id, e);
+        status = nmrt_vocabulary_add(&u->model.vocabulary, piece.at, piece.n, id, e);
     nmrt_text_release(&piece);
     u->least = fmin(u->least, u->score[id]);
     return status;
@@ -68,13 +65,13 @@ static nmrt_status read_vocabulary(unigram *u, const nmrt_json *doc, int node, n
         return nmrt_fail(e, NMRT_WORLD, "no memory for %lld pieces", (long long)n);
     for (int i = nmrt_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
         NMRT_TRY(read_piece(u, doc, i, id++, e));
-    u->model.size = u->model.count = n;
+    u->model.count = n;
     return NMRT_OK;
 }
 
 static nmrt_status build_trie(unigram *u, nmrt_error *e)
 {
-    const nmrt_vocabulary *v = &u->vocabulary;
+    const nmrt_vocabulary *v = &u->model.vocabulary;
     nmrt_trie_key *key = malloc(((size_t)v->n + 1) * sizeof *key);
     if (!key)
         return nmrt_fail(e, NMRT_WORLD, "no memory for %d pieces", v->n);
@@ -90,87 +87,47 @@ static void find_bytes(unigram *u)
     for (unsigned byte = 0; byte < 256; byte++) {
         char s[8];
         snprintf(s, sizeof s, "<0x%02X>", byte);
-        u->byte[byte] = (int32_t)nmrt_vocabulary_id(&u->vocabulary, s, 6);
+        u->byte[byte] = (int32_t)nmrt_vocabulary_id(&u->model.vocabulary, s, 6);
     }
 }
 
-static nmrt_status read_model(unigram *u, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_model(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e)
 {
+    unigram *u = (unigram *)m;
     u->least = INFINITY;
     u->unknown = -1;
     NMRT_TRY(nmrt_field_bool(doc, node, "byte_fallback", &u->byte_fallback, e));
     NMRT_TRY(nmrt_field_int(doc, node, "unk_id", &u->unknown, e));
     NMRT_TRY(read_vocabulary(u, doc, node, e));
-    if (u->unknown < -1 || u->unknown >= u->model.size)
+    if (u->unknown < -1 || u->unknown >= u->model.count)
         return nmrt_fail(e, NMRT_CORRUPT, "unk_id %lld is no piece of vocab",
                          (long long)u->unknown);
     find_bytes(u);
     return build_trie(u, e);
 }
 
-static void close_unigram(nmrt_word_model *m)
+static void release(nmrt_word_model *m)
 {
     unigram *u = (unigram *)m;
-    nmrt_vocabulary_release(&u->vocabulary);
     nmrt_trie_release(&u->trie);
     free(u->score);
-    free(u);
-}
-
-static nmrt_status open_unigram(nmrt_word_model **m, const nmrt_json *doc, int node, nmrt_error *e)
-{
-    unigram *u = calloc(1, sizeof *u);
-    if (!u)
-        return nmrt_fail(e, NMRT_WORLD, "no memory for its model");
-    u->model.type = &nmrt_unigram_type;
-    nmrt_status status = read_model(u, doc, node, e);
-    *m = status == NMRT_OK ? &u->model : NULL;
-    if (status != NMRT_OK)
-        close_unigram(&u->model);
-    return status;
-}
-
-static int64_t find_id(const nmrt_word_model *m, const char *piece, size_t n)
-{
-    return nmrt_vocabulary_id(&((const unigram *)m)->vocabulary, piece, n);
-}
-
-static nmrt_word_piece find_piece(const nmrt_word_model *m, int64_t id)
-{
-    return nmrt_vocabulary_piece(&((const unigram *)m)->vocabulary, id);
 }
 
 // --- encoding ------------------------------------------------------------------------------------
 
 typedef struct scratch {
+    nmrt_word_scratch base;
     nmrt_unigram_path path;
-    nmrt_word *words;
 } scratch;
 
-static void scratch_close(void *opened)
+static void release_scratch(nmrt_word_scratch *s)
 {
-    scratch *s = opened;
-    nmrt_unigram_path_release(&s->path);
-    free(s->words);
-    free(s);
-}
-
-static nmrt_status scratch_open(void **opened, const nmrt_word_model *m, nmrt_error *e)
-{
-    scratch *s = calloc(1, sizeof *s);
-    (void)m;
-    if (s)
-        s->words = nmrt_words_new();
-    *opened = s;
-    if (s && s->words)
-        return NMRT_OK;
-    free(s);
-    return nmrt_fail(e, NMRT_WORLD, "no memory to encode words");
+    nmrt_unigram_path_release(&((scratch *)s)->path);
 }
 
 static void add_unknown(const unigram *u, const char *text, size_t n, nmrt_ids *out)
 {
-    int64_t piece = nmrt_vocabulary_id(&u->vocabulary, text, n);
+    int64_t piece = nmrt_vocabulary_id(&u->model.vocabulary, text, n);
     bool bytes = u->byte_fallback && piece < 0;
     for (size_t i = 0; i < n && bytes; i++)
         bytes = u->byte[(unsigned char)text[i]] >= 0;
@@ -198,41 +155,26 @@ static void add_path(const unigram *u, const nmrt_unigram_path *path, const char
         add_unknown(u, text - unknown, unknown, out);
 }
 
-static nmrt_status encode_new(const unigram *u, scratch *s, const char *word, size_t n,
-                              nmrt_ids *out, nmrt_error *e)
+static nmrt_status encode(const nmrt_word_model *m, nmrt_word_scratch *opened, const char *word,
+                          size_t n, nmrt_ids *out, nmrt_error *e)
 {
+    const unigram *u = (const unigram *)m;
+    nmrt_unigram_path *path = &((scratch *)opened)->path;
     nmrt_unigram cut = {.trie = &u->trie,
                         .score = u->score,
                         .unknown = (int32_t)u->unknown,
                         .unknown_score = u->least - UNKNOWN_PENALTY};
-    NMRT_TRY(nmrt_unigram_cut(&cut, word, n, &s->path, e));
-    add_path(u, &s->path, word, out);
-    return NMRT_OK;
-}
-
-static nmrt_status encode(const nmrt_word_model *m, void *opened, const char *word, size_t n,
-                          nmrt_ids *out, nmrt_error *e)
-{
-    scratch *s = opened;
-    nmrt_word *kept = nmrt_words_find(s->words, word, n);
-    if (kept && nmrt_word_is(kept, word, n)) {
-        nmrt_ids_add_all(out, kept->id, kept->n_ids);
-        return NMRT_OK;
-    }
-    size_t before = out->n;
-    NMRT_TRY(encode_new((const unigram *)m, s, word, n, out, e));
-    if (kept && !out->failed)
-        nmrt_word_keep(kept, word, n, out->at + before, out->n - before);
+    NMRT_TRY(nmrt_unigram_cut(&cut, word, n, path, e));
+    add_path(u, path, word, out);
     return NMRT_OK;
 }
 
 const nmrt_word_model_type nmrt_unigram_type = {
     .name = "Unigram",
-    .open = open_unigram,
-    .close = close_unigram,
-    .id = find_id,
-    .piece = find_piece,
-    .scratch_open = scratch_open,
-    .scratch_close = scratch_close,
+    .bytes = sizeof(unigram),
+    .scratch_bytes = sizeof(scratch),
+    .read = read_model,
+    .release = release,
+    .scratch_release = release_scratch,
     .encode = encode,
 };

@@ -2,7 +2,17 @@
 #ifndef NMRT_TOKENIZER_VOCABULARY_H
 #define NMRT_TOKENIZER_VOCABULARY_H
 
-#include "runtime/tokenizer/model.h"
+#include "runtime/status.h"
+#include "runtime/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct nmrt_word_piece { // bytes of a vocabulary; at NULL: there is none
+    const char *at;
+    size_t n;
+} nmrt_word_piece;
 
 // No tokenizer has near as many; arrays by id are as long as the largest id.
 enum { NMRT_MOST_IDS = 1 << 24 };
