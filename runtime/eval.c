@@ -217,7 +217,6 @@ static nmrt_status evaluate(evaluation *v, nmrt_run *run, nmrt_error *e)
         return nmrt_fail(e, NMRT_USAGE, "%s was compiled without an evaluation",
                          run->program->name);
     nmrt_data_request data;
-    fputs(run->options->notes.at ? run->options->notes.at : "", run->out->note);
     NMRT_TRY(nmrt_data_ask(&data, &v->setup, NMRT_DATA_EVAL, v->tokenizer, run->out, e));
     NMRT_TRY(nmrt_data_check(&v->setup.plan, &data.documents, e));
     if (run->options->dry_run)
@@ -262,6 +261,7 @@ static nmrt_status check_dump(const nmrt_run *run, nmrt_error *e)
 nmrt_status nmrt_eval(nmrt_run *run, nmrt_error *e)
 {
     evaluation v = {0};
+    fputs(run->options->notes.at ? run->options->notes.at : "", run->out->note);
     NMRT_TRY(check_dump(run, e));
     NMRT_TRY(nmrt_setup_init(&v.setup, run, e));
     nmrt_status status = evaluate(&v, run, e);

@@ -1,4 +1,5 @@
-// SIGINT, SIGTERM, and SIGHUP of a terminal that is gone: the first asks the run to save and end, the second ends it at once.
+// SIGINT, SIGTERM, and SIGHUP of a terminal that is gone: the first asks the run to save and end,
+// the second ends it at once.
 #ifndef NMRT_STOP_H
 #define NMRT_STOP_H
 
