@@ -189,8 +189,3 @@ void nmrt_foreign_close(nmrt_foreign *f)
     free(f->tensor);
     *f = (nmrt_foreign){0};
 }
-
-void nmrt_foreign_forget(const nmrt_foreign_tensor *t)
-{
-    nmrt_map_forget(t->at, (size_t)(t->is->end - t->is->begin));
-}

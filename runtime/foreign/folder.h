@@ -36,7 +36,5 @@ void nmrt_foreign_close(nmrt_foreign *f);
 nmrt_status nmrt_foreign_add(nmrt_foreign *f, const char *name, nmrt_error *e);
 nmrt_status nmrt_foreign_list(nmrt_foreign *f, nmrt_error *e);
 const nmrt_foreign_tensor *nmrt_foreign_find(const nmrt_foreign *f, const char *name); // NULL: none
-// The pages of a tensor that was read may go: they come from the file again.
-void nmrt_foreign_forget(const nmrt_foreign_tensor *t);
 
 #endif

@@ -79,7 +79,6 @@ static nmrt_status land_piece(const landing *l, const nmrt_held *h, nmrt_error *
     static const int64_t origin[NMRT_MAX_RANK];
     const nmrt_box *box = &h->box;
     NMRT_TRY(nmrt_match_read(&l->x->match, l->param, box, l->scratch, e));
-    nmrt_match_forget(&l->x->match, l->param);
     nmrt_comm_moved(l->en->shares.comm);
     nmrt_view theirs = {box->n, origin}, ours = {l->shape, h->at};
     for (nmrt_rows r = nmrt_rows_of(box->rank, box->n, theirs, ours); nmrt_rows_next(&r);)

@@ -217,6 +217,17 @@ void nmrt_match_print_unused(const nmrt_match *m, nmrt_text *out)
 
 // --- numbers -----------------------------------------------------------------------------------
 
+// What was read of the tensor, from element `first` on, may leave the memory: it comes from the
+// file again. Strides are not negative.
+static void forget(const nmrt_foreign_tensor *t, const nmrt_strides *s, int64_t first,
+                   int64_t bytes)
+{
+    int64_t n = 1;
+    for (int k = 0; k < s->rank; k++)
+        n += (s->n[k] - 1) * s->file[k];
+    nmrt_map_forget(t->at + first * bytes, (size_t)(n * bytes));
+}
+
 static void read_instance(const nmdrv_part_of *part, const nmrt_foreign_tensor *t,
                           const nmrt_box *instance, const nmrt_box *box, float *to)
 {
@@ -224,6 +235,7 @@ static void read_instance(const nmdrv_part_of *part, const nmrt_foreign_tensor *
     nmrt_strides s = nmrt_instance_strides(part, instance, box, &file, &at);
     nmrt_convert_knows(t->is->dtype, &bytes);
     nmrt_strides_read(&s, t->is->dtype, t->at + file * bytes, to + at);
+    forget(t, &s, file, bytes);
 }
 
 nmrt_status nmrt_match_read(const nmrt_match *m, int64_t param, const nmrt_box *box, float *to,
@@ -245,17 +257,4 @@ nmrt_status nmrt_match_read(const nmrt_match *m, int64_t param, const nmrt_box *
         }
     }
     return NMRT_OK;
-}
-
-void nmrt_match_forget(const nmrt_match *m, int64_t param)
-{
-    for (int64_t k = 0; k < m->map->n_parts; k++) {
-        const nmdrv_part_of *part = &m->map->part[k];
-        nmrt_box box = nmrt_part_box(m->program, part);
-        for (nmrt_instance i = {0}; part->param == param && nmrt_instance_next(part, &box, &i);) {
-            const nmrt_foreign_tensor *t = nmrt_match_find(m, i.name);
-            if (t)
-                nmrt_foreign_forget(t);
-        }
-    }
 }

@@ -28,10 +28,8 @@ void nmrt_match_release(nmrt_match *m);
 void nmrt_match_print_unused(const nmrt_match *m, nmrt_text *out);
 // The tensor that the map calls so; NULL: none.
 const nmrt_foreign_tensor *nmrt_match_find(const nmrt_match *m, const char *name);
-// A box of the parameter, row-major, into `to`.
+// A box of the parameter, row-major, into `to`. No page that it reads of stays in the memory.
 nmrt_status nmrt_match_read(const nmrt_match *m, int64_t param, const nmrt_box *box, float *to,
                             nmrt_error *e);
-// The pages that reading the parameter has brought into memory may go.
-void nmrt_match_forget(const nmrt_match *m, int64_t param);
 
 #endif

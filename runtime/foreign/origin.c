@@ -68,9 +68,3 @@ const nmrt_tensor *nmrt_origin_find(const nmrt_origin *s, const char *name)
         nmrt_match_find(s->foreign ? &s->import.match : &s->recorded, name);
     return t ? t->is : NULL;
 }
-
-void nmrt_origin_forget(nmrt_origin *s, int64_t param)
-{
-    if (s->foreign)
-        nmrt_match_forget(&s->import.match, param);
-}

@@ -28,6 +28,5 @@ nmrt_status nmrt_origin_read(nmrt_origin *s, int64_t param, const nmrt_box *box,
                              nmrt_error *e);
 // What the foreign folder has, or had, that the map calls so: its name and dtype; NULL: nothing.
 const nmrt_tensor *nmrt_origin_find(const nmrt_origin *s, const char *name);
-void nmrt_origin_forget(nmrt_origin *s, int64_t param); // as nmrt_match_forget
 
 #endif

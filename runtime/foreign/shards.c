@@ -4,6 +4,7 @@
 #include "runtime/foreign/shards.h"
 
 #include "runtime/foreign/convert.h"
+#include "runtime/foreign/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +73,10 @@ static nmrt_status add_tensor(nmrt_shards *s, const nmrt_shard_request *q, const
     name = own ? own->name : name;
     memcpy(t->name, name, strlen(name) + 1);
     memcpy(t->shape, part->shape, (size_t)part->rank * sizeof *t->shape);
-    nmrt_convert_knows(t->dtype, &bytes);
+    if (!nmrt_convert_knows(t->dtype, &bytes))
+        return nmrt_fail(e, NMRT_CORRUPT,
+                         "%s: it says that %s is of %s, which is no weight's dtype",
+                         nmrt_record_name, t->name, t->dtype);
     bytes *= elements_of(part);
     if (!s->n_files || (*full && *full + bytes > q->most)) {
         s->n_files++;
@@ -137,7 +141,6 @@ static nmrt_status put_box(const maker *m, const nmdrv_part_of *part, const nmrt
     int k = 0;
     if (nmrt_box_elements(box) <= SCRATCH) {
         NMRT_TRY(nmrt_origin_read(m->from, part->param, box, m->scratch, e));
-        nmrt_origin_forget(m->from, part->param);
         nmrt_strides s = nmrt_instance_strides(part, box, box, &file, &first);
         nmrt_convert_knows(dtype, &bytes);
         nmrt_strides_write(&s, dtype, at + file * bytes, m->scratch + first);

@@ -108,6 +108,9 @@ refuses 2 '--init takes hf:DIR' ./llama3 --init "$fixture" --data text
 refuses 2 'both name weights' ./llama3 eval --init "hf:$fixture" --checkpoint ckpt --data text
 refuses 2 'exported is there already, and is no empty folder' ./llama3 export --checkpoint ckpt --out exported
 refuses 2 "'.' is not the name of something to write" ./llama3 export --checkpoint ckpt --out .
+sed 's/: "BF16"/: "I32"/' begin/companions/tensors.json >damaged
+mv damaged begin/companions/tensors.json
+refuses 1 'is of I32, which is no weight' ./llama3 export --checkpoint begin --out x
 refuses 2 '--max-shard-size takes bytes' ./llama3 export --checkpoint ckpt --out x --max-shard-size 5XB
 refuses 2 '--out DIR is missing' ./llama3 export --checkpoint ckpt
 

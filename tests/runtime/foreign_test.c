@@ -4,6 +4,7 @@
 
 #include "runtime/foreign/convert.h"
 #include "runtime/foreign/match.h"
+#include "runtime/foreign/record.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -278,6 +279,47 @@ static void check_map(void)
     CHECK(match(whole, 2, "I32", k, NULL) == NMRT_FOREIGN && strstr(e.text, "is of I32"));
 }
 
+// --- the record of an import -------------------------------------------------------------------
+
+static nmrt_status reads_record(const char *text, int64_t *n)
+{
+    char path[512];
+    nmrt_foreign f = {0};
+    snprintf(path, sizeof path, "%s/kept/tensors.json", root);
+    unlink(path);
+    if (text)
+        CHECK(nmrt_file_create(path, text, strlen(text), &e) == NMRT_OK);
+    snprintf(path, sizeof path, "%s/kept", root);
+    nmrt_status status = nmrt_record_open(&f, path, &e);
+    *n = f.n;
+    nmrt_foreign_close(&f);
+    return status;
+}
+
+static void check_record(void)
+{
+    static const char *const damaged[] = {"{", "[\"F32\"]", "{\"a\": 1}", "{\"a\": \"F33\"}",
+                                          "{\"a\": \"F32\", \"a\": \"F16\"}"};
+    const sheet whole[] = {{"model.h.0.qk", 4}, {"model.h.1.qk", 4}};
+    char kept[512];
+    int64_t n;
+    nmrt_foreign f = {0};
+    nmrt_match m = {0};
+    snprintf(kept, sizeof kept, "%s/kept", root);
+    put_sheets("model.safetensors", whole, 2, "I32");
+    CHECK(nmrt_dir_make(kept, &e) == NMRT_OK);
+    CHECK(reads_record(NULL, &n) == NMRT_OK && n == 0);
+    CHECK(nmrt_record_write(root, kept, &e) == NMRT_OK);
+    CHECK(nmrt_record_open(&f, kept, &e) == NMRT_OK && f.n == 2);
+    nmrt_match_names(&m, &program, &map, &f);
+    const nmrt_foreign_tensor *t = nmrt_match_find(&m, "h.1.qk");
+    CHECK(t && strcmp(t->is->name, "model.h.1.qk") == 0 && strcmp(t->is->dtype, "I32") == 0);
+    nmrt_match_release(&m);
+    nmrt_foreign_close(&f);
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
+        CHECK(reads_record(damaged[i], &n) == NMRT_CORRUPT);
+}
+
 static void check_choice(void)
 {
     const nmdrv_weights *found;
@@ -301,6 +343,7 @@ int main(void)
         check_walk(&seed);
     check_folders();
     check_map();
+    check_record();
     check_choice();
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", root);
