@@ -143,7 +143,7 @@ static bool write_host_kernel(nm_gen *g, const nm_dot_kernel *d, LLVMValueRef *h
     nm_fn_finish(&g->fn, NULL);
     write_count(g, d);
     g->scratch_bytes = NMK_GEMM_SCRATCH;
-    g->chunk = NMK_GEMM_CHUNK;
+    g->chunk = decodes(g) ? NMK_GEMV_CHUNK : NMK_GEMM_CHUNK;
     return true;
 }
 

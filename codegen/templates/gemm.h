@@ -89,8 +89,9 @@ enum {
 
 // The sum of a[i] * b[i] over n, a multiple of GEMV_STEP.
 NMK_SHARED float nmk_gemv_inner(const float *a, const float *b, int64_t n);
-// c[m] += sum over the lines of a[m][line] * b[line]; c is STRETCH wide, n a multiple of VL.
+// c[m] += sum over the lines of a[m][line] * b[line]; c is STRETCH wide, n a multiple of VL. The
+// lines `next` are fetched meanwhile.
 NMK_SHARED void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *const *b,
-                               float *c);
+                               const float *const *next, float *c);
 
 #endif

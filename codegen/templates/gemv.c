@@ -41,17 +41,20 @@ NMK_INLINE void add_inner(const gemm *g, block at, int64_t k, room r)
 NMK_INLINE void add_outer(const gemm *g, block at, int64_t k, room r)
 {
     int64_t n = min64(GEMV_LINES, g->K - k), direct = g->b.plain && at.cols % VL == 0;
-    const float *line[GEMV_LINES];
+    const float *line[GEMV_LINES], *next[GEMV_LINES];
     for (int64_t p = 0; p < GEMV_LINES; p++) {
         line[p] = r.b + p * STRETCH;
         if (p < n && direct)
             line[p] = g->b.at(g->env, at.batch, at.n, k + p);
         else if (p < n)
             read_line(g->b, g->env, at.batch, at.n, k + p, at.cols, r.b + p * STRETCH);
+        next[p] = line[p];
+        if (direct && k + GEMV_LINES + p < g->K)
+            next[p] = g->b.at(g->env, at.batch, at.n, k + GEMV_LINES + p);
         for (int64_t m = 0; m < at.rows; m++)
             r.a[m * GEMV_LINES + p] = p < n ? element(g, g->a, at.batch, at.m + m, k + p) : 0;
     }
-    nmk_gemv_lines(at.rows, round_up(at.cols, VL), r.a, line, r.c);
+    nmk_gemv_lines(at.rows, round_up(at.cols, VL), r.a, line, next, r.c);
 }
 
 NMK_ENTRY void nmk_gemv(const gemm *g, block at, float *restrict scratch)

@@ -13,12 +13,17 @@ float nmk_gemv_inner(const float *a, const float *b, int64_t n)
     return s;
 }
 
-void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *const *b, float *c)
+void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *const *b,
+                    const float *const *next, float *c)
 {
     for (int64_t m = 0; m < rows; m++, a += GEMV_LINES, c += STRETCH)
         for (int64_t i = 0; i < n; i += VL) {
             vf sum = load(c + i);
-            NMK_UNROLL for (int p = 0; p < GEMV_LINES; p++) sum += splat(a[p]) * load(b[p] + i);
+            NMK_UNROLL for (int p = 0; p < GEMV_LINES; p++)
+            {
+                __builtin_prefetch(next[p] + i, 0, 2);
+                sum += splat(a[p]) * load(b[p] + i);
+            }
             store(c + i, sum);
         }
 }

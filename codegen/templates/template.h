@@ -75,8 +75,14 @@ int64_t nmk_gemm_count(int64_t B, int64_t M, int64_t N, int64_t together);
 void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int64_t M, int64_t N, int64_t K,
               nmk_load *a, nmk_load *b, nmk_finish *c, nmk_place *a_at, nmk_place *b_at,
               nmk_place *c_at, int64_t from, int64_t to, void *scratch);
-// Bytes; most columns; how many indices a call had best have, as each packs its rows of a anew.
-enum { NMK_GEMM_SCRATCH = 2 << 20, NMK_GEMM_TOGETHER = 256, NMK_GEMM_CHUNK = 6 };
+// Bytes; most columns; how many indices a call had best have, as each packs its rows of a anew, and
+// where a few rows are multiplied, as b is read the faster, the longer its pieces are.
+enum {
+    NMK_GEMM_SCRATCH = 2 << 20,
+    NMK_GEMM_TOGETHER = 256,
+    NMK_GEMM_CHUNK = 6,
+    NMK_GEMV_CHUNK = 12
+};
 
 // --- attention ---------------------------------------------------------------------------------
 
