@@ -3,14 +3,14 @@
 #define NMRT_CORPUS_BATCH_H
 
 #include "runtime/corpus/indexed.h"
-#include "runtime/corpus/reader.h"
+#include "runtime/corpus/texts.h"
 #include "runtime/tokenizer/tokenizer.h"
 
 typedef struct nmrt_batch_rules { // how texts become tokens
-    const char *json_key;
+    nmrt_texts_rules texts;
     nmrt_token_type type; // uint8, uint16 or int32
     int32_t eod;          // -1: none is put behind documents
-    bool special, skip_bad;
+    bool special;
 } nmrt_batch_rules;
 
 typedef struct nmrt_batch { // zero-initialised: empty
@@ -18,8 +18,7 @@ typedef struct nmrt_batch { // zero-initialised: empty
     nmrt_ids ids;                // once filled, n_tokens in the data set's type
     nmrt_ids lengths;            // as nmrt_indexed_append takes them
     int64_t documents, n_tokens; // of this chunk
-    int64_t bad;                 // lines left out
-    char first_bad[512];         // the first of them, and why
+    nmrt_bad_lines bad;
 } nmrt_batch;
 void nmrt_batch_release(nmrt_batch *batch);
 

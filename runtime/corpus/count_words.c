@@ -2,18 +2,17 @@
 // so the counts do not depend on who had which chunk.
 #include "runtime/corpus/count_words.h"
 
-#include "runtime/corpus/line.h"
 #include "runtime/corpus/ordered.h"
 #include "runtime/stop.h"
 #include "runtime/tokenizer/utf8.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LEAST_WORDS = 1000 }; // in a table with a limit: below, nothing common is found
 
 typedef struct worker {
+    const nmrt_cutter *cutter;
     nmrt_counts counts;
     nmrt_cut_scratch cut;
     nmrt_text mended;
@@ -21,8 +20,8 @@ typedef struct worker {
 
 typedef struct item {
     nmrt_chunk chunk;
-    int64_t texts, bad;
-    char first_bad[512];
+    int64_t texts;
+    nmrt_bad_lines bad;
 } item;
 
 typedef struct counting {
@@ -44,8 +43,9 @@ static nmrt_status take_word(void *taker, const char *word, size_t n, nmrt_error
     return NMRT_OK;
 }
 
-static nmrt_status add_text(const counting *k, worker *w, const char *text, size_t n, nmrt_error *e)
+static nmrt_status add_text(void *taker, const char *text, size_t n, nmrt_error *e)
 {
+    worker *w = taker;
     if (!nmrt_utf8_is_whole(text, n)) {
         w->mended.n = 0;
         nmrt_utf8_mend(&w->mended, text, n);
@@ -54,49 +54,18 @@ static nmrt_status add_text(const counting *k, worker *w, const char *text, size
         text = w->mended.at;
         n = w->mended.n;
     }
-    return n ? nmrt_cut(k->c->cutter, &w->cut, (nmrt_cut_text){text, n, true}, take_word,
-                        &w->counts, e)
+    return n ? nmrt_cut(w->cutter, &w->cut, (nmrt_cut_text){text, n, true}, take_word, &w->counts,
+                        e)
              : NMRT_OK;
 }
 
-static nmrt_status add_line(const counting *k, worker *w, const nmrt_document *d, nmrt_error *e)
-{
-    nmrt_line line;
-    NMRT_TRY(nmrt_line_open(&line, d, k->c->json_key, e));
-    nmrt_status status = NMRT_OK;
-    for (bool end = false; status == NMRT_OK && !end;) {
-        status = nmrt_line_next(&line, &end, e);
-        if (status == NMRT_OK && !end)
-            status = add_text(k, w, line.text.at ? line.text.at : "", line.text.n, e);
-    }
-    nmrt_line_close(&line);
-    return status;
-}
-
-// Says where a document is that is none; notes it, if such are to be left out.
-static nmrt_status judge(const counting *k, item *x, const nmrt_document *d, nmrt_status status,
-                         nmrt_error *e)
-{
-    nmrt_error why = *e;
-    bool may_skip = status == NMRT_CORRUPT && x->chunk.rule == NMRT_DOCUMENTS_JSONL;
-    if (status == NMRT_OK)
-        return status;
-    nmrt_fail(e, status, "%s:%lld: %s%s", x->chunk.path, (long long)d->line, why.text,
-              may_skip && !k->c->skip_bad ? "; --skip-bad leaves such lines out" : "");
-    if (!may_skip || !k->c->skip_bad)
-        return status;
-    if (!x->bad++)
-        snprintf(x->first_bad, sizeof x->first_bad, "%s", e->text);
-    return NMRT_OK;
-}
-
-static nmrt_status add_lines(const counting *k, worker *w, item *x, nmrt_error *e)
+static nmrt_status add_lines(worker *w, item *x, nmrt_error *e)
 {
     const char *at = x->chunk.text.at, *end = at + x->chunk.text.n;
     for (const char *next; at < end; at = next, x->texts++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         next = newline ? newline + 1 : end;
-        NMRT_TRY(add_text(k, w, at, (size_t)(next - at), e));
+        NMRT_TRY(add_text(w, at, (size_t)(next - at), e));
     }
     return NMRT_OK;
 }
@@ -105,11 +74,8 @@ static nmrt_status add_documents(const counting *k, worker *w, item *x, nmrt_err
 {
     nmrt_documents documents = {.chunk = &x->chunk};
     nmrt_document d;
-    for (; nmrt_documents_next(&documents, &d); x->texts++) {
-        bool json = x->chunk.rule == NMRT_DOCUMENTS_JSONL;
-        nmrt_status status = json ? add_line(k, w, &d, e) : add_text(k, w, d.text, d.n, e);
-        NMRT_TRY(judge(k, x, &d, status, e));
-    }
+    for (; nmrt_documents_next(&documents, &d); x->texts++)
+        NMRT_TRY(nmrt_texts_of(&x->chunk, &d, &k->c->rules, add_text, w, &x->bad, e));
     return NMRT_OK;
 }
 
@@ -118,8 +84,9 @@ static nmrt_status work(void *user, int index, void *taken, nmrt_error *e)
     const counting *k = user;
     worker *w = &k->worker[index];
     item *x = taken;
-    x->texts = x->bad = 0;
-    NMRT_TRY(x->chunk.rule == NMRT_DOCUMENTS_LINES ? add_lines(k, w, x, e)
+    x->texts = 0;
+    x->bad = (nmrt_bad_lines){0};
+    NMRT_TRY(x->chunk.rule == NMRT_DOCUMENTS_LINES ? add_lines(w, x, e)
                                                    : add_documents(k, w, x, e));
     return w->counts.failed
                ? nmrt_fail(e, NMRT_WORLD,
@@ -142,9 +109,9 @@ static nmrt_status tell(void *user, void *done, nmrt_error *e)
     nmrt_count_words *c = ((counting *)user)->c;
     const item *x = done;
     (void)e;
-    if (x->bad && !c->bad)
-        snprintf(c->first_bad, sizeof c->first_bad, "%s", x->first_bad);
-    c->bad += x->bad;
+    int64_t bad = c->bad.n + x->bad.n;
+    c->bad = c->bad.n ? c->bad : x->bad;
+    c->bad.n = bad;
     c->texts += x->texts;
     c->bytes += (int64_t)x->chunk.text.n;
     nmrt_meter_move(c->meter, c->bytes, c->texts, -1);
@@ -184,6 +151,7 @@ static nmrt_status prepare(counting *k, nmrt_error *e)
     ok = k->worker && k->item;
     for (int i = 0; ok && i < k->c->workers; i++) {
         worker *w = &k->worker[i];
+        w->cutter = k->c->cutter;
         w->counts.most = share_of(k->c);
         w->cut.regex = nmrt_regex_scratch_new();
         w->cut.rewritten = calloc((size_t)k->c->cutter->n + 1, sizeof *w->cut.rewritten);

@@ -3,20 +3,19 @@
 #define NMRT_CORPUS_COUNT_WORDS_H
 
 #include "runtime/corpus/meter.h"
-#include "runtime/corpus/reader.h"
+#include "runtime/corpus/texts.h"
 #include "runtime/tokenizer/counts.h"
 #include "runtime/tokenizer/cut.h"
 
 typedef struct nmrt_count_words {
     const nmrt_cutter *cutter;
-    const char *json_key;
+    nmrt_texts_rules rules;
     int workers;
     size_t chunk_bytes;
     size_t most; // words of all tables together; 0: no limit
-    bool skip_bad;
     nmrt_meter *meter;
-    int64_t bytes, texts, bad; // so far
-    char first_bad[512];       // why the first of the bad lines is one
+    int64_t bytes, texts; // so far
+    nmrt_bad_lines bad;
 } nmrt_count_words;
 
 // Adds the words of files to `counts`. The texts: of LINES each line with its end, as tokenizers

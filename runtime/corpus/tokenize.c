@@ -70,9 +70,9 @@ static int64_t bytes_done(job *j, const nmrt_batch *batch)
 
 static void note_bad(job *j, const nmrt_batch *batch)
 {
-    if (batch->bad && !j->done.bad) {
+    if (batch->bad.n && !j->done.bad) {
         nmrt_meter_end(&j->meter);
-        fprintf(j->out->note, "note: left out: %s\n", batch->first_bad);
+        fprintf(j->out->note, "note: left out: %s\n", batch->bad.first);
     }
 }
 
@@ -89,7 +89,7 @@ static nmrt_status write_batch(void *user, void *item, nmrt_error *e)
                                     .mark = j->writer.end,
                                     .documents = j->done.documents + b->documents,
                                     .tokens = j->done.tokens + b->n_tokens,
-                                    .bad = j->done.bad + b->bad};
+                                    .bad = j->done.bad + b->bad.n};
     nmrt_meter_move(&j->meter, done, j->done.documents, j->done.tokens);
     return nmrt_seconds() - j->journalled < j->o->journal_every ? NMRT_OK : write_journal(j, e);
 }
@@ -255,7 +255,7 @@ nmrt_status nmrt_tokenize_run(const nmrt_tokenize *o, const nmrt_output *out, nm
 {
     job j = {.o = o,
              .out = out,
-             .rules = {.json_key = o->json_key, .special = o->special, .skip_bad = o->skip_bad},
+             .rules = {.texts = {o->json_key, o->skip_bad}, .special = o->special},
              .reader = {.fd = -1},
              .writer = {.bin = -1, .sequences = -1}};
     nmrt_status status = run(&j, e);

@@ -90,11 +90,10 @@ static nmrt_status count_corpus(job *j, nmrt_error *e)
     nmrt_cutter cutter = {0};
     nmrt_meter meter = nmrt_meter_start(j->out, nmrt_corpus_total(j->o->path, j->o->n_paths), 0);
     nmrt_count_words c = {.cutter = &cutter,
-                          .json_key = j->o->json_key,
+                          .rules = {j->o->json_key, j->o->skip_bad},
                           .workers = j->o->workers ? j->o->workers : nmrt_cpu_threads(),
                           .chunk_bytes = j->o->chunk_bytes,
                           .most = (size_t)j->o->most_words,
-                          .skip_bad = j->o->skip_bad,
                           .meter = &meter};
     j->counts.most = c.most;
     nmrt_status status = read_cutter(&cutter, j->cutter, e);
@@ -106,9 +105,9 @@ static nmrt_status count_corpus(job *j, nmrt_error *e)
         return status;
     fprintf(j->out->text, "%s of text, %s texts, %s different words\n", nmrt_bytes(c.bytes).s,
             nmrt_count((double)c.texts).s, nmrt_count((double)j->counts.n).s);
-    if (c.bad)
-        fprintf(j->out->note, "note: %lld lines were left out, the first: %s\n", (long long)c.bad,
-                c.first_bad);
+    if (c.bad.n)
+        fprintf(j->out->note, "note: %lld lines were left out, the first: %s\n", (long long)c.bad.n,
+                c.bad.first);
     if (j->counts.dropped)
         fprintf(
             j->out->note,
