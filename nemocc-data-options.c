@@ -3,8 +3,8 @@
 #include "nemocc-data-options.h"
 
 #include "base/diag.h"
+#include "runtime/flag.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,27 +76,6 @@ static const nm_data_verb *find_verb(const char *name, nmrt_text *problems)
 
 // --- values --------------------------------------------------------------------------------------
 
-static bool is_choice(const char *help, const char *text)
-{
-    size_t n = strlen(text), all = strcspn(help, ":");
-    for (const char *s = help; s < help + all;) {
-        size_t k = strcspn(s, "|:");
-        if (k == n && memcmp(s, text, n) == 0)
-            return true;
-        s += k + 1;
-    }
-    return false;
-}
-
-static bool parse_int(const char *text, int64_t least, int64_t *value)
-{
-    char *end;
-    errno = 0;
-    long long x = strtoll(text, &end, 10);
-    *value = x;
-    return end != text && !*end && !errno && x >= least && x <= (1LL << 53);
-}
-
 static bool list_add(nm_data_list *list, const char *text)
 {
     const char **at = realloc(list->at, (size_t)(list->n + 1) * sizeof *at);
@@ -119,16 +98,10 @@ static void set_option(nm_data_options *o, const option *row, const char *text, 
         break;
     case CHOICE:
         *(const char **)at = text;
-        if (!is_choice(row->help, text))
-            nmrt_text_add(problems, "--%s takes %.*s, not '%s'\n", row->name,
-                          (int)strcspn(row->help, ":"), row->help, text);
+        nmrt_flag_check_choice(row->name, row->help, text, problems);
         break;
     case INT:
-    case COUNT:
-        if (!parse_int(text, row->kind == COUNT, at))
-            nmrt_text_add(problems, "--%s takes a whole number from %d on, not '%s'\n", row->name,
-                          row->kind == COUNT, text);
-        break;
+    case COUNT: nmrt_flag_int(row->name, text, row->kind == COUNT, at, problems); break;
     }
 }
 
@@ -215,40 +188,27 @@ void nm_data_options_release(nm_data_options *o)
 
 // --- help ----------------------------------------------------------------------------------------
 
-enum { HELP_COLUMN = 24, WIDTH = 100 };
-
-// Wraps `help` behind the flag, words whole.
-static void add_entry(nmrt_text *out, const char *flag, const char *help)
+static void add_option(const nm_data_options *o, const option *row, nmrt_text *out)
 {
-    size_t column = HELP_COLUMN;
-    nmrt_text_add(out, "  %-*s", HELP_COLUMN - 2, flag);
-    while (*help) {
-        size_t n = strcspn(help, " ");
-        if (column + n + 1 > WIDTH) {
-            nmrt_text_add(out, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        }
-        nmrt_text_add(out, " %.*s", (int)n, help);
-        column += n + 1;
-        help += n + (help[n] == ' ');
-    }
+    enum { HELP_COLUMN = 24 };
+    nmrt_text flag = {0}, help = {0};
+    nmrt_text_add(&flag, "--%s%s%s", row->name, *row->arg ? " " : "", row->arg);
+    nmrt_text_add(&help, "%s", row->help);
+    if (row->needed & o->verb->bit)
+        nmrt_text_add(&help, " (required)");
+    else if (*row->def && strcmp(row->def, "0") != 0)
+        nmrt_text_add(&help, " (%s)", row->def);
+    if (!flag.failed && !help.failed)
+        nmrt_flag_add_help(out, HELP_COLUMN, flag.at, help.at);
+    nmrt_text_release(&flag);
+    nmrt_text_release(&help);
 }
 
 static void add_flags(const nm_data_options *o, nmrt_text *out)
 {
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const option *row = &table[i];
-        char flag[64];
-        if (!is_of(o, row))
-            continue;
-        snprintf(flag, sizeof flag, "--%s %s", row->name, row->arg);
-        add_entry(out, flag, row->help);
-        if (row->needed & o->verb->bit)
-            nmrt_text_add(out, " (required)");
-        else if (*row->def && strcmp(row->def, "0") != 0)
-            nmrt_text_add(out, " (%s)", row->def);
-        nmrt_text_add(out, "\n");
-    }
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (is_of(o, &table[i]))
+            add_option(o, &table[i], out);
 }
 
 void nm_data_options_help(const nm_data_options *o, nmrt_text *out)

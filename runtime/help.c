@@ -1,29 +1,10 @@
 // --help: verbs, then the flags of one, by group, with the defaults that hold for this binary.
+#include "runtime/flag.h"
 #include "runtime/options.h"
 
 #include <string.h>
 
-enum { HELP_COLUMN = 28, WIDTH = 100 };
-
-// Wraps `help` behind the flag, words whole.
-static void add_entry(nmrt_text *out, const char *flag, const char *help)
-{
-    size_t column = HELP_COLUMN;
-    nmrt_text_add(out, "  %-*s", HELP_COLUMN - 2, flag);
-    if (strlen(flag) + 2 > HELP_COLUMN)
-        nmrt_text_add(out, "\n%*s", HELP_COLUMN, "");
-    while (*help) {
-        size_t n = strcspn(help, " ");
-        if (column + n + 1 > WIDTH) {
-            nmrt_text_add(out, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        }
-        nmrt_text_add(out, " %.*s", (int)n, help);
-        column += n + 1;
-        help += n + (help[n] == ' ');
-    }
-    nmrt_text_add(out, "\n");
-}
+enum { HELP_COLUMN = 28 };
 
 static void add_schedules(const nmrt_options *o, nmrt_text *help)
 {
@@ -56,7 +37,7 @@ static void add_option(const nmrt_options *o, const nmrt_option *option, nmrt_te
     else if (*option->def && strcmp(option->def, "0") != 0)
         nmrt_text_add(&help, " (%s)", option->def);
     if (!flag.failed && !help.failed)
-        add_entry(out, flag.at, help.at);
+        nmrt_flag_add_help(out, HELP_COLUMN, flag.at, help.at);
     nmrt_text_release(&flag);
     nmrt_text_release(&help);
 }
@@ -72,7 +53,7 @@ static void add_hyper(const nmrt_options *o, const nmrt_hyper_flag *f, nmrt_text
         nmrt_hyper_print(&o->hypers, f, &help);
     nmrt_text_add(&help, ")");
     if (!flag.failed && !help.failed)
-        add_entry(out, flag.at, help.at);
+        nmrt_flag_add_help(out, HELP_COLUMN, flag.at, help.at);
     nmrt_text_release(&flag);
     nmrt_text_release(&help);
 }

@@ -2,9 +2,9 @@
 // nearest name where one was misspelt.
 #include "runtime/options.h"
 
+#include "runtime/flag.h"
 #include "runtime/resume.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -99,28 +99,6 @@ static const char *nearest_verb(const char *name)
 
 // --- values ------------------------------------------------------------------------------------
 
-static bool is_choice(const char *help, const char *text)
-{
-    size_t n = strlen(text), all = strcspn(help, ":");
-    for (const char *s = help; s < help + all;) {
-        size_t k = strcspn(s, "|:");
-        if (k == n && memcmp(s, text, n) == 0)
-            return true;
-        s += k + 1;
-    }
-    return false;
-}
-
-// Whole numbers stay below 2^53, so that they pass through a double.
-static bool parse_int(const char *text, int64_t least, int64_t *value)
-{
-    char *end;
-    errno = 0;
-    long long x = strtoll(text, &end, 10);
-    *value = x;
-    return end != text && !*end && !errno && x >= least && x <= (1LL << 53);
-}
-
 static bool parse_real(const char *text, double *value)
 {
     char *end;
@@ -138,18 +116,12 @@ void nmrt_option_set(nmrt_options *o, const nmrt_option *option, const char *tex
     case NMRT_KIND_STRING: *(const char **)at = text; break;
     case NMRT_KIND_CHOICE:
         *(const char **)at = text;
-        if (!is_choice(option->help, text))
-            nmrt_text_add(problems, "--%s takes %.*s, not '%s'\n", option->name,
-                          (int)strcspn(option->help, ":"), option->help, text);
+        nmrt_flag_check_choice(option->name, option->help, text, problems);
         break;
     case NMRT_KIND_INT:
-    case NMRT_KIND_COUNT: {
-        int64_t least = option->kind == NMRT_KIND_COUNT;
-        if (!parse_int(text, least, at))
-            nmrt_text_add(problems, "--%s takes a whole number from %d on, not '%s'\n",
-                          option->name, (int)least, text);
+    case NMRT_KIND_COUNT:
+        nmrt_flag_int(option->name, text, option->kind == NMRT_KIND_COUNT, at, problems);
         break;
-    }
     case NMRT_KIND_REAL:
         if (!parse_real(text, at))
             nmrt_text_add(problems, "--%s takes a number from 0 on, not '%s'\n", option->name,
