@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t asked; // global: a signal handler has no other place
-static nmrt_recorder *followed;     // of a forked rank: its parent answers signals for all
+static volatile sig_atomic_t asked, unread; // global: a signal handler has no other place
+static nmrt_recorder *followed;             // of a forked rank: its parent answers signals for all
 
 static void on_signal(int number)
 {
@@ -27,19 +27,39 @@ static void on_signal(int number)
     errno = old;
 }
 
+// Whoever read the output is gone, and every line says so again.
+static void on_pipe(int number)
+{
+    (void)number;
+    unread = 1;
+    if (followed)
+        nmrt_recorder_ask_stop(followed);
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(number, &action, NULL);
+}
+
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 void nmrt_stop_install(void)
 {
-    struct sigaction action, old;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGTERM, &action, NULL);
-    if (followed)
-        return;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, NULL, &old);
-    if (old.sa_handler != SIG_IGN) // not under nohup
-        sigaction(SIGHUP, &action, NULL);
+    handle(SIGTERM, on_signal);
+    if (!followed) // a shell's background has this ignored, and may be sent it all the same
+        handle(SIGINT, on_signal);
+    if (!is_ignored(SIGHUP)) // as under nohup
+        handle(SIGHUP, on_signal);
+    if (!is_ignored(SIGPIPE))
+        handle(SIGPIPE, on_pipe);
 }
 
 // A terminal sends SIGINT and SIGHUP to the parent and to the ranks; one answer is enough.
@@ -50,7 +70,10 @@ void nmrt_stop_follow(nmrt_recorder *recorder)
     signal(SIGHUP, SIG_IGN);
 }
 
-bool nmrt_stop_asked(void) { return asked || (followed && nmrt_recorder_stop_asked(followed)); }
+bool nmrt_stop_asked(void)
+{
+    return asked || unread || (followed && nmrt_recorder_stop_asked(followed));
+}
 
 nmrt_status nmrt_stop_check(nmrt_error *e)
 {

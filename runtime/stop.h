@@ -1,5 +1,5 @@
 // SIGINT, SIGTERM, and SIGHUP of a terminal that is gone: the first asks the run to save and end,
-// the second ends it at once.
+// the second ends it at once. SIGPIPE, of an output that nobody reads any more, asks, too.
 #ifndef NMRT_STOP_H
 #define NMRT_STOP_H
 

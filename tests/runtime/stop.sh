@@ -30,6 +30,13 @@ SECONDS=0
 FAKE_SLEEP_MS=50 "$fake" "${flags[@]}" --steps 1000 --max-seconds 1 >"$work/out"
 [ $SECONDS -le 3 ]
 
+# so does an output whose reader is gone, also that of several ranks
+for mesh in "" "--dp 2"; do
+    rm -rf "$work/unread"
+    (exec "$PWD/$build/runtime/fake_units" --data "$work/text" --steps 100000 --seq 32 --log-every 1 --save "$work/unread" $mesh 2>/dev/null) | head -1 >/dev/null
+    [ "$(readlink "$work/unread/latest")" != step-100000 ]
+done
+
 # a second signal ends it at once
 (FAKE_SLEEP_MS=900 exec "$fake" "${flags[@]}" --micro-batch 50 --save "$work/twice") >"$work/out" 2>&1 &
 pid=$!
