@@ -1,264 +1,228 @@
-// A recursive descent over a text that ends with a 0; nesting is bounded.
+// A JSON reader. One loop over the text with an explicit stack of open containers; a node a value,
+// children linked by index.
 #include "base/json.h"
 
-#include "base/diag.h"
+#include "base/json_string.h"
 
-#include <math.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 64 };
 
-typedef struct reader {
-    nm_arena *arena;
-    nm_diag *diag;
-    const nm_source *src;
-    const char *at;
+typedef struct parser {
+    nm_json *doc;
+    const char *text;
+    size_t at, n;
+    int open[MAX_DEPTH], last[MAX_DEPTH]; // containers not yet closed, and their last child
     int depth;
-} reader;
+    nm_json_error *e;
+} parser;
 
-static nm_loc span(const reader *r, const char *from)
+static bool bad(parser *p, const char *what)
 {
-    return (nm_loc){r->src, (uint32_t)(from - r->src->text), (uint32_t)(r->at - from)};
+    *p->e = (nm_json_error){what, p->at};
+    return false;
 }
 
-static bool broken(reader *r, const char *what)
+static void skip_space(parser *p)
 {
-    nm_loc here = {r->src, (uint32_t)(r->at - r->src->text), 1};
-    return nm_error(r->diag, here, "this is not JSON: %s", what);
+    while (p->at < p->n && strchr(" \t\r\n", p->text[p->at]) && p->text[p->at])
+        p->at++;
 }
 
-static void skip_space(reader *r) { r->at += strspn(r->at, " \t\r\n"); }
+static bool take(parser *p, char c)
+{
+    if (p->at >= p->n || p->text[p->at] != c)
+        return false;
+    p->at++;
+    return true;
+}
 
-static bool take(reader *r, const char *word)
+static bool add_node(parser *p, nm_json_kind kind, int *index)
+{
+    nm_json *doc = p->doc;
+    if (doc->n == doc->cap) {
+        if (doc->cap > INT_MAX / 2)
+            return bad(p, "too many values");
+        int cap = doc->cap ? doc->cap * 2 : 64;
+        nm_json_node *node = realloc(doc->node, (size_t)cap * sizeof *node);
+        if (!node)
+            return bad(p, NULL);
+        doc->node = node;
+        doc->cap = cap;
+    }
+    *index = doc->n++;
+    doc->node[*index] = (nm_json_node){.kind = kind, .first = -1, .next = -1};
+    if (p->depth) {
+        int *last = &p->last[p->depth - 1];
+        if (*last < 0)
+            doc->node[p->open[p->depth - 1]].first = *index;
+        else
+            doc->node[*last].next = *index;
+        *last = *index;
+    }
+    return true;
+}
+
+// Behind the opening quote: up to the closing one.
+static bool scan_string(parser *p, const char **text, uint32_t *length)
+{
+    size_t from = p->at;
+    for (; p->at < p->n && p->text[p->at] != '"'; p->at++) {
+        if ((unsigned char)p->text[p->at] < 0x20)
+            return bad(p, "a control character in a string");
+        size_t escape = 0;
+        if (p->text[p->at] == '\\' && nm_json_escape(p->text, p->n, p->at + 1, &escape) < 0)
+            return bad(p, "a \\ that escapes nothing, or half of a pair of surrogates");
+        p->at += escape;
+    }
+    if (p->at >= p->n)
+        return bad(p, "a string without an end");
+    *text = p->text + from;
+    *length = (uint32_t)(p->at - from);
+    p->at++;
+    return true;
+}
+
+static size_t scan_digits(parser *p)
+{
+    size_t from = p->at;
+    while (p->at < p->n && p->text[p->at] >= '0' && p->text[p->at] <= '9')
+        p->at++;
+    return p->at - from;
+}
+
+static bool scan_number(parser *p)
+{
+    take(p, '-');
+    bool zero = p->at < p->n && p->text[p->at] == '0';
+    size_t digits = scan_digits(p);
+    if (!digits || (zero && digits > 1))
+        return bad(p, "a value was expected");
+    if (take(p, '.') && !scan_digits(p))
+        return bad(p, "a digit was expected");
+    if (take(p, 'e') || take(p, 'E')) {
+        if (!take(p, '+'))
+            take(p, '-');
+        if (!scan_digits(p))
+            return bad(p, "a digit was expected");
+    }
+    return true;
+}
+
+static bool take_word(parser *p, const char *word)
 {
     size_t n = strlen(word);
-    if (strncmp(r->at, word, n) != 0)
+    if (p->n - p->at < n || memcmp(p->text + p->at, word, n) != 0)
         return false;
-    r->at += n;
+    p->at += n;
     return true;
 }
 
-// --- strings -------------------------------------------------------------------------------------
-
-static bool read_hex(reader *r, unsigned *out)
-{
-    *out = 0;
-    for (int i = 0; i < 4; i++, r->at++) {
-        char c = *r->at;
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
-                                                : 16;
-        if (digit == 16)
-            return broken(r, "\\u takes four hexadecimal digits");
-        *out = *out * 16 + digit;
-    }
-    return true;
-}
-
-static char *put_utf8(char *out, unsigned c)
-{
-    if (c < 0x80) {
-        *out++ = (char)c;
-    } else if (c < 0x800) {
-        *out++ = (char)(0xc0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 63));
-    } else if (c < 0x10000) {
-        *out++ = (char)(0xe0 | c >> 12);
-        *out++ = (char)(0x80 | (c >> 6 & 63));
-        *out++ = (char)(0x80 | (c & 63));
-    } else {
-        *out++ = (char)(0xf0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 63));
-        *out++ = (char)(0x80 | (c >> 6 & 63));
-        *out++ = (char)(0x80 | (c & 63));
-    }
-    return out;
-}
-
-// Behind "\u": one code point, of two of these where it has to be.
-static bool read_code_point(reader *r, char **out)
-{
-    unsigned c, low;
-    if (!read_hex(r, &c))
-        return false;
-    if (c >= 0xd800 && c < 0xdc00) {
-        if (!take(r, "\\u"))
-            return broken(r, "half of a surrogate pair");
-        if (!read_hex(r, &low))
-            return false;
-        if (low < 0xdc00 || low > 0xdfff)
-            return broken(r, "half of a surrogate pair");
-        c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-    } else if (c >= 0xdc00 && c <= 0xdfff) {
-        return broken(r, "half of a surrogate pair");
-    }
-    if (!c)
-        return broken(r, "a string has a NUL");
-    *out = put_utf8(*out, c);
-    return true;
-}
-
-static bool read_escape(reader *r, char **out)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    const char *which = *r->at ? strchr(from, *r->at) : NULL;
-    if (take(r, "u"))
-        return read_code_point(r, out);
-    if (!which)
-        return broken(r, "no such escape");
-    *(*out)++ = to[which - from];
-    r->at++;
-    return true;
-}
-
-static bool read_string(reader *r, const char **string)
-{
-    if (!take(r, "\""))
-        return broken(r, "expected a string");
-    size_t most = 0; // a unescaped string is no longer
-    while (r->at[most] && r->at[most] != '"')
-        most += r->at[most] == '\\' && r->at[most + 1] ? 2 : 1;
-    char *out = nm_arena_alloc(r->arena, most + 1);
-    *string = out;
-    while (*r->at != '"') {
-        if ((unsigned char)*r->at < 0x20)
-            return broken(r, *r->at ? "a string has a control character" : "a string does not end");
-        if (take(r, "\\")) {
-            if (!read_escape(r, &out))
-                return false;
-        } else {
-            *out++ = *r->at++;
-        }
-    }
-    *out = 0;
-    r->at++;
-    return true;
-}
-
-// --- numbers -------------------------------------------------------------------------------------
-
-static size_t digits(const char *at) { return strspn(at, "0123456789"); }
-
-// How long a number is; 0: it is none.
-static size_t number_length(const char *text, bool *real)
-{
-    size_t n = *text == '-', whole = digits(text + n), more;
-    if (!whole || (whole > 1 && text[n] == '0'))
-        return 0;
-    n += whole;
-    *real = text[n] == '.' || text[n] == 'e' || text[n] == 'E';
-    if (text[n] == '.') {
-        more = digits(text + n + 1);
-        if (!more)
-            return 0;
-        n += 1 + more;
-    }
-    if (text[n] == 'e' || text[n] == 'E') {
-        size_t sign = text[n + 1] == '+' || text[n + 1] == '-';
-        more = digits(text + n + 1 + sign);
-        if (!more)
-            return 0;
-        n += 1 + sign + more;
-    }
-    return n;
-}
-
-static bool read_number(reader *r, nm_json *j)
-{
-    size_t n = number_length(r->at, &j->real);
-    if (!n)
-        return broken(r, "expected a value");
-    j->kind = NM_JSON_number;
-    j->number = strtod(r->at, NULL);
-    r->at += n;
-    return true;
-}
-
-// --- values --------------------------------------------------------------------------------------
-
-static bool read_value(reader *r, nm_json *j);
-
-static bool read_member(reader *r, nm_json *j)
-{
-    if (!read_string(r, &j->key))
-        return false;
-    skip_space(r);
-    if (!take(r, ":"))
-        return broken(r, "expected ':'");
-    skip_space(r);
-    return read_value(r, j);
-}
-
-// Behind the bracket that opens them.
-static bool read_children(reader *r, nm_json *j, const char *close)
-{
-    nm_json **end = &j->first;
-    if (++r->depth > MAX_DEPTH)
-        return broken(r, "it nests too deep");
-    skip_space(r);
-    while (!take(r, close)) {
-        if (j->first && !take(r, ","))
-            return broken(r, "expected ',' or the closing bracket");
-        skip_space(r);
-        *end = nm_new(r->arena, nm_json);
-        if (!(j->kind == NM_JSON_object ? read_member(r, *end) : read_value(r, *end)))
-            return false;
-        end = &(*end)->next;
-        skip_space(r);
-    }
-    r->depth--;
-    return true;
-}
-
-static bool read_word(reader *r, nm_json *j)
+static bool take_words(parser *p, nm_json_kind *kind)
 {
     static const struct {
         const char *word;
-        nm_json value;
+        nm_json_kind kind;
     } words[] = {
-        {"null", {.kind = NM_JSON_null}},
-        {"true", {.kind = NM_JSON_bool, .b = true}},
-        {"false", {.kind = NM_JSON_bool}},
-        {"NaN", {.kind = NM_JSON_number, .number = NAN}},
-        {"Infinity", {.kind = NM_JSON_number, .number = INFINITY}},
-        {"-Infinity", {.kind = NM_JSON_number, .number = -INFINITY}},
+        {"null", NM_JSON_NULL},  {"true", NM_JSON_TRUE},       {"false", NM_JSON_FALSE},
+        {"NaN", NM_JSON_NUMBER}, {"Infinity", NM_JSON_NUMBER}, {"-Infinity", NM_JSON_NUMBER},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (take(r, words[i].word)) {
-            j->kind = words[i].value.kind;
-            j->b = words[i].value.b;
-            j->number = words[i].value.number;
+        if (take_word(p, words[i].word)) {
+            *kind = words[i].kind;
             return true;
         }
     return false;
 }
 
-static bool read_value(reader *r, nm_json *j)
+static bool open_container(parser *p, int index)
 {
-    const char *from = r->at;
-    bool ok;
-    if (take(r, "{") || take(r, "[")) {
-        j->kind = *from == '{' ? NM_JSON_object : NM_JSON_array;
-        ok = read_children(r, j, *from == '{' ? "}" : "]");
-    } else if (*from == '"') {
-        j->kind = NM_JSON_string;
-        ok = read_string(r, &j->string);
-    } else {
-        ok = read_word(r, j) || read_number(r, j);
-    }
-    j->loc = span(r, from);
-    return ok;
+    if (p->depth == MAX_DEPTH)
+        return bad(p, "nested too deeply");
+    p->open[p->depth] = index;
+    p->last[p->depth++] = -1;
+    p->at++;
+    return true;
 }
 
-nm_json *nm_json_parse(nm_arena *arena, nm_diag *diag, const nm_source *src)
+static bool parse_value(parser *p, const char *key, uint32_t n_key)
 {
-    reader r = {.arena = arena, .diag = diag, .src = src, .at = src->text};
-    nm_json *j = nm_new(arena, nm_json);
-    skip_space(&r);
-    if (!read_value(&r, j))
-        return NULL;
-    skip_space(&r);
-    return *r.at && !broken(&r, "something follows it") ? NULL : j;
+    skip_space(p);
+    int i = 0;
+    if (!add_node(p, NM_JSON_NULL, &i))
+        return false;
+    nm_json_node *node = &p->doc->node[i];
+    node->key = key;
+    node->n_key = n_key;
+    char c = p->at < p->n ? p->text[p->at] : 0;
+    node->text = p->text + p->at;
+    if (c == '{' || c == '[') {
+        node->kind = c == '{' ? NM_JSON_OBJECT : NM_JSON_ARRAY;
+        return open_container(p, i);
+    }
+    if (take(p, '"')) {
+        node->kind = NM_JSON_STRING;
+        return scan_string(p, &node->text, &node->n_text);
+    }
+    if (!take_words(p, &node->kind)) {
+        node->kind = NM_JSON_NUMBER;
+        if (!scan_number(p))
+            return false;
+    }
+    node->n_text = (uint32_t)(p->text + p->at - node->text);
+    return true;
+}
+
+static bool parse_member(parser *p)
+{
+    const char *key;
+    uint32_t n_key;
+    if (!take(p, '"'))
+        return bad(p, "a key was expected");
+    if (!scan_string(p, &key, &n_key))
+        return false;
+    skip_space(p);
+    if (!take(p, ':'))
+        return bad(p, "':' was expected");
+    return parse_value(p, key, n_key);
+}
+
+// One element of the innermost open container, or its end.
+static bool parse_next(parser *p)
+{
+    bool object = p->doc->node[p->open[p->depth - 1]].kind == NM_JSON_OBJECT;
+    bool empty = p->last[p->depth - 1] < 0;
+    skip_space(p);
+    if (take(p, object ? '}' : ']')) {
+        nm_json_node *node = &p->doc->node[p->open[--p->depth]];
+        node->n_text = (uint32_t)(p->text + p->at - node->text);
+        return true;
+    }
+    if (!empty && !take(p, ','))
+        return bad(p, object ? "',' or '}' was expected" : "',' or ']' was expected");
+    skip_space(p);
+    return object ? parse_member(p) : parse_value(p, NULL, 0);
+}
+
+bool nm_json_parse(nm_json *doc, const char *text, size_t n, nm_json_error *e)
+{
+    *doc = (nm_json){0};
+    parser p = {.doc = doc, .text = text, .n = n, .e = e};
+    bool right = n <= UINT32_MAX ? parse_value(&p, NULL, 0) : bad(&p, "it has 4 GiB or more");
+    while (right && p.depth)
+        right = parse_next(&p);
+    skip_space(&p);
+    if (right && p.at != n)
+        right = bad(&p, "the end was expected");
+    if (!right)
+        nm_json_release(doc);
+    return right;
+}
+
+void nm_json_release(nm_json *doc)
+{
+    free(doc->node);
+    *doc = (nm_json){0};
 }

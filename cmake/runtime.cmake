@@ -64,7 +64,8 @@ target_compile_definitions(runtime_gpu_test PRIVATE FAKE_CUDA_FOLDER="${CMAKE_BI
 
 # The readers of checkpoints, fuzzed: tests/runtime/fuzz.sh runs it for some seconds.
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
-  add_executable(runtime_fuzz tests/runtime/fuzz.c runtime/json.c runtime/safetensors.c runtime/dtype.c runtime/text.c
+  set(JSON_C runtime/json.c base/json.c base/json_ask.c base/json_string.c)
+  add_executable(runtime_fuzz tests/runtime/fuzz.c ${JSON_C} runtime/safetensors.c runtime/dtype.c runtime/text.c
                  runtime/status.c)
   target_compile_options(runtime_fuzz PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer)
   target_link_options(runtime_fuzz PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer)
@@ -74,7 +75,7 @@ endif()
 
 # What a checkpoint's index says of a tensor, fuzzed.
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
-  add_executable(index_fuzz tests/fuzz/index_fuzz.c runtime/checkpoint_index.c runtime/pieces.c runtime/json.c)
+  add_executable(index_fuzz tests/fuzz/index_fuzz.c runtime/checkpoint_index.c runtime/pieces.c ${JSON_C})
   target_compile_options(index_fuzz PRIVATE -fsanitize=fuzzer)
   target_link_options(index_fuzz PRIVATE -fsanitize=fuzzer)
   target_link_libraries(index_fuzz PRIVATE nmrt_checked)
@@ -85,7 +86,7 @@ endif()
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
   file(GLOB TOKENIZER_C CONFIGURE_DEPENDS runtime/tokenizer/*.c)
   add_library(tokenizer_fuzzed STATIC ${TOKENIZER_C} runtime/corpus/indexed.c runtime/corpus/line.c
-              runtime/corpus/reader.c runtime/text.c runtime/status.c runtime/file.c runtime/json.c runtime/hash.c
+              runtime/corpus/reader.c runtime/text.c runtime/status.c runtime/file.c ${JSON_C} runtime/hash.c
               runtime/safetensors.c runtime/dtype.c runtime/foreign/config.c runtime/foreign/config_print.c
               runtime/foreign/folder.c)
   target_compile_options(tokenizer_fuzzed PRIVATE ${NMRT_CHECKED} -fsanitize=fuzzer-no-link)

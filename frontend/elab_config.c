@@ -8,6 +8,8 @@
 #include "frontend/weights.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // --- names ---------------------------------------------------------------------------------------
@@ -74,53 +76,68 @@ static bool is_real(nm_elab *e, const nm_ast_expr *x)
     }
 }
 
-static nm_json *json_of(nm_elab *e, nm_ev v, const nm_ast_expr *x);
-
-static nm_json *array_of(nm_elab *e, nm_ev v, const nm_ast_expr *x)
+const char *nm_config_quote(nm_elab *e, const char *s)
 {
-    bool written = x->kind == NM_EXPR_tuple && x->u.tuple.n == v.u.tuple.n;
-    nm_json *array = nm_new(e->a, nm_json), **end = &array->first;
-    array->kind = NM_JSON_array;
-    for (int i = 0; i < v.u.tuple.n; i++) {
-        *end = json_of(e, v.u.tuple.item[i], written ? x->u.tuple.item[i] : x);
-        if (!*end)
-            return NULL;
-        end = &(*end)->next;
-    }
-    return array;
+    char *out = nm_arena_alloc(e->a, 6 * strlen(s) + 3), *at = out;
+    *at++ = '"';
+    for (; *s; s++)
+        if ((unsigned char)*s < ' ')
+            at += sprintf(at, "\\u%04x", (unsigned)*s);
+        else
+            at += sprintf(at, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
+    *at = '"';
+    return out;
 }
 
-// NULL: none, or reported.
-static nm_json *json_of(nm_elab *e, nm_ev v, const nm_ast_expr *x)
+// The shortest that reads back as the same.
+static const char *number(nm_elab *e, double v, bool real)
+{
+    if (v == floor(v) && fabs(v) < 1e15)
+        return nm_arena_fmt(e->a, real ? "%.1f" : "%.0f", v);
+    for (int precision = 6;; precision++) {
+        const char *text = nm_arena_fmt(e->a, "%.*g", precision, v);
+        if (precision == 17 || strtod(text, NULL) == v)
+            return text;
+    }
+}
+
+static const char *json_of(nm_elab *e, nm_ev v, const nm_ast_expr *x);
+
+static const char *array_of(nm_elab *e, nm_ev v, const nm_ast_expr *x)
+{
+    bool written = x->kind == NM_EXPR_tuple && x->u.tuple.n == v.u.tuple.n;
+    const char *array = "[";
+    for (int i = 0; i < v.u.tuple.n; i++) {
+        const char *item = json_of(e, v.u.tuple.item[i], written ? x->u.tuple.item[i] : x);
+        if (!*item)
+            return "";
+        array = nm_arena_fmt(e->a, "%s%s%s", array, i ? ", " : "", item);
+    }
+    return nm_arena_fmt(e->a, "%s]", array);
+}
+
+// "": none, or reported.
+static const char *json_of(nm_elab *e, nm_ev v, const nm_ast_expr *x)
 {
     if (v.kind == NM_EV_dims)
         v = nm_ev_number(e, e->main->frame, v);
-    if (v.kind == NM_EV_none || v.kind == NM_EV_poison)
-        return NULL;
-    if (v.kind == NM_EV_tuple)
-        return array_of(e, v, x);
-    nm_json *j = nm_new(e->a, nm_json);
-    j->kind = v.kind == NM_EV_num      ? NM_JSON_number
-              : v.kind == NM_EV_bool   ? NM_JSON_bool
-              : v.kind == NM_EV_string ? NM_JSON_string
-                                       : NM_JSON_null;
-    if (j->kind == NM_JSON_null) {
+    switch (v.kind) {
+    case NM_EV_none:
+    case NM_EV_poison: return "";
+    case NM_EV_tuple: return array_of(e, v, x);
+    case NM_EV_num: return number(e, v.u.num, is_real(e, x));
+    case NM_EV_bool: return v.u.b ? "true" : "false";
+    case NM_EV_string: return nm_config_quote(e, v.u.sym);
+    default:
         nm_elab_error(e, NULL, x->loc,
                       "a key of config.json is a number, a string, true, false, none or a list of "
                       "these, not %s [map-3]",
                       nm_ev_describe(e, v));
-        return NULL;
+        return "";
     }
-    if (j->kind == NM_JSON_string)
-        j->string = v.u.sym;
-    if (j->kind == NM_JSON_bool)
-        j->b = v.u.b;
-    if (j->kind == NM_JSON_number)
-        j->number = v.u.num, j->real = is_real(e, x);
-    return j;
 }
 
-static nm_json *evaluate(nm_elab *e, const nm_ast_expr *x)
+static const char *evaluate(nm_elab *e, const nm_ast_expr *x)
 {
     return json_of(e, nm_elab_expr(e, e->main->frame, x), x);
 }
@@ -142,14 +159,14 @@ static nm_config_value value_of(nm_elab *e, const nm_flat_row *row, bool taken)
 {
     bool named = false, any;
     const nm_ast_config *ast = row->ast;
-    nm_config_value v = {0};
+    nm_config_value v = {"", ""};
     if (!check_names(e, ast->value, &named) || (ast->absent && !check_names(e, ast->absent, &any)))
         return v;
     if (taken || !named)
         v.value = evaluate(e, ast->value);
-    v.absent = ast->absent ? evaluate(e, ast->absent) : named ? NULL : v.value;
+    v.absent = ast->absent ? evaluate(e, ast->absent) : named ? "" : v.value;
     if (!taken)
-        v.value = NULL;
+        v.value = "";
     return v;
 }
 
@@ -168,8 +185,8 @@ static void add_row(nm_elab *e, nm_weights *w, const nm_flat_row *row, nm_config
     w->row[w->n_rows++] = (nm_config_row){.loc = row->ast->loc,
                                           .n_keys = row->n_keys,
                                           .key = row->key,
-                                          .value = nm_json_text(e->a, v.value),
-                                          .absent = nm_json_text(e->a, v.absent),
+                                          .value = v.value,
+                                          .absent = v.absent,
                                           .written = row->written};
 }
 

@@ -32,9 +32,11 @@ nm_flat_rows nm_config_flat(nm_elab *e, const nm_ast_weights *w);
 // The dim or const of the program that the row's value is, by name alone; NULL: it is none.
 nm_item *nm_config_sets(nm_elab *e, const nm_flat_row *row);
 
-typedef struct nm_config_value { // what a row says here; NULL: nothing
-    nm_json *value, *absent;
+typedef struct nm_config_value { // what a row says here, as JSON; "": nothing
+    const char *value, *absent;
 } nm_config_value;
+
+const char *nm_config_quote(nm_elab *e, const char *s); // as JSON
 
 // Of a flat row: is it as the file opts->config says (map-5)?
 void nm_config_compare(nm_elab *e, const nm_flat_row *row, nm_config_value ours);

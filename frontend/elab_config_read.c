@@ -14,44 +14,85 @@
 
 // --- the file ------------------------------------------------------------------------------------
 
-// The first spelling that the file has; NULL: none.
-static const nm_json *find_key(const nm_elab *e, const nm_flat_row *row, nm_sym *key)
+// In the arena; NULL: reported.
+static nm_json *parse(nm_elab *e, const nm_source *src)
 {
-    for (int i = 0; i < row->n_keys; i++) {
-        const nm_json *j = nm_json_find(e->config, row->key[i]);
-        *key = row->key[i];
-        if (j)
-            return j;
+    nm_json doc, *kept = nm_new(e->a, nm_json);
+    nm_json_error why;
+    if (!nm_json_parse(&doc, src->text, src->len, &why)) {
+        nm_loc here = {src, (uint32_t)why.at, 1};
+        nm_error(e->m->diag, here, "this is not JSON: %s", why.what ? why.what : "no memory");
+        return NULL;
     }
-    return NULL;
+    *kept = doc;
+    kept->node = nm_new_n(e->a, nm_json_node, (size_t)doc.n);
+    memcpy(kept->node, doc.node, (size_t)doc.n * sizeof *doc.node);
+    nm_json_release(&doc);
+    return kept;
 }
 
-static nm_ev value_of(nm_elab *e, const nm_json *j)
+static const nm_json_node *node_at(const nm_elab *e, int node) { return &e->config->node[node]; }
+
+static nm_loc loc_of(const nm_elab *e, int node)
 {
-    nm_ev *item;
+    const nm_json_node *j = node_at(e, node);
+    const nm_source *src = e->opts->config;
+    uint32_t quote = j->kind == NM_JSON_STRING;
+    return (nm_loc){src, (uint32_t)(j->text - src->text) - quote, j->n_text + 2 * quote};
+}
+
+// The first spelling that the file has; -1: none.
+static int find_key(const nm_elab *e, const nm_flat_row *row, nm_sym *key)
+{
+    int node = -1;
+    for (int i = 0; i < row->n_keys && node < 0; i++)
+        node = nm_json_find(e->config, *key = row->key[i]);
+    return node;
+}
+
+static nm_ev value_of(nm_elab *e, int node);
+
+static nm_ev list_of(nm_elab *e, int node)
+{
     int n = 0;
-    switch (j->kind) {
-    case NM_JSON_bool: return nm_ev_bool(j->b);
-    case NM_JSON_number: return nm_ev_num(j->number);
-    case NM_JSON_string: return nm_ev_word(NM_EV_string, nm_sym_get(e->m, j->string));
-    case NM_JSON_array:
-        for (const nm_json *k = j->first; k; k = k->next)
-            n++;
-        item = nm_new_n(e->a, nm_ev, (size_t)n);
-        n = 0;
-        for (const nm_json *k = j->first; k; k = k->next)
-            item[n++] = value_of(e, k);
-        return nm_ev_tuple(e, n, item);
+    for (int i = nm_json_first(e->config, node); i >= 0; i = node_at(e, i)->next)
+        n++;
+    nm_ev *item = nm_new_n(e->a, nm_ev, (size_t)n);
+    n = 0;
+    for (int i = nm_json_first(e->config, node); i >= 0; i = node_at(e, i)->next)
+        item[n++] = value_of(e, i);
+    return nm_ev_tuple(e, n, item);
+}
+
+static nm_ev string_of(nm_elab *e, int node)
+{
+    size_t room = node_at(e, node)->n_text + 1;
+    char *s = nm_arena_alloc(e->a, room);
+    return nm_json_string(e->config, node, s, room) ? nm_ev_word(NM_EV_string, nm_sym_get(e->m, s))
+                                                    : nm_ev_none();
+}
+
+// None: null, an object, or a string with a NUL.
+static nm_ev value_of(nm_elab *e, int node)
+{
+    double number;
+    switch (node_at(e, node)->kind) {
+    case NM_JSON_TRUE: return nm_ev_bool(true);
+    case NM_JSON_FALSE: return nm_ev_bool(false);
+    case NM_JSON_NUMBER:
+        return nm_json_real(e->config, node, &number) ? nm_ev_num(number) : nm_ev_none();
+    case NM_JSON_STRING: return string_of(e, node);
+    case NM_JSON_ARRAY: return list_of(e, node);
     default: return nm_ev_none();
     }
 }
 
 // As messages have it.
-static const char *brief(nm_elab *e, const nm_json *j)
+static const char *brief(nm_elab *e, int node)
 {
-    enum { LONG = 160 };
-    const char *text = nm_json_text(e->a, j);
-    return strlen(text) < LONG ? text : nm_arena_fmt(e->a, "%.*s...", LONG, text);
+    char *text = nm_arena_alloc(e->a, NM_JSON_BRIEF);
+    nm_json_brief(e->config, node, text);
+    return text;
 }
 
 // --- setting -------------------------------------------------------------------------------------
@@ -73,30 +114,32 @@ static void add_setting(nm_elab *e, nm_setting s)
 }
 
 // NaN and Infinity are numbers of JSON as Python writes it, and of no model.
-static bool is_finite(const nm_json *j)
+static bool is_finite(nm_ev v)
 {
-    bool all = j->kind != NM_JSON_number || isfinite(j->number);
-    for (const nm_json *k = j->kind == NM_JSON_array ? j->first : NULL; k; k = k->next)
-        all &= is_finite(k);
+    bool all = v.kind != NM_EV_num || isfinite(v.u.num);
+    for (int i = 0; v.kind == NM_EV_tuple && i < v.u.tuple.n; i++)
+        all &= is_finite(v.u.tuple.item[i]);
     return all;
 }
 
 // A const stays what it is: a number, a bool, a string.
-static bool has_kind(nm_elab *e, const nm_item *item, const nm_json *j, nm_sym key)
+static bool has_kind(nm_elab *e, const nm_item *item, int node, nm_sym key)
 {
     const nm_ast_expr *x = item->kind == NM_ITEM_const ? item->constant->value : NULL;
     bool number = item->kind == NM_ITEM_dim || (x && x->kind == NM_EXPR_number);
     bool truth = x && x->kind == NM_EXPR_name &&
                  (!strcmp(x->u.name.sym, "true") || !strcmp(x->u.name.sym, "false"));
-    if (!is_finite(j)) {
-        nm_elab_error(e, NULL, j->loc, "\"%s\" sets '%s', and is not finite [map-5]", key,
+    nm_ev v = value_of(e, node);
+    if (!is_finite(v)) {
+        nm_elab_error(e, NULL, loc_of(e, node), "\"%s\" sets '%s', and is not finite [map-5]", key,
                       item->name);
         return false;
     }
-    if ((!number || j->kind == NM_JSON_number) && (!truth || j->kind == NM_JSON_bool))
+    if ((!number || v.kind == NM_EV_num) && (!truth || v.kind == NM_EV_bool))
         return true;
-    nm_elab_error(e, NULL, j->loc, "\"%s\" is %s, and sets '%s' (%s), which is %s [map-5]", key,
-                  brief(e, j), item->name, nm_elab_place(e, item->loc, j->loc),
+    nm_loc loc = loc_of(e, node);
+    nm_elab_error(e, NULL, loc, "\"%s\" is %s, and sets '%s' (%s), which is %s [map-5]", key,
+                  brief(e, node), item->name, nm_elab_place(e, item->loc, loc),
                   number ? "a number" : "true or false");
     return false;
 }
@@ -105,9 +148,10 @@ static void set_from_file(nm_elab *e, const nm_flat_row *row)
 {
     nm_sym key;
     const nm_item *item = nm_config_sets(e, row);
-    const nm_json *j = item ? find_key(e, row, &key) : NULL;
-    if (j && !find_setting(e, item->name) && has_kind(e, item, j, key))
-        add_setting(e, (nm_setting){.name = item->name, .loc = j->loc, .value = value_of(e, j)});
+    int node = item ? find_key(e, row, &key) : -1;
+    if (node >= 0 && !find_setting(e, item->name) && has_kind(e, item, node, key))
+        add_setting(e, (nm_setting){
+                           .name = item->name, .loc = loc_of(e, node), .value = value_of(e, node)});
 }
 
 static void set_otherwise(nm_elab *e, const nm_flat_row *row)
@@ -121,8 +165,8 @@ static void set_otherwise(nm_elab *e, const nm_flat_row *row)
                                     .expr = row->ast->absent,
                                     .unit = e->main});
     else if (!row->when)
-        nm_elab_error(e, NULL, e->config->loc, "it lacks \"%s\", which says '%s' (%s) [map-5]",
-                      row->key[0], item->name, nm_elab_place(e, row->ast->loc, e->config->loc));
+        nm_elab_error(e, NULL, loc_of(e, 0), "it lacks \"%s\", which says '%s' (%s) [map-5]",
+                      row->key[0], item->name, nm_elab_place(e, row->ast->loc, loc_of(e, 0)));
 }
 
 // The first map that has a config.
@@ -154,19 +198,19 @@ static void compare_words(nm_elab *e, const nm_flat_row *row)
     const nm_ast_expr *x = row->ast->value;
     if (x->kind != NM_EXPR_string || row->when || row->written || row->ast->absent)
         return;
-    nm_json word = {.kind = NM_JSON_string, .string = x->u.string};
-    nm_config_compare(e, row, (nm_config_value){&word, &word});
+    const char *word = nm_config_quote(e, x->u.string);
+    nm_config_compare(e, row, (nm_config_value){word, word});
 }
 
 bool nm_config_read(nm_elab *e)
 {
     if (!e->opts->config)
         return true;
-    e->config = nm_json_parse(e->a, e->m->diag, e->opts->config);
+    e->config = parse(e, e->opts->config);
     if (!e->config)
         return false;
-    if (e->config->kind != NM_JSON_object)
-        return nm_error(e->m->diag, e->config->loc, "a config.json is an object [map-5]");
+    if (e->config->node[0].kind != NM_JSON_OBJECT)
+        return nm_error(e->m->diag, loc_of(e, 0), "a config.json is an object [map-5]");
     unsigned before = e->fails;
     nm_flat_rows rows = find_rows(e);
     for (int i = 0; i < rows.n; i++)
@@ -203,31 +247,22 @@ static bool is_defined(nm_elab *e, const nm_flat_row *row)
     return e->config_defined;
 }
 
-static void differs(nm_elab *e, const nm_flat_row *row, nm_sym key, const nm_json *theirs,
-                    const nm_json *ours)
-{
-    const char *where = nm_elab_place(e, row->ast->loc, e->config->loc);
-    const char *what = ours ? brief(e, ours) : "nothing of the kind";
-    if (theirs)
-        nm_elab_error(e, NULL, theirs->loc, "\"%s\" is %s, and %s computes %s (%s) [map-5]", key,
-                      brief(e, theirs), e->prog->main->stem, what, where);
-    else
-        nm_elab_error(e, NULL, e->config->loc, "it lacks \"%s\", and %s computes %s (%s) [map-5]",
-                      key, e->prog->main->stem, what, where);
-}
-
 void nm_config_compare(nm_elab *e, const nm_flat_row *row, nm_config_value v)
 {
-    const nm_json *ours = v.value ? v.value : v.absent;
-    bool said = false;
-    if (is_defined(e, row))
+    const nm_json_row compared = {row->n_keys, row->key, v.value, v.absent};
+    int node;
+    nm_sym key = is_defined(e, row) ? NULL : nm_json_differs(e->config, &compared, &node);
+    if (!key)
         return;
-    for (int i = 0; i < row->n_keys; i++) {
-        const nm_json *theirs = nm_json_find(e->config, row->key[i]);
-        said |= theirs != NULL;
-        if (theirs && (!ours || !nm_json_same(theirs, ours)))
-            differs(e, row, row->key[i], theirs, ours);
-    }
-    if (!said && (v.absent ? !ours || !nm_json_same(v.absent, ours) : ours != NULL))
-        differs(e, row, row->key[0], NULL, ours);
+    nm_loc loc = loc_of(e, node < 0 ? 0 : node);
+    const char *ours = *v.value    ? v.value
+                       : *v.absent ? v.absent
+                                   : "nothing of the kind",
+               *where = nm_elab_place(e, row->ast->loc, loc);
+    if (node >= 0)
+        nm_elab_error(e, NULL, loc, "\"%s\" is %s, and %s computes %s (%s) [map-5]", key,
+                      brief(e, node), e->prog->main->stem, ours, where);
+    else
+        nm_elab_error(e, NULL, loc, "it lacks \"%s\", and %s computes %s (%s) [map-5]", key,
+                      e->prog->main->stem, ours, where);
 }

@@ -161,7 +161,7 @@ struct nm_elab {
     nm_sym opt_name;
     const nm_ast_def *opt_def;
     nm_metric *metric, **metric_end;  // of this function
-    const struct nm_json *config;     // opts->config; NULL: none
+    struct nm_json *config;           // opts->config, read; NULL: none
     const nm_ast_weights *config_map; // by which it is read
     bool config_defined;              // a row names what -D sets
 };

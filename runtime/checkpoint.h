@@ -87,7 +87,7 @@ nmrt_status nmrt_checkpoint_load(const char *path, nmrt_engine *en, nmrt_reading
 // The index of one checkpoint, checked against its own checksum.
 typedef struct nmrt_index {
     nmrt_map map;
-    nmrt_json doc; // points into the map
+    nm_json doc; // points into the map
 } nmrt_index;
 nmrt_status nmrt_index_open(nmrt_index *x, const char *folder, nmrt_error *e);
 // `path` as of nmrt_checkpoint_load: the newest whole index. False: there is none.

@@ -19,20 +19,20 @@ nmrt_status nmrt_index_broken(const char *folder, const char *what, nmrt_error *
     return nmrt_fail(e, NMRT_CORRUPT, "%s/index.json is damaged: %s", folder, what);
 }
 
-nmrt_status nmrt_data_files_list(nmrt_data_files *f, const char *folder, const nmrt_json *doc,
+nmrt_status nmrt_data_files_list(nmrt_data_files *f, const char *folder, const nm_json *doc,
                                  nmrt_error *e)
 {
-    int files = nmrt_json_get(doc, 0, "files"), n = 0;
+    int files = nm_json_get(doc, 0, "files"), n = 0;
     *f = (nmrt_data_files){.folder = folder, .doc = doc};
-    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next)
+    for (int i = nm_json_first(doc, files); i >= 0; i = doc->node[i].next)
         n++;
     f->at = calloc((size_t)n + 1, sizeof *f->at);
     if (!f->at)
         return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", folder);
-    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, files); i >= 0; i = doc->node[i].next) {
         nmrt_data_file *file = &f->at[f->n++];
         file->node = i;
-        if (!nmrt_json_string(doc, nmrt_json_get(doc, i, "file"), file->name, sizeof file->name) ||
+        if (!nm_json_string(doc, nm_json_get(doc, i, "file"), file->name, sizeof file->name) ||
             strchr(file->name, '/'))
             return nmrt_index_broken(folder, "a file's entry is wrong", e);
     }
@@ -45,8 +45,8 @@ static nmrt_status open_file(const nmrt_data_files *f, nmrt_data_file *file, nmr
     int64_t bytes;
     uint64_t header;
     nmrt_error inner;
-    if (!nmrt_json_int(f->doc, nmrt_json_get(f->doc, file->node, "bytes"), &bytes) ||
-        !nmrt_checksum_read(f->doc, nmrt_json_get(f->doc, file->node, "header"), &header))
+    if (!nm_json_int(f->doc, nm_json_get(f->doc, file->node, "bytes"), &bytes) ||
+        !nmrt_checksum_read(f->doc, nm_json_get(f->doc, file->node, "header"), &header))
         return nmrt_index_broken(f->folder, "a file's entry is wrong", e);
     NMRT_TRY(nmrt_path_join(path, f->folder, file->name, e));
     NMRT_TRY(nmrt_map_open(&file->map, path, e));

@@ -9,13 +9,13 @@ typedef struct nmrt_data_file nmrt_data_file;
 
 typedef struct nmrt_data_files { // of one checkpoint; zero-initialised: none
     const char *folder;
-    const nmrt_json *doc; // the index
+    const nm_json *doc; // the index
     nmrt_data_file *at;
     int n;
 } nmrt_data_files;
 
 // Folder and index must outlive the files. Close them in any case.
-nmrt_status nmrt_data_files_list(nmrt_data_files *f, const char *folder, const nmrt_json *doc,
+nmrt_status nmrt_data_files_list(nmrt_data_files *f, const char *folder, const nm_json *doc,
                                  nmrt_error *e);
 void nmrt_data_files_close(nmrt_data_files *f);
 // Where a piece's bytes are; its file's own header has to say the same of it, by this name, as the

@@ -51,11 +51,11 @@ typedef struct nmrt_stored_list { // released by free(at)
 
 // The pieces that the array `node` lists, of the tensor `whole` whose elements have `width` bytes;
 // checksums: the node that version 1 has for the tensor, or -1. They are appended to the list.
-nmrt_status nmrt_stored_read(nmrt_stored_list *list, const nmrt_json *doc, int node, int checksums,
+nmrt_status nmrt_stored_read(nmrt_stored_list *list, const nm_json *doc, int node, int checksums,
                              const nmrt_box *whole, int64_t width, nmrt_error *e);
 nmrt_status nmrt_stored_check(const nmrt_stored_list *list, const nmrt_box *whole, const char *name,
                               nmrt_error *e); // is every element in exactly one piece?
-bool nmrt_checksum_read(const nmrt_json *doc, int node, uint64_t *hash);
+bool nmrt_checksum_read(const nm_json *doc, int node, uint64_t *hash);
 
 // --- written (checkpoint_print.c) --------------------------------------------------------------
 
@@ -76,7 +76,7 @@ typedef struct nmrt_index_facts {
     nmrt_checkpoint at;
 } nmrt_index_facts;
 // The index of what n notes say; fails where they do not make whole tensors.
-nmrt_status nmrt_index_print(const nmrt_index_facts *facts, const nmrt_json *note, int n,
+nmrt_status nmrt_index_print(const nmrt_index_facts *facts, const nm_json *note, int n,
                              nmrt_text *out, nmrt_error *e);
 
 #endif

@@ -91,9 +91,9 @@ static nmrt_status check_index(const nmrt_index *x, const char *folder, nmrt_err
 {
     char format[32];
     int64_t version;
-    if (!nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, 0, "format"), format, sizeof format) ||
+    if (!nm_json_string(&x->doc, nm_json_get(&x->doc, 0, "format"), format, sizeof format) ||
         strcmp(format, "nemocc checkpoint") != 0 ||
-        !nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, 0, "version"), &version))
+        !nm_json_int(&x->doc, nm_json_get(&x->doc, 0, "version"), &version))
         return nmrt_fail(e, NMRT_CORRUPT,
                          "%s/index.json is damaged: it is no index of a nemocc checkpoint", folder);
     if (version < 1 || version > NMRT_VERSION)
@@ -135,18 +135,18 @@ bool nmrt_index_open_newest(nmrt_index *x, const char *path)
 
 void nmrt_index_close(nmrt_index *x)
 {
-    nmrt_json_release(&x->doc);
+    nm_json_release(&x->doc);
     nmrt_map_close(&x->map);
 }
 
 void nmrt_index_print_mesh(const nmrt_index *x, char out[64])
 {
     static const char *const axis[] = {"tp", "pp", "cp", "dp"};
-    int mesh = nmrt_json_get(&x->doc, 0, "mesh");
+    int mesh = nm_json_get(&x->doc, 0, "mesh");
     int64_t size[4] = {1, 1, 1, 1}, world = 1;
     for (int i = 0; i < 4; i++)
-        nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, mesh, axis[i]), &size[i]);
-    nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, mesh, "world"), &world);
+        nm_json_int(&x->doc, nm_json_get(&x->doc, mesh, axis[i]), &size[i]);
+    nm_json_int(&x->doc, nm_json_get(&x->doc, mesh, "world"), &world);
     if (world == 1)
         snprintf(out, 64, "one rank");
     else
@@ -156,32 +156,32 @@ void nmrt_index_print_mesh(const nmrt_index *x, char out[64])
 
 // --- pieces ------------------------------------------------------------------------------------
 
-bool nmrt_checksum_read(const nmrt_json *doc, int node, uint64_t *hash)
+bool nmrt_checksum_read(const nm_json *doc, int node, uint64_t *hash)
 {
     char text[32], *end;
-    if (!nmrt_json_string(doc, node, text, sizeof text) || strncmp(text, "xxh64:", 6) != 0 ||
+    if (!nm_json_string(doc, node, text, sizeof text) || strncmp(text, "xxh64:", 6) != 0 ||
         strlen(text) != 22)
         return false;
     *hash = strtoull(text + 6, &end, 16);
     return !*end;
 }
 
-static bool read_list(const nmrt_json *doc, int node, int n, int64_t *at)
+static bool read_list(const nm_json *doc, int node, int n, int64_t *at)
 {
     int i = 0;
-    for (int k = nmrt_json_first(doc, node); k >= 0; k = doc->node[k].next)
-        if (i == n || !nmrt_json_int(doc, k, &at[i++]))
+    for (int k = nm_json_first(doc, node); k >= 0; k = doc->node[k].next)
+        if (i == n || !nm_json_int(doc, k, &at[i++]))
             return false;
     return i == n && node >= 0;
 }
 
-static bool read_piece(nmrt_stored *s, const nmrt_json *doc, int node, const nmrt_box *whole,
+static bool read_piece(nmrt_stored *s, const nm_json *doc, int node, const nmrt_box *whole,
                        int64_t width)
 {
     int64_t offset[2];
-    int from = nmrt_json_get(doc, node, "start"), n = nmrt_json_get(doc, node, "shape");
-    if (!nmrt_json_string(doc, nmrt_json_get(doc, node, "file"), s->file, sizeof s->file) ||
-        strchr(s->file, '/') || !read_list(doc, nmrt_json_get(doc, node, "offsets"), 2, offset))
+    int from = nm_json_get(doc, node, "start"), n = nm_json_get(doc, node, "shape");
+    if (!nm_json_string(doc, nm_json_get(doc, node, "file"), s->file, sizeof s->file) ||
+        strchr(s->file, '/') || !read_list(doc, nm_json_get(doc, node, "offsets"), 2, offset))
         return false;
     s->begin = offset[0];
     s->end = offset[1];
@@ -196,21 +196,21 @@ static bool read_piece(nmrt_stored *s, const nmrt_json *doc, int node, const nmr
            s->end - s->begin == nmrt_box_elements(&s->box) * width;
 }
 
-nmrt_status nmrt_stored_read(nmrt_stored_list *list, const nmrt_json *doc, int node, int checksums,
+nmrt_status nmrt_stored_read(nmrt_stored_list *list, const nm_json *doc, int node, int checksums,
                              const nmrt_box *whole, int64_t width, nmrt_error *e)
 {
     int n = 0;
-    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next)
+    for (int i = nm_json_first(doc, node); i >= 0; i = doc->node[i].next)
         n++;
     nmrt_stored *more = realloc(list->at, (size_t)(list->n + n + 1) * sizeof *more);
     if (!more)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the checkpoint's index");
     list->at = more;
-    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, node); i >= 0; i = doc->node[i].next) {
         nmrt_stored *s = &list->at[list->n++];
         if (!read_piece(s, doc, i, whole, width))
             return nmrt_fail(e, NMRT_CORRUPT, "the entry of a piece is wrong");
-        s->checksums = checksums >= 0 ? checksums : nmrt_json_get(doc, i, "checksums");
+        s->checksums = checksums >= 0 ? checksums : nm_json_get(doc, i, "checksums");
     }
     return NMRT_OK;
 }

@@ -51,11 +51,11 @@ static nmrt_status find_piece(nmrt_reader *r, const tensor *t, const nmrt_stored
 
 static int find_entry(const nmrt_reader *r, const char *name)
 {
-    const nmrt_json *doc = &r->index.doc;
-    int tensors = nmrt_json_get(doc, 0, "tensors");
+    const nm_json *doc = &r->index.doc;
+    int tensors = nm_json_get(doc, 0, "tensors");
     char path[NMRT_MAX_TENSOR_NAME];
-    for (int i = nmrt_json_first(doc, tensors); i >= 0; i = doc->node[i].next)
-        if (nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path) &&
+    for (int i = nm_json_first(doc, tensors); i >= 0; i = doc->node[i].next)
+        if (nm_json_string(doc, nm_json_get(doc, i, "path"), path, sizeof path) &&
             strcmp(path, name) == 0)
             return i;
     return -1;
@@ -97,16 +97,16 @@ static void print_shape(nmrt_text *out, const char *dtype, int64_t rank, const i
 
 static nmrt_status check_shape(const nmrt_reader *r, int entry, const tensor *t, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     const nmdrv_param *p = t->param;
     const char *ours = nmrt_dtype(p->dtype)->safetensors;
     char theirs[16];
     int64_t shape[NMRT_MAX_RANK], rank = 0;
-    int list = nmrt_json_get(doc, entry, "shape");
-    if (!nmrt_json_string(doc, nmrt_json_get(doc, entry, "dtype"), theirs, sizeof theirs))
+    int list = nm_json_get(doc, entry, "shape");
+    if (!nm_json_string(doc, nm_json_get(doc, entry, "dtype"), theirs, sizeof theirs))
         return broken(r, e, "a tensor has no dtype");
-    for (int i = nmrt_json_first(doc, list); i >= 0; i = doc->node[i].next)
-        if (rank == NMRT_MAX_RANK || !nmrt_json_int(doc, i, &shape[rank++]))
+    for (int i = nm_json_first(doc, list); i >= 0; i = doc->node[i].next)
+        if (rank == NMRT_MAX_RANK || !nm_json_int(doc, i, &shape[rank++]))
             return broken(r, e, "a tensor's shape is wrong");
     bool same = ours && strcmp(theirs, ours) == 0 && rank == p->rank;
     for (int64_t i = 0; same && i < rank; i++)
@@ -127,13 +127,13 @@ static nmrt_status check_shape(const nmrt_reader *r, int entry, const tensor *t,
 // mistake that equal extents would hide.
 static nmrt_status check_dims(const nmrt_reader *r, int entry, const tensor *t, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     const nmdrv_dim *dim = r->en->program->dim;
     int64_t k = 0, at = 0, moved = 0;
-    for (int i = nmrt_json_first(doc, nmrt_json_get(doc, entry, "dims")); i >= 0;
+    for (int i = nm_json_first(doc, nm_json_get(doc, entry, "dims")); i >= 0;
          i = doc->node[i].next, k++) {
         char name[128] = "";
-        nmrt_json_string(doc, i, name, sizeof name);
+        nm_json_string(doc, i, name, sizeof name);
         for (at = 0; at < t->param->rank && strcmp(dim[t->param->dim[at]].name, name) != 0; at++)
             ;
         if (at == t->param->rank)
@@ -150,14 +150,14 @@ static nmrt_status check_dims(const nmrt_reader *r, int entry, const tensor *t, 
 // All but what this rank holds of it.
 static nmrt_status read_stored(nmrt_reader *r, int entry, tensor *t, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     nmrt_box whole = nmrt_checkpoint_whole(t->param);
     nmrt_error why;
     NMRT_TRY(check_shape(r, entry, t, e));
     NMRT_TRY(check_dims(r, entry, t, e));
     nmrt_status status =
-        nmrt_stored_read(&t->stored, doc, nmrt_json_get(doc, entry, "pieces"),
-                         nmrt_json_get(doc, entry, "checksum"), &whole, t->width, &why);
+        nmrt_stored_read(&t->stored, doc, nm_json_get(doc, entry, "pieces"),
+                         nm_json_get(doc, entry, "checksum"), &whole, t->width, &why);
     if (status == NMRT_OK)
         status = nmrt_stored_check(&t->stored, &whole, t->name, &why);
     if (status != NMRT_OK)
@@ -223,9 +223,9 @@ static bool read_checksum(const nmrt_reader *r, const nmrt_stored *s, int at, ui
 static nmrt_status check_blocks(nmrt_reader *r, const tensor *t, const nmrt_stored *s,
                                 const blocks *b, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     const unsigned char *at;
-    int node = nmrt_json_first(doc, s->checksums);
+    int node = nm_json_first(doc, s->checksums);
     NMRT_TRY(find_piece(r, t, s, &at, e));
     for (int64_t k = 0; k < b->n; k++, node = node < 0 ? -1 : doc->node[node].next) {
         int64_t begin = k * b->bytes, end = begin + b->bytes;
@@ -367,18 +367,18 @@ static bool is_dropped(const nmrt_reader *r, const char *name)
 
 static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     const nmdrv_program *p = r->en->program;
-    int tensors = nmrt_json_get(doc, 0, "tensors");
-    for (int i = nmrt_json_first(doc, tensors); i >= 0; i = doc->node[i].next) {
+    int tensors = nm_json_get(doc, 0, "tensors");
+    for (int i = nm_json_first(doc, tensors); i >= 0; i = doc->node[i].next) {
         char path[NMRT_MAX_TENSOR_NAME] = "", name[NMRT_MAX_TENSOR_NAME];
         bool known = false;
-        nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path);
+        nm_json_string(doc, nm_json_get(doc, i, "path"), path, sizeof path);
         for (int64_t k = 0; k < p->n_params && !known; k++) {
             nmrt_checkpoint_tensor_name(&p->param[k], name);
             known = strcmp(path, name) == 0;
         }
-        bool own = nmrt_json_get(doc, i, "own") >= 0; // of the program that wrote it
+        bool own = nm_json_get(doc, i, "own") >= 0; // of the program that wrote it
         bool dropped = !known && is_dropped(r, path);
         r->left += !known && own;
         r->drops_means |= dropped;
@@ -391,11 +391,10 @@ static nmrt_status check_no_more(nmrt_reader *r, nmrt_error *e)
 
 static nmrt_status check_means(const nmrt_reader *r, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     char path[NMRT_MAX_TENSOR_NAME];
-    for (int i = nmrt_json_first(doc, nmrt_json_get(doc, 0, "tensors")); i >= 0;
-         i = doc->node[i].next)
-        if (nmrt_json_string(doc, nmrt_json_get(doc, i, "path"), path, sizeof path) &&
+    for (int i = nm_json_first(doc, nm_json_get(doc, 0, "tensors")); i >= 0; i = doc->node[i].next)
+        if (nm_json_string(doc, nm_json_get(doc, i, "path"), path, sizeof path) &&
             nmrt_mean_tensor(path))
             return NMRT_OK;
     return nmrt_fail(
@@ -409,19 +408,18 @@ static nmrt_status check_means(const nmrt_reader *r, nmrt_error *e)
 
 static nmrt_status read_facts(const nmrt_reader *r, nmrt_checkpoint *c, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
-    if (!nmrt_json_int(doc, nmrt_json_get(doc, 0, "step"), &c->step) ||
-        !nmrt_json_int(doc, nmrt_json_get(doc, 0, "samples"), &c->samples) ||
-        !nmrt_json_int(doc, nmrt_json_get(doc, 0, "seed"), &c->seed) ||
-        !nmrt_json_string(doc, nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), "hash"),
-                          c->hash, sizeof c->hash))
+    const nm_json *doc = &r->index.doc;
+    if (!nm_json_int(doc, nm_json_get(doc, 0, "step"), &c->step) ||
+        !nm_json_int(doc, nm_json_get(doc, 0, "samples"), &c->samples) ||
+        !nm_json_int(doc, nm_json_get(doc, 0, "seed"), &c->seed) ||
+        !nm_json_string(doc, nm_json_get(doc, nm_json_get(doc, 0, "program"), "hash"), c->hash,
+                        sizeof c->hash))
         return broken(r, e, "step, samples, seed or the program's hash is missing");
-    int program = nmrt_json_get(doc, 0, "program"), drawn = nmrt_json_get(doc, 0, "drawn");
-    if (drawn >= 0 && (!nmrt_json_int(doc, drawn, &c->drawn) || c->drawn < 0))
+    int program = nm_json_get(doc, 0, "program"), drawn = nm_json_get(doc, 0, "drawn");
+    if (drawn >= 0 && (!nm_json_int(doc, drawn, &c->drawn) || c->drawn < 0))
         return broken(r, e, "drawn is no number of samples");
-    nmrt_json_string(doc, nmrt_json_get(doc, program, "precision"), c->precision,
-                     sizeof c->precision);
-    nmrt_json_string(doc, nmrt_json_get(doc, program, "recipe"), c->recipe, sizeof c->recipe);
+    nm_json_string(doc, nm_json_get(doc, program, "precision"), c->precision, sizeof c->precision);
+    nm_json_string(doc, nm_json_get(doc, program, "recipe"), c->recipe, sizeof c->recipe);
     nmrt_index_print_mesh(&r->index, c->mesh);
     if (c->step < 0 || c->samples < 0)
         return broken(r, e, "its step is negative");
@@ -431,12 +429,12 @@ static nmrt_status read_facts(const nmrt_reader *r, nmrt_checkpoint *c, nmrt_err
 // Of what differs between two models, their names say the most.
 static nmrt_status name_models(const nmrt_reader *r, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     const nmdrv_program *p = r->en->program;
-    int program = nmrt_json_get(doc, 0, "program");
+    int program = nm_json_get(doc, 0, "program");
     char name[128], preset[128];
-    if (nmrt_json_string(doc, nmrt_json_get(doc, program, "name"), name, sizeof name) &&
-        nmrt_json_string(doc, nmrt_json_get(doc, program, "preset"), preset, sizeof preset) &&
+    if (nm_json_string(doc, nm_json_get(doc, program, "name"), name, sizeof name) &&
+        nm_json_string(doc, nm_json_get(doc, program, "preset"), preset, sizeof preset) &&
         (strcmp(name, p->name) != 0 || strcmp(preset, p->preset) != 0))
         nmrt_fail(e, NMRT_FOREIGN, "%s is of the model %s%s%s; this binary is %s%s%s", r->folder,
                   name, *preset ? " " : "", preset, p->name, *p->preset ? " " : "", p->preset);
@@ -445,11 +443,10 @@ static nmrt_status name_models(const nmrt_reader *r, nmrt_error *e)
 
 static nmrt_status read_block(nmrt_reader *r, nmrt_error *e)
 {
-    const nmrt_json *doc = &r->index.doc;
+    const nm_json *doc = &r->index.doc;
     int64_t version = 0;
-    nmrt_json_int(doc, nmrt_json_get(doc, 0, "version"), &version);
-    if (version > 1 &&
-        (!nmrt_json_int(doc, nmrt_json_get(doc, 0, "block"), &r->block) || r->block < 1))
+    nm_json_int(doc, nm_json_get(doc, 0, "version"), &version);
+    if (version > 1 && (!nm_json_int(doc, nm_json_get(doc, 0, "block"), &r->block) || r->block < 1))
         return broken(r, e, "it does not say what its checksums are of");
     return NMRT_OK;
 }

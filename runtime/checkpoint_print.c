@@ -56,13 +56,13 @@ void nmrt_written_print(const nmrt_written *w, int64_t n_params, nmrt_text *out)
 }
 
 // The checksums of a note's piece; it is our own and sealed.
-static nmrt_status print_stored_again(const nmrt_json *doc, const nmrt_stored *s, nmrt_text *out,
+static nmrt_status print_stored_again(const nm_json *doc, const nmrt_stored *s, nmrt_text *out,
                                       nmrt_error *e)
 {
     int64_t n = (s->end - s->begin + NMRT_BLOCK - 1) / NMRT_BLOCK, i = 0;
     uint64_t *hash = malloc((size_t)(n + 1) * sizeof *hash);
     bool good = hash != NULL;
-    for (int k = nmrt_json_first(doc, s->checksums); good && k >= 0; k = doc->node[k].next)
+    for (int k = nm_json_first(doc, s->checksums); good && k >= 0; k = doc->node[k].next)
         good = i < n && nmrt_checksum_read(doc, k, &hash[i++]);
     if (good)
         nmrt_stored_print(s, hash, n, out);
@@ -134,20 +134,19 @@ static void print_facts(const nmrt_index_facts *f, nmrt_text *out)
     nmrt_text_add(out, ",\n  \"block\": %d,\n", NMRT_BLOCK);
 }
 
-static void print_files(const nmrt_json *note, int n, nmrt_text *out)
+static void print_files(const nm_json *note, int n, nmrt_text *out)
 {
     const char *comma = "";
     nmrt_text_add(out, "  \"files\": [");
     for (int i = 0; i < n; i++) {
-        int files = nmrt_json_get(&note[i], 0, "files");
+        int files = nm_json_get(&note[i], 0, "files");
         char name[NMRT_FILE_NAME];
         int64_t bytes;
         uint64_t header;
-        for (int k = nmrt_json_first(&note[i], files); k >= 0; k = note[i].node[k].next) {
-            if (!nmrt_json_string(&note[i], nmrt_json_get(&note[i], k, "file"), name,
-                                  sizeof name) ||
-                !nmrt_json_int(&note[i], nmrt_json_get(&note[i], k, "bytes"), &bytes) ||
-                !nmrt_checksum_read(&note[i], nmrt_json_get(&note[i], k, "header"), &header))
+        for (int k = nm_json_first(&note[i], files); k >= 0; k = note[i].node[k].next) {
+            if (!nm_json_string(&note[i], nm_json_get(&note[i], k, "file"), name, sizeof name) ||
+                !nm_json_int(&note[i], nm_json_get(&note[i], k, "bytes"), &bytes) ||
+                !nmrt_checksum_read(&note[i], nm_json_get(&note[i], k, "header"), &header))
                 continue; // its pieces are told to be in no file when the index is read
             nmrt_text_add(out, "%s\n    {\"file\": \"%s\", \"bytes\": %lld, \"header\": ", comma,
                           name, (long long)bytes);
@@ -176,7 +175,7 @@ static void print_tensor(const nmdrv_program *p, const nmdrv_param *row, const c
 }
 
 // cursor[i]: the list of this tensor's pieces in note i; moved on to that of the next tensor.
-static nmrt_status print_pieces(const nmdrv_param *row, const char *name, const nmrt_json *note,
+static nmrt_status print_pieces(const nmdrv_param *row, const char *name, const nm_json *note,
                                 int *cursor, int n, nmrt_text *out, nmrt_error *e)
 {
     nmrt_box whole = nmrt_checkpoint_whole(row);
@@ -197,11 +196,11 @@ static nmrt_status print_pieces(const nmdrv_param *row, const char *name, const 
     return status;
 }
 
-static nmrt_status print_tensors(const nmdrv_program *p, const nmrt_json *note, int *cursor, int n,
+static nmrt_status print_tensors(const nmdrv_program *p, const nm_json *note, int *cursor, int n,
                                  nmrt_text *out, nmrt_error *e)
 {
     for (int i = 0; i < n; i++)
-        cursor[i] = nmrt_json_first(&note[i], nmrt_json_get(&note[i], 0, "tensors"));
+        cursor[i] = nm_json_first(&note[i], nm_json_get(&note[i], 0, "tensors"));
     for (int64_t i = 0; i < p->n_params; i++) {
         char name[NMRT_MAX_TENSOR_NAME];
         nmrt_checkpoint_tensor_name(&p->param[i], name);
@@ -214,7 +213,7 @@ static nmrt_status print_tensors(const nmdrv_program *p, const nmrt_json *note, 
     return NMRT_OK;
 }
 
-nmrt_status nmrt_index_print(const nmrt_index_facts *facts, const nmrt_json *note, int n,
+nmrt_status nmrt_index_print(const nmrt_index_facts *facts, const nm_json *note, int n,
                              nmrt_text *out, nmrt_error *e)
 {
     int *cursor = malloc((size_t)n * sizeof *cursor);

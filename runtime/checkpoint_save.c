@@ -156,7 +156,7 @@ static nmrt_status write_own(nmrt_saver *s, nmrt_text *note, nmrt_error *e)
 
 typedef struct notes { // [ranks] of all; 0's own has no file
     nmrt_index *of;
-    nmrt_json *doc;
+    nm_json *doc;
 } notes;
 
 static nmrt_status read_failure(const char *path, int rank, nmrt_error *e)

@@ -8,28 +8,27 @@ typedef struct facts {
     int64_t step, samples, seed, files, bytes, tensors, pieces;
 } facts;
 
-static void read_program(const nmrt_json *doc, facts *f)
+static void read_program(const nm_json *doc, facts *f)
 {
-    int program = nmrt_json_get(doc, 0, "program");
-    nmrt_json_string(doc, nmrt_json_get(doc, program, "name"), f->name, sizeof f->name);
-    nmrt_json_string(doc, nmrt_json_get(doc, program, "preset"), f->preset, sizeof f->preset);
-    nmrt_json_string(doc, nmrt_json_get(doc, program, "hash"), f->hash, sizeof f->hash);
-    nmrt_json_string(doc, nmrt_json_get(doc, program, "precision"), f->precision,
-                     sizeof f->precision);
+    int program = nm_json_get(doc, 0, "program");
+    nm_json_string(doc, nm_json_get(doc, program, "name"), f->name, sizeof f->name);
+    nm_json_string(doc, nm_json_get(doc, program, "preset"), f->preset, sizeof f->preset);
+    nm_json_string(doc, nm_json_get(doc, program, "hash"), f->hash, sizeof f->hash);
+    nm_json_string(doc, nm_json_get(doc, program, "precision"), f->precision, sizeof f->precision);
 }
 
-static void read_files(const nmrt_json *doc, facts *f)
+static void read_files(const nm_json *doc, facts *f)
 {
-    int files = nmrt_json_get(doc, 0, "files"), tensors = nmrt_json_get(doc, 0, "tensors");
-    for (int i = nmrt_json_first(doc, files); i >= 0; i = doc->node[i].next) {
+    int files = nm_json_get(doc, 0, "files"), tensors = nm_json_get(doc, 0, "tensors");
+    for (int i = nm_json_first(doc, files); i >= 0; i = doc->node[i].next) {
         int64_t bytes = 0;
-        nmrt_json_int(doc, nmrt_json_get(doc, i, "bytes"), &bytes);
+        nm_json_int(doc, nm_json_get(doc, i, "bytes"), &bytes);
         f->bytes += bytes;
         f->files++;
     }
-    for (int i = nmrt_json_first(doc, tensors); i >= 0; i = doc->node[i].next) {
-        int pieces = nmrt_json_get(doc, i, "pieces");
-        for (int k = nmrt_json_first(doc, pieces); k >= 0; k = doc->node[k].next)
+    for (int i = nm_json_first(doc, tensors); i >= 0; i = doc->node[i].next) {
+        int pieces = nm_json_get(doc, i, "pieces");
+        for (int k = nm_json_first(doc, pieces); k >= 0; k = doc->node[k].next)
             f->pieces++;
         f->tensors++;
     }
@@ -39,9 +38,9 @@ static facts read_facts(const nmrt_index *x)
 {
     facts f = {0};
     nmrt_index_print_mesh(x, f.mesh);
-    nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, 0, "step"), &f.step);
-    nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, 0, "samples"), &f.samples);
-    nmrt_json_int(&x->doc, nmrt_json_get(&x->doc, 0, "seed"), &f.seed);
+    nm_json_int(&x->doc, nm_json_get(&x->doc, 0, "step"), &f.step);
+    nm_json_int(&x->doc, nm_json_get(&x->doc, 0, "samples"), &f.samples);
+    nm_json_int(&x->doc, nm_json_get(&x->doc, 0, "seed"), &f.seed);
     read_program(&x->doc, &f);
     read_files(&x->doc, &f);
     return f;

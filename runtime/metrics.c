@@ -11,22 +11,17 @@
 // The step of a row, or -1: not a row. Its loss goes to the curve.
 static int64_t read_row(const char *line, size_t n, int64_t up_to, nmrt_curve *curve)
 {
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error e;
     int64_t step = -1;
     if (nmrt_json_parse(&doc, line, n, &e) != NMRT_OK)
         return -1;
-    if (nmrt_json_int(&doc, nmrt_json_get(&doc, 0, "step"), &step) && step <= up_to) {
-        int loss = nmrt_json_get(&doc, 0, "loss");
-        char number[40];
-        if (loss >= 0 && doc.node[loss].kind == NMRT_JSON_NUMBER &&
-            doc.node[loss].n_text < sizeof number) {
-            memcpy(number, doc.node[loss].text, doc.node[loss].n_text);
-            number[doc.node[loss].n_text] = 0;
-            nmrt_curve_add(curve, strtod(number, NULL));
-        }
+    if (nm_json_int(&doc, nm_json_get(&doc, 0, "step"), &step) && step <= up_to) {
+        double loss;
+        if (nm_json_real(&doc, nm_json_get(&doc, 0, "loss"), &loss))
+            nmrt_curve_add(curve, loss);
     }
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     return step;
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/data.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,13 +21,13 @@ static const char *const carried[NMRT_CARRIED] = {
 // clang-format on
 
 // The member as text, owned by the caller; NULL: it is absent or null.
-static char *read_text(const nmrt_json *doc, int node)
+static char *read_text(const nm_json *doc, int node)
 {
-    if (node < 0 || doc->node[node].kind == NMRT_JSON_NULL)
+    if (node < 0 || doc->node[node].kind == NM_JSON_NULL)
         return NULL;
     size_t n = doc->node[node].n_text, cap = n + 5; // a character in UTF-8, and the 0
     char *text = malloc(cap);
-    if (text && !nmrt_json_unquote(doc->node[node].text, n, text, cap)) {
+    if (text && !nm_json_unquote(doc->node[node].text, n, text, cap)) {
         free(text);
         return NULL;
     }
@@ -106,12 +107,12 @@ static void carry_text(nmrt_options *o, const nmrt_option *option, const char *w
 }
 
 // Older checkpoints do not say all: what one lacks is as it is given now.
-static void carry_option(nmrt_options *o, int i, const nmrt_json *doc, nmrt_text *problems)
+static void carry_option(nmrt_options *o, int i, const nm_json *doc, nmrt_text *problems)
 {
     const nmrt_option *option = nmrt_option_find(carried[i]);
     const char *made = made_of(carried[i]);
-    int flag = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), carried[i]),
-        fact = made ? nmrt_json_get(doc, nmrt_json_get(doc, 0, "program"), made) : -1;
+    int flag = nm_json_get(doc, nm_json_get(doc, 0, "flags"), carried[i]),
+        fact = made ? nm_json_get(doc, nm_json_get(doc, 0, "program"), made) : -1;
     if (flag < 0)
         return;
     const char *was = o->carried[i] = read_text(doc, fact >= 0 ? fact : flag);
@@ -124,10 +125,10 @@ static void carry_option(nmrt_options *o, int i, const nmrt_json *doc, nmrt_text
 }
 
 // A switch cannot be taken back, so it is not taken over; that it differs is told.
-static void note_switch(nmrt_options *o, const char *flag, bool now, const nmrt_json *doc)
+static void note_switch(nmrt_options *o, const char *flag, bool now, const nm_json *doc)
 {
-    int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), flag);
-    bool was = node >= 0 && doc->node[node].kind == NMRT_JSON_TRUE;
+    int node = nm_json_get(doc, nm_json_get(doc, 0, "flags"), flag);
+    bool was = node >= 0 && doc->node[node].kind == NM_JSON_TRUE;
     if (node >= 0 && was != now)
         nmrt_text_add(&o->notes, "note: --%s %s\n", flag,
                       was ? "was given for the checkpoint, and is not now"
@@ -140,34 +141,25 @@ static bool *switch_at(nmrt_options *o, const char *flag)
     return (bool *)(void *)((char *)o + nmrt_option_find(flag)->at);
 }
 
-static void carry_switch(nmrt_options *o, const char *flag, const nmrt_json *doc)
+static void carry_switch(nmrt_options *o, const char *flag, const nm_json *doc)
 {
     bool *now = switch_at(o, flag);
-    int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), flag);
+    int node = nm_json_get(doc, nm_json_get(doc, 0, "flags"), flag);
     if (node < 0)
         return;
-    if (doc->node[node].kind == NMRT_JSON_TRUE)
+    if (doc->node[node].kind == NM_JSON_TRUE)
         *now = true;
     else
         note_switch(o, flag, *now, doc);
 }
 
-static bool read_real(const nmrt_json *doc, int node, double *value)
-{
-    if (node < 0 || doc->node[node].kind != NMRT_JSON_NUMBER)
-        return false;
-    *value = strtod(doc->node[node].text, NULL); // a number ends before the text does
-    return true;
-}
-
-static void carry_hyper(nmrt_options *o, const nmrt_hyper_flag *flag, const nmrt_json *doc,
-                        int flags)
+static void carry_hyper(nmrt_options *o, const nmrt_hyper_flag *flag, const nm_json *doc, int flags)
 {
     nmrt_text now = {0}, was = {0};
     for (int i = flag->first; i < flag->first + flag->n; i++) {
         nmrt_hyper *hyper = &o->hypers.hyper[i];
         double value;
-        if (!read_real(doc, nmrt_json_get(doc, flags, hyper->name), &value))
+        if (!nm_json_real(doc, nm_json_get(doc, flags, hyper->name), &value) || !isfinite(value))
             continue;
         if (!hyper->given) {
             hyper->value = value;
@@ -192,7 +184,7 @@ static void carry_all(nmrt_options *o, nmrt_text *problems)
     nmrt_index index;
     if (strcmp(o->resume, "none") == 0 || !path || !nmrt_index_open_newest(&index, path))
         return;
-    int flags = nmrt_json_get(&index.doc, 0, "flags");
+    int flags = nm_json_get(&index.doc, 0, "flags");
     for (int i = 0; i < NMRT_CARRIED; i++)
         carry_option(o, i, &index.doc, problems);
     note_switch(o, "tf32", o->tf32, &index.doc);
@@ -213,10 +205,10 @@ static bool tells_documents(const nmrt_options *o)
     return given;
 }
 
-static void take_switch(nmrt_options *o, const nmrt_document_flag *f, const nmrt_json *doc)
+static void take_switch(nmrt_options *o, const nmrt_document_flag *f, const nm_json *doc)
 {
-    int node = nmrt_json_get(doc, nmrt_json_get(doc, 0, "flags"), f->flag);
-    if (node < 0 || doc->node[node].kind != NMRT_JSON_TRUE)
+    int node = nm_json_get(doc, nm_json_get(doc, 0, "flags"), f->flag);
+    if (node < 0 || doc->node[node].kind != NM_JSON_TRUE)
         return;
     *switch_at(o, f->flag) = nmrt_data_reads(o->hypers.program, f->field);
     if (*switch_at(o, f->flag))
@@ -228,7 +220,7 @@ static void take_switch(nmrt_options *o, const nmrt_document_flag *f, const nmrt
                       f->flag, f->field);
 }
 
-static void take_end(nmrt_options *o, const nmrt_json *doc, nmrt_text *problems)
+static void take_end(nmrt_options *o, const nm_json *doc, nmrt_text *problems)
 {
     for (int i = 0; i < NMRT_CARRIED; i++)
         if (strcmp(carried[i], "eod") == 0)

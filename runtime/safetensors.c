@@ -44,19 +44,19 @@ static int dtype_bits(const char *word, const char **canonical)
     return 0;
 }
 
-static bool read_shape(const nmrt_json *doc, int node, nmrt_tensor *t)
+static bool read_shape(const nm_json *doc, int node, nmrt_tensor *t)
 {
-    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next)
-        if (t->rank == NMRT_MAX_RANK || !nmrt_json_int(doc, i, &t->shape[t->rank]) ||
+    for (int i = nm_json_first(doc, node); i >= 0; i = doc->node[i].next)
+        if (t->rank == NMRT_MAX_RANK || !nm_json_int(doc, i, &t->shape[t->rank]) ||
             t->shape[t->rank++] < 0)
             return false;
-    return node >= 0 && doc->node[node].kind == NMRT_JSON_ARRAY;
+    return node >= 0 && doc->node[node].kind == NM_JSON_ARRAY;
 }
 
-static bool read_offsets(const nmrt_json *doc, int node, nmrt_tensor *t)
+static bool read_offsets(const nm_json *doc, int node, nmrt_tensor *t)
 {
-    int first = nmrt_json_first(doc, node), second = first >= 0 ? doc->node[first].next : -1;
-    return nmrt_json_int(doc, first, &t->begin) && nmrt_json_int(doc, second, &t->end) &&
+    int first = nm_json_first(doc, node), second = first >= 0 ? doc->node[first].next : -1;
+    return nm_json_int(doc, first, &t->begin) && nm_json_int(doc, second, &t->end) &&
            doc->node[second].next < 0;
 }
 
@@ -70,19 +70,19 @@ static bool has_bytes(const nmrt_tensor *t, int bits)
     return t->end - t->begin == bytes;
 }
 
-static nmrt_status read_tensor(nmrt_safetensors *st, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_tensor(nmrt_safetensors *st, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_tensor *t = &st->tensor[st->n];
-    const nmrt_json_node *member = &doc->node[node];
+    const nm_json_node *member = &doc->node[node];
     char dtype[16];
     *t = (nmrt_tensor){0};
-    if (!nmrt_json_unquote(member->key, member->n_key, t->name, sizeof t->name))
+    if (!nm_json_unquote(member->key, member->n_key, t->name, sizeof t->name))
         return nmrt_fail(e, NMRT_CORRUPT, "the header has a tensor without a proper name");
-    int bits = nmrt_json_string(doc, nmrt_json_get(doc, node, "dtype"), dtype, sizeof dtype)
+    int bits = nm_json_string(doc, nm_json_get(doc, node, "dtype"), dtype, sizeof dtype)
                    ? dtype_bits(dtype, &t->dtype)
                    : 0;
-    if (!bits || !read_shape(doc, nmrt_json_get(doc, node, "shape"), t) ||
-        !read_offsets(doc, nmrt_json_get(doc, node, "data_offsets"), t))
+    if (!bits || !read_shape(doc, nm_json_get(doc, node, "shape"), t) ||
+        !read_offsets(doc, nm_json_get(doc, node, "data_offsets"), t))
         return nmrt_fail(e, NMRT_CORRUPT, "the header's entry for %.200s is not a tensor", t->name);
     if (t->begin < 0 || t->end < t->begin || t->end > st->n_data)
         return nmrt_fail(e, NMRT_CORRUPT, "%.200s lies outside the file", t->name);
@@ -93,25 +93,24 @@ static nmrt_status read_tensor(nmrt_safetensors *st, const nmrt_json *doc, int n
     return NMRT_OK;
 }
 
-static int count_children(const nmrt_json *doc, int node)
+static int count_children(const nm_json *doc, int node)
 {
     int n = 0;
-    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next)
+    for (int i = nm_json_first(doc, node); i >= 0; i = doc->node[i].next)
         n++;
     return n;
 }
 
-static nmrt_status read_tensors(nmrt_safetensors *st, const nmrt_json *doc, nmrt_error *e)
+static nmrt_status read_tensors(nmrt_safetensors *st, const nm_json *doc, nmrt_error *e)
 {
-    if (doc->node[0].kind != NMRT_JSON_OBJECT)
+    if (doc->node[0].kind != NM_JSON_OBJECT)
         return nmrt_fail(e, NMRT_CORRUPT, "the header is not an object");
     st->tensor = calloc((size_t)count_children(doc, 0) + 1, sizeof *st->tensor);
     if (!st->tensor)
         return nmrt_fail(e, NMRT_WORLD, "no memory for the header");
-    for (int i = nmrt_json_first(doc, 0); i >= 0; i = doc->node[i].next) {
-        if (!nmrt_json_is_named(&doc->node[i], "__metadata__", 12))
+    for (int i = nm_json_first(doc, 0); i >= 0; i = doc->node[i].next)
+        if (!nm_json_is_named(&doc->node[i], "__metadata__", 12))
             NMRT_TRY(read_tensor(st, doc, i, e));
-    }
     return NMRT_OK;
 }
 
@@ -129,10 +128,10 @@ nmrt_status nmrt_safetensors_parse(nmrt_safetensors *st, const unsigned char *by
     st->n_header = 8 + (int64_t)length;
     st->data = bytes + st->n_header;
     st->n_data = (int64_t)n - st->n_header;
-    nmrt_json doc;
+    nm_json doc;
     NMRT_TRY(nmrt_json_parse(&doc, (const char *)bytes + 8, length, e));
     nmrt_status status = read_tensors(st, &doc, e);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     if (status != NMRT_OK)
         nmrt_safetensors_release(st);
     return status;

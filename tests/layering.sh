@@ -2,11 +2,11 @@
 # Proves every arrow of docs/architecture.md: a room includes only the rooms that it may know. What the compiler and an
 # emitted program share are two headers of runtime/: the driver's ABI, and, for kernel templates alone, the words of the
 # machine that kernels are written in (a template is compiled for the GPU and for the emulator; prims.h is both). Both
-# keep files in the user's cache by one header of base/.
+# keep files in the user's cache and read JSON by headers of base/.
 set -eu
 declare -A may=(
     [base]="base" [ir]="base ir" [frontend]="base ir frontend" [passes]="base ir passes"
-    [codegen]="base ir codegen runtime/driver_abi.h runtime/emu/prims.h" [runtime]="runtime base/cache.h"
+    [codegen]="base ir codegen runtime/driver_abi.h runtime/emu/prims.h" [runtime]="runtime base/cache.h base/json.h"
     [runtime/emu]="runtime/emu runtime/gpu/api.h runtime/gpu/api.def runtime/driver_abi.h runtime/status.h")
 bad=0
 for room in "${!may[@]}"; do

@@ -54,23 +54,23 @@ nmrt_status nmrt_corpus_journal_write(const nmrt_corpus_journal *j, const char *
 
 // --- reading -------------------------------------------------------------------------------------
 
-static bool same_value(const nmrt_json_node *a, const nmrt_json_node *b)
+static bool same_value(const nm_json_node *a, const nm_json_node *b)
 {
     return a->kind == b->kind && a->n_text == b->n_text && !memcmp(a->text, b->text, a->n_text);
 }
 
-static nmrt_status compare(const nmrt_json *journal, const nmrt_json *run, const char *path,
+static nmrt_status compare(const nm_json *journal, const nm_json *run, const char *path,
                            nmrt_error *e)
 {
-    int settings = nmrt_json_get(journal, 0, "settings");
-    for (int i = nmrt_json_first(run, 0); i >= 0; i = run->node[i].next) {
-        const nmrt_json_node *now = &run->node[i];
+    int settings = nm_json_get(journal, 0, "settings");
+    for (int i = nm_json_first(run, 0); i >= 0; i = run->node[i].next) {
+        const nm_json_node *now = &run->node[i];
         char key[64];
-        nmrt_json_unquote(now->key, now->n_key, key, sizeof key);
-        int was = nmrt_json_get(journal, settings, key);
+        nm_json_unquote(now->key, now->n_key, key, sizeof key);
+        int was = nm_json_get(journal, settings, key);
         if (was >= 0 && same_value(now, &journal->node[was]))
             continue;
-        const nmrt_json_node *old = was >= 0 ? &journal->node[was] : NULL;
+        const nm_json_node *old = was >= 0 ? &journal->node[was] : NULL;
         return nmrt_fail(e, NMRT_WORLD,
                          "%s is of a run that was interrupted, whose %s was %.*s, and now it is "
                          "%.*s: give the old command to go on, or --fresh to begin anew",
@@ -80,12 +80,12 @@ static nmrt_status compare(const nmrt_json *journal, const nmrt_json *run, const
     return NMRT_OK;
 }
 
-static nmrt_status take_fields(nmrt_corpus_journal *j, const nmrt_json *doc, const char *path,
+static nmrt_status take_fields(nmrt_corpus_journal *j, const nm_json *doc, const char *path,
                                nmrt_error *e)
 {
     for (int i = 0; i < N_FIELDS; i++) {
         int64_t *x = (int64_t *)((char *)j + fields[i].at);
-        if (!nmrt_json_int(doc, nmrt_json_get(doc, 0, fields[i].name), x) || *x < 0)
+        if (!nm_json_int(doc, nm_json_get(doc, 0, fields[i].name), x) || *x < 0)
             return nmrt_fail(e, NMRT_CORRUPT, "%s has no %s: remove it to begin anew", path,
                              fields[i].name);
     }
@@ -95,7 +95,7 @@ static nmrt_status take_fields(nmrt_corpus_journal *j, const nmrt_json *doc, con
 static nmrt_status parse(nmrt_corpus_journal *j, nmrt_map map, const nmrt_text *settings,
                          const char *path, nmrt_error *e)
 {
-    nmrt_json journal, run;
+    nm_json journal, run;
     nmrt_error why;
     nmrt_text text = {0};
     if (nmrt_json_parse(&journal, (const char *)map.at, map.n, &why) != NMRT_OK)
@@ -106,11 +106,11 @@ static nmrt_status parse(nmrt_corpus_journal *j, nmrt_map map, const nmrt_text *
                                      : nmrt_json_parse(&run, text.at, text.n, e);
     if (status == NMRT_OK) {
         status = compare(&journal, &run, path, e);
-        nmrt_json_release(&run);
+        nm_json_release(&run);
     }
     if (status == NMRT_OK)
         status = take_fields(j, &journal, path, e);
-    nmrt_json_release(&journal);
+    nm_json_release(&journal);
     nmrt_text_release(&text);
     return status;
 }

@@ -4,33 +4,32 @@
 
 #include "runtime/tokenizer/utf8.h"
 
-static const char *kind_name(nmrt_json_kind kind)
+static const char *kind_name(nm_json_kind kind)
 {
     static const char *const names[] = {
-        [NMRT_JSON_NULL] = "null",        [NMRT_JSON_FALSE] = "false",
-        [NMRT_JSON_TRUE] = "true",        [NMRT_JSON_NUMBER] = "a number",
-        [NMRT_JSON_STRING] = "a string",  [NMRT_JSON_ARRAY] = "a list",
-        [NMRT_JSON_OBJECT] = "an object",
+        [NM_JSON_NULL] = "null",        [NM_JSON_FALSE] = "false",     [NM_JSON_TRUE] = "true",
+        [NM_JSON_NUMBER] = "a number",  [NM_JSON_STRING] = "a string", [NM_JSON_ARRAY] = "a list",
+        [NM_JSON_OBJECT] = "an object",
     };
     return names[kind];
 }
 
 static nmrt_status find_texts(nmrt_line *l, const char *key, nmrt_error *e)
 {
-    const nmrt_json *doc = &l->json;
-    if (doc->node[0].kind != NMRT_JSON_OBJECT)
+    const nm_json *doc = &l->json;
+    if (doc->node[0].kind != NM_JSON_OBJECT)
         return nmrt_fail(e, NMRT_CORRUPT, "it is %s, not an object", kind_name(doc->node[0].kind));
-    int node = nmrt_json_get(doc, 0, key);
+    int node = nm_json_get(doc, 0, key);
     if (node < 0)
         return nmrt_fail(e, NMRT_CORRUPT, "it has no \"%s\"", key);
-    nmrt_json_kind kind = doc->node[node].kind;
-    if (kind != NMRT_JSON_STRING && kind != NMRT_JSON_ARRAY)
+    nm_json_kind kind = doc->node[node].kind;
+    if (kind != NM_JSON_STRING && kind != NM_JSON_ARRAY)
         return nmrt_fail(e, NMRT_CORRUPT, "\"%s\" is %s, not a string", key, kind_name(kind));
-    l->next = kind == NMRT_JSON_STRING ? node : doc->node[node].first;
-    if (kind == NMRT_JSON_STRING)
+    l->next = kind == NM_JSON_STRING ? node : doc->node[node].first;
+    if (kind == NM_JSON_STRING)
         l->json.node[node].next = -1; // its siblings are no texts
     for (int i = l->next; i >= 0; i = doc->node[i].next)
-        if (doc->node[i].kind != NMRT_JSON_STRING)
+        if (doc->node[i].kind != NM_JSON_STRING)
             return nmrt_fail(e, NMRT_CORRUPT, "\"%s\" has %s in its list, not strings alone", key,
                              kind_name(doc->node[i].kind));
     return NMRT_OK;
@@ -50,7 +49,7 @@ nmrt_status nmrt_line_open(nmrt_line *l, const nmrt_document *d, const char *key
 
 void nmrt_line_close(nmrt_line *l)
 {
-    nmrt_json_release(&l->json);
+    nm_json_release(&l->json);
     nmrt_text_release(&l->text);
 }
 
@@ -59,7 +58,7 @@ nmrt_status nmrt_line_next(nmrt_line *l, bool *end, nmrt_error *e)
     *end = l->next < 0;
     if (*end)
         return NMRT_OK;
-    const nmrt_json_node *node = &l->json.node[l->next];
+    const nm_json_node *node = &l->json.node[l->next];
     l->next = node->next;
     l->text.n = 0;
     bool whole = nmrt_json_unescape(node->text, node->n_text, &l->text) && !l->text.failed;

@@ -6,7 +6,7 @@
 #include "runtime/json.h"
 
 typedef struct nmrt_line {
-    nmrt_json json;
+    nm_json json;
     int next;       // of its nodes, the text to give; -1: none is left
     nmrt_text text; // the one that was given last
 } nmrt_line;

@@ -43,10 +43,10 @@ static const char *find_cutter(const char *name)
 
 static nmrt_status read_cutter(nmrt_cutter *cutter, const char *json, nmrt_error *e)
 {
-    nmrt_json doc;
+    nm_json doc;
     NMRT_TRY(nmrt_json_parse(&doc, json, strlen(json), e));
     nmrt_status status = nmrt_cutter_read(cutter, &doc, 0, e);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     if (status == NMRT_OK)
         nmrt_cutter_leave_bytes(cutter); // words are counted as bytes
     return status;

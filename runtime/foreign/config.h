@@ -14,10 +14,6 @@ nmrt_status nmrt_config_check(const nmdrv_weights *map, const char *folder, nmrt
 nmrt_status nmrt_config_check_text(const nmdrv_weights *map, const char *text, size_t n,
                                    const char *folder, nmrt_error *e);
 
-// The node of "rope_scaling.factor" in the file; -1: none, or null.
-int nmrt_config_find(const nmrt_json *doc, const char *key);
-void nmrt_config_print_value(const nmrt_json *doc, int node, nmrt_text *out); // on one line
-// Do two values say the same? Numbers that are not whole may differ as doubles if they are one f32.
-bool nmrt_config_same(const nmrt_json *a, int i, const nmrt_json *b, int k);
+nm_json_row nmrt_config_row(const nmdrv_config_row *row); // what of it is compared
 
 #endif

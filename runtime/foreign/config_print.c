@@ -7,8 +7,8 @@
 #include <string.h>
 
 typedef struct config {
-    nmrt_json doc; // node 0: an object
-    bool is_file;  // of the model that was imported
+    nm_json doc;  // node 0: an object
+    bool is_file; // of the model that was imported
     bool changed, failed;
 } config;
 
@@ -17,10 +17,10 @@ typedef struct config {
 // A member behind the others of the object; -1: no memory.
 static int add_member(config *c, int object, const char *key, size_t n)
 {
-    nmrt_json *doc = &c->doc;
+    nm_json *doc = &c->doc;
     if (doc->n == doc->cap) {
         int cap = doc->cap < INT_MAX / 2 ? 2 * doc->cap + 1 : 0;
-        nmrt_json_node *more = cap ? realloc(doc->node, (size_t)cap * sizeof *more) : NULL;
+        nm_json_node *more = cap ? realloc(doc->node, (size_t)cap * sizeof *more) : NULL;
         if (!more) {
             c->failed = true;
             return -1;
@@ -32,16 +32,16 @@ static int add_member(config *c, int object, const char *key, size_t n)
     while (*end >= 0)
         end = &doc->node[*end].next;
     *end = doc->n;
-    doc->node[doc->n] = (nmrt_json_node){.key = key, .n_key = (uint32_t)n, .first = -1, .next = -1};
+    doc->node[doc->n] = (nm_json_node){.key = key, .n_key = (uint32_t)n, .first = -1, .next = -1};
     return doc->n++;
 }
 
 // All of that name but `kept`.
 static void drop_members(config *c, int object, const char *key, size_t n, int kept)
 {
-    nmrt_json_node *node = c->doc.node;
+    nm_json_node *node = c->doc.node;
     for (int *at = &node[object].first; *at >= 0;)
-        if (*at != kept && nmrt_json_is_named(&node[*at], key, n))
+        if (*at != kept && nm_json_is_named(&node[*at], key, n))
             *at = node[*at].next;
         else
             at = &node[*at].next;
@@ -51,10 +51,10 @@ static void drop_members(config *c, int object, const char *key, size_t n, int k
 static void set(config *c, int object, const char *key, const char *value)
 {
     size_t n = strcspn(key, ".");
-    if (c->doc.node[object].kind != NMRT_JSON_OBJECT)
+    if (c->doc.node[object].kind != NM_JSON_OBJECT)
         c->doc.node[object].first = -1;
-    c->doc.node[object].kind = NMRT_JSON_OBJECT;
-    int member = nmrt_json_member(&c->doc, object, key, n);
+    c->doc.node[object].kind = NM_JSON_OBJECT;
+    int member = nm_json_member(&c->doc, object, key, n);
     drop_members(c, object, key, n, member);
     if (member < 0)
         member = add_member(c, object, key, n);
@@ -64,8 +64,8 @@ static void set(config *c, int object, const char *key, const char *value)
         set(c, member, key + n + 1, value);
         return;
     }
-    nmrt_json_node *node = &c->doc.node[member];
-    node->kind = NMRT_JSON_NUMBER; // of any kind, but printed as it stands
+    nm_json_node *node = &c->doc.node[member];
+    node->kind = NM_JSON_NUMBER; // of any kind, but printed as it stands
     node->text = value;
     node->n_text = (uint32_t)strlen(value);
     c->changed = true;
@@ -75,10 +75,10 @@ static void set(config *c, int object, const char *key, const char *value)
 static void drop(config *c, int object, const char *key)
 {
     size_t n = strcspn(key, ".");
-    int member = nmrt_json_member(&c->doc, object, key, n);
+    int member = nm_json_member(&c->doc, object, key, n);
     if (key[n]) {
         drop(c, member, key + n + 1);
-        if (nmrt_json_first(&c->doc, member) >= 0)
+        if (nm_json_first(&c->doc, member) >= 0)
             return;
     }
     drop_members(c, object, key, n, -1);
@@ -87,22 +87,11 @@ static void drop(config *c, int object, const char *key)
 
 // --- the rows ----------------------------------------------------------------------------------
 
-static bool says(const nmrt_json *file, int node, const char *value)
-{
-    nmrt_json ours;
-    nmrt_error e;
-    if (nmrt_json_parse(&ours, value, strlen(value), &e) != NMRT_OK)
-        return false;
-    bool same = nmrt_config_same(file, node, &ours, 0);
-    nmrt_json_release(&ours);
-    return same;
-}
-
 // A spelling that the file has.
 static void apply_to(config *c, const nmdrv_config_row *row, const char *key, int node)
 {
     const char *means = *row->value ? row->value : row->absent;
-    if (*means && says(&c->doc, node, means))
+    if (nm_json_says(&c->doc, node, means))
         return;
     if (*row->value)
         set(c, 0, key, row->value);
@@ -114,12 +103,14 @@ static void apply(config *c, const nmdrv_config_row *row)
 {
     bool any = false;
     for (int64_t i = 0; i < row->n_keys; i++) {
-        int node = nmrt_config_find(&c->doc, row->key[i]);
+        int node = nm_json_find(&c->doc, row->key[i]);
         any = any || node >= 0;
         if (node >= 0 && !row->written)
             apply_to(c, row, row->key[i], node);
     }
-    bool as_absent = c->is_file && *row->absent && strcmp(row->absent, row->value) == 0;
+    int node;
+    const nm_json_row compared = nmrt_config_row(row);
+    bool as_absent = c->is_file && !nm_json_differs(&c->doc, &compared, &node);
     if (!any && *row->value && !as_absent)
         set(c, 0, row->key[0], row->value);
 }
@@ -128,26 +119,27 @@ static void apply(config *c, const nmdrv_config_row *row)
 // `value`: as JSON.
 static void apply_dtype(config *c, const char *value)
 {
-    const char *key = nmrt_config_find(&c->doc, "dtype") >= 0 ? "dtype" : "torch_dtype";
-    int node = nmrt_config_find(&c->doc, key);
+    const char *key = nm_json_find(&c->doc, "dtype") >= 0 ? "dtype" : "torch_dtype";
+    int node = nm_json_find(&c->doc, key);
     bool as_absent = c->is_file && node < 0 && strcmp(value, "\"float32\"") == 0;
-    if (!as_absent && (node < 0 || !says(&c->doc, node, value)))
+    if (!as_absent && (node < 0 || !nm_json_says(&c->doc, node, value)))
         set(c, 0, key, value);
 }
 
 // --- the text ----------------------------------------------------------------------------------
 
-static void print_object(const nmrt_json *doc, int object, int depth, nmrt_text *out)
+static void print_object(const nm_json *doc, int object, int depth, nmrt_text *out)
 {
-    int first = nmrt_json_first(doc, object);
+    int first = nm_json_first(doc, object);
     for (int i = first; i >= 0; i = doc->node[i].next) {
-        const nmrt_json_node *node = &doc->node[i];
+        const nm_json_node *node = &doc->node[i];
         nmrt_text_add(out, "%s\n%*s\"%.*s\": ", i == first ? "{" : ",", 2 * depth, "",
                       (int)node->n_key, node->key);
-        if (node->kind == NMRT_JSON_OBJECT)
+        const char *quote = node->kind == NM_JSON_STRING ? "\"" : "";
+        if (node->kind == NM_JSON_OBJECT)
             print_object(doc, i, depth + 1, out);
         else
-            nmrt_config_print_value(doc, i, out);
+            nmrt_text_add(out, "%s%.*s%s", quote, (int)node->n_text, node->text, quote);
     }
     if (first < 0)
         nmrt_text_add(out, "{}");
@@ -171,7 +163,7 @@ nmrt_status nmrt_config_print(const nmdrv_weights *map, const char *base, size_t
 {
     config c = {.is_file = base != NULL};
     NMRT_TRY(nmrt_json_parse(&c.doc, base ? base : "{}", base ? n : 2, e));
-    bool object = c.doc.node[0].kind == NMRT_JSON_OBJECT;
+    bool object = c.doc.node[0].kind == NM_JSON_OBJECT;
     nmrt_text word = {0};
     nmrt_text_add_json(&word, dtype);
     if (object && !word.failed)
@@ -180,7 +172,7 @@ nmrt_status nmrt_config_print(const nmdrv_weights *map, const char *base, size_t
         nmrt_text_add_bytes(out, base, n);
     bool failed = c.failed || word.failed || out->failed;
     nmrt_text_release(&word);
-    nmrt_json_release(&c.doc);
+    nm_json_release(&c.doc);
     if (!object)
         return nmrt_fail(e, NMRT_CORRUPT, "config.json is not an object");
     return failed ? nmrt_fail(e, NMRT_WORLD, "no memory for config.json") : NMRT_OK;

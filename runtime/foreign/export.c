@@ -48,7 +48,7 @@ static nmrt_status find_companions(exporter *x, nmrt_error *e)
 static const words *find_dtype(const exporter *x)
 {
     static const char *const key[] = {"dtype", "torch_dtype"};
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error e;
     const words *found = &dtypes[0];
     if (nmrt_json_parse(&doc, (const char *)x->config.at, x->config.n, &e) != NMRT_OK)
@@ -56,11 +56,11 @@ static const words *find_dtype(const exporter *x)
     for (int k = 1; k >= 0; k--)
         for (int i = 0; i < N_DTYPES; i++) {
             char word[32] = "";
-            nmrt_json_string(&doc, nmrt_config_find(&doc, key[k]), word, sizeof word);
+            nm_json_string(&doc, nm_json_find(&doc, key[k]), word, sizeof word);
             if (strcmp(word, dtypes[i].config) == 0)
                 found = &dtypes[i];
         }
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     return found;
 }
 

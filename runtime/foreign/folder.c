@@ -27,14 +27,14 @@ nmrt_status nmrt_foreign_add(nmrt_foreign *f, const char *name, nmrt_error *e)
 }
 
 // The files of the index: weight_map has a member a tensor, its value is the file's name.
-static nmrt_status list_files(nmrt_foreign *f, const nmrt_json *doc, nmrt_error *e)
+static nmrt_status list_files(nmrt_foreign *f, const nm_json *doc, nmrt_error *e)
 {
-    int map = nmrt_json_get(doc, 0, "weight_map");
-    if (nmrt_json_first(doc, map) < 0)
+    int map = nm_json_get(doc, 0, "weight_map");
+    if (nm_json_first(doc, map) < 0)
         return nmrt_fail(e, NMRT_CORRUPT, "%s/%s: there is no weight_map", f->path, INDEX);
-    for (int i = nmrt_json_first(doc, map); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, map); i >= 0; i = doc->node[i].next) {
         char name[sizeof f->file->name];
-        if (!nmrt_json_string(doc, i, name, sizeof name) || strchr(name, '/') || !*name)
+        if (!nm_json_string(doc, i, name, sizeof name) || strchr(name, '/') || !*name)
             return nmrt_fail(
                 e, NMRT_CORRUPT,
                 "%s/%s: weight_map has a value that is not the name of a file beside it", f->path,
@@ -112,14 +112,14 @@ const nmrt_foreign_tensor *nmrt_foreign_find(const nmrt_foreign *f, const char *
     return NULL;
 }
 
-static nmrt_status check_index(const nmrt_foreign *f, const nmrt_json *doc, nmrt_error *e)
+static nmrt_status check_index(const nmrt_foreign *f, const nm_json *doc, nmrt_error *e)
 {
-    int map = nmrt_json_get(doc, 0, "weight_map");
-    for (int i = nmrt_json_first(doc, map); i >= 0; i = doc->node[i].next) {
+    int map = nm_json_get(doc, 0, "weight_map");
+    for (int i = nm_json_first(doc, map); i >= 0; i = doc->node[i].next) {
         char name[NMRT_MAX_TENSOR_NAME], file[sizeof f->file->name] = "";
-        if (!nmrt_json_unquote(doc->node[i].key, doc->node[i].n_key, name, sizeof name))
+        if (!nm_json_unquote(doc->node[i].key, doc->node[i].n_key, name, sizeof name))
             return nmrt_fail(e, NMRT_CORRUPT, "%s/%s: a tensor has no proper name", f->path, INDEX);
-        nmrt_json_string(doc, i, file, sizeof file);
+        nm_json_string(doc, i, file, sizeof file);
         const nmrt_foreign_tensor *t = nmrt_foreign_find(f, name);
         if (!t || strcmp(t->file->name, file) != 0)
             return nmrt_fail(e, NMRT_CORRUPT, "%s/%s says that %.300s is in %s, which has none",
@@ -137,7 +137,7 @@ static nmrt_status open_files(nmrt_foreign *f, nmrt_error *e)
     return nmrt_foreign_list(f, e);
 }
 
-static nmrt_status open_by_index(nmrt_foreign *f, const nmrt_json *doc, nmrt_error *e)
+static nmrt_status open_by_index(nmrt_foreign *f, const nm_json *doc, nmrt_error *e)
 {
     NMRT_TRY(list_files(f, doc, e));
     NMRT_TRY(open_files(f, e));
@@ -147,7 +147,7 @@ static nmrt_status open_by_index(nmrt_foreign *f, const nmrt_json *doc, nmrt_err
 static nmrt_status read_index(nmrt_foreign *f, const char *path, nmrt_error *e)
 {
     nmrt_map map;
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error why;
     NMRT_TRY(nmrt_map_open(&map, path, e));
     nmrt_status status = nmrt_json_parse(&doc, (const char *)map.at, map.n, &why);
@@ -155,7 +155,7 @@ static nmrt_status read_index(nmrt_foreign *f, const char *path, nmrt_error *e)
         nmrt_fail(e, status, "%s: %s", path, why.text);
     else
         status = open_by_index(f, &doc, e);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     nmrt_map_close(&map);
     return status;
 }

@@ -51,19 +51,19 @@ static const char *find_dtype(const char *word)
     return NULL;
 }
 
-static nmrt_status read_tensors(nmrt_safetensors *st, const nmrt_json *doc, const char *path,
+static nmrt_status read_tensors(nmrt_safetensors *st, const nm_json *doc, const char *path,
                                 nmrt_error *e)
 {
     st->tensor = calloc((size_t)doc->n, sizeof *st->tensor);
     st->data = (const unsigned char *)"";
     if (!st->tensor)
         return nmrt_fail(e, NMRT_WORLD, "no memory to read %s", path);
-    for (int i = nmrt_json_first(doc, 0); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, 0); i >= 0; i = doc->node[i].next) {
         nmrt_tensor *t = &st->tensor[st->n++];
         char word[16];
         if (!doc->node[i].key ||
-            !nmrt_json_unquote(doc->node[i].key, doc->node[i].n_key, t->name, sizeof t->name) ||
-            !nmrt_json_string(doc, i, word, sizeof word) || !(t->dtype = find_dtype(word)))
+            !nm_json_unquote(doc->node[i].key, doc->node[i].n_key, t->name, sizeof t->name) ||
+            !nm_json_string(doc, i, word, sizeof word) || !(t->dtype = find_dtype(word)))
             return nmrt_fail(e, NMRT_CORRUPT, "%s is damaged: it has the dtypes of tensors", path);
     }
     return NMRT_OK;
@@ -72,7 +72,7 @@ static nmrt_status read_tensors(nmrt_safetensors *st, const nmrt_json *doc, cons
 static nmrt_status read_file(nmrt_foreign *f, const char *path, nmrt_error *e)
 {
     nmrt_map map;
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error why;
     NMRT_TRY(nmrt_map_open(&map, path, e));
     nmrt_status status = nmrt_json_parse(&doc, (const char *)map.at, map.n, &why);
@@ -80,7 +80,7 @@ static nmrt_status read_file(nmrt_foreign *f, const char *path, nmrt_error *e)
         nmrt_fail(e, status, "%s: %s", path, why.text);
     else
         status = read_tensors(&f->file->st, &doc, path, e);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     nmrt_map_close(&map);
     return status;
 }

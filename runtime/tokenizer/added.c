@@ -115,7 +115,7 @@ const nmrt_added_token *nmrt_added_next(nmrt_added_finder *f, nmrt_span *span)
 
 // --- reading -------------------------------------------------------------------------------------
 
-static nmrt_status read_flags(nmrt_added_token *t, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_flags(nmrt_added_token *t, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_field_bool(doc, node, "special", &t->special, e));
     NMRT_TRY(nmrt_field_bool(doc, node, "single_word", &t->single_word, e));
@@ -142,7 +142,7 @@ static nmrt_status add_pattern(nmrt_added *a, int32_t token, nmrt_normal_text te
 
 typedef struct reading {
     nmrt_added *a;
-    const nmrt_json *doc;
+    const nm_json *doc;
     const nmrt_word_model *model;
     const nmrt_normalizer *z;
     nmrt_normal_scratch *scratch;
@@ -183,14 +183,14 @@ static nmrt_status index_ids(nmrt_added *a, nmrt_error *e)
     return NMRT_OK;
 }
 
-nmrt_status nmrt_added_read(nmrt_added *a, const nmrt_json *doc, int list,
+nmrt_status nmrt_added_read(nmrt_added *a, const nm_json *doc, int list,
                             const nmrt_word_model *model, const nmrt_normalizer *z,
                             nmrt_normal_scratch *scratch, nmrt_error *e)
 {
     reading r = {a, doc, model, z, scratch, model->count};
     nmrt_text content = {0};
     nmrt_status status = NMRT_OK;
-    for (int i = nmrt_json_first(doc, list); i >= 0 && status == NMRT_OK; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, list); i >= 0 && status == NMRT_OK; i = doc->node[i].next) {
         content.n = 0;
         status = add_token(&r, i, &content, e);
     }

@@ -3,9 +3,9 @@
 #ifndef NMRT_TOKENIZER_ADDED_H
 #define NMRT_TOKENIZER_ADDED_H
 
+#include "runtime/tokenizer/model.h"
 #include "runtime/tokenizer/normalize.h"
 #include "runtime/tokenizer/pairs.h"
-#include "runtime/tokenizer/model.h"
 
 typedef struct nmrt_added_token {
     int32_t id;
@@ -35,7 +35,7 @@ typedef struct nmrt_added {  // zero-initialised: none
 
 // `list`: the node of added_tokens, or -1. A token that the model has keeps that id, others have
 // the ids behind the model's pieces, whatever the file says: that is the library's way.
-nmrt_status nmrt_added_read(nmrt_added *a, const nmrt_json *doc, int list,
+nmrt_status nmrt_added_read(nmrt_added *a, const nm_json *doc, int list,
                             const nmrt_word_model *model, const nmrt_normalizer *z,
                             nmrt_normal_scratch *scratch, nmrt_error *e);
 void nmrt_added_release(nmrt_added *a);

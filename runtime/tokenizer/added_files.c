@@ -14,7 +14,7 @@ static nmrt_status parse(nmrt_json_file *f, const char *name, nmrt_error *e)
     nmrt_status status = nmrt_json_parse(&f->doc, (const char *)f->map.at, f->map.n, &why);
     if (status != NMRT_OK)
         return nmrt_fail(e, status, "%s: %s", name, why.text);
-    if (f->doc.node[0].kind != NMRT_JSON_OBJECT)
+    if (f->doc.node[0].kind != NM_JSON_OBJECT)
         return nmrt_fail(e, NMRT_CORRUPT, "%s is not an object", name);
     return NMRT_OK;
 }
@@ -33,7 +33,7 @@ nmrt_status nmrt_json_file_open(nmrt_json_file *f, const char *folder, const cha
 
 void nmrt_json_file_close(nmrt_json_file *f)
 {
-    nmrt_json_release(&f->doc);
+    nm_json_release(&f->doc);
     nmrt_map_close(&f->map);
 }
 
@@ -90,7 +90,7 @@ static void release(tokens *all)
     free(all->at);
 }
 
-static nmrt_status read_flags(token *t, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_flags(token *t, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_field_bool(doc, node, "special", &t->special, e));
     NMRT_TRY(nmrt_field_bool(doc, node, "single_word", &t->single_word, e));
@@ -102,9 +102,9 @@ static nmrt_status read_flags(token *t, const nmrt_json *doc, int node, nmrt_err
 }
 
 // A string, or an object with its content and flags; *t says what it is without them.
-static nmrt_status read_token(tokens *all, token *t, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_token(tokens *all, token *t, const nm_json *doc, int node, nmrt_error *e)
 {
-    int content = nmrt_json_get(doc, node, "content");
+    int content = nm_json_get(doc, node, "content");
     nmrt_status status = nmrt_field_unescape(doc, content >= 0 ? content : node, &t->content, e);
     if (status == NMRT_OK && content >= 0)
         status = read_flags(t, doc, node, e);
@@ -128,12 +128,11 @@ static nmrt_status add_default(tokens *all, nmrt_error *e)
 }
 
 // `map` goes before `config`; a null is no token.
-static nmrt_status read_names(tokens *all, const nmrt_json *map, const nmrt_json *config,
-                              nmrt_error *e)
+static nmrt_status read_names(tokens *all, const nm_json *map, const nm_json *config, nmrt_error *e)
 {
     for (int i = 0; i < N_NAMES; i++) {
-        const nmrt_json *doc = nmrt_json_get(map, 0, names[i]) >= 0 ? map : config;
-        int node = nmrt_json_get(doc, 0, names[i]);
+        const nm_json *doc = nm_json_get(map, 0, names[i]) >= 0 ? map : config;
+        int node = nm_json_get(doc, 0, names[i]);
         if (node < 0 && i < N_DEFAULTS)
             NMRT_TRY(add_default(all, e));
         if (!nmrt_field_absent(doc, 0, names[i]))
@@ -144,17 +143,17 @@ static nmrt_status read_names(tokens *all, const nmrt_json *map, const nmrt_json
 }
 
 // A list of further special tokens.
-static nmrt_status read_list(tokens *all, const nmrt_json *doc, const char *key, bool listed,
+static nmrt_status read_list(tokens *all, const nm_json *doc, const char *key, bool listed,
                              nmrt_error *e)
 {
-    int list = nmrt_json_get(doc, 0, key);
-    bool is_list = list >= 0 && doc->node[list].kind == NMRT_JSON_ARRAY;
-    for (int i = is_list ? nmrt_json_first(doc, list) : -1; i >= 0; i = doc->node[i].next)
+    int list = nm_json_get(doc, 0, key);
+    bool is_list = list >= 0 && doc->node[list].kind == NM_JSON_ARRAY;
+    for (int i = is_list ? nm_json_first(doc, list) : -1; i >= 0; i = doc->node[i].next)
         NMRT_TRY(read_token(all, &(token){.special = true, .listed = listed}, doc, i, e));
     return NMRT_OK;
 }
 
-static nmrt_status read_special(tokens *all, const nmrt_json *map, const nmrt_json *config,
+static nmrt_status read_special(tokens *all, const nm_json *map, const nm_json *config,
                                 nmrt_error *e)
 {
     NMRT_TRY(read_names(all, map, config, e));
@@ -167,12 +166,12 @@ static nmrt_status read_special(tokens *all, const nmrt_json *map, const nmrt_js
 // --- those with ids ------------------------------------------------------------------------------
 
 // {"id": {"content": ..}, ...}
-static nmrt_status read_decoder(tokens *all, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_decoder(tokens *all, const nm_json *doc, int node, nmrt_error *e)
 {
-    for (int i = nmrt_json_first(doc, node); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, node); i >= 0; i = doc->node[i].next) {
         char id[24] = "";
         if (!doc->node[i].key ||
-            !nmrt_json_unquote(doc->node[i].key, doc->node[i].n_key, id, sizeof id))
+            !nm_json_unquote(doc->node[i].key, doc->node[i].n_key, id, sizeof id))
             return nmrt_fail(e, NMRT_CORRUPT, "added_tokens_decoder has no ids");
         NMRT_TRY(read_token(all, &(token){.id = strtoll(id, NULL, 10)}, doc, i, e));
     }
@@ -180,12 +179,11 @@ static nmrt_status read_decoder(tokens *all, const nmrt_json *doc, int node, nmr
 }
 
 // {"content": id, ...}
-static nmrt_status read_added(tokens *all, const nmrt_json *doc, const tokens *special,
-                              nmrt_error *e)
+static nmrt_status read_added(tokens *all, const nm_json *doc, const tokens *special, nmrt_error *e)
 {
-    for (int i = nmrt_json_first(doc, 0); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, 0); i >= 0; i = doc->node[i].next) {
         token t = {0};
-        if (!nmrt_json_int(doc, i, &t.id) ||
+        if (!nm_json_int(doc, i, &t.id) ||
             !nmrt_json_unescape(doc->node[i].key, doc->node[i].n_key, &t.content)) {
             nmrt_text_release(&t.content);
             return nmrt_fail(e, NMRT_CORRUPT, "added_tokens.json: a token has no id");
@@ -245,13 +243,13 @@ static nmrt_status open_sources(sources *s, const char *folder, bool read, nmrt_
                 : nmrt_json_parse(&s->added.doc, "{}", 2, e);
 }
 
-nmrt_status nmrt_added_files_print(const char *folder, const nmrt_json *config, nmrt_text *out,
+nmrt_status nmrt_added_files_print(const char *folder, const nm_json *config, nmrt_text *out,
                                    nmrt_error *e)
 {
     sources s = {0};
     tokens all = {0}, special = {0};
-    int decoder = nmrt_json_get(config, 0, "added_tokens_decoder");
-    bool decodes = decoder >= 0 && config->node[decoder].kind == NMRT_JSON_OBJECT;
+    int decoder = nm_json_get(config, 0, "added_tokens_decoder");
+    bool decodes = decoder >= 0 && config->node[decoder].kind == NM_JSON_OBJECT;
     nmrt_status status = open_sources(&s, folder, !decodes, e);
     if (status == NMRT_OK)
         status = read_special(&special, &s.map.doc, config, e);

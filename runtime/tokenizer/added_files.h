@@ -10,7 +10,7 @@
 
 typedef struct nmrt_json_file { // an object; zero-initialised: closed
     nmrt_map map;
-    nmrt_json doc;
+    nm_json doc;
 } nmrt_json_file;
 
 // folder/name; an empty object where it is not there. Close it in any case.
@@ -20,7 +20,7 @@ void nmrt_json_file_close(nmrt_json_file *f);
 
 // Appends the elements of the list added_tokens of a tokenizer.json. `config` is the folder's
 // tokenizer_config.json.
-nmrt_status nmrt_added_files_print(const char *folder, const nmrt_json *config, nmrt_text *out,
+nmrt_status nmrt_added_files_print(const char *folder, const nm_json *config, nmrt_text *out,
                                    nmrt_error *e);
 
 #endif

@@ -12,20 +12,20 @@ static const char meta[] = "\xE2\x96\x81"; // U+2581, SentencePiece's space
 
 // --- vocabulary ----------------------------------------------------------------------------------
 
-static nmrt_status read_vocabulary(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_vocabulary(nmrt_bpe *b, const nm_json *doc, int node, nmrt_error *e)
 {
-    int vocab = nmrt_json_get(doc, node, "vocab");
-    if (vocab < 0 || doc->node[vocab].kind != NMRT_JSON_OBJECT)
+    int vocab = nm_json_get(doc, node, "vocab");
+    if (vocab < 0 || doc->node[vocab].kind != NM_JSON_OBJECT)
         return nmrt_fail(e, NMRT_CORRUPT, "vocab is not an object");
     nmrt_text piece = {0};
     nmrt_status status = NMRT_OK;
-    for (int i = nmrt_json_first(doc, vocab); i >= 0 && status == NMRT_OK; i = doc->node[i].next) {
-        const nmrt_json_node *member = &doc->node[i];
+    for (int i = nm_json_first(doc, vocab); i >= 0 && status == NMRT_OK; i = doc->node[i].next) {
+        const nm_json_node *member = &doc->node[i];
         int64_t id = -1;
         piece.n = 0;
         nmrt_text_add_bytes(&piece, "", 0);
         if (!nmrt_json_unescape(member->key, member->n_key, &piece) || piece.failed ||
-            !nmrt_json_int(doc, i, &id))
+            !nm_json_int(doc, i, &id))
             status = nmrt_fail(e, NMRT_CORRUPT, "vocab: \"%.*s\" is not a piece with an id",
                                member->n_key < 100 ? (int)member->n_key : 100, member->key);
         else
@@ -58,7 +58,7 @@ typedef struct merge { // two pieces, behind each other in `both`
 } merge;
 
 // "left right"
-static bool read_words(merge *m, const nmrt_json *doc, int node, nmrt_error *e)
+static bool read_words(merge *m, const nm_json *doc, int node, nmrt_error *e)
 {
     if (nmrt_field_unescape(doc, node, &m->both, e) != NMRT_OK || !m->both.n)
         return false;
@@ -73,9 +73,9 @@ static bool read_words(merge *m, const nmrt_json *doc, int node, nmrt_error *e)
 }
 
 // ["left", "right"]
-static bool read_pair(merge *m, const nmrt_json *doc, int node, nmrt_error *e)
+static bool read_pair(merge *m, const nm_json *doc, int node, nmrt_error *e)
 {
-    int left = nmrt_json_first(doc, node), right = left < 0 ? -1 : doc->node[left].next;
+    int left = nm_json_first(doc, node), right = left < 0 ? -1 : doc->node[left].next;
     if (right < 0 || doc->node[right].next >= 0 ||
         nmrt_field_unescape(doc, left, &m->both, e) != NMRT_OK)
         return false;
@@ -115,26 +115,26 @@ static nmrt_status add_merge(nmrt_bpe *b, merge *m, int32_t rank, nmrt_error *e)
     return NMRT_OK;
 }
 
-static bool is_version(const nmrt_json_node *s)
+static bool is_version(const nm_json_node *s)
 {
-    return s->kind == NMRT_JSON_STRING && s->n_text >= 8 && memcmp(s->text, "#version", 8) == 0;
+    return s->kind == NM_JSON_STRING && s->n_text >= 8 && memcmp(s->text, "#version", 8) == 0;
 }
 
-static nmrt_status read_merges(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_merges(nmrt_bpe *b, const nm_json *doc, int node, nmrt_error *e)
 {
-    int merges = nmrt_json_get(doc, node, "merges");
-    if (merges < 0 || doc->node[merges].kind != NMRT_JSON_ARRAY)
+    int merges = nm_json_get(doc, node, "merges");
+    if (merges < 0 || doc->node[merges].kind != NM_JSON_ARRAY)
         return nmrt_fail(e, NMRT_CORRUPT, "merges is not a list");
     b->cuts = nmrt_vocabulary_id(&b->model.vocabulary, meta, 3) >= 0 && !b->ignore_merges &&
               !b->prefix.n && !b->suffix.n;
     merge m = {0};
     nmrt_status status = NMRT_OK;
     int32_t rank = 0;
-    for (int i = nmrt_json_first(doc, merges); i >= 0 && status == NMRT_OK; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, merges); i >= 0 && status == NMRT_OK; i = doc->node[i].next) {
         if (is_version(&doc->node[i]))
             continue;
         m.both.n = 0;
-        bool words = doc->node[i].kind == NMRT_JSON_STRING;
+        bool words = doc->node[i].kind == NM_JSON_STRING;
         if (words ? read_words(&m, doc, i, e) : read_pair(&m, doc, i, e))
             status = add_merge(b, &m, rank++, e);
         else
@@ -146,13 +146,13 @@ static nmrt_status read_merges(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt
 
 // --- the model -----------------------------------------------------------------------------------
 
-static nmrt_status read_affix(const nmrt_json *doc, int node, const char *key, nmrt_text *out,
+static nmrt_status read_affix(const nm_json *doc, int node, const char *key, nmrt_text *out,
                               nmrt_error *e)
 {
     return nmrt_field_absent(doc, node, key) ? NMRT_OK : nmrt_field_text(doc, node, key, out, e);
 }
 
-static nmrt_status read_unk(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_unk(nmrt_bpe *b, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_text unk = {0};
     b->unk = -1;
@@ -166,18 +166,18 @@ static nmrt_status read_unk(nmrt_bpe *b, const nmrt_json *doc, int node, nmrt_er
     return status;
 }
 
-static bool is_zero(const nmrt_json_node *number)
+static bool is_zero(const nm_json_node *number)
 {
     for (uint32_t i = 0; i < number->n_text; i++)
         if (number->text[i] != '0' && number->text[i] != '.')
             return false;
-    return number->kind == NMRT_JSON_NUMBER;
+    return number->kind == NM_JSON_NUMBER;
 }
 
-nmrt_status nmrt_bpe_read(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e)
+nmrt_status nmrt_bpe_read(nmrt_word_model *m, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_bpe *b = (nmrt_bpe *)m;
-    int dropout = nmrt_json_get(doc, node, "dropout");
+    int dropout = nm_json_get(doc, node, "dropout");
     if (!nmrt_field_absent(doc, node, "dropout") && !is_zero(&doc->node[dropout]))
         return nmrt_fail(e, NMRT_FOREIGN,
                          "dropout is not null: merges left out at random are not supported; set "

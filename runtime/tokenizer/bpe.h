@@ -20,7 +20,7 @@ typedef struct nmrt_bpe {
 } nmrt_bpe;
 
 // bpe.c: for nmrt_bpe_type, which is in bpe_merge.c.
-nmrt_status nmrt_bpe_read(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e);
+nmrt_status nmrt_bpe_read(nmrt_word_model *m, const nm_json *doc, int node, nmrt_error *e);
 void nmrt_bpe_release(nmrt_word_model *m);
 
 #endif

@@ -36,7 +36,7 @@ typedef struct nmrt_cutter { // zero-initialised: the text is one word
     int n;
 } nmrt_cutter;
 
-nmrt_status nmrt_cutter_read(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e);
+nmrt_status nmrt_cutter_read(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e);
 void nmrt_cutter_release(nmrt_cutter *c);
 // Takes a last step of the kind NMRT_CUT_BYTES away: the model does it (nmrt_word_model.bytes).
 bool nmrt_cutter_leave_bytes(nmrt_cutter *c);

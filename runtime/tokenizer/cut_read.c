@@ -44,8 +44,7 @@ static nmrt_status add_class(nmrt_cutter *c, bool (*is)(int32_t), nmrt_cut_behav
     return NMRT_OK;
 }
 
-static nmrt_status read_behavior(const nmrt_json *doc, int node, nmrt_cut_behavior *b,
-                                 nmrt_error *e)
+static nmrt_status read_behavior(const nm_json *doc, int node, nmrt_cut_behavior *b, nmrt_error *e)
 {
     static const char *const names[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious",
                                         "MergedWithNext"};
@@ -61,7 +60,7 @@ static nmrt_status read_behavior(const nmrt_json *doc, int node, nmrt_cut_behavi
 
 // --- the types -----------------------------------------------------------------------------------
 
-static nmrt_status read_split(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_split(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_cut_step *s = add(c, NMRT_CUT_SPLIT, e);
     if (!s)
@@ -71,7 +70,7 @@ static nmrt_status read_split(nmrt_cutter *c, const nmrt_json *doc, int node, nm
     return read_behavior(doc, node, &s->behavior, e);
 }
 
-static nmrt_status read_byte_level(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_byte_level(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
     bool space = true, regex = true;
     NMRT_TRY(nmrt_field_bool(doc, node, "add_prefix_space", &space, e));
@@ -86,7 +85,7 @@ static nmrt_status read_byte_level(nmrt_cutter *c, const nmrt_json *doc, int nod
     return add(c, NMRT_CUT_BYTES, e) ? NMRT_OK : NMRT_WORLD;
 }
 
-static nmrt_status read_prepend(nmrt_cut_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_prepend(nmrt_cut_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     static const char *const names[] = {"never", "first", "always"};
     bool add_prefix_space = true, named = false;
@@ -104,7 +103,7 @@ static nmrt_status read_prepend(nmrt_cut_step *s, const nmrt_json *doc, int node
     return NMRT_OK;
 }
 
-static nmrt_status read_metaspace(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_metaspace(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
     bool is_split = true;
     nmrt_cut_step *s = add(c, NMRT_CUT_META, e);
@@ -127,21 +126,21 @@ static nmrt_status read_metaspace(nmrt_cutter *c, const nmrt_json *doc, int node
                                      : NMRT_OK;
 }
 
-static nmrt_status read_digits(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_digits(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
     bool single = false;
     NMRT_TRY(nmrt_field_bool(doc, node, "individual_digits", &single, e));
     return add_class(c, nmrt_is_number, single ? NMRT_CUT_ISOLATED : NMRT_CUT_CONTIGUOUS, e);
 }
 
-static nmrt_status read_punctuation(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_punctuation(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_cut_behavior behavior = NMRT_CUT_ISOLATED;
     NMRT_TRY(read_behavior(doc, node, &behavior, e));
     return add_class(c, nmrt_is_punctuation, behavior, e);
 }
 
-static nmrt_status read_whitespace(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_whitespace(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
     (void)doc, (void)node;
     nmrt_cut_step *s = add(c, NMRT_CUT_SPLIT, e);
@@ -152,24 +151,24 @@ static nmrt_status read_whitespace(nmrt_cutter *c, const nmrt_json *doc, int nod
     return nmrt_regex_open_own(&s->pattern.regex, words_and_signs, e);
 }
 
-static nmrt_status read_whitespace_split(nmrt_cutter *c, const nmrt_json *doc, int node,
+static nmrt_status read_whitespace_split(nmrt_cutter *c, const nm_json *doc, int node,
                                          nmrt_error *e)
 {
     (void)doc, (void)node;
     return add_class(c, nmrt_is_white_space, NMRT_CUT_REMOVED, e);
 }
 
-static nmrt_status read_sequence(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_sequence(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
-    int list = nmrt_json_get(doc, node, "pretokenizers");
-    for (int i = nmrt_json_first(doc, list); i >= 0; i = doc->node[i].next)
+    int list = nm_json_get(doc, node, "pretokenizers");
+    for (int i = nm_json_first(doc, list); i >= 0; i = doc->node[i].next)
         NMRT_TRY(nmrt_cutter_read(c, doc, i, e));
     return NMRT_OK;
 }
 
 static const struct {
     const char *name;
-    nmrt_status (*read)(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e);
+    nmrt_status (*read)(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e);
 } types[] = {
     {"Sequence", read_sequence},     {"Split", read_split},
     {"ByteLevel", read_byte_level},  {"Metaspace", read_metaspace},
@@ -177,9 +176,9 @@ static const struct {
     {"Whitespace", read_whitespace}, {"WhitespaceSplit", read_whitespace_split},
 };
 
-nmrt_status nmrt_cutter_read(nmrt_cutter *c, const nmrt_json *doc, int node, nmrt_error *e)
+nmrt_status nmrt_cutter_read(nmrt_cutter *c, const nm_json *doc, int node, nmrt_error *e)
 {
-    if (node < 0 || doc->node[node].kind == NMRT_JSON_NULL)
+    if (node < 0 || doc->node[node].kind == NM_JSON_NULL)
         return NMRT_OK;
     nmrt_type_name name = nmrt_field_type(doc, node);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)

@@ -16,10 +16,10 @@ static int64_t find_usual(const nmrt_tokenizer *t)
 }
 
 // eos_token; a file that does not say, or names a token that there is not, changes nothing.
-static void read_token(nmrt_tokenizer *t, const nmrt_json *doc)
+static void read_token(nmrt_tokenizer *t, const nm_json *doc)
 {
-    int node = nmrt_json_get(doc, 0, "eos_token");
-    int content = nmrt_json_get(doc, node, "content");
+    int node = nm_json_get(doc, 0, "eos_token");
+    int content = nm_json_get(doc, node, "content");
     nmrt_text name = {0};
     nmrt_error ignored;
     if (nmrt_field_unescape(doc, content >= 0 ? content : node, &name, &ignored) == NMRT_OK &&
@@ -35,13 +35,13 @@ static void take_id(nmrt_tokenizer *t, int64_t id)
 }
 
 // eos_token_id: one id, or a list of them.
-static void read_ids(nmrt_tokenizer *t, const nmrt_json *doc)
+static void read_ids(nmrt_tokenizer *t, const nm_json *doc)
 {
-    int node = nmrt_json_get(doc, 0, "eos_token_id");
-    bool list = node >= 0 && doc->node[node].kind == NMRT_JSON_ARRAY;
-    for (int i = list ? nmrt_json_first(doc, node) : node; i >= 0; i = doc->node[i].next) {
+    int node = nm_json_get(doc, 0, "eos_token_id");
+    bool list = node >= 0 && doc->node[node].kind == NM_JSON_ARRAY;
+    for (int i = list ? nm_json_first(doc, node) : node; i >= 0; i = doc->node[i].next) {
         int64_t id;
-        if (nmrt_json_int(doc, i, &id)) {
+        if (nm_json_int(doc, i, &id)) {
             take_id(t, id);
             if (t->n_ends < NMRT_MOST_ENDS)
                 t->end[t->n_ends++] = id;
@@ -52,16 +52,16 @@ static void read_ids(nmrt_tokenizer *t, const nmrt_json *doc)
 }
 
 static nmrt_status read_file(nmrt_tokenizer *t, const char *path,
-                             void (*read)(nmrt_tokenizer *t, const nmrt_json *doc), nmrt_error *e)
+                             void (*read)(nmrt_tokenizer *t, const nm_json *doc), nmrt_error *e)
 {
     nmrt_map map;
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error why;
     NMRT_TRY(nmrt_map_open(&map, path, e));
     nmrt_status status = nmrt_json_parse(&doc, (const char *)map.at, map.n, &why);
     if (status == NMRT_OK) {
         read(t, &doc);
-        nmrt_json_release(&doc);
+        nm_json_release(&doc);
     } else
         nmrt_fail(e, status, "%s: %s", path, why.text);
     nmrt_map_close(&map);
@@ -86,7 +86,7 @@ nmrt_status nmrt_ends_read(nmrt_tokenizer *t, const char *path, nmrt_error *e)
     static const struct {
         const char *name;
         bool always; // not for eos alone
-        void (*read)(nmrt_tokenizer *t, const nmrt_json *doc);
+        void (*read)(nmrt_tokenizer *t, const nm_json *doc);
     } files[] = {{"tokenizer_config.json", .read = read_token},
                  {"special_tokens_map.json", .read = read_token},
                  {"generation_config.json", .always = true, .read = read_ids},

@@ -3,17 +3,17 @@
 
 #include <string.h>
 
-bool nmrt_field_absent(const nmrt_json *doc, int object, const char *key)
+bool nmrt_field_absent(const nm_json *doc, int object, const char *key)
 {
-    int node = nmrt_json_get(doc, object, key);
-    return node < 0 || doc->node[node].kind == NMRT_JSON_NULL;
+    int node = nm_json_get(doc, object, key);
+    return node < 0 || doc->node[node].kind == NM_JSON_NULL;
 }
 
-nmrt_status nmrt_field_unescape(const nmrt_json *doc, int node, nmrt_text *out, nmrt_error *e)
+nmrt_status nmrt_field_unescape(const nm_json *doc, int node, nmrt_text *out, nmrt_error *e)
 {
-    if (node < 0 || doc->node[node].kind != NMRT_JSON_STRING)
+    if (node < 0 || doc->node[node].kind != NM_JSON_STRING)
         return nmrt_fail(e, NMRT_CORRUPT, "a string was expected");
-    const nmrt_json_node *s = &doc->node[node];
+    const nm_json_node *s = &doc->node[node];
     if (!nmrt_json_unescape(s->text, s->n_text, out))
         return nmrt_fail(e, NMRT_CORRUPT, "\"%.*s\" has a wrong escape",
                          s->n_text < 100 ? (int)s->n_text : 100, s->text);
@@ -22,47 +22,46 @@ nmrt_status nmrt_field_unescape(const nmrt_json *doc, int node, nmrt_text *out, 
     return NMRT_OK;
 }
 
-nmrt_status nmrt_field_text(const nmrt_json *doc, int object, const char *key, nmrt_text *out,
+nmrt_status nmrt_field_text(const nm_json *doc, int object, const char *key, nmrt_text *out,
                             nmrt_error *e)
 {
-    int node = nmrt_json_get(doc, object, key);
-    if (node < 0 || doc->node[node].kind != NMRT_JSON_STRING)
+    int node = nm_json_get(doc, object, key);
+    if (node < 0 || doc->node[node].kind != NM_JSON_STRING)
         return nmrt_fail(e, NMRT_CORRUPT, "%s is not a string", key);
     return nmrt_field_unescape(doc, node, out, e);
 }
 
-nmrt_status nmrt_field_bool(const nmrt_json *doc, int object, const char *key, bool *value,
+nmrt_status nmrt_field_bool(const nm_json *doc, int object, const char *key, bool *value,
                             nmrt_error *e)
 {
     if (nmrt_field_absent(doc, object, key))
         return NMRT_OK;
-    nmrt_json_kind kind = doc->node[nmrt_json_get(doc, object, key)].kind;
-    if (kind != NMRT_JSON_TRUE && kind != NMRT_JSON_FALSE)
+    nm_json_kind kind = doc->node[nm_json_get(doc, object, key)].kind;
+    if (kind != NM_JSON_TRUE && kind != NM_JSON_FALSE)
         return nmrt_fail(e, NMRT_CORRUPT, "%s is neither true nor false", key);
-    *value = kind == NMRT_JSON_TRUE;
+    *value = kind == NM_JSON_TRUE;
     return NMRT_OK;
 }
 
-nmrt_status nmrt_field_int(const nmrt_json *doc, int object, const char *key, int64_t *value,
+nmrt_status nmrt_field_int(const nm_json *doc, int object, const char *key, int64_t *value,
                            nmrt_error *e)
 {
     if (nmrt_field_absent(doc, object, key) ||
-        nmrt_json_int(doc, nmrt_json_get(doc, object, key), value))
+        nm_json_int(doc, nm_json_get(doc, object, key), value))
         return NMRT_OK;
     return nmrt_fail(e, NMRT_CORRUPT, "%s is not a whole number", key);
 }
 
-bool nmrt_field_is(const nmrt_json *doc, int object, const char *key, const char *value)
+bool nmrt_field_is(const nm_json *doc, int object, const char *key, const char *value)
 {
     char s[64];
-    return nmrt_json_string(doc, nmrt_json_get(doc, object, key), s, sizeof s) &&
-           strcmp(s, value) == 0;
+    return nm_json_string(doc, nm_json_get(doc, object, key), s, sizeof s) && strcmp(s, value) == 0;
 }
 
-nmrt_type_name nmrt_field_type(const nmrt_json *doc, int object)
+nmrt_type_name nmrt_field_type(const nm_json *doc, int object)
 {
     nmrt_type_name name;
-    if (!nmrt_json_string(doc, nmrt_json_get(doc, object, "type"), name.s, sizeof name.s))
+    if (!nm_json_string(doc, nm_json_get(doc, object, "type"), name.s, sizeof name.s))
         strcpy(name.s, "(no type)");
     return name;
 }

@@ -8,21 +8,21 @@
 #include "runtime/text.h"
 
 // A member that is not there, or null.
-bool nmrt_field_absent(const nmrt_json *doc, int object, const char *key);
+bool nmrt_field_absent(const nm_json *doc, int object, const char *key);
 // Appends the string of a node to `out`, and of a member that must be there.
-nmrt_status nmrt_field_unescape(const nmrt_json *doc, int node, nmrt_text *out, nmrt_error *e);
-nmrt_status nmrt_field_text(const nmrt_json *doc, int object, const char *key, nmrt_text *out,
+nmrt_status nmrt_field_unescape(const nm_json *doc, int node, nmrt_text *out, nmrt_error *e);
+nmrt_status nmrt_field_text(const nm_json *doc, int object, const char *key, nmrt_text *out,
                             nmrt_error *e);
 // An absent member leaves *value as it is.
-nmrt_status nmrt_field_bool(const nmrt_json *doc, int object, const char *key, bool *value,
+nmrt_status nmrt_field_bool(const nm_json *doc, int object, const char *key, bool *value,
                             nmrt_error *e);
-nmrt_status nmrt_field_int(const nmrt_json *doc, int object, const char *key, int64_t *value,
+nmrt_status nmrt_field_int(const nm_json *doc, int object, const char *key, int64_t *value,
                            nmrt_error *e);
-bool nmrt_field_is(const nmrt_json *doc, int object, const char *key, const char *value);
+bool nmrt_field_is(const nm_json *doc, int object, const char *key, const char *value);
 // Of the objects that have a "type": it, for messages and comparisons.
 typedef struct nmrt_type_name {
     char s[64];
 } nmrt_type_name;
-nmrt_type_name nmrt_field_type(const nmrt_json *doc, int object);
+nmrt_type_name nmrt_field_type(const nm_json *doc, int object);
 
 #endif

@@ -8,17 +8,17 @@
 
 // --- what is not GPT-2's -------------------------------------------------------------------------
 
-static bool is_true(const nmrt_json *doc, const char *key)
+static bool is_true(const nm_json *doc, const char *key)
 {
-    int node = nmrt_json_get(doc, 0, key);
-    return node >= 0 && doc->node[node].kind == NMRT_JSON_TRUE;
+    int node = nm_json_get(doc, 0, key);
+    return node >= 0 && doc->node[node].kind == NM_JSON_TRUE;
 }
 
-static nmrt_status check_config(const nmrt_json *config, nmrt_error *e)
+static nmrt_status check_config(const nm_json *config, nmrt_error *e)
 {
     static const char *const around[] = {"add_bos_token", "add_eos_token"};
     char class[64] = "GPT2Tokenizer";
-    nmrt_json_string(config, nmrt_json_get(config, 0, "tokenizer_class"), class, sizeof class);
+    nm_json_string(config, nm_json_get(config, 0, "tokenizer_class"), class, sizeof class);
     if (strcmp(class, "GPT2Tokenizer") != 0 && strcmp(class, "GPT2TokenizerFast") != 0)
         return nmrt_fail(e, NMRT_FOREIGN,
                          "its vocab.json is of a %s, and without a tokenizer.json only "

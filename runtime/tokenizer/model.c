@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 nmrt_status nmrt_word_model_open(nmrt_word_model **m, const nmrt_word_model_type *type,
-                                 const nmrt_json *doc, int node, nmrt_error *e)
+                                 const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_word_model *new = calloc(1, type->bytes);
     *m = NULL;

@@ -27,7 +27,7 @@ struct nmrt_word_model_type {
     bool maps_bytes;             // can words come as bytes?
     size_t bytes, scratch_bytes; // of its two structs, which come zeroed but for what is above
     // From the node of the file, whose text does not outlive the call.
-    nmrt_status (*read)(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e);
+    nmrt_status (*read)(nmrt_word_model *m, const nm_json *doc, int node, nmrt_error *e);
     void (*release)(nmrt_word_model *m); // what it read, all of it or a part, but the vocabulary
     void (*scratch_release)(nmrt_word_scratch *s);
     // How much of a word, which is not empty, has the ids that it has by itself. NULL: all of it.
@@ -40,7 +40,7 @@ struct nmrt_word_model_type {
 extern const nmrt_word_model_type nmrt_bpe_type, nmrt_unigram_type;
 
 nmrt_status nmrt_word_model_open(nmrt_word_model **m, const nmrt_word_model_type *type,
-                                 const nmrt_json *doc, int node, nmrt_error *e);
+                                 const nm_json *doc, int node, nmrt_error *e);
 void nmrt_word_model_close(nmrt_word_model *m); // NULL is fine
 nmrt_status nmrt_word_scratch_open(nmrt_word_scratch **s, const nmrt_word_model_type *type,
                                    nmrt_error *e);

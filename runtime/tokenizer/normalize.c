@@ -11,7 +11,7 @@
 
 // --- the types -----------------------------------------------------------------------------------
 
-static nmrt_status read_prepend(nmrt_normal_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_prepend(nmrt_normal_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     return nmrt_field_text(doc, node, "prepend", &s->content, e);
 }
@@ -25,7 +25,7 @@ static nmrt_status prepend(const nmrt_normal_step *s, nmrt_regex_scratch *regex,
     return NMRT_OK;
 }
 
-static nmrt_status read_replace(nmrt_normal_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_replace(nmrt_normal_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_pattern_read(&s->pattern, doc, node, "pattern", e));
     return nmrt_field_text(doc, node, "content", &s->content, e);
@@ -51,7 +51,7 @@ static nmrt_status replace(const nmrt_normal_step *s, nmrt_regex_scratch *regex,
     return NMRT_OK;
 }
 
-static nmrt_status read_strip(nmrt_normal_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_strip(nmrt_normal_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_field_bool(doc, node, "strip_left", &s->left, e));
     return nmrt_field_bool(doc, node, "strip_right", &s->right, e);
@@ -137,7 +137,7 @@ enum { N_TYPES = sizeof types / sizeof *types };
 
 // --- lists of steps ------------------------------------------------------------------------------
 
-static nmrt_status add_step(nmrt_normalizer *z, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status add_step(nmrt_normalizer *z, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_type_name name = nmrt_field_type(doc, node);
     nmrt_normal_step *step = realloc(z->step, ((size_t)z->n + 1) * sizeof *step);
@@ -153,14 +153,14 @@ static nmrt_status add_step(nmrt_normalizer *z, const nmrt_json *doc, int node, 
     return nmrt_fail(e, NMRT_FOREIGN, "normalizers of the type %s are not supported", name.s);
 }
 
-nmrt_status nmrt_normalizer_read(nmrt_normalizer *z, const nmrt_json *doc, int node, nmrt_error *e)
+nmrt_status nmrt_normalizer_read(nmrt_normalizer *z, const nm_json *doc, int node, nmrt_error *e)
 {
-    if (node < 0 || doc->node[node].kind == NMRT_JSON_NULL)
+    if (node < 0 || doc->node[node].kind == NM_JSON_NULL)
         return NMRT_OK;
     if (!nmrt_field_is(doc, node, "type", "Sequence"))
         return add_step(z, doc, node, e);
-    int list = nmrt_json_get(doc, node, "normalizers");
-    for (int i = nmrt_json_first(doc, list); i >= 0; i = doc->node[i].next)
+    int list = nm_json_get(doc, node, "normalizers");
+    for (int i = nm_json_first(doc, list); i >= 0; i = doc->node[i].next)
         NMRT_TRY(nmrt_normalizer_read(z, doc, i, e));
     return NMRT_OK;
 }

@@ -18,7 +18,7 @@ typedef struct nmrt_normal_text { // what a step rewrites; not empty
 typedef struct nmrt_normal_type { // a row a type: normalize.c has the table
     const char *name;
     // Reads what the file says of the step; NULL: nothing.
-    nmrt_status (*read)(nmrt_normal_step *s, const nmrt_json *doc, int node, nmrt_error *e);
+    nmrt_status (*read)(nmrt_normal_step *s, const nm_json *doc, int node, nmrt_error *e);
     // Appends the text, rewritten, to `out`.
     nmrt_status (*apply)(const nmrt_normal_step *s, nmrt_regex_scratch *regex,
                          nmrt_normal_text *text, nmrt_text *out, nmrt_error *e);
@@ -44,7 +44,7 @@ typedef struct nmrt_normal_scratch { // one a thread; zero-initialised but for r
 } nmrt_normal_scratch;
 
 // From the node of the file, which may be null or -1.
-nmrt_status nmrt_normalizer_read(nmrt_normalizer *z, const nmrt_json *doc, int node, nmrt_error *e);
+nmrt_status nmrt_normalizer_read(nmrt_normalizer *z, const nm_json *doc, int node, nmrt_error *e);
 void nmrt_normalizer_release(nmrt_normalizer *z);
 // Rewrites *text; what it points to then is the scratch's, until the next call.
 nmrt_status nmrt_normalize(const nmrt_normalizer *z, nmrt_normal_scratch *s, nmrt_normal_text *text,

@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-nmrt_status nmrt_pattern_read(nmrt_pattern *p, const nmrt_json *doc, int object, const char *key,
+nmrt_status nmrt_pattern_read(nmrt_pattern *p, const nm_json *doc, int object, const char *key,
                               nmrt_error *e)
 {
-    int node = nmrt_json_get(doc, object, key);
-    int string = nmrt_json_get(doc, node, "String"), regex = nmrt_json_get(doc, node, "Regex");
+    int node = nm_json_get(doc, object, key);
+    int string = nm_json_get(doc, node, "String"), regex = nm_json_get(doc, node, "Regex");
     if (string < 0 && regex < 0)
         return nmrt_fail(e, NMRT_CORRUPT, "%s is neither {\"String\": ...} nor {\"Regex\": ...}",
                          key);

@@ -12,7 +12,7 @@ typedef struct nmrt_pattern { // one of the three
 } nmrt_pattern;
 
 // From a member {"String": ...} or {"Regex": ...}.
-nmrt_status nmrt_pattern_read(nmrt_pattern *p, const nmrt_json *doc, int object, const char *key,
+nmrt_status nmrt_pattern_read(nmrt_pattern *p, const nm_json *doc, int object, const char *key,
                               nmrt_error *e);
 void nmrt_pattern_release(nmrt_pattern *p);
 

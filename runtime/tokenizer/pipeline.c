@@ -172,12 +172,12 @@ static void close_pipeline(nmrt_tokenizer *t)
     free(p);
 }
 
-static nmrt_status read_model(pipeline *p, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_model(pipeline *p, const nm_json *doc, int node, nmrt_error *e)
 {
     if (node < 0)
         return nmrt_fail(e, NMRT_CORRUPT, "it is no tokenizer.json: it has no model");
     nmrt_type_name name = nmrt_field_type(doc, node);
-    if (strcmp(name.s, "(no type)") == 0 && nmrt_json_get(doc, node, "merges") >= 0)
+    if (strcmp(name.s, "(no type)") == 0 && nm_json_get(doc, node, "merges") >= 0)
         strcpy(name.s, "BPE"); // files of early versions
     for (int i = 0; i < N_MODEL_TYPES; i++)
         if (strcmp(model_types[i]->name, name.s) == 0)
@@ -185,7 +185,7 @@ static nmrt_status read_model(pipeline *p, const nmrt_json *doc, int node, nmrt_
     return nmrt_fail(e, NMRT_FOREIGN, "models of the type %s are not supported", name.s);
 }
 
-static nmrt_status read_added(pipeline *p, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_added(pipeline *p, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_normal_scratch scratch = {.regex = nmrt_regex_scratch_new()};
     if (!scratch.regex)
@@ -197,7 +197,7 @@ static nmrt_status read_added(pipeline *p, const nmrt_json *doc, int node, nmrt_
     return status;
 }
 
-static nmrt_status refuse(const nmrt_json *doc, const char *key, nmrt_error *e)
+static nmrt_status refuse(const nm_json *doc, const char *key, nmrt_error *e)
 {
     if (nmrt_field_absent(doc, 0, key))
         return NMRT_OK;
@@ -218,14 +218,14 @@ static nmrt_status check_ids(const pipeline *p, const nmrt_ids *ids, nmrt_error 
 // A part of the file by its key; a failure names it.
 #define READ(key, call)                                                                            \
     do {                                                                                           \
-        int node = nmrt_json_get(doc, 0, key);                                                     \
+        int node = nm_json_get(doc, 0, key);                                                       \
         nmrt_error why;                                                                            \
         nmrt_status status_ = call;                                                                \
         if (status_ != NMRT_OK)                                                                    \
             return nmrt_fail(e, status_, key ": %s", why.text);                                    \
     } while (0)
 
-static nmrt_status read_parts(pipeline *p, const nmrt_json *doc, nmrt_error *e)
+static nmrt_status read_parts(pipeline *p, const nm_json *doc, nmrt_error *e)
 {
     NMRT_TRY(refuse(doc, "truncation", e));
     NMRT_TRY(refuse(doc, "padding", e));
@@ -244,10 +244,10 @@ static nmrt_status read_parts(pipeline *p, const nmrt_json *doc, nmrt_error *e)
 
 static nmrt_status read_text(pipeline *p, const char *text, size_t n, nmrt_error *e)
 {
-    nmrt_json doc;
+    nm_json doc;
     NMRT_TRY(nmrt_json_parse(&doc, text, n, e));
     nmrt_status status = read_parts(p, &doc, e);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     return status;
 }
 

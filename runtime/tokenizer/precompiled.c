@@ -42,8 +42,7 @@ static bool decode_base64(nmrt_text *t)
     return n % 4 != 1;
 }
 
-nmrt_status nmrt_precompiled_read(nmrt_normal_step *s, const nmrt_json *doc, int node,
-                                  nmrt_error *e)
+nmrt_status nmrt_precompiled_read(nmrt_normal_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     nmrt_text blob = {0};
     nmrt_status status = nmrt_field_text(doc, node, "precompiled_charsmap", &blob, e);

@@ -44,14 +44,14 @@ nmrt_word_piece nmrt_pieces_get(const nmrt_pieces *p, size_t i)
 
 // --- lists of steps ------------------------------------------------------------------------------
 
-nmrt_status nmrt_speller_read(nmrt_speller *s, const nmrt_json *doc, int node, nmrt_error *e)
+nmrt_status nmrt_speller_read(nmrt_speller *s, const nm_json *doc, int node, nmrt_error *e)
 {
-    if (node < 0 || doc->node[node].kind == NMRT_JSON_NULL)
+    if (node < 0 || doc->node[node].kind == NM_JSON_NULL)
         return NMRT_OK;
     nmrt_type_name name = nmrt_field_type(doc, node);
     if (strcmp(name.s, "Sequence") == 0) {
-        int list = nmrt_json_get(doc, node, "decoders");
-        for (int i = nmrt_json_first(doc, list); i >= 0; i = doc->node[i].next)
+        int list = nm_json_get(doc, node, "decoders");
+        for (int i = nm_json_first(doc, list); i >= 0; i = doc->node[i].next)
             NMRT_TRY(nmrt_speller_read(s, doc, i, e));
         return NMRT_OK;
     }

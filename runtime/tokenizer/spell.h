@@ -24,7 +24,7 @@ typedef struct nmrt_speller { // zero-initialised: a space between pieces, as th
     int n;
 } nmrt_speller;
 
-nmrt_status nmrt_speller_read(nmrt_speller *s, const nmrt_json *doc, int node, nmrt_error *e);
+nmrt_status nmrt_speller_read(nmrt_speller *s, const nm_json *doc, int node, nmrt_error *e);
 void nmrt_speller_release(nmrt_speller *s);
 // Appends the text of the pieces, which are used up, to `out`.
 nmrt_status nmrt_spell(const nmrt_speller *s, nmrt_pieces *pieces, nmrt_text *out, nmrt_error *e);

@@ -83,7 +83,7 @@ static nmrt_status spell_fuse(const nmrt_spelling *s, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status read_metaspace(nmrt_spell_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_metaspace(nmrt_spell_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     bool prepends = true;
     NMRT_TRY(nmrt_field_text(doc, node, "replacement", &s->content, e));
@@ -111,7 +111,7 @@ static nmrt_status spell_metaspace(const nmrt_spelling *s, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status read_replace(nmrt_spell_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_replace(nmrt_spell_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_pattern_read(&s->pattern, doc, node, "pattern", e));
     return nmrt_field_text(doc, node, "content", &s->content, e);
@@ -138,7 +138,7 @@ static nmrt_status spell_replace(const nmrt_spelling *s, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status read_strip(nmrt_spell_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_strip(nmrt_spell_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_field_text(doc, node, "content", &s->content, e));
     NMRT_TRY(nmrt_field_int(doc, node, "start", &s->start, e));
@@ -164,7 +164,7 @@ static nmrt_status spell_strip(const nmrt_spelling *s, nmrt_error *e)
     return NMRT_OK;
 }
 
-static nmrt_status read_bpe(nmrt_spell_step *s, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_bpe(nmrt_spell_step *s, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_field_text(doc, node, "suffix", &s->content, e));
     s->pattern.literal = s->content;

@@ -14,7 +14,7 @@ typedef struct nmrt_spelling { // a step at work
 typedef struct nmrt_spell_type {
     const char *name;
     // Reads what the file says of the step; NULL: nothing.
-    nmrt_status (*read)(nmrt_spell_step *s, const nmrt_json *doc, int node, nmrt_error *e);
+    nmrt_status (*read)(nmrt_spell_step *s, const nm_json *doc, int node, nmrt_error *e);
     nmrt_status (*apply)(const nmrt_spelling *s, nmrt_error *e);
 } nmrt_spell_type;
 

@@ -23,24 +23,13 @@ typedef struct unigram {
 
 // --- reading -------------------------------------------------------------------------------------
 
-static bool read_score(const nmrt_json *doc, int node, double *score)
-{
-    char digits[64], *end;
-    const nmrt_json_node *number = node < 0 ? NULL : &doc->node[node];
-    if (!number || number->kind != NMRT_JSON_NUMBER || number->n_text >= sizeof digits)
-        return false;
-    memcpy(digits, number->text, number->n_text);
-    digits[number->n_text] = 0;
-    *score = strtod(digits, &end);
-    return !*end && isfinite(*score);
-}
-
 // ["piece", score]; its id is its place in the list.
-static nmrt_status read_piece(unigram *u, const nmrt_json *doc, int node, int64_t id, nmrt_error *e)
+static nmrt_status read_piece(unigram *u, const nm_json *doc, int node, int64_t id, nmrt_error *e)
 {
-    int text = nmrt_json_first(doc, node), score = text < 0 ? -1 : doc->node[text].next;
+    int text = nm_json_first(doc, node), score = text < 0 ? -1 : doc->node[text].next;
     nmrt_text piece = {0};
-    if (!read_score(doc, score, &u->score[id]) || doc->node[score].next >= 0)
+    if (!nm_json_real(doc, score, &u->score[id]) || !isfinite(u->score[id]) ||
+        doc->node[score].next >= 0)
         return nmrt_fail(e, NMRT_CORRUPT, "vocab: entry %lld is not a piece with its score",
                          (long long)id);
     nmrt_text_add_bytes(&piece, "", 0); // an empty piece has an address, too
@@ -52,18 +41,18 @@ static nmrt_status read_piece(unigram *u, const nmrt_json *doc, int node, int64_
     return status;
 }
 
-static nmrt_status read_vocabulary(unigram *u, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_vocabulary(unigram *u, const nm_json *doc, int node, nmrt_error *e)
 {
-    int vocab = nmrt_json_get(doc, node, "vocab");
+    int vocab = nm_json_get(doc, node, "vocab");
     int64_t n = 0, id = 0;
-    if (vocab < 0 || doc->node[vocab].kind != NMRT_JSON_ARRAY)
+    if (vocab < 0 || doc->node[vocab].kind != NM_JSON_ARRAY)
         return nmrt_fail(e, NMRT_CORRUPT, "vocab is not a list");
-    for (int i = nmrt_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
+    for (int i = nm_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
         n++;
     u->score = calloc((size_t)n + 1, sizeof *u->score);
     if (!u->score)
         return nmrt_fail(e, NMRT_WORLD, "no memory for %lld pieces", (long long)n);
-    for (int i = nmrt_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
+    for (int i = nm_json_first(doc, vocab); i >= 0; i = doc->node[i].next)
         NMRT_TRY(read_piece(u, doc, i, id++, e));
     u->model.count = n;
     return NMRT_OK;
@@ -91,7 +80,7 @@ static void find_bytes(unigram *u)
     }
 }
 
-static nmrt_status read_model(nmrt_word_model *m, const nmrt_json *doc, int node, nmrt_error *e)
+static nmrt_status read_model(nmrt_word_model *m, const nm_json *doc, int node, nmrt_error *e)
 {
     unigram *u = (unigram *)m;
     u->least = INFINITY;

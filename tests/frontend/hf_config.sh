@@ -26,7 +26,7 @@ says() { # says MODEL CONFIG MESSAGE [OPTION...]: that is all it says
     shift 3
     nemocc "$model" --hf-config "$config" --check "$@" >"$scratch/out" 2>&1
     grep -E '(error|warning): |^nemocc: ' "$scratch/out" | sed "s|^$config:||" >"$scratch/got"
-    printf '%s\n' "$want" | diff -u --label expected --label got - "$scratch/got" || fail "$model $config $*"
+    printf '%s\n' "$want" | sed '/^$/d' | diff -u --label expected --label got - "$scratch/got" || fail "$model $config $*"
 }
 
 at() { # at MODEL TEXT: the place of that text's first line
@@ -67,9 +67,13 @@ says gpt2 "$(changed gpt2 's/768/"768"/')" '3:28: error: "n_embd" is "768", and 
 
 says llama3 "$(changed llama 's/500000.0/Infinity/')" '23:17: error: "rope_theta" sets '"'theta'"', and is not finite [map-5]'
 
+says gpt2 "$(changed gpt2 's/"n_embd"/"n\\u005fembd"/')" ''
+says gpt2 "$(changed gpt2 's/"n_embd": 768/"n_embd": 1, "n_embd": 768/')" ''
+says gpt2 "$(changed gpt2 's/768/"7\\u00008"/')" '3:28: error: "n_embd" is "7\u00008", and sets '"'d'"' ('"$(at gpt2 'd = 768')"'), which is a number [map-5]'
+
 # What is no config.json.
 printf '{"n_embd": 768,' >"$scratch/cut.json"
-says gpt2 "$scratch/cut.json" '1:16: error: this is not JSON: expected a string'
+says gpt2 "$scratch/cut.json" '1:16: error: this is not JSON: a key was expected'
 printf '[1]' >"$scratch/list.json"
 says gpt2 "$scratch/list.json" '1:1: error: a config.json is an object [map-5]'
 says lstm config/gpt2.json 'nemocc: error: lstm has no weights map with a config block, by which --hf-config is read [map-5]'

@@ -24,7 +24,7 @@ static void check(const nmrt_stored_list *list)
         abort();
 }
 
-static void read_pieces(const nmrt_json *doc, int node)
+static void read_pieces(const nm_json *doc, int node)
 {
     nmrt_stored_list list = {0};
     nmrt_error e;
@@ -33,21 +33,21 @@ static void read_pieces(const nmrt_json *doc, int node)
         nmrt_stored_check(&list, &whole, "w", &e) == NMRT_OK)
         check(&list);
     for (int i = 0; i < list.n; i++)
-        for (int k = nmrt_json_first(doc, list.at[i].checksums); k >= 0; k = doc->node[k].next)
+        for (int k = nm_json_first(doc, list.at[i].checksums); k >= 0; k = doc->node[k].next)
             (void)nmrt_checksum_read(doc, k, &hash);
     free(list.at);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error e;
     char mesh[64];
     if (nmrt_json_parse(&doc, (const char *)bytes, n, &e) != NMRT_OK)
         return 0;
     read_pieces(&doc, 0);
-    read_pieces(&doc, nmrt_json_get(&doc, 0, "pieces"));
+    read_pieces(&doc, nm_json_get(&doc, 0, "pieces"));
     nmrt_index_print_mesh(&(nmrt_index){.doc = doc}, mesh);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     return 0;
 }

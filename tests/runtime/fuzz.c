@@ -9,20 +9,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 static void read_json(const uint8_t *bytes, size_t n)
 {
-    nmrt_json doc;
+    nm_json doc;
     nmrt_error e;
     if (nmrt_json_parse(&doc, (const char *)bytes, n, &e) != NMRT_OK)
         return;
     for (int i = 0; i < doc.n; i++) {
         char s[32];
         int64_t x;
-        nmrt_json_string(&doc, i, s, sizeof s);
-        nmrt_json_int(&doc, i, &x);
-        nmrt_json_get(&doc, i, "key");
+        nm_json_string(&doc, i, s, sizeof s);
+        nm_json_int(&doc, i, &x);
+        nm_json_get(&doc, i, "key");
         if (doc.node[i].next >= doc.n || doc.node[i].first >= doc.n)
             abort();
     }
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
 }
 
 static void read_safetensors(const uint8_t *bytes, size_t n)

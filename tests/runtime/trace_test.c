@@ -36,15 +36,15 @@ static int count(const char *path, const char *name)
 {
     nmrt_error e;
     nmrt_map map;
-    nmrt_json doc;
+    nm_json doc;
     char has[100];
     int n = 0;
     CHECK(nmrt_map_open(&map, path, &e) == NMRT_OK);
     if (nmrt_json_parse(&doc, (const char *)map.at, map.n, &e) == NMRT_OK) {
-        for (int i = nmrt_json_first(&doc, 0); i >= 0; i = doc.node[i].next)
-            n += nmrt_json_string(&doc, nmrt_json_get(&doc, i, "name"), has, sizeof has) &&
+        for (int i = nm_json_first(&doc, 0); i >= 0; i = doc.node[i].next)
+            n += nm_json_string(&doc, nm_json_get(&doc, i, "name"), has, sizeof has) &&
                  strcmp(has, name) == 0;
-        nmrt_json_release(&doc);
+        nm_json_release(&doc);
     } else
         n = -1;
     nmrt_map_close(&map);

@@ -41,24 +41,24 @@ static nmrt_status run(nmrt_train_tokenizer o, const char *corpus, nmrt_error *e
 static void add_string(nmrt_text *out, const char *text, size_t n)
 {
     char piece[512];
-    CHECK(nmrt_json_unquote(text, n, piece, sizeof piece));
+    CHECK(nm_json_unquote(text, n, piece, sizeof piece));
     nmrt_text_add(out, " %s", piece);
 }
 
-static void add_model(nmrt_text *out, const nmrt_json *doc)
+static void add_model(nmrt_text *out, const nm_json *doc)
 {
-    int model = nmrt_json_get(doc, 0, "model"), merges = nmrt_json_get(doc, model, "merges");
+    int model = nm_json_get(doc, 0, "model"), merges = nm_json_get(doc, model, "merges");
     int64_t id = 0, next = 0;
-    for (int i = nmrt_json_first(doc, nmrt_json_get(doc, model, "vocab")); i >= 0;
+    for (int i = nm_json_first(doc, nm_json_get(doc, model, "vocab")); i >= 0;
          i = doc->node[i].next) {
-        CHECK(nmrt_json_int(doc, i, &id) && id == next++);
+        CHECK(nm_json_int(doc, i, &id) && id == next++);
         nmrt_text_add(out, "v");
         add_string(out, doc->node[i].key, doc->node[i].n_key);
         nmrt_text_add(out, "\n");
     }
-    for (int i = nmrt_json_first(doc, merges); i >= 0; i = doc->node[i].next) {
+    for (int i = nm_json_first(doc, merges); i >= 0; i = doc->node[i].next) {
         nmrt_text_add(out, "m");
-        for (int k = nmrt_json_first(doc, i); k >= 0; k = doc->node[k].next)
+        for (int k = nm_json_first(doc, i); k >= 0; k = doc->node[k].next)
             add_string(out, doc->node[k].text, doc->node[k].n_text);
         nmrt_text_add(out, "\n");
     }
@@ -68,7 +68,7 @@ static bool wrote(const char *fixture)
 {
     nmrt_error e;
     nmrt_map want, got;
-    nmrt_json doc;
+    nm_json doc;
     nmrt_text text = {0};
     CHECK(nmrt_map_open(&want, fixture, &e) == NMRT_OK);
     CHECK(nmrt_map_open(&got, in_folder("t.json"), &e) == NMRT_OK);
@@ -76,7 +76,7 @@ static bool wrote(const char *fixture)
     add_model(&text, &doc);
     bool same = text.n == want.n && memcmp(text.at, want.at, want.n) == 0;
     nmrt_text_release(&text);
-    nmrt_json_release(&doc);
+    nm_json_release(&doc);
     nmrt_map_close(&want);
     nmrt_map_close(&got);
     return same;

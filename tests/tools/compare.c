@@ -54,15 +54,15 @@ static tensor read_tensor(const nmrt_index *x, const char *folder, int node)
     tensor t = {.n = 1};
     nmrt_stored_list pieces = {0};
     nmrt_error e;
-    int shape = nmrt_json_get(&x->doc, node, "shape");
-    for (int i = nmrt_json_first(&x->doc, shape); i >= 0; i = x->doc.node[i].next) {
-        nmrt_json_int(&x->doc, i, &t.shape[t.rank]);
+    int shape = nm_json_get(&x->doc, node, "shape");
+    for (int i = nm_json_first(&x->doc, shape); i >= 0; i = x->doc.node[i].next) {
+        nm_json_int(&x->doc, i, &t.shape[t.rank]);
         t.n *= t.shape[t.rank++];
     }
     nmrt_box whole = {.rank = t.rank};
     memcpy(whole.n, t.shape, sizeof t.shape);
-    if (nmrt_stored_read(&pieces, &x->doc, nmrt_json_get(&x->doc, node, "pieces"),
-                         nmrt_json_get(&x->doc, node, "checksum"), &whole, 4, &e))
+    if (nmrt_stored_read(&pieces, &x->doc, nm_json_get(&x->doc, node, "pieces"),
+                         nm_json_get(&x->doc, node, "checksum"), &whole, 4, &e))
         give_up(&e);
     t.at = calloc((size_t)t.n + 1, sizeof *t.at);
     for (int i = 0; i < pieces.n; i++)
@@ -95,9 +95,9 @@ static double distance(const tensor *a, const tensor *b, double zero)
 static int find_tensor(const nmrt_index *x, const char *name)
 {
     char path[NMRT_MAX_TENSOR_NAME];
-    int list = nmrt_json_get(&x->doc, 0, "tensors");
-    for (int i = nmrt_json_first(&x->doc, list); i >= 0; i = x->doc.node[i].next)
-        if (nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, i, "path"), path, sizeof path) &&
+    int list = nm_json_get(&x->doc, 0, "tensors");
+    for (int i = nm_json_first(&x->doc, list); i >= 0; i = x->doc.node[i].next)
+        if (nm_json_string(&x->doc, nm_json_get(&x->doc, i, "path"), path, sizeof path) &&
             strcmp(path, name) == 0)
             return i;
     return -1;
@@ -121,8 +121,8 @@ static int next_tensor(const nmrt_index *x, int node, const char *prefix,
                        char name[NMRT_MAX_TENSOR_NAME])
 {
     for (; node >= 0; node = x->doc.node[node].next)
-        if (nmrt_json_string(&x->doc, nmrt_json_get(&x->doc, node, "path"), name,
-                             NMRT_MAX_TENSOR_NAME) &&
+        if (nm_json_string(&x->doc, nm_json_get(&x->doc, node, "path"), name,
+                           NMRT_MAX_TENSOR_NAME) &&
             strncmp(name, prefix, strlen(prefix)) == 0)
             break;
     return node;
@@ -130,7 +130,7 @@ static int next_tensor(const nmrt_index *x, int node, const char *prefix,
 
 static int first_tensor(const nmrt_index *x)
 {
-    return nmrt_json_first(&x->doc, nmrt_json_get(&x->doc, 0, "tensors"));
+    return nm_json_first(&x->doc, nm_json_get(&x->doc, 0, "tensors"));
 }
 
 static double norm_of_all(const nmrt_index *x, const char *folder, const char *prefix)

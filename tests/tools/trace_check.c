@@ -32,7 +32,7 @@ typedef struct rank {
 } rank;
 
 typedef struct check {
-    nmrt_json doc;
+    nm_json doc;
     event *span;
     int n_spans, n_functions;
     int64_t ranks;
@@ -55,14 +55,14 @@ static _Noreturn void fail(const char *fmt, ...)
 
 static void text(const check *c, int node, const char *key, char *out, size_t cap)
 {
-    if (!nmrt_json_string(&c->doc, nmrt_json_get(&c->doc, node, key), out, cap))
+    if (!nm_json_string(&c->doc, nm_json_get(&c->doc, node, key), out, cap))
         fail("an event without %s", key);
 }
 
 static int64_t whole(const check *c, int node, const char *key)
 {
     int64_t n;
-    if (!nmrt_json_int(&c->doc, nmrt_json_get(&c->doc, node, key), &n) || n < 0)
+    if (!nm_json_int(&c->doc, nm_json_get(&c->doc, node, key), &n) || n < 0)
         fail("an event without a number %s", key);
     return n;
 }
@@ -70,7 +70,7 @@ static int64_t whole(const check *c, int node, const char *key)
 // Microseconds with three places, as whole nanoseconds.
 static int64_t nanoseconds(const check *c, int node, const char *key)
 {
-    int at = nmrt_json_get(&c->doc, node, key);
+    int at = nm_json_get(&c->doc, node, key);
     long long us;
     int ns, n = 0;
     if (at < 0 || sscanf(c->doc.node[at].text, "%lld.%3d%n", &us, &ns, &n) != 2 || us < 0 ||
@@ -99,7 +99,7 @@ static void read_span(check *c, int node, event *x)
     text(c, node, "cat", x->kind, sizeof x->kind);
     x->begin = nanoseconds(c, node, "ts");
     x->end = x->begin + nanoseconds(c, node, "dur");
-    x->has_model = nmrt_json_get(&c->doc, nmrt_json_get(&c->doc, node, "args"), "model") >= 0;
+    x->has_model = nm_json_get(&c->doc, nm_json_get(&c->doc, node, "args"), "model") >= 0;
     if (!rank_of(c, x)->named || !rank_of(c, x)->track_named[x->track])
         fail("'%s': its rank or track has no name yet", x->name);
     c->span[c->n_spans++] = *x;
@@ -109,9 +109,9 @@ static void read_events(check *c)
 {
     char phase[8];
     c->span = calloc((size_t)c->doc.n + 1, sizeof *c->span);
-    if (!c->span || c->doc.node[0].kind != NMRT_JSON_ARRAY)
+    if (!c->span || c->doc.node[0].kind != NM_JSON_ARRAY)
         fail("the file is no array of events");
-    for (int i = nmrt_json_first(&c->doc, 0); i >= 0; i = c->doc.node[i].next) {
+    for (int i = nm_json_first(&c->doc, 0); i >= 0; i = c->doc.node[i].next) {
         event x = {0};
         text(c, i, "name", x.name, sizeof x.name);
         text(c, i, "ph", phase, sizeof phase);
@@ -250,7 +250,7 @@ int main(int argc, char **argv)
     read_events(&c);
     check_spans(&c);
     print(&c);
-    nmrt_json_release(&c.doc);
+    nm_json_release(&c.doc);
     free(c.span);
     free(at);
     return 0;
