@@ -47,7 +47,7 @@ static nmrt_status add_document(work *w, const nmrt_document *d, nmrt_error *e)
     nmrt_batch *b = w->batch;
     size_t ids = b->ids.n, lengths = b->lengths.n;
     int64_t bad = b->bad.n;
-    NMRT_TRY(nmrt_texts_of(&b->chunk, d, &w->rules->texts, add_text, w, &b->bad, e));
+    NMRT_TRY(nmrt_document_texts(&b->chunk, d, &w->rules->texts, add_text, w, &b->bad, e));
     if (b->bad.n == bad) {
         end_document(w, ids);
         return NMRT_OK;

@@ -2,8 +2,8 @@
 #ifndef NMRT_CORPUS_BATCH_H
 #define NMRT_CORPUS_BATCH_H
 
+#include "runtime/corpus/document_texts.h"
 #include "runtime/corpus/indexed.h"
-#include "runtime/corpus/texts.h"
 #include "runtime/tokenizer/tokenizer.h"
 
 typedef struct nmrt_batch_rules { // how texts become tokens

@@ -75,7 +75,7 @@ static nmrt_status add_documents(const counting *k, worker *w, item *x, nmrt_err
     nmrt_documents documents = {.chunk = &x->chunk};
     nmrt_document d;
     for (; nmrt_documents_next(&documents, &d); x->texts++)
-        NMRT_TRY(nmrt_texts_of(&x->chunk, &d, &k->c->rules, add_text, w, &x->bad, e));
+        NMRT_TRY(nmrt_document_texts(&x->chunk, &d, &k->c->rules, add_text, w, &x->bad, e));
     return NMRT_OK;
 }
 

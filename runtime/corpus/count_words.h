@@ -2,8 +2,8 @@
 #ifndef NMRT_CORPUS_COUNT_WORDS_H
 #define NMRT_CORPUS_COUNT_WORDS_H
 
+#include "runtime/corpus/document_texts.h"
 #include "runtime/corpus/meter.h"
-#include "runtime/corpus/texts.h"
 #include "runtime/tokenizer/counts.h"
 #include "runtime/tokenizer/cut.h"
 

@@ -1,7 +1,7 @@
 // The texts of documents: of JSONL those of one member of a line, else the document itself; and
 // what becomes of lines that are not what they should be.
-#ifndef NMRT_CORPUS_TEXTS_H
-#define NMRT_CORPUS_TEXTS_H
+#ifndef NMRT_CORPUS_DOCUMENT_TEXTS_H
+#define NMRT_CORPUS_DOCUMENT_TEXTS_H
 
 #include "runtime/corpus/reader.h"
 
@@ -19,8 +19,8 @@ typedef nmrt_status (*nmrt_take_text)(void *taker, const char *text, size_t n, n
 
 // Gives each text of the chunk's document to `take`, in order. A failure says where the document
 // is. One that is left out is counted in `bad`; texts before its bad one were given.
-nmrt_status nmrt_texts_of(const nmrt_chunk *chunk, const nmrt_document *d,
-                          const nmrt_texts_rules *rules, nmrt_take_text take, void *taker,
-                          nmrt_bad_lines *bad, nmrt_error *e);
+nmrt_status nmrt_document_texts(const nmrt_chunk *chunk, const nmrt_document *d,
+                                const nmrt_texts_rules *rules, nmrt_take_text take, void *taker,
+                                nmrt_bad_lines *bad, nmrt_error *e);
 
 #endif

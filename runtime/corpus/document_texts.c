@@ -1,5 +1,5 @@
 // Lines of JSONL and plain documents, to whoever takes their texts.
-#include "runtime/corpus/texts.h"
+#include "runtime/corpus/document_texts.h"
 
 #include "runtime/corpus/line.h"
 
@@ -20,9 +20,9 @@ static nmrt_status give_line(const nmrt_document *d, const char *key, nmrt_take_
     return status;
 }
 
-nmrt_status nmrt_texts_of(const nmrt_chunk *chunk, const nmrt_document *d,
-                          const nmrt_texts_rules *rules, nmrt_take_text take, void *taker,
-                          nmrt_bad_lines *bad, nmrt_error *e)
+nmrt_status nmrt_document_texts(const nmrt_chunk *chunk, const nmrt_document *d,
+                                const nmrt_texts_rules *rules, nmrt_take_text take, void *taker,
+                                nmrt_bad_lines *bad, nmrt_error *e)
 {
     nmrt_error why;
     bool json = chunk->rule == NMRT_DOCUMENTS_JSONL;
