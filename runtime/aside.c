@@ -16,6 +16,14 @@ static bool is_name(const char *path)
     return *last && strcmp(last, ".") != 0 && strcmp(last, "..") != 0;
 }
 
+nmrt_status nmrt_aside_refuse(const char *aside, nmrt_error *e)
+{
+    return nmrt_fail(e, NMRT_WORLD,
+                     "%s is there already: a run that was killed has left it, one writes it now, "
+                     "or it is another program's: remove it, or write elsewhere",
+                     aside);
+}
+
 static nmrt_status name_aside(char aside[NMRT_PATH], const char *path, nmrt_error *e)
 {
     char name[NMRT_PATH];
@@ -28,12 +36,7 @@ static nmrt_status name_aside(char aside[NMRT_PATH], const char *path, nmrt_erro
                          "yet, as out",
                          path);
     NMRT_TRY(nmrt_path_append(aside, name, ".part", e));
-    if (nmrt_path_exists(aside))
-        return nmrt_fail(e, NMRT_WORLD,
-                         "%s is there already: a run that was killed has left it, one writes it "
-                         "now, or it is another program's: remove it, or write elsewhere",
-                         aside);
-    return NMRT_OK;
+    return nmrt_path_exists(aside) ? nmrt_aside_refuse(aside, e) : NMRT_OK;
 }
 
 nmrt_status nmrt_aside_file(char aside[NMRT_PATH], const char *path, nmrt_error *e)

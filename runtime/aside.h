@@ -12,6 +12,8 @@
 // all but an empty one.
 nmrt_status nmrt_aside_file(char aside[NMRT_PATH], const char *path, nmrt_error *e);
 nmrt_status nmrt_aside_folder(char aside[NMRT_PATH], const char *path, nmrt_error *e);
+// What to say of one that is there.
+nmrt_status nmrt_aside_refuse(const char *aside, nmrt_error *e);
 // Makes the folder, which nobody else has made, and those above it.
 nmrt_status nmrt_aside_make(const char *aside, nmrt_error *e);
 // Gives it its name, which it has after a power cut, too, if what it holds has been synced.

@@ -3,6 +3,8 @@
 // memory stays flat whatever the size of the corpus.
 #include "runtime/corpus/indexed.h"
 
+#include "runtime/aside.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,15 +64,28 @@ static nmrt_status open_parts(nmrt_indexed_writer *w, const char *prefix, nmrt_t
     return open_part(&w->sequences, p.sequences, how, e);
 }
 
-// Parts with a journal are work that somebody means to go on with. Asked while they are locked.
-static nmrt_status check_journal(const paths *p, nmrt_error *e)
+static bool is_empty(int fd) { return lseek(fd, 0, SEEK_END) == 0; }
+
+// Parts with a journal are work that somebody means to go on with; others may be anybody's
+// (aside.h). Asked while they are locked.
+static nmrt_status check_parts(const nmrt_indexed_writer *w, const paths *p, nmrt_error *e)
 {
-    if (!nmrt_path_exists(p->journal))
+    if (nmrt_path_exists(p->journal))
+        return nmrt_fail(e, NMRT_WORLD,
+                         "%s is of a tokenize that was interrupted: give its command to go on, "
+                         "with --fresh to begin anew, or write elsewhere",
+                         p->journal);
+    const char *there = !is_empty(w->bin)               ? p->bin_part
+                        : !is_empty(w->sequences)       ? p->sequences
+                        : nmrt_path_exists(p->idx_part) ? p->idx_part
+                                                        : NULL;
+    if (!there)
         return NMRT_OK;
-    return nmrt_fail(e, NMRT_WORLD,
-                     "%s is of a tokenize that was interrupted: give its command to go on, with "
-                     "--fresh to begin anew, or write elsewhere",
-                     p->journal);
+    if (is_empty(w->bin)) // made with this writer
+        unlink(p->bin_part);
+    if (is_empty(w->sequences))
+        unlink(p->sequences);
+    return nmrt_aside_refuse(there, e);
 }
 
 nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
@@ -84,7 +99,7 @@ nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt
                          nmrt_path_exists(p.bin) ? p.bin : p.idx);
     nmrt_status status = open_parts(w, prefix, type, O_CREAT, e);
     if (status == NMRT_OK && !fresh)
-        status = check_journal(&p, e);
+        status = check_parts(w, &p, e);
     if (status == NMRT_OK)
         status = nmrt_indexed_cut(w, (nmrt_indexed_mark){0}, e); // not before they are locked
     if (status != NMRT_OK)
@@ -252,33 +267,14 @@ static nmrt_status write_index(const nmrt_indexed_writer *w, const paths *p, nmr
     return o.status;
 }
 
-static nmrt_status sync_folder_of(const char *path, nmrt_error *e)
-{
-    char folder[NMRT_PATH];
-    NMRT_TRY(nmrt_path_append(folder, path, "", e));
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0; // "/a" lies in "/"
-    return nmrt_dir_sync(slash ? folder : ".", e);
-}
-
-static nmrt_status rename_part(const char *from, const char *to, nmrt_error *e)
-{
-    if (rename(from, to))
-        return nmrt_fail_errno(e, "cannot rename %s to %s", from, to);
-    return NMRT_OK;
-}
-
 nmrt_status nmrt_indexed_finish(nmrt_indexed_writer *w, nmrt_error *e)
 {
     paths p;
     NMRT_TRY(name_files(&p, w->prefix, e));
     NMRT_TRY(nmrt_indexed_sync(w, e));
     NMRT_TRY(write_index(w, &p, e));
-    NMRT_TRY(rename_part(p.idx_part, p.idx, e));
-    NMRT_TRY(sync_folder_of(p.idx, e)); // before .bin, which says that all is done
-    NMRT_TRY(rename_part(p.bin_part, p.bin, e));
-    NMRT_TRY(sync_folder_of(p.bin, e));
+    NMRT_TRY(nmrt_aside_place(p.idx_part, p.idx, e)); // before .bin, which says that all is done
+    NMRT_TRY(nmrt_aside_place(p.bin_part, p.bin, e));
     nmrt_indexed_abandon(w);
     return nmrt_indexed_clean(w->prefix, e);
 }

@@ -168,7 +168,7 @@ static nmrt_status open_job(job *j, nmrt_error *e)
     j->read_before = nmrt_corpus_total(o->path, (int)j->done.place.file);
     j->meter = nmrt_meter_start(j->out, nmrt_corpus_total(o->path, o->n_paths),
                                 j->read_before + j->done.place.byte);
-    j->journalled = nmrt_seconds();
+    j->journalled = nmrt_seconds() - o->journal_every; // the first batch is noted at once
     return NMRT_OK;
 }
 

@@ -82,6 +82,13 @@ same "$work/both" "$work/twice"
 fails 2 'is of uint16, and the set before it of int32' nemocc-data merge --out "$work/x2" "$work/whole" $here/nasty
 fails 1 'File too large' bash -c 'ulimit -f 100; exec nemocc-data merge "$@"' - --out "$work/x2" "$work/whole"
 nothing "$work"/x2.*
+echo mine >"$work/x2.sequences.part"
+fails 1 'x2.sequences.part is there already' nemocc-data merge --out "$work/x2" "$work/whole"
+fails 1 'x2.sequences.part is there already' nemocc-data tokenize "${gpt2[@]}" --out "$work/x2" $here/nasty.jsonl
+nothing "$work/x2.bin.part"
+grep -q mine "$work/x2.sequences.part"
+nemocc-data tokenize "${gpt2[@]}" --fresh --out "$work/x2" $here/nasty.jsonl >/dev/null
+same "$work/x2" $here/nasty
 
 # and it is trained on
 "${NEMOCC_BUILD:-build}/runtime/fake" --data "$work/whole" --steps 2 --seq 16 --threads 1 | grep -q 'done at step 2 of 2'
