@@ -43,8 +43,9 @@ nmrt_status nmrt_aside_file(char aside[NMRT_PATH], const char *path, nmrt_error 
 {
     struct stat st;
     NMRT_TRY(name_aside(aside, path, e));
-    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return nmrt_fail(e, NMRT_USAGE, "%s is a folder: give the name of a file", path);
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+        return nmrt_fail(e, NMRT_USAGE, "%s is there already, and is no plain file: give another",
+                         path);
     return NMRT_OK;
 }
 

@@ -1,15 +1,15 @@
 // What is written whole or not at all grows under a name of its own, NAME.part, and gets its name
 // by one rename. Where a user names it, a NAME.part that is there is refused: nothing tells what a
-// kill has left from another program's file. In a folder that the run has locked (--save) it is
-// known to be the run's own, and goes.
+// kill has left from another program's file. It is known to be the run's own, and goes, in a folder
+// that the run has locked (--save), and where a journal tells of it (corpora).
 #ifndef NMRT_ASIDE_H
 #define NMRT_ASIDE_H
 
 #include "runtime/file.h"
 
 // path.part of a file or a folder to write. Fails where it is there already, or where `path` is no
-// name (".", "/") or has something that a rename cannot replace: for a file a folder, for a folder
-// all but an empty one.
+// name (".", "/"), or is what a rename may not replace: for a file what is none, as a folder or
+// /dev/null, for a folder all but an empty one.
 nmrt_status nmrt_aside_file(char aside[NMRT_PATH], const char *path, nmrt_error *e);
 nmrt_status nmrt_aside_folder(char aside[NMRT_PATH], const char *path, nmrt_error *e);
 // What to say of one that is there.

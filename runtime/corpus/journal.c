@@ -1,6 +1,7 @@
 // The journal of a run: one JSON object in a small file.
 #include "runtime/corpus/journal.h"
 
+#include "runtime/aside.h"
 #include "runtime/json.h"
 
 #include <errno.h>
@@ -47,9 +48,7 @@ nmrt_status nmrt_corpus_journal_write(const nmrt_corpus_journal *j, const char *
     nmrt_status status = text.failed ? nmrt_fail(e, NMRT_WORLD, "no memory for the journal")
                                      : nmrt_file_create(fresh, text.at, text.n, e);
     nmrt_text_release(&text);
-    if (status == NMRT_OK && rename(fresh, path))
-        status = nmrt_fail_errno(e, "cannot rename %s to %s", fresh, path);
-    return status;
+    return status == NMRT_OK ? nmrt_aside_place(fresh, path, e) : status;
 }
 
 // --- reading -------------------------------------------------------------------------------------

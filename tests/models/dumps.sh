@@ -66,5 +66,5 @@ refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec 
 echo mine >"$work/no.part"
 refuse 1 '/no.part is there already' "${evaluate[@]}" --dump-logits "$work/no"
 refuse 1 '/no.part is there already' "${step[@]}" --dump-gradients "$work/no"
-refuse 2 'is a folder: give the name of a file' "${step[@]}" --dump-gradients "$work"
+refuse 2 'is there already, and is no plain file' "${step[@]}" --dump-gradients "$work"
 grep -q mine "$work/no.part"

@@ -41,6 +41,7 @@ static void test_others(void)
     CHECK(nmrt_aside_file(aside, "file", &e) == NMRT_OK);
     CHECK(nmrt_aside_folder(aside, "file", &e) == NMRT_USAGE);
     CHECK(nmrt_aside_file(aside, root, &e) == NMRT_USAGE);
+    CHECK(nmrt_aside_file(aside, "/dev/null", &e) == NMRT_USAGE); // a rename would take its place
     CHECK(nmrt_aside_folder(aside, root, &e) == NMRT_USAGE);
 }
 
