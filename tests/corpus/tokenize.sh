@@ -67,8 +67,10 @@ fails 1 'input was 3 files .*and now it is 1 file .*--fresh' nemocc-data tokeniz
 fails 1 'full.journal.part is of a tokenize that was interrupted' nemocc-data merge --out "$work/full" $here/nasty
 fails 1 'full.journal.part is of a tokenize that was interrupted' nemocc-data tokenize "${lines[@]}" --out "$work/full" - <"$work/text"
 for kind in bin idx; do cp $here/nasty.$kind "$work/full.$kind"; done
+mv "$work/full.bin.part" "$work/full.kept"
 fails 1 'full.bin is there already, and is not what .*full.journal.part tells of' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
 rm "$work/full.bin" "$work/full.idx"
+mv "$work/full.kept" "$work/full.bin.part"
 fails 0 'going on after' nemocc-data tokenize "${lines[@]}" --out "$work/full" "$work/text" "$work/text" "$work/text"
 same "$work/full" "$work/whole"
 [ "$(ls "$work"/full.* | wc -l)" -eq 2 ]
