@@ -3,4 +3,4 @@
 set -eu
 command -v clang-format-22 >/dev/null || { echo "skipped: there is no clang-format-22 on this machine"; exit 0; }
 find ./*.[ch] base bench codegen examples frontend ir passes runtime tests -name '*.[ch]' \
-    ! -path runtime/driver_abi.h ! -path runtime/emu/prims.h -print0 | xargs -0 -n 40 -P 4 clang-format-22 --dry-run -Werror
+    -not -path runtime/driver_abi.h -not -path runtime/emu/prims.h -print0 | xargs -0 -n 40 -P 4 clang-format-22 --dry-run -Werror

@@ -45,4 +45,5 @@ echo 'gpt2.nm:3:1: error: not lowered' >"$work/gpu/gpt2_tiny.failed"
 check 1 'not compiled: gpt2.nm:3:1: error: not lowered'
 code=0
 bench/gpu/bench --device host --precision "" --dry --folder "$work/gpu" >"$work/table" || code=$?
-[ $code -eq 1 ] && grep -q 'cannot run' "$work/table"
+[ $code -eq 1 ]
+grep -q 'cannot run' "$work/table"

@@ -48,4 +48,4 @@ cat $corpus >&3 2>/dev/null || true
 exec 3>&-
 code=0
 wait $pid || code=$?
-[ $code -ne 0 ] && [ ! -e "$work/x.json" ] && [ ! -e "$work/x.json.part" ]
+[[ $code -ne 0 && ! -e "$work/x.json" && ! -e "$work/x.json.part" ]]

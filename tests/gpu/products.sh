@@ -12,7 +12,7 @@ check() { # model, preset, precision, products at least
     dots=$(grep -c '= group .*{kind = dot}' "$scratch/$1.$3")
     rows=$(sed -n 's/^@products = .*constant \[\([0-9]*\) x.*/\1/p' "$scratch/text")
     echo "$1 in $3: $dots products, ${rows:-0} of them calls"
-    [ "$dots" -ge "$4" ] && [ "${rows:-0}" -eq "$dots" ]
+    [[ "$dots" -ge "$4" && "${rows:-0}" -eq "$dots" ]]
 }
 
 check gpt2 tiny f32 200

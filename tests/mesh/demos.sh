@@ -34,7 +34,8 @@ ends() { # ends CODE: the run $parent does, and no rank is left
 }
 says() { # says PATTERN: in the one line of error
     grep '^error' "$work/out" || { cat "$work/out" && return 1; }
-    [ "$(grep -c '^error' "$work/out")" -eq 1 ] && grep -qE "$1" "$work/out"
+    [ "$(grep -c '^error' "$work/out")" -eq 1 ] || return 1
+    grep -qE "$1" "$work/out"
 }
 operation='((all_gather|reduce_scatter|all_reduce)[^(]* \((models/llama3|std)\.nm:[0-9]+\)|(receive from|send to) rank [0-9] .+|barrier.*|none)'
 

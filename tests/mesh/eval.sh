@@ -36,8 +36,10 @@ done
 # a step without --global-batch depends on dp, which is said; with it, it does not
 note='note: a step is 16 samples, --micro-batch x dp: give --global-batch for the same steps on every mesh'
 step() { "$work/gpt2" --data "$work/text" --seq 48 --threads 1 --steps 1 --dp 4 "$@" >"$work/out" 2>&1; }
-step && grep -qxF "$note" "$work/out"
-step --global-batch 16 && ! grep -q 'note: a step' "$work/out"
+step
+grep -qxF "$note" "$work/out"
+step --global-batch 16
+! grep -q 'note: a step' "$work/out" || exit 1
 
 # in a run, too, and with fewer samples than ranks
 for dp in 1 4; do

@@ -30,7 +30,8 @@ for mesh in "--pp 2" "--pp 3" "--tp 2 --pp 2"; do
 done
 code=0
 run 1 --pp 4 || code=$?
-[ $code -eq 2 ] && grep -qxF 'error: --pp 4 is more stages than turns of layers (models/gemma2.nm:22) = 3' "$work/out"
+[ $code -eq 2 ]
+grep -qxF 'error: --pp 4 is more stages than turns of layers (models/gemma2.nm:22) = 3' "$work/out"
 
 # What is rounded of them once a step lies by turns, too.
 build_model gemma2 b -D layers=5 --fix cp=1 --fix dp=1 --fix tp=1 --precision bf16

@@ -30,7 +30,7 @@ for p in f32 bf16; do
     train other --precision $p --steps 3 --recompute full --resume "$work/begun/ckpt/latest"
     diff <(tensors $p) <(tensors other)
 done
-! diff <(losses f32) <(losses bf16) >/dev/null
+! diff <(losses f32) <(losses bf16) >/dev/null || exit 1
 train f32.again --steps 3
 same_run f32 f32.again
 

@@ -33,7 +33,8 @@ scaled 100.0 | grep -qE '^\{"loss": [0-9.]+, "perplexity": [0-9.]+e\+[0-9]+, "to
 scaled 1000.0 | grep -qE '^\{"loss": [0-9.]+, "perplexity": null, "tokens": 240, '
 code=0
 scaled 'log(0.0 - f32(seq))' >"$work/json" || code=$?
-[ $code -eq 1 ] && grep -q '^{"loss": null, "perplexity": null, "tokens": 240, ' "$work/json"
+[ $code -eq 1 ]
+grep -q '^{"loss": null, "perplexity": null, "tokens": 240, ' "$work/json"
 grep -qE '^error: the loss of .*/step-000030 on .*/text is -?nan' "$work/out"
 # the newest checkpoint that is whole
 truncate -s -1 "$work/run/ckpt/step-000030/00000.safetensors"
@@ -62,7 +63,7 @@ refuse 2 '--dump-logits is for one rank, and the mesh has 2' "${evaluate[@]}" --
 refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec "$@"' - "${evaluate[@]}" --dump-logits "$work/no"
 refuse 1 'cannot create .*/absent/no.part' "${evaluate[@]}" --dump-logits "$work/absent/no"
 refuse 1 'cannot write .*/no.part: File too large' bash -c 'ulimit -f 100; exec "$@"' - "${step[@]}" --dump-gradients "$work/no"
-[ ! -e "$work/no" ] && [ ! -e "$work/no.part" ]
+[[ ! -e "$work/no" && ! -e "$work/no.part" ]]
 echo mine >"$work/no.part"
 refuse 1 '/no.part is there already' "${evaluate[@]}" --dump-logits "$work/no"
 refuse 1 '/no.part is there already' "${step[@]}" --dump-gradients "$work/no"

@@ -34,7 +34,7 @@ run same ema --steps 5 --ema 0
 "$work/ema" generate --checkpoint "$work/a/ckpt" --weights ema --max-tokens 5 --prompt x >/dev/null
 
 run none plain --steps 1
-! "$work/plain" eval --data "$work/text" --seq 48 --checkpoint "$work/none/ckpt" --weights ema 2>"$work/out"
+! "$work/plain" eval --data "$work/text" --seq 48 --checkpoint "$work/none/ckpt" --weights ema 2>"$work/out" || exit 1
 grep -q 'no running means of its weights; a model has them whose minimize says ema = 0.9999' "$work/out"
 # 1 - ema is computed in doubles: in f32 that of 0.99999 is 1.4e-3 too large
 run fine ema --steps 1 --lr 1 --ema 0.99999 --warmup 0
@@ -44,7 +44,7 @@ for name in embed.w block.q.w; do
             END { d = have / want - 1; exit !(want > 0 && d < 3e-4 && d > -3e-4) }'
 done
 for decay in 2.5 1 -0.1; do
-    ! "$work/ema" --data "$work/text" --ema $decay 2>"$work/out"
+    ! "$work/ema" --data "$work/text" --ema $decay 2>"$work/out" || exit 1
     grep -qF -- "--ema $decay is not in [0, 1)" "$work/out"
 done
 
@@ -65,5 +65,5 @@ if grep -q optim.ema "$work/on/ckpt/latest/index.json"; then exit 1; fi
 grep -q '^note: running means' "$work/out"
 grep -q '"optim.ema.block.q.w"' "$work/on/ckpt/latest/index.json"
 
-! nemocc <(sed 's/clip = 1.0/ema = 1/' tests/models/gqa.nm) -o /dev/null 2>"$work/out"
+! nemocc <(sed 's/clip = 1.0/ema = 1/' tests/models/gqa.nm) -o /dev/null 2>"$work/out" || exit 1
 grep -q 'ema is what a step keeps of the mean: from 0, for none, to below 1 \[train-3\]' "$work/out"

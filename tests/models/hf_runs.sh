@@ -117,7 +117,7 @@ refuses 2 '--out DIR is missing' ./llama3 export --checkpoint ckpt
 # A disk without room for it, as the limit on files looks like one; what a kill may have left is not touched.
 trap '' XFSZ
 refuses 1 'cannot write full.part/model.safetensors: File too large' bash -c "ulimit -f 40; ./llama3 export --checkpoint ckpt --out full"
-[ ! -e full ] && [ ! -e full.part ]
+[[ ! -e full && ! -e full.part ]]
 mkdir full.part
 echo mine >full.part/model.safetensors
 refuses 1 'full.part is there already' ./llama3 export --checkpoint ckpt --out full

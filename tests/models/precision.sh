@@ -19,8 +19,8 @@ close_to <(head -n 20 "$work/losses.f32") <(head -n 20 "$work/losses.bf16") 20 0
 tens() { awk '{ sum += $1 } NR % 10 == 0 { print sum / 10; sum = 0 }' "$work/losses.$1"; }
 close_to <(tens f32) <(tens bf16) 10 0.04
 close_to <(tens f32) <(tens fp8) 10 0.04
-! cmp -s "$work/losses.f32" "$work/losses.bf16"
-! cmp -s "$work/losses.bf16" "$work/losses.fp8"
+! cmp -s "$work/losses.f32" "$work/losses.bf16" || exit 1
+! cmp -s "$work/losses.bf16" "$work/losses.fp8" || exit 1
 
 check() { # precision, how near a mesh's losses are, recipe, meshes
     local p=$1 near=$2 recipe=$3 run=$1.$3 name mesh
@@ -64,7 +64,7 @@ goes_on() { # FLAGS...
 goes_on
 grep -q 'computing in fp8 delayed' "$work/said"
 grep -q '"num-layers-at-start-in-bf16": 1,' "$work/gone/ckpt/latest/index.json"
-! grep 'note:.*\(precision\|recipe\|bf16\)' "$work/said"
+! grep 'note:.*\(precision\|recipe\|bf16\)' "$work/said" || exit 1
 goes_on --fp8-recipe current
 grep -qx 'note: --fp8-recipe current now, delayed in the checkpoint' "$work/said"
 goes_on --precision auto
@@ -124,7 +124,7 @@ fp8 --fp8-recipe delayed --pp 2 --vp 2 --zero 1
 RUNS
 planned() { "$work/llama3" --dry-run --precision fp8 --micro-batch 1 --global-batch 4 --keep-rounded-weights "$@"; }
 launches() { planned "$@" | grep ' selective '; } # and memory
-! diff <(launches off) <(launches auto) >/dev/null
+! diff <(launches off) <(launches auto) >/dev/null || exit 1
 diff <(launches on) <(launches auto)
 diff <(launches off --zero 3 --dp 2) <(launches auto --zero 3 --dp 2)
 # Where there is no memory for it, auto keeps nothing.
@@ -147,11 +147,11 @@ awk '$1 == "loss" { d = ($3 - $2) / $2; ok = d && d < 0.001 && d > -0.001 } END 
 apart bf16 | awk '{ ok = $1 > 0.05 && $1 < 2 } END { exit !ok }'
 apart fp8 | awk '{ ok = $1 > 0.5 && $1 < 30 } END { exit !ok }'
 close_to <(apart bf16) <(apart mesh) 1 0.2
-[ "$(layers bf16)" = 12 ] && [ "$(layers mesh)" = 12 ]
+[[ "$(layers bf16)" = 12 && "$(layers mesh)" = 12 ]]
 [ ! -e "$work/check" ]
 
 nemocc tests/models/gqa.nm --target host -o "$work/plain"
-! (run_in plain plain --fp8-check) >"$work/said" 2>&1
+! (run_in plain plain --fp8-check) >"$work/said" 2>&1 || exit 1
 grep -q 'fp8-check compares f32 with more digits, and this binary has no program' "$work/said"
-! (run_in plain plain --steps 1 --precision bf16) >"$work/said" 2>&1
+! (run_in plain plain --steps 1 --precision bf16) >"$work/said" 2>&1 || exit 1
 grep -q 'not compiled to compute in bf16: compile it with --precision f32,bf16' "$work/said"

@@ -6,7 +6,7 @@ set -eu
 for model in gpt2 llama3 phi3; do
     compile models/$model.nm tiny $model
     [ "$(stat -c %s "$work/$model")" -lt $((8 << 20)) ]
-    ! ldd "$work/$model" | grep -vE 'linux-vdso|libc\.so|libm\.so|ld-linux'
+    ! ldd "$work/$model" | grep -vE 'linux-vdso|libc\.so|libm\.so|ld-linux' || exit 1
     (run_in $model.1 $model --steps 40 --threads 1) >/dev/null
     (run_in $model.2 $model --steps 40 --threads 2) >/dev/null
     (run_in $model.3 $model --steps 40 --threads 2 --check-memory) >/dev/null

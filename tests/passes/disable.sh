@@ -32,7 +32,7 @@ grep -q 'error: no code can be made without the pass shard' "$said"
 [ "$(without ring $model --disable-pass=fuse.bias --disable-pass=localize)" = 1 ]
 grep -q 'error: --disable-pass=localize: head_chunks needs what it gives' "$said"
 nemocc $model --target host --emit=nmir -o /dev/null --disable-pass=head_chunks --disable-pass=ring --time-passes >"$said" 2>&1
-! grep -E '^(head_chunks|ring) ' "$said"
+! grep -E '^(head_chunks|ring) ' "$said" || exit 1
 grep -q '^fuse ' "$said"
 # Of passes that are listed, too; nothing is held against those that are not.
 nemocc-opt --pass=simplify,ring,fuse --disable-pass=fuse --time-passes --quiet tests/passes/tiny_gpt2.nmir >"$said" 2>&1

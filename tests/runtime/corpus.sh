@@ -48,7 +48,7 @@ paste <(sed 's/.*"loss": \([^,]*\),.*/\1/' "$work/one/metrics.jsonl") <(sed 's/.
 "$fake" --data $a --steps 8 "${flags[@]}" --data-order sequential --log-dir "$work/order" >/dev/null
 "$fake" --data $a --steps 8 "${flags[@]}" --log-dir "$work/same" >/dev/null
 for x in seed order; do
-    ! diff -q <(rows "$work/$x/metrics.jsonl") <(rows "$work/same/metrics.jsonl") >/dev/null
+    ! diff -q <(rows "$work/$x/metrics.jsonl") <(rows "$work/same/metrics.jsonl") >/dev/null || exit 1
 done
 
 expect '3200 samples, and a blend without weights has each of its 54 once. .* --data 0.741:.*,0.259:' "$fake" --data $a,$b --steps 800 "${flags[@]}"

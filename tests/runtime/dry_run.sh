@@ -74,7 +74,7 @@ dry --tp 8 --dp 64 --micro-batch 2 --global-batch 4096 | sed 's/1 thread on host
     diff - <(sed '/of a step  *launches/,$d' "$work/null")
 null --tp 8 --pp 16 --dp 64 >"$work/null"
 more() { awk -v rank="$1" '$1 == rank && $NF == "KiB" {m[++n] = $(NF - 1)} END {print m[2] - m[1]}' "$work/large" "$work/null"; }
-[ "$(more 0)" = 16 ] && [ "$(more 4)" = 32 ]
+[[ "$(more 0)" = 16 && "$(more 4)" = 32 ]]
 sed '1,/of a step  *launches/d' "$work/null" | diff - <(printf '  %-26s %10d\n' map 165) # 32 micro-batches of 5, and 5 in the end
 expect 'for cuda, compile it with --target cuda' "$units" --device cuda --data "$work/text"
 expect 'for emu, compile it with --target emu' "$units" --device emu --data "$work/text"

@@ -36,7 +36,7 @@ mesh() { plan --tp 2 --pp 4 --vp 1 --cp 1 --zero 1 --micro-batch 4 --json "$@"; 
 gib() { awk -v bytes="$1" 'BEGIN {printf "%.12f", (bytes + 1) / 1024 ^ 3}'; }
 chosen() { sed -n 's/.*"recompute": "\([^"]*\)".*/\1/p'; }
 none=$(mesh --recompute none | total) block=$(mesh --recompute block:3 | total) full=$(mesh --recompute full | total)
-[ "$none" -gt "$block" ] && [ "$block" -gt "$full" ]
+[[ "$none" -gt "$block" && "$block" -gt "$full" ]]
 [ "$(mesh | chosen)" = none ]
 [ "$(mesh --memory-limit "$(gib "$block")" | chosen)" = block:3 ]
 [ "$(mesh --memory-limit "$(gib "$full")" | chosen)" = full ]

@@ -126,11 +126,13 @@ done
 # a rank's own failure, and one of the flags, are said once
 code=0
 "$units" "${flags[@]}" "${mesh[@]}" --data "$work/nothing" >"$work/out" 2>&1 || code=$?
-[ $code -eq 1 ] && says "^error: cannot open $work/nothing: "
+[ $code -eq 1 ]
+says "^error: cannot open $work/nothing: "
 for missing in "--eval-data $work/nothing" "--resume $work/nothing" "--log-dir /proc/nothing"; do
     code=0
     "$units" "${flags[@]}" "${mesh[@]}" $missing >"$work/out" 2>&1 || code=$?
-    [ $code -eq 1 ] && says '^error: (cannot open|--resume: there is no checkpoint in|cannot create the folder) .*/nothing'
+    [ $code -eq 1 ]
+    says '^error: (cannot open|--resume: there is no checkpoint in|cannot create the folder) .*/nothing'
 done
 code=0
 "$units" "${flags[@]}" --tp 3 --cp 3 >"$work/out" 2>&1 || code=$?
@@ -155,8 +157,10 @@ shown() {
     script -qec "$* $units ${flags[*]} --steps 3" /dev/null >"$work/out" <>"$work/keys" && grep -q "step 3/3" "$work/out" ||
         { cat "$work/out" && return 1; }
 }
-shown env && grep -q $'\033\\[K' "$work/out"
-shown env RANK=0 WORLD_SIZE=1 && ! grep -q $'\033' "$work/out"
+shown env
+grep -q $'\033\\[K' "$work/out"
+shown env RANK=0 WORLD_SIZE=1
+! grep -q $'\033' "$work/out" || exit 1
 
 # a full disk is the failure of all, told as whose part it is that has no room; the run goes on until its last save
 code=0

@@ -23,7 +23,7 @@ while IFS='|' read -r mesh saved; do
     "${run[@]}" $mesh --steps $step >"$work/out" 2>&1 || { echo "$mesh:" && cat "$work/out" && exit 1; }
     "$units" info --checkpoint "$work/ckpt" | grep -qx "mesh: *$saved" || { echo "$mesh: not $saved" && exit 1; }
     [ "$(ls "$work/ckpt" | grep -c step)" -eq 2 ]
-    ! ls "$work/ckpt" | grep -q part
+    ! ls "$work/ckpt" | grep -q part || exit 1
 done <<'MESHES'
 --micro-batch 2|one rank
 --pp 2 --micro-batch 2|tp 1, pp 2, cp 1, dp 1

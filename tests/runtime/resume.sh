@@ -10,7 +10,7 @@ run=("$fake" --data "$work/text" --lr 0.3 --warmup 7 --min-lr 0.01 --momentum 0.
 rm -r "$work"/cut/step-0000[2-4]*
 "$fake" --save "$work/cut" --log-dir "$work/cut.log" --resume auto >"$work/out" 2>&1 || { cat "$work/out"; exit 1; }
 grep -q 'resuming from .*step-000019' "$work/out"
-! grep -q 'note:' "$work/out"
+! grep -q 'note:' "$work/out" || exit 1
 diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/cut.log/metrics.jsonl")
 diff <(tensors "$work/calm/latest") <(tensors "$work/cut/latest")
 grep -q '"lr": 0.3,' "$work/cut/latest/index.json"
@@ -32,7 +32,7 @@ first=("$units" --data "$work/text" --seq 32 --micro-batch 2 --threads 1)
 again=("$units" --threads 1 --steps 4 --resume "$work/ways")
 "${again[@]}" --log-dir "$work/ways.log" >"$work/out" 2>&1
 grep -qx 'recomputation: full' "$work/out"
-! grep 'note:' "$work/out" | grep -v -- '--steps 4 now, 2 in the checkpoint'
+! grep 'note:' "$work/out" | grep -v -- '--steps 4 now, 2 in the checkpoint' || exit 1
 grep -q '"step": 4,.*"eval_loss"' "$work/ways.log/metrics.jsonl"
 expect '^note: --recompute none now, full in the checkpoint$' "${again[@]}" --recompute none
 expect '^note: --keep-rounded-weights on now, off in the checkpoint$' "${again[@]}" --keep-rounded-weights on

@@ -79,7 +79,7 @@ bash -c 'ulimit -f 200; exec "$@"' - "${long[@]}" --log-dir "$work/full" --save 
 [ "$(grep -c 'warning: cannot write .*File too large; what follows is kept in memory until there is room again' "$work/out")" -eq 1 ]
 grep -q 'done at step 2000 of 2000' "$work/out"
 grep -qE '^error: cannot write .*File too large; its last [0-9]+ bytes are lost$' "$work/out"
-[ -e "$work/full/latest/index.json" ] && [ "$(readlink "$work/full/latest")" = step-002000 ]
+[[ -e "$work/full/latest/index.json" && "$(readlink "$work/full/latest")" = step-002000 ]]
 # a run that goes on with room has all rows of the steps that it does, behind those that are there
 "${long[@]}" --log-dir "$work/full" --save "$work/full" --resume auto --steps 2010 >/dev/null 2>&1
 rows "$work/full/metrics.jsonl" | awk -F'[:,]' '{ n += $2 > 2000 } END { exit n != 10 }'
