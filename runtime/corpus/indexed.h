@@ -80,8 +80,8 @@ typedef struct nmrt_indexed_writer {
 } nmrt_indexed_writer;
 
 // Starts anew: parts of an older run are cut to nothing. Fails where PREFIX.bin or .idx is there,
-// another process writes these parts, or, if not `fresh`, there are some: a journal may say how to go
-// on with them.
+// another process writes these parts, or, if not `fresh`, there are some: a journal may say how to
+// go on with them.
 nmrt_status nmrt_indexed_create(nmrt_indexed_writer *w, const char *prefix, nmrt_token_type type,
                                 bool fresh, nmrt_error *e);
 // Goes on where the parts stood at `mark`; what came behind it is cut off.
