@@ -191,7 +191,7 @@ static int run_ranks(const nmrt_choice *on, const nmrt_options *o, const nmrt_ou
     nmrt_status status = find_ranks(&ranks, &run, &e);
     // what a launcher hands on, line by line, may be a terminal here and is none where it ends up
     nmrt_output lines = *out;
-    lines.terminal = lines.terminal && ranks.start == NMRT_START_PLAIN;
+    lines.terminal = lines.terminal && !ranks.launched;
     run.out = &lines;
     if (status == NMRT_OK)
         return nmrt_ranks_run(&ranks, run_as_rank, &run);

@@ -108,6 +108,7 @@ nmrt_status nmrt_ranks_find(nmrt_ranks *r, nmrt_error *e)
     if (!l)
         return NMRT_OK;
     r->start = l->start;
+    r->launched = true;
     NMRT_TRY(read_launcher(r, l, e));
     if (r->world == 1)
         r->start = NMRT_START_PLAIN;

@@ -24,6 +24,7 @@ enum { NMRT_HOST = 256, NMRT_MAX_LOCAL = 256 };
 
 typedef struct nmrt_ranks {
     nmrt_start start;
+    bool launched; // by a launcher, also where its one task is a plain start
     int rank, world;
     int local_rank, local_ranks; // among the ranks of this machine
     char address[NMRT_HOST];     // where rank 0 can be reached; "": nobody said
