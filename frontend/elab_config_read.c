@@ -169,6 +169,56 @@ static void set_otherwise(nm_elab *e, const nm_flat_row *row)
                       row->key[0], item->name, nm_elab_place(e, row->ast->loc, loc_of(e, 0)));
 }
 
+// --- comparing -----------------------------------------------------------------------------------
+
+static void note_define(void *user, const nm_ast_expr *x)
+{
+    nm_elab *e = user;
+    for (int i = 0; i < e->opts->n_defines && x->kind == NM_EXPR_name; i++)
+        e->config_defined |= !strcmp(e->opts->define[i].name, x->u.name.sym);
+}
+
+// Is one of its names set by -D?
+static bool is_defined(nm_elab *e, const nm_flat_row *row)
+{
+    nm_ast_visitor v = {.expr = note_define, .user = e};
+    e->config_defined = false;
+    nm_ast_walk_expr(&v, row->ast->value);
+    for (const nm_condition *w = row->when; w; w = w->outer)
+        nm_ast_walk_expr(&v, w->cond);
+    return e->config_defined;
+}
+
+typedef struct difference {
+    nm_sym key;
+    int node; // of the file; -1: it has none
+    const char *ours;
+} difference;
+
+static void refuse(nm_elab *e, const nm_flat_row *row, difference d)
+{
+    nm_loc loc = loc_of(e, d.node < 0 ? 0 : d.node);
+    const char *where = nm_elab_place(e, row->ast->loc, loc);
+    if (d.node >= 0)
+        nm_elab_error(e, NULL, loc, "\"%s\" is %s, and %s computes %s (%s) [map-5]", d.key,
+                      brief(e, d.node), e->prog->main->stem, d.ours, where);
+    else
+        nm_elab_error(e, NULL, loc, "it lacks \"%s\", and %s computes %s (%s) [map-5]", d.key,
+                      e->prog->main->stem, d.ours, where);
+}
+
+void nm_config_compare(nm_elab *e, const nm_flat_row *row, nm_config_value v)
+{
+    const nm_json_row compared = {row->n_keys, row->key, v.value, v.absent};
+    const char *ours = *v.value ? v.value : *v.absent ? v.absent : "nothing of the kind";
+    int node;
+    nm_sym key = is_defined(e, row) ? NULL : nm_json_differs(e->config, &compared, &node);
+    if (key)
+        refuse(e, row, (difference){key, node, ours});
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
 // The first map that has a config.
 static nm_flat_rows find_rows(nm_elab *e)
 {
@@ -192,14 +242,23 @@ static void tell_define(nm_elab *e, const nm_define *d)
         nm_warning(e->m->diag, s->loc, "-D %s=%s is taken, not this", d->name, d->value);
 }
 
-// Of another kind of model little else would be there: say that first.
+// Of another kind of model little else would be there: say that first. A row under an `if` has a
+// word for each kind that the model computes, one of them behind its `=`.
 static void compare_words(nm_elab *e, const nm_flat_row *row)
 {
-    const nm_ast_expr *x = row->ast->value;
-    if (x->kind != NM_EXPR_string || row->when || row->written || row->ast->absent)
+    const nm_ast_expr *x = row->ast->value, *other = row->ast->absent;
+    if (x->kind != NM_EXPR_string || row->written || is_defined(e, row))
         return;
     const char *word = nm_config_quote(e, x->u.string);
-    nm_config_compare(e, row, (nm_config_value){word, word});
+    if (!row->when && !other)
+        nm_config_compare(e, row, (nm_config_value){word, word});
+    if (!row->when || !other || other->kind != NM_EXPR_string)
+        return;
+    const char *or = nm_config_quote(e, other->u.string);
+    nm_sym key;
+    int node = find_key(e, row, &key);
+    if (node >= 0 && !nm_json_says(e->config, node, word) && !nm_json_says(e->config, node, or))
+        refuse(e, row, (difference){key, node, nm_arena_fmt(e->a, "%s or %s", word, or)});
 }
 
 bool nm_config_read(nm_elab *e)
@@ -225,44 +284,4 @@ bool nm_config_read(nm_elab *e)
     for (int i = 0; i < e->opts->n_defines; i++)
         tell_define(e, &e->opts->define[i]);
     return e->fails == before;
-}
-
-// --- comparing -----------------------------------------------------------------------------------
-
-static void note_define(void *user, const nm_ast_expr *x)
-{
-    nm_elab *e = user;
-    for (int i = 0; i < e->opts->n_defines && x->kind == NM_EXPR_name; i++)
-        e->config_defined |= !strcmp(e->opts->define[i].name, x->u.name.sym);
-}
-
-// Is one of its names set by -D?
-static bool is_defined(nm_elab *e, const nm_flat_row *row)
-{
-    nm_ast_visitor v = {.expr = note_define, .user = e};
-    e->config_defined = false;
-    nm_ast_walk_expr(&v, row->ast->value);
-    for (const nm_condition *w = row->when; w; w = w->outer)
-        nm_ast_walk_expr(&v, w->cond);
-    return e->config_defined;
-}
-
-void nm_config_compare(nm_elab *e, const nm_flat_row *row, nm_config_value v)
-{
-    const nm_json_row compared = {row->n_keys, row->key, v.value, v.absent};
-    int node;
-    nm_sym key = is_defined(e, row) ? NULL : nm_json_differs(e->config, &compared, &node);
-    if (!key)
-        return;
-    nm_loc loc = loc_of(e, node < 0 ? 0 : node);
-    const char *ours = *v.value    ? v.value
-                       : *v.absent ? v.absent
-                                   : "nothing of the kind",
-               *where = nm_elab_place(e, row->ast->loc, loc);
-    if (node >= 0)
-        nm_elab_error(e, NULL, loc, "\"%s\" is %s, and %s computes %s (%s) [map-5]", key,
-                      brief(e, node), e->prog->main->stem, ours, where);
-    else
-        nm_elab_error(e, NULL, loc, "it lacks \"%s\", and %s computes %s (%s) [map-5]", key,
-                      e->prog->main->stem, ours, where);
 }

@@ -55,7 +55,9 @@ says gpt2 config/gpt2.json 'nemocc: --preset and --hf-config are both all sizes:
 says gpt2 config/llama.json '11:17: error: "model_type" is "llama", and gpt2 computes "gpt2" ('"$(at gpt2 'n_embd: d')"') [map-5]'
 says llama3 "$(changed llama 's/silu/gelu/')" '6:17: error: "hidden_act" is "gelu", and llama3 computes "silu" ('"$(at llama3 'hidden_act:')"') [map-5]'
 says llama3 "$(changed llama 's/"llama3"/"linear"/')" \
-    '21:18: error: "rope_scaling.rope_type" is "linear", and llama3 computes "llama3" ('"$(at llama3 'rope_type | type')"') [map-5]'
+    '21:18: error: "rope_scaling.rope_type" is "linear", and llama3 computes "llama3" or "default" ('"$(at llama3 'rope_type | type')"') [map-5]'
+says llama3 "$(changed llama 's/"llama3"/"yarn"/; /_freq_/d')" \
+    '19:18: error: "rope_scaling.rope_type" is "yarn", and llama3 computes "llama3" or "default" ('"$(at llama3 'rope_type | type')"') [map-5]'
 says llama3 "$(changed llama 's/"attention_bias": false/"attention_bias": true/')" \
     '3:21: error: "attention_bias" is true, and llama3 computes false ('"$(at llama3 'hidden_act:')"') [map-5]'
 says llama3 "$(changed llama '/original_max/d')" \
