@@ -155,13 +155,14 @@ static void wait_until_done(nmrt_pool *p, unsigned n)
     atomic_store(&p->waiting, 0);
 }
 
-// How many chunks a job is cut into.
+// How many chunks a job is cut into: as many for each thread, where there are enough.
 static int64_t chunks_of(const nmrt_pool *p, const nmdrv_kernel *kernel, int64_t count)
 {
     int64_t grain = kernel->grain > 0 ? kernel->grain : 1, n = count / grain;
-    int64_t most = p->threads * CHUNKS_PER_THREAD;
-    if (kernel->chunk > 0 && count / kernel->chunk < most)
-        most = count / kernel->chunk > p->threads ? count / kernel->chunk : p->threads;
+    int64_t each = CHUNKS_PER_THREAD;
+    if (kernel->chunk > 0 && count / kernel->chunk / p->threads < each)
+        each = count / kernel->chunk / p->threads;
+    int64_t most = p->threads * (each > 0 ? each : 1);
     return n < most ? n : most;
 }
 

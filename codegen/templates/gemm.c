@@ -100,22 +100,23 @@ NMK_INLINE void do_block(const gemm *g, block at, room r)
             pack(g, &g->b, &s.b, b, r.b, r.stage);
             multiply_strip(g, at, &s, a, b, r);
             if (s.ends && !g->together)
-                write_columns(g, at, n, n + s.b.rows, r.c);
+                write_columns(g, at, n, n + s.b.rows, STRETCH, r.c);
         }
     }
     if (g->together || g->K == 0)
-        write_columns(g, at, 0, at.cols, r.c);
+        write_columns(g, at, 0, at.cols, STRETCH, r.c);
 }
 
 // --- the entry ---------------------------------------------------------------------------------
 
-// The block that begins with unit `from`; how many units of `left` it takes goes to *took.
-NMK_INLINE block block_at(const gemm *g, int64_t from, int64_t left, int64_t *took)
+// The block that begins with unit `from`, of `most` columns at most; how many units of `left` it
+// takes goes to *took.
+NMK_INLINE block block_at(const gemm *g, int64_t from, int64_t left, int64_t most, int64_t *took)
 {
     int64_t cols = unit_columns(g->together), units = ceil_div(g->N, cols);
     int64_t rows = block_rows(g->M), blocks = ceil_div(g->M, rows);
     int64_t unit = from % units, m = from / units % blocks * rows;
-    *took = min64(min64(left, units - unit), STRETCH / cols);
+    *took = min64(min64(left, units - unit), most / cols);
     return (block){.batch = from / units / blocks,
                    .m = m,
                    .rows = min64(rows, g->M - m),
@@ -142,8 +143,9 @@ NMK_ENTRY void nmk_gemm(const nmk_gemm_spec *s, const void *env, int64_t B, int6
     g.c_bytes = s->c_bytes;
     (void)B;
     for (int64_t took; from < to; from += took) {
-        block at = block_at(&g, from, to - from, &took);
-        if (s->few && M <= FEW_ROWS) {
+        int64_t few = s->few && M <= FEW_ROWS;
+        block at = block_at(&g, from, to - from, few ? GEMV_STRETCH : STRETCH, &took);
+        if (few) {
             nmk_gemv(&g, at, scratch);
             continue;
         }

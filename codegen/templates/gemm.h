@@ -63,11 +63,11 @@ NMK_INLINE int64_t unit_columns(int64_t together)
     return together ? together * max64(1, STRIP / together) : STRIP;
 }
 
-// The sums c (rows STRETCH apart) of columns [from, to) of a block to the result.
-NMK_INLINE void write_columns(const gemm *g, block at, int64_t from, int64_t to,
+// The sums c (rows ld apart) of columns [from, to) of a block to the result.
+NMK_INLINE void write_columns(const gemm *g, block at, int64_t from, int64_t to, int64_t ld,
                               const float *restrict c)
 {
-    for (int64_t i = 0; i < at.rows; i++, c += STRETCH)
+    for (int64_t i = 0; i < at.rows; i++, c += ld)
         for (int64_t n = from; n < to;) {
             int64_t part = run_left(g->c_run, at.n + n, to - n);
             int64_t points = g->together ? g->points : part;
@@ -81,16 +81,17 @@ NMK_INLINE void write_columns(const gemm *g, block at, int64_t from, int64_t to,
 void nmk_gemv(const gemm *g, block at, float *restrict scratch);
 
 enum {
-    GEMV_STEP = 4 * VL, // an inner product's vectors are read in fours
-    GEMV_LINES = 8,     // of b at a time, where b is contiguous along n
+    GEMV_STEP = 4 * VL,  // an inner product's vectors are read in fours
+    GEMV_LINES = 8,      // of b at a time, where b is contiguous along n
+    GEMV_STRETCH = 2048, // most columns: b is read the faster, the longer its pieces are
 };
 #define nmk_gemv_inner NMK_SIZED(nmk_gemv_inner)
 #define nmk_gemv_lines NMK_SIZED(nmk_gemv_lines)
 
 // The sum of a[i] * b[i] over n, a multiple of GEMV_STEP.
 NMK_SHARED float nmk_gemv_inner(const float *a, const float *b, int64_t n);
-// c[m] += sum over the lines of a[m][line] * b[line]; c is STRETCH wide, n a multiple of VL. The
-// lines `next` are fetched meanwhile.
+// c[m] += sum over the lines of a[m][line] * b[line]; c is GEMV_STRETCH wide, n a multiple of
+// VL. The lines `next` are fetched meanwhile.
 NMK_SHARED void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *const *b,
                                const float *const *next, float *c);
 

@@ -5,9 +5,9 @@
 
 enum { DEPTH = 8 * KC }; // most of k at a time, where b is contiguous along k
 typedef struct room {    // the scratch
-    float *restrict c, *restrict a, *restrict b; // c [FEW_ROWS][STRETCH]
+    float *restrict c, *restrict a, *restrict b; // c [FEW_ROWS][GEMV_STRETCH]
 } room;
-_Static_assert(4 * (FEW_ROWS * (STRETCH + DEPTH) + GEMV_LINES * STRETCH + DEPTH) <=
+_Static_assert(4 * (FEW_ROWS * (GEMV_STRETCH + DEPTH) + GEMV_LINES * GEMV_STRETCH + DEPTH) <=
                    NMK_GEMM_SCRATCH,
                "scratch");
 
@@ -33,7 +33,7 @@ NMK_INLINE void add_inner(const gemm *g, block at, int64_t k, room r)
         else
             read_line(g->b, g->env, at.batch, at.n + c, k, n, r.b);
         for (int64_t m = 0; m < at.rows; m++)
-            r.c[m * STRETCH + c] += nmk_gemv_inner(r.a + m * DEPTH, line, whole);
+            r.c[m * GEMV_STRETCH + c] += nmk_gemv_inner(r.a + m * DEPTH, line, whole);
     }
 }
 
@@ -43,11 +43,11 @@ NMK_INLINE void add_outer(const gemm *g, block at, int64_t k, room r)
     int64_t n = min64(GEMV_LINES, g->K - k), direct = g->b.plain && at.cols % VL == 0;
     const float *line[GEMV_LINES], *next[GEMV_LINES];
     for (int64_t p = 0; p < GEMV_LINES; p++) {
-        line[p] = r.b + p * STRETCH;
+        line[p] = r.b + p * GEMV_STRETCH;
         if (p < n && direct)
             line[p] = g->b.at(g->env, at.batch, at.n, k + p);
         else if (p < n)
-            read_line(g->b, g->env, at.batch, at.n, k + p, at.cols, r.b + p * STRETCH);
+            read_line(g->b, g->env, at.batch, at.n, k + p, at.cols, r.b + p * GEMV_STRETCH);
         next[p] = line[p];
         if (direct && k + GEMV_LINES + p < g->K)
             next[p] = g->b.at(g->env, at.batch, at.n, k + GEMV_LINES + p);
@@ -59,16 +59,19 @@ NMK_INLINE void add_outer(const gemm *g, block at, int64_t k, room r)
 
 NMK_ENTRY void nmk_gemv(const gemm *g, block at, float *restrict scratch)
 {
-    room r = {scratch, scratch + FEW_ROWS * STRETCH, scratch + FEW_ROWS * (STRETCH + DEPTH)};
-    for (int64_t i = 0; i < FEW_ROWS * STRETCH; i++)
-        r.c[i] = 0;
-    for (int64_t i = 0; i < GEMV_LINES * STRETCH; i++)
-        r.b[i] = 0; // what no line fills is multiplied by zero
+    room r = {scratch, scratch + FEW_ROWS * GEMV_STRETCH,
+              scratch + FEW_ROWS * (GEMV_STRETCH + DEPTH)};
+    for (int64_t m = 0; m < at.rows; m++)
+        for (int64_t i = 0; i < round_up(at.cols, VL); i++)
+            r.c[m * GEMV_STRETCH + i] = 0;
+    if (!g->b.plain || at.cols % VL || g->K % GEMV_LINES)
+        for (int64_t i = 0; i < GEMV_LINES * GEMV_STRETCH; i++)
+            r.b[i] = 0; // what no line fills is multiplied by zero
     if (g->b.along == NMK_ALONG_K)
         for (int64_t k = 0; k < g->K; k += DEPTH)
             add_inner(g, at, k, r);
     else
         for (int64_t k = 0; k < g->K; k += GEMV_LINES)
             add_outer(g, at, k, r);
-    write_columns(g, at, 0, at.cols, r.c);
+    write_columns(g, at, 0, at.cols, GEMV_STRETCH, r.c);
 }

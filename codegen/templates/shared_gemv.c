@@ -16,7 +16,7 @@ float nmk_gemv_inner(const float *a, const float *b, int64_t n)
 void nmk_gemv_lines(int64_t rows, int64_t n, const float *a, const float *const *b,
                     const float *const *next, float *c)
 {
-    for (int64_t m = 0; m < rows; m++, a += GEMV_LINES, c += STRETCH)
+    for (int64_t m = 0; m < rows; m++, a += GEMV_LINES, c += GEMV_STRETCH)
         for (int64_t i = 0; i < n; i += VL) {
             vf sum = load(c + i);
             NMK_UNROLL for (int p = 0; p < GEMV_LINES; p++)

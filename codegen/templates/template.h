@@ -81,7 +81,7 @@ enum {
     NMK_GEMM_SCRATCH = 2 << 20,
     NMK_GEMM_TOGETHER = 256,
     NMK_GEMM_CHUNK = 6,
-    NMK_GEMV_CHUNK = 12
+    NMK_GEMV_CHUNK = 24
 };
 
 // --- attention ---------------------------------------------------------------------------------
