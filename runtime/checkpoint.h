@@ -98,5 +98,7 @@ void nmrt_index_print_mesh(const nmrt_index *x, char out[64]);
 
 // Steps of the whole folders in `dir`, newest first; NULL and 0: none. The caller frees it.
 int64_t *nmrt_checkpoint_list(const char *dir, int *n);
+// The folder of one of them: DIR/step-000100, or what a kill has left of it alone.
+nmrt_status nmrt_checkpoint_find(char out[NMRT_PATH], const char *dir, int64_t step, nmrt_error *e);
 
 #endif

@@ -31,7 +31,7 @@ static nmrt_status load_newest(const char *dir, const int64_t *steps, int n, nmr
     for (int i = 0; i < n; i++) {
         char folder[NMRT_PATH];
         nmrt_error why;
-        NMRT_TRY(nmrt_checkpoint_folder(folder, dir, steps[i], "", e));
+        NMRT_TRY(nmrt_checkpoint_find(folder, dir, steps[i], e));
         nmrt_status status = load_folder(folder, en, reading, c, &why);
         if (status == NMRT_OK)
             return NMRT_OK;

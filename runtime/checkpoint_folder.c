@@ -32,7 +32,17 @@ static bool parse_folder(const char *name, const char *suffix, int64_t *step)
     return !errno && strcmp(end, suffix) == 0;
 }
 
-static int64_t *list_folders(const char *dir, const char *suffix, int *n)
+static void drop_doubles(int64_t *sorted, int *n)
+{
+    int kept = 0;
+    for (int i = 0; i < *n; i++)
+        if (!kept || sorted[i] != sorted[kept - 1])
+            sorted[kept++] = sorted[i];
+    *n = kept;
+}
+
+// Those with either suffix, once each.
+static int64_t *list_folders(const char *dir, const char *suffix, const char *other, int *n)
 {
     int64_t *steps = NULL, step;
     *n = 0;
@@ -40,7 +50,8 @@ static int64_t *list_folders(const char *dir, const char *suffix, int *n)
     if (!d)
         return NULL;
     for (struct dirent *entry; (entry = readdir(d));) {
-        if (!parse_folder(entry->d_name, suffix, &step))
+        if (!parse_folder(entry->d_name, suffix, &step) &&
+            !parse_folder(entry->d_name, other, &step))
             continue;
         int64_t *more = realloc(steps, (size_t)(*n + 1) * sizeof *steps);
         if (!more)
@@ -51,10 +62,19 @@ static int64_t *list_folders(const char *dir, const char *suffix, int *n)
     closedir(d);
     if (steps)
         qsort(steps, (size_t)*n, sizeof *steps, newest_first);
+    drop_doubles(steps, n);
     return steps;
 }
 
-int64_t *nmrt_checkpoint_list(const char *dir, int *n) { return list_folders(dir, "", n); }
+static const char OLD[] = ".old.part"; // what a kill may have left of a folder: runtime/aside.h
+
+int64_t *nmrt_checkpoint_list(const char *dir, int *n) { return list_folders(dir, "", OLD, n); }
+
+nmrt_status nmrt_checkpoint_find(char out[NMRT_PATH], const char *dir, int64_t step, nmrt_error *e)
+{
+    NMRT_TRY(nmrt_checkpoint_folder(out, dir, step, "", e));
+    return nmrt_path_exists(out) ? NMRT_OK : nmrt_checkpoint_folder(out, dir, step, OLD, e);
+}
 
 nmrt_status nmrt_checkpoint_folder(char out[NMRT_PATH], const char *dir, int64_t step,
                                    const char *suffix, nmrt_error *e)
@@ -91,13 +111,32 @@ static nmrt_status refuse_later(const char *dir, int64_t step, const nmrt_text *
     nmrt_status status = NMRT_OK;
     for (int i = 0; i < n && status == NMRT_OK; i++) {
         char path[NMRT_PATH];
-        status = nmrt_checkpoint_folder(path, dir, steps[i], "", e);
+        status = nmrt_checkpoint_find(path, dir, steps[i], e);
         if (status == NMRT_OK && steps[i] > step && !is_passed(passed, path))
             status = nmrt_fail(
                 e, NMRT_USAGE,
                 "%s is there already, from another run: go on from it with --resume auto, or give "
                 "another folder to --save",
                 path);
+    }
+    free(steps);
+    return status;
+}
+
+// A folder that has its other name alone gets its own again.
+static nmrt_status settle_old(const char *dir, nmrt_error *e)
+{
+    int n;
+    int64_t *steps = list_folders(dir, OLD, OLD, &n);
+    nmrt_status status = NMRT_OK;
+    for (int i = 0; i < n && status == NMRT_OK; i++) {
+        char folder[NMRT_PATH], old[NMRT_PATH];
+        status = nmrt_checkpoint_folder(folder, dir, steps[i], "", e);
+        if (status == NMRT_OK)
+            status = nmrt_checkpoint_folder(old, dir, steps[i], OLD, e);
+        if (status == NMRT_OK)
+            status = nmrt_path_exists(folder) ? nmrt_dir_remove(old, e)
+                                              : nmrt_aside_place(old, folder, e);
     }
     free(steps);
     return status;
@@ -114,7 +153,8 @@ nmrt_status nmrt_checkpoint_lock(const char *dir, int64_t step, const nmrt_text 
         return nmrt_fail(e, NMRT_WORLD, "another run saves its checkpoints in %s now", dir);
     if (access(dir, W_OK))
         return nmrt_fail_errno(e, "cannot write into the folder %s", dir);
-    return refuse_later(dir, step, passed, e);
+    NMRT_TRY(refuse_later(dir, step, passed, e));
+    return settle_old(dir, e);
 }
 
 // --- from .part to the newest ------------------------------------------------------------------
@@ -155,14 +195,14 @@ static nmrt_status remove_old(const char *dir, int64_t now, int64_t keep, nmrt_e
     return status;
 }
 
-static nmrt_status remove_parts(const char *dir, const char *suffix, nmrt_error *e)
+static nmrt_status remove_parts(const char *dir, nmrt_error *e)
 {
     int n;
-    int64_t *steps = list_folders(dir, suffix, &n);
+    int64_t *steps = list_folders(dir, ".part", ".part", &n);
     nmrt_status status = NMRT_OK;
     for (int i = 0; i < n && status == NMRT_OK; i++) {
         char part[NMRT_PATH];
-        status = nmrt_checkpoint_folder(part, dir, steps[i], suffix, e);
+        status = nmrt_checkpoint_folder(part, dir, steps[i], ".part", e);
         if (status == NMRT_OK)
             status = nmrt_dir_remove(part, e);
     }
@@ -183,8 +223,6 @@ nmrt_status nmrt_checkpoint_tidy(const char *dir, int64_t step, int64_t keep, nm
     char folder[NMRT_PATH];
     NMRT_TRY(nmrt_checkpoint_folder(folder, dir, step, "", e));
     NMRT_TRY(move_latest(dir, folder, e));
-    NMRT_TRY(remove_parts(dir, ".part", e));
-    NMRT_TRY(
-        remove_parts(dir, ".old.part", e)); // damaged: a step that is whole is not written again
+    NMRT_TRY(remove_parts(dir, e));
     return remove_old(dir, step, keep, e);
 }

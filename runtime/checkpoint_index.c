@@ -126,7 +126,7 @@ bool nmrt_index_open_newest(nmrt_index *x, const char *path)
     bool open = false;
     for (int i = 0; i < n && !open; i++) {
         char folder[NMRT_PATH];
-        open = nmrt_checkpoint_folder(folder, path, steps[i], "", &e) == NMRT_OK &&
+        open = nmrt_checkpoint_find(folder, path, steps[i], &e) == NMRT_OK &&
                nmrt_index_open(x, folder, &e) == NMRT_OK;
     }
     free(steps);

@@ -229,6 +229,30 @@ static void test_keep(fixture *f)
     nmrt_saver_close(second);
 }
 
+// What a kill has left between two renames: runtime/aside.h.
+static void test_cut(fixture *f)
+{
+    nmrt_error e;
+    char folder[128], old[160], message[1024];
+    nmrt_checkpoint c;
+    nmrt_saver *second;
+    snprintf(folder, sizeof folder, "%s/step-000006", f->ckpt);
+    snprintf(old, sizeof old, "%s.old.part", folder);
+    CHECK(save(f, 5, 5) == NMRT_OK && save(f, 6, 6) == NMRT_OK);
+    nmrt_saver_close(f->saver);
+    f->saver = NULL;
+    CHECK(rename(folder, old) == 0);
+    CHECK(load(f, f->ckpt, &c, message) == NMRT_OK && c.step == 6 && holds(f, 6));
+    CHECK(open_second(f, &second, 6, &e) == NMRT_OK);
+    CHECK(nmrt_path_exists(folder) && !nmrt_path_exists(old));
+    nmrt_saver_close(second);
+    CHECK(count_steps(f->ckpt) == 2);
+    CHECK(mkdir(old, 0777) == 0); // the folder is there: this one goes
+    CHECK(count_steps(f->ckpt) == 2);
+    CHECK(open_second(f, &second, 6, &e) == NMRT_OK && !nmrt_path_exists(old));
+    nmrt_saver_close(second);
+}
+
 // A folder whose name begins with that of another is not that one.
 static void test_passed(fixture *f)
 {
@@ -361,6 +385,7 @@ int main(void)
     with_fixture(test_damage);
     with_fixture(test_full_disk);
     with_fixture(test_keep);
+    with_fixture(test_cut);
     with_fixture(test_passed);
     with_fixture(test_old_format);
     with_fixture(test_own);
