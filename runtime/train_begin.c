@@ -50,8 +50,8 @@ static void note_changes(const nmrt_trainer *t)
 static nmrt_status load_foreign(nmrt_trainer *t, nmrt_error *e)
 {
     nmrt_text notes = {0};
-    nmrt_status status =
-        nmrt_import_load(&(nmrt_import_request){.init = t->o->init}, &t->en, &notes, e);
+    nmrt_import_request q = {.init = t->o->init, .seq = t->o->seq};
+    nmrt_status status = nmrt_import_load(&q, &t->en, &notes, e);
     if (status == NMRT_OK)
         fprintf(t->out->text, "starting from %s\n", t->o->init);
     if (notes.n)

@@ -5,12 +5,13 @@
 
 #include <string.h>
 
-static nmrt_status load_foreign(const char *init, nmrt_engine *en, nmrt_text *notes,
+static nmrt_status load_foreign(const nmrt_options *o, nmrt_engine *en, nmrt_text *notes,
                                 nmrt_checkpoint *c, nmrt_error *e)
 {
     *c = (nmrt_checkpoint){0};
-    snprintf(c->path, sizeof c->path, "%s", init);
-    return nmrt_import_load(&(nmrt_import_request){.init = init, .whole = true}, en, notes, e);
+    snprintf(c->path, sizeof c->path, "%s", o->init);
+    nmrt_import_request q = {.init = o->init, .whole = true, .seq = o->seq};
+    return nmrt_import_load(&q, en, notes, e);
 }
 
 nmrt_reading nmrt_weights_reading(const nmrt_options *o)
@@ -33,7 +34,7 @@ nmrt_status nmrt_weights_load(const nmrt_options *o, nmrt_engine *en, const nmrt
 {
     nmrt_text notes = {0};
     nmrt_status status =
-        o->init ? load_foreign(o->init, en, &notes, c, e) : load_checkpoint(o, en, &notes, c, e);
+        o->init ? load_foreign(o, en, &notes, c, e) : load_checkpoint(o, en, &notes, c, e);
     if (notes.n)
         fprintf(out->note, "%s", notes.at);
     nmrt_text_release(&notes);

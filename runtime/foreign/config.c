@@ -75,3 +75,29 @@ nmrt_status nmrt_config_check(const nmdrv_weights *map, const char *folder, nmrt
     nmrt_map_close(&file);
     return status;
 }
+
+static void note_seq(const nm_json *doc, const char *path, int64_t seq, nmrt_text *notes)
+{
+    int64_t most;
+    if (nm_json_int(doc, nm_json_find(doc, "max_position_embeddings"), &most) && seq > most)
+        nmrt_text_add(notes,
+                      "note: samples have %lld tokens, and %s says max_position_embeddings %lld: "
+                      "the weights may never have seen longer ones\n",
+                      (long long)seq, path, (long long)most);
+}
+
+void nmrt_config_note_seq(const char *folder, int64_t seq, nmrt_text *notes)
+{
+    char path[NMRT_PATH];
+    nmrt_map file;
+    nm_json doc;
+    nmrt_error e;
+    if (nmrt_path_join(path, folder, "config.json", &e) != NMRT_OK || !nmrt_path_exists(path) ||
+        nmrt_map_open(&file, path, &e) != NMRT_OK)
+        return; // is told where it is checked
+    if (nmrt_json_parse(&doc, (const char *)file.at, file.n, &e) == NMRT_OK) {
+        note_seq(&doc, path, seq, notes);
+        nm_json_release(&doc);
+    }
+    nmrt_map_close(&file);
+}

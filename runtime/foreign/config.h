@@ -13,7 +13,8 @@ nmrt_status nmrt_config_check(const nmdrv_weights *map, const char *folder, nmrt
 // The same of the file's text, n bytes.
 nmrt_status nmrt_config_check_text(const nmdrv_weights *map, const char *text, size_t n,
                                    const char *folder, nmrt_error *e);
-
+// Notes samples of `seq` tokens where the model was made for fewer: max_position_embeddings.
+void nmrt_config_note_seq(const char *folder, int64_t seq, nmrt_text *notes);
 nm_json_row nmrt_config_row(const nmdrv_config_row *row); // what of it is compared
 
 #endif

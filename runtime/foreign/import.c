@@ -153,6 +153,8 @@ static nmrt_status open_all(nmrt_import *x, const nmdrv_program *program,
 {
     const char *first = "";
     NMRT_TRY(nmrt_import_open(x, program, q->init, notes, e));
+    char map[32];
+    nmrt_config_note_seq(nmrt_init_folder(q->init, map), q->seq, notes);
     int64_t left = nmrt_weights_count_left(x->match.map, program, &first);
     if (left && q->whole)
         return nmrt_fail(e, NMRT_USAGE,

@@ -31,6 +31,11 @@ for mesh in "--tp 2" "--pp 3" "--dp 2 --zero 3" "--tp 4 --dp 2 --micro-batch 1" 
     awk -F'[:,]' 'NR == 1 { a = $2 } NR == 2 { d = $2 / a - 1; exit !(d < 1e-6 && d > -1e-6) }' one mesh || fail "$mesh: $(cat mesh)"
 done
 
+# Samples longer than max_position_embeddings are told of.
+grep -q max_position note && fail "a note of 32 tokens: $(cat note)"
+./llama3 eval --init "hf:$fixture" --data text --seq 96 >/dev/null 2>note
+grep -q 'note: samples have 96 tokens, and .*/config.json says max_position_embeddings 64' note || fail "no note of 96 tokens: $(cat note)"
+
 # Fewer samples than ranks: one has nothing to do, in chunks of 0 tokens.
 ./llama3 eval --init "hf:$fixture" --data line --seq 32 --json >one_sample 2>note
 ./llama3 eval --init "hf:$fixture" --data line --seq 32 --dp 2 --json >two_ranks 2>note
