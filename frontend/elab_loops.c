@@ -40,7 +40,7 @@ static void see_name(void *user, const nm_ast_expr *x)
         r->found = true;
 }
 
-static bool is_read_outside(const nm_loop *l, nm_sym name)
+static bool is_read_outside(const nm_eloop *l, nm_sym name)
 {
     reader r = {.name = name,
                 .from = l->s->loc.off,
@@ -53,7 +53,7 @@ static bool is_read_outside(const nm_loop *l, nm_sym name)
     return r.found;
 }
 
-static void sort_names(nm_elab *e, nm_loop *l)
+static void sort_names(nm_elab *e, nm_eloop *l)
 {
     l->names = nm_block_assigns(e, &l->s->u.loop.body);
     l->carried = nm_new_n(e->a, const nm_ast_word *, (size_t)l->names.n);
@@ -70,7 +70,7 @@ static void sort_names(nm_elab *e, nm_loop *l)
 
 // --- one turn ------------------------------------------------------------------------------------
 
-void nm_loop_turn(nm_elab *e, nm_loop *l, int64_t turn)
+void nm_eloop_turn(nm_elab *e, nm_eloop *l, int64_t turn)
 {
     const nm_ast_word *as = &l->s->u.loop.as;
     if (as->sym && l->scan) {
@@ -84,9 +84,9 @@ void nm_loop_turn(nm_elab *e, nm_loop *l, int64_t turn)
     l->f->in_loop--;
 }
 
-static void forget_names(nm_loop *l) { l->f->n_vars = l->n_vars; }
+static void forget_names(nm_eloop *l) { l->f->n_vars = l->n_vars; }
 
-static outputs collect(nm_elab *e, nm_loop *l, nm_region *r)
+static outputs collect(nm_elab *e, nm_eloop *l, nm_region *r)
 {
     int n = l->n_fresh;
     for (nm_emit *m = e->fn->emit; m != l->emit; m = m->next)
@@ -111,7 +111,7 @@ static outputs collect(nm_elab *e, nm_loop *l, nm_region *r)
 }
 
 // In the region around the loop: the names, emits and states have these values now.
-static void deliver(nm_elab *e, nm_loop *l, const outputs *o)
+static void deliver(nm_elab *e, nm_eloop *l, const outputs *o)
 {
     for (int i = 0; i < o->n; i++) {
         output *out = &o->out[i];
@@ -133,7 +133,7 @@ static void deliver(nm_elab *e, nm_loop *l, const outputs *o)
 
 // --- carried values ------------------------------------------------------------------------------
 
-nm_value **nm_loop_start(nm_elab *e, nm_loop *l)
+nm_value **nm_eloop_start(nm_elab *e, nm_eloop *l)
 {
     nm_value **v = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
     for (int i = 0; i < l->n_carried; i++) {
@@ -144,7 +144,7 @@ nm_value **nm_loop_start(nm_elab *e, nm_loop *l)
     return v;
 }
 
-nm_value **nm_loop_params(nm_elab *e, nm_loop *l, nm_region *r, nm_value *const *start)
+nm_value **nm_eloop_params(nm_elab *e, nm_eloop *l, nm_region *r, nm_value *const *start)
 {
     nm_value **v = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
     for (int i = 0; i < l->n_carried; i++) {
@@ -157,7 +157,7 @@ nm_value **nm_loop_params(nm_elab *e, nm_loop *l, nm_region *r, nm_value *const 
     return v;
 }
 
-static bool keeps_type(nm_elab *e, nm_loop *l, int i, const nm_type *start, nm_ev now,
+static bool keeps_type(nm_elab *e, nm_eloop *l, int i, const nm_type *start, nm_ev now,
                        nm_value **next)
 {
     const nm_ast_word *w = l->carried[i];
@@ -178,7 +178,7 @@ static bool keeps_type(nm_elab *e, nm_loop *l, int i, const nm_type *start, nm_e
     return *next != NULL;
 }
 
-static bool carried_next(nm_elab *e, nm_loop *l, nm_value *const *start, nm_value **next)
+static bool carried_next(nm_elab *e, nm_eloop *l, nm_value *const *start, nm_value **next)
 {
     bool ok = true;
     for (int i = 0; i < l->n_carried; i++) {
@@ -190,7 +190,7 @@ static bool carried_next(nm_elab *e, nm_loop *l, nm_value *const *start, nm_valu
 }
 
 // After a mistake in the body: what is carried keeps its type, so its start can stand for it.
-static void give_up(nm_elab *e, nm_loop *l, const nm_var *before)
+static void give_up(nm_elab *e, nm_eloop *l, const nm_var *before)
 {
     for (int i = 0; i < l->n_vars; i++)
         l->f->var[i] = before[i];
@@ -201,11 +201,11 @@ static void give_up(nm_elab *e, nm_loop *l, const nm_var *before)
 
 // --- a repeat op ---------------------------------------------------------------------------------
 
-static outputs several_turns(nm_elab *e, nm_loop *l, nm_region *r);
+static outputs several_turns(nm_elab *e, nm_eloop *l, nm_region *r);
 
-static outputs the_turn(nm_elab *e, nm_loop *l, nm_region *r)
+static outputs the_turn(nm_elab *e, nm_eloop *l, nm_region *r)
 {
-    nm_loop_turn(e, l, r->first);
+    nm_eloop_turn(e, l, r->first);
     return collect(e, l, r);
 }
 
@@ -218,7 +218,7 @@ static nm_value *merge_turns(nm_elab *e, const nm_region *r, nm_value *v, nm_loc
     return v && r->whole ? nm_elab_op(e, loc, NM_OP_merge, 1, &v, 2, attr, NULL) : v;
 }
 
-static bool close_body(nm_elab *e, nm_loop *l, nm_region *r, nm_value *const *start,
+static bool close_body(nm_elab *e, nm_eloop *l, nm_region *r, nm_value *const *start,
                        nm_value *const *inner, outputs *o)
 {
     nm_value **next = nm_new_n(e->a, nm_value *, (size_t)l->n_carried);
@@ -247,17 +247,17 @@ static bool close_body(nm_elab *e, nm_loop *l, nm_region *r, nm_value *const *st
 }
 
 // The turns of r as one op. Its outputs, stacked, are in *o.
-static bool build_repeat(nm_elab *e, nm_loop *l, nm_region *r, outputs *o)
+static bool build_repeat(nm_elab *e, nm_eloop *l, nm_region *r, outputs *o)
 {
     unsigned fails = e->fails;
     nm_region *outer = r->outer;
     e->at = outer;
-    nm_value **start = nm_loop_start(e, l);
+    nm_value **start = nm_eloop_start(e, l);
     e->at = r;
     for (int i = 0; i < l->n_carried; i++)
         if (!start[i])
             return false;
-    nm_value **inner = nm_loop_params(e, l, r, start);
+    nm_value **inner = nm_eloop_params(e, l, r, start);
     *o = r->whole ? several_turns(e, l, r) : the_turn(e, l, r);
     if (e->fails == fails && close_body(e, l, r, start, inner, o))
         return true;
@@ -268,7 +268,7 @@ static bool build_repeat(nm_elab *e, nm_loop *l, nm_region *r, outputs *o)
 // --- turns in line -------------------------------------------------------------------------------
 
 // The turn's values are values of the region around it: ops went there.
-static void rebind(nm_loop *l, const nm_region *from, nm_region *to)
+static void rebind(nm_eloop *l, const nm_region *from, nm_region *to)
 {
     for (int i = 0; i < l->f->n_vars; i++)
         if (l->f->var[i].region == from)
@@ -286,11 +286,11 @@ static nm_ev grown(nm_elab *e, nm_ev v, nm_sym dim, nm_loc loc)
 }
 
 // One turn here: ops go where they go, `dim` is at index `at`. Outputs have the dim with extent 1.
-static outputs inline_turn(nm_elab *e, nm_loop *l, nm_edim dim, int64_t at, int64_t turn)
+static outputs inline_turn(nm_elab *e, nm_eloop *l, nm_edim dim, int64_t at, int64_t turn)
 {
     const nm_mark *before = nm_mark_take(e);
     nm_region *r = nm_region_inline(e, dim, at, l->s->loc);
-    nm_loop_turn(e, l, turn);
+    nm_eloop_turn(e, l, turn);
     outputs o = collect(e, l, r);
     e->at = r->outer;
     rebind(l, r, r->outer);
@@ -309,7 +309,7 @@ static bool same_outputs(const outputs *a, const outputs *b)
 }
 
 // Outputs of parts side by side along the dim.
-static outputs join(nm_elab *e, nm_loop *l, int n, const outputs *part, nm_sym dim)
+static outputs join(nm_elab *e, nm_eloop *l, int n, const outputs *part, nm_sym dim)
 {
     outputs all = {part[0].n, nm_new_n(e->a, output, (size_t)part[0].n)};
     for (int k = 1; k < n; k++)
@@ -337,7 +337,7 @@ static outputs join(nm_elab *e, nm_loop *l, int n, const outputs *part, nm_sym d
     return all;
 }
 
-static outputs several_turns(nm_elab *e, nm_loop *l, nm_region *r)
+static outputs several_turns(nm_elab *e, nm_eloop *l, nm_region *r)
 {
     outputs *part = nm_new_n(e->a, outputs, (size_t)r->period);
     nm_edim inner = {.name = r->whole, .extent = nm_extent_const(e->m, r->period)};
@@ -352,7 +352,7 @@ static outputs several_turns(nm_elab *e, nm_loop *l, nm_region *r)
 // --- turns that specialise alike -----------------------------------------------------------------
 
 // Are the turns dealt out to stages of a pipeline? Then each of them is one of a repeat.
-static bool is_staged(const nm_elab *e, const nm_loop *l)
+static bool is_staged(const nm_elab *e, const nm_eloop *l)
 {
     for (int i = 0; i < e->m->n_mesh; i++)
         if (!strcmp(e->m->mesh[i].axis, "pp") && nm_syms_has(e->m->mesh[i].dims, l->dim.name))
@@ -360,7 +360,7 @@ static bool is_staged(const nm_elab *e, const nm_loop *l)
     return false;
 }
 
-static outputs run_stretch(nm_elab *e, nm_loop *l, nm_stretch s, bool *ok)
+static outputs run_stretch(nm_elab *e, nm_eloop *l, nm_stretch s, bool *ok)
 {
     outputs o = {0};
     if (s.repeats == 1 && !is_staged(e, l))
@@ -377,7 +377,7 @@ static outputs run_stretch(nm_elab *e, nm_loop *l, nm_stretch s, bool *ok)
     return o;
 }
 
-static bool run_stretches(nm_elab *e, nm_loop *l, const uint64_t *sig, outputs *all)
+static bool run_stretches(nm_elab *e, nm_eloop *l, const uint64_t *sig, outputs *all)
 {
     outputs *part = nm_new_n(e->a, outputs, (size_t)l->turns);
     int n = 0;
@@ -397,7 +397,7 @@ static bool run_stretches(nm_elab *e, nm_loop *l, const uint64_t *sig, outputs *
 
 // --- all -----------------------------------------------------------------------------------------
 
-static bool read_dim(nm_elab *e, nm_loop *l)
+static bool read_dim(nm_elab *e, nm_eloop *l)
 {
     const nm_ast_name *name = &l->s->u.loop.dim;
     if (!nm_dim_single(e, l->f, nm_dims_of_name(e, l->f, name, name->loc), name->loc, &l->dim))
@@ -414,7 +414,7 @@ static bool read_dim(nm_elab *e, nm_loop *l)
     return false;
 }
 
-static bool run_loop(nm_elab *e, nm_loop *l)
+static bool run_loop(nm_elab *e, nm_eloop *l)
 {
     outputs o = {0};
     uint64_t *sig = !l->scan && l->s->u.loop.as.sym ? nm_turns_signatures(e, l) : NULL;
@@ -432,7 +432,7 @@ static bool run_loop(nm_elab *e, nm_loop *l)
 
 void nm_stmt_loop(nm_elab *e, nm_frame *f, const nm_ast_stmt *s)
 {
-    nm_loop l = {.f = f, .s = s, .scan = s->kind == NM_STMT_scan};
+    nm_eloop l = {.f = f, .s = s, .scan = s->kind == NM_STMT_scan};
     if (!e->fn || !e->at)
         return;
     sort_names(e, &l);

@@ -7,7 +7,7 @@
 
 // --- signatures ----------------------------------------------------------------------------------
 
-static uint64_t try_turn(nm_elab *e, nm_loop *l, int64_t turn, bool *read)
+static uint64_t try_turn(nm_elab *e, nm_eloop *l, int64_t turn, bool *read)
 {
     nm_trial *t = nm_trial_begin(e, l->s->loc);
     nm_var *vars = nm_new_n(e->a, nm_var, (size_t)l->f->n_vars);
@@ -15,16 +15,16 @@ static uint64_t try_turn(nm_elab *e, nm_loop *l, int64_t turn, bool *read)
         vars[i] = l->f->var[i];
     bool outer_read = e->turn_read;
     e->turn_read = false;
-    nm_value **start = nm_loop_start(e, l);
+    nm_value **start = nm_eloop_start(e, l);
     bool ok = true;
     for (int i = 0; i < l->n_carried; i++)
         ok &= start[i] != NULL;
     nm_region *r = nm_region_open(e, l->dim, false, l->s->loc);
     if (ok)
-        nm_loop_params(e, l, r, start);
+        nm_eloop_params(e, l, r, start);
     e->trace = nm_hash64("", 0);
     if (ok)
-        nm_loop_turn(e, l, turn);
+        nm_eloop_turn(e, l, turn);
     uint64_t own = e->trace;
     for (int i = 0; i < l->n_carried; i++) { // what is carried on is part of what a turn is
         nm_var *v = nm_frame_var(l->f, l->carried[i]->sym);
@@ -41,7 +41,7 @@ static uint64_t try_turn(nm_elab *e, nm_loop *l, int64_t turn, bool *read)
     return own;
 }
 
-static bool params_in_all_turns(nm_elab *e, nm_loop *l)
+static bool params_in_all_turns(nm_elab *e, nm_eloop *l)
 {
     for (nm_pvar *p = e->param; p; p = p->next) {
         if (!p->visits || p->visits >= l->turns)
@@ -55,7 +55,7 @@ static bool params_in_all_turns(nm_elab *e, nm_loop *l)
     return true;
 }
 
-uint64_t *nm_turns_signatures(nm_elab *e, nm_loop *l)
+uint64_t *nm_turns_signatures(nm_elab *e, nm_eloop *l)
 {
     bool read, differ = false;
     unsigned fails = e->fails;
@@ -99,7 +99,7 @@ nm_stretch nm_turns_stretch(const uint64_t *sig, int64_t n, int64_t first)
 
 // The dim of a stretch's repeat. Another loop over the same dim may have been cut otherwise, and
 // has the name.
-nm_edim nm_turns_dim(nm_elab *e, nm_loop *l, nm_stretch s)
+nm_edim nm_turns_dim(nm_elab *e, nm_eloop *l, nm_stretch s)
 {
     const nm_dim_decl *of = nm_dim_lookup(e->m, l->dim.name);
     nm_dim_decl d = {.loc = l->s->loc, .extent = nm_extent_const(e->m, s.repeats)};

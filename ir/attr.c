@@ -12,8 +12,6 @@ static const char *const kind_name[] = {
 };
 enum { N_KINDS = sizeof kind_name / sizeof *kind_name };
 
-const char *nm_attr_kind_name(nm_attr_kind kind) { return kind_name[kind]; }
-
 // --- schemas -------------------------------------------------------------------------------------
 
 static const char *skip(const char *p, const char *set) { return p + strspn(p, set); }
@@ -94,23 +92,6 @@ bool nm_attrs_normalise(nm_module *m, nm_loc loc, nm_opcode code, int n, const n
 bool nm_syms_same(nm_syms a, nm_syms b)
 {
     return a.n == b.n && (!a.n || !memcmp(a.sym, b.sym, (size_t)a.n * sizeof *a.sym));
-}
-
-bool nm_attr_same(const nm_attr *a, const nm_attr *b)
-{
-    if (a->name != b->name || a->kind != b->kind)
-        return false;
-    switch (a->kind) {
-    case NM_ATTR_int: return a->u.i == b->u.i;
-    case NM_ATTR_float: return !memcmp(&a->u.f, &b->u.f, sizeof a->u.f);
-    case NM_ATTR_bool: return a->u.b == b->u.b;
-    case NM_ATTR_sym:
-    case NM_ATTR_string: return a->u.sym == b->u.sym;
-    case NM_ATTR_dims: return nm_syms_same(a->u.syms, b->u.syms);
-    case NM_ATTR_dtype: return a->u.dtype == b->u.dtype;
-    case NM_ATTR_extent: return a->u.extent == b->u.extent;
-    }
-    return false;
 }
 
 // --- reading -------------------------------------------------------------------------------------

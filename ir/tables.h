@@ -52,7 +52,6 @@ void nm_attr_schemas_init(nm_module *m); // ir/attr.c; from the rows' .attrs
 // The attributes in the order of the schema, in `out`; false: reported with attr-1 to attr-4.
 bool nm_attrs_normalise(nm_module *m, nm_loc loc, nm_opcode code, int n, const nm_attr *attr,
                         int *n_out, nm_attr out[NM_MAX_OP_ATTRS]);
-bool nm_attr_same(const nm_attr *a, const nm_attr *b);
 
 // Structural order, the same in every run: -1, 0, 1.
 int nm_extent_compare(const nm_extent *a, const nm_extent *b);
@@ -75,7 +74,5 @@ int nm_text_phase(const char *word);               // nm_phase, or -1
 int nm_text_sums(const char *word);                // nm_sums, or -1
 int nm_text_recompute(const char *word);           // nm_recompute, or -1
 int nm_text_products(const char *word);            // nm_products, or -1
-
-const char *nm_attr_kind_name(nm_attr_kind kind);
 
 #endif

@@ -13,7 +13,6 @@ nm_splits *nm_splits_find(nm_module *m);
 nm_axes nm_split_axes(nm_module *m, const nm_func *f, const nm_dim *d);
 // The extent on one rank of the dim as `f` has it; its own, if it is whole.
 const nm_extent *nm_split_local(nm_splits *s, const nm_func *f, const nm_dim *d);
-bool nm_axes_have(const nm_axes *axes, const char *axis);
 
 // Ops with code of their own on a part. False: reported.
 bool nm_localize_ops(nm_func *f);

@@ -34,14 +34,6 @@ struct nm_splits {
 
 // --- axes ----------------------------------------------------------------------------------------
 
-bool nm_axes_have(const nm_axes *axes, const char *axis)
-{
-    for (int i = 0; i < axes->n; i++)
-        if (!strcmp(axes->axis[i], axis))
-            return true;
-    return false;
-}
-
 nm_axes nm_split_axes(nm_module *m, const nm_func *f, const nm_dim *d)
 {
     if (!f->part.units || !nm_dim_is_staged(m, d))
