@@ -123,13 +123,13 @@ fp8 --tp 2 --pp 2 --check-memory
 fp8 --fp8-recipe delayed --pp 2 --vp 2 --zero 1
 RUNS
 planned() { "$work/llama3" --dry-run --precision fp8 --micro-batch 1 --global-batch 4 --keep-rounded-weights "$@"; }
-launches() { planned "$@" | grep ' selective '; } # and memory
-! diff <(launches off) <(launches auto) >/dev/null || exit 1
-diff <(launches on) <(launches auto)
-diff <(launches off --zero 3 --dp 2) <(launches auto --zero 3 --dp 2)
+held() { planned "$@" | grep -E '^  (weights, rounded|activations|total) '; }
+! diff <(held off) <(held auto) >/dev/null || exit 1
+diff <(held on) <(held auto)
+diff <(held off --zero 3 --dp 2) <(held auto --zero 3 --dp 2)
 # Where there is no memory for it, auto keeps nothing.
 short=$(planned off | awk '$1 == "total" { printf "%.9f", ($2 + 1000) / 2^30 }')
-diff <(launches off) <(launches auto --memory-limit "$short")
+diff <(held off) <(held auto --memory-limit "$short")
 
 # --fp8-check: a step in two precisions from one checkpoint, nothing saved; a mesh says what one rank does.
 apart() { awk '/all parameters together$/ { print $1 }' "$work/said.$1"; }
