@@ -207,10 +207,11 @@ nmrt_status nmrt_stored_read(nmrt_stored_list *list, const nm_json *doc, int nod
         return nmrt_fail(e, NMRT_WORLD, "no memory for the checkpoint's index");
     list->at = more;
     for (int i = nm_json_first(doc, node); i >= 0; i = doc->node[i].next) {
-        nmrt_stored *s = &list->at[list->n++];
+        nmrt_stored *s = &list->at[list->n];
         if (!read_piece(s, doc, i, whole, width))
             return nmrt_fail(e, NMRT_CORRUPT, "the entry of a piece is wrong");
         s->checksums = checksums >= 0 ? checksums : nm_json_get(doc, i, "checksums");
+        list->n++; // of those that are whole
     }
     return NMRT_OK;
 }

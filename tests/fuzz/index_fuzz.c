@@ -3,6 +3,7 @@
 #include "runtime/checkpoint_format.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -26,9 +27,12 @@ static void check(const nmrt_stored_list *list)
 
 static void read_pieces(const nm_json *doc, int node)
 {
-    nmrt_stored_list list = {0};
+    enum { SOME = 8 };
+    nmrt_stored_list list = {.at = malloc(SOME * sizeof *list.at)};
     nmrt_error e;
     uint64_t hash;
+    if (list.at)
+        memset(list.at, 1, SOME * sizeof *list.at); // what is no piece is not of the list
     if (nmrt_stored_read(&list, doc, node, -1, &whole, 4, &e) == NMRT_OK &&
         nmrt_stored_check(&list, &whole, "w", &e) == NMRT_OK)
         check(&list);
