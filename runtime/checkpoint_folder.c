@@ -92,6 +92,39 @@ nmrt_status nmrt_checkpoint_file(char out[NMRT_PATH], const char *folder, int ra
     return nmrt_path_join(out, folder, name, e);
 }
 
+// --- the link to the newest --------------------------------------------------------------------
+
+static nmrt_status move_latest(const char *dir, const char *folder, nmrt_error *e)
+{
+    char link[NMRT_PATH], aside[NMRT_PATH];
+    NMRT_TRY(nmrt_path_join(link, dir, "latest", e));
+    NMRT_TRY(nmrt_path_join(aside, dir, "latest.part", e));
+    unlink(aside);
+    if (symlink(strrchr(folder, '/') + 1, aside))
+        return nmrt_fail_errno(e, "cannot write the link %s", link);
+    return nmrt_aside_place(aside, link, e);
+}
+
+static bool is_latest(const char *dir, const char *folder, nmrt_error *e)
+{
+    char link[NMRT_PATH], to[NMRT_PATH];
+    if (nmrt_path_join(link, dir, "latest", e) != NMRT_OK)
+        return false;
+    ssize_t n = readlink(link, to, sizeof to - 1);
+    to[n < 0 ? 0 : n] = 0;
+    return strcmp(to, strrchr(folder, '/') + 1) == 0;
+}
+
+// Where a kill came between a checkpoint's rename and the link's.
+static nmrt_status settle_latest(const char *dir, int64_t step, nmrt_error *e)
+{
+    char folder[NMRT_PATH];
+    NMRT_TRY(nmrt_checkpoint_folder(folder, dir, step, "", e));
+    if (!nmrt_path_exists(folder) || is_latest(dir, folder, e))
+        return NMRT_OK;
+    return move_latest(dir, folder, e);
+}
+
 // --- the lock ----------------------------------------------------------------------------------
 
 // "passing over FOLDER: why", a line each. The whole name: step-100000 is not step-1000000.
@@ -154,21 +187,11 @@ nmrt_status nmrt_checkpoint_lock(const char *dir, int64_t step, const nmrt_text 
     if (access(dir, W_OK))
         return nmrt_fail_errno(e, "cannot write into the folder %s", dir);
     NMRT_TRY(refuse_later(dir, step, passed, e));
-    return settle_old(dir, e);
+    NMRT_TRY(settle_old(dir, e));
+    return settle_latest(dir, step, e);
 }
 
 // --- from .part to the newest ------------------------------------------------------------------
-
-static nmrt_status move_latest(const char *dir, const char *folder, nmrt_error *e)
-{
-    char link[NMRT_PATH], aside[NMRT_PATH];
-    NMRT_TRY(nmrt_path_join(link, dir, "latest", e));
-    NMRT_TRY(nmrt_path_join(aside, dir, "latest.part", e));
-    unlink(aside);
-    if (symlink(strrchr(folder, '/') + 1, aside))
-        return nmrt_fail_errno(e, "cannot write the link %s", link);
-    return nmrt_aside_place(aside, link, e);
-}
 
 // Renamed before it is emptied, so that a folder without .part stays whole.
 static nmrt_status remove_step(const char *dir, int64_t step, nmrt_error *e)

@@ -17,7 +17,8 @@ nmrt_status nmrt_checkpoint_folder(char out[NMRT_PATH], const char *dir, int64_t
                                    const char *suffix, nmrt_error *e); // DIR/step-000100SUFFIX
 nmrt_status nmrt_checkpoint_file(char out[NMRT_PATH], const char *folder, int rank,
                                  const char *suffix, nmrt_error *e); // FOLDER/00001SUFFIX
-// Makes `dir` and locks it; *lock is a file descriptor. Refuses later checkpoints of another run.
+// Makes `dir` and locks it; *lock is a file descriptor. Refuses later checkpoints of another run,
+// and mends what a kill may have left: folders by another name, and a `latest` that is not `step`.
 nmrt_status nmrt_checkpoint_lock(const char *dir, int64_t step, const nmrt_text *passed, int *lock,
                                  nmrt_error *e);
 // Puts DIR/step-N.part in its place.

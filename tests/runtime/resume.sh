@@ -15,6 +15,11 @@ diff <(rows "$work/calm.log/metrics.jsonl") <(rows "$work/cut.log/metrics.jsonl"
 diff <(tensors "$work/calm/latest") <(tensors "$work/cut/latest")
 grep -q '"lr": 0.3,' "$work/cut/latest/index.json"
 
+# killed between a checkpoint's rename and that of the link to it: the next run moves the link
+ln -sfn step-000001 "$work/cut/latest"
+"$fake" --save "$work/cut" --log-dir "$work/cut.log" --resume auto >/dev/null
+[ "$(readlink "$work/cut/latest")" = step-000040 ]
+
 cp "$work/text" "$work/other"
 "${run[@]}" --steps 45 --lr 0.2 --data "$work/other" --lr-schedule cosine --save "$work/cut" --resume auto >"$work/out" 2>&1
 grep -qx 'note: --lr 0.2 now, 0.3 in the checkpoint' "$work/out"
