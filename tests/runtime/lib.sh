@@ -3,6 +3,8 @@ build=${NEMOCC_BUILD:-build}
 fake=$PWD/$build/runtime/fake
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+set -E
+trap 'echo "$0:$LINENO: $BASH_COMMAND: exit $?" >&2' ERR # a test that ends says where
 awk -f tests/text.awk >"$work/text"
 
 rows() { # metrics without what a clock says
