@@ -78,7 +78,7 @@ for part in $parts; do
     generate)
         for model in gpt2 llama; do
             "$work/$model" --data "$work/text" --steps 1 --warmup 0 --micro-batch 1 --seq 8 --save "$work/$model.ckpt" >/dev/null
-            "$python" bench/peers/generate.py --model "$model" --train-bin "$work/$model" --checkpoint "$work/$model.ckpt" --read "$reads" \
+            "$python" bench/peers/generate.py --model "$model" --train-bin "$work/$model" --checkpoint "$work/$model.ckpt" --machine "$work/machine" \
                 $([ "$with" = 0 ] || echo --torch) ${JSON:+--json "$JSON"}
         done
         ;;
