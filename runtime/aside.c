@@ -43,7 +43,8 @@ nmrt_status nmrt_aside_file(char aside[NMRT_PATH], const char *path, nmrt_error 
 {
     struct stat st;
     NMRT_TRY(name_aside(aside, path, e));
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+    // a link is replaced by the file, so it may lead to a plain one alone
+    if (stat(path, &st) == 0 ? !S_ISREG(st.st_mode) : lstat(path, &st) == 0)
         return nmrt_fail(e, NMRT_USAGE, "%s is there already, and is no plain file: give another",
                          path);
     return NMRT_OK;

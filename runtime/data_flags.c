@@ -30,7 +30,9 @@ void nmrt_data_check_flags(const nmrt_options *o, nmrt_text *problems)
         nmrt_text_add(problems, "--split %s leaves nothing to train on\n", o->split);
     if (has_part && strcmp(o->part, "all") != 0 && !o->split)
         nmrt_text_add(problems, "--part %s needs --split A,B,C\n", o->part);
-    if (nmrt_option_given(o, nmrt_option_find("eod")) && !nmrt_data_tells_documents(o))
+    // alone, of eval, it says that the checkpoint's flags of documents do not count
+    if (o->verb == NMRT_TRAIN && nmrt_option_given(o, nmrt_option_find("eod")) &&
+        !nmrt_data_tells_documents(o))
         nmrt_text_add(problems, "--eod needs --reset-position-ids, --reset-attention-mask or "
                                 "--eod-mask-loss, of an entry that reads where documents end, as "
                                 "nemocc --entry documents of gpt2, llama3 and phi3\n");

@@ -44,6 +44,7 @@ all=$(of_told)
 of_told --eod 10 --eod-mask-loss >"$work/less"
 [ "$all" != "$(cat "$work/less")" ]
 grep -q -- '^note: --reset-position-ids was given for the checkpoint, and is not now' "$work/out"
+[ "$all" != "$(of_told --eod 10)" ] # alone: without the flags of documents
 nemocc models/llama3.nm --preset tiny -D layers=2 -D vocab=700 -o "$work/untold"
 "$work/untold" eval --checkpoint "$work/told" --data "$work/docs" --seq 16 >/dev/null 2>"$work/out"
 grep -q "^note: the checkpoint was trained with --eod-mask-loss, and this binary reads no field 'mask'" "$work/out"
