@@ -54,7 +54,7 @@ int nm_json_first(const nm_json *doc, int node);
 bool nm_json_int(const nm_json *doc, int node, int64_t *value); // a whole number without exponent
 bool nm_json_real(const nm_json *doc, int node, double *value); // any number, NaN, too
 bool nm_json_string(const nm_json *doc, int node, char *out, size_t cap);
-// Resolves escapes and adds a 0. False: it does not fit, or has a NUL.
+// Resolves escapes and adds a 0. False: it does not fit, or has a NUL; out is "" then, if cap > 0.
 bool nm_json_unquote(const char *text, size_t n, char *out, size_t cap);
 // Resolves escapes, NULs, too: out has n bytes, and gets *n_out. False: an escape is none.
 bool nm_json_unescape(const char *text, size_t n, char *out, size_t *n_out);

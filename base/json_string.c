@@ -85,8 +85,11 @@ bool nm_json_unquote(const char *text, size_t n, char *out, size_t cap)
     int c = 0;
     while (k < cap && (c = nm_json_byte(&b)) > 0)
         out[k++] = (char)c;
-    if (k == cap || c == 0 || b.at < n)
+    if (k == cap || c == 0 || b.at < n) {
+        if (cap)
+            *out = 0;
         return false;
+    }
     out[k] = 0;
     return true;
 }

@@ -23,7 +23,7 @@ static nmrt_status check_config(const nm_json *config, nmrt_error *e)
         return nmrt_fail(e, NMRT_FOREIGN,
                          "its vocab.json is of a %s, and without a tokenizer.json only "
                          "GPT2Tokenizer's is read: transformers' save_pretrained writes one",
-                         class);
+                         *class ? class : "class of a long name");
     for (int i = 0; i < 2; i++)
         if (is_true(config, around[i]))
             return nmrt_fail(e, NMRT_FOREIGN,

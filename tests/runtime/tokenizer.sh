@@ -61,6 +61,7 @@ refuses() { # refuses FILE TEXT PATTERN: such a file among them
     rm -r "$work/spoilt"
 }
 refuses tokenizer_config.json '{"tokenizer_class": "RobertaTokenizer"}' 'its vocab.json is of a RobertaTokenizer'
+refuses tokenizer_config.json "{\"tokenizer_class\": \"$(printf '%064d' 0)\"}" 'its vocab.json is of a class of a long name'
 refuses tokenizer_config.json '{"add_bos_token": true}' 'add_bos_token is true'
 refuses vocab.json '[]' 'vocab.json is not an object'
 refuses vocab.json '{"a": 0}, "merges": []' 'vocab.json: not JSON at byte 8'
