@@ -36,31 +36,12 @@ static nmrt_status add_inputs(nmrt_text *out, const nmrt_tokenize *o, nmrt_error
     return NMRT_OK;
 }
 
-// The tokenizer's own file, where `path` may be its folder; "bytes" has none.
-static nmrt_status add_tokenizer(nmrt_text *out, const char *path, nmrt_error *e)
-{
-    static const char *const inside[] = {"", "/tokenizer.json", "/tokenizer.model"};
-    uint64_t hash = 0;
-    for (int i = 0; i < 3; i++) {
-        char file[NMRT_PATH];
-        struct stat st;
-        nmrt_map map;
-        NMRT_TRY(nmrt_path_append(file, path, inside[i], e));
-        if (stat(file, &st) || !S_ISREG(st.st_mode))
-            continue;
-        NMRT_TRY(nmrt_map_open(&map, file, e));
-        hash = nmrt_hash_of(map.at, map.n);
-        nmrt_map_close(&map);
-        break;
-    }
-    add_hash(out, "tokenizer", path, hash);
-    return NMRT_OK;
-}
-
 nmrt_status nmrt_tokenize_settings(nmrt_text *settings, const nmrt_tokenize *o,
                                    const nmrt_batch_rules *rules, nmrt_error *e)
 {
-    NMRT_TRY(add_tokenizer(settings, o->tokenizer, e));
+    uint64_t tokenizer;
+    NMRT_TRY(nmrt_tokenizer_hash(o->tokenizer, &tokenizer, e));
+    add_hash(settings, "tokenizer", o->tokenizer, tokenizer);
     NMRT_TRY(add_inputs(settings, o, e));
     nmrt_text_add_count(settings, "documents", o->rule);
     nmrt_text_add_pair(settings, "json-key", o->json_key);

@@ -3,6 +3,7 @@
 
 #include "runtime/aside.h"
 #include "runtime/foreign/record.h"
+#include "runtime/tokenizer/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,15 +64,9 @@ bool nmrt_companions_find(const char *checkpoint, char folder[NMRT_PATH])
     return false;
 }
 
-static bool has_tokenizer(const char *folder)
-{
-    return has_file(folder, "tokenizer.json") || has_file(folder, "tokenizer.model") ||
-           (has_file(folder, "vocab.json") && has_file(folder, "merges.txt"));
-}
-
 bool nmrt_companions_tokenizer(const char *checkpoint, char path[NMRT_PATH])
 {
-    return nmrt_companions_find(checkpoint, path) && has_tokenizer(path);
+    return nmrt_companions_find(checkpoint, path) && nmrt_tokenizer_is_in(path);
 }
 
 // --- copies ------------------------------------------------------------------------------------
@@ -108,7 +103,7 @@ static bool ends_in(const char *text, const char *end)
 
 static nmrt_status copy_tokenizer(const char *tokenizer, const char *folder, nmrt_error *e)
 {
-    if (has_tokenizer(tokenizer))
+    if (nmrt_tokenizer_is_in(tokenizer))
         return copy_kinds(tokenizer, folder, 1 << OF_TOKENIZER, e);
     bool pieces = ends_in(tokenizer, ".model");
     return copy_file(tokenizer, folder, pieces ? "tokenizer.model" : "tokenizer.json", e);

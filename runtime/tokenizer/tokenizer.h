@@ -17,6 +17,11 @@ typedef struct nmrt_tokenizer nmrt_tokenizer;
 // the status is NMRT_OK.
 nmrt_status nmrt_tokenizer_open(nmrt_tokenizer **t, const char *path, nmrt_error *e);
 void nmrt_tokenizer_close(nmrt_tokenizer *t); // NULL is fine
+// Has the folder one that could be opened?
+bool nmrt_tokenizer_is_in(const char *folder);
+// Of the bytes of all files that the ids of the one at `path` depend on; 0: "bytes", which has
+// none.
+nmrt_status nmrt_tokenizer_hash(const char *path, uint64_t *value, nmrt_error *e);
 
 int64_t nmrt_tokenizer_size(const nmrt_tokenizer *t); // all ids are below it, added tokens, too
 int64_t nmrt_tokenizer_id(const nmrt_tokenizer *t, const char *piece); // -1: it has none

@@ -76,6 +76,18 @@ fails 0 'going on after' nemocc-data tokenize "${lines[@]}" --out "$work/full" "
 same "$work/full" "$work/whole"
 [ "$(ls "$work"/full.* | wc -l)" -eq 2 ]
 
+# all files of a tokenizer count: another vocabulary does not go on
+cp -r tests/fixtures/tokenizers/gpt2_added "$work/own"
+own=(--tokenizer "$work/own" --documents lines --dtype int32 --out "$work/files" "$work/text" "$work/text" "$work/text")
+fails 1 'goes on from here' bash -c 'ulimit -f 1000; exec nemocc-data tokenize "$@"' - "${own[@]}"
+for change in vocab.json: merges.txt:#version tokenizer_config.json: special_tokens_map.json: added_tokens.json:; do
+    file=${change%:*}
+    echo "${change#*:}" >>"$work/own/$file"
+    fails 1 'tokenizer was .*and now it is .*--fresh' nemocc-data tokenize "${own[@]}"
+    cp "tests/fixtures/tokenizers/gpt2_added/$file" "$work/own/$file"
+done
+fails 0 'going on after' nemocc-data tokenize "${own[@]}"
+
 # corpora as one
 nemocc-data merge --out "$work/twice" $here/nasty.bin $here/nasty | grep -q '2 sets'
 cat $here/nasty.bin $here/nasty.bin | cmp - "$work/twice.bin"

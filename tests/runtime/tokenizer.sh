@@ -71,4 +71,4 @@ refuses merges.txt '\377' 'merges.txt is not UTF-8'
 refuses added_tokens.json '{"x": "y"}' 'added_tokens.json: a token has no id'
 refuses special_tokens_map.json '{"bos_token": ""}' 'an added token is empty'
 rm "$work/gpt2/merges.txt"
-expect '^error: .*cannot open .*/gpt2/merges.txt' "${gpt2[@]}"
+expect '^error: .*/gpt2 has neither tokenizer.json nor tokenizer.model, nor both vocab.json and merges.txt$' "${gpt2[@]}"
