@@ -127,6 +127,51 @@ static nmrt_status add_default(tokens *all, nmrt_error *e)
     return add(all, &t, e);
 }
 
+static bool is_name(const nm_json_node *member)
+{
+    for (int i = 0; i < N_NAMES; i++)
+        if (nm_json_is_named(member, names[i], strlen(names[i])))
+            return true;
+    return false;
+}
+
+// bos_token has a place of its own, image_token has not: transformers makes a special token of it.
+static bool is_own_name(const nm_json_node *member)
+{
+    static const char end[] = "_token";
+    size_t n = sizeof end - 1;
+    return (member->kind == NM_JSON_STRING || member->kind == NM_JSON_OBJECT) &&
+           member->n_key >= n && memcmp(member->key + member->n_key - n, end, n) == 0 &&
+           !is_name(member);
+}
+
+// What changes ids in ways that are not read here; {} changes none.
+static bool is_foreign(const nm_json *doc, int i)
+{
+    const nm_json_node *member = &doc->node[i];
+    bool filled = nm_json_first(doc, i) >= 0;
+    if (nm_json_is_named(member, "split_special_tokens", strlen("split_special_tokens")))
+        return member->kind == NM_JSON_TRUE;
+    if (nm_json_is_named(member, "model_specific_special_tokens",
+                         strlen("model_specific_special_tokens")))
+        return filled;
+    if (nm_json_is_named(member, "extra_special_tokens", strlen("extra_special_tokens")))
+        return filled && member->kind == NM_JSON_OBJECT;
+    return is_own_name(member);
+}
+
+static nmrt_status check_members(const nm_json *doc, const char *name, nmrt_error *e)
+{
+    for (int i = nm_json_first(doc, 0); i >= 0; i = doc->node[i].next)
+        if (is_foreign(doc, i))
+            return nmrt_fail(e, NMRT_FOREIGN,
+                             "%s: %.*s is read of a tokenizer.json alone: save_pretrained of "
+                             "transformers writes one",
+                             name, doc->node[i].n_key < 64 ? (int)doc->node[i].n_key : 64,
+                             doc->node[i].key);
+    return NMRT_OK;
+}
+
 // `map` goes before `config`; a null is no token.
 static nmrt_status read_names(tokens *all, const nm_json *map, const nm_json *config, nmrt_error *e)
 {
@@ -156,6 +201,8 @@ static nmrt_status read_list(tokens *all, const nm_json *doc, const char *key, b
 static nmrt_status read_special(tokens *all, const nm_json *map, const nm_json *config,
                                 nmrt_error *e)
 {
+    NMRT_TRY(check_members(config, "tokenizer_config.json", e));
+    NMRT_TRY(check_members(map, "special_tokens_map.json", e));
     NMRT_TRY(read_names(all, map, config, e));
     NMRT_TRY(read_list(all, config, "extra_special_tokens", true, e));
     NMRT_TRY(read_list(all, config, "additional_special_tokens", true, e));

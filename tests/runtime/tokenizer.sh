@@ -70,5 +70,13 @@ refuses merges.txt '! " #\n' 'model: merges: merge 0 is not two pieces'
 refuses merges.txt '\377' 'merges.txt is not UTF-8'
 refuses added_tokens.json '{"x": "y"}' 'added_tokens.json: a token has no id'
 refuses special_tokens_map.json '{"bos_token": ""}' 'an added token is empty'
+for file in tokenizer_config.json special_tokens_map.json; do
+    for member in split_special_tokens=true model_specific_special_tokens='{"x": "y"}' extra_special_tokens='{"x": "y"}' image_token='"y"' \
+        image_token='{"content": "y"}'; do
+        refuses $file "{\"${member%%=*}\": ${member#*=}}" "$file: ${member%%=*} is read of a tokenizer.json alone"
+    done
+done
+printf '{"split_special_tokens": false, "extra_special_tokens": {}, "add_bos_token": false, "bos_token": null}' >"$work/gpt2/special_tokens_map.json"
+"${gpt2[@]}" --prompt '<|endoftext|>' >/dev/null
 rm "$work/gpt2/merges.txt"
 expect '^error: .*/gpt2 has neither tokenizer.json nor tokenizer.model, nor both vocab.json and merges.txt$' "${gpt2[@]}"
