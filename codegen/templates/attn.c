@@ -1,12 +1,13 @@
 // Attention, forward: softmax over the keys of q . k, times v, a block of keys at a time, with a
 // running maximum and sum (online softmax). A task is BLOCK rows of one head; its keys are packed
-// once for all of its rows.
+// once for all of its rows, but for those of few rows (decoding), which are read where they lie.
 #include "codegen/templates/attn.h"
 
 enum {
     BLOCK = 256, // rows of a task
     PANELS = BLOCK / NR,
     KEYS = 126, // of a block: 9 or 21 A panels
+    FEW = 4,    // rows for which packing is not worth while
 };
 
 typedef struct state { // of NR rows
@@ -87,6 +88,15 @@ NMK_INLINE void drop(const attn *a, const rows *q, int64_t key, int64_t n, const
         m->s[i] *= m->keep[i];
 }
 
+// Products of keys [key, key + n) become what their values count.
+NMK_INLINE void weigh(const attn *a, const room *m, state *t, int64_t key, int64_t n)
+{
+    make_logits(a, &t->at, key, n, m->s, (float *)0);
+    soften(t, n, a->s->hd_v, m->s);
+    if (a->s->dropout)
+        drop(a, &t->at, key, n, m);
+}
+
 // Keys [key, key + n) have been packed: these rows meet those of them that they may see.
 NMK_INLINE void meet(const attn *a, const room *m, state *t, int64_t key, int64_t n)
 {
@@ -95,13 +105,22 @@ NMK_INLINE void meet(const attn *a, const room *m, state *t, int64_t key, int64_
         return;
     attn_product scores = {.m = n, .some = seen, .k = a->s->hd, .depth = a->s->hd, .ldc = NR};
     nmk_attn_multiply(&scores, m->k, t->q, m->s);
-    make_logits(a, &t->at, key, seen, m->s, (float *)0);
-    soften(t, seen, a->s->hd_v, m->s);
-    if (a->s->dropout)
-        drop(a, &t->at, key, seen, m);
+    weigh(a, m, t, key, seen);
     attn_product values = {
         .m = a->s->hd_v, .some = a->s->hd_v, .k = seen, .depth = n, .ldc = NR, .add = 1};
     nmk_attn_multiply(&values, m->v, m->s, t->o);
+}
+
+// FEW rows at most, which `begin` has left on the stage, and keys as they lie.
+NMK_INLINE void meet_few(const attn *a, const room *m, state *t, int64_t key, int64_t n)
+{
+    const nmk_attn_args *x = a->x;
+    int64_t hd = a->s->hd, hd_v = a->s->hd_v;
+    lines k = key_rows(a, x->k, &x->k_s, t->at.at, key, n, hd, m->wide);
+    nmk_attn_dots(&(attn_few){t->at.n, n, hd, k.ld}, m->stage, m->line, k.at, m->s);
+    weigh(a, m, t, key, n);
+    lines v = key_rows(a, x->v, &x->v_s, t->at.at, key, n, hd_v, m->wide);
+    nmk_attn_add_lines(&(attn_few){t->at.n, n, hd_v, v.ld}, m->s, v.at, t->o);
 }
 
 NMK_INLINE void finish(const attn *a, const room *m, const state *t)
@@ -132,6 +151,10 @@ NMK_INLINE void do_block(const attn *a, const room *m, head h, int64_t r)
     int64_t end = end_key(a, last);
     for (int64_t key = first_key(a, first) / KEYS * KEYS; key < end; key += KEYS) {
         int64_t n = min64(KEYS, end - key);
+        if (n_rows <= FEW) {
+            meet_few(a, m, &t[0], key, n);
+            continue;
+        }
         lines k = key_rows(a, x->k, &x->k_s, h, key, n, a->s->hd, m->wide);
         nmk_attn_pack_rows(k.at, k.ld, n, a->s->hd, m->k);
         lines v = key_rows(a, x->v, &x->v_s, h, key, n, a->s->hd_v, m->wide);

@@ -204,6 +204,8 @@ NMK_INLINE void stage_rows(const attn *a, const rows *q, const void *t, const nm
 #define nmk_attn_pack_across NMK_SIZED(nmk_attn_pack_across)
 #define nmk_attn_multiply    NMK_SIZED(nmk_attn_multiply)
 #define nmk_attn_untranspose NMK_SIZED(nmk_attn_untranspose)
+#define nmk_attn_dots        NMK_SIZED(nmk_attn_dots)
+#define nmk_attn_add_lines   NMK_SIZED(nmk_attn_add_lines)
 
 // n rows of t (ld apart, hd long) as A panels for products over hd; and for products over the rows.
 NMK_SHARED void nmk_attn_pack_rows(const float *t, int64_t ld, int64_t n, int64_t hd, float *to);
@@ -215,6 +217,15 @@ typedef struct attn_product {
     int64_t m, some, k, depth, ldc, add;
 } attn_product;
 NMK_SHARED void nmk_attn_multiply(const attn_product *p, const float *a, const float *b, float *c);
+// Without panels, for few rows. s[n][NR] = the products of `rows` lines of q (ld_q apart) with n
+// lines of k (ld apart), hd long; 0 for rows that are not there.
+typedef struct attn_few {
+    int64_t rows, n, hd, ld;
+} attn_few;
+NMK_SHARED void nmk_attn_dots(const attn_few *p, const float *q, int64_t ld_q, const float *k,
+                              float *s);
+// o[hd][NR] += the n lines of v, each times s[n][NR].
+NMK_SHARED void nmk_attn_add_lines(const attn_few *p, const float *s, const float *v, float *o);
 // t[m][NR] (ld apart) as rows [NR][ld_to], m long.
 NMK_SHARED void nmk_attn_untranspose(const float *t, int64_t ld, int64_t m, float *to,
                                      int64_t ld_to);

@@ -34,3 +34,59 @@ void nmk_attn_untranspose(const float *t, int64_t ld, int64_t m, float *to, int6
                 to[r * ld_to + i + c] = rows[r * NR + c];
     }
 }
+
+// --- few rows ----------------------------------------------------------------------------------
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    vf sum[2] = {{0}};
+    int64_t i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL)
+        NMK_UNROLL for (int u = 0; u < 2; u++) sum[u] +=
+            load(a + i + u * VL) * load(b + i + u * VL);
+    vf all = sum[0] + sum[1];
+    float s = 0;
+    NMK_UNROLL for (int l = 0; l < VL; l++) s += all[l];
+    for (; i < n; i++)
+        s += a[i] * b[i];
+    return s;
+}
+
+void nmk_attn_dots(const attn_few *p, const float *q, int64_t ld_q, const float *k, float *s)
+{
+    for (int64_t j = 0; j < p->n; j++, k += p->ld, s += NR) {
+        NMK_UNROLL for (int half = 0; half < 2; half++) store(s + half * VL, splat(0));
+        for (int64_t i = 0; i < p->rows; i++)
+            s[i] = dot(q + i * ld_q, k, p->hd);
+    }
+}
+
+// Of one row: the sums of VL columns, or of one.
+static vf weigh_lines(const attn_few *p, const float *s, const float *v)
+{
+    vf sum = {0};
+    for (int64_t j = 0; j < p->n; j++)
+        sum += splat(s[j * NR]) * load(v + j * p->ld);
+    return sum;
+}
+
+static float weigh_column(const attn_few *p, const float *s, const float *v)
+{
+    float sum = 0;
+    for (int64_t j = 0; j < p->n; j++)
+        sum += s[j * NR] * v[j * p->ld];
+    return sum;
+}
+
+void nmk_attn_add_lines(const attn_few *p, const float *s, const float *v, float *o)
+{
+    for (int64_t i = 0; i < p->rows; i++, s++, o++) {
+        int64_t c = 0;
+        for (; c + VL <= p->hd; c += VL) {
+            vf sum = weigh_lines(p, s, v + c);
+            NMK_UNROLL for (int l = 0; l < VL; l++) o[(c + l) * NR] += sum[l];
+        }
+        for (; c < p->hd; c++)
+            o[c * NR] += weigh_column(p, s, v + c);
+    }
+}

@@ -263,6 +263,9 @@ static void test_positions(void)
 {
     config c = {.n0 = 3, .n1 = 1, .kv = 2, .g = 4, .n_q = 1, .n_k = 500, .hd = 64, .hd_v = 64};
     c.causal = 1, c.at = 321, test("decode", c);
+    c = (config){.n0 = 1, .n1 = 2, .kv = 2, .g = 3, .n_q = 1, .n_k = 200, .hd = 20, .hd_v = 37};
+    c.causal = c.dropout = c.segments = c.capped = 1, c.at = 180, test("decode, odd sizes", c);
+    test_narrow_case("decode, odd sizes, bf16", c);
     c = (config){.n0 = 1, .n1 = 1, .kv = 1, .g = 1, .n_q = 5, .n_k = 9, .hd = 8, .hd_v = 8};
     c.causal = 1, c.at = -3, test("rows that see nothing", c);
 }
