@@ -1,4 +1,5 @@
-// SIGINT, SIGTERM and SIGHUP: the first asks, and is answered at once; the second ends.
+// SIGINT, SIGTERM and SIGHUP: the first asks, and is answered at once; the second ends, but for
+// SIGHUP, of which a shell sends two when its terminal is closed.
 #include "runtime/stop.h"
 
 #include "runtime/recorder.h"
@@ -13,6 +14,8 @@ static nmrt_recorder *followed;             // of a forked rank: its parent answ
 
 static void on_signal(int number)
 {
+    if (asked && number == SIGHUP)
+        return;
     if (asked)
         _exit(128 + number);
     asked = 1;

@@ -1,5 +1,6 @@
 // SIGINT, SIGTERM, and SIGHUP of a terminal that is gone: the first asks the run to save and end,
-// the second ends it at once. SIGPIPE, of an output that nobody reads any more, asks, too.
+// the second ends it at once, but for SIGHUP, of which shells send two. SIGPIPE, of an output that
+// nobody reads any more, asks, too.
 #ifndef NMRT_STOP_H
 #define NMRT_STOP_H
 

@@ -52,13 +52,16 @@ static void report(const char *start, const char *message, int rank)
     }
 }
 
+// Not a SIGHUP that is ignored, as under nohup: one that is blocked comes all the same.
 static void watched(sigset_t *set)
 {
+    struct sigaction now;
     sigemptyset(set);
     sigaddset(set, SIGCHLD);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
-    sigaddset(set, SIGHUP); // one that nohup ignores never comes
+    if (sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+        sigaddset(set, SIGHUP);
 }
 
 static int code_of(nmrt_status status) { return status == NMRT_USAGE ? 2 : status != NMRT_OK; }
@@ -74,10 +77,10 @@ static _Noreturn void be_rank(parent *p, int rank, pid_t parent_pid, nmrt_rank_b
     r.rank = r.local_rank = rank;
     r.local = p->local;
     nmrt_recorder_set_pid(p->local->recorder, rank, (int)getpid());
+    sigset_t set;
+    watched(&set); // first: who follows ignores SIGHUP
     nmrt_stop_follow(p->local->recorder);
     free(p->pid);
-    sigset_t set;
-    watched(&set);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     nmrt_status status = body(&r, arg, &e);
     if (status != NMRT_OK)
@@ -183,7 +186,7 @@ static void take_signal(parent *p, int number)
     if (p->signals++ == 0) {
         fputs(answer, stderr);
         nmrt_recorder_ask_stop(p->local->recorder);
-    } else {
+    } else if (number != SIGHUP) { // of which a shell sends two when its terminal is closed
         p->forced = true;
         p->code = 128 + number;
         kill_all(p);

@@ -37,6 +37,38 @@ for mesh in "" "--dp 2"; do
     [ "$(readlink "$work/unread/latest")" != step-100000 ]
 done
 
+begun() { # begun FOLDER: waits until the run that logs there has made a step
+    for _ in $(seq 200); do
+        [ ! -s "$1/metrics.jsonl" ] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+endless=("$PWD/$build/runtime/fake_units" --data "$work/text" --steps 100000 --seq 32 --threads 1 --log-every 100000)
+
+# SIGHUP comes twice where a shell's terminal is closed; under nohup it is nothing
+for mesh in "" "--dp 2"; do
+    rm -rf "$work/hup"
+    "${endless[@]}" $mesh --micro-batch 50 --global-batch 1000 --save "$work/hup" --log-dir "$work/hup.log" >"$work/out" 2>&1 &
+    pid=$!
+    begun "$work/hup.log"
+    kill -HUP $pid
+    sleep 0.001
+    kill -HUP $pid
+    wait $pid
+    [[ "$(readlink "$work/hup/latest")" == step-0* ]]
+    rm -r "$work/hup.log"
+    (trap '' HUP && exec "${endless[@]}" $mesh --log-dir "$work/hup.log") >"$work/out" 2>&1 &
+    pid=$!
+    begun "$work/hup.log"
+    kill -HUP $pid
+    sleep 0.5
+    ! grep stopp "$work/out" || exit 1
+    kill -TERM $pid
+    wait $pid
+    rm -r "$work/hup.log"
+done
+
 # a second signal ends it at once
 (FAKE_SLEEP_MS=900 exec "$fake" "${flags[@]}" --micro-batch 50 --save "$work/twice") >"$work/out" 2>&1 &
 pid=$!
