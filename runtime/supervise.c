@@ -200,6 +200,8 @@ static void watch(parent *p)
     const struct timespec look = {0, LOOK_MS * 1000000L};
     sigset_t set;
     watched(&set);
+    // Who reads the answer to a signal may be gone; the ranks, forked before, save all the same.
+    void (*pipe_before)(int) = signal(SIGPIPE, SIG_IGN);
     while (p->left) {
         int number = sigtimedwait(&set, NULL, &look);
         if (number == SIGINT || number == SIGTERM || number == SIGHUP)
@@ -210,6 +212,7 @@ static void watch(parent *p)
         before = now;
         look_after_failure(p);
     }
+    signal(SIGPIPE, pipe_before);
     look_after_failure(p);
 }
 
