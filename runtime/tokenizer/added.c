@@ -115,7 +115,7 @@ const nmrt_added_token *nmrt_added_next(nmrt_added_finder *f, nmrt_span *span)
 
 // --- reading -------------------------------------------------------------------------------------
 
-static nmrt_status read_flags(nmrt_added_token *t, const nm_json *doc, int node, nmrt_error *e)
+nmrt_status nmrt_added_flags(nmrt_added_token *t, const nm_json *doc, int node, nmrt_error *e)
 {
     NMRT_TRY(nmrt_field_bool(doc, node, "special", &t->special, e));
     NMRT_TRY(nmrt_field_bool(doc, node, "single_word", &t->single_word, e));
@@ -153,7 +153,7 @@ static nmrt_status add_token(reading *r, int node, nmrt_text *content, nmrt_erro
 {
     nmrt_added_token t = {.normalized = true};
     NMRT_TRY(nmrt_field_text(r->doc, node, "content", content, e));
-    NMRT_TRY(read_flags(&t, r->doc, node, e));
+    NMRT_TRY(nmrt_added_flags(&t, r->doc, node, e));
     if (!content->n)
         return NMRT_OK;
     int64_t id = nmrt_vocabulary_id(&r->a->content, content->at, content->n);

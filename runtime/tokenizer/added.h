@@ -15,6 +15,9 @@ typedef struct nmrt_added_token {
     bool normalized;     // it is looked for in the normalized text
 } nmrt_added_token;
 
+// Of an element of the list added_tokens; what is not there stays as it is. Leaves id alone.
+nmrt_status nmrt_added_flags(nmrt_added_token *t, const nm_json *doc, int node, nmrt_error *e);
+
 typedef struct nmrt_added_tree { // of the bytes of tokens: node 0 is the root
     nmrt_pairs edges;            // node and byte -> x: node, y: the token that ends there, or -1
     int32_t n_nodes;

@@ -1,6 +1,7 @@
 // The list of added tokens, from up to three files.
 #include "runtime/tokenizer/added_files.h"
 
+#include "runtime/tokenizer/added.h"
 #include "runtime/tokenizer/fields.h"
 
 #include <stdlib.h>
@@ -44,7 +45,7 @@ typedef struct token {
     int64_t id;  // that its file gives it: their order
     bool name;   // what it is has a name
     bool listed; // of a name, or a list, that makes a token of added_tokens.json special
-    bool special, single_word, lstrip, rstrip, normalized;
+    nmrt_added_token flags;
 } token;
 
 typedef struct tokens {
@@ -92,13 +93,13 @@ static void release(tokens *all)
 
 static nmrt_status read_flags(token *t, const nm_json *doc, int node, nmrt_error *e)
 {
-    NMRT_TRY(nmrt_field_bool(doc, node, "special", &t->special, e));
-    NMRT_TRY(nmrt_field_bool(doc, node, "single_word", &t->single_word, e));
-    NMRT_TRY(nmrt_field_bool(doc, node, "lstrip", &t->lstrip, e));
-    NMRT_TRY(nmrt_field_bool(doc, node, "rstrip", &t->rstrip, e));
-    t->normalized = !t->special;
-    t->special |= t->name;
-    return nmrt_field_bool(doc, node, "normalized", &t->normalized, e);
+    nmrt_added_token *flags = &t->flags;
+    bool given = !nmrt_field_absent(doc, node, "normalized");
+    NMRT_TRY(nmrt_added_flags(flags, doc, node, e));
+    if (!given)
+        flags->normalized = !flags->special;
+    flags->special |= t->name;
+    return NMRT_OK;
 }
 
 // A string, or an object with its content and flags; *t says what it is without them.
@@ -122,7 +123,7 @@ enum { N_NAMES = sizeof names / sizeof *names, N_DEFAULTS = 3 }; // the first ha
 
 static nmrt_status add_default(tokens *all, nmrt_error *e)
 {
-    token t = {.special = true, .name = true};
+    token t = {.flags.special = true, .name = true};
     nmrt_text_add(&t.content, "<|endoftext|>");
     return add(all, &t, e);
 }
@@ -181,8 +182,8 @@ static nmrt_status read_names(tokens *all, const nm_json *map, const nm_json *co
         if (node < 0 && i < N_DEFAULTS)
             NMRT_TRY(add_default(all, e));
         if (!nmrt_field_absent(doc, 0, names[i]))
-            NMRT_TRY(read_token(all, &(token){.special = true, .name = true, .listed = true}, doc,
-                                node, e));
+            NMRT_TRY(read_token(all, &(token){.flags.special = true, .name = true, .listed = true},
+                                doc, node, e));
     }
     return NMRT_OK;
 }
@@ -194,7 +195,7 @@ static nmrt_status read_list(tokens *all, const nm_json *doc, const char *key, b
     int list = nm_json_get(doc, 0, key);
     bool is_list = list >= 0 && doc->node[list].kind == NM_JSON_ARRAY;
     for (int i = is_list ? nm_json_first(doc, list) : -1; i >= 0; i = doc->node[i].next)
-        NMRT_TRY(read_token(all, &(token){.special = true, .listed = listed}, doc, i, e));
+        NMRT_TRY(read_token(all, &(token){.flags.special = true, .listed = listed}, doc, i, e));
     return NMRT_OK;
 }
 
@@ -236,8 +237,8 @@ static nmrt_status read_added(tokens *all, const nm_json *doc, const tokens *spe
             return nmrt_fail(e, NMRT_CORRUPT, "added_tokens.json: a token has no id");
         }
         const token *same = t.content.n ? find(special, &t.content) : NULL;
-        t.special = same && same->listed;
-        t.normalized = !t.special;
+        t.flags.special = same && same->listed;
+        t.flags.normalized = !t.flags.special;
         NMRT_TRY(add(all, &t, e));
     }
     return NMRT_OK;
@@ -258,7 +259,7 @@ static nmrt_status print(tokens *all, tokens *special, nmrt_text *out, nmrt_erro
     for (int i = 0; i < special->n; i++) {
         token *same = find(all, &special->at[i].content), *t = &special->at[i];
         if (same)
-            same->special |= t->name;
+            same->flags.special |= t->name;
         else
             NMRT_TRY(add(all, t, e));
         t->content = same ? t->content : (nmrt_text){0}; // it is theirs now
@@ -266,10 +267,11 @@ static nmrt_status print(tokens *all, tokens *special, nmrt_text *out, nmrt_erro
     for (int i = 0; i < all->n; i++) {
         const token *t = &all->at[i];
         nmrt_text_add(out, "%s{\"id\": %d, \"special\": %s, \"single_word\": %s, ", i ? ",\n" : "",
-                      i, t->special ? "true" : "false", t->single_word ? "true" : "false");
+                      i, t->flags.special ? "true" : "false",
+                      t->flags.single_word ? "true" : "false");
         nmrt_text_add(out, "\"lstrip\": %s, \"rstrip\": %s, \"normalized\": %s, \"content\": ",
-                      t->lstrip ? "true" : "false", t->rstrip ? "true" : "false",
-                      t->normalized ? "true" : "false");
+                      t->flags.lstrip ? "true" : "false", t->flags.rstrip ? "true" : "false",
+                      t->flags.normalized ? "true" : "false");
         nmrt_text_add_json(out, t->content.at);
         nmrt_text_add(out, "}");
     }

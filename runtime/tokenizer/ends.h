@@ -1,7 +1,6 @@
 // What ends a document, which a tokenizer.json does not say: the first of
 //   eos_token      of tokenizer_config.json, then of special_tokens_map.json: a string, or an
-//   object
-//                  with its `content`;
+//                  object with its `content`;
 //   eos_token_id   of generation_config.json, then of config.json: an id, or a list of them, whose
 //                  first counts;
 //   the usual names: </s>, <|end_of_text|>, <|endoftext|>, <eos>
