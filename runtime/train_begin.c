@@ -50,7 +50,7 @@ static void note_changes(const nmrt_trainer *t)
 static nmrt_status load_foreign(nmrt_trainer *t, nmrt_error *e)
 {
     nmrt_text notes = {0};
-    nmrt_import_request q = {.init = t->o->init, .seq = t->o->seq};
+    nmrt_import_request q = {.init = t->o->init, .seq = t->o->imports ? 0 : t->o->seq};
     nmrt_status status = nmrt_import_load(&q, &t->en, &notes, e);
     if (status == NMRT_OK)
         fprintf(t->out->text, "starting from %s\n", t->o->init);

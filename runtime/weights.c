@@ -10,7 +10,8 @@ static nmrt_status load_foreign(const nmrt_options *o, nmrt_engine *en, nmrt_tex
 {
     *c = (nmrt_checkpoint){0};
     snprintf(c->path, sizeof c->path, "%s", o->init);
-    nmrt_import_request q = {.init = o->init, .whole = true, .seq = o->seq};
+    bool samples = o->verb == NMRT_EVAL; // generate has none, and its seq is the default
+    nmrt_import_request q = {.init = o->init, .whole = true, .seq = samples ? o->seq : 0};
     return nmrt_import_load(&q, en, notes, e);
 }
 

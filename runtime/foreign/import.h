@@ -25,7 +25,7 @@ void nmrt_import_close(nmrt_import *x);
 typedef struct nmrt_import_request {
     const char *init; // "hf:DIR"
     bool whole;       // the folder has to have every parameter
-    int64_t seq;      // --seq, of which a note may speak; 0: it was not given
+    int64_t seq;      // of the samples, of which a note may speak; 0: there are none
 } nmrt_import_request;
 nmrt_status nmrt_import_load(const nmrt_import_request *q, nmrt_engine *en, nmrt_text *notes,
                              nmrt_error *e);

@@ -35,6 +35,10 @@ done
 grep -q max_position note && fail "a note of 32 tokens: $(cat note)"
 ./llama3 eval --init "hf:$fixture" --data text --seq 96 >/dev/null 2>note
 grep -q 'note: samples have 96 tokens, and .*/config.json says max_position_embeddings 64' note || fail "no note of 96 tokens: $(cat note)"
+for verb in "generate --prompt The --max-tokens 1" "import --save unsampled"; do # those that have no samples say nothing
+    ./llama3 $verb --init "hf:$fixture" >/dev/null 2>note
+    grep max_position note && fail "a note of no samples, of $verb"
+done
 
 # Fewer samples than ranks: one has nothing to do, in chunks of 0 tokens.
 ./llama3 eval --init "hf:$fixture" --data line --seq 32 --json >one_sample 2>note
