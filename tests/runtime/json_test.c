@@ -73,7 +73,7 @@ static void test_values(void)
     CHECK(nm_json_string(&doc, nm_json_get(&doc, 0, "s"), s, sizeof s) &&
           strcmp(s, "a\"b\xc3\xa9") == 0);
     CHECK(!nm_json_string(&doc, nm_json_get(&doc, 0, "s"), s, 4) && !*s); // cut short: nothing
-    CHECK(nm_json_int(&doc, nm_json_get(&doc, 0, "key"), &n) && n == 3); // the last
+    CHECK(nm_json_int(&doc, nm_json_get(&doc, 0, "key"), &n) && n == 3);  // the last
     CHECK(nm_json_get(&doc, 0, "k\\u0065y") < 0);
     double real;
     CHECK(nm_json_real(&doc, nm_json_get(&doc, 0, "long"), &real) && real == 1e-5);
