@@ -44,6 +44,11 @@ has llama3 llama_parameters "d = 64" "kv = 4" "hd = 16" "2e+04"
 grep -q "head.w" "$scratch/nmir" && fail "llama_parameters is tied, and has a head"
 has phi3 phi3 "d = 3072" "hd = 96" "window = 2047"
 has gpt2 gpt2 "d = 768" "hd = 64" "ff = 3072" "context = 1024"
+# theta beside the scaling, as transformers 5 takes it, too; two that differ are none
+inside=$(changed llama 's/"factor"/"rope_theta": 70000.0, "factor"/; s/"rope_theta": 500000.0,//')
+nemocc llama3 --hf-config "$inside" --emit=nmir --stop-after=frontend | grep -qF '7e+04' || fail "rope_theta in rope_scaling"
+says llama3 "$(changed llama 's/"factor"/"rope_theta": 500.0, "factor"/')" \
+    '17:19: error: "rope_scaling.rope_theta" is 500.0, and llama3 computes 500000.0 ('"$(at llama3 'rope_theta |')"') [map-5]'
 
 # A folder; -D wins, and says so.
 mkdir "$scratch/dir" && cp config/gpt2.json "$scratch/dir/config.json"
