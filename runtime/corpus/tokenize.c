@@ -142,7 +142,8 @@ static nmrt_status open_writer(job *j, nmrt_error *e)
         NMRT_TRY(nmrt_corpus_journal_read(&j->done, o->prefix, &j->settings, &found, e));
     if (!found) {
         NMRT_TRY(nmrt_indexed_create(&j->writer, o->prefix, j->rules.type, o->fresh, e));
-        return nmrt_corpus_journal_remove(o->prefix, e);
+        NMRT_TRY(nmrt_corpus_journal_remove(o->prefix, e));
+        return write_journal(j, e); // before the first token, which nobody could tell for ours
     }
     NMRT_TRY(nmrt_indexed_is_finished(o->prefix, j->done.mark, &j->finished, e));
     if (j->finished)
@@ -168,7 +169,6 @@ static nmrt_status open_job(job *j, nmrt_error *e)
     j->read_before = nmrt_corpus_total(o->path, (int)j->done.place.file);
     j->meter = nmrt_meter_start(j->out, nmrt_corpus_total(o->path, o->n_paths),
                                 j->read_before + j->done.place.byte);
-    j->journalled = nmrt_seconds() - o->journal_every; // the first batch is noted at once
     return NMRT_OK;
 }
 
